@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// The alphabet: integer names, assertions, and the few macros every file may use.
+//
+// Three kinds of trouble have three forms. Our own bug is ASSERT: it stays on in production,
+// prints the trace ring of the dying thread and aborts. The world (a peer, the kernel, a full disk)
+// is a return value: 0 or a negative errno, marked must_check. The user is a struct err (err.h).
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int32_t i32;
+typedef int64_t i64;
+
+// A moment or a span in nanoseconds. Moments come from loop_now() and are monotonic.
+typedef u64 nsec;
+#define NSEC_PER_MS  1000000ull
+#define NSEC_PER_SEC 1000000000ull
+
+#define must_check  __attribute__((warn_unused_result))
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define printf_like(format_index, first_arg) \
+	__attribute__((format(printf, format_index, first_arg)))
+#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define MIN(a, b)    ((a) < (b) ? (a) : (b))
+#define MAX(a, b)    ((a) > (b) ? (a) : (b))
+#define CACHE_LINE   64
+
+#define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+// Dies with the place, the expression and whatever the crash hook prints.
+_Noreturn void assert_failed(const char *expression, const char *file, int line);
+#define ASSERT(expression) \
+	(likely(expression) ? (void)0 : assert_failed(#expression, __FILE__, __LINE__))
+
+// Called once by assert_failed before the process aborts; prints the trace ring. Must not allocate.
+typedef void crash_hook_fn(void);
+void base_set_crash_hook(crash_hook_fn *hook);

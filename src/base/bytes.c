@@ -1,0 +1,248 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/bytes.h"
+
+#include <errno.h>
+
+// Blocks of exactly 16 KiB would all begin in the same few cache sets; this odd header-and-pad
+// spreads them.
+enum { block_pad = 5 * CACHE_LINE };
+
+void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max)
+{
+	slab_init(&pool->large, "block", sizeof(struct block) + BLOCK_BYTES + block_pad, large_max);
+	slab_init(&pool->small, "small block", sizeof(struct block) + BLOCK_SMALL_BYTES, small_max);
+	slab_init(
+		&pool->segments, "segment", sizeof(struct segment), large_max * 4 + small_max * 2);
+	pool->large_reserved = large_max / 4;
+}
+
+void block_pool_done(struct block_pool *pool)
+{
+	slab_done(&pool->segments);
+	slab_done(&pool->small);
+	slab_done(&pool->large);
+}
+
+void block_pool_abandon(struct block_pool *pool)
+{
+	slab_abandon(&pool->segments);
+	slab_abandon(&pool->small);
+	slab_abandon(&pool->large);
+}
+
+struct block *block_get(struct block_pool *pool, bool upstream)
+{
+	struct block *block;
+
+	if (!upstream && pool->large.used + pool->large_reserved >= pool->large.used_max)
+		return NULL;
+	block = slab_get(&pool->large);
+	if (!block)
+		return NULL;
+	block->refs = 1;
+	block->size = block->used = BLOCK_BYTES;
+	block->small = false;
+	block->pool = pool;
+	return block;
+}
+
+static struct block *block_get_small(struct block_pool *pool)
+{
+	struct block *block = slab_get(&pool->small);
+
+	if (!block)
+		return NULL;
+	block->refs = 1;
+	block->size = BLOCK_SMALL_BYTES;
+	block->used = 0;
+	block->small = true;
+	block->pool = pool;
+	return block;
+}
+
+void block_free(struct block *block)
+{
+	slab_put(block->small ? &block->pool->small : &block->pool->large, block);
+}
+
+static void push_segment(struct bytes *bytes, struct segment *segment)
+{
+	segment->next = NULL;
+	if (bytes->tail)
+		bytes->tail->next = segment;
+	else
+		bytes->head = segment;
+	bytes->tail = segment;
+}
+
+static void drop_head(struct bytes *bytes, struct block_pool *pool)
+{
+	struct segment *segment = bytes->head;
+
+	bytes->head = segment->next;
+	if (!bytes->head)
+		bytes->tail = NULL;
+	slab_put(&pool->segments, segment);
+}
+
+// A segment without a block cannot tell its pool, so every segment made here has one: text that
+// outlives everything is copied instead of referenced.
+int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slice)
+{
+	struct segment *segment;
+
+	if (slice.len <= BYTES_COPY_MAX || !slice.block) {
+		int result = bytes_write(pool, bytes, slice.ptr, slice.len);
+
+		slice_drop(&slice);
+		return result;
+	}
+	segment = slab_get(&pool->segments);
+	if (!segment) {
+		slice_drop(&slice);
+		return -ENOMEM;
+	}
+	segment->slice = slice;
+	push_segment(bytes, segment);
+	bytes->len += slice.len;
+	return 0;
+}
+
+static size_t tail_room(const struct bytes *bytes)
+{
+	const struct slice *last;
+
+	if (!bytes->tail)
+		return 0;
+	last = &bytes->tail->slice;
+	if (last->ptr + last->len != last->block->data + last->block->used)
+		return 0;
+	return last->block->size - last->block->used;
+}
+
+char *bytes_reserve(struct block_pool *pool, struct bytes *bytes, size_t len)
+{
+	struct segment *segment;
+	struct block *block;
+
+	ASSERT(len <= BLOCK_SMALL_BYTES);
+	if (tail_room(bytes) >= len && bytes->tail)
+		return bytes->tail->slice.block->data + bytes->tail->slice.block->used;
+	segment = slab_get(&pool->segments);
+	if (!segment)
+		return NULL;
+	block = block_get_small(pool);
+	if (!block) {
+		slab_put(&pool->segments, segment);
+		return NULL;
+	}
+	segment->slice = (struct slice){.block = block, .ptr = block->data, .len = 0};
+	push_segment(bytes, segment);
+	return block->data;
+}
+
+void bytes_commit(struct bytes *bytes, size_t len)
+{
+	struct slice *last = &bytes->tail->slice;
+
+	ASSERT(last->block->used + len <= last->block->size);
+	last->block->used += (u32)len;
+	last->len += len;
+	bytes->len += len;
+}
+
+static int check_room(struct block_pool *pool, size_t len)
+{
+	u64 blocks = len / BLOCK_SMALL_BYTES + 1;
+
+	if (pool->small.used + blocks > pool->small.used_max ||
+		pool->segments.used + blocks > pool->segments.used_max)
+		return -ENOMEM;
+	return 0;
+}
+
+int bytes_write(struct block_pool *pool, struct bytes *bytes, const void *data, size_t len)
+{
+	const char *from = data;
+	size_t room = tail_room(bytes);
+
+	if (room < len && check_room(pool, len))
+		return -ENOMEM;
+	while (len) {
+		size_t part = MIN(len, room ? room : (size_t)BLOCK_SMALL_BYTES);
+		char *to = bytes_reserve(pool, bytes, part);
+
+		// Only the system itself refusing a chunk gets here; the half-written
+		// message dies with its connection, whose owner sees the error.
+		if (!to)
+			return -ENOMEM;
+		memcpy(to, from, part);
+		bytes_commit(bytes, part);
+		from += part;
+		len -= part;
+		room = tail_room(bytes);
+	}
+	return 0;
+}
+
+void bytes_move_all(struct bytes *to, struct bytes *from)
+{
+	if (!from->head)
+		return;
+	if (to->tail)
+		to->tail->next = from->head;
+	else
+		to->head = from->head;
+	to->tail = from->tail;
+	to->len += from->len;
+	*from = (struct bytes){0};
+}
+
+void bytes_consume(struct bytes *bytes, size_t len)
+{
+	ASSERT(len <= bytes->len);
+	bytes->len -= len;
+	while (bytes->head) {
+		struct slice *first = &bytes->head->slice;
+
+		if (len < first->len) {
+			first->ptr += len;
+			first->len -= len;
+			return;
+		}
+		len -= first->len;
+		struct block *block = first->block;
+
+		drop_head(bytes, block->pool);
+		block_unref(block);
+	}
+}
+
+void bytes_clear(struct bytes *bytes)
+{
+	bytes_consume(bytes, bytes->len);
+}
+
+struct slice bytes_pop(struct bytes *bytes)
+{
+	struct slice slice = bytes->head->slice;
+
+	bytes->len -= slice.len;
+	drop_head(bytes, slice.block->pool);
+	return slice;
+}
+
+int bytes_peek(const struct bytes *bytes, struct iovec *iov, int iov_max)
+{
+	int count = 0;
+
+	for (struct segment *segment = bytes->head; segment && count < iov_max;
+		segment = segment->next) {
+		if (segment->slice.len == 0)
+			continue;
+		iov[count].iov_base = (void *)(uintptr_t)segment->slice.ptr;
+		iov[count].iov_len = segment->slice.len;
+		count++;
+	}
+	return count;
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes in motion: reference-counted blocks, slices of them, and queues of slices. Data is
+// appended, split and moved between queues without copying; only small pieces are copied, because a
+// reference and an iovec cost more than a memcpy of a few hundred bytes.
+//
+// Ownership: a slice owns one reference on its block. A queue owns its slices. Nothing here crosses
+// threads.
+#pragma once
+
+#include <sys/uio.h>
+
+#include "base/slab.h"
+#include "base/str.h"
+
+enum {
+	BLOCK_SMALL_BYTES = 2 * 1024 - 32, // written heads, kept leftovers
+	BLOCK_BYTES = 16 * 1024,	   // receives
+	BYTES_COPY_MAX = 1024,		   // pieces up to this size are copied by bytes_append
+};
+
+struct block {
+	u32 refs;
+	u32 size; // usable bytes in data
+	u32 used; // filled by bytes_write; equal to size where nobody may append
+	u16 id;	  // for the loop's own use
+	bool small;
+	struct block_pool *pool;
+	char data[];
+};
+
+// All blocks of one thread. Receives for clients leave a quarter of the large blocks to the
+// upstream side, so that answers can always flow and free what requests hold (architecture.md,
+// section 4).
+struct block_pool {
+	struct slab large, small, segments;
+	u32 large_reserved; // only for upstream receives
+};
+
+void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max);
+void block_pool_done(struct block_pool *pool); // asserts that nothing is out
+void block_pool_abandon(struct block_pool *pool);
+
+// One reference, used = size (not for bytes_write). NULL: none free now.
+struct block *block_get(struct block_pool *pool, bool upstream) must_check;
+void block_free(struct block *block);
+
+static inline void block_ref(struct block *block)
+{
+	block->refs++;
+}
+
+static inline void block_unref(struct block *block)
+{
+	if (--block->refs == 0)
+		block_free(block);
+}
+
+// Owns a reference on `block` (NULL: static or otherwise outliving bytes).
+struct slice {
+	struct block *block;
+	const char *ptr;
+	size_t len;
+};
+
+static inline void slice_drop(struct slice *slice)
+{
+	if (slice->block)
+		block_unref(slice->block);
+	*slice = (struct slice){0};
+}
+
+struct segment {
+	struct segment *next;
+	struct slice slice;
+};
+
+struct bytes {
+	struct segment *head, *tail;
+	size_t len;
+};
+
+static inline bool bytes_is_empty(const struct bytes *bytes)
+{
+	return bytes->len == 0;
+}
+
+// Appends a slice; takes over its reference (small ones are copied and the reference dropped at
+// once). 0, or -ENOMEM: then the slice is dropped and the queue unchanged.
+int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slice) must_check;
+
+// Copies. 0, or -ENOMEM: then nothing was appended.
+int bytes_write(
+	struct block_pool *pool, struct bytes *bytes, const void *data, size_t len) must_check;
+
+// Room of `len` (at most BLOCK_SMALL_BYTES) contiguous bytes at the end, to be filled and then
+// taken by bytes_commit(actual). NULL: no memory. Nothing else may touch the queue in between.
+char *bytes_reserve(struct block_pool *pool, struct bytes *bytes, size_t len) must_check;
+void bytes_commit(struct bytes *bytes, size_t len);
+
+// Moves everything from `from` to the end of `to`.
+void bytes_move_all(struct bytes *to, struct bytes *from);
+
+// Drops the first `len` bytes (at most bytes->len).
+void bytes_consume(struct bytes *bytes, size_t len);
+void bytes_clear(struct bytes *bytes);
+
+// Takes the first slice out of the queue (not empty). The caller owns it.
+struct slice bytes_pop(struct bytes *bytes);
+
+// Describes the first bytes for writev; gives the number of entries filled (at most iov_max).
+int bytes_peek(const struct bytes *bytes, struct iovec *iov, int iov_max);

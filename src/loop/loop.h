@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+// The kernel seam and the only clock. Completion outside: an owner submits an operation and is told
+// when it is over. Three twins stand behind the same words: io_uring, epoll (readiness imitating
+// completion), and sim (virtual network, virtual time, seeded faults). One thread per loop.
+//
+// The contract, word for word for all twins:
+//  1. The owner embeds struct op and submits it; until it is heard, the op (and for a send its
+//  queue)
+//     belongs to the loop. It is heard exactly once; an accept many times, until `more` is false.
+//  2. Nothing is ever heard from inside submit or cancel: callbacks run only from the loop's turn.
+//  3. A receive owns no memory while it waits: the loop lends a block at completion. When no block
+//  is free
+//     the op waits inside the loop.
+//  4. A send means all bytes of its queue, or an error. One send per sock at a time. The queue must
+//  not be
+//     touched until the send is heard.
+//  5. Cancel is a wish: the op is still heard once, with -ECANCELED or with what happened before.
+//     sock_close only when no op of the sock is out.
+//  6. loop_now_ms() moves once per turn. Nobody else reads a clock.
+#pragma once
+
+#include "base/addr.h"
+#include "base/bytes.h"
+#include "base/wheel.h"
+
+struct loop;
+struct op;
+struct sock;
+
+typedef void op_done_fn(struct op *op);
+
+enum op_kind { OP_IDLE, OP_ACCEPT, OP_CONNECT, OP_RECV, OP_SEND, OP_READY };
+
+enum loop_ready { LOOP_IN = 1, LOOP_OUT = 2 };
+
+// Hints for loop_recv.
+enum recv_hint {
+	RECV_UPSTREAM = 1, // may use the blocks reserved for upstream receives
+	RECV_KEEP = 2,	   // small messages will go on: the twin may stay armed between receives
+};
+
+struct op {
+	op_done_fn *done;
+	struct sock *sock;
+	struct op *next; // the loop's
+	i32 result;	 // see each call
+	u8 kind;	 // enum op_kind; OP_IDLE = not submitted
+	u8 state;	 // the twin's
+	u8 hints;	 // recv_hint or loop_ready as submitted
+	bool more;	 // accept: will be heard again
+	bool cancelled;	 // the owner asked
+	union {
+		struct slice received; // recv with result > 0: the owner takes over this slice
+		struct bytes *queue;   // send
+		u64 twin[2];	       // the twin's
+	};
+};
+
+static inline void op_init(struct op *op, op_done_fn *done)
+{
+	*op = (struct op){.done = done};
+}
+
+static inline bool op_is_out(const struct op *op)
+{
+	return op->kind != OP_IDLE;
+}
+
+// A descriptor known to the loop. Embedded in its owner; the fields behind fd are the twin's.
+struct sock {
+	int fd; // -1 = closed. In the sim twin not a kernel descriptor
+	u32 bits;
+	struct op *reading, *writing;
+	void *held; // bytes received for nobody yet
+};
+
+// Something to run at the end of the current turn, before the loop waits. Queued at most once.
+struct task;
+typedef void task_fn(struct task *task);
+struct task {
+	struct task *next;
+	task_fn *run;
+	bool queued;
+};
+
+// A message from another thread. The message is handed over with the call.
+struct message;
+typedef void message_fn(struct message *message);
+struct message {
+	struct message *next;
+	message_fn *deliver; // runs on the receiving loop's thread, in its turn
+};
+
+enum loop_kind { LOOP_AUTO, LOOP_URING, LOOP_EPOLL, LOOP_SIM };
+
+struct loop_ops; // the twin's table, loop_twin.h
+
+struct loop {
+	const struct loop_ops *ops;
+	struct wheel wheel;
+	struct block_pool blocks;
+	struct op *heard, *heard_tail; // completed, waiting for their callback
+	struct task *tasks, *tasks_tail;
+	_Atomic(struct message *) inbox; // newest first; taken whole and reversed
+	_Atomic(bool) sleeping;		 // tells senders whether a wake is needed
+	u64 now_ms;			 // monotonic, moves once per turn
+	u64 now_us;			 // the same moment, finer, for latency figures
+	i64 wall_ms;			 // Unix time, read once per turn
+	u64 turns;
+	int wake_fd;
+	bool stopping;
+};
+
+struct loop_limits {
+	u32 large_blocks_max; // 16 KiB each
+	u32 small_blocks_max; // 2 KiB each
+};
+
+// Makes a loop for the calling thread (it must stay on it). `kind` AUTO tries io_uring and takes
+// epoll when the kernel or a sandbox refuses. *ret_why: static text, why this twin was taken
+// ("io_uring refused: Operation not permitted"). 0 or negative errno.
+int loop_new(enum loop_kind kind, const struct loop_limits *limits, struct loop **ret_loop,
+	const char **ret_why) must_check;
+
+// Everything submitted must have been heard. Asserts that no block is out.
+void loop_free(struct loop *loop);
+
+// Could io_uring be used here and now? NULL: yes; else static text with the reason.
+const char *loop_uring_missing(void);
+
+const char *loop_kind_name(const struct loop *loop); // "io_uring", "epoll", "sim"
+
+// One turn: waits for the next completion, timer, message or deferred task, but at most until
+// `wait_until_ms` (UINT64_MAX: as long as it takes); then runs callbacks, timers and tasks.
+void loop_turn(struct loop *loop, u64 wait_until_ms);
+
+// Turns until loop_stop was called from inside.
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+static inline u64 loop_now_ms(const struct loop *loop)
+{
+	return loop->now_ms;
+}
+
+static inline u64 loop_now_us(const struct loop *loop)
+{
+	return loop->now_us;
+}
+
+static inline i64 loop_wall_ms(const struct loop *loop)
+{
+	return loop->wall_ms;
+}
+
+static inline void loop_timer_set(struct loop *loop, struct timer *timer, u64 deadline_ms)
+{
+	wheel_set(&loop->wheel, timer, deadline_ms);
+}
+
+static inline void loop_timer_cancel(struct loop *loop, struct timer *timer)
+{
+	wheel_cancel(&loop->wheel, timer);
+}
+
+static inline void loop_defer(struct loop *loop, struct task *task)
+{
+	if (task->queued)
+		return;
+	task->queued = true;
+	task->next = NULL;
+	if (loop->tasks_tail)
+		loop->tasks_tail->next = task;
+	else
+		loop->tasks = task;
+	loop->tasks_tail = task;
+}
+
+// From any thread: the message runs in a turn of `loop`. The loop must outlive it.
+void loop_post(struct loop *loop, struct message *message);
+
+// Gives an existing descriptor (listening, accepted, foreign) to the loop; makes it non-blocking.
+void sock_open(struct loop *loop, struct sock *sock, int fd);
+
+// A new socket for a connect to `address`'s family (TCP_NODELAY, IP_BIND_ADDRESS_NO_PORT).
+// 0, or -EMFILE and the like.
+int sock_open_new(struct loop *loop, struct sock *sock, const struct addr *address) must_check;
+
+// Closes now. No op may be out. Bytes held by the twin are dropped.
+void sock_close(struct loop *loop, struct sock *sock);
+
+// Takes the descriptor away from the loop without closing it (hand-off to another worker).
+int sock_release(struct loop *loop, struct sock *sock);
+
+// The next sock_close sends a reset instead of an orderly end (SO_LINGER 0).
+void sock_reset_on_close(struct loop *loop, struct sock *sock);
+
+// Ends our direction (SHUT_WR). No send may be out. Errors are found by the next receive.
+void sock_shutdown_send(struct loop *loop, struct sock *sock);
+
+void sock_peer(struct loop *loop, const struct sock *sock, struct addr *ret_addr);
+void sock_local(struct loop *loop, const struct sock *sock, struct addr *ret_addr);
+
+// True when the loop holds neither bytes nor an armed receive for this sock: its descriptor may be
+// read directly (splice). Only meaningful while no receive is out.
+bool sock_is_quiet(const struct sock *sock);
+
+// result: a connected descriptor (non-blocking, for sock_open), or negative errno; then `more`
+// tells whether the accept goes on. -EMFILE/-ENFILE/-ENOMEM end it (more = false): pause, then
+// submit again.
+void loop_accept(struct loop *loop, struct sock *sock, struct op *op);
+
+// result: 0 or negative errno.
+void loop_connect(struct loop *loop, struct sock *sock, struct op *op, const struct addr *address);
+
+// result: > 0 bytes, then op->received is the owner's; 0 the peer ended; negative errno.
+void loop_recv(struct loop *loop, struct sock *sock, struct op *op, u32 recv_hints);
+
+// result: 0 when the whole queue is gone (the queue is empty then), or negative errno (the rest is
+// still in the queue; the owner clears it).
+void loop_send(struct loop *loop, struct sock *sock, struct op *op, struct bytes *queue);
+
+// One-shot readiness of a foreign descriptor or for splice. result: the ready bits (LOOP_IN,
+// LOOP_OUT; both on error or hang-up), or negative errno. Uses sock->reading for LOOP_IN and
+// sock->writing for LOOP_OUT, so a sock may wait for both at once with two ops.
+void loop_ready(struct loop *loop, struct sock *sock, struct op *op, enum loop_ready events);
+
+// Wish to hear the op soon. Does nothing when it is not out.
+void loop_cancel(struct loop *loop, struct op *op);
+
+// Can this twin's descriptors be spliced (real kernel sockets)?
+bool loop_can_splice(const struct loop *loop);
