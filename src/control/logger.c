@@ -242,8 +242,9 @@ static void tick_later(struct logger *logger)
 	arm_timer(logger->tick_fd, TICK_MS);
 }
 
-// Gives false when there was something to tell.
-static bool tell_lost(struct logger *logger, int i)
+// Both give the ticks to be quiet for: 0 when there was nothing to tell, 1 when it could not be
+// told.
+static u32 tell_lost(struct logger *logger, int i)
 {
 	struct log_sink *sink = &logger->sinks[i];
 	u64 lines = sink->lost - logger->lost_told[i];
@@ -252,7 +253,7 @@ static bool tell_lost(struct logger *logger, int i)
 	if (lines == 0) {
 		if (log_sink_is_well(sink))
 			sink->error = 0;
-		return true;
+		return 0;
 	}
 	if (sink->error)
 		told = SAY(logger, LOG_WARN, "log lines were lost at an output that failed",
@@ -261,27 +262,28 @@ static bool tell_lost(struct logger *logger, int i)
 	else
 		told = SAY(logger, LOG_WARN, "log lines were lost at an output that was too slow",
 			LOG_U64("lines", lines), LOG_CSTR("output", sink_name(sink)));
-	if (told)
-		logger->lost_told[i] += lines;
-	return false;
+	if (!told)
+		return 1;
+	logger->lost_told[i] += lines;
+	return TELL_TICKS;
 }
 
-static bool tell_dropped(struct logger *logger)
+static u32 tell_dropped(struct logger *logger)
 {
 	u64 lines = logger->dropped_seen - logger->dropped_told;
 
 	if (lines == 0)
-		return true;
-	if (SAY(logger, LOG_WARN, "log lines were dropped because more came than could be written",
+		return 0;
+	if (!SAY(logger, LOG_WARN, "log lines were dropped because more came than could be written",
 		    LOG_U64("lines", lines)))
-		logger->dropped_told += lines;
-	return false;
+		return 1;
+	logger->dropped_told += lines;
+	return TELL_TICKS;
 }
 
 static void tell_losses(struct logger *logger)
 {
 	u64 lost = 0;
-	bool nothing;
 
 	for (int i = 0; i < SINKS; i++)
 		lost += logger->sinks[i].lost;
@@ -289,13 +291,14 @@ static void tell_losses(struct logger *logger)
 	metrics_set(&logger->cells, M_LOG_DROPPED, logger->dropped_seen + lost);
 	if (logger->quiet_ticks > 0)
 		return;
-	nothing = tell_dropped(logger);
-	for (int i = 0; i < SINKS; i++)
-		nothing &= tell_lost(logger, i);
-	if (!nothing) {
-		logger->quiet_ticks = TELL_TICKS;
-		tick_later(logger);
+	logger->quiet_ticks = tell_dropped(logger);
+	for (int i = 0; i < SINKS; i++) {
+		u32 ticks = tell_lost(logger, i);
+
+		logger->quiet_ticks = MAX(logger->quiet_ticks, ticks);
 	}
+	if (logger->quiet_ticks > 0)
+		tick_later(logger);
 }
 
 static void reopen_sinks(struct logger *logger)
