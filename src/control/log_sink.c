@@ -210,6 +210,17 @@ void log_sink_done(struct log_sink *sink)
 	*sink = (struct log_sink){.fd = -1, .lost = sink->lost};
 }
 
+static void make_room(struct log_sink *sink)
+{
+	if (log_sink_is_well(sink))
+		log_sink_flush(sink);
+	if (sink->start == 0)
+		return;
+	memmove(sink->buffer, sink->buffer + sink->start, sink->end - sink->start);
+	sink->end -= sink->start;
+	sink->start = 0;
+}
+
 bool log_sink_put(struct log_sink *sink, struct str prefix, struct str body)
 {
 	u32 len = (u32)(prefix.len + body.len);
@@ -219,11 +230,8 @@ bool log_sink_put(struct log_sink *sink, struct str prefix, struct str body)
 
 	if (sink->kind == LOGGER_NONE)
 		return true;
-	if (sink->start > 0 && sink->end + need > LOG_SINK_BYTES) {
-		memmove(sink->buffer, sink->buffer + sink->start, sink->end - sink->start);
-		sink->end -= sink->start;
-		sink->start = 0;
-	}
+	if (sink->end + need > LOG_SINK_BYTES)
+		make_room(sink);
 	if (sink->dead || sink->end + need > LOG_SINK_BYTES) {
 		sink->lost++;
 		return false;

@@ -35,7 +35,8 @@ int log_sink_open(struct log_sink *sink, const struct logger_output *output) mus
 // What still waits is counted as lost.
 void log_sink_done(struct log_sink *sink);
 
-// Queues one line (two pieces, and a newline where the sink wants it). False: no room, counted.
+// Queues one line (two pieces, and a newline where the sink wants it), and writes others first when
+// there is no room. False: still none, counted.
 bool log_sink_put(struct log_sink *sink, struct str prefix, struct str body);
 
 // Writes what the descriptor takes now.
