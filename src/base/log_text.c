@@ -139,7 +139,36 @@ static size_t make_escape(
 	return len + 1;
 }
 
-void log_text_escaped(
+// Does one of these eight bytes need an escape? Each term sets a byte's highest bit where that byte
+// is out of bounds: not ASCII, 0x7f, below a space, a quote, a backslash. Borrows and carries into
+// the next byte come only from bytes that are out of bounds themselves.
+static inline bool word_has_escaped(const char *bytes)
+{
+	const u64 ones = 0x0101010101010101;
+	u64 word, found;
+
+	memcpy(&word, bytes, 8);
+	found = word | (word + ones) | (word - ones * ' ') | ((word ^ (ones * '"')) - ones) |
+		((word ^ (ones * '\\')) - ones);
+	return (found & (ones * 0x80)) != 0;
+}
+
+// How many bytes at the start need no escape.
+static size_t plain_run(const char *bytes, size_t len)
+{
+	size_t run = 0;
+
+	while (len - run >= 8 && !word_has_escaped(bytes + run))
+		run += 8;
+	if (len - run < 8 && len >= 8 && !word_has_escaped(bytes + len - 8))
+		return len;
+	while (run < len && !(byte_class[(u8)bytes[run]] & ESCAPED))
+		run++;
+	return run;
+}
+
+// log_text_escaped for what is not simply copied.
+static void escape_slowly(
 	struct log_text *text, struct str value, enum log_escape escape, size_t bytes_max)
 {
 	size_t room = (size_t)(text->end - text->at), max = MIN(room, bytes_max);
@@ -149,11 +178,8 @@ void log_text_escaped(
 	while (used < value.len) {
 		char one[ESCAPE_BYTES_MAX];
 		const char *piece = value.ptr + used;
-		size_t run = 0, step;
+		size_t run = plain_run(piece, value.len - used), step = run;
 
-		while (used + run < value.len && !(byte_class[(u8)piece[run]] & ESCAPED))
-			run++;
-		step = run;
 		if (run == 0) {
 			run = make_escape(str_make(piece, value.len - used), escape, one, &step);
 			piece = one;
@@ -180,6 +206,21 @@ void log_text_escaped(
 		text->cut |= room < bytes_max;
 	}
 	text->at = out + at;
+}
+
+void log_text_escaped(
+	struct log_text *text, struct str value, enum log_escape escape, size_t bytes_max)
+{
+	size_t room = (size_t)(text->end - text->at);
+
+	if (likely(value.len <= MIN(room, bytes_max) &&
+		    plain_run(value.ptr, value.len) == value.len)) {
+		if (value.len > 0)
+			memcpy(text->at, value.ptr, value.len);
+		text->at += value.len;
+		return;
+	}
+	escape_slowly(text, value, escape, bytes_max);
 }
 
 bool log_text_is_bare(struct str value)
