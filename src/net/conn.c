@@ -34,6 +34,8 @@ static void carry_out_end(struct conn *conn)
 			conn_close(conn);
 		break;
 	case SESSION_ABORT:
+		// Whoever still uses the session must hear of it, also when the abort is our own.
+		conn->session->ops->ended(conn->session, -ECONNABORTED);
 		conn_abort(conn);
 		break;
 	}
