@@ -12,6 +12,7 @@
 
 enum {
 	HTTP_FIELDS_MAX = 128,		  // fields of one head or trailer section
+	HTTP_FIELDS_EXTRA = 16,		  // room behind them for what the proxy adds
 	HTTP_HEAD_BYTES_MAX = 64 * 1024,  // default and upper bound of max_header_size
 	HTTP_INTERIM_MAX = 8,		  // 1xx heads before the final one
 	HTTP_CONNECTION_OPTIONS_MAX = 32, // elements of Connection, empty ones too
@@ -194,7 +195,8 @@ static inline const struct http_field *http_head_find(
 // First field with this name (any case), or NULL.
 const struct http_field *http_head_find_name(const struct http_head *head, struct str name);
 
-// Copies head, fields and text into the arena. NULL when it is full.
+// Copies head, fields and text into the arena, with room for HTTP_FIELDS_EXTRA more fields. NULL when
+// it is full.
 struct http_head *http_head_copy(struct arena *arena, const struct http_head *head) must_check;
 
 // The rules that need the whole head, run by every parser after its own: framing (RFC 9112 6.3,
