@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proto/h1_parse.h"
 
+#include "proto/http_names.h"
 #include "proto/scan.h"
 
 // The helpers below take where to read from and where the bytes end. They give the place behind
@@ -12,20 +13,34 @@ static const char *refuse(enum http_refusal *ret_why, enum http_refusal why)
 	return NULL;
 }
 
-// At the first byte that a value cannot have: only CRLF ends a line.
-static const char *line_end(
+static inline bool at_crlf(const char *at, const char *end)
+{
+	return at + 1 < end && memcmp(at, "\r\n", 2) == 0;
+}
+
+// What follows is not CRLF, and `other` says what it is when it has nothing to do with line ends.
+static const char *refuse_end(
 	const char *at, const char *end, enum http_refusal other, enum http_refusal *ret_why)
 {
-	if (at == end)
+	if (at == end || (*at == '\r' && at + 1 == end))
 		return NULL;
-	if (*at == '\r') {
-		if (at + 1 == end)
-			return NULL;
-		if (likely(at[1] == '\n'))
-			return at + 2;
-		return refuse(ret_why, HTTP_REFUSE_LINE_END);
+	return refuse(ret_why, *at == '\r' || *at == '\n' ? HTTP_REFUSE_LINE_END : other);
+}
+
+// Behind the value (or reason) at `at` and its CRLF. Tabs are rare: the fast scanner stops at them.
+static inline const char *value_line(const char *at, const char *end, enum http_refusal other,
+	struct str *ret_value, enum http_refusal *ret_why)
+{
+	const char *start = at;
+
+	at = scan_value(at, end);
+	while (unlikely(!at_crlf(at, end))) {
+		if (at == end || *at != '\t')
+			return refuse_end(at, end, other, ret_why);
+		at = scan_value(at + 1, end);
 	}
-	return refuse(ret_why, *at == '\n' ? HTTP_REFUSE_LINE_END : other);
+	*ret_value = str_make(start, (size_t)(at - start));
+	return at + 2;
 }
 
 static const char *method(
@@ -113,34 +128,61 @@ static const char *request_version(
 	return at + len;
 }
 
-static const char *status_line(
+// "HTTP/1.1 200": fast for the two versions there are, otherwise what is wrong is sought.
+static const char *response_version(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
 	static const char pattern[] = "HTTP/0.0 000";
-	const char *reason;
-	size_t len = match(at, end, pattern);
+	size_t len;
 
-	if (len < sizeof(pattern) - 1) {
-		if (at + len == end)
-			return NULL;
-		return refuse(
-			ret_why, at[len] == '\n' ? HTTP_REFUSE_LINE_END : HTTP_REFUSE_STATUS_LINE);
+	if (likely(end - at >= 9 && memcmp(at, "HTTP/1.1 ", 9) == 0)) {
+		head->version_minor = 1;
+		return at + 9;
 	}
-	if (!version_known(at))
-		return refuse(ret_why, HTTP_REFUSE_VERSION);
-	head->version_minor = at[7] == '1';
-	head->status = (u16)((at[9] - '0') * 100 + (at[10] - '0') * 10 + (at[11] - '0'));
-	if (head->status < 100)
-		return refuse(ret_why, HTTP_REFUSE_STATUS_LINE);
-	at += len;
-	if (at == end)
+	len = match(at, end, pattern);
+	if (at + len == end && len < sizeof(pattern) - 1)
 		return NULL;
-	if (likely(*at == ' ')) {
-		reason = ++at;
-		at = scan_value(at, end);
-		head->reason = str_make(reason, (size_t)(at - reason));
+	if (len >= 9 && version_known(at)) {
+		head->version_minor = at[7] == '1';
+		return at + 9;
 	}
-	return line_end(at, end, HTTP_REFUSE_STATUS_LINE, ret_why);
+	if (len >= sizeof(pattern) - 1)
+		return refuse(ret_why, HTTP_REFUSE_VERSION);
+	return refuse(ret_why, at[len] == '\n' ? HTTP_REFUSE_LINE_END : HTTP_REFUSE_STATUS_LINE);
+}
+
+// Three digits, 100 to 999.
+static inline const char *status_code(
+	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
+{
+	u32 hundreds, tens, ones;
+	int i = 0;
+
+	if (likely(end - at >= 3)) {
+		hundreds = (u32)(at[0] - '1');
+		tens = (u32)(at[1] - '0');
+		ones = (u32)(at[2] - '0');
+		if (likely(hundreds <= 8 && tens <= 9 && ones <= 9)) {
+			head->status = (u16)(100 + hundreds * 100 + tens * 10 + ones);
+			return at + 3;
+		}
+	}
+	while (i < 3 && at + i < end && ascii_is_digit(at[i]) && at[0] != '0')
+		i++;
+	return refuse_end(at + i, end, HTTP_REFUSE_STATUS_LINE, ret_why);
+}
+
+static const char *status_line(
+	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
+{
+	at = response_version(at, end, head, ret_why);
+	if (likely(at != NULL))
+		at = status_code(at, end, head, ret_why);
+	if (unlikely(!at || at == end))
+		return NULL;
+	if (likely(*at == ' '))
+		return value_line(at + 1, end, HTTP_REFUSE_STATUS_LINE, &head->reason, ret_why);
+	return at_crlf(at, end) ? at + 2 : refuse_end(at, end, HTTP_REFUSE_STATUS_LINE, ret_why);
 }
 
 // A field line whose name is not followed by its colon, seen at `at`.
@@ -153,12 +195,23 @@ static const char *refuse_name(const char *start, const char *at, enum http_refu
 	return refuse(ret_why, HTTP_REFUSE_FIELD_NAME);
 }
 
-// One field line: name ":" OWS value OWS CRLF (RFC 9112 5).
-static const char *field_line(
-	const char *at, const char *end, struct http_field *field, enum http_refusal *ret_why)
+// The end of a field name, where its colon stands. Most names are known ones, and those need no
+// look at their bytes.
+static inline const char *field_name(
+	const char *at, const char *end, u8 *ret_known, enum http_refusal *ret_why)
 {
-	const char *start = at, *behind;
+	const char *start = at;
+	u32 colon;
 
+	*ret_known = HTTP_F_OTHER;
+	if (likely(end - at >= 16)) {
+		colon = scan_colon(at);
+		if (likely(colon - 1 < 15)) {
+			*ret_known = (u8)http_known_short(at, colon);
+			if (*ret_known)
+				return at + colon;
+		}
+	}
 	at = scan_word(at, end);
 	if (unlikely(at == end || *at != ':' || at == start)) {
 		at = scan_table(at, end, SCAN_TOKEN);
@@ -167,23 +220,43 @@ static const char *field_line(
 		if (*at != ':' || at == start)
 			return refuse_name(start, at, ret_why);
 	}
-	field->name = start;
-	field->name_len = (u16)(at - start);
-	at++;
-	if (likely(at < end && *at == ' '))
+	if (at - start >= 16 || end - start < 16)
+		*ret_known = (u8)http_field_known(start, (size_t)(at - start));
+	return at;
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+// One field line: name ":" OWS value OWS CRLF (RFC 9112 5).
+static inline const char *field_line(
+	const char *at, const char *end, struct http_field *field, enum http_refusal *ret_why)
+{
+	struct str value;
+	u8 known;
+	const char *colon = field_name(at, end, &known, ret_why), *behind;
+
+	if (unlikely(!colon))
+		return NULL;
+	field->name = at;
+	field->name_len = (u16)(colon - at);
+	field->known = known;
+	field->hop = false;
+	at = colon + 1;
+	if (likely(at + 1 < end && at[0] == ' ' && (u8)at[1] > ' '))
 		at++;
-	while (at < end && (*at == ' ' || *at == '\t'))
-		at++;
-	field->value = at;
-	at = scan_value(at, end);
-	behind = line_end(at, end, HTTP_REFUSE_FIELD_VALUE, ret_why);
+	else
+		while (at < end && is_blank(*at))
+			at++;
+	behind = value_line(at, end, HTTP_REFUSE_FIELD_VALUE, &value, ret_why);
 	if (unlikely(!behind))
 		return NULL;
-	while (at > field->value && (at[-1] == ' ' || at[-1] == '\t'))
-		at--;
-	field->value_len = (u32)(at - field->value);
-	field->known = (u8)http_field_known(start, field->name_len);
-	field->hop = false;
+	if (unlikely((u8)behind[-3] <= ' '))
+		value = str_trim(value);
+	field->value = value.ptr;
+	field->value_len = (u32)value.len;
 	return behind;
 }
 
@@ -191,30 +264,43 @@ static const char *field_line(
 static const char *field_lines(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
-	u16 count = 0;
+	struct http_field *fields = head->fields;
+	u64 seen = 0, again = 0;
+	u32 count = 0;
 
-	for (;;) {
-		if (at == end)
-			return NULL;
-		if (*at == '\r') {
-			head->field_count = count;
-			return line_end(at, end, HTTP_REFUSE_OK, ret_why);
-		}
+	while (likely(at < end && *at != '\r')) {
+		u32 known;
+
 		if (unlikely(count == HTTP_FIELDS_MAX))
 			return refuse(ret_why, HTTP_REFUSE_TOO_MANY_FIELDS);
-		at = field_line(at, end, &head->fields[count], ret_why);
+		at = field_line(at, end, &fields[count], ret_why);
 		if (unlikely(!at))
 			return NULL;
-		http_head_note(head, count, head->fields[count].known);
-		count++;
+		known = fields[count++].known;
+		if (!known)
+			continue;
+		if (likely(!(seen & HTTP_BIT(known)))) {
+			head->first_known[known] = (u8)count;
+			seen |= HTTP_BIT(known);
+		} else {
+			again |= HTTP_BIT(known);
+		}
 	}
+	head->field_count = (u16)count;
+	head->known_seen = seen;
+	head->known_repeated = again;
+	return likely(at_crlf(at, end)) ? at + 2
+					: refuse_end(at, end, HTTP_REFUSE_LINE_END, ret_why);
 }
 
 // RFC 9112 2.2: an empty line or two may come before a request, left over from the one before.
 static const char *empty_lines(const char *at, const char *end, enum http_refusal *ret_why)
 {
-	for (int i = 0; i < 2 && at && at < end && *at == '\r'; i++)
-		at = line_end(at, end, HTTP_REFUSE_OK, ret_why);
+	for (int i = 0; unlikely(i < 2 && at < end && *at == '\r'); i++) {
+		if (!at_crlf(at, end))
+			return refuse_end(at, end, HTTP_REFUSE_LINE_END, ret_why);
+		at += 2;
+	}
 	return at;
 }
 

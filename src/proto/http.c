@@ -119,9 +119,6 @@ static enum http_refusal connection_options(const struct http_head *head, u8 *re
 	u32 count = 0;
 	u8 flags = 0;
 
-	*ret_flags = 0;
-	if (!has(head, HTTP_F_CONNECTION))
-		return HTTP_REFUSE_OK;
 	for (u16 i = head->first_known[HTTP_F_CONNECTION] - 1; i < head->field_count; i++) {
 		struct str rest = field_text(&head->fields[i]);
 
@@ -142,12 +139,20 @@ static enum http_refusal connection_options(const struct http_head *head, u8 *re
 // Digits only, once only, and small enough for the signed 64 bits that others count in.
 static enum http_refusal read_content_length(struct http_head *head)
 {
-	if (!has(head, HTTP_F_CONTENT_LENGTH))
-		return HTTP_REFUSE_OK;
-	if (repeated(head, HTTP_F_CONTENT_LENGTH) ||
-		str_to_u64(
-			first_value(head, HTTP_F_CONTENT_LENGTH), INT64_MAX, &head->content_length))
+	const struct http_field *field = http_head_find(head, HTTP_F_CONTENT_LENGTH);
+	u64 length = 0;
+
+	for (u32 i = 0; i < field->value_len; i++) {
+		u32 digit = (u32)(field->value[i] - '0');
+
+		if (unlikely(digit > 9 || length > INT64_MAX / 10))
+			return HTTP_REFUSE_CONTENT_LENGTH;
+		length = length * 10 + digit;
+	}
+	if (unlikely(repeated(head, HTTP_F_CONTENT_LENGTH) || field->value_len == 0 ||
+		     length > INT64_MAX))
 		return HTTP_REFUSE_CONTENT_LENGTH;
+	head->content_length = length;
 	head->has_content_length = true;
 	return HTTP_REFUSE_OK;
 }
@@ -184,17 +189,17 @@ static enum http_refusal check_transfer_encoding(const struct http_head *head)
 					   : HTTP_REFUSE_TRANSFER_ENCODING;
 }
 
-// What the two framing fields say, for requests and responses alike; `without` is what holds when
-// neither is there.
-static enum http_refusal read_framing(struct http_head *head, enum http_framing without)
+// What the two framing fields say, for requests and responses alike, when one of them is there.
+static inline enum http_refusal read_framing(struct http_head *head)
 {
-	enum http_refusal why = read_content_length(head);
+	enum http_refusal why = HTTP_REFUSE_OK;
 
-	if (why)
+	if (likely(has(head, HTTP_F_CONTENT_LENGTH))) {
+		head->framing = HTTP_LENGTH;
+		why = read_content_length(head);
+	}
+	if (likely(why || !has(head, HTTP_F_TRANSFER_ENCODING)))
 		return why;
-	head->framing = head->has_content_length ? HTTP_LENGTH : (u8)without;
-	if (!has(head, HTTP_F_TRANSFER_ENCODING))
-		return HTTP_REFUSE_OK;
 	if (head->has_content_length)
 		return HTTP_REFUSE_LENGTH_AND_CHUNKED;
 	head->framing = HTTP_CHUNKED;
@@ -306,10 +311,10 @@ static enum http_refusal read_host(struct http_head *head)
 
 static enum http_refusal request_special(struct http_head *head)
 {
-	enum http_refusal why = read_framing(head, HTTP_NO_BODY);
-	u8 flags;
+	enum http_refusal why = read_framing(head);
+	u8 flags = 0;
 
-	if (!why)
+	if (!why && has(head, HTTP_F_CONNECTION))
 		why = connection_options(head, &flags);
 	if (!why)
 		why = read_expect(head);
@@ -346,25 +351,28 @@ enum http_refusal http_request_rules(struct http_head *head)
 
 static bool response_has_no_body(const struct http_head *head, enum http_method method)
 {
-	return head->status < 200 || head->status == 204 || head->status == 304 ||
-	       method == HTTP_HEAD || (method == HTTP_CONNECT && head->status < 300);
+	return method == HTTP_HEAD || head->status < 200 || head->status == 204 ||
+	       head->status == 304 || (method == HTTP_CONNECT && head->status < 300);
 }
 
 enum http_refusal http_response_rules(struct http_head *head, enum http_method method)
 {
-	enum http_refusal why = read_framing(head, HTTP_UNTIL_CLOSE);
-	u8 flags;
+	enum http_refusal why;
+	u8 flags = 0;
 
-	if (!why)
+	head->framing = HTTP_UNTIL_CLOSE;
+	why = read_framing(head);
+	if (likely(!why) && has(head, HTTP_F_CONNECTION))
 		why = connection_options(head, &flags);
 	if (unlikely(why))
 		return why;
-	if (response_has_no_body(head, method))
+	if (unlikely(response_has_no_body(head, method)))
 		head->framing = HTTP_NO_BODY;
-	head->keep_alive = head->version_minor || (flags & option_keep_alive);
-	if ((flags & option_close) || head->framing == HTTP_UNTIL_CLOSE)
-		head->keep_alive = false;
-	head->upgrade = head->status == 101 && (flags & option_upgrade) && upgrade_offered(head);
+	head->keep_alive = head->framing != HTTP_UNTIL_CLOSE &&
+			   (head->version_minor || flags & option_keep_alive) &&
+			   !(flags & option_close);
+	if (unlikely(head->status == 101))
+		head->upgrade = (flags & option_upgrade) && upgrade_offered(head);
 	return HTTP_REFUSE_OK;
 }
 

@@ -128,17 +128,6 @@ struct http_head {
 #define HTTP_BIT(known) (1ull << (known))
 _Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field name");
 
-// For parsers: the field at `index` is a `known` one. Called in ascending order for every field.
-static inline void http_head_note(struct http_head *head, u16 index, enum http_known known)
-{
-	u8 *first = &head->first_known[known];
-	u64 bit = HTTP_BIT(known);
-
-	head->known_repeated |= head->known_seen & bit;
-	head->known_seen |= bit;
-	*first = *first ? *first : (u8)(index + 1);
-}
-
 // What a parser or rule refuses. X(ENUM, status for a request, text). A response that is refused is
 // a 502 whatever the row says. The text names the cause, for answer and log.
 #define HTTP_REFUSALS(X)                                                        \
@@ -190,7 +179,6 @@ const char *http_method_text(enum http_method method); // "OTHER" for HTTP_OTHER
 // Which known field is this? Case-insensitive; HTTP_F_OTHER when none.
 enum http_known http_field_known(const char *name, size_t len);
 struct str http_known_text(enum http_known known); // lower case
-u32 http_known_slot(const char *name, size_t len); // of the table behind it; for its test
 
 // RFC 9110 9.2.2: may be sent again without asking.
 bool http_method_is_idempotent(enum http_method method);

@@ -2,7 +2,7 @@
 // The names of HTTP: methods, fields, reasons, refusals, as text and as numbers.
 #include "proto/http.h"
 
-#include "proto/scan.h"
+#include "proto/http_names.h"
 
 static const struct str method_texts[] = {[HTTP_OTHER_METHOD] = {"OTHER", 5},
 #define X(name, text) [HTTP_##name] = {text, sizeof(text) - 1},
@@ -10,7 +10,7 @@ static const struct str method_texts[] = {[HTTP_OTHER_METHOD] = {"OTHER", 5},
 #undef X
 };
 
-static const struct str known_texts[HTTP_F_COUNT] = {[HTTP_F_OTHER] = {"", 0},
+const struct http_known_name http_known_names[HTTP_F_COUNT] = {[HTTP_F_OTHER] = {"", 0},
 #define X(name, text) [HTTP_F_##name] = {text, sizeof(text) - 1},
 	HTTP_KNOWN_FIELDS(X)
 #undef X
@@ -25,11 +25,8 @@ static const struct {
 #undef X
 };
 
-// A perfect hash: every known name has a slot of its own. When a name is added, the unit test that
-// looks all of them up says which slot it wants, and whether that one is taken.
-enum { known_slot_count = 128 };
-
-static const u8 known_slots[known_slot_count] = {
+// When a name is added, the unit test that looks all of them up says which slot it wants.
+const u8 http_known_slots[HTTP_KNOWN_SLOTS] = {
 	[2] = HTTP_F_LOCATION,
 	[22] = HTTP_F_COOKIE,
 	[27] = HTTP_F_REFERER,
@@ -65,53 +62,23 @@ static const u8 known_slots[known_slot_count] = {
 	[116] = HTTP_F_AUTHORIZATION,
 };
 
-u32 http_known_slot(const char *name, size_t len)
-{
-	u32 first = (u8)name[0] | 0x20, last = (u8)name[len - 1] | 0x20;
-
-	return ((u32)len + 25 * first + last) % known_slot_count;
-}
-
-// Setting bit 5 lower-cases letters; it also mixes up some other token characters, but none of
-// those into a letter, a digit or "-" ("-" itself could come from CR, which no token has).
-static bool known_matches(const char *name, const char *text, size_t len)
-{
-	const u64 bits64 = 0x2020202020202020ull;
-	const u32 bits32 = 0x20202020;
-
-	if (likely(len >= 8)) {
-		u64 diff = ((scan_load64(name) | bits64) ^ scan_load64(text)) |
-			   ((scan_load64(name + len - 8) | bits64) ^ scan_load64(text + len - 8));
-
-		if (len > 16)
-			diff |= (scan_load64(name + 8) | bits64) ^ scan_load64(text + 8);
-		return diff == 0;
-	}
-	if (len >= 4)
-		return (((scan_load32(name) | bits32) ^ scan_load32(text)) |
-			       ((scan_load32(name + len - 4) | bits32) ^
-				       scan_load32(text + len - 4))) == 0;
-	for (size_t i = 0; i < len; i++)
-		if ((name[i] | 0x20) != text[i])
-			return false;
-	return true;
-}
-
 enum http_known http_field_known(const char *name, size_t len)
 {
+	const struct http_known_name *entry;
 	enum http_known known;
 
 	if (unlikely(len == 0))
 		return HTTP_F_OTHER;
-	known = known_slots[http_known_slot(name, len)];
-	if (known_texts[known].len != len || !known_matches(name, known_texts[known].ptr, len))
+	known = http_known_slots[http_known_slot(name, len)];
+	entry = &http_known_names[known];
+	if (entry->len != len || !str_eq_nocase(str_make(name, len), str_make(entry->text, len)))
 		return HTTP_F_OTHER;
 	return known;
 }
 
 struct str http_known_text(enum http_known known)
 {
-	return known_texts[known];
+	return str_make(http_known_names[known].text, http_known_names[known].len);
 }
 
 enum http_method http_method_parse(struct str text)

@@ -32,20 +32,32 @@ static const char *reg_name_end(const char *at, const char *end)
 }
 
 // ":" and up to five digits, 1 to 65535 or none at all (RFC 3986 3.2.3).
-static bool port_valid(const char *at, const char *end)
+static inline bool port_valid(const char *at, const char *end)
 {
+	size_t len = (size_t)(end - at) - 1;
 	u32 port = 0;
 
-	if (*at != ':' || end - at > 6)
+	if (*at != ':' || len > 5)
 		return false;
-	if (end - at == 1)
-		return true;
-	while (++at < end) {
-		if (!ascii_is_digit(*at))
+	for (const char *digit = at + 1; digit < end; digit++) {
+		u32 value = (u32)(*digit - '0');
+
+		if (unlikely(value > 9))
 			return false;
-		port = port * 10 + (u32)(*at - '0');
+		port = port * 10 + value;
 	}
-	return port >= 1 && port <= 65535;
+	return port - 1 < 65535 || len == 0;
+}
+
+// A host with other bytes than those of everyday, the first of them at `at`.
+static __attribute__((noinline)) bool odd_host_valid(struct str authority, const char *at)
+{
+	const char *end = authority.ptr + authority.len;
+
+	at = *authority.ptr == '[' ? ip_literal_end(authority.ptr, end) : reg_name_end(at, end);
+	if (!at || at == authority.ptr)
+		return false;
+	return at == end || port_valid(at, end);
 }
 
 bool http_authority_valid(struct str authority)
@@ -53,12 +65,11 @@ bool http_authority_valid(struct str authority)
 	const char *end = authority.ptr + authority.len;
 	const char *at = scan_word(authority.ptr, end);
 
-	if (unlikely(at < end && *at != ':'))
-		at = *authority.ptr == '[' ? ip_literal_end(authority.ptr, end)
-					   : reg_name_end(at, end);
-	if (!at || at == authority.ptr)
-		return false;
-	return at == end || port_valid(at, end);
+	if (at == end)
+		return authority.len > 0;
+	if (unlikely(*at != ':' || at == authority.ptr))
+		return odd_host_valid(authority, at);
+	return port_valid(at, end);
 }
 
 static void lower_case(char *to, const char *from, size_t len)

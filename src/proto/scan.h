@@ -9,7 +9,7 @@
 enum {
 	SCAN_TOKEN = 1,	  // RFC 9110 5.6.2
 	SCAN_WORD = 2,	  // the tokens of everyday: letters, digits, "-", ".", "_"
-	SCAN_VALUE = 4,	  // field value with its inner white space: HTAB, SP, VCHAR, obs-text
+	SCAN_VALUE = 4,	  // field value with its spaces: SP, VCHAR, obs-text (HTAB too: scan_value)
 	SCAN_TARGET = 8,  // visible ASCII without "#"
 	SCAN_HOST = 16,	  // RFC 3986 reg-name without escapes; no comma (two merged Hosts)
 	SCAN_HEX = 32,	  // HEXDIG
@@ -92,10 +92,8 @@ static inline __attribute__((always_inline)) const char *scan_sse2(
 static inline __m128i scan_stop_value(__m128i bytes)
 {
 	__m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-	__m128i tab = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\t'));
 
-	return _mm_or_si128(
-		_mm_andnot_si128(tab, control), _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+	return _mm_or_si128(control, _mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
 }
 
 // Signed: bytes from 0x80 on count as smaller than the space.
@@ -140,6 +138,27 @@ static inline __m128i scan_stop_path(__m128i bytes)
 		return scan_sse2(at, end, scan_stop_##name);                   \
 	}
 
+// Where the first colon stands in the 16 bytes at `at`; 16 when there is none.
+static inline u32 scan_colon(const char *at)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+	int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8(':')));
+
+	return (u32)__builtin_ctz((unsigned)mask | 1u << 16);
+}
+
+// Are the first `len` (1 to 15) of the 16 bytes at `at` those at `text`, which is in lower case,
+// but for the case of letters? Bit 6 marks the letters among the bytes that names are made of.
+static inline bool scan_same(const char *at, const char *text, u32 len)
+{
+	__m128i want = _mm_loadu_si128((const __m128i *)(const void *)text);
+	__m128i have = _mm_loadu_si128((const __m128i *)(const void *)at);
+	__m128i fold = _mm_srli_epi16(_mm_and_si128(want, _mm_set1_epi8(0x40)), 1);
+	int mask = _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_or_si128(have, fold), want));
+
+	return ~(unsigned)mask << (32 - len) == 0;
+}
+
 #else
 
 #define SCAN_EACH(byte) (0x0101010101010101ull * (byte))
@@ -156,7 +175,7 @@ static inline u64 scan_has(u64 word, u8 byte)
 	return scan_has_less(word ^ SCAN_EACH((u64)byte), 1);
 }
 
-// These may stop for nothing (a tab, a borrow); the table then decides.
+// These may stop for nothing (a borrow); the table then decides.
 static inline u64 scan_stop_value(u64 word)
 {
 	return scan_has_less(word, ' ') | scan_has(word, 0x7f);
@@ -201,6 +220,20 @@ static inline __attribute__((always_inline)) const char *scan_words(
 	{                                                                      \
 		return scan_words(at, end, scan_stop_##name, class);           \
 	}
+
+static inline u32 scan_colon(const char *at)
+{
+	u32 len = 0;
+
+	while (len < 16 && at[len] != ':')
+		len++;
+	return len;
+}
+
+static inline bool scan_same(const char *at, const char *text, u32 len)
+{
+	return str_eq_nocase(str_make(at, len), str_make(text, len));
+}
 #endif
 
 // First byte in [at, end) that is not of the class, or end.
