@@ -46,7 +46,7 @@ enum h1_chunk_event {
 	H1_CHUNK_TRAILERS, // the last chunk was seen: *ret_used points at the trailer section,
 			   // which the caller collects (h1_head_end) and parses with
 			   // h1_parse_trailers. An empty one is the CRLF.
-	H1_CHUNK_BAD, // *ret_why
+	H1_CHUNK_BAD,	   // *ret_why
 };
 
 // Looks at `buf` and says what comes next; *ret_used bytes are done with (data included).
