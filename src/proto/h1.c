@@ -591,7 +591,7 @@ static void h1_done(struct session *session)
 	slice_drop(&of_session(session)->held);
 }
 
-static const struct session_ops session_ops = {
+const struct session_ops h1_session_ops = {
 	.feed = h1_feed,
 	.ended = h1_ended,
 	.wants_input = h1_wants_input,
@@ -846,7 +846,7 @@ void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 	struct block_pool *pool, struct bytes *out, const struct session_events *events)
 {
 	*h1 = (struct h1){
-		.session = {.ops = &session_ops,
+		.session = {.ops = &h1_session_ops,
 			.events = events,
 			.pool = pool,
 			.out = out,

@@ -38,6 +38,8 @@ struct h1_parser {
 	struct http_head head;
 };
 
+extern const struct session_ops h1_session_ops;
+
 void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 	struct block_pool *pool, struct bytes *out, const struct session_events *events);
 
