@@ -63,7 +63,8 @@ static void receive(struct conn *conn)
 
 static void finish_close(struct conn *conn)
 {
-	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in || conn->mover_out)
+	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
+		conn->mover_out)
 		return;
 	loop_timer_cancel(conn->loop, &conn->linger);
 	if (conn->sock.fd >= 0)

@@ -72,6 +72,7 @@ static void maybe_done(struct h1 *h1)
 		return;
 	h1->session.busy = false;
 	h1->stream.events = NULL;
+	h1->queued = h1->in_flight = 0; // what drains from here on is nobody's
 	if (!h1->keep_alive || h1->draining || h1->in == H1_DROPPED || (server && h1->peer_ended)) {
 		bool unread = server && (h1->in == H1_DROPPED || h1->held.len);
 
@@ -176,7 +177,7 @@ static void request_head(struct h1 *h1, struct http_head *head, size_t used)
 
 static void tunnel_begins(struct h1 *h1)
 {
-	h1->in = H1_RAW;
+	h1->in = h1->out = H1_RAW;
 	h1->keep_alive = false;
 }
 
@@ -290,6 +291,7 @@ static bool take_head(struct h1 *h1)
 
 		(void)h1_head_end(h1->held.ptr, h1->held.len, &scanned);
 		h1->scanned = (u32)MAX(scanned, (size_t)1);
+		poke(h1); // the owner may want to bound how long a head may take
 		return false;
 	}
 	if (used < 0 && server)
@@ -442,7 +444,7 @@ static bool take_some(struct h1 *h1)
 	case H1_HEAD:
 		// A client's next request waits for the answer before it; a backend may not speak
 		// unasked.
-		if (server ? h1->session.busy || h1->draining : !h1->session.busy)
+		if (server == h1->session.busy)
 			break;
 		return take_head(h1);
 	case H1_LENGTH:
@@ -498,6 +500,12 @@ static void run(struct h1 *h1)
 {
 	while (take_some(h1))
 		;
+	if (h1->held.len && h1->in == H1_HEAD && !h1->session.busy &&
+		h1->session.role == STREAM_CLIENT) {
+		// An idle backend that speaks unasked (a 408, say) must not answer the next request.
+		slice_drop(&h1->held);
+		end_session(h1, SESSION_CLOSE);
+	}
 	if (h1->peer_ended && (h1->held.len == 0 || h1->in == H1_HEAD || h1->in == H1_TRAILERS))
 		take_end(h1);
 }
@@ -566,7 +574,7 @@ static void h1_sent(struct session *session)
 	u32 len = h1->in_flight;
 
 	h1->in_flight = 0;
-	if (len && events)
+	if (events)
 		events->on_drained(&h1->stream, len);
 }
 
@@ -787,11 +795,16 @@ static u64 h1_raw_left(const struct stream *stream)
 {
 	const struct h1 *h1 = container_of(stream, struct h1, stream);
 
-	if (h1->held.len || h1->peer_ended)
+	if (h1->peer_ended)
 		return 0;
 	if (h1->in == H1_LENGTH)
 		return h1->in_left;
 	return h1->in == H1_RAW || h1->in == H1_UNTIL_CLOSE ? UINT64_MAX : 0;
+}
+
+static size_t h1_held(const struct stream *stream)
+{
+	return container_of(stream, struct h1, stream)->held.len;
 }
 
 static bool h1_raw_fits(const struct stream *stream)
@@ -837,6 +850,7 @@ static const struct stream_ops stream_ops = {
 	.grant = h1_grant,
 	.reset = h1_reset,
 	.raw_left = h1_raw_left,
+	.held = h1_held,
 	.raw_fits = h1_raw_fits,
 	.moved_in = h1_moved_in,
 	.moved_out = h1_moved_out,
