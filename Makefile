@@ -23,7 +23,7 @@ tsan:
 fuzz:
 	@$(SETUP) test && tools/build build-fuzz && exec $(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS)
 bench:
-	@$(SETUP) bench && tools/build build && exec $(PYTHON) bench/run.py
+	@$(SETUP) bench && tools/build build all bench-tools && exec $(PYTHON) bench/run.py
 drill:
 	@$(SETUP) test && exec $(PYTHON) tools/test.py --only drill
 sim:
@@ -31,4 +31,4 @@ sim:
 install: all
 	@meson install -C build --no-rebuild $(if $(DESTDIR),--destdir "$(DESTDIR)")
 clean:
-	rm -rf build build-test build-asan build-tsan build-fuzz build-clang
+	rm -rf build build-test build-asan build-tsan build-fuzz build-clang build-mutants

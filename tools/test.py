@@ -13,6 +13,7 @@ What the parts may rely on:
   fuzz    tests/fuzz/meson.build names the targets; the corpus is tests/fuzz/corpus/NAME/
   diff    tests/diff/run.py BUILD_FOLDER         ends with `N passed, N failed[, N skipped]`
   sim     BUILD_FOLDER/tests/sim/sim --seeds N   ends with the same line
+  mutants tests/mutants/NAME.patch               a bug for the simulation to find (tools/mutants.py)
   wire    pytest in tests/wire, with TEST_WEIR (the program), TEST_IO (epoll or io_uring) and
           TEST_BUILD (the build folder) in the environment
   drill   tests/drill/*.py, timed, only when named; the same environment, exit code 0 is a pass
@@ -367,6 +368,11 @@ def run_sim(context, build):
         [*prefix, f"{build}/tests/sim/sim", "--seeds", context.options.seeds], env))
 
 
+def run_mutants(context):
+    return from_last_line(CHILDREN.run(
+        [PYTHON, "tools/mutants.py", "--seeds", context.options.seeds]))
+
+
 def run_wire(context, build, io):
     refusal = io_uring_refusal() if io == "io_uring" else None
     if refusal:
@@ -439,6 +445,7 @@ def parts():
                       "tests/diff", "build-test"))
     found.append(Part("sim", "sim", lambda c: run_sim(c, "build-test"),
                       "tests/sim", "build-test"))
+    found.append(Part("mutants", "sim finds planted bugs", run_mutants, "tests/mutants/*.patch"))
     wire("build", "wire")
     wire("build-asan", "wire, ASan+UBSan")
     build("build-tsan", "gcc TSan")
