@@ -31,4 +31,4 @@ sim:
 install: all
 	@meson install -C build --no-rebuild $(if $(DESTDIR),--destdir "$(DESTDIR)")
 clean:
-	rm -rf build build-test build-asan build-tsan build-fuzz build-clang build-mutants
+	rm -rf build build-test build-asan build-tsan build-fuzz build-clang build-mutants build-coverage

@@ -4,10 +4,13 @@
 
 What is new and interesting is kept in build-fuzz/corpus/NAME/ for the next run, and an input that
 breaks the target in build-fuzz/found/NAME/. With --merge the new inputs that reach new code are
-copied to tests/fuzz/corpus/NAME/, where `make test` replays them for ever.
+copied to tests/fuzz/corpus/NAME/, where `make test` replays them for ever. With --coverage nothing
+is fuzzed: the corpora are replayed in build-coverage, and what is printed is how many lines of each
+source file they reach.
 """
 import argparse
 import concurrent.futures
+import json
 import os
 import pathlib
 import re
@@ -71,6 +74,34 @@ def merge(name, program):
     return True
 
 
+def coverage(names):
+    """For each target, the files of which its corpus reaches anything, and how much of them."""
+    build = ROOT / "build-coverage"
+    subprocess.run(["tools/build", build.name], cwd=ROOT, env={**os.environ, "QUIET": "1"},
+                   stdout=subprocess.DEVNULL, check=True)
+    programs = {path.name.removeprefix("replay_"): path
+                for path in sorted((build / "tests/fuzz").glob("replay_*")) if path.is_file()}
+    for name, program in programs.items():
+        if names and name not in names:
+            continue
+        corpus = [path for path in (ROOT / "tests/fuzz/corpus" / name).glob("*") if path.is_file()]
+        raw, profile = build / f"{name}.profraw", build / f"{name}.profdata"
+        subprocess.run([program, *corpus], env={**os.environ, "LLVM_PROFILE_FILE": str(raw)},
+                       stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(["llvm-profdata-14", "merge", "-o", profile, raw], check=True)
+        told = subprocess.run(["llvm-cov-14", "export", "-summary-only",
+                               f"-instr-profile={profile}", program],
+                              stdout=subprocess.PIPE, check=True)
+        print(f"{name}: {len(corpus)} inputs")
+        for file in json.loads(told.stdout)["data"][0]["files"]:
+            lines = file["summary"]["lines"]
+            where = pathlib.Path(file["filename"]).resolve()
+            if lines["covered"] and where.is_relative_to(ROOT / "src"):
+                print(f"  {lines['percent']:5.1f} % of {lines['count']:4} lines  "
+                      f"{where.relative_to(ROOT)}")
+    return 0 if programs else 1
+
+
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -78,7 +109,10 @@ def main(arguments):
     parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--jobs", type=int, default=2, help="targets at a time")
     parser.add_argument("--merge", action="store_true", help="keep what the runs have found")
+    parser.add_argument("--coverage", action="store_true", help="count the lines that they reach")
     options = parser.parse_args(arguments)
+    if options.coverage:
+        return coverage(options.names)
     known = targets()
     unknown = set(options.names) - set(known)
     if unknown or not known:

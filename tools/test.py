@@ -312,7 +312,11 @@ def run_tools(context):
 
 
 def run_build(_context, folder):
-    return from_exit(CHILDREN.run(["tools/build", folder], {"QUIET": "1"}))
+    run = CHILDREN.run(["tools/build", folder], {"QUIET": "1"})
+    # When ninja configures again, all that Meson says stands before the first error.
+    start = run.out.find("FAILED: ")
+    run.out = run.out[max(start, 0):]
+    return from_exit(run)
 
 
 def run_unit(context, build):
@@ -352,6 +356,8 @@ def run_fuzz(context, build):
                               f"not {CORPUS_MIN}\n"))
         else:
             run = CHILDREN.run([*prefix, f"{build}/tests/fuzz/replay_{name}", *corpus], env)
+            run.command = run.command[:len(prefix) + 1] + ["…"]
+            run.out = "\n".join(run.out.splitlines()[-3:])  # the last name is the culprit's
             total.add(from_exit(run))
     total.note = f"{inputs} inputs"
     return total
