@@ -299,7 +299,7 @@ def run_format(_context):
 
 def run_pytest(context, folder, name, env=None, prefix=()):
     report = context.scratch / f"{name}.xml"
-    command = [*prefix, PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider",
+    command = [*prefix, PYTHON, "-m", "pytest", "-q", "--tb=short", "-p", "no:cacheprovider",
                f"--junitxml={report}", *context.options.pytest, folder]
     env = {"PYTHONDONTWRITEBYTECODE": "1",
            "HYPOTHESIS_STORAGE_DIRECTORY": str(context.scratch / f"{name}.hypothesis"),
