@@ -15,9 +15,9 @@
 
 // ---- Opening ------------------------------------------------------------------------------------
 
-// Standard error and output belong to others too, who would be surprised if they stopped blocking. So
-// pipes and terminals are opened a second time for ourselves; where that is not allowed, a copy has
-// to do, and polling before each small write keeps us from waiting.
+// Standard error and output belong to others too, who would be surprised if they stopped blocking.
+// So pipes and terminals are opened a second time for ourselves; where that is not allowed, a copy
+// has to do, and polling before each small write keeps us from waiting.
 static int open_standard(int standard_fd)
 {
 	struct stat status;
@@ -37,7 +37,8 @@ static int open_standard(int standard_fd)
 
 static int open_file(const char *path)
 {
-	int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
+	int fd =
+		open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0640);
 
 	return fd < 0 ? -errno : fd;
 }
@@ -271,8 +272,8 @@ static void on_error(struct log_sink *sink, int error)
 	}
 }
 
-// How much to write at once. A write to a pipe of up to PIPE_BUF bytes is atomic, so whole lines stay
-// whole even where other processes write into the same pipe.
+// How much to write at once. A write to a pipe of up to PIPE_BUF bytes is atomic, so whole lines
+// stay whole even where other processes write into the same pipe.
 static size_t piece_len(const struct log_sink *sink)
 {
 	const char *at = sink->buffer + sink->start, *newline;

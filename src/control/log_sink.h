@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One place log lines go to: a descriptor and the lines that wait for it. Nothing here blocks, save a
-// write to a file on a disk. Used by the logger's thread alone.
+// One place log lines go to: a descriptor and the lines that wait for it. Nothing here blocks, save
+// a write to a file on a disk. Used by the logger's thread alone.
 //
 // Trouble has three forms. Blocked: the reader is slow; lines wait, and those beyond the buffer are
 // lost and counted. Resting: a write failed (disk full, syslog gone); what waits is kept and tried

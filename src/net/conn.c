@@ -34,6 +34,8 @@ static void carry_out_end(struct conn *conn)
 			conn_close(conn);
 		break;
 	case SESSION_ABORT:
+		// Whoever still uses the session must hear of it, also when the abort is our own.
+		conn->session->ops->ended(conn->session, -ECONNABORTED);
 		conn_abort(conn);
 		break;
 	}
@@ -63,7 +65,8 @@ static void receive(struct conn *conn)
 
 static void finish_close(struct conn *conn)
 {
-	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in || conn->mover_out)
+	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
+		conn->mover_out)
 		return;
 	loop_timer_cancel(conn->loop, &conn->linger);
 	if (conn->sock.fd >= 0)

@@ -72,6 +72,7 @@ static void maybe_done(struct h1 *h1)
 		return;
 	h1->session.busy = false;
 	h1->stream.events = NULL;
+	h1->queued = h1->in_flight = 0; // what drains from here on is nobody's
 	if (!h1->keep_alive || h1->draining || h1->in == H1_DROPPED || (server && h1->peer_ended)) {
 		bool unread = server && (h1->in == H1_DROPPED || h1->held.len);
 
@@ -176,7 +177,7 @@ static void request_head(struct h1 *h1, struct http_head *head, size_t used)
 
 static void tunnel_begins(struct h1 *h1)
 {
-	h1->in = H1_RAW;
+	h1->in = h1->out = H1_RAW;
 	h1->keep_alive = false;
 }
 
@@ -257,16 +258,24 @@ static int hold(struct h1 *h1, struct slice more)
 	return 0;
 }
 
+// Looks for the end of a head or trailer section behind what was searched before.
+static bool find_end(struct h1 *h1)
+{
+	size_t scanned = h1->scanned, end;
+
+	if (h1->in == H1_HEAD)
+		end = h1_head_end(h1->held.ptr, h1->held.len, &scanned);
+	else
+		end = h1_trailers_end(h1->held.ptr, h1->held.len, &scanned);
+	h1->scanned = (u32)MAX(scanned, (size_t)1);
+	return end != 0;
+}
+
 static bool head_can_be_parsed(struct h1 *h1)
 {
-	size_t scanned = h1->scanned;
-
-	if (scanned == 0)
+	if (h1->scanned == 0)
 		return true; // the first look at these bytes is the parser's own
-	if (h1_head_end(h1->held.ptr, h1->held.len, &scanned))
-		return true;
-	h1->scanned = (u32)scanned;
-	return h1->held.len >= h1->parser->limits.head_bytes_max;
+	return find_end(h1) || h1->held.len >= h1->parser->limits.head_bytes_max;
 }
 
 // Gives true when it got further.
@@ -286,10 +295,8 @@ static bool take_head(struct h1 *h1)
 		used = h1_parse_response(h1->held.ptr, h1->held.len, &parser->limits,
 			(enum http_method)h1->method, parser->fields, &parser->head, &why);
 	if (used == 0) {
-		size_t scanned = h1->scanned;
-
-		(void)h1_head_end(h1->held.ptr, h1->held.len, &scanned);
-		h1->scanned = (u32)MAX(scanned, (size_t)1);
+		(void)find_end(h1);
+		poke(h1); // the owner may want to bound how long a head may take
 		return false;
 	}
 	if (used < 0 && server)
@@ -349,16 +356,13 @@ static bool take_chunks(struct h1 *h1)
 {
 	enum http_refusal why = HTTP_REFUSE_OK;
 	struct str data = {0};
-	size_t used = 0;
-	// Without credit the framing may still be read, a byte at a time, but no byte of the body.
-	size_t len = h1->chunked.left && !h1->credit ? 0 : h1->held.len;
+	size_t used = 0, len = (size_t)MIN((u64)h1->held.len, h1->credit);
 	enum h1_chunk_event event;
 	struct slice slice;
 
+	// Without credit not even the framing is read: the end must not come before its reader.
 	if (len == 0)
 		return false;
-	if (h1->credit < len)
-		len = (size_t)MAX(h1->credit, (u64)1);
 	event = h1_chunked_feed(&h1->chunked, h1->held.ptr, len, &used, &data, &why);
 	switch (event) {
 	case H1_CHUNK_MORE:
@@ -400,10 +404,7 @@ static bool take_trailers(struct h1 *h1)
 		return false;
 	}
 	if (used == 0) {
-		size_t scanned = h1->scanned;
-
-		(void)h1_head_end(h1->held.ptr, h1->held.len, &scanned);
-		h1->scanned = (u32)MAX(scanned, (size_t)1);
+		(void)find_end(h1);
 		return false;
 	}
 	block_ref(block);
@@ -442,7 +443,7 @@ static bool take_some(struct h1 *h1)
 	case H1_HEAD:
 		// A client's next request waits for the answer before it; a backend may not speak
 		// unasked.
-		if (server ? h1->session.busy || h1->draining : !h1->session.busy)
+		if (server == h1->session.busy)
 			break;
 		return take_head(h1);
 	case H1_LENGTH:
@@ -498,6 +499,13 @@ static void run(struct h1 *h1)
 {
 	while (take_some(h1))
 		;
+	if (h1->held.len && h1->in == H1_HEAD && !h1->session.busy &&
+		h1->session.role == STREAM_CLIENT) {
+		// An idle backend that speaks unasked (a 408, say) must not answer the next
+		// request.
+		slice_drop(&h1->held);
+		end_session(h1, SESSION_CLOSE);
+	}
 	if (h1->peer_ended && (h1->held.len == 0 || h1->in == H1_HEAD || h1->in == H1_TRAILERS))
 		take_end(h1);
 }
@@ -566,7 +574,7 @@ static void h1_sent(struct session *session)
 	u32 len = h1->in_flight;
 
 	h1->in_flight = 0;
-	if (len && events)
+	if (events)
 		events->on_drained(&h1->stream, len);
 }
 
@@ -787,11 +795,16 @@ static u64 h1_raw_left(const struct stream *stream)
 {
 	const struct h1 *h1 = container_of(stream, struct h1, stream);
 
-	if (h1->held.len || h1->peer_ended)
+	if (h1->peer_ended)
 		return 0;
 	if (h1->in == H1_LENGTH)
 		return h1->in_left;
 	return h1->in == H1_RAW || h1->in == H1_UNTIL_CLOSE ? UINT64_MAX : 0;
+}
+
+static size_t h1_held(const struct stream *stream)
+{
+	return container_of(stream, struct h1, stream)->held.len;
 }
 
 static bool h1_raw_fits(const struct stream *stream)
@@ -837,6 +850,7 @@ static const struct stream_ops stream_ops = {
 	.grant = h1_grant,
 	.reset = h1_reset,
 	.raw_left = h1_raw_left,
+	.held = h1_held,
 	.raw_fits = h1_raw_fits,
 	.moved_in = h1_moved_in,
 	.moved_out = h1_moved_out,
@@ -867,4 +881,9 @@ bool h1_head_is_partial(const struct h1 *h1)
 bool h1_is_idle(const struct h1 *h1)
 {
 	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len == 0 && !h1->peer_ended;
+}
+
+void h1_refuse_late(struct h1 *h1)
+{
+	refuse_request(h1, HTTP_REFUSE_TIMEOUT);
 }

@@ -117,7 +117,7 @@ static void raw_sent(struct session *session)
 	u32 len = raw->in_flight;
 
 	raw->in_flight = 0;
-	if (len && raw->stream.events)
+	if (raw->stream.events)
 		raw->stream.events->on_drained(&raw->stream, len);
 }
 
@@ -207,7 +207,12 @@ static u64 raw_raw_left(const struct stream *stream)
 {
 	const struct raw *raw = container_of(stream, struct raw, stream);
 
-	return raw->held.len || raw->peer_ended ? 0 : UINT64_MAX;
+	return raw->peer_ended ? 0 : UINT64_MAX;
+}
+
+static size_t raw_held(const struct stream *stream)
+{
+	return container_of(stream, struct raw, stream)->held.len;
 }
 
 static bool raw_raw_fits(const struct stream *stream)
@@ -240,6 +245,7 @@ static const struct stream_ops raw_stream_ops = {
 	.grant = raw_grant,
 	.reset = raw_reset,
 	.raw_left = raw_raw_left,
+	.held = raw_held,
 	.raw_fits = raw_raw_fits,
 	.moved_in = raw_moved_in,
 	.moved_out = raw_moved_out,

@@ -39,7 +39,7 @@ struct stream_events {
 	void (*on_body)(struct stream *stream, struct slice slice, bool end);
 	// The trailer section; ends the message. Borrowed for the call.
 	void (*on_trailers)(struct stream *stream, const struct http_field *fields, u16 count);
-	// `len` body bytes handed to send_body have left the process.
+	// `len` body bytes handed to send_body have left the process (0: only the head has).
 	void (*on_drained)(struct stream *stream, size_t len);
 	// The peer's half is over before its end. Nothing follows.
 	void (*on_reset)(struct stream *stream, enum stream_fault fault);
@@ -56,6 +56,8 @@ struct stream_ops {
 	// Bytes of the incoming body that pass unchanged and were not delivered yet (0: none,
 	// encoded, unknown); UINT64_MAX: all until the end of the byte stream.
 	u64 (*raw_left)(const struct stream *stream);
+	// Bytes received and not delivered for want of credit.
+	size_t (*held)(const struct stream *stream);
 	// May `len` body bytes be put on the wire unchanged?
 	bool (*raw_fits)(const struct stream *stream);
 	// `len` bytes went past the session, read from (in) or written to (out) its socket.

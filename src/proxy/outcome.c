@@ -27,6 +27,8 @@ enum outcome outcome_of_refusal(enum http_refusal why)
 
 	ASSERT(why > HTTP_REFUSE_OK && why < HTTP_REFUSE_COUNT);
 	switch (statuses[why]) {
+	case 408:
+		return OUTCOME_CLIENT_TIMEOUT_HEADER;
 	case 405:
 		return OUTCOME_METHOD_NOT_ALLOWED;
 	case 413:
