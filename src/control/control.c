@@ -74,7 +74,7 @@ static u64 connections_for(u64 fd_limit, u32 workers)
 	u64 fixed = reserved_fds + (u64)workers * fds_per_worker;
 	u64 rest = fd_limit > fixed ? fd_limit - fixed : 0;
 
-	return MAX(1, MIN(rest / fds_per_connection, 4u * 1024 * 1024));
+	return MAX(1, MIN(rest / fds_per_connection, 4ull << 20));
 }
 
 static void derive_limits(struct control *control)
@@ -262,8 +262,8 @@ static u64 random_seed(void)
 {
 	u64 seed = 0;
 
-	if (getrandom(&seed, sizeof(seed), 0) != sizeof(seed))
-		seed = (u64)getpid() * 0x9e3779b97f4a7c15ull;
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		seed = (u64)(u32)getpid() * 0x9e3779b97f4a7c15ull;
 	return seed;
 }
 
@@ -406,7 +406,7 @@ static void on_signal_ready(struct op *op)
 	struct control *control = container_of(op, struct control, signal_op);
 	struct signalfd_siginfo info;
 
-	while (read(control->signals.fd, &info, sizeof(info)) == sizeof(info))
+	while (read(control->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
 		on_signal(control, info.ssi_signo);
 	if (!control->finished)
 		loop_ready(control->loop, &control->signals, op, LOOP_IN);

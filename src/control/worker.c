@@ -229,7 +229,7 @@ static void pin(u32 index)
 	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
 		return;
 	index %= (u32)CPU_COUNT(&allowed);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+	for (u32 cpu = 0; cpu < CPU_SETSIZE; cpu++)
 		if (CPU_ISSET(cpu, &allowed) && at++ == index)
 			CPU_SET(cpu, &one);
 	(void)sched_setaffinity(0, sizeof(one), &one); // a refusal costs speed, nothing else

@@ -87,7 +87,7 @@ static struct deadline deadline_of(const struct exchange *x)
 		return (struct deadline){
 			conf->timeouts.tunnel_idle_ms, OUTCOME_TUNNEL_IDLE_TIMEOUT};
 	default:
-		ASSERT(!"a step that waits needs a deadline");
+		ASSERT(false && "a step that waits needs a deadline");
 		return (struct deadline){0, OUTCOME_INTERNAL_ERROR};
 	}
 }
@@ -452,17 +452,15 @@ static void log_end(struct exchange *x)
 
 static void give_back_streams(struct exchange *x)
 {
-	bool tunnel_whole = x->tunnelling && x->outcome == OUTCOME_TUNNEL_CLOSED;
-
 	if (is_whole(x) && x->request_ended)
 		lease_release(&x->lease);
-	else if (tunnel_whole)
+	else if (x->tunnel_whole)
 		lease_release(&x->lease);
 	else
 		lease_abandon(&x->lease);
 	// A stream whose answer is complete and whose request is too is already over; resetting it
 	// then does nothing. Anything else is cut so that the client can see it.
-	if (x->down && !tunnel_whole)
+	if (x->down && !x->tunnel_whole)
 		x->down->ops->reset(x->down);
 }
 
@@ -563,8 +561,10 @@ static void keep_for_replay(struct exchange *x, const struct slice *slice)
 
 static void tunnel_maybe_over(struct exchange *x)
 {
-	if (x->tunnelling && x->up.state == HALF_ENDED && x->answer.state == HALF_ENDED)
-		finish(x, OUTCOME_TUNNEL_CLOSED);
+	if (!x->tunnelling || x->up.state != HALF_ENDED || x->answer.state != HALF_ENDED)
+		return;
+	x->tunnel_whole = true;
+	finish(x, OUTCOME_TUNNEL_CLOSED);
 }
 
 static void down_body(struct stream *stream, struct slice slice, bool end)
@@ -614,7 +614,7 @@ static void down_reset(struct stream *stream, enum stream_fault fault)
 		return;
 	}
 	if (x->tunnelling && fault == STREAM_PEER_RESET)
-		finish(x, OUTCOME_TUNNEL_RESET);
+		finish(x, OUTCOME_TUNNEL_CLOSED);
 	else
 		finish(x, fault == STREAM_NO_MEMORY ? OUTCOME_OVERLOADED : OUTCOME_CLIENT_ABORTED);
 }
@@ -624,7 +624,7 @@ static void down_head(struct stream *stream, struct http_head *head, bool end)
 	(void)stream;
 	(void)head;
 	(void)end;
-	ASSERT(!"a request head comes through on_request");
+	ASSERT(false && "a request head comes through on_request");
 }
 
 static const struct stream_events down_events = {
@@ -725,7 +725,7 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 		return;
 	}
 	if (x->tunnelling)
-		finish(x, OUTCOME_TUNNEL_RESET);
+		finish(x, OUTCOME_TUNNEL_CLOSED);
 	else
 		fail_attempt(x, fault_outcome(x, stream, fault));
 }
@@ -745,7 +745,7 @@ static void on_broken(struct half *half, bool source_failed)
 	bool client_failed = upload == source_failed;
 
 	if (x->tunnelling)
-		finish(x, OUTCOME_TUNNEL_RESET);
+		finish(x, OUTCOME_TUNNEL_CLOSED);
 	else if (client_failed)
 		finish(x, OUTCOME_CLIENT_ABORTED);
 	else

@@ -37,6 +37,7 @@ struct exchange {
 	u8 attempts;
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost, tunnelling;
+	bool tunnel_whole; // both directions ended in order
 	bool interim_seen; // part of an answer came: no silent replay any more
 	bool replayed;
 	bool answer_begun; // the client has (part of) an answer
