@@ -18,6 +18,7 @@
 
 static const char usage[] =
 	"usage: bench-load --to HOST:PORT [options]\n"
+	"  --also HOST:PORT  for every second connection (the same)\n"
 	"  --connections N   (64)\n"
 	"  --requests N      measured requests, and/or\n"
 	"  --seconds S       time of the measured part (S may have a fraction)\n"
@@ -55,6 +56,7 @@ static const char *const browser_fields[] = {
 
 enum option_name {
 	OPT_TO = 1,
+	OPT_ALSO,
 	OPT_CONNECTIONS,
 	OPT_REQUESTS,
 	OPT_SECONDS,
@@ -73,6 +75,7 @@ enum option_name {
 
 static const struct option long_options[] = {
 	{"to", required_argument, NULL, OPT_TO},
+	{"also", required_argument, NULL, OPT_ALSO},
 	{"connections", required_argument, NULL, OPT_CONNECTIONS},
 	{"requests", required_argument, NULL, OPT_REQUESTS},
 	{"seconds", required_argument, NULL, OPT_SECONDS},
@@ -118,6 +121,9 @@ static void set_load_option(struct load_options *load, int option)
 	switch (option) {
 	case OPT_TO:
 		load->to = bench_address(optarg);
+		break;
+	case OPT_ALSO:
+		load->also = bench_address(optarg);
 		break;
 	case OPT_CONNECTIONS:
 		load->connections = small("--connections", 1, 100000);
@@ -228,6 +234,8 @@ static void read_options(struct settings *settings, int argc, char **argv)
 		fputs(usage, stderr);
 		exit(2);
 	}
+	if (!load->also.sin_port)
+		load->also = load->to;
 	if (!load->requests && !load->time_ns && !settings->warm_only) {
 		errno = 0;
 		bench_die("one of --requests, --seconds and --warm-only is needed");

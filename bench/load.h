@@ -15,7 +15,7 @@
 #include "histogram.h"
 
 struct load_options {
-	struct sockaddr_in to;
+	struct sockaddr_in to, also; // also: where every second connection goes
 	uint32_t connections;
 	uint32_t sources;  // source addresses: 127.0.0.1 to 127.0.0.sources
 	uint32_t warm;	   // requests of each connection before the measured ones, at least 1
