@@ -32,7 +32,7 @@ static bool read_status(const char *data, unsigned int *ret_status)
 	static const char version[] = "HTTP/1.1 ";
 	unsigned int status = 0;
 
-	if (memcmp(data, version, sizeof(version) - 1))
+	if (memcmp(data, version, sizeof(version) - 1) != 0)
 		return false;
 	for (int i = 9; i < 12; i++) {
 		if (data[i] < '0' || data[i] > '9')

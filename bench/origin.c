@@ -162,7 +162,7 @@ static const struct answer *read_request(const char *head, const char *end)
 	const char *line_end = memchr(head, '\n', (size_t)(end - head));
 	const char *at = head + sizeof(get) - 1;
 
-	if (at >= line_end || memcmp(head, get, sizeof(get) - 1))
+	if (at >= line_end || memcmp(head, get, sizeof(get) - 1) != 0)
 		return refuse();
 	if (*at != ' ' && *at != '?' && !take_number(&at, line_end, SIZE_MAX_BYTES, &size))
 		return refuse();
@@ -171,7 +171,7 @@ static const struct answer *read_request(const char *head, const char *end)
 		if (!take_number(&at, line_end, FIELDS_MAX, &fields))
 			return refuse();
 	}
-	if (line_end - at < 10 || memcmp(at, " HTTP/1.", 8))
+	if (line_end - at < 10 || memcmp(at, " HTTP/1.", 8) != 0)
 		return refuse();
 	bool close_after = at[8] == '0';
 	if (!read_fields(line_end + 1, end, &close_after))
@@ -311,7 +311,7 @@ int main(int argc, char **argv)
 {
 	static struct epoll_event events[EVENTS_MAX];
 
-	if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "--tcp"))) {
+	if (argc < 2 || argc > 3 || (argc == 3 && strcmp(argv[2], "--tcp") != 0)) {
 		fputs("usage: bench-origin HOST:PORT [--tcp]\n", stderr);
 		return 2;
 	}

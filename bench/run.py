@@ -262,6 +262,8 @@ class Bench:
             self.absent[name] = self.probe(SUBJECTS[name])
             if self.absent[name]:
                 say(f"skipped: {name}: {self.absent[name]}")
+                if SUBJECTS[name].kind == "weir" and os.path.exists(self.args.weir):
+                    self.problems.append(f"{name}: {self.absent[name]}")
         return self.absent[name]
 
     def probe(self, subject):
