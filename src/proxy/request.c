@@ -3,7 +3,10 @@
 
 #include <errno.h>
 
-enum { request_id_len = 32 };
+enum {
+	request_id_len = 32,
+	lines_bytes_max = 192, // names, separators, an address and an id; the rest is counted apart
+};
 
 static void append(struct http_head *head, struct http_field field)
 {
@@ -23,33 +26,31 @@ static void take_out(struct http_head *head, enum http_known known)
 			head->fields[i].hop = true;
 }
 
-// "Name: a, b" in one contiguous text in the arena. `before` may be empty.
-static int append_text(struct exchange *x, enum http_known known, struct str name,
-	struct str before, struct str value)
-{
-	size_t comma = before.len ? 2 : 0;
-	size_t value_len = before.len + comma + value.len;
-	char *text = arena_alloc(&x->arena, name.len + 2 + value_len), *at = text;
+// Fields made for one request stand in one text, line behind line, so that they are written in one
+// copy.
+struct lines {
+	struct http_head *head;
+	char *at;
+};
 
-	if (!text)
-		return -ENOMEM;
-	memcpy(at, name.ptr, name.len);
-	at += name.len;
-	memcpy(at, ": ", 2);
-	at += 2;
-	if (comma) {
-		memcpy(at, before.ptr, before.len);
-		at += before.len;
-		memcpy(at, ", ", 2);
-		at += 2;
-	}
-	memcpy(at, value.ptr, value.len);
-	append(x->request, (struct http_field){.name = text,
-				   .value = text + name.len + 2,
-				   .value_len = (u32)value_len,
-				   .name_len = (u16)name.len,
-				   .known = (u8)known});
-	return 0;
+static char *put(char *at, struct str text)
+{
+	memcpy(at, text.ptr, text.len);
+	return at + text.len;
+}
+
+// Leaves room for the value and gives where it goes.
+static char *add_line(struct lines *lines, enum http_known known, struct str name, size_t value_len)
+{
+	char *start = lines->at, *value = put(put(start, name), STR(": "));
+
+	append(lines->head, (struct http_field){.name = start,
+				    .value = value,
+				    .value_len = (u32)value_len,
+				    .name_len = (u16)name.len,
+				    .known = (u8)known});
+	lines->at = put(value + value_len, STR("\r\n"));
+	return value;
 }
 
 static struct str field_value(const struct http_head *head, enum http_known known)
@@ -83,101 +84,123 @@ static struct str forwarded_for(struct exchange *x)
 	return all;
 }
 
-static int set_forwarded(struct exchange *x)
+// What a client must not tell the backend about itself, unless its peer is trusted.
+static void take_out_forwarded(struct http_head *head, bool trusted)
 {
-	const struct frontend *frontend = x->client->frontend;
+	take_out(head, HTTP_F_X_FORWARDED_FOR);
+	if (trusted)
+		return;
+	take_out(head, HTTP_F_X_FORWARDED_PROTO);
+	take_out(head, HTTP_F_X_FORWARDED_HOST);
+	take_out(head, HTTP_F_X_REAL_IP);
+	take_out(head, HTTP_F_FORWARDED);
+}
+
+static void add_forwarded(struct exchange *x, struct lines *lines, struct str before)
+{
 	struct http_head *head = x->request;
 	bool trusted = x->client->trusted;
-	struct str before = trusted ? forwarded_for(x) : STR_EMPTY;
-	int error;
+	struct str ip = str_make(x->client->ip, x->client->ip_len);
+	size_t comma = before.len ? 2 : 0;
+	char *value = add_line(
+		lines, HTTP_F_X_FORWARDED_FOR, STR("X-Forwarded-For"), before.len + comma + ip.len);
 
-	take_out(head, HTTP_F_X_FORWARDED_FOR);
-	if (!trusted) {
-		take_out(head, HTTP_F_X_FORWARDED_PROTO);
-		take_out(head, HTTP_F_X_FORWARDED_HOST);
-		take_out(head, HTTP_F_X_REAL_IP);
-		take_out(head, HTTP_F_FORWARDED);
-	}
-	if (frontend->conf->headers.forwarded == CONF_FORWARDED_NONE)
-		return 0;
-	error = append_text(x, HTTP_F_X_FORWARDED_FOR, STR("X-Forwarded-For"), before,
-		str_make(x->client->ip, x->client->ip_len));
-	if (error)
-		return error;
-	if (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO))
-		append(head, frontend->forwarded_proto);
+	if (comma)
+		value = put(put(value, before), STR(", "));
+	put(value, ip);
 	if (head->authority.len && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_HOST)))
-		error = append_text(x, HTTP_F_X_FORWARDED_HOST, STR("X-Forwarded-Host"), STR_EMPTY,
+		put(add_line(lines, HTTP_F_X_FORWARDED_HOST, STR("X-Forwarded-Host"),
+			    head->authority.len),
 			head->authority);
-	return error;
 }
 
-// Sixteen hexadecimal digits of a number, all digits worked on at once.
+// A byte as two hexadecimal digits, low address first.
+#define HEX_ROW(h)                                                                            \
+	h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h \
+	  "e" h "f"
+static const char hex_pairs[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4")
+	HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b")
+		HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
+
 static void put_hex(char *text, u64 number)
 {
-	for (int half = 0; half < 2; half++) {
-		u64 x = half ? number & 0xffffffff : number >> 32;
-		u64 letters;
-
-		x = ((x & 0xffff0000) << 16) | (x & 0xffff);
-		x = ((x & 0x0000ff000000ff00) << 8) | (x & 0x000000ff000000ff);
-		x = ((x & 0x00f000f000f000f0) << 4) | (x & 0x000f000f000f000f);
-		letters = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
-		x = __builtin_bswap64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
-		memcpy(text + half * 8, &x, 8);
-	}
+	for (int i = 0; i < 8; i++, number >>= 8)
+		memcpy(text + i * 2, hex_pairs + (number & 0xff) * 2, 2);
 }
 
-static int set_request_id(struct exchange *x)
+static const struct http_field *find_request_id(const struct exchange *x)
 {
-	struct str name = x->client->frontend->conf->headers.request_id;
+	const struct frontend *frontend = x->client->frontend;
+
+	if (frontend->request_id_known != HTTP_F_OTHER)
+		return http_head_find(x->request, frontend->request_id_known);
+	return http_head_find_name(x->request, frontend->conf->headers.request_id);
+}
+
+static void add_request_id(struct exchange *x, struct lines *lines)
+{
+	const struct frontend *frontend = x->client->frontend;
+	struct str name = frontend->conf->headers.request_id;
 	const struct http_field *sent;
 
 	put_hex(x->request_id, rng_u64(&x->proxy->rng));
 	put_hex(x->request_id + 16, rng_u64(&x->proxy->rng));
 	if (name.len == 0)
-		return 0;
-	sent = http_head_find_name(x->request, name);
+		return;
+	sent = find_request_id(x);
 	if (sent && x->client->trusted) {
 		x->keep_request_id = true;
-		return 0;
+		return;
 	}
 	for (u32 i = 0; sent && i < x->request->field_count; i++)
 		if (str_eq_nocase(
 			    str_make(x->request->fields[i].name, x->request->fields[i].name_len),
 			    name))
 			x->request->fields[i].hop = true;
-	return append_text(
-		x, HTTP_F_OTHER, name, STR_EMPTY, str_make(x->request_id, request_id_len));
+	put(add_line(lines, frontend->request_id_known, name, request_id_len),
+		str_make(x->request_id, request_id_len));
+}
+
+// Never h2c (a backend that agrees would speak a protocol nobody here checks), and no upgrade
+// behind a body.
+static bool upgrade_is_allowed(const struct exchange *x)
+{
+	const struct http_field *upgrade = http_head_find(x->request, HTTP_F_UPGRADE);
+
+	return upgrade && x->request_ended &&
+	       !str_eq_nocase(str_make(upgrade->value, MIN(upgrade->value_len, 3u)), STR("h2c"));
 }
 
 int request_prepare(struct exchange *x)
 {
-	const struct conf_frontend *conf = x->client->frontend->conf;
+	const struct frontend *frontend = x->client->frontend;
+	const struct conf_frontend *conf = frontend->conf;
 	struct http_head *head = x->request;
-	const struct http_field *upgrade = http_head_find(head, HTTP_F_UPGRADE);
-	int error;
+	bool trusted = x->client->trusted;
+	bool forward = conf->headers.forwarded != CONF_FORWARDED_NONE;
+	struct str before = trusted && forward ? forwarded_for(x) : STR_EMPTY;
+	struct lines lines = {.head = head};
 
-	// Never h2c (a backend that agrees would speak a protocol nobody here checks), and no
-	// upgrade behind a body.
-	if (head->upgrade &&
-		(!upgrade || !x->request_ended ||
-			str_eq_nocase(
-				str_make(upgrade->value, MIN(upgrade->value_len, 3u)), STR("h2c"))))
+	if (head->upgrade && !upgrade_is_allowed(x))
 		head->upgrade = false;
 	http_mark_hop_fields(head);
-	error = set_forwarded(x);
-	if (!error)
-		error = set_request_id(x);
-	if (error)
-		return error;
+	take_out_forwarded(head, trusted);
 	take_out(head, HTTP_F_X_FORWARDED_BY);
 	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	lines.at = arena_alloc(&x->arena,
+		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
+	if (!lines.at)
+		return -ENOMEM;
+	if (forward)
+		add_forwarded(x, &lines, before);
+	add_request_id(x, &lines);
+	if (forward && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO)))
+		append(head, frontend->forwarded_proto);
 	x->server_field = UINT32_MAX;
 	if (conf->headers.identify.len) {
-		append(head, x->client->frontend->forwarded_by);
+		append(head, frontend->forwarded_by);
 		x->server_field = head->field_count;
-		append(head, x->client->frontend->forwarded_by);
+		append(head, frontend->forwarded_by);
 	}
 	return 0;
 }

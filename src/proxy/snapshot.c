@@ -67,6 +67,27 @@ static void build_route(
 	}
 }
 
+// The two stand in one text, line behind line, so that they are written in one copy.
+static void build_constant_fields(
+	struct frontend *frontend, const struct conf_frontend *conf, struct arena *arena)
+{
+	char *text = arena_printf(arena, "X-Forwarded-Proto: %.*s\r\nX-Forwarded-By: %.*s",
+		STR_FMT(frontend->scheme), STR_FMT(conf->headers.identify));
+	size_t proto_len = strlen("X-Forwarded-Proto"), by_len = strlen("X-Forwarded-By");
+	char *by = text + proto_len + 2 + frontend->scheme.len + 2;
+
+	frontend->forwarded_proto = (struct http_field){.name = text,
+		.value = text + proto_len + 2,
+		.value_len = (u32)frontend->scheme.len,
+		.name_len = (u16)proto_len,
+		.known = HTTP_F_X_FORWARDED_PROTO};
+	frontend->forwarded_by = (struct http_field){.name = by,
+		.value = by + by_len + 2,
+		.value_len = (u32)conf->headers.identify.len,
+		.name_len = (u16)by_len,
+		.known = HTTP_F_X_FORWARDED_BY};
+}
+
 static void build_frontend(
 	struct frontend *frontend, const struct conf_frontend *conf, struct snapshot *snapshot)
 {
@@ -74,6 +95,8 @@ static void build_frontend(
 
 	frontend->conf = conf;
 	frontend->scheme = STR("http");
+	frontend->request_id_known =
+		http_field_known(conf->headers.request_id.ptr, conf->headers.request_id.len);
 	frontend->pool = conf->pool >= 0 ? &snapshot->pools[conf->pool] : NULL;
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));

@@ -30,6 +30,7 @@ struct frontend {
 	// Ready-made fields, each one contiguous text.
 	struct http_field forwarded_by, forwarded_proto;
 	struct str scheme;
+	enum http_known request_id_known;
 };
 
 struct snapshot {
