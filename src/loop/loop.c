@@ -412,6 +412,16 @@ void loop_real_name_of(struct loop *loop, const struct sock *sock, bool peer, st
 	addr_from_sockaddr(&name, ret_addr);
 }
 
+int loop_real_connect(int fd, const struct addr *address)
+{
+	struct sockaddr_storage to;
+	socklen_t len = addr_to_sockaddr(address, &to);
+
+	if (connect(fd, (const struct sockaddr *)&to, len) == 0)
+		return 0;
+	return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
 int loop_real_connect_result(int fd)
 {
 	int error = 0;
@@ -458,6 +468,23 @@ int loop_real_send(int fd, struct bytes *queue)
 	return 0;
 }
 
+bool loop_real_accept_is_over(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EBADF:
+	case EINVAL:
+	case ENOTSOCK:
+	case EOPNOTSUPP:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int loop_real_accept(int fd)
 {
 	for (;;) {
@@ -465,20 +492,7 @@ int loop_real_accept(int fd)
 
 		if (got >= 0)
 			return got;
-		switch (errno) {
-		case EAGAIN:
-		case EMFILE:
-		case ENFILE:
-		case ENOMEM:
-		case ENOBUFS:
-		case EBADF:
-		case EINVAL:
-		case ENOTSOCK:
-		case EOPNOTSUPP:
+		if (errno == EAGAIN || loop_real_accept_is_over(errno))
 			return -errno;
-		default:
-			// The connection died in the queue, or a filter refused it (accept(2)).
-			break;
-		}
 	}
 }

@@ -148,18 +148,15 @@ static void epoll_accept_next(struct loop *loop, struct op *op)
 
 static void epoll_connect(struct loop *loop, struct op *op, const struct addr *address)
 {
-	struct sockaddr_storage to;
-	socklen_t len = addr_to_sockaddr(address, &to);
-	struct sock *sock = op->sock;
+	int result = loop_real_connect(op->sock->fd, address);
 
-	if (connect(sock->fd, (const struct sockaddr *)&to, len) == 0) {
-		sock->bits |= WRITABLE;
-		loop_hear(loop, op, 0);
-	} else if (errno == EINPROGRESS || errno == EINTR) {
+	if (result == -EINPROGRESS) {
 		park(epoll_of(loop), op);
-	} else {
-		loop_hear(loop, op, -errno);
+		return;
 	}
+	if (result == 0)
+		op->sock->bits |= WRITABLE;
+	loop_hear(loop, op, result);
 }
 
 static void epoll_recv(struct loop *loop, struct op *op)
