@@ -118,11 +118,17 @@ static void set_pointer(
 static void report_unknown(struct build *build, enum schema_map_id map, const struct path *path,
 	const struct node *child)
 {
-	const struct schema_key *near = schema_near(map, child->key);
-	const struct schema_key *elsewhere = schema_elsewhere(map, child->key);
-	struct err *err = report_key(build->report, CODE_UNKNOWN_KEY, child,
-		"unknown key '%.*s' %s", CLIP(child->key), in_place(build, path));
+	const struct schema_key *near, *elsewhere;
+	struct err *err;
 
+	if (build->report->errs->kept_count == ERRS_KEPT_MAX) {
+		report_key(build->report, CODE_UNKNOWN_KEY, child, "unknown key");
+		return;
+	}
+	near = schema_near(map, child->key);
+	elsewhere = schema_elsewhere(map, child->key);
+	err = report_key(build->report, CODE_UNKNOWN_KEY, child, "unknown key '%.*s' %s",
+		CLIP(child->key), in_place(build, path));
 	if (elsewhere && (!near || str_distance(near->name, child->key, 2) > 1)) {
 		report_advice(build->report, err, "it belongs in '%s'",
 			schema_maps[elsewhere->map].path[0] ? schema_maps[elsewhere->map].path

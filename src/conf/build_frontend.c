@@ -224,17 +224,21 @@ static const struct schema_key *find_key(enum schema_map_id map, const char *nam
 // configuration when only the defaults did.
 static void check_tcp(struct build *build, const struct path *path, struct node *node)
 {
-	static const char *const only_http[] = {"http", "client_ip", "headers", "routes"};
+	static const char *const only_http[][2] = {{NULL, "http"}, {NULL, "client_ip"},
+		{NULL, "headers"}, {NULL, "routes"}, {"timeouts", "client_header"},
+		{"timeouts", "client_idle"}, {"timeouts", "request_body_idle"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(only_http); i++) {
-		struct node *child = node_get(node, str_from(only_http[i]));
+		struct node *map =
+			only_http[i][0] ? node_get(node, str_from(only_http[i][0])) : node;
+		struct node *child = node_get(map, str_from(only_http[i][1]));
 
 		if (child && !child->is_default)
 			report_key(build->report, CODE_CONFLICT, child,
-				"'%s' means nothing in %s, whose protocol is tcp", only_http[i],
+				"'%s' means nothing in %s, whose protocol is tcp", only_http[i][1],
 				path_text(build, path));
 		if (child)
-			node_remove(node, child);
+			node_remove(map, child);
 	}
 }
 

@@ -7,13 +7,14 @@
 #include "conf/override.h"
 #include "conf/read.h"
 
-enum { include_depth_max = 8, files_max = 10000 };
+enum { include_depth_max = 8, files_max = 10000, bytes_max = 64 * 1024 * 1024 };
 
 struct loader {
 	struct report report;
 	struct variables variables;
 	struct node *root;
 	u32 nodes_left;
+	size_t byte_count;
 	bool is_partial; // a text could not be read
 	bool has_files;	 // includes may be followed
 	bool keeps_text; // for conf_convert: variables stay, includes too
@@ -158,6 +159,11 @@ static void load_file(struct loader *loader, const char *file, const struct node
 				"%s is read already: includes make no circles", file);
 		return;
 	}
+	loader->byte_count += text.len;
+	if (loader->byte_count > bytes_max) {
+		report_file(loader, file, named_by, -EFBIG);
+		return;
+	}
 	loader->identities[loader->file_count] = identity;
 	loader->files[loader->file_count++] = file;
 	if (syntax == CONF_YAML && !is_yaml_name(file))
@@ -215,7 +221,8 @@ static void load_dotenv(struct loader *loader, const char *file)
 	struct str text;
 	u64 identity;
 
-	if (!file || file_read(arena, file, &text, &identity) < 0)
+	if (!file || loader->file_count == files_max ||
+		file_read(arena, file, &text, &identity) < 0)
 		return;
 	report_add_source(&loader->report, file, text);
 	variables_add_dotenv(&loader->variables, &loader->report, file, text);

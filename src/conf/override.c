@@ -86,6 +86,11 @@ static struct node *parse_value(struct setting *setting, struct str value)
 		.nodes_left = setting->nodes_left};
 	struct node *node;
 
+	if (!tree_is_utf8(value)) {
+		report_at(setting->report, CODE_MALFORMED, setting->place, 1,
+			"this value is no UTF-8 text");
+		return NULL;
+	}
 	if (value.len == 0 || (value.ptr[0] != '[' && value.ptr[0] != '{'))
 		return node_new_text(setting->report->arena, value, setting->place);
 	node = read_yaml_value(&input);

@@ -58,24 +58,149 @@ static int take_scalar(
 	return builder_add(&reader->builder, node) ? 0 : -1;
 }
 
+// The last text in quotes of "cannot redefine existing table 'pools.app' as array".
+static struct str find_repeated_key(const char *message)
+{
+	const char *start = strstr(message, "cannot redefine existing ");
+	struct str key;
+
+	start = start ? strchr(start, '\'') : NULL;
+	if (!start)
+		return STR_EMPTY;
+	key = str_from(start + 1);
+	key.len = str_find(key, '\'');
+	return key;
+}
+
+// The key that stands last in the text, of those with this name.
+static const struct node *find_last(const struct node *node, struct str name)
+{
+	const struct node *found = NULL;
+
+	for (const struct node *child = node->first; child; child = child->next) {
+		const struct node *inner = find_last(child, name);
+
+		if (inner && (!found || inner->key_place.line >= found->key_place.line))
+			found = inner;
+		if (str_eq(child->key, name) && child->key_place.line &&
+			(!found || child->key_place.line > found->key_place.line))
+			found = child;
+	}
+	return found;
+}
+
+static const struct node *find_path(const struct node *node, struct str path)
+{
+	while (node && path.len) {
+		struct str name = str_cut(&path, '.');
+
+		if (node->kind == NODE_LIST)
+			node = node->last;
+		node = node_get(node, name);
+	}
+	return node;
+}
+
+static void ignore_error(void *context, const char *message, struct toml_position position)
+{
+	(void)context;
+	(void)message;
+	(void)position;
+}
+
+static struct toml_events make_events(
+	void (*error)(void *context, const char *message, struct toml_position position))
+{
+	return (struct toml_events){take_key, take_open, take_close, take_scalar, error};
+}
+
+static size_t line_start(struct str text, u32 line)
+{
+	size_t at = 0;
+
+	while (line-- > 1 && at < text.len)
+		at += str_find(str_make(text.ptr + at, text.len - at), '\n') + 1;
+	return MIN(at, text.len);
+}
+
+// The parser tells only the second place of a key that is given twice. The first one stands in the
+// text before, which is good by itself.
+static const struct node *find_first_place(
+	const struct toml_reader *reader, struct str key, u32 line, bool *ret_is_header)
+{
+	const struct toml_events events = make_events(ignore_error);
+	struct str text = reader->input->text;
+	size_t before = line_start(text, line);
+	u32 nodes_left = TREE_NODES_MAX;
+	struct toml_reader second = {.input = reader->input,
+		.builder = {.report = reader->input->report, .nodes_left = &nodes_left}};
+	struct str last_name = key, rest = key;
+
+	*ret_is_header = before < text.len && text.ptr[before] == '[';
+	if (key.len == 0 || toml_walk(text.ptr, before, &events, &second) < 0)
+		return NULL;
+	if (*ret_is_header)
+		return find_path(second.builder.root, key);
+	while (rest.len)
+		last_name = str_cut(&rest, '.');
+	return find_last(second.builder.root, last_name);
+}
+
 static void take_error(void *context, const char *message, struct toml_position position)
 {
 	struct toml_reader *reader = context;
+	struct place place = place_of(reader, position);
+	struct str key = find_repeated_key(message), text = reader->input->text;
+	const struct node *first;
+	bool is_header = false;
 
-	report_at(reader->input->report, CODE_SYNTAX, place_of(reader, position), position.width,
-		"not valid TOML: %s", message);
+	first = find_first_place(reader, key, place.line, &is_header);
+	if (!first || !first->key_place.line) {
+		report_at(reader->input->report, CODE_SYNTAX, place, position.width,
+			"not valid TOML: %s", message);
+		return;
+	}
+	text.ptr += line_start(text, place.line);
+	place.column = is_header ? 2 : 1;
+	while (*text.ptr == ' ' || *text.ptr == '\t') {
+		place.column++;
+		text.ptr++;
+	}
+	report_at(reader->input->report, CODE_DUPLICATE_KEY, place, (u32)MIN(key.len, (size_t)64),
+		"key '%.*s' is given twice; the first one is at %s", CLIP(key),
+		report_place_text(reader->input->report, first->key_place));
+}
+
+// Each dot of a dotted key is a level, and the library walks levels by recursion: hundreds of them
+// are refused before it sees them. What looks like a key is a run of its characters.
+static bool check_dots(const struct read_input *input)
+{
+	struct str text = input->text;
+	u32 dots = 0;
+
+	for (size_t i = 0; i < text.len; i++) {
+		char c = text.ptr[i];
+
+		if (c == '.' && ++dots > TREE_DEPTH_MAX) {
+			report_at(input->report, CODE_TOO_BIG, read_place_at(input->file, text, i),
+				1, "more than %d dots in one key", TREE_DEPTH_MAX);
+			return false;
+		}
+		if (strchr(":=[]{},\n", c) && c)
+			dots = 0;
+	}
+	return true;
 }
 
 struct node *read_toml(const struct read_input *input)
 {
-	static const struct toml_events events = {
-		take_key, take_open, take_close, take_scalar, take_error};
+	const struct toml_events events = make_events(take_error);
 	struct toml_reader reader = {.input = input,
 		.builder = {.report = input->report,
 			.file = input->file,
 			.nodes_left = input->nodes_left}};
 
-	if (toml_walk(input->text.ptr, input->text.len, &events, &reader) < 0)
+	if (!check_dots(input) || toml_walk(input->text.ptr, input->text.len, &events, &reader) < 0)
 		return NULL;
 	return reader.builder.root;
 }

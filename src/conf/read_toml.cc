@@ -2,8 +2,9 @@
 // TOML through tomlplusplus, header-only. No exception leaves this file.
 #undef TOML_HEADER_ONLY
 #undef TOML_SHARED_LIB
-#define TOML_HEADER_ONLY 1
-#define TOML_EXCEPTIONS	 0
+#define TOML_HEADER_ONLY       1
+#define TOML_EXCEPTIONS	       0
+#define TOML_MAX_NESTED_VALUES 40
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #pragma GCC diagnostic ignored "-Wconversion"

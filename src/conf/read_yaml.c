@@ -117,7 +117,9 @@ static void report_syntax(struct yaml_reader *reader)
 	} else if (report_tab(reader, problem)) {
 		return;
 	}
-	if (strstr(problem, "could not find expected ':'") && parser->context)
+	if ((strstr(problem, "could not find expected ':'") ||
+		    strstr(problem, "found unexpected end of stream")) &&
+		parser->context)
 		place = place_of(reader, &parser->context_mark);
 	if (parser->context && parser->context_mark.line != parser->problem_mark.line)
 		err = report_at(reader->input->report, CODE_SYNTAX, place, 1,

@@ -203,6 +203,18 @@ static void expand_range(struct shape *shape, struct node *backend)
 
 static void rename_aliases(struct shape *shape, enum schema_map_id map, struct node *node);
 
+// "address" becomes {address: "address"}, in place: a list may be long.
+static void make_backend(struct shape *shape, struct node *item)
+{
+	struct node *address = node_new_text(shape->arena, item->text, item->place);
+
+	address->is_quoted = item->is_quoted;
+	address->width = item->width;
+	address->key = STR("address");
+	item->kind = NODE_MAP;
+	node_add(shape->arena, item, address);
+}
+
 static void shape_backends(struct shape *shape, struct node *parent, struct node *node)
 {
 	struct node *list = to_list(shape, parent, node), *next;
@@ -210,15 +222,8 @@ static void shape_backends(struct shape *shape, struct node *parent, struct node
 	if (list->kind != NODE_LIST)
 		return;
 	for (struct node *item = list->first; item; item = item->next) {
-		if (item->kind == NODE_TEXT) {
-			struct node *map = node_new(shape->arena, NODE_MAP, item->place);
-
-			map->width = item->width;
-			node_replace(list, item, map);
-			item->key = STR("address");
-			node_add(shape->arena, map, item);
-			item = map;
-		}
+		if (item->kind == NODE_TEXT)
+			make_backend(shape, item);
 		rename_aliases(shape, SCHEMA_backend, item);
 	}
 	for (struct node *item = list->first; item; item = next) {

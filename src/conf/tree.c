@@ -161,6 +161,37 @@ const char *node_kind_text(const struct node *node)
 	return "nothing";
 }
 
+static size_t utf8_len(u8 first)
+{
+	if (first < 0x80)
+		return 1;
+	if (first >= 0xc2 && first < 0xe0)
+		return 2;
+	if (first >= 0xe0 && first < 0xf0)
+		return 3;
+	return first >= 0xf0 && first < 0xf5 ? 4 : 0;
+}
+
+bool tree_is_utf8(struct str text)
+{
+	for (size_t i = 0; i < text.len;) {
+		u8 first = (u8)text.ptr[i], second = i + 1 < text.len ? (u8)text.ptr[i + 1] : 0;
+		size_t len = utf8_len(first);
+
+		if (len == 0 || len > text.len - i)
+			return false;
+		for (size_t j = 1; j < len; j++)
+			if (((u8)text.ptr[i + j] & 0xc0) != 0x80)
+				return false;
+		// Longer than needed, a surrogate, or beyond the last code point.
+		if ((first == 0xe0 && second < 0xa0) || (first == 0xed && second >= 0xa0) ||
+			(first == 0xf0 && second < 0x90) || (first == 0xf4 && second >= 0x90))
+			return false;
+		i += len;
+	}
+	return true;
+}
+
 #define FORMAT_MESSAGE(message, format)                                \
 	do {                                                           \
 		va_list args;                                          \

@@ -9,7 +9,7 @@
 
 #include "conf/report.h"
 
-enum { TREE_DEPTH_MAX = 32, TREE_NODES_MAX = 1000 * 1000 };
+enum { TREE_DEPTH_MAX = 32, TREE_NODES_MAX = 250 * 1000 };
 
 enum node_kind { NODE_NULL, NODE_TEXT, NODE_LIST, NODE_MAP };
 
@@ -57,6 +57,9 @@ struct node *node_copy(
 
 // "a map", "a list", "a text", "nothing".
 const char *node_kind_text(const struct node *node);
+
+// What comes from outside of a text that a parser has checked: is it UTF-8 (RFC 3629)?
+bool tree_is_utf8(struct str text);
 
 // Findings about a value, or about the key it stands under.
 struct err *report_value(struct report *report, enum conf_code code, const struct node *node,

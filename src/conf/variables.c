@@ -210,6 +210,11 @@ static void fill_text(const struct variables *variables, struct report *report, 
 			ok = false;
 		}
 	}
+	if (ok && !tree_is_utf8(str_make(filled.data, filled.len))) {
+		report_value(
+			report, CODE_MALFORMED, node, "with its variables this is no UTF-8 text");
+		ok = false;
+	}
 	if (ok)
 		node->text = arena_str(report->arena, str_make(filled.data, filled.len));
 	text_done(&filled);

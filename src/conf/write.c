@@ -221,6 +221,11 @@ static void add_toml_value(struct writer *writer, const struct node *node, bool 
 	text_addc(&writer->text, is_map ? '}' : ']');
 }
 
+static void add_toml_header(struct writer *writer, struct str path)
+{
+	text_printf(&writer->text, "%s[%.*s]\n", writer->text.len ? "\n" : "", STR_FMT(path));
+}
+
 static void add_toml_table(struct writer *writer, const struct node *map, struct str path)
 {
 	bool has_header = path.len == 0;
@@ -229,7 +234,7 @@ static void add_toml_table(struct writer *writer, const struct node *map, struct
 		if (child->kind == NODE_MAP || child->kind == NODE_NULL)
 			continue;
 		if (!has_header)
-			text_printf(&writer->text, "\n[%.*s]\n", STR_FMT(path));
+			add_toml_header(writer, path);
 		has_header = true;
 		add_toml_key(&writer->text, child->key);
 		text_add(&writer->text, STR(" = "));
@@ -237,7 +242,7 @@ static void add_toml_table(struct writer *writer, const struct node *map, struct
 		text_addc(&writer->text, '\n');
 	}
 	if (!map->first)
-		text_printf(&writer->text, "\n[%.*s]\n", STR_FMT(path));
+		add_toml_header(writer, path);
 	for (const struct node *child = map->first; child; child = child->next) {
 		struct text inner = {0};
 
