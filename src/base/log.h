@@ -93,11 +93,14 @@ struct log_ring {
 	u32 bytes; // a power of two
 	struct log_wake *wake;
 
-	_Alignas(CACHE_LINE) _Atomic(u64) written; // by the producer, ever growing
-	u64 read_seen;				   // the producer's last look at `read`
-	_Atomic(u64) dropped;			   // records that found no room
+	// The producer's
+	_Atomic(u64) written; // ever growing
+	u64 read_seen;	      // its last look at `read`
+	_Atomic(u64) dropped; // records that found no room
 
-	_Alignas(CACHE_LINE) _Atomic(u64) read; // by the consumer
+	char apart[CACHE_LINE]; // so that neither disturbs the other
+	_Atomic(u64) read;	// the consumer's
+	char apart_too[CACHE_LINE];
 };
 
 // `bytes`: a power of two, at least 1,024. `wake` may be NULL.

@@ -17,9 +17,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
 enum { METRICS_OUTCOMES_MAX = 32 }; // room for proxy/outcome.h
 
 struct metrics_cells {
-	_Alignas(CACHE_LINE) u64 values[METRICS_COUNT];
+	u64 values[METRICS_COUNT];
 	u64 outcomes[METRICS_OUTCOMES_MAX];	 // exchanges by how they ended; index: enum outcome
 	u64 local_answers[METRICS_OUTCOMES_MAX]; // those answered by ourselves
+	char apart[CACHE_LINE];			 // from what follows, which may be another thread's
 };
 
 struct metric_info {

@@ -31,7 +31,13 @@ typedef void op_done_fn(struct op *op);
 
 enum op_kind { OP_IDLE, OP_ACCEPT, OP_CONNECT, OP_RECV, OP_SEND, OP_READY };
 
-enum loop_ready { LOOP_IN = 1, LOOP_OUT = 2 };
+enum loop_ready {
+	LOOP_IN = 1,
+	LOOP_OUT = 2,
+	// The caller has met EAGAIN in this direction within this very callback. Only a saving: the
+	// epoll twin then trusts its edge and makes no system call.
+	LOOP_DRAINED = 4,
+};
 
 // Hints for loop_recv.
 enum recv_hint {
@@ -107,6 +113,7 @@ struct loop {
 	u64 now_us;			 // the same moment, finer, for latency figures
 	i64 wall_ms;			 // Unix time, read once per turn
 	u64 turns;
+	u32 ops_out; // submitted and not heard
 	int wake_fd;
 	bool stopping;
 };
@@ -210,7 +217,7 @@ bool sock_is_quiet(const struct sock *sock);
 // submit again.
 void loop_accept(struct loop *loop, struct sock *sock, struct op *op);
 
-// result: 0 or negative errno.
+// result: 0 or negative errno. -EAGAIN: the accept queue of a unix listener is full.
 void loop_connect(struct loop *loop, struct sock *sock, struct op *op, const struct addr *address);
 
 // result: > 0 bytes, then op->received is the owner's; 0 the peer ended; negative errno.
@@ -222,8 +229,10 @@ void loop_send(struct loop *loop, struct sock *sock, struct op *op, struct bytes
 
 // One-shot readiness of a foreign descriptor or for splice. result: the ready bits (LOOP_IN,
 // LOOP_OUT; both on error or hang-up), or negative errno. Uses sock->reading for LOOP_IN and
-// sock->writing for LOOP_OUT, so a sock may wait for both at once with two ops.
-void loop_ready(struct loop *loop, struct sock *sock, struct op *op, enum loop_ready events);
+// sock->writing for LOOP_OUT, so a sock may wait for both at once with two ops; each call names one
+// of them, with LOOP_DRAINED if it applies. Without LOOP_DRAINED it is heard at once when ready
+// now.
+void loop_ready(struct loop *loop, struct sock *sock, struct op *op, u32 events);
 
 // Wish to hear the op soon. Does nothing when it is not out.
 void loop_cancel(struct loop *loop, struct op *op);

@@ -34,6 +34,8 @@ static void carry_out_end(struct conn *conn)
 			conn_close(conn);
 		break;
 	case SESSION_ABORT:
+		// Whoever still uses the session must hear of it, also when the abort is our own.
+		conn->session->ops->ended(conn->session, -ECONNABORTED);
 		conn_abort(conn);
 		break;
 	}
@@ -80,14 +82,16 @@ static void crank(struct task *task)
 {
 	struct conn *conn = container_of(task, struct conn, crank);
 
-	if (!conn->closing && !conn->connecting) {
-		conn->session->ops->feed(conn->session, (struct slice){0});
-		flush(conn);
-		carry_out_end(conn);
-	}
-	if (conn->closing)
+	if (conn->closing) {
 		finish_close(conn);
-	else if (!conn->connecting)
+		return;
+	}
+	if (conn->connecting)
+		return;
+	conn->session->ops->feed(conn->session, (struct slice){0});
+	flush(conn);
+	carry_out_end(conn);
+	if (!conn->closing) // else this runs again
 		receive(conn);
 }
 

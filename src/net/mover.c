@@ -127,6 +127,7 @@ static bool push(struct mover *mover)
 	if (put > 0) {
 		mover->in_pipe -= (u32)put;
 		mover->moved += (u64)put;
+		mover->active_ms = loop_now_ms(mover->target->loop);
 		mover->target->bytes_out += (u64)put;
 		return true;
 	}

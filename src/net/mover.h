@@ -34,9 +34,10 @@ struct mover {
 	struct mover_pipes *pipes;
 	mover_done_fn *done;
 	struct task task;
-	u64 left;  // still to be read from the source; UINT64_MAX = to its end
-	u64 moved; // written to the target so far
-	u64 burst; // read since the source was last silent
+	u64 left;      // still to be read from the source; UINT64_MAX = to its end
+	u64 moved;     // written to the target so far
+	u64 burst;     // read since the source was last silent
+	u64 active_ms; // when bytes last moved
 	u32 in_pipe;
 	int pipe[2];
 	u8 end;	     // enum mover_end, when ending

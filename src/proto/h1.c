@@ -258,16 +258,24 @@ static int hold(struct h1 *h1, struct slice more)
 	return 0;
 }
 
+// Looks for the end of a head or trailer section behind what was searched before.
+static bool find_end(struct h1 *h1)
+{
+	size_t scanned = h1->scanned, end;
+
+	if (h1->in == H1_HEAD)
+		end = h1_head_end(h1->held.ptr, h1->held.len, &scanned);
+	else
+		end = h1_trailers_end(h1->held.ptr, h1->held.len, &scanned);
+	h1->scanned = (u32)MAX(scanned, (size_t)1);
+	return end != 0;
+}
+
 static bool head_can_be_parsed(struct h1 *h1)
 {
-	size_t scanned = h1->scanned;
-
-	if (scanned == 0)
+	if (h1->scanned == 0)
 		return true; // the first look at these bytes is the parser's own
-	if (h1_head_end(h1->held.ptr, h1->held.len, &scanned))
-		return true;
-	h1->scanned = (u32)scanned;
-	return h1->held.len >= h1->parser->limits.head_bytes_max;
+	return find_end(h1) || h1->held.len >= h1->parser->limits.head_bytes_max;
 }
 
 // Gives true when it got further.
@@ -287,10 +295,7 @@ static bool take_head(struct h1 *h1)
 		used = h1_parse_response(h1->held.ptr, h1->held.len, &parser->limits,
 			(enum http_method)h1->method, parser->fields, &parser->head, &why);
 	if (used == 0) {
-		size_t scanned = h1->scanned;
-
-		(void)h1_head_end(h1->held.ptr, h1->held.len, &scanned);
-		h1->scanned = (u32)MAX(scanned, (size_t)1);
+		(void)find_end(h1);
 		poke(h1); // the owner may want to bound how long a head may take
 		return false;
 	}
@@ -351,16 +356,13 @@ static bool take_chunks(struct h1 *h1)
 {
 	enum http_refusal why = HTTP_REFUSE_OK;
 	struct str data = {0};
-	size_t used = 0;
-	// Without credit the framing may still be read, a byte at a time, but no byte of the body.
-	size_t len = h1->chunked.left && !h1->credit ? 0 : h1->held.len;
+	size_t used = 0, len = (size_t)MIN((u64)h1->held.len, h1->credit);
 	enum h1_chunk_event event;
 	struct slice slice;
 
+	// Without credit not even the framing is read: the end must not come before its reader.
 	if (len == 0)
 		return false;
-	if (h1->credit < len)
-		len = (size_t)MAX(h1->credit, (u64)1);
 	event = h1_chunked_feed(&h1->chunked, h1->held.ptr, len, &used, &data, &why);
 	switch (event) {
 	case H1_CHUNK_MORE:
@@ -402,10 +404,7 @@ static bool take_trailers(struct h1 *h1)
 		return false;
 	}
 	if (used == 0) {
-		size_t scanned = h1->scanned;
-
-		(void)h1_head_end(h1->held.ptr, h1->held.len, &scanned);
-		h1->scanned = (u32)MAX(scanned, (size_t)1);
+		(void)find_end(h1);
 		return false;
 	}
 	block_ref(block);
@@ -502,7 +501,8 @@ static void run(struct h1 *h1)
 		;
 	if (h1->held.len && h1->in == H1_HEAD && !h1->session.busy &&
 		h1->session.role == STREAM_CLIENT) {
-		// An idle backend that speaks unasked (a 408, say) must not answer the next request.
+		// An idle backend that speaks unasked (a 408, say) must not answer the next
+		// request.
 		slice_drop(&h1->held);
 		end_session(h1, SESSION_CLOSE);
 	}
@@ -881,4 +881,9 @@ bool h1_head_is_partial(const struct h1 *h1)
 bool h1_is_idle(const struct h1 *h1)
 {
 	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len == 0 && !h1->peer_ended;
+}
+
+void h1_refuse_late(struct h1 *h1)
+{
+	refuse_request(h1, HTTP_REFUSE_TIMEOUT);
 }

@@ -159,6 +159,7 @@ _Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field na
 	X(PATH_ESCAPE, 400, "malformed percent-escape in the path")             \
 	X(EXPECT, 417, "unknown expectation")                                   \
 	X(CONNECT, 405, "CONNECT is not offered here")                          \
+	X(TIMEOUT, 408, "the request head did not arrive in time")              \
 	X(INTERIM_FLOOD, 400, "too many interim responses")                     \
 	X(CONNECTION, 400, "too many options in Connection")
 
@@ -195,8 +196,8 @@ static inline const struct http_field *http_head_find(
 // First field with this name (any case), or NULL.
 const struct http_field *http_head_find_name(const struct http_head *head, struct str name);
 
-// Copies head, fields and text into the arena, with room for HTTP_FIELDS_EXTRA more fields. NULL when
-// it is full.
+// Copies head, fields and text into the arena, with room for HTTP_FIELDS_EXTRA more fields. NULL
+// when it is full.
 struct http_head *http_head_copy(struct arena *arena, const struct http_head *head) must_check;
 
 // The rules that need the whole head, run by every parser after its own: framing (RFC 9112 6.3,

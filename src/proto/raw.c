@@ -152,7 +152,7 @@ static void raw_send_head(struct stream *stream, const struct http_head *head, b
 	(void)stream;
 	(void)head;
 	(void)end;
-	ASSERT(!"a raw stream has no head");
+	ASSERT(false && "a raw stream has no head");
 }
 
 static void raw_send_body(struct stream *stream, struct slice slice, bool end)

@@ -89,6 +89,8 @@ void half_init(struct half *half, const struct relay_events *events, struct move
 	half->state = HALF_IDLE;
 	half->wants_move = false;
 	half->mover.source = NULL;
+	half->mover.in_pipe = 0;
+	half->mover.active_ms = 0;
 	half->mover.task.queued = false;
 }
 

@@ -37,6 +37,10 @@ static void park(struct link *link)
 	struct pool *pool = link->backend->pool;
 	u64 now_ms = loop_now_ms(link->conn.loop);
 
+	if (link->conn.session->end != SESSION_GOES_ON) {
+		conn_poke(&link->conn); // it ends by itself, when its output has left
+		return;
+	}
 	if (!is_usable(link) || link->upstream->draining ||
 		cell->idle_count >= pool->idle_connections_max) {
 		conn_close(&link->conn);
