@@ -169,7 +169,9 @@ static inline const char *status_code(
 	}
 	while (i < 3 && at + i < end && ascii_is_digit(at[i]) && at[0] != '0')
 		i++;
-	return refuse_end(at + i, end, HTTP_REFUSE_STATUS_LINE, ret_why);
+	if (at + i == end)
+		return NULL;
+	return refuse(ret_why, at[i] == '\n' ? HTTP_REFUSE_LINE_END : HTTP_REFUSE_STATUS_LINE);
 }
 
 static const char *status_line(
