@@ -145,7 +145,7 @@ static void ask_recv(struct uring_loop *twin, struct op *op)
 
 	io_uring_prep_recv(sqe, op->sock->fd, NULL, BLOCK_BYTES, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = group_of(op);
+	sqe->buf_group = (u16)group_of(op);
 	if (!(op->sock->bits & NONEMPTY))
 		sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
 	sqe_tag(sqe, op, TAG_OP);
