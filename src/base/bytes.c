@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/mem.h"
+
 // Blocks of exactly 16 KiB would all begin in the same few cache sets; this odd header-and-pad
 // spreads them.
 enum { block_pad = 5 * CACHE_LINE };
@@ -14,10 +16,13 @@ void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max)
 	slab_init(
 		&pool->segments, "segment", sizeof(struct segment), large_max * 4 + small_max * 2);
 	pool->large_reserved = large_max / 4;
+	pool->huge_used = 0;
+	pool->huge_max = large_max / 4;
 }
 
 void block_pool_done(struct block_pool *pool)
 {
+	ASSERT(pool->huge_used == 0);
 	slab_done(&pool->segments);
 	slab_done(&pool->small);
 	slab_done(&pool->large);
@@ -41,7 +46,7 @@ struct block *block_get(struct block_pool *pool, bool upstream)
 		return NULL;
 	block->refs = 1;
 	block->size = block->used = BLOCK_BYTES;
-	block->small = false;
+	block->class = BLOCK_LARGE;
 	block->pool = pool;
 	return block;
 }
@@ -55,14 +60,54 @@ static struct block *block_get_small(struct block_pool *pool)
 	block->refs = 1;
 	block->size = BLOCK_SMALL_BYTES;
 	block->used = 0;
-	block->small = true;
+	block->class = BLOCK_SMALL;
 	block->pool = pool;
+	return block;
+}
+
+static struct block *block_get_huge(struct block_pool *pool, size_t size)
+{
+	struct block *block;
+
+	if (pool->huge_used >= pool->huge_max || size > UINT32_MAX)
+		return NULL;
+	block = mem_try_alloc(sizeof(*block) + size);
+	if (!block)
+		return NULL;
+	pool->huge_used++;
+	block->refs = 1;
+	block->size = (u32)size;
+	block->class = BLOCK_HUGE;
+	block->pool = pool;
+	return block;
+}
+
+struct block *block_get_sized(struct block_pool *pool, size_t size)
+{
+	struct block *block;
+
+	if (size <= BLOCK_SMALL_BYTES)
+		return block_get_small(pool);
+	block = size <= BLOCK_BYTES ? block_get(pool, false) : block_get_huge(pool, size);
+	if (block)
+		block->used = 0;
 	return block;
 }
 
 void block_free(struct block *block)
 {
-	slab_put(block->small ? &block->pool->small : &block->pool->large, block);
+	switch ((enum block_class)block->class) {
+	case BLOCK_SMALL:
+		slab_put(&block->pool->small, block);
+		break;
+	case BLOCK_LARGE:
+		slab_put(&block->pool->large, block);
+		break;
+	case BLOCK_HUGE:
+		block->pool->huge_used--;
+		mem_free(block);
+		break;
+	}
 }
 
 static void push_segment(struct bytes *bytes, struct segment *segment)
@@ -91,6 +136,13 @@ int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slic
 {
 	struct segment *segment;
 
+	if (likely(slice.len <= bytes_tail_room(bytes) && slice.len <= BYTES_COPY_MAX)) {
+		memcpy(bytes->tail->slice.block->data + bytes->tail->slice.block->used, slice.ptr,
+			slice.len);
+		bytes_commit(bytes, slice.len);
+		slice_drop(&slice);
+		return 0;
+	}
 	if (slice.len <= BYTES_COPY_MAX || !slice.block) {
 		int result = bytes_write(pool, bytes, slice.ptr, slice.len);
 
@@ -108,7 +160,7 @@ int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slic
 	return 0;
 }
 
-static size_t tail_room(const struct bytes *bytes)
+size_t bytes_tail_room(const struct bytes *bytes)
 {
 	const struct slice *last;
 
@@ -126,7 +178,7 @@ char *bytes_reserve(struct block_pool *pool, struct bytes *bytes, size_t len)
 	struct block *block;
 
 	ASSERT(len <= BLOCK_SMALL_BYTES);
-	if (tail_room(bytes) >= len && bytes->tail)
+	if (bytes_tail_room(bytes) >= len && bytes->tail)
 		return bytes->tail->slice.block->data + bytes->tail->slice.block->used;
 	segment = slab_get(&pool->segments);
 	if (!segment)
@@ -164,7 +216,7 @@ static int check_room(struct block_pool *pool, size_t len)
 int bytes_write(struct block_pool *pool, struct bytes *bytes, const void *data, size_t len)
 {
 	const char *from = data;
-	size_t room = tail_room(bytes);
+	size_t room = bytes_tail_room(bytes);
 
 	if (room < len && check_room(pool, len))
 		return -ENOMEM;
@@ -180,7 +232,7 @@ int bytes_write(struct block_pool *pool, struct bytes *bytes, const void *data, 
 		bytes_commit(bytes, part);
 		from += part;
 		len -= part;
-		room = tail_room(bytes);
+		room = bytes_tail_room(bytes);
 	}
 	return 0;
 }
@@ -221,6 +273,16 @@ void bytes_consume(struct bytes *bytes, size_t len)
 void bytes_clear(struct bytes *bytes)
 {
 	bytes_consume(bytes, bytes->len);
+}
+
+void bytes_drop_only(struct bytes *bytes)
+{
+	struct segment *only = bytes->head;
+	struct block *block = only->slice.block;
+
+	slab_put(&block->pool->segments, only);
+	block_unref(block);
+	*bytes = (struct bytes){0};
 }
 
 struct slice bytes_pop(struct bytes *bytes)

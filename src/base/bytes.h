@@ -18,12 +18,14 @@ enum {
 	BYTES_COPY_MAX = 1024,		   // pieces up to this size are copied by bytes_append
 };
 
+enum block_class { BLOCK_SMALL, BLOCK_LARGE, BLOCK_HUGE };
+
 struct block {
 	u32 refs;
 	u32 size; // usable bytes in data
 	u32 used; // filled by bytes_write; equal to size where nobody may append
 	u16 id;	  // for the loop's own use
-	bool small;
+	u8 class; // enum block_class
 	struct block_pool *pool;
 	char data[];
 };
@@ -34,6 +36,7 @@ struct block {
 struct block_pool {
 	struct slab large, small, segments;
 	u32 large_reserved; // only for upstream receives
+	u32 huge_used, huge_max;
 };
 
 void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max);
@@ -42,6 +45,10 @@ void block_pool_abandon(struct block_pool *pool);
 
 // One reference, used = size (not for bytes_write). NULL: none free now.
 struct block *block_get(struct block_pool *pool, bool upstream) must_check;
+
+// At least `size` bytes for bytes_write-like filling (used = 0): small, large or, above that, from
+// the heap within a quarter of the large blocks' number. NULL: none.
+struct block *block_get_sized(struct block_pool *pool, size_t size) must_check;
 void block_free(struct block *block);
 
 static inline void block_ref(struct block *block)
@@ -97,12 +104,18 @@ int bytes_write(
 char *bytes_reserve(struct block_pool *pool, struct bytes *bytes, size_t len) must_check;
 void bytes_commit(struct bytes *bytes, size_t len);
 
+// Room behind the last byte that bytes_reserve would give without a new block.
+size_t bytes_tail_room(const struct bytes *bytes);
+
 // Moves everything from `from` to the end of `to`.
 void bytes_move_all(struct bytes *to, struct bytes *from);
 
 // Drops the first `len` bytes (at most bytes->len).
 void bytes_consume(struct bytes *bytes, size_t len);
 void bytes_clear(struct bytes *bytes);
+
+// bytes_clear for a queue of exactly one slice.
+void bytes_drop_only(struct bytes *bytes);
 
 // Takes the first slice out of the queue (not empty). The caller owns it.
 struct slice bytes_pop(struct bytes *bytes);

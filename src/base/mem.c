@@ -45,3 +45,10 @@ void mem_free(void *ptr)
 {
 	free(ptr);
 }
+
+void *mem_alloc_lines(size_t size)
+{
+	size_t rounded = (size + CACHE_LINE - 1) & ~(size_t)(CACHE_LINE - 1);
+
+	return memset(checked(aligned_alloc(CACHE_LINE, rounded), rounded), 0, rounded);
+}

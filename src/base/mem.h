@@ -11,3 +11,4 @@ void *mem_try_alloc(size_t size) must_check;	 // not zeroed; NULL when there is 
 void *mem_realloc(void *old, size_t size);	 // grown part not zeroed; never NULL
 char *mem_strndup(const char *text, size_t len); // zero-terminated copy; never NULL
 void mem_free(void *ptr);			 // NULL is fine
+void *mem_alloc_lines(size_t size);		 // the same, beginning on a cache line

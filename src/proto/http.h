@@ -11,9 +11,12 @@
 #include "base/str.h"
 
 enum {
-	HTTP_FIELDS_MAX = 128,		 // fields of one head or trailer section
-	HTTP_HEAD_BYTES_MAX = 64 * 1024, // default and upper bound of max_header_size
-	HTTP_INTERIM_MAX = 8,		 // 1xx heads before the final one
+	HTTP_FIELDS_MAX = 128,		  // fields of one head or trailer section
+	HTTP_ADDED_MAX = 4,		  // pieces of ready-made lines in a head
+	HTTP_FIELDS_EXTRA = 16,		  // room behind them for what the proxy adds
+	HTTP_HEAD_BYTES_MAX = 64 * 1024,  // default and upper bound of max_header_size
+	HTTP_INTERIM_MAX = 8,		  // 1xx heads before the final one
+	HTTP_CONNECTION_OPTIONS_MAX = 32, // elements of Connection, empty ones too
 };
 
 // X(ENUM, text)
@@ -101,7 +104,7 @@ struct http_head {
 	struct str method_text;
 	struct str target; // as sent: origin-form, absolute-form, authority-form or "*"
 	struct str path; // path and query as sent (of an absolute-form too); "/" when it was empty;
-			 // "*"
+			 // "*", also for OPTIONS of an absolute-form without path (RFC 9112 3.2.4)
 	struct str authority; // of the absolute-form or Host; may be empty in HTTP/1.0
 	// Response
 	u16 status;
@@ -114,12 +117,23 @@ struct http_head {
 	bool upgrade;		 // Upgrade together with Connection: upgrade (HTTP/1.1 only)
 	bool has_content_length; // the field is present (HEAD and 304 answers carry one without a
 				 // body)
+	bool plain;   // every field line as received is "Name: value", one space and no more
+	bool any_hop; // some field is marked `hop`
 	u16 field_count;
-	u64 content_length;	      // of HTTP_LENGTH, or as announced
-	struct str raw;		      // all bytes the slices above and below point into
+	u16 sent_count;	    // of them received; those behind were appended
+	u64 content_length; // of HTTP_LENGTH, or as announced
+	u64 known_seen;	    // HTTP_BIT of every known name that occurs
+	u64 known_repeated; // ... more than once
+	struct str raw;	    // all bytes the slices above and below point into
+	// Ready-made lines ("Name: value" CRLF ...) that go out behind the fields.
+	struct str added[HTTP_ADDED_MAX];
+	u8 added_count;
 	u8 first_known[HTTP_F_COUNT]; // 1 + index of the first field of that name; 0 = absent
 	struct http_field *fields;
 };
+
+#define HTTP_BIT(known) (1ull << (known))
+_Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field name");
 
 // What a parser or rule refuses. X(ENUM, status for a request, text). A response that is refused is
 // a 502 whatever the row says. The text names the cause, for answer and log.
@@ -152,7 +166,9 @@ struct http_head {
 	X(PATH_ESCAPE, 400, "malformed percent-escape in the path")             \
 	X(EXPECT, 417, "unknown expectation")                                   \
 	X(CONNECT, 405, "CONNECT is not offered here")                          \
-	X(INTERIM_FLOOD, 400, "too many interim responses")
+	X(TIMEOUT, 408, "the request head did not arrive in time")              \
+	X(INTERIM_FLOOD, 400, "too many interim responses")                     \
+	X(CONNECTION, 400, "too many options in Connection")
 
 enum http_refusal {
 #define X(name, status, text) HTTP_REFUSE_##name,
@@ -187,7 +203,8 @@ static inline const struct http_field *http_head_find(
 // First field with this name (any case), or NULL.
 const struct http_field *http_head_find_name(const struct http_head *head, struct str name);
 
-// Copies head, fields and text into the arena. NULL when it is full.
+// Copies head, fields and text into the arena, with room for HTTP_FIELDS_EXTRA more fields. NULL
+// when it is full.
 struct http_head *http_head_copy(struct arena *arena, const struct http_head *head) must_check;
 
 // The rules that need the whole head, run by every parser after its own: framing (RFC 9112 6.3,
@@ -216,6 +233,11 @@ bool http_trailer_allowed(enum http_known known);
 // PATH_NUL, PATH_ESCAPE. When the path is already normal, *ret_normal borrows from `path` and
 // nothing is written.
 enum http_refusal http_path_normalize(struct str path, char *buffer, struct str *ret_normal);
+
+// Is this a host (name, IPv4, bracketed IPv6) with an optional port? No user information, no zone,
+// not empty; port empty or 1 to 65535. Commas are refused though RFC 3986 has them: that is what
+// two Hosts look like when somebody merged them.
+bool http_authority_valid(struct str authority);
 
 // Host without port, lower-cased into `buffer` (at least authority.len bytes).
 struct str http_host_of(struct str authority, char *buffer);

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+# A door, not a build system: tools/setup installs what is missing, Meson builds (tools/build).
+PREFIX ?= /usr/local
+SEEDS ?= 200000
+FUZZ_SECONDS ?= 60
+SETUP ?= tools/setup
+PYTHON = /usr/bin/python3
+export PREFIX
+
+.PHONY: all run test lint asan tsan fuzz bench drill sim install clean
+all:
+	@$(SETUP) build && tools/build build
+run: all
+	@exec build/weir demo
+test:
+	@$(SETUP) test && exec $(PYTHON) tools/test.py
+lint:
+	@$(SETUP) lint && tools/build build-clang && exec tools/lint
+asan:
+	@$(SETUP) test && exec $(PYTHON) tools/test.py --build asan
+tsan:
+	@$(SETUP) test && exec $(PYTHON) tools/test.py --build tsan
+fuzz:
+	@$(SETUP) test && tools/build build-fuzz && exec $(PYTHON) tools/fuzz.py --seconds $(FUZZ_SECONDS)
+bench:
+	@$(SETUP) bench && tools/build build all bench-tools && exec $(PYTHON) bench/run.py
+drill:
+	@$(SETUP) test && exec $(PYTHON) tools/test.py --only drill
+sim:
+	@$(SETUP) test && exec $(PYTHON) tools/test.py --only sim --seeds $(SEEDS)
+install: all
+	@meson install -C build --no-rebuild $(if $(DESTDIR),--destdir "$(DESTDIR)")
+clean:
+	rm -rf build build-test build-asan build-tsan build-fuzz build-clang build-mutants build-coverage

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+
+void text_done(struct text *text)
+{
+	mem_free(text->data);
+	*text = (struct text){0};
+}
+
+static void make_room(struct text *text, size_t more)
+{
+	size_t needed = text->len + more + 1;
+
+	if (needed <= text->room)
+		return;
+	text->room = MAX(needed, MAX((size_t)256, text->room * 2));
+	text->data = mem_realloc(text->data, text->room);
+}
+
+void text_add(struct text *text, struct str piece)
+{
+	make_room(text, piece.len);
+	if (piece.len)
+		memcpy(text->data + text->len, piece.ptr, piece.len);
+	text->len += piece.len;
+	text->data[text->len] = '\0';
+}
+
+void text_addc(struct text *text, char c)
+{
+	text_add(text, str_make(&c, 1));
+}
+
+void text_printf(struct text *text, const char *format, ...)
+{
+	va_list args;
+	int len;
+
+	va_start(args, format);
+	len = vsnprintf(NULL, 0, format, args);
+	va_end(args);
+	ASSERT(len >= 0);
+	make_room(text, (size_t)len);
+	va_start(args, format);
+	vsnprintf(text->data + text->len, (size_t)len + 1, format, args);
+	va_end(args);
+	text->len += (size_t)len;
+}
+
+struct str text_take(struct text *text, struct arena *arena)
+{
+	struct str copy = arena_str(arena, str_make(text->data, text->len));
+
+	text_done(text);
+	return copy;
+}

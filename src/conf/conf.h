@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: Apache-2.0
+// The configuration as the rest of weir sees it: typed, bounded, complete. Text in YAML, TOML or
+// JSON becomes a tree in which each node knows its place (tree.h); the one table schema.def types,
+// bounds and defaults it; what comes out is a struct conf in which every reference is resolved and
+// every default filled in, or a list of all that is wrong.
+//
+// Ownership: everything a struct conf points to lives in the arena it was loaded into, and dies
+// with it. A struct conf is never changed after it was loaded. All texts are zero-terminated as
+// well. Arrays are a pointer and a count; the pointer of an empty one may be NULL.
+#pragma once
+
+#include "base/addr.h"
+#include "base/err.h"
+
+enum conf_io { CONF_IO_AUTO, CONF_IO_URING, CONF_IO_EPOLL };
+
+enum conf_level {
+	CONF_LEVEL_ERROR,
+	CONF_LEVEL_WARN,
+	CONF_LEVEL_NOTICE,
+	CONF_LEVEL_INFO,
+	CONF_LEVEL_DEBUG,
+	CONF_LEVEL_TRACE,
+};
+
+enum conf_log_format {
+	CONF_LOG_AUTO, // human on a terminal, else json
+	CONF_LOG_HUMAN,
+	CONF_LOG_LOGFMT,
+	CONF_LOG_JSON,
+};
+
+enum conf_access_format { CONF_ACCESS_COMBINED, CONF_ACCESS_JSON };
+
+enum conf_output_kind {
+	CONF_OUTPUT_NONE, // access log only
+	CONF_OUTPUT_STDERR,
+	CONF_OUTPUT_STDOUT,
+	CONF_OUTPUT_FILE,
+	CONF_OUTPUT_SYSLOG,
+};
+
+struct conf_output {
+	enum conf_output_kind kind;
+	struct str path; // CONF_OUTPUT_FILE
+};
+
+struct conf_runtime {
+	u32 workers; // 0 = auto: one per CPU this process may use
+	enum conf_io io;
+	bool pin;	     // bind each worker to its CPU
+	u32 max_connections; // 0 = auto: from the descriptor limit
+	u64 shutdown_timeout_ms;
+	struct place place;
+};
+
+struct conf_log {
+	enum conf_level level;
+	enum conf_log_format format;
+	struct conf_output output;
+	struct {
+		enum conf_access_format format;
+		struct conf_output output; // CONF_OUTPUT_NONE: no access log
+	} access;
+	struct place place;
+};
+
+struct conf_bind {
+	struct addr addr; // ":8080" is ADDR_V4 0.0.0.0
+	struct str text;  // as written, for logs
+	struct place place;
+};
+
+struct conf_header {
+	struct str name; // lower case
+	struct str value;
+};
+
+struct conf_match {
+	struct str host;     // lower case, no port; empty = any. "*.example.com" -> ".example.com"
+	bool host_is_suffix; // match names that end in `host` and are longer
+	struct str path;     // "/v1" or, for "/v1/*", "/v1/"; empty = any
+	bool path_is_prefix; // match paths that start with `path`, and `path` without its last '/'
+	const struct str *methods; // upper case; none = any
+	u32 method_count;
+	const struct conf_header *headers; // all must be there with exactly this value
+	u32 header_count;
+};
+
+struct conf_split {
+	u32 pool;   // index into conf->pools
+	u32 weight; // 1..
+};
+
+// A redirect's target is these pieces in a row.
+enum conf_piece_kind {
+	CONF_PIECE_TEXT,
+	CONF_PIECE_HOST,  // {host}: host of the request with its port, as received
+	CONF_PIECE_PATH,  // {path}: path as received, without query
+	CONF_PIECE_REST,  // {rest}: what the '*' of match.path stood for, without query
+	CONF_PIECE_QUERY, // {query}: '?' and the query, or nothing
+};
+
+struct conf_piece {
+	enum conf_piece_kind kind;
+	struct str text;
+};
+
+// Exactly one of: split_count > 0 (a plain pool is a split with one entry), or redirect_status.
+struct conf_route {
+	struct str name; // as written, else "FRONTEND.routes[N]"
+	struct conf_match match;
+	const struct conf_split *splits;
+	u32 split_count;
+	u16 redirect_status; // 301, 302, 303, 307, 308; 0 = no redirect
+	const struct conf_piece *redirect_to;
+	u32 redirect_to_count;
+	u64 response_timeout_ms; // 0 = the pool's
+	struct place place;
+};
+
+enum conf_protocol { CONF_HTTP, CONF_TCP };
+
+enum conf_client_ip_header {
+	CONF_CLIENT_IP_X_FORWARDED_FOR, // the rightmost address that is not a trusted proxy
+	CONF_CLIENT_IP_X_REAL_IP,
+};
+
+enum conf_forwarded { CONF_FORWARDED_X_FORWARDED, CONF_FORWARDED_NONE };
+
+struct conf_frontend {
+	struct str name;
+	const struct conf_bind *binds; // at least one
+	u32 bind_count;
+	enum conf_protocol protocol;
+	struct {
+		u64 max_header_size; // bytes
+		u64 max_body_size;   // bytes; UINT64_MAX = unlimited
+	} http;
+	struct {
+		const struct addr_prefix *trusted_proxies;
+		u32 trusted_proxy_count;
+		enum conf_client_ip_header header; // read only from a trusted proxy
+	} client_ip;
+	struct {
+		enum conf_forwarded forwarded;
+		struct str identify;   // value of X-Forwarded-By; empty: neither it nor
+				       // X-Backend-Server
+		struct str request_id; // lower case field name; empty = none
+	} headers;
+	struct {
+		u64 client_header_ms;
+		u64 client_idle_ms;
+		u64 request_body_idle_ms;
+		u64 tunnel_idle_ms; // TCP connections and upgraded ones
+	} timeouts;
+	struct {
+		u32 connections; // 0 = no limit
+	} limits;
+	const struct conf_route *routes; // in the order of the file: the first that matches
+	u32 route_count;
+	i32 pool; // index into conf->pools for what no route matched; -1 = none (404; TCP always
+		  // has one)
+	struct place place;
+};
+
+enum conf_algorithm { CONF_ROUND_ROBIN }; // smooth weighted
+
+struct conf_backend {
+	struct str id;	    // as written, else the address; unique in its pool
+	struct str address; // "10.0.0.1:80", "[::1]:80", "unix:/path" or "name:80"
+	struct addr addr;   // ADDR_NONE: a name, to be looked up once at start
+	struct str host;    // the name then, else empty
+	u16 port;	    // the port then
+	u32 weight;	    // 0 = no new requests
+	struct place place;
+};
+
+struct conf_pool {
+	struct str name;
+	enum conf_algorithm algorithm;
+	const struct conf_backend *backends; // at least one
+	u32 backend_count;
+	struct {
+		u64 connect_ms;
+		u64 response_ms;      // until the first byte of the answer
+		u64 response_idle_ms; // between two pieces of the answer's body
+		u64 upstream_idle_ms; // an unused kept connection
+	} timeouts;
+	struct {
+		u32 idle_connections; // kept per backend and worker; 0 = none is kept
+	} limits;
+	struct place place;
+};
+
+struct conf {
+	struct conf_runtime runtime;
+	struct conf_log log;
+	const struct conf_frontend *frontends;
+	u32 frontend_count;
+	const struct conf_pool *pools;
+	u32 pool_count;
+	const char *const *files; // what was read, in order; includes and .env among them
+	u32 file_count;
+	const struct node *tree; // canonical and complete, for conf_show
+};
+
+// What to read. Later sources win: files, then `environ`, then `sets`.
+struct conf_input {
+	const char *const *files; // paths; "-" = standard input (YAML or JSON)
+	u32 file_count;
+	const char *const *sets; // "frontends.web.bind=:80", from --set and from other flags
+	u32 set_count;
+	char *const *environ; // NULL-terminated NAME=VALUE list, or NULL: WEIR_* and ${VAR}
+	const char *dotenv;   // path of a .env file that may be missing, or NULL
+};
+
+// What one configuration and its tree may take at most; the arena given to the calls below must
+// allow at least this much.
+#define CONF_ARENA_BYTES_MAX (1ull << 30)
+
+// Reads, merges, types and checks. NULL when there is any error; warnings may be there either way.
+// What it gives lives in `arena`, as do the names in the places of `errs`.
+struct conf *conf_load(
+	const struct conf_input *input, struct arena *arena, struct errs *errs) must_check;
+
+// The same from a text; `name` stands in places. It cannot include files and knows no variables.
+enum conf_syntax { CONF_YAML, CONF_TOML, CONF_JSON };
+
+struct conf *conf_load_text(const char *name, struct str text, enum conf_syntax syntax,
+	struct arena *arena, struct errs *errs) must_check;
+
+// The flags-only mode of seed 3. NULL = the flag was not given.
+struct conf_flags {
+	const char *port;     // "8080": frontends.default.bind = :8080
+	const char *backends; // "a:1,b:2,c:3"
+	const char *algorithm;
+};
+
+// No file at all: the flags with seed 3's defaults (8080, 127.0.0.1:3001-3003, round_robin,
+// X-Forwarded-By rust-load-balancer), then `environ` and `sets` of `input` on top.
+struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
+	struct arena *arena, struct errs *errs) must_check;
+
+// The file to use when none was named: $WEIR_CONFIG, ./weir.{yaml,yml,toml,json}, ./config.yaml,
+// ./mini-balancer.toml, $XDG_CONFIG_HOME/weir/ (or ~/.config/weir/), /etc/weir/weir.yaml with
+// /etc/weir/conf.d/*. Gives the number of files written to `files` (in the order to read them), 0
+// when there is none. Files other than $WEIR_CONFIG exist.
+u32 conf_locate(
+	char *const *environ, struct arena *arena, const char *const **ret_files) must_check;
+
+// Whether the environment holds a setting (WEIR_* that names a key), so that weir starts from it.
+bool conf_env_has_settings(char *const *environ);
+
+// By the ending of the name; YAML when it is unknown.
+enum conf_syntax conf_syntax_of(const char *file);
+
+// The effective configuration, canonical and complete; YAML may carry the origin of each value as a
+// comment. Loading what it gives yields the same configuration.
+struct str conf_show(
+	const struct conf *conf, enum conf_syntax syntax, bool with_origin, struct arena *arena);
+
+// One file in another syntax: shorthands and the seeds' formats become canonical, variables stay as
+// written, defaults are not filled in. An empty text when the file has errors.
+struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
+	struct arena *arena, struct errs *errs) must_check;
+
+// JSON Schema 2020-12 of the configuration.
+struct str conf_schema(struct arena *arena);
+
+// docs/config.md.
+struct str conf_reference(struct arena *arena);
+
+// Text for `weir help KEY`, where KEY is a path with any names in it ("pools.app.algorithm") or
+// only the end of one ("algorithm"). An empty text when nothing has this name; then *ret_near is
+// the nearest path, or NULL.
+struct str conf_help_key(struct str key, struct arena *arena, const char **ret_near);

@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/control.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "control/logger.h"
+#include "control/resolver.h"
+#include "control/worker.h"
+#include "net/listen.h"
+#include "upstream/pick.h"
+
+enum {
+	resolve_wait_ms = 2000, // for names, before the first connection is taken
+	reserved_fds = 64,	// logs, loops, signals, a little air
+	fds_per_worker = 8,
+	fds_per_connection = 2, // the client's and the backend's
+	large_blocks_min = 1024,
+	large_blocks_max = 32 * 1024,
+};
+
+struct control {
+	const struct conf *conf;
+	struct arena *arena;
+	const struct control_options *options;
+	struct snapshot *snapshot;
+	struct loop *loop;
+	struct logger *logger;
+	struct log *log;
+	struct resolver *resolver;
+	struct workers workers;
+	u32 workers_running;
+	struct sock signals;
+	struct op signal_op;
+	struct timer drain_timer;
+	u64 fd_limit, max_connections;
+	bool draining, aborting, finished;
+};
+
+// ---- Limits -------------------------------------------------------------------------------------
+
+static u64 raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return 1024;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &limit);
+		(void)getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return limit.rlim_cur;
+}
+
+static u32 count_cpus(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) != 0)
+		return 1;
+	return (u32)CPU_COUNT(&set);
+}
+
+static u64 connections_for(u64 fd_limit, u32 workers)
+{
+	u64 fixed = reserved_fds + (u64)workers * fds_per_worker;
+	u64 rest = fd_limit > fixed ? fd_limit - fixed : 0;
+
+	return MAX(1, MIN(rest / fds_per_connection, 4ull << 20));
+}
+
+static void derive_limits(struct control *control)
+{
+	u32 wanted = control->conf->runtime.max_connections;
+	u64 possible;
+
+	control->workers.count =
+		control->conf->runtime.workers ? control->conf->runtime.workers : count_cpus();
+	control->fd_limit = raise_fd_limit();
+	possible = connections_for(control->fd_limit, control->workers.count);
+	control->max_connections = wanted ? MIN((u64)wanted, possible) : possible;
+	if (wanted > possible)
+		LOG(control->log, LOG_WARN, "max_connections lowered to what descriptors allow",
+			LOG_U64("wanted", wanted), LOG_U64("max_connections", possible),
+			LOG_U64("descriptors", control->fd_limit),
+			LOG_CSTR("cure", "raise the hard limit (ulimit -Hn, LimitNOFILE=)"));
+}
+
+// ---- Logs ---------------------------------------------------------------------------------------
+
+static struct logger_output output_of(const struct conf_output *output)
+{
+	static const u8 kinds[] = {
+		[CONF_OUTPUT_NONE] = LOGGER_NONE,
+		[CONF_OUTPUT_STDERR] = LOGGER_STDERR,
+		[CONF_OUTPUT_STDOUT] = LOGGER_STDOUT,
+		[CONF_OUTPUT_FILE] = LOGGER_FILE,
+		[CONF_OUTPUT_SYSLOG] = LOGGER_SYSLOG_UNIX,
+	};
+
+	return (struct logger_output){.kind = kinds[output->kind],
+		.path = output->kind == CONF_OUTPUT_FILE ? output->path.ptr : NULL};
+}
+
+static int start_logger(struct control *control)
+{
+	const struct conf_log *conf = &control->conf->log;
+	struct logger_config config = {
+		.level = (enum log_level)(conf->level + LOG_ERROR),
+		.format_auto = conf->format == CONF_LOG_AUTO,
+		.format = conf->format == CONF_LOG_JSON	    ? LOG_JSON
+			  : conf->format == CONF_LOG_LOGFMT ? LOG_LOGFMT
+							    : LOG_HUMAN,
+		.log = output_of(&conf->output),
+		.access = output_of(&conf->access.output),
+	};
+	const struct logger_output *failed = NULL;
+	int error = logger_start(&config, &control->logger, &failed);
+
+	if (error) {
+		fprintf(stderr,
+			"weir: cannot open the %s output %s: %s. Create its folder, or change "
+			"log%s.output.\n",
+			failed == &config.access ? "access log" : "log",
+			failed && failed->path ? failed->path : "", strerror(-error),
+			failed == &config.access ? ".access" : "");
+		return error;
+	}
+	control->log = logger_log(control->logger, &control->loop->wall_ms);
+	return 0;
+}
+
+static struct access_config access_of(const struct conf *conf)
+{
+	if (conf->log.access.output.kind == CONF_OUTPUT_NONE)
+		return (struct access_config){.format = ACCESS_OFF};
+	return (struct access_config){.format = conf->log.access.format == CONF_ACCESS_JSON
+							? ACCESS_JSON
+							: ACCESS_COMBINED};
+}
+
+// ---- Start --------------------------------------------------------------------------------------
+
+static void on_resolved(
+	void *owner, struct backend *backend, const struct addr *addr, const char *error)
+{
+	struct control *control = owner;
+
+	if (error) {
+		LOG(control->log, LOG_WARN, "backend name cannot be resolved",
+			LOG_STR("pool", backend->pool->name), LOG_STR("backend", backend->id),
+			LOG_STR("name", backend->name), LOG_CSTR("error", error),
+			LOG_CSTR("state", "unresolved"),
+			LOG_CSTR("cure", "it gets no traffic; correct the name or the resolver and "
+					 "restart"));
+		return;
+	}
+	backend->addr = *addr;
+	atomic_store_explicit(&backend->state, backend->weight ? BACKEND_USABLE : BACKEND_DISABLED,
+		memory_order_release);
+	pick_rebuild(backend->pool, control->arena);
+	LOG(control->log, LOG_INFO, "backend name resolved", LOG_STR("name", backend->name),
+		LOG_ADDR("address", addr));
+}
+
+static void resolve_names(struct control *control)
+{
+	u64 until_ms = loop_now_ms(control->loop) + resolve_wait_ms;
+	int error = 0;
+
+	control->resolver =
+		resolver_start(control->snapshot, control->loop, control, on_resolved, &error);
+	if (error)
+		LOG(control->log, LOG_ERROR, "names of backends cannot be looked up",
+			LOG_ERRNO(error));
+	while (control->resolver && !resolver_is_done(control->resolver) &&
+		loop_now_ms(control->loop) < until_ms)
+		loop_turn(control->loop, until_ms);
+	if (control->resolver && !resolver_is_done(control->resolver))
+		LOG(control->log, LOG_WARN, "names of backends are still being looked up",
+			LOG_CSTR("state", "unresolved until the answer comes"));
+}
+
+static int report_bind(const struct conf_bind *bind, int error)
+{
+	char command[64] = "";
+
+	if (error == -EADDRINUSE && bind->addr.port)
+		snprintf(command, sizeof(command), " Who has it: ss -ltnp 'sport = :%u'.",
+			bind->addr.port);
+	fprintf(stderr, "weir: unable to bind on %.*s: %s.%s%s\n", STR_FMT(bind->text),
+		strerror(-error), command,
+		error == -EACCES ? " Ports below 1024 need CAP_NET_BIND_SERVICE." : "");
+	return error;
+}
+
+// One address for all workers. The first open is without SO_REUSEPORT: it fails when any other
+// process has the port, which the shared ones would not notice.
+static int open_bind(struct control *control, const struct conf_bind *bind, u32 listener)
+{
+	bool shared = bind->addr.family != ADDR_UNIX && control->workers.count > 1;
+	int fd = listen_open(&bind->addr, false);
+
+	if (fd < 0)
+		return report_bind(bind, fd);
+	if (!shared) {
+		control->workers.all[0].listeners[listener].fd = fd;
+		return 0;
+	}
+	close(fd);
+	for (u32 i = 0; i < control->workers.count; i++) {
+		fd = listen_open(&bind->addr, true);
+		if (fd < 0)
+			return report_bind(bind, fd);
+		control->workers.all[i].listeners[listener].fd = fd;
+	}
+	return 0;
+}
+
+static u32 count_binds(const struct conf *conf)
+{
+	u32 binds = 0;
+
+	for (u32 i = 0; i < conf->frontend_count; i++)
+		binds += conf->frontends[i].bind_count;
+	return binds;
+}
+
+static int open_listeners(struct control *control)
+{
+	u32 at = 0;
+
+	for (u32 f = 0; f < control->snapshot->frontend_count; f++) {
+		const struct frontend *frontend = &control->snapshot->frontends[f];
+
+		for (u32 b = 0; b < frontend->conf->bind_count; b++, at++) {
+			const struct conf_bind *bind = &frontend->conf->binds[b];
+			int error;
+
+			for (u32 w = 0; w < control->workers.count; w++)
+				control->workers.all[w].listeners[at] = (struct listener){
+					.frontend = frontend, .bind = bind, .fd = -1};
+			error = open_bind(control, bind, at);
+			if (error)
+				return error;
+		}
+	}
+	return 0;
+}
+
+static void on_worker_ended(struct message *message);
+
+static u64 random_seed(void)
+{
+	u64 seed = 0;
+
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+		seed = (u64)(u32)getpid() * 0x9e3779b97f4a7c15ull;
+	return seed;
+}
+
+static void prepare_workers(struct control *control)
+{
+	static const enum loop_kind kinds[] = {[CONF_IO_AUTO] = LOOP_AUTO,
+		[CONF_IO_URING] = LOOP_URING,
+		[CONF_IO_EPOLL] = LOOP_EPOLL};
+	u32 count = control->workers.count, binds = count_binds(control->conf);
+	u32 clients = (u32)((control->max_connections + count - 1) / count);
+	u32 large = MIN(MAX(clients * 2, (u32)large_blocks_min), (u32)large_blocks_max);
+	u64 seed = random_seed();
+
+	control->workers.all = mem_alloc_lines(sizeof(struct worker) * count);
+	for (u32 i = 0; i < count; i++) {
+		struct worker *worker = &control->workers.all[i];
+
+		worker->index = i;
+		worker->workers = &control->workers;
+		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
+		worker->listener_count = binds;
+		worker->config = (struct worker_config){
+			.io = kinds[control->conf->runtime.io],
+			.blocks = {.large_blocks_max = large,
+				.small_blocks_max = clients * 4 + 1024},
+			.limits = {.clients_max = clients, .links_max = clients * 2 + 64},
+			.access = access_of(control->conf),
+			.snapshot = control->snapshot,
+			.logger = control->logger,
+			.control_loop = control->loop,
+			.on_ended = on_worker_ended,
+			.pin = control->conf->runtime.pin,
+			.seed = seed,
+		};
+	}
+}
+
+static int start_workers(struct control *control)
+{
+	for (u32 i = 0; i < control->workers.count; i++) {
+		int error = worker_start(&control->workers.all[i]);
+
+		if (error) {
+			fprintf(stderr,
+				"weir: worker %u cannot start: %s%s%s. Try io: epoll, or more "
+				"memory.\n",
+				i, strerror(-error), control->workers.all[i].loop_why ? ": " : "",
+				control->workers.all[i].loop_why ? control->workers.all[i].loop_why
+								 : "");
+			return error;
+		}
+		control->workers_running++;
+	}
+	return 0;
+}
+
+// ---- Signals and the end ------------------------------------------------------------------------
+
+static void drain(struct control *control)
+{
+	control->draining = true;
+	for (u32 i = 0; i < control->workers.count; i++)
+		worker_drain(&control->workers.all[i]);
+	loop_timer_set(control->loop, &control->drain_timer,
+		loop_now_ms(control->loop) + control->conf->runtime.shutdown_timeout_ms);
+}
+
+static void abort_all(struct control *control)
+{
+	control->aborting = true;
+	for (u32 i = 0; i < control->workers.count; i++)
+		worker_abort(&control->workers.all[i]);
+}
+
+static void on_drain_timeout(struct timer *timer)
+{
+	struct control *control = container_of(timer, struct control, drain_timer);
+
+	LOG(control->log, LOG_WARN, "shutdown_timeout passed, open connections are cut");
+	abort_all(control);
+}
+
+static struct control
+	*control_of_message; // one control per process; messages carry only themselves
+
+static void on_worker_ended(struct message *message)
+{
+	struct worker *worker = container_of(message, struct worker, ended_message);
+	struct control *control = control_of_message;
+
+	LOG(control->log, LOG_INFO, "worker ended", LOG_U64("worker", worker->index));
+	if (--control->workers_running > 0)
+		return;
+	for (u32 i = 0; i < control->workers.count; i++)
+		worker_join(&control->workers.all[i]);
+	control->finished = true;
+}
+
+static void on_term(struct control *control, const char *name)
+{
+	if (!control->draining) {
+		LOG(control->log, LOG_NOTICE, "signal: draining, again to stop at once",
+			LOG_CSTR("signal", name),
+			LOG_U64("shutdown_timeout_ms", control->conf->runtime.shutdown_timeout_ms));
+		drain(control);
+	} else if (!control->aborting) {
+		LOG(control->log, LOG_NOTICE, "second signal: stopping at once",
+			LOG_CSTR("signal", name));
+		abort_all(control);
+	}
+}
+
+static void on_signal(struct control *control, u32 number)
+{
+	switch (number) {
+	case SIGTERM:
+		on_term(control, "TERM");
+		break;
+	case SIGINT:
+		on_term(control, "INT");
+		break;
+	case SIGQUIT:
+		on_term(control, "QUIT");
+		break;
+	case SIGUSR1:
+		LOG(control->log, LOG_NOTICE, "signal: reopening logs", LOG_CSTR("signal", "USR1"));
+		logger_reopen(control->logger);
+		break;
+	case SIGHUP:
+		LOG(control->log, LOG_WARN, "signal: reloading is not built yet, nothing changes",
+			LOG_CSTR("signal", "HUP"));
+		break;
+	case SIGUSR2:
+		LOG(control->log, LOG_WARN, "signal: upgrading is not built yet, nothing changes",
+			LOG_CSTR("signal", "USR2"));
+		break;
+	}
+}
+
+static void on_signal_ready(struct op *op)
+{
+	struct control *control = container_of(op, struct control, signal_op);
+	struct signalfd_siginfo info;
+
+	while (read(control->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
+		on_signal(control, info.ssi_signo);
+	if (!control->finished)
+		loop_ready(control->loop, &control->signals, op, LOOP_IN);
+}
+
+static int hear_signals(struct control *control)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2};
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	for (u32 i = 0; i < ARRAY_LEN(numbers); i++)
+		sigaddset(&set, numbers[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	sock_open(control->loop, &control->signals, fd);
+	op_init(&control->signal_op, on_signal_ready);
+	loop_ready(control->loop, &control->signals, &control->signal_op, LOOP_IN);
+	return 0;
+}
+
+// ---- Lines at start and end ---------------------------------------------------------------------
+
+static void say_listening(struct control *control)
+{
+	for (u32 f = 0; f < control->snapshot->frontend_count; f++) {
+		const struct frontend *frontend = &control->snapshot->frontends[f];
+
+		for (u32 b = 0; b < frontend->conf->bind_count; b++)
+			LOG(control->log, LOG_INFO, "listening for connections",
+				LOG_SPAN("frontend"),
+				LOG_ADDR("local_address", &frontend->conf->binds[b].addr),
+				LOG_STR("name", frontend->conf->name));
+	}
+}
+
+static void say_started(struct control *control)
+{
+	const struct worker *first = &control->workers.all[0];
+
+	LOG(control->log, LOG_NOTICE, "weir " WEIR_VERSION " serves",
+		LOG_CSTR("configuration", control->options->mode),
+		LOG_CSTR("io", loop_kind_name(first->loop)), LOG_CSTR("io_why", first->loop_why),
+		LOG_U64("workers", control->workers.count),
+		LOG_U64("max_connections", control->max_connections),
+		LOG_U64("descriptors", control->fd_limit));
+	say_listening(control);
+}
+
+static void unlink_sockets(const struct conf *conf)
+{
+	for (u32 f = 0; f < conf->frontend_count; f++)
+		for (u32 b = 0; b < conf->frontends[f].bind_count; b++)
+			listen_unlink(&conf->frontends[f].binds[b].addr);
+}
+
+static int start(struct control *control)
+{
+	int error;
+
+	control->snapshot = snapshot_build(control->conf, control->arena);
+	derive_limits(control);
+	prepare_workers(control);
+	error = open_listeners(control);
+	if (error)
+		return error;
+	error = hear_signals(control);
+	if (error)
+		return error;
+	resolve_names(control);
+	return start_workers(control);
+}
+
+static void stop(struct control *control)
+{
+	loop_timer_cancel(control->loop, &control->drain_timer);
+	loop_cancel(control->loop, &control->signal_op);
+	while (op_is_out(&control->signal_op))
+		loop_turn(control->loop, UINT64_MAX);
+	sock_close(control->loop, &control->signals);
+	for (u32 i = 0; i < control->workers.count; i++)
+		mem_free(control->workers.all[i].listeners);
+	mem_free(control->workers.all);
+	unlink_sockets(control->conf);
+	LOG(control->log, LOG_NOTICE, "stopped");
+	logger_stop(control->logger);
+	loop_free(control->loop);
+}
+
+int control_run(const struct conf *conf, struct arena *arena, const struct control_options *options)
+{
+	struct loop_limits limits = {.large_blocks_max = 16, .small_blocks_max = 16};
+	struct control control = {.conf = conf, .arena = arena, .options = options};
+	const char *why;
+	int error = loop_new(LOOP_EPOLL, &limits, &control.loop, &why);
+
+	if (error) {
+		fprintf(stderr, "weir: cannot start: %s\n", strerror(-error));
+		return 1;
+	}
+	control_of_message = &control;
+	timer_init(&control.drain_timer, on_drain_timeout);
+	trace_install_crash_handlers();
+	error = start_logger(&control);
+	if (!error)
+		error = start(&control);
+	if (error) {
+		// Threads that did start end with the process.
+		if (control.logger)
+			logger_stop(control.logger);
+		return 1;
+	}
+	say_started(&control);
+	while (!control.finished)
+		loop_turn(control.loop, UINT64_MAX);
+	stop(&control);
+	return 0;
+}

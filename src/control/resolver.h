@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// Looks up the names of backends once, at start, in a thread of its own: a slow or dead name server
+// delays nobody but the backends it is asked about.
+#pragma once
+
+#include "loop/loop.h"
+#include "proxy/snapshot.h"
+
+struct resolver;
+
+// One answer, on the control loop: an address (its port set) or an error text of the resolver.
+typedef void resolver_answer_fn(
+	void *owner, struct backend *backend, const struct addr *addr, const char *error);
+
+// Starts when some backend has a name; NULL when none has (or no thread could be had: *ret_error).
+// The snapshot and the loop must outlive the process's use of it: the thread cannot be interrupted
+// and is left behind at exit.
+struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *loop, void *owner,
+	resolver_answer_fn *answer, int *ret_error);
+
+// All answers were delivered.
+bool resolver_is_done(const struct resolver *resolver);

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/worker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum {
+	pause_ms = 100,
+	handoff_min = 2,    // connections; below, an uneven split is noise
+	handoff_share = 10, // and at least a tenth of our own
+};
+
+// ---- Hand-off -----------------------------------------------------------------------------------
+
+struct handoff {
+	struct message message;
+	struct worker *to;
+	const struct frontend *frontend;
+	int fd;
+};
+
+static u64 load_of(struct worker *worker)
+{
+	return metrics_read(&worker->metrics, M_CONNECTIONS_ACTIVE) +
+	       atomic_load_explicit(&worker->handed, memory_order_relaxed);
+}
+
+// The worker with clearly less to do than this one, or NULL.
+static struct worker *less_loaded(struct worker *self)
+{
+	u64 own = load_of(self), least = own;
+	struct worker *best = NULL;
+
+	for (u32 i = 0; i < self->workers->count; i++) {
+		struct worker *other = &self->workers->all[i];
+		u64 load = load_of(other);
+
+		if (load < least) {
+			least = load;
+			best = other;
+		}
+	}
+	if (!best || own < least + MAX((u64)handoff_min, own / handoff_share))
+		return NULL;
+	return best;
+}
+
+static void deliver_handoff(struct message *message)
+{
+	struct handoff *handoff = container_of(message, struct handoff, message);
+
+	proxy_accept(&handoff->to->proxy, handoff->frontend, handoff->fd);
+	atomic_fetch_sub(&handoff->to->handed, 1);
+	mem_free(handoff);
+}
+
+static bool hand_off(struct worker *self, const struct frontend *frontend, int fd)
+{
+	struct worker *to = less_loaded(self);
+	struct handoff *handoff;
+
+	if (!to)
+		return false;
+	handoff = mem_try_alloc(sizeof(*handoff));
+	if (!handoff)
+		return false;
+	*handoff = (struct handoff){
+		.message = {.deliver = deliver_handoff}, .to = to, .frontend = frontend, .fd = fd};
+	// Either the receiver sees that something is on its way, or we see that it takes no more.
+	atomic_fetch_add(&to->handed, 1);
+	if (atomic_load(&to->closed)) {
+		atomic_fetch_sub(&to->handed, 1);
+		mem_free(handoff);
+		return false;
+	}
+	metrics_inc(&self->metrics, M_CONNECTIONS_HANDED);
+	loop_post(to->loop, &handoff->message);
+	return true;
+}
+
+// ---- Listeners ----------------------------------------------------------------------------------
+
+static void take(struct listener *listener, int fd)
+{
+	struct worker *worker = listener->worker;
+
+	if (worker->workers->count > 1 && !worker->draining &&
+		hand_off(worker, listener->frontend, fd))
+		return;
+	proxy_accept(&worker->proxy, listener->frontend, fd);
+}
+
+static void submit_accept(struct listener *listener)
+{
+	listener->paused = false;
+	loop_accept(listener->worker->loop, &listener->sock, &listener->accept);
+}
+
+static void pause_accept(struct listener *listener)
+{
+	struct worker *worker = listener->worker;
+
+	if (!listener->paused)
+		metrics_inc(&worker->metrics, M_ACCEPT_PAUSES);
+	listener->paused = true;
+	loop_timer_set(worker->loop, &listener->resume, loop_now_ms(worker->loop) + pause_ms);
+}
+
+static bool is_full(const struct worker *worker)
+{
+	return worker->proxy.client_count >= worker->proxy.clients_max;
+}
+
+static void on_resume(struct timer *timer)
+{
+	struct listener *listener = container_of(timer, struct listener, resume);
+
+	if (listener->worker->draining)
+		return;
+	if (is_full(listener->worker) || op_is_out(&listener->accept))
+		pause_accept(listener);
+	else
+		submit_accept(listener);
+}
+
+// What already waits in the queue of a listener that closes would be reset; it is served instead.
+static void accept_rest(struct listener *listener)
+{
+	for (;;) {
+		int fd = accept4(listener->sock.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0)
+			proxy_accept(&listener->worker->proxy, listener->frontend, fd);
+		else if (errno != EINTR && errno != ECONNABORTED)
+			return;
+	}
+}
+
+static void close_listener(struct listener *listener)
+{
+	if (listener->sock.fd < 0 || op_is_out(&listener->accept))
+		return;
+	accept_rest(listener);
+	loop_timer_cancel(listener->worker->loop, &listener->resume);
+	sock_close(listener->worker->loop, &listener->sock);
+	listener->sock.fd = -1;
+}
+
+static void on_accept(struct op *op)
+{
+	struct listener *listener = container_of(op, struct listener, accept);
+	struct worker *worker = listener->worker;
+
+	if (op->result >= 0)
+		take(listener, op->result);
+	else if (op->result != -ECANCELED && op->result != -ECONNABORTED && !listener->paused)
+		LOG(worker->proxy.log, LOG_WARN, "accepting pauses", LOG_ERRNO(op->result),
+			LOG_STR("bind", listener->bind->text),
+			LOG_CSTR("cure", "raise the descriptor limit (ulimit -n, LimitNOFILE=)"));
+	if (op->more) {
+		if (is_full(worker))
+			loop_cancel(worker->loop, op);
+		return;
+	}
+	if (worker->draining)
+		close_listener(listener);
+	else if (op->result < 0 || is_full(worker))
+		pause_accept(listener);
+	else
+		submit_accept(listener);
+}
+
+static void open_listeners(struct worker *worker)
+{
+	for (u32 i = 0; i < worker->listener_count; i++) {
+		struct listener *listener = &worker->listeners[i];
+
+		listener->worker = worker;
+		listener->sock.fd = -1;
+		op_init(&listener->accept, on_accept);
+		timer_init(&listener->resume, on_resume);
+		if (listener->fd < 0)
+			continue;
+		sock_open(worker->loop, &listener->sock, listener->fd);
+		submit_accept(listener);
+	}
+}
+
+static bool listeners_are_closed(const struct worker *worker)
+{
+	for (u32 i = 0; i < worker->listener_count; i++)
+		if (worker->listeners[i].sock.fd >= 0)
+			return false;
+	return true;
+}
+
+// ---- The thread ---------------------------------------------------------------------------------
+
+static void deliver_drain(struct message *message)
+{
+	struct worker *worker = container_of(message, struct worker, drain_message);
+
+	if (worker->draining)
+		return;
+	worker->draining = true;
+	atomic_store(&worker->closed, true);
+	for (u32 i = 0; i < worker->listener_count; i++) {
+		loop_cancel(worker->loop, &worker->listeners[i].accept);
+		close_listener(&worker->listeners[i]);
+	}
+	proxy_drain(&worker->proxy);
+}
+
+static void deliver_abort(struct message *message)
+{
+	struct worker *worker = container_of(message, struct worker, abort_message);
+
+	deliver_drain(&worker->drain_message);
+	worker->aborting = true;
+	proxy_abort(&worker->proxy);
+}
+
+static void pin(u32 index)
+{
+	cpu_set_t allowed, one;
+	u32 at = 0;
+
+	CPU_ZERO(&one);
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) != 0)
+		return;
+	index %= (u32)CPU_COUNT(&allowed);
+	for (u32 cpu = 0; cpu < CPU_SETSIZE; cpu++)
+		if (CPU_ISSET(cpu, &allowed) && at++ == index)
+			CPU_SET(cpu, &one);
+	(void)sched_setaffinity(0, sizeof(one), &one); // a refusal costs speed, nothing else
+}
+
+static int start_loop(struct worker *worker)
+{
+	const struct worker_config *config = &worker->config;
+	struct log *log;
+	int error = loop_new(config->io, &config->blocks, &worker->loop, &worker->loop_why);
+
+	if (error)
+		return error;
+	log = logger_log(config->logger, &worker->loop->wall_ms);
+	trace_init(&worker->trace, &worker->loop->now_us);
+	trace_attach_thread(&worker->trace);
+	proxy_init(&worker->proxy, worker->loop, config->snapshot, &config->limits, log,
+		&worker->trace, &worker->metrics, config->seed + worker->index);
+	worker->proxy.access = config->access;
+	return 0;
+}
+
+struct start {
+	struct worker *worker;
+	sem_t done;
+};
+
+static void *thread_main(void *arg)
+{
+	struct start *start = arg;
+	struct worker *worker = start->worker;
+	int error;
+
+	if (worker->config.pin)
+		pin(worker->index);
+	error = start_loop(worker);
+	worker->start_error = error;
+	if (!error)
+		open_listeners(worker);
+	sem_post(&start->done);
+	if (error)
+		return NULL;
+	while (!(worker->draining && listeners_are_closed(worker) &&
+		 atomic_load_explicit(&worker->handed, memory_order_relaxed) == 0 &&
+		 proxy_is_empty(&worker->proxy)))
+		loop_turn(worker->loop, UINT64_MAX);
+	proxy_done(&worker->proxy);
+	trace_attach_thread(NULL);
+	loop_post(worker->config.control_loop, &worker->ended_message);
+	// Others may still post to this loop until all have ended; and only this thread may end it.
+	while (sem_wait(&worker->may_free) != 0)
+		;
+	loop_free(worker->loop);
+	return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+	struct start start = {.worker = worker};
+	sigset_t all, before;
+	char name[16];
+	int error;
+
+	worker->drain_message.deliver = deliver_drain;
+	worker->abort_message.deliver = deliver_abort;
+	worker->ended_message.deliver = worker->config.on_ended;
+	sem_init(&start.done, 0, 0);
+	sem_init(&worker->may_free, 0, 0);
+	sigfillset(&all); // signals are the control thread's
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = -pthread_create(&worker->thread, NULL, thread_main, &start);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		return error;
+	while (sem_wait(&start.done) != 0)
+		;
+	sem_destroy(&start.done);
+	snprintf(name, sizeof(name), "weir/%u", worker->index % 1000);
+	(void)pthread_setname_np(worker->thread, name);
+	if (worker->start_error)
+		pthread_join(worker->thread, NULL);
+	return worker->start_error;
+}
+
+void worker_drain(struct worker *worker)
+{
+	loop_post(worker->loop, &worker->drain_message);
+}
+
+void worker_abort(struct worker *worker)
+{
+	loop_post(worker->loop, &worker->abort_message);
+}
+
+void worker_join(struct worker *worker)
+{
+	sem_post(&worker->may_free);
+	pthread_join(worker->thread, NULL);
+	sem_destroy(&worker->may_free);
+	worker->loop = NULL;
+}

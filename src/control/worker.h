@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// One core: a thread with its loop, its proxy and its listeners. Workers share nothing but the
+// snapshot and the messages they send each other.
+//
+// Listening descriptors are opened by the control thread, so that a port that is taken is one error
+// before anything starts; each worker owns its own.
+#pragma once
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "control/logger.h"
+#include "proxy/proxy.h"
+
+struct worker;
+
+struct listener {
+	struct worker *worker;
+	const struct frontend *frontend;
+	const struct conf_bind *bind;
+	struct sock sock;
+	struct op accept;
+	struct timer resume; // after a pause for want of descriptors or room
+	int fd;		     // as opened by control; -1: this worker does not listen here
+	bool paused;
+};
+
+// The workers of one process, in an array.
+struct workers {
+	struct worker *all;
+	u32 count;
+};
+
+struct worker_config {
+	enum loop_kind io;
+	struct loop_limits blocks;
+	struct proxy_limits limits;
+	struct access_config access;
+	const struct snapshot *snapshot;
+	struct logger *logger;
+	struct loop *control_loop; // hears that the worker has ended
+	message_fn *on_ended;
+	bool pin;
+	u64 seed;
+};
+
+struct worker {
+	u32 index;
+	struct workers *workers;
+	struct worker_config config;
+	struct listener *listeners;
+	u32 listener_count;
+	pthread_t thread;
+	struct loop *loop; // valid between a successful worker_start and worker_join
+	const char *loop_why;
+	int start_error;
+	bool draining, aborting, stopped;
+	struct proxy proxy;
+	struct metrics_cells metrics;
+	struct trace_ring trace;
+	struct message drain_message, abort_message, ended_message;
+	sem_t may_free;
+	_Atomic(bool) closed;			  // takes no more connections from others
+	_Alignas(CACHE_LINE) _Atomic(u32) handed; // connections on their way to this worker
+};
+
+// Starts the thread and waits until its loop runs. 0 or negative errno.
+int worker_start(struct worker *worker) must_check;
+
+// From the control thread: finish what runs | end now. on_ended follows on the control loop.
+void worker_drain(struct worker *worker);
+void worker_abort(struct worker *worker);
+
+// After on_ended of every worker: takes the thread back.
+void worker_join(struct worker *worker);

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/conn.h"
+
+#include <errno.h>
+
+#include "net/mover.h"
+
+enum { linger_ms = 2000 };
+
+static void shut_when_flushed(struct conn *conn)
+{
+	if (conn->shut || !conn_is_flushed(conn) || conn->mover_out)
+		return;
+	conn->shut = true;
+	sock_shutdown_send(conn->loop, &conn->sock);
+}
+
+static void carry_out_end(struct conn *conn)
+{
+	switch ((enum session_end)conn->session->end) {
+	case SESSION_GOES_ON:
+		break;
+	case SESSION_SHUT:
+		shut_when_flushed(conn);
+		break;
+	case SESSION_LINGER:
+		shut_when_flushed(conn);
+		if (conn->shut && !timer_is_set(&conn->linger))
+			loop_timer_set(
+				conn->loop, &conn->linger, loop_now_ms(conn->loop) + linger_ms);
+		break;
+	case SESSION_CLOSE:
+		if (conn_is_flushed(conn) && !conn->mover_out)
+			conn_close(conn);
+		break;
+	case SESSION_ABORT:
+		// Whoever still uses the session must hear of it, also when the abort is our own.
+		conn->session->ops->ended(conn->session, -ECONNABORTED);
+		conn_abort(conn);
+		break;
+	}
+}
+
+static void flush(struct conn *conn)
+{
+	if (bytes_is_empty(&conn->out) || op_is_out(&conn->send) || conn->mover_out)
+		return;
+	bytes_move_all(&conn->sending, &conn->out);
+	conn->bytes_out += conn->sending.len;
+	conn->session->ops->taken(conn->session);
+	loop_send(conn->loop, &conn->sock, &conn->send, &conn->sending);
+}
+
+static void receive(struct conn *conn)
+{
+	u32 hints = conn->upstream ? RECV_UPSTREAM : 0;
+
+	if (op_is_out(&conn->receive) || conn->mover_in ||
+		!conn->session->ops->wants_input(conn->session))
+		return;
+	if (conn->session->small)
+		hints |= RECV_KEEP;
+	loop_recv(conn->loop, &conn->sock, &conn->receive, hints);
+}
+
+static void finish_close(struct conn *conn)
+{
+	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
+		conn->mover_out)
+		return;
+	loop_timer_cancel(conn->loop, &conn->linger);
+	if (conn->sock.fd >= 0)
+		sock_close(conn->loop, &conn->sock);
+	bytes_clear(&conn->out);
+	bytes_clear(&conn->sending);
+	conn->session->ops->done(conn->session);
+	conn->events->on_closed(conn);
+}
+
+// Everything a connection has to do, at the end of a turn in which anything happened to it.
+static void crank(struct task *task)
+{
+	struct conn *conn = container_of(task, struct conn, crank);
+
+	if (conn->closing) {
+		finish_close(conn);
+		return;
+	}
+	if (conn->connecting)
+		return;
+	if (conn->session->again) {
+		conn->session->again = false;
+		conn->session->ops->feed(conn->session, (struct slice){0});
+	}
+	flush(conn);
+	if (conn->session->end != SESSION_GOES_ON)
+		carry_out_end(conn);
+	if (!conn->closing) // else this runs again
+		receive(conn);
+}
+
+static void on_received(struct op *op)
+{
+	struct conn *conn = container_of(op, struct conn, receive);
+	int result = op->result;
+
+	conn_poke(conn);
+	if (conn->ready_in) {
+		conn->ready_in = false;
+		if (conn->mover_in)
+			mover_source_ready(conn->mover_in, result);
+		return;
+	}
+	if (conn->closing) {
+		if (result > 0)
+			slice_drop(&op->received);
+		return;
+	}
+	if (result > 0) {
+		conn->bytes_in += (u64)result;
+		conn->session->ops->feed(conn->session, op->received);
+	} else if (result != -ECANCELED) {
+		conn->session->ops->ended(conn->session, result);
+	}
+}
+
+static void on_sent(struct op *op)
+{
+	struct conn *conn = container_of(op, struct conn, send);
+	int result = op->result;
+
+	if (likely(result == 0 && !conn->ready_out && !conn->closing)) {
+		conn->session->ops->sent(conn->session);
+		if (!bytes_is_empty(&conn->out) || conn->session->end != SESSION_GOES_ON)
+			conn_poke(conn);
+		return;
+	}
+	conn_poke(conn);
+	if (conn->ready_out) {
+		conn->ready_out = false;
+		if (conn->mover_out)
+			mover_target_ready(conn->mover_out, result);
+		return;
+	}
+	if (conn->closing)
+		return;
+	conn->failed = true;
+	bytes_clear(&conn->sending);
+	bytes_clear(&conn->out);
+	// What the peer sent before it stopped reading may still wait in the socket (an early
+	// answer): the receive that is posted finds it, and then the end.
+	if (!conn->upstream || !op_is_out(&conn->receive))
+		conn->session->ops->ended(conn->session, result);
+}
+
+static void on_connected(struct op *op)
+{
+	struct conn *conn = container_of(op, struct conn, send);
+	int result = op->result;
+
+	conn->connecting = false;
+	conn->send.done = on_sent;
+	conn_poke(conn);
+	if (conn->closing)
+		return;
+	if (result != 0)
+		conn->closing = true;
+	conn->events->on_connected(conn, result);
+}
+
+static void on_linger_over(struct timer *timer)
+{
+	conn_close(container_of(timer, struct conn, linger));
+}
+
+static void init(struct conn *conn, struct loop *loop, const struct conn_events *events)
+{
+	conn->loop = loop;
+	conn->events = events;
+	conn->session = NULL;
+	op_init(&conn->receive, on_received);
+	op_init(&conn->send, on_sent);
+	conn->crank = (struct task){.run = crank};
+	timer_init(&conn->linger, on_linger_over);
+	conn->out = conn->sending = (struct bytes){0};
+	conn->mover_in = conn->mover_out = NULL;
+	conn->bytes_in = conn->bytes_out = 0;
+	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed = false;
+	conn->ready_in = conn->ready_out = false;
+}
+
+void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct conn_events *events)
+{
+	init(conn, loop, events);
+	sock_open(loop, &conn->sock, fd);
+}
+
+int conn_init_new(struct conn *conn, struct loop *loop, const struct addr *address,
+	const struct conn_events *events)
+{
+	init(conn, loop, events);
+	conn->upstream = true;
+	return sock_open_new(loop, &conn->sock, address);
+}
+
+void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *parser,
+	const struct session_events *events)
+{
+	h1_init(&conn->h1, role, parser, &conn->loop->blocks, &conn->out, events);
+	conn->session = &conn->h1.session;
+}
+
+void conn_use_raw(struct conn *conn, enum stream_role role, const struct session_events *events)
+{
+	raw_init(&conn->raw, role, &conn->loop->blocks, &conn->out, events);
+	conn->session = &conn->raw.session;
+}
+
+void conn_start(struct conn *conn)
+{
+	conn_poke(conn);
+}
+
+void conn_connect(struct conn *conn, const struct addr *address)
+{
+	conn->connecting = true;
+	conn->send.done = on_connected;
+	loop_connect(conn->loop, &conn->sock, &conn->send, address);
+}
+
+void conn_close(struct conn *conn)
+{
+	conn_poke(conn);
+	if (conn->closing)
+		return;
+	conn->closing = true;
+	if (conn->mover_in)
+		mover_stop(conn->mover_in);
+	if (conn->mover_out)
+		mover_stop(conn->mover_out);
+	loop_cancel(conn->loop, &conn->receive);
+	loop_cancel(conn->loop, &conn->send);
+}
+
+void conn_abort(struct conn *conn)
+{
+	if (!conn->closing && conn->sock.fd >= 0)
+		sock_reset_on_close(conn->loop, &conn->sock);
+	conn_close(conn);
+}

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// A byte stream with its socket and the session on it. It feeds what is received to the session,
+// flushes the session's output once per turn, and carries out the end the session asks for. Towards
+// clients and towards backends alike.
+//
+// Ownership: a conn is embedded in its owner (front's client, lease's link), which frees it only
+// after on_closed. Nothing is freed before every operation was heard.
+#pragma once
+
+#include "loop/loop.h"
+#include "proto/h1.h"
+#include "proto/raw.h"
+
+struct conn;
+struct mover;
+
+struct conn_events {
+	// Everything is over and the descriptor closed; the owner may free the conn now.
+	void (*on_closed)(struct conn *conn);
+	// conn_connect has its result: 0 or negative errno (then the conn closes by itself).
+	void (*on_connected)(struct conn *conn, int error);
+};
+
+struct conn {
+	struct loop *loop;
+	const struct conn_events *events;
+	struct session *session; // one of the two below
+	struct sock sock;
+	struct op receive, send;
+	struct task crank;
+	struct bytes out, sending;
+	struct mover *mover_in, *mover_out; // splicing from | to this conn
+	u64 bytes_in, bytes_out;	    // over the life of the connection
+	struct timer linger;
+	bool connecting, closing, shut, upstream, failed;
+	bool ready_in, ready_out; // the op that is out waits for readiness, for a mover
+	union {
+		struct h1 h1;
+		struct raw raw;
+	};
+};
+
+// On an accepted descriptor (conn_init_fd) or on none yet (conn_init_new, then conn_connect).
+void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct conn_events *events);
+int conn_init_new(struct conn *conn, struct loop *loop, const struct addr *address,
+	const struct conn_events *events) must_check;
+
+// Puts a session on it; `events` are the session's.
+void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *parser,
+	const struct session_events *events);
+void conn_use_raw(struct conn *conn, enum stream_role role, const struct session_events *events);
+
+// Starts receiving (an accepted conn). A connecting one starts by itself.
+void conn_start(struct conn *conn);
+void conn_connect(struct conn *conn, const struct addr *address);
+
+// Forget what is queued and close; on_closed follows from a later turn. May be repeated.
+void conn_close(struct conn *conn);
+
+// The same with a reset towards the peer.
+void conn_abort(struct conn *conn);
+
+// To be called by on_poke of the session's owner.
+static inline void conn_poke(struct conn *conn)
+{
+	loop_defer(conn->loop, &conn->crank);
+}
+
+static inline struct conn *conn_of_session(struct session *session)
+{
+	return session->ops == &h1_session_ops ? container_of(session, struct conn, h1.session)
+					       : container_of(session, struct conn, raw.session);
+}
+
+// Nothing queued and nothing being sent.
+static inline bool conn_is_flushed(const struct conn *conn)
+{
+	return bytes_is_empty(&conn->out) && !op_is_out(&conn->send);
+}

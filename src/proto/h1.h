@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// HTTP/1.0 and 1.1 on one connection, either role: one stream at a time, pipelined requests held
+// until the answer before them is complete. After a 101 (or a 2xx to CONNECT) both directions are
+// raw.
+//
+// What it writes is built from parsed values only, so nothing ambiguous can be passed on (RFC
+// 9112).
+#pragma once
+
+#include "proto/h1_parse.h"
+#include "proto/stream.h"
+
+struct h1 {
+	struct session session;
+	struct stream stream;
+	struct h1_parser *parser; // scratch shared by all sessions of a thread
+	struct slice held;	  // received, not consumed
+	u64 in_left, out_left;	  // of a body with a length
+	u64 credit;		  // body bytes that may still be delivered
+	u32 queued, in_flight;	  // body bytes in `out` | in the batch being sent
+	struct h1_chunked chunked;
+	u32 scanned;	 // of a head that is not complete
+	u32 linger_left; // bytes that may still be read and dropped
+	u8 in, out;	 // enum h1_state
+	u8 method;	 // of the running request (http_method)
+	u8 interim_heads;
+	bool peer_minor_0; // the request came as HTTP/1.0
+	bool keep_alive;   // after this exchange
+	bool peer_ended;
+	bool draining;
+	bool upgrade_asked; // a 101 may answer
+};
+
+// Scratch for parsing; one per thread is enough, nothing in it outlives an event.
+struct h1_parser {
+	struct h1_limits limits;
+	struct http_field fields[HTTP_FIELDS_MAX + HTTP_FIELDS_EXTRA];
+	struct http_head head;
+};
+
+extern const struct session_ops h1_session_ops;
+
+void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
+	struct block_pool *pool, struct bytes *out, const struct session_events *events);
+
+// True while a request head has begun to arrive but is not complete (for the header timeout).
+bool h1_head_is_partial(const struct h1 *h1);
+
+// True when nothing is running and nothing held: an idle keep-alive connection.
+bool h1_is_idle(const struct h1 *h1);
+
+// The request head that has begun takes too long: it is refused (408), and the connection with it.
+void h1_refuse_late(struct h1 *h1);

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sessions and streams: the one interface every protocol speaks, on both sides of the proxy.
+//
+// A session is a protocol on a byte stream; a stream is one message pair inside it. Sessions do no
+// I/O: they are fed received slices and append to `out`; net/conn flushes once per turn. Calls go
+// down (send, grant, reset), events come up through two tables. The client and the server role
+// speak the same words.
+//
+// Back-pressure is credit: a stream delivers no more body bytes than it was granted. Whoever takes
+// the body grants the source what its target has drained, so a slow reader costs one window and no
+// more.
+#pragma once
+
+#include "base/bytes.h"
+#include "proto/http.h"
+
+struct session;
+struct stream;
+
+enum stream_role {
+	STREAM_SERVER, // requests come in, answers go out (towards clients)
+	STREAM_CLIENT, // requests go out, answers come in (towards backends)
+};
+
+// Why a stream ended before its message was complete.
+enum stream_fault {
+	STREAM_PEER_CLOSED, // the peer ended the byte stream
+	STREAM_PEER_RESET,  // the connection broke
+	STREAM_MALFORMED,   // the peer's bytes were refused; session->refusal says why
+	STREAM_NO_MEMORY,   // a queue or block could not grow
+};
+
+struct stream_events {
+	// A message head, borrowed for the call. The receiver may change it and append fields
+	// (there is room for HTTP_FIELDS_EXTRA). Interim (1xx) heads come before the final one.
+	// `end`: there is no body.
+	void (*on_head)(struct stream *stream, struct http_head *head, bool end);
+	// Body bytes (possibly none together with end). The slice is the receiver's.
+	void (*on_body)(struct stream *stream, struct slice slice, bool end);
+	// The trailer section; ends the message. Borrowed for the call.
+	void (*on_trailers)(struct stream *stream, const struct http_field *fields, u16 count);
+	// `len` body bytes handed to send_body have left the process (0: only the head has).
+	void (*on_drained)(struct stream *stream, size_t len);
+	// The peer's half is over before its end. Nothing follows.
+	void (*on_reset)(struct stream *stream, enum stream_fault fault);
+};
+
+struct stream_ops {
+	void (*send_head)(struct stream *stream, const struct http_head *head, bool end);
+	void (*send_body)(struct stream *stream, struct slice slice, bool end);
+	void (*send_trailers)(struct stream *stream, const struct http_field *fields, u16 count);
+	void (*grant)(struct stream *stream, size_t len);
+	// The owner loses interest: no event comes any more. A message cut short ends the
+	// connection.
+	void (*reset)(struct stream *stream);
+	// Bytes of the incoming body that pass unchanged and were not delivered yet (0: none,
+	// encoded, unknown); UINT64_MAX: all until the end of the byte stream.
+	u64 (*raw_left)(const struct stream *stream);
+	// Bytes received and not delivered for want of credit.
+	size_t (*held)(const struct stream *stream);
+	// May `len` body bytes be put on the wire unchanged?
+	bool (*raw_fits)(const struct stream *stream);
+	// `len` bytes went past the session, read from (in) or written to (out) its socket.
+	// `end`: the byte stream ended there (raw_left was UINT64_MAX).
+	void (*moved_in)(struct stream *stream, u64 len, bool end);
+	void (*moved_out)(struct stream *stream, u64 len);
+};
+
+struct stream {
+	const struct stream_ops *ops;
+	const struct stream_events *events; // NULL: nobody listens
+	void *owner;
+	struct session *session;
+};
+
+struct session_events {
+	// Server role: a request head arrived. The owner sets stream->events and owner before it
+	// returns.
+	void (*on_request)(
+		struct session *session, struct stream *stream, struct http_head *head, bool end);
+	// Server role: bytes that are no request. session->refusal says why; the owner answers
+	// through the stream (send_head with end, keep_alive false) or resets it.
+	void (*on_refused)(struct session *session, struct stream *stream);
+	// Both halves of the stream are over and nobody reset it. Client role: the session may be
+	// reused when session->end is SESSION_GOES_ON. Server role: the next request may come.
+	void (*on_stream_done)(struct session *session);
+	// Something for the connection to do: output to flush, input wanted, an end to carry out.
+	void (*on_poke)(struct session *session);
+};
+
+enum session_end {
+	SESSION_GOES_ON,
+	SESSION_SHUT,	// half-close when flushed, go on receiving (tunnels)
+	SESSION_LINGER, // half-close when flushed, then read and drop until the peer is done
+	SESSION_CLOSE,	// close when the output is flushed
+	SESSION_ABORT,	// reset at once
+};
+
+struct session_ops {
+	// Takes over the slice (len 0: look again at what was held, as asked by `again`).
+	void (*feed)(struct session *session, struct slice slice);
+	// The peer ended (error 0) or the connection broke (negative errno).
+	void (*ended)(struct session *session, int error);
+	// Should a receive be posted?
+	bool (*wants_input)(const struct session *session);
+	// `out` was taken for sending | everything taken has left.
+	void (*taken)(struct session *session);
+	void (*sent)(struct session *session);
+	// Client role: a new stream on an idle session.
+	struct stream *(*open)(struct session *session);
+	// Finish what runs, take nothing new (Connection: close, GOAWAY).
+	void (*drain)(struct session *session);
+	void (*done)(struct session *session);
+};
+
+struct session {
+	const struct session_ops *ops;
+	const struct session_events *events;
+	struct block_pool *pool;
+	struct bytes *out;
+	u8 role;    // enum stream_role
+	u8 end;	    // enum session_end
+	u8 refusal; // enum http_refusal
+	bool busy;  // a stream is open
+	bool again; // held input may go on: feed an empty slice at the end of the turn
+	bool small; // the last messages were short (a hint for the receive)
+};

@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/front.h"
+
+#include <errno.h>
+
+#include "proxy/exchange.h"
+
+enum {
+	drain_grace_ms = 1000, // for a request already on its way to an idle connection
+	busy_check_ms = 60 * 1000,
+};
+
+enum client_waiting {
+	WAITS_FIRST, // nothing has come yet
+	WAITS_HEAD,  // a head has begun
+	WAITS_NEXT,  // idle keep-alive
+	WAITS_NOT,   // an exchange runs, or the connection ends by itself
+};
+
+static struct client *of_session(struct session *session)
+{
+	return container_of(conn_of_session(session), struct client, conn);
+}
+
+static u64 now_ms(const struct client *client)
+{
+	return loop_now_ms(client->proxy->loop);
+}
+
+static u64 deadline_ms(const struct client *client)
+{
+	const struct conf_frontend *conf = client->frontend->conf;
+
+	switch ((enum client_waiting)client->waiting) {
+	case WAITS_FIRST:
+	case WAITS_HEAD:
+		return client->since_ms + conf->timeouts.client_header_ms;
+	case WAITS_NEXT:
+		if (client->proxy->draining)
+			return client->since_ms + drain_grace_ms;
+		return client->since_ms + conf->timeouts.client_idle_ms;
+	case WAITS_NOT:
+		break;
+	}
+	return now_ms(client) + busy_check_ms;
+}
+
+static void wait_for(struct client *client, enum client_waiting what)
+{
+	client->waiting = (u8)what;
+	client->since_ms = now_ms(client);
+	// While an exchange runs its own deadline rules; the timer stays where it is.
+	if (what != WAITS_NOT)
+		loop_timer_set(client->proxy->loop, &client->timer, deadline_ms(client));
+}
+
+static void on_timer(struct timer *timer)
+{
+	struct client *client = container_of(timer, struct client, timer);
+	u64 due_ms = deadline_ms(client);
+
+	if (due_ms > now_ms(client)) {
+		loop_timer_set(client->proxy->loop, timer, due_ms);
+		return;
+	}
+	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
+	if (client->waiting != WAITS_HEAD) {
+		conn_close(&client->conn);
+		return;
+	}
+	client->waiting = WAITS_NOT;
+	loop_timer_set(client->proxy->loop, timer, deadline_ms(client));
+	h1_refuse_late(&client->conn.h1);
+}
+
+static void on_request(
+	struct session *session, struct stream *stream, struct http_head *head, bool end)
+{
+	struct client *client = of_session(session);
+
+	client->requests++;
+	client->waiting = WAITS_NOT;
+	if (!exchange_begin_http(client, stream, head, end))
+		conn_abort(&client->conn);
+}
+
+static void on_refused(struct session *session, struct stream *stream)
+{
+	struct client *client = of_session(session);
+
+	client->requests++;
+	client->waiting = WAITS_NOT;
+	if (!exchange_begin_refused(client, stream, (enum http_refusal)session->refusal))
+		conn_abort(&client->conn);
+}
+
+static void on_stream_done(struct session *session)
+{
+	struct client *client = of_session(session);
+
+	if (session->end == SESSION_GOES_ON)
+		wait_for(client, WAITS_NEXT);
+}
+
+static void on_poke(struct session *session)
+{
+	struct client *client = of_session(session);
+
+	conn_poke(&client->conn);
+	if ((client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) &&
+		session->ops == &h1_session_ops && h1_head_is_partial(&client->conn.h1)) {
+		// The first byte of a first head counts from the accept: one deadline for both.
+		if (client->waiting == WAITS_NEXT)
+			wait_for(client, WAITS_HEAD);
+		else
+			client->waiting = WAITS_HEAD;
+	}
+}
+
+static const struct session_events session_events = {
+	.on_request = on_request,
+	.on_refused = on_refused,
+	.on_stream_done = on_stream_done,
+	.on_poke = on_poke,
+};
+
+static void on_closed(struct conn *conn)
+{
+	struct client *client = container_of(conn, struct client, conn);
+	struct proxy *proxy = client->proxy;
+
+	ASSERT(!client->exchange);
+	loop_timer_cancel(proxy->loop, &client->timer);
+	list_remove(&client->node);
+	proxy->client_count--;
+	proxy->frontend_clients[client->frontend->index]--;
+	metrics_dec(proxy->metrics, M_CONNECTIONS_ACTIVE);
+	metrics_add(proxy->metrics, M_CLIENT_BYTES_IN, conn->bytes_in);
+	metrics_add(proxy->metrics, M_CLIENT_BYTES_OUT, conn->bytes_out);
+	trace_add(proxy->trace, TRACE_CONN_CLOSE, 0, 0, conn->bytes_in, conn->bytes_out);
+	slab_put(&proxy->clients, client);
+}
+
+static const struct conn_events conn_events = {.on_closed = on_closed};
+
+static bool is_trusted(const struct conf_frontend *conf, const struct addr *peer)
+{
+	for (u32 i = 0; i < conf->client_ip.trusted_proxy_count; i++)
+		if (addr_prefix_match(&conf->client_ip.trusted_proxies[i], peer))
+			return true;
+	return false;
+}
+
+static struct client *new_client(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	struct client *client = slab_get(&proxy->clients);
+	char text[ADDR_TEXT_MAX];
+	struct addr peer;
+
+	if (!client)
+		return NULL;
+	client->proxy = proxy;
+	client->frontend = frontend;
+	client->exchange = NULL;
+	client->requests = 0;
+	timer_init(&client->timer, on_timer);
+	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
+	sock_peer(proxy->loop, &client->conn.sock, &peer);
+	client->trusted = is_trusted(frontend->conf, &peer);
+	client->ip_len = (u8)MIN(addr_format_ip(&peer, text), sizeof(client->ip));
+	memcpy(client->ip, text, client->ip_len);
+	list_push_front(&proxy->client_list, &client->node);
+	proxy->client_count++;
+	proxy->frontend_clients[frontend->index]++;
+	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
+	metrics_inc(proxy->metrics, M_CONNECTIONS_ACTIVE);
+	trace_add(proxy->trace, TRACE_ACCEPT, 0, (u32)fd, 0, 0);
+	return client;
+}
+
+static bool is_full(const struct proxy *proxy, const struct frontend *frontend)
+{
+	u32 most = frontend->conf->limits.connections;
+
+	return proxy->client_count >= proxy->clients_max ||
+	       (most && proxy->frontend_clients[frontend->index] >= most);
+}
+
+void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	struct client *client = is_full(proxy, frontend) ? NULL : new_client(proxy, frontend, fd);
+
+	if (!client) {
+		struct sock sock;
+
+		metrics_inc(proxy->metrics, M_CONNECTIONS_REFUSED);
+		sock_open(proxy->loop, &sock, fd);
+		sock_reset_on_close(proxy->loop, &sock);
+		sock_close(proxy->loop, &sock);
+		return;
+	}
+	if (frontend->conf->protocol == CONF_TCP) {
+		conn_use_raw(&client->conn, STREAM_SERVER, &session_events);
+		client->waiting = WAITS_NOT;
+		conn_start(&client->conn);
+		if (!exchange_begin_tcp(client, &client->conn.raw.stream))
+			conn_abort(&client->conn);
+		return;
+	}
+	conn_use_h1(&client->conn, STREAM_SERVER, &proxy->parser, &session_events);
+	wait_for(client, WAITS_FIRST);
+	conn_start(&client->conn);
+}
+
+void front_exchange_done(struct client *client)
+{
+	client->exchange = NULL;
+}
+
+void front_drain(struct proxy *proxy)
+{
+	list_for_each (node, &proxy->client_list) {
+		struct client *client = list_entry(node, struct client, node);
+		struct session *session = client->conn.session;
+
+		session->ops->drain(session);
+		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) {
+			client->since_ms = now_ms(client);
+			client->waiting = WAITS_NEXT;
+			loop_timer_set(proxy->loop, &client->timer, deadline_ms(client));
+		}
+	}
+}
+
+void front_abort(struct proxy *proxy)
+{
+	list_for_each_safe (node, &proxy->client_list) {
+		struct client *client = list_entry(node, struct client, node);
+
+		if (client->exchange)
+			exchange_abort(client->exchange, OUTCOME_DRAINING);
+		conn_abort(&client->conn);
+	}
+}

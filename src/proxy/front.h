@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// The client side: one struct client per accepted connection. It bounds how long a head may take
+// and how long a connection may idle, and opens an exchange for each request.
+#pragma once
+
+#include "proxy/proxy.h"
+
+struct exchange;
+
+struct client {
+	struct conn conn;
+	struct proxy *proxy;
+	const struct frontend *frontend;
+	struct exchange *exchange; // the one that runs, or NULL
+	struct list node;	   // in proxy->client_list
+	struct timer timer;
+	u64 since_ms; // when the connection became idle, or its head began
+	u32 requests;
+	u8 waiting;   // enum client_waiting
+	bool trusted; // the peer may tell us who the client is
+	u8 ip_len;
+	char ip[46]; // the peer's address as text
+};
+
+// An exchange of this client is over.
+void front_exchange_done(struct client *client);
+
+void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
+void front_drain(struct proxy *proxy);
+void front_abort(struct proxy *proxy);

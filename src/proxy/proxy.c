@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/proxy.h"
+
+#include "base/mem.h"
+#include "proxy/exchange.h"
+
+enum { arena_bytes = 4096 };
+
+static u32 head_bytes_max(const struct snapshot *snapshot)
+{
+	u64 most = 0;
+
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		most = MAX(most, snapshot->frontends[i].conf->http.max_header_size);
+	return (u32)MIN(most ? most : (u64)HTTP_HEAD_BYTES_MAX, (u64)HTTP_HEAD_BYTES_MAX);
+}
+
+void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *snapshot,
+	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
+	struct metrics_cells *metrics, u64 seed)
+{
+	memset(proxy, 0, sizeof(*proxy));
+	proxy->loop = loop;
+	proxy->snapshot = snapshot;
+	proxy->log = log;
+	proxy->trace = trace;
+	proxy->metrics = metrics;
+	proxy->parser.limits.head_bytes_max = head_bytes_max(snapshot);
+	proxy->parser.limits.target_bytes_max = proxy->parser.limits.head_bytes_max / 2;
+	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
+	proxy->clients_max = limits->clients_max;
+	proxy->frontend_clients = mem_alloc(sizeof(u32) * MAX(snapshot->frontend_count, 1));
+	list_init(&proxy->client_list);
+	rng_init(&proxy->rng, seed);
+	slab_init(&proxy->clients, "client", sizeof(struct client), limits->clients_max);
+	// An exchange that is over is freed at the end of the turn, while its client may begin
+	// another.
+	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), limits->clients_max * 2);
+	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
+	upstream_init(&proxy->upstream, loop, &proxy->parser, metrics, snapshot->backend_count,
+		limits->links_max);
+}
+
+void proxy_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	front_accept(proxy, frontend, fd);
+}
+
+void proxy_drain(struct proxy *proxy)
+{
+	if (proxy->draining)
+		return;
+	proxy->draining = true;
+	trace_add(proxy->trace, TRACE_DRAIN, 0, proxy->client_count, proxy->exchanges.used, 0);
+	upstream_drain(&proxy->upstream);
+	front_drain(proxy);
+}
+
+void proxy_abort(struct proxy *proxy)
+{
+	proxy_drain(proxy);
+	front_abort(proxy);
+}
+
+bool proxy_is_empty(const struct proxy *proxy)
+{
+	return proxy->client_count == 0 && proxy->exchanges.used == 0 &&
+	       upstream_is_empty(&proxy->upstream);
+}
+
+void proxy_done(struct proxy *proxy)
+{
+	ASSERT(proxy_is_empty(proxy));
+	upstream_done(&proxy->upstream);
+	mover_pipes_done(&proxy->pipes);
+	slab_done(&proxy->arenas);
+	slab_done(&proxy->exchanges);
+	slab_done(&proxy->clients);
+	mem_free(proxy->frontend_clients);
+}

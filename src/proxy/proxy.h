@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// The data plane of one core as one object: no globals, so a test makes as many as it likes. Its
+// parts (front, exchange, upstream) share what stands here and nothing else.
+#pragma once
+
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/rng.h"
+#include "base/trace.h"
+#include "net/mover.h"
+#include "proxy/access.h"
+#include "proxy/snapshot.h"
+#include "upstream/lease.h"
+
+enum step {
+#define X(name, text, run, to) STEP_##name,
+#include "proxy/steps.def"
+#undef X
+	STEP_COUNT,
+	STEP_STAY, // wait for an event
+};
+
+extern const char *const step_names[STEP_COUNT];
+
+// True when the table allows the move.
+bool step_may_go(enum step from, enum step to);
+
+struct proxy {
+	struct loop *loop;
+	const struct snapshot *snapshot;
+	struct log *log;
+	struct trace_ring *trace;
+	struct metrics_cells *metrics;
+	struct access_config access;
+	struct upstream upstream;
+	struct h1_parser parser;
+	struct mover_pipes pipes;
+	struct mover_pipes *splice; // &pipes, or NULL where descriptors cannot be spliced
+	struct rng rng;
+	struct slab clients, exchanges, arenas;
+	struct list client_list;
+	u32 client_count, clients_max;
+	u32 *frontend_clients; // open per frontend, this worker's
+	u32 next_exchange;
+	bool draining;
+	u64 moves[STEP_COUNT][STEP_COUNT]; // how often each move was made
+};
+
+struct proxy_limits {
+	u32 clients_max;
+	u32 links_max;
+};
+
+// Everything in `proxy` is the caller's memory; loop, snapshot, log, trace and metrics are
+// borrowed.
+void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *snapshot,
+	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
+	struct metrics_cells *metrics, u64 seed);
+
+// A fresh connection of `frontend`, in this worker. The descriptor is the proxy's now.
+void proxy_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
+
+// Take nothing new; what runs may finish. Idle keep-alive connections get a second of grace.
+void proxy_drain(struct proxy *proxy);
+
+// End everything at once.
+void proxy_abort(struct proxy *proxy);
+
+// Nothing is open any more (turn the loop until then).
+bool proxy_is_empty(const struct proxy *proxy);
+
+// Asserts that every slab is empty.
+void proxy_done(struct proxy *proxy);

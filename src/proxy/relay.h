@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only pump. It moves body bytes from one stream to another and credit back: the source is
+// granted what the target has drained, so a slow reader costs one window. Long plain bodies between
+// two sockets go by splice (net/mover), with the same accounting.
+//
+// A relay has two halves, one per direction; each is OPEN until its end was passed on. The relay
+// reports to its owner (the exchange) and never decides about it.
+#pragma once
+
+#include "net/mover.h"
+#include "proto/stream.h"
+
+enum half_state { HALF_IDLE, HALF_OPEN, HALF_ENDED };
+
+struct half;
+
+struct relay_events {
+	// A mover failed or was stopped: the message of `half` cannot be completed.
+	// `source_failed`: its source broke, else its target.
+	void (*on_broken)(struct half *half, bool source_failed);
+	// The half's end was passed on by a mover (ends in on_body are seen by the owner itself).
+};
+
+struct half {
+	struct stream *source, *target;
+	const struct relay_events *events;
+	struct mover_pipes *pipes; // NULL: never splice
+	u64 granted;		   // credit the source still has
+	u64 undrained;		   // given to the target, not yet gone
+	u64 total;		   // body bytes passed
+	u64 run;		   // copied since the other direction last spoke
+	u8 state;		   // enum half_state
+	bool wants_move;
+	struct mover mover;
+};
+
+enum {
+	RELAY_WINDOW_BYTES = 128 * 1024,
+	RELAY_MOVE_MIN_BYTES = 32 * 1024, // a body this long is spliced from its start
+	RELAY_COPY_RUN_BYTES = 64 * 1024, // after so much one way in a row splicing begins
+};
+
+void half_init(struct half *half, const struct relay_events *events, struct mover_pipes *pipes);
+
+// Opens the direction and grants the first credit.
+void half_open(struct half *half, struct stream *source, struct stream *target);
+
+// From the source's on_body: passes the slice on. `other` is the opposite direction.
+void half_body(struct half *half, struct half *other, struct slice slice, bool end);
+
+// From the source's on_trailers.
+void half_trailers(struct half *half, const struct http_field *fields, u16 count);
+
+// From the target's on_drained.
+void half_drained(struct half *half, size_t len);
+
+// Nothing more in this direction; a running mover is dropped.
+void half_stop(struct half *half);

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/request.h"
+
+#include <errno.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum {
+	request_id_len = 32,
+	lines_bytes_max = 192, // names, separators, an address and an id; the rest is counted apart
+};
+
+// A field the client sent and the proxy sets itself is taken out, every copy of it.
+static void take_out(struct http_head *head, enum http_known known)
+{
+	u8 first = head->first_known[known];
+
+	if (!first)
+		return;
+	head->any_hop = true;
+	for (u32 i = first - 1u; i < head->field_count; i++)
+		if (head->fields[i].known == known)
+			head->fields[i].hop = true;
+}
+
+static char *put(char *at, struct str text)
+{
+	memcpy(at, text.ptr, text.len);
+	return at + text.len;
+}
+
+static char *put_line(char *at, struct str name_and_colon, struct str value)
+{
+	return put(put(put(at, name_and_colon), value), STR("\r\n"));
+}
+
+static struct str field_value(const struct http_head *head, enum http_known known)
+{
+	const struct http_field *field = http_head_find(head, known);
+
+	return field ? str_make(field->value, field->value_len) : STR_EMPTY;
+}
+
+// All X-Forwarded-For fields of a trusted peer as one list.
+static struct str forwarded_for(struct exchange *x)
+{
+	struct http_head *head = x->request;
+	struct str all = field_value(head, HTTP_F_X_FORWARDED_FOR);
+	u32 first = head->first_known[HTTP_F_X_FORWARDED_FOR];
+
+	for (u32 i = first; first && i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+		char *text;
+
+		if (field->known != HTTP_F_X_FORWARDED_FOR || field->value_len == 0)
+			continue;
+		text = arena_alloc(&x->arena, all.len + 2 + field->value_len);
+		if (!text)
+			break;
+		memcpy(text, all.ptr, all.len);
+		memcpy(text + all.len, ", ", 2);
+		memcpy(text + all.len + 2, field->value, field->value_len);
+		all = str_make(text, all.len + 2 + field->value_len);
+	}
+	return all;
+}
+
+// What a client must not tell the backend about itself, unless its peer is trusted.
+static void take_out_forwarded(struct http_head *head, bool trusted)
+{
+	take_out(head, HTTP_F_X_FORWARDED_FOR);
+	if (trusted)
+		return;
+	take_out(head, HTTP_F_X_FORWARDED_PROTO);
+	take_out(head, HTTP_F_X_FORWARDED_HOST);
+	take_out(head, HTTP_F_X_REAL_IP);
+	take_out(head, HTTP_F_FORWARDED);
+}
+
+static char *put_forwarded(const struct exchange *x, char *at, struct str before)
+{
+	const struct http_head *head = x->request;
+	bool trusted = x->client->trusted;
+
+	at = put(at, STR("X-Forwarded-For: "));
+	if (before.len)
+		at = put(put(at, before), STR(", "));
+	at = put_line(at, STR_EMPTY, str_make(x->client->ip, x->client->ip_len));
+	if (head->authority.len && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_HOST)))
+		at = put_line(at, STR("X-Forwarded-Host: "), head->authority);
+	return at;
+}
+
+// The digits of 16 bytes.
+static void put_hex(char *text, const u64 number[static 2])
+{
+#ifdef __SSE2__
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)number);
+	__m128i low_mask = _mm_set1_epi8(15), nine = _mm_set1_epi8(9);
+	__m128i low = _mm_and_si128(bytes, low_mask);
+	__m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_mask);
+	__m128i digits[2] = {_mm_unpacklo_epi8(high, low), _mm_unpackhi_epi8(high, low)};
+
+	for (int i = 0; i < 2; i++) {
+		__m128i letter = _mm_and_si128(
+			_mm_cmpgt_epi8(digits[i], nine), _mm_set1_epi8('a' - '9' - 1));
+
+		_mm_storeu_si128((__m128i *)(void *)(text + i * 16),
+			_mm_add_epi8(_mm_add_epi8(digits[i], letter), _mm_set1_epi8('0')));
+	}
+#else
+	const u8 *bytes = (const u8 *)number;
+
+	for (int i = 0; i < 16; i++) {
+		text[i * 2] = "0123456789abcdef"[bytes[i] >> 4];
+		text[i * 2 + 1] = "0123456789abcdef"[bytes[i] & 15];
+	}
+#endif
+}
+
+static const struct http_field *find_request_id(const struct exchange *x)
+{
+	const struct frontend *frontend = x->client->frontend;
+
+	if (frontend->request_id_known != HTTP_F_OTHER)
+		return http_head_find(x->request, frontend->request_id_known);
+	return http_head_find_name(x->request, frontend->conf->headers.request_id);
+}
+
+static char *put_request_id(struct exchange *x, char *at)
+{
+	const struct frontend *frontend = x->client->frontend;
+	struct str name = frontend->conf->headers.request_id;
+	const struct http_field *sent;
+
+	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
+	if (name.len == 0)
+		return at;
+	sent = find_request_id(x);
+	if (sent && x->client->trusted) {
+		x->keep_request_id = true;
+		return at;
+	}
+	if (sent)
+		x->request->any_hop = true;
+	for (u32 i = 0; sent && i < x->request->field_count; i++)
+		if (str_eq_nocase(
+			    str_make(x->request->fields[i].name, x->request->fields[i].name_len),
+			    name))
+			x->request->fields[i].hop = true;
+	return put_line(at, frontend->request_id_prefix, str_make(x->request_id, request_id_len));
+}
+
+// Never h2c (a backend that agrees would speak a protocol nobody here checks), and no upgrade
+// behind a body.
+static bool upgrade_is_allowed(const struct exchange *x)
+{
+	const struct http_field *upgrade = http_head_find(x->request, HTTP_F_UPGRADE);
+
+	return upgrade && x->request_ended &&
+	       !str_eq_nocase(str_make(upgrade->value, MIN(upgrade->value_len, 3u)), STR("h2c"));
+}
+
+static void add(struct http_head *head, struct str lines)
+{
+	ASSERT(head->added_count < HTTP_ADDED_MAX);
+	head->added[head->added_count++] = lines;
+}
+
+int request_prepare(struct exchange *x)
+{
+	const struct frontend *frontend = x->client->frontend;
+	const struct conf_frontend *conf = frontend->conf;
+	struct http_head *head = x->request;
+	bool trusted = x->client->trusted;
+	bool forward = conf->headers.forwarded != CONF_FORWARDED_NONE;
+	struct str before = trusted && forward ? forwarded_for(x) : STR_EMPTY;
+	char *start, *at;
+
+	if (head->upgrade && !upgrade_is_allowed(x))
+		head->upgrade = false;
+	http_mark_hop_fields(head);
+	take_out_forwarded(head, trusted);
+	take_out(head, HTTP_F_X_FORWARDED_BY);
+	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	start = at = arena_alloc(&x->arena,
+		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
+	if (!start)
+		return -ENOMEM;
+	if (forward)
+		at = put_forwarded(x, at, before);
+	at = put_request_id(x, at);
+	add(head, str_make(start, (size_t)(at - start)));
+	if (forward && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO)))
+		add(head, frontend->forwarded_proto_line);
+	if (conf->headers.identify.len) {
+		add(head, frontend->forwarded_by_line);
+		add(head, STR_EMPTY); // the backend's, in each attempt
+	}
+	return 0;
+}
+
+void request_address(struct exchange *x)
+{
+	struct http_head *head = x->request;
+
+	if (x->client->frontend->conf->headers.identify.len)
+		head->added[head->added_count - 1] = x->backend->server_line;
+	if (head->authority.len == 0)
+		head->authority = x->backend->address;
+}
+
+struct str request_id(const struct exchange *x)
+{
+	const struct http_field *sent =
+		x->keep_request_id ? http_head_find_name(x->request,
+					     x->client->frontend->conf->headers.request_id)
+				   : NULL;
+
+	return sent ? str_make(sent->value, sent->value_len)
+		    : str_make(x->request_id, request_id_len);
+}
+
+static bool is_trusted(const struct conf_frontend *conf, const struct addr *addr)
+{
+	for (u32 i = 0; i < conf->client_ip.trusted_proxy_count; i++)
+		if (addr_prefix_match(&conf->client_ip.trusted_proxies[i], addr))
+			return true;
+	return false;
+}
+
+// The rightmost address of the list that is no trusted proxy; text that is no address ends the
+// search.
+static struct str rightmost_untrusted(
+	const struct conf_frontend *conf, struct str list, struct str peer)
+{
+	struct str best = peer;
+
+	while (list.len) {
+		size_t at = list.len;
+		struct addr addr;
+		struct str one;
+
+		while (at && list.ptr[at - 1] != ',')
+			at--;
+		one = str_trim(str_make(list.ptr + at, list.len - at));
+		if (addr_parse_ip(one, &addr) != 0)
+			break;
+		best = one;
+		if (!is_trusted(conf, &addr))
+			break;
+		list.len = at ? at - 1 : 0;
+	}
+	return best;
+}
+
+struct str request_client_ip(const struct exchange *x)
+{
+	const struct conf_frontend *conf = x->client->frontend->conf;
+	struct str peer = str_make(x->client->ip, x->client->ip_len);
+	enum http_known known = conf->client_ip.header == CONF_CLIENT_IP_X_REAL_IP
+					? HTTP_F_X_REAL_IP
+					: HTTP_F_X_FORWARDED_FOR;
+	const struct http_field *field;
+
+	if (!x->client->trusted || !x->request)
+		return peer;
+	field = http_head_find(x->request, known);
+	if (!field)
+		return peer;
+	return rightmost_untrusted(conf, str_make(field->value, field->value_len), peer);
+}

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the backend gets to see: the client's request without what concerned only this connection,
+// and with what the proxy knows about the client. The one place where forwarding fields are set.
+#pragma once
+
+#include "proxy/exchange.h"
+
+// Changes x->request in place, once per exchange. 0 or -ENOMEM.
+int request_prepare(struct exchange *x) must_check;
+
+// Names the backend of this attempt (X-Backend-Server; Host where the client sent none).
+void request_address(struct exchange *x);
+
+// An identifier for logs: the client's own when the peer is trusted, else random.
+struct str request_id(const struct exchange *x);
+
+// The client's address as told by a trusted proxy, else the peer's.
+struct str request_client_ip(const struct exchange *x);

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/router.h"
+
+enum { host_bytes_max = 255 };
+
+static bool host_matches(const struct conf_match *match, const struct http_head *head)
+{
+	char buffer[host_bytes_max];
+	struct str host;
+
+	if (head->authority.len > sizeof(buffer))
+		return false;
+	host = http_host_of(head->authority, buffer);
+	if (!match->host_is_suffix)
+		return str_eq(host, match->host);
+	return host.len > match->host.len &&
+	       memcmp(host.ptr + host.len - match->host.len, match->host.ptr, match->host.len) == 0;
+}
+
+static bool path_matches(const struct conf_match *match, struct str path)
+{
+	if (!match->path_is_prefix)
+		return str_eq(path, match->path);
+	return str_starts(path, match->path) ||
+	       (path.len + 1 == match->path.len &&
+		       memcmp(path.ptr, match->path.ptr, path.len) == 0);
+}
+
+static bool method_matches(const struct conf_match *match, const struct http_head *head)
+{
+	for (u32 i = 0; i < match->method_count; i++)
+		if (str_eq(match->methods[i], head->method_text))
+			return true;
+	return false;
+}
+
+static bool has_header(const struct http_head *head, const struct conf_header *wanted)
+{
+	for (u32 i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+
+		if (str_eq_nocase(str_make(field->name, field->name_len), wanted->name) &&
+			str_eq(str_make(field->value, field->value_len), wanted->value))
+			return true;
+	}
+	return false;
+}
+
+static bool matches(const struct conf_match *match, const struct http_head *head, struct str path)
+{
+	if (match->host.len && !host_matches(match, head))
+		return false;
+	if (match->path.len && !path_matches(match, path))
+		return false;
+	if (match->method_count && !method_matches(match, head))
+		return false;
+	for (u32 i = 0; i < match->header_count; i++)
+		if (!has_header(head, &match->headers[i]))
+			return false;
+	return true;
+}
+
+const struct route *router_find(
+	const struct frontend *frontend, const struct http_head *head, struct str path)
+{
+	for (u32 i = 0; i < frontend->route_count; i++)
+		if (matches(&frontend->routes[i].conf->match, head, path))
+			return &frontend->routes[i];
+	return NULL;
+}
+
+struct pool *router_pool(const struct route *route, u32 random)
+{
+	u32 at = (u32)(((u64)random * route->weight_sum) >> 32);
+
+	for (u32 i = 0; i < route->target_count; i++) {
+		if (at < route->targets[i].weight)
+			return route->targets[i].pool;
+		at -= route->targets[i].weight;
+	}
+	return route->targets[route->target_count - 1].pool;
+}
+
+static struct str piece_text(const struct conf_piece *piece, const struct route *route,
+	const struct http_head *head, struct str path)
+{
+	size_t query = str_find(head->path, '?');
+	const struct conf_match *match = &route->conf->match;
+
+	switch (piece->kind) {
+	case CONF_PIECE_TEXT:
+		return piece->text;
+	case CONF_PIECE_HOST:
+		return head->authority;
+	case CONF_PIECE_PATH:
+		return str_make(head->path.ptr, query);
+	case CONF_PIECE_QUERY:
+		return str_make(head->path.ptr + query, head->path.len - query);
+	case CONF_PIECE_REST:
+		if (match->path_is_prefix && path.len > match->path.len)
+			return str_make(path.ptr + match->path.len, path.len - match->path.len);
+		return STR_EMPTY;
+	}
+	return STR_EMPTY;
+}
+
+struct str router_location(struct arena *arena, const struct route *route,
+	const struct http_head *head, struct str path)
+{
+	size_t len = 0;
+	char *text, *at;
+
+	for (u32 i = 0; i < route->conf->redirect_to_count; i++)
+		len += piece_text(&route->conf->redirect_to[i], route, head, path).len;
+	text = at = arena_alloc(arena, len + 1);
+	if (!text)
+		return STR_EMPTY;
+	for (u32 i = 0; i < route->conf->redirect_to_count; i++) {
+		struct str piece = piece_text(&route->conf->redirect_to[i], route, head, path);
+
+		memcpy(at, piece.ptr, piece.len);
+		at += piece.len;
+	}
+	return str_make(text, len);
+}

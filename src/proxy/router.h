@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// Host, path, method and fields to a route. Routes are tried in the order of the configuration; the
+// first that matches takes the request.
+#pragma once
+
+#include "proxy/snapshot.h"
+
+// `path` is the normal form (http_path_normalize). NULL: none matches.
+const struct route *router_find(
+	const struct frontend *frontend, const struct http_head *head, struct str path);
+
+// The pool of a route's split for `random`, which is uniform over 32 bits.
+struct pool *router_pool(const struct route *route, u32 random);
+
+// The Location of a redirecting route, in the arena; empty when it is full.
+struct str router_location(struct arena *arena, const struct route *route,
+	const struct http_head *head, struct str path);

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+// The compiled configuration: what the data plane reads. Immutable and shared by all workers,
+// except the few atomics of upstream/pool.h. Built by the control thread, freed when no worker uses
+// it.
+#pragma once
+
+#include "conf/conf.h"
+#include "upstream/pool.h"
+
+struct target {
+	struct pool *pool;
+	u32 weight;
+};
+
+struct route {
+	const struct conf_route *conf;
+	struct target *targets; // of a split; one for a plain pool
+	u32 target_count;
+	u32 weight_sum;
+	u64 response_timeout_ms; // 0: the pool's
+};
+
+struct frontend {
+	const struct conf_frontend *conf;
+	u32 index;
+	struct route *routes;
+	u32 route_count;
+	struct pool *pool;   // what no route matched; NULL: 404
+	bool any_needs_path; // some route looks at the path, so it must be normalized
+	// Ready-made lines, with their line ends.
+	struct str forwarded_by_line, forwarded_proto_line;
+	struct str request_id_prefix; // name, colon and space
+	struct str scheme;
+	enum http_known request_id_known;
+};
+
+struct snapshot {
+	const struct conf *conf;
+	struct arena *arena;
+	struct frontend *frontends;
+	u32 frontend_count;
+	struct pool *pools;
+	u32 pool_count;
+	u32 backend_count; // over all pools: cells of each worker
+};
+
+// Everything lives in `arena`, next to `conf`.
+struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena);
