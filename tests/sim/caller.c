@@ -20,7 +20,7 @@ enum {
 struct caller {
 	struct world *world;
 	u32 index, frontend;
-	struct addr addr;
+	struct addr addr, own_addr;
 	struct call *calls[32];
 	u32 count, next, waiting; // the next to send | the one whose answer comes next
 	u32 depth;		  // pipelining
@@ -132,8 +132,8 @@ static void do_act(struct caller *caller)
 	if (call->act_done)
 		return;
 	call->act_done = true;
-	world_say(world, "caller %u: call %u acts %u", caller->index, call->id,
-		caller->script->act);
+	world_say(
+		world, "caller %u: call %u acts %u", caller->index, call->id, caller->script->act);
 	switch ((enum act)caller->script->act) {
 	case ACT_NONE:
 		break;
@@ -170,6 +170,9 @@ static void begin_call(struct caller *caller)
 	caller->sending = call;
 	caller->script = &call->script;
 	call->caller = caller;
+	call->connection = caller->connects;
+	call->opened_ms = caller->opened_ms;
+	call->dripped = call->pause_one_in > 0;
 	call->began_ms = now_ms;
 	// The connection may have been closed for idling just now.
 	call->raced = now_ms - caller->idle_since_ms + SLACK_MS >=
@@ -315,6 +318,7 @@ static void on_connected(struct peer *peer, int error)
 		return;
 	}
 	caller->connected = true;
+	sock_local(caller->world->outside, &peer->sock, &caller->own_addr);
 	caller->opened_ms = caller->idle_since_ms = world_now_ms(caller->world);
 	pump(caller);
 }
@@ -363,16 +367,15 @@ static void on_close_timer(struct timer *timer)
 static void start_tunnel(struct caller *caller, struct call *call)
 {
 	call->is_tunnel = true;
-	caller->tunnel = (struct script){.key = call->id * 4ull + 2,
-		.framing = READ_LENGTH,
-		.body_len = call->tunnel_len};
+	caller->tunnel = (struct script){
+		.key = call->id * 4ull + 2, .framing = READ_LENGTH, .body_len = call->tunnel_len};
 	script_start(&caller->tunnel);
 	caller->script = &caller->tunnel;
 	caller->sending = call;
 	reader_go_raw(&caller->reader);
 }
 
-static void on_head(struct reader *reader, const struct message *message)
+static void on_head(struct reader *reader, const struct read_message *message)
 {
 	struct caller *caller = of_reader(reader);
 	struct call *call = awaited(caller);
@@ -386,8 +389,8 @@ static void on_head(struct reader *reader, const struct message *message)
 	if (message->status < 200 && message->status != 101) {
 		call->interims++;
 		if (call->minor == 0)
-			world_fail(world, "call %u: interim answer to an HTTP/1.0 client",
-				call->id);
+			world_fail(
+				world, "call %u: interim answer to an HTTP/1.0 client", call->id);
 		if (message->status == 100 && call->body_held_back) {
 			call->body_held_back = false;
 			call->got_continue = true;
@@ -453,7 +456,7 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 	leave_or_go_deaf(caller, call);
 }
 
-static void on_message_end(struct reader *reader, const struct message *trailers)
+static void on_message_end(struct reader *reader, const struct read_message *trailers)
 {
 	struct caller *caller = of_reader(reader);
 	struct call *call = awaited(caller);
@@ -502,7 +505,7 @@ static void on_end(struct peer *peer)
 	world_say(caller->world, "caller %u: end of stream", caller->index);
 	if (call && call->is_tunnel) {
 		call->got_head = call->tunnel_ended = true;
-		if (caller->script && !peer->closing)
+		if (caller->script && !call->stalled && !peer->closing)
 			return; // our own direction goes on
 	} else {
 		reader_end(&caller->reader);
@@ -578,9 +581,9 @@ bool caller_waits_for_ever(const struct caller *caller)
 	return caller->peer.deaf && !timer_is_set(&caller->deaf_timer);
 }
 
-void caller_addr(const struct caller *caller, struct addr *ret_addr)
+const struct addr *caller_addr(const struct caller *caller)
 {
-	sock_local(caller->world->outside, &caller->peer.sock, ret_addr);
+	return &caller->own_addr;
 }
 
 u32 caller_frontend(const struct caller *caller)
