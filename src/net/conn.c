@@ -82,14 +82,16 @@ static void crank(struct task *task)
 {
 	struct conn *conn = container_of(task, struct conn, crank);
 
-	if (!conn->closing && !conn->connecting) {
-		conn->session->ops->feed(conn->session, (struct slice){0});
-		flush(conn);
-		carry_out_end(conn);
-	}
-	if (conn->closing)
+	if (conn->closing) {
 		finish_close(conn);
-	else if (!conn->connecting)
+		return;
+	}
+	if (conn->connecting)
+		return;
+	conn->session->ops->feed(conn->session, (struct slice){0});
+	flush(conn);
+	carry_out_end(conn);
+	if (!conn->closing) // else this runs again
 		receive(conn);
 }
 
