@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "conf/read.h"
+#include "conf/schema.h"
 
 // jansson names the token where it stopped and points behind it: "'}' expected near 'foo'".
 static u32 find_token_width(const char *text)
@@ -12,11 +13,25 @@ static u32 find_token_width(const char *text)
 	return end && end > near + 7 ? (u32)(end - near - 7) : 1;
 }
 
+// JSON has three words only.
+static void suggest_word(struct report *report, struct err *err, const char *text, u32 width)
+{
+	static const struct str words[] = {{"true", 4}, {"false", 5}, {"null", 4}};
+	const char *near = strstr(text, "invalid token near '");
+	struct nearest nearest = {0};
+
+	for (size_t i = 0; i < ARRAY_LEN(words) && near; i++)
+		nearest_try(&nearest, str_make(near + 20, width), words[i]);
+	if (nearest.found)
+		report_advice(report, err, "did you mean '%.*s'?", CLIP(nearest.name));
+}
+
 static bool check_grammar(const struct read_input *input)
 {
 	json_error_t error;
 	json_t *json = json_loadb(input->text.ptr, input->text.len, 0, &error);
 	struct place place = {.file = input->file};
+	struct err *err;
 	u32 width;
 
 	if (json) {
@@ -27,7 +42,8 @@ static bool check_grammar(const struct read_input *input)
 	place.line = (u32)MAX(error.line, 1);
 	place.column = (u32)MAX(error.column, 1);
 	place.column -= MIN(width - 1, place.column - 1);
-	report_at(input->report, CODE_SYNTAX, place, width, "not valid JSON: %s", error.text);
+	err = report_at(input->report, CODE_SYNTAX, place, width, "not valid JSON: %s", error.text);
+	suggest_word(input->report, err, error.text, width);
 	return false;
 }
 

@@ -146,18 +146,71 @@ static const struct node *find_first_place(
 	return find_last(second.builder.root, last_name);
 }
 
+static void report_twice(
+	struct toml_reader *reader, struct str key, struct place first, struct place second)
+{
+	report_at(reader->input->report, CODE_DUPLICATE_KEY, second, (u32)MIN(key.len, (size_t)64),
+		"key '%.*s' is given twice; the first one is at %s", CLIP(key),
+		report_place_text(reader->input->report, first));
+}
+
+// Inside of one inline table: the two last places before the error where `key =` stands.
+static bool find_pair_in_line(const struct toml_reader *reader, struct str key, struct place place,
+	struct place *ret_first, struct place *ret_second)
+{
+	struct str text = reader->input->text;
+	size_t start = line_start(text, place.line);
+	struct str line = str_make(
+		text.ptr + start, str_find(str_make(text.ptr + start, text.len - start), '\n'));
+	u32 found[2] = {0};
+
+	for (size_t at = 0; at + key.len < MIN(line.len, (size_t)place.column) && key.len; at++) {
+		struct str behind = str_make(line.ptr + at + key.len, line.len - at - key.len);
+		bool starts = at == 0 || strchr(" \t{,", line.ptr[at - 1]);
+
+		behind = str_trim(behind);
+		if (!starts || !str_starts(str_make(line.ptr + at, line.len - at), key) ||
+			behind.len == 0 || behind.ptr[0] != '=')
+			continue;
+		found[0] = found[1];
+		found[1] = (u32)at + 1;
+	}
+	if (!found[0])
+		return false;
+	*ret_first = *ret_second = place;
+	ret_first->column = found[0];
+	ret_second->column = found[1];
+	return true;
+}
+
+static void report_other(
+	struct toml_reader *reader, const char *message, struct place place, u32 width)
+{
+	struct err *err = report_at(
+		reader->input->report, CODE_SYNTAX, place, width, "not valid TOML: %s", message);
+	const char *boolean = strstr(message, "while parsing boolean: expected '");
+
+	if (boolean)
+		report_advice(reader->input->report, err, "did you mean '%.*s'?",
+			(int)strcspn(boolean + 33, "'"), boolean + 33);
+}
+
 static void take_error(void *context, const char *message, struct toml_position position)
 {
 	struct toml_reader *reader = context;
 	struct place place = place_of(reader, position);
 	struct str key = find_repeated_key(message), text = reader->input->text;
 	const struct node *first;
+	struct place pair[2];
 	bool is_header = false;
 
+	if (find_pair_in_line(reader, key, place, &pair[0], &pair[1])) {
+		report_twice(reader, key, pair[0], pair[1]);
+		return;
+	}
 	first = find_first_place(reader, key, place.line, &is_header);
 	if (!first || !first->key_place.line) {
-		report_at(reader->input->report, CODE_SYNTAX, place, position.width,
-			"not valid TOML: %s", message);
+		report_other(reader, message, place, position.width);
 		return;
 	}
 	text.ptr += line_start(text, place.line);
@@ -166,9 +219,7 @@ static void take_error(void *context, const char *message, struct toml_position 
 		place.column++;
 		text.ptr++;
 	}
-	report_at(reader->input->report, CODE_DUPLICATE_KEY, place, (u32)MIN(key.len, (size_t)64),
-		"key '%.*s' is given twice; the first one is at %s", CLIP(key),
-		report_place_text(reader->input->report, first->key_place));
+	report_twice(reader, key, first->key_place, place);
 }
 
 // Each dot of a dotted key is a level, and the library walks levels by recursion: hundreds of them

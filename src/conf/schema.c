@@ -4,6 +4,8 @@
 #include "base/text.h"
 #include "conf/conf.h"
 
+enum { name_len_max = 64 };
+
 #define DAY_MS (24ull * 3600 * 1000)
 
 const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
@@ -199,6 +201,40 @@ static size_t common_start(struct str a, struct str b)
 	return len;
 }
 
+// Length of the longest common subsequence, of short names only.
+static u32 common_letters(struct str a, struct str b)
+{
+	u32 row[name_len_max + 1] = {0};
+
+	if (a.len > name_len_max || b.len > name_len_max)
+		return 0;
+	for (size_t i = 0; i < a.len; i++) {
+		u32 diagonal = 0;
+
+		for (size_t j = 1; j <= b.len; j++) {
+			u32 above = row[j];
+
+			if (ascii_lower(a.ptr[i]) == ascii_lower(b.ptr[j - 1]))
+				row[j] = diagonal + 1;
+			else
+				row[j] = MAX(row[j], row[j - 1]);
+			diagonal = above;
+		}
+	}
+	return row[b.len];
+}
+
+// Of two equally near names: a letter left out is likelier than a wrong one, and slips are rare in
+// the first letters.
+static bool is_likelier(struct str wrong, struct str a, struct str b)
+{
+	u32 letters_a = common_letters(wrong, a), letters_b = common_letters(wrong, b);
+
+	if (letters_a != letters_b)
+		return letters_a > letters_b;
+	return common_start(wrong, a) > common_start(wrong, b);
+}
+
 void nearest_try(struct nearest *nearest, struct str wrong, struct str candidate)
 {
 	u32 cap = schema_slip_max(wrong);
@@ -206,9 +242,8 @@ void nearest_try(struct nearest *nearest, struct str wrong, struct str candidate
 
 	if (distance > cap || (nearest->found && distance > nearest->distance))
 		return;
-	// Of equally near ones the first that begins alike: slips are rare in the first letters.
 	if (nearest->found && distance == nearest->distance &&
-		common_start(wrong, candidate) <= common_start(wrong, nearest->name))
+		!is_likelier(wrong, candidate, nearest->name))
 		return;
 	*nearest = (struct nearest){candidate, distance, true};
 }

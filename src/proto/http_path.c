@@ -209,13 +209,14 @@ static enum http_refusal normalize_slowly(struct str path, char *buffer, struct 
 	return HTTP_REFUSE_OK;
 }
 
-// Could a dot segment start at `at`, which is behind a "/"?
-static bool dots_odd(const char *at, const char *end)
+// Is the dot at `at`, which is behind a "/", a dot segment? An escaped dot is found by itself,
+// since it is never normal.
+static bool is_dot_segment(const char *at, const char *end)
 {
 	at++;
 	if (at < end && *at == '.')
 		at++;
-	return at == end || *at == '/' || *at == '%' || *at == '?';
+	return at == end || *at == '/' || *at == '?';
 }
 
 enum http_refusal http_path_normalize(struct str path, char *buffer, struct str *ret_normal)
@@ -229,7 +230,7 @@ enum http_refusal http_path_normalize(struct str path, char *buffer, struct str 
 	}
 	for (at = scan_path(at, end); at < end && *at != '?'; at = scan_path(at, end)) {
 		if (*at == '.') {
-			if (at[-1] == '/' && dots_odd(at, end))
+			if (at[-1] == '/' && is_dot_segment(at, end))
 				break;
 			at++;
 			continue;

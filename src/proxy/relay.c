@@ -99,7 +99,8 @@ void half_open(struct half *half, struct stream *source, struct stream *target)
 	half->source = source;
 	half->target = target;
 	half->state = HALF_OPEN;
-	if (source->ops->raw_left(source) != UINT64_MAX && can_move(half, RELAY_MOVE_MIN_BYTES)) {
+	if (half->pipes && source->ops->raw_left(source) != UINT64_MAX &&
+		can_move(half, RELAY_MOVE_MIN_BYTES)) {
 		size_t held = source->ops->held(source);
 
 		half->wants_move = true;
