@@ -17,7 +17,8 @@ function pairs(flat) {
 
 function read(bytes) {
   const messages = [];
-  let current = null, early = [], earlyUrl = '';
+  // Behind a request that closes, some versions refuse to read and others read on.
+  let current = null, early = [], earlyUrl = '', closed = false;
   const parser = new HTTPParser();
   parser.initialize(HTTPParser.REQUEST, {}, 1 << 20, 0);
   // Fields come here when there are many of them or when they are trailers.
@@ -38,7 +39,8 @@ function read(bytes) {
     };
     early = [];
     earlyUrl = '';
-    messages.push(current);
+    if (!closed)
+      messages.push(current);
     return 0;
   };
   parser[HTTPParser.kOnBody] = (part) => {
@@ -47,12 +49,15 @@ function read(bytes) {
   parser[HTTPParser.kOnMessageComplete] = () => {
     current.whole = true;
     current.open = false;
+    closed = closed || !current.keep_alive;
   };
   const result = parser.execute(bytes);
   let end = 'ok', why = '';
-  if (result instanceof Error) {
+  if (closed) {
+    end = 'closed';
+  } else if (result instanceof Error) {
     why = `${result.code}: ${result.reason}`;
-    end = result.code === 'HPE_CLOSED_CONNECTION' ? 'closed' : 'refused';
+    end = 'refused';
   } else {
     // An end of the stream in the middle of a message is an error, too.
     const finish = parser.finish();

@@ -40,7 +40,7 @@ LAXER = {
         "white space around a value may be tabs (RFC 9110 5.5); Node skips only spaces there and "
         "refuses the value, or does not understand `close`"),
     "a tab behind keep-alive": (
-        TAB, ["HPE_CLOSED_CONNECTION"],
+        TAB, ["node refuses a head: closed"],
         "the same: Node does not understand `keep-alive` of HTTP/1.0 and closes"),
     "white space in a chunk extension": (
         BLANK_EXTENSION, ["HPE_STRICT", "HPE_INVALID_CHUNK_SIZE"],
