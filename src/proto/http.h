@@ -115,7 +115,7 @@ struct http_head {
 	bool expect_continue;	 // request with Expect: 100-continue (ignored from HTTP/1.0)
 	bool upgrade;		 // Upgrade together with Connection: upgrade (HTTP/1.1 only)
 	bool has_content_length; // the field is present (HEAD and 304 answers carry one without a
-				 // body)
+				 // body; that of 1xx and 204 answers does not count)
 	u16 field_count;
 	u64 content_length;	      // of HTTP_LENGTH, or as announced
 	u64 known_seen;		      // HTTP_BIT of every known name that occurs
