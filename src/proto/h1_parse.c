@@ -325,7 +325,7 @@ int h1_parse_request(const char *buf, size_t len, const struct h1_limits *limits
 {
 	const char *end = buf + MIN(len, limits->head_bytes_max), *start, *at;
 
-	*ret_head = (struct http_head){.fields = fields};
+	http_head_init(ret_head, fields);
 	*ret_why = HTTP_REFUSE_OK;
 	at = start = empty_lines(buf, end, ret_why);
 	if (at)
@@ -349,7 +349,7 @@ int h1_parse_response(const char *buf, size_t len, const struct h1_limits *limit
 {
 	const char *end = buf + MIN(len, limits->head_bytes_max), *at;
 
-	*ret_head = (struct http_head){.fields = fields};
+	http_head_init(ret_head, fields);
 	*ret_why = HTTP_REFUSE_OK;
 	at = status_line(buf, end, ret_head, ret_why);
 	if (at)
