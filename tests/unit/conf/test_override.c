@@ -124,14 +124,13 @@ static void names_a_missing_file(void **state)
 
 static void lets_the_environment_and_sets_win(void **state)
 {
-	char *const environ[] = {"WEIR_FRONTENDS__WEB_1__BIND=:81,:82", "WEIR_CONFIG=/x",
+	char *const env[] = {"WEIR_FRONTENDS__WEB_1__BIND=:81,:82", "WEIR_CONFIG=/x",
 		"WEIR_RUNTIME__WORKERS=4", "WEIR_POOLS__APP__BACKENDS__1__WEIGHT=7",
 		"WEIR_SERVICE_HOST=1.2.3.4", "WEIR_PORT=tcp://1.2.3.4:80", "WEIR_LOG_LEVEL=debug",
 		"HOME=/", NULL};
 	const char *const sets[] = {"runtime.workers=5", "pools.app.backends[0].weight=3",
 		"log.access={format: combined, output: stdout}", "frontends.Web-1.pool=[b:2, c:3]"};
-	struct conf_input input = {
-		.file_count = 1, .environ = environ, .sets = sets, .set_count = 4};
+	struct conf_input input = {.file_count = 1, .environ = env, .sets = sets, .set_count = 4};
 	struct folder folder;
 	struct world world;
 	const struct conf *conf;
@@ -165,10 +164,10 @@ static void lets_the_environment_and_sets_win(void **state)
 
 static void names_the_origin_of_bad_overrides(void **state)
 {
-	char *const environ[] = {"WEIR_RUNTIME__WORKRES=4", "WEIR_BACKENDS=a:1", NULL};
+	char *const env[] = {"WEIR_RUNTIME__WORKRES=4", "WEIR_BACKENDS=a:1", NULL};
 	const char *const sets[] = {"log.level=inof", "x", "=1", "a..b=1", "a[x]=1", "a[=1",
 		"pools.default.backends[4].weight=1", "log.format=[1", "bind=\xff"};
-	struct conf_input input = {.environ = environ, .sets = sets, .set_count = ARRAY_LEN(sets)};
+	struct conf_input input = {.environ = env, .sets = sets, .set_count = ARRAY_LEN(sets)};
 	struct world world;
 	const char *errors;
 
@@ -193,14 +192,14 @@ static void names_the_origin_of_bad_overrides(void **state)
 
 static void starts_from_the_environment_alone(void **state)
 {
-	char *const environ[] = {"WEIR_BACKENDS=10.0.0.1:80,10.0.0.2:80", "WEIR_BIND=:9000", NULL};
+	char *const env[] = {"WEIR_BACKENDS=10.0.0.1:80,10.0.0.2:80", "WEIR_BIND=:9000", NULL};
 	char *const others[] = {"WEIR_CONFIG=/x", "WEIR_SERVICE_HOST=x", "PATH=/", NULL};
-	struct conf_input input = {.environ = environ};
+	struct conf_input input = {.environ = env};
 	struct world world;
 	const struct conf *conf;
 
 	(void)state;
-	assert_true(conf_env_has_settings(environ));
+	assert_true(conf_env_has_settings(env));
 	assert_false(conf_env_has_settings(others));
 	assert_false(conf_env_has_settings(NULL));
 	world_init(&world);
@@ -213,8 +212,8 @@ static void starts_from_the_environment_alone(void **state)
 
 static void fills_in_variables(void **state)
 {
-	char *const environ[] = {"PORT=81", "EMPTY=", "TEXT=a: {b: [1", NULL};
-	struct conf_input input = {.file_count = 1, .environ = environ};
+	char *const env[] = {"PORT=81", "EMPTY=", "TEXT=a: {b: [1", NULL};
+	struct conf_input input = {.file_count = 1, .environ = env};
 	struct folder folder;
 	struct world world;
 	const struct conf *conf;
@@ -249,8 +248,8 @@ static void fills_in_variables(void **state)
 
 static void refuses_bad_variables(void **state)
 {
-	char *const environ[] = {"DATABASE_URL=x", "BAD=\xff", NULL};
-	struct conf_input input = {.file_count = 1, .environ = environ};
+	char *const env[] = {"DATABASE_URL=x", "BAD=\xff", NULL};
+	struct conf_input input = {.file_count = 1, .environ = env};
 	struct folder folder;
 	struct world world;
 	const char *file, *dotenv, *errors;
@@ -282,9 +281,10 @@ static void refuses_bad_variables(void **state)
 
 static void guesses_the_syntax_of_other_names(void **state)
 {
-	static const char *const texts[] = {"[frontend]\nbind_on = \":1\"\n[[frontend.backend]]\n"
-					    "forward_to = \"a:1\"\n",
-		"\n# x\nbackends = [\"a:1\"]\n", "{\"backends\": \"a:1\"}", "backends: a:1\n"};
+	static const char seed[] =
+		"[frontend]\nbind_on = \":1\"\n[[frontend.backend]]\nforward_to = \"a:1\"\n";
+	static const char *const texts[] = {seed, "\n# x\nbackends = [\"a:1\"]\n",
+		"{\"backends\": \"a:1\"}", "backends: a:1\n"};
 	struct folder folder;
 	struct world world;
 

@@ -42,8 +42,8 @@ static void shows_what_loads_again(void **state)
 static void shows_where_values_come_from(void **state)
 {
 	const char *const sets[] = {"log.level=debug"};
-	char *const environ[] = {"WEIR_RUNTIME__IO=epoll", NULL};
-	struct conf_input input = {.sets = sets, .set_count = 1, .environ = environ};
+	char *const env[] = {"WEIR_RUNTIME__IO=epoll", NULL};
+	struct conf_input input = {.sets = sets, .set_count = 1, .environ = env};
 	struct conf_flags flags = {.backends = "a:1"};
 	struct world world;
 	const struct conf *conf;
