@@ -86,23 +86,84 @@ static void put_number(struct writer *w, u64 number)
 	put(w, digits + at, sizeof(digits) - at);
 }
 
-static void put_status_line(struct writer *w, const struct http_head *head)
+// A stretch of text that goes out in one copy: lines left as received, one behind the other.
+struct run {
+	const char *start, *end; // without the line end behind it; NULL: empty
+};
+
+static void run_flush(struct writer *w, struct run *run)
 {
+	if (!run->start)
+		return;
+	put(w, run->start, (size_t)(run->end - run->start));
+	put_text(w, "\r\n");
+	run->start = run->end = NULL;
+}
+
+static void run_add(struct writer *w, struct run *run, const char *start, const char *end)
+{
+	bool follows =
+		run->start && start == run->end + 2 && run->end[0] == '\r' && run->end[1] == '\n';
+
+	if (!follows) {
+		run_flush(w, run);
+		run->start = start;
+	}
+	run->end = end;
+}
+
+static void put_status_line(struct writer *w, struct run *run, const struct http_head *head)
+{
+	const char *reason_end = head->reason.ptr + head->reason.len;
 	char line[13] = {'H', 'T', 'T', 'P', '/', '1', '.', '1', ' ',
 		(char)('0' + head->status / 100), (char)('0' + head->status / 10 % 10),
 		(char)('0' + head->status % 10), ' '};
 
+	// As received, when it is ours letter for letter.
+	if (head->raw.len > sizeof(line) && head->reason.ptr == head->raw.ptr + sizeof(line) &&
+		memcmp(head->raw.ptr, line, sizeof(line)) == 0) {
+		run_add(w, run, head->raw.ptr, reason_end);
+		return;
+	}
 	put(w, line, sizeof(line));
 	put_str(w, head->reason);
 	put_text(w, "\r\n");
 }
 
-static void put_request_line(struct writer *w, const struct http_head *head)
+static bool line_is_as_sent(const struct http_head *head)
 {
+	const char *version = head->path.ptr + head->path.len;
+
+	return head->method_text.ptr == head->raw.ptr && head->version_minor == 1 &&
+	       head->path.ptr == head->method_text.ptr + head->method_text.len + 1 &&
+	       (size_t)(version - head->raw.ptr) + 9 <= head->raw.len;
+}
+
+static void put_request_line(struct writer *w, struct run *run, const struct http_head *head)
+{
+	// "GET /x HTTP/1.1" as received, when nothing of it has to change.
+	if (likely(line_is_as_sent(head))) {
+		run_add(w, run, head->raw.ptr, head->path.ptr + head->path.len + 9);
+		return;
+	}
 	put_str(w, head->method_text);
 	put_text(w, " ");
 	put_str(w, head->method == HTTP_CONNECT ? head->authority : head->path);
-	put_text(w, " HTTP/1.1\r\nHost: ");
+	put_text(w, " HTTP/1.1\r\n");
+}
+
+// The Host field may stay where it is when it says what is to be said.
+static bool host_is_as_sent(const struct http_head *head)
+{
+	const struct http_field *host = http_head_find(head, HTTP_F_HOST);
+
+	return host && host->value == head->authority.ptr && host->value_len == head->authority.len;
+}
+
+static void put_host(struct writer *w, struct run *run, const struct http_head *head)
+{
+	run_flush(w, run);
+	put_text(w, "Host: ");
 	put_str(w, head->authority);
 	put_text(w, "\r\n");
 }
@@ -121,31 +182,77 @@ static bool is_upgrade(const struct http_head *head, const struct h1_head_form *
 	return form->server ? head->status == 101 : head->upgrade;
 }
 
+static inline u64 known_bit(enum http_known known)
+{
+	return 1ull << known;
+}
+_Static_assert(HTTP_F_COUNT <= 64, "known fields fit a mask");
+
+static void put_fields(
+	struct writer *w, struct run *run, const struct http_head *head, u64 left_out)
+{
+	u32 first = 0;
+
+	// Nothing to leave out and no line to write anew: all received lines at once.
+	if (head->plain && !head->any_hop && !(head->known_seen & left_out) && head->sent_count) {
+		const struct http_field *last = &head->fields[head->sent_count - 1];
+
+		run_add(w, run, head->fields[0].name, last->value + last->value_len);
+		first = head->sent_count;
+	}
+	for (u32 i = first; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+		const char *colon = field->name + field->name_len;
+
+		if (field->hop || (left_out >> field->known & 1))
+			continue;
+		if (likely(field->value == colon + 2 && colon[0] == ':' && colon[1] == ' ')) {
+			run_add(w, run, field->name, field->value + field->value_len);
+		} else {
+			run_flush(w, run);
+			put_field(w, field);
+		}
+	}
+	run_flush(w, run);
+	for (u32 i = 0; i < head->added_count; i++)
+		put_str(w, head->added[i]);
+}
+
+static bool has_length(const struct http_head *head, const struct h1_head_form *form)
+{
+	return !form->chunked &&
+	       (head->framing == HTTP_LENGTH ||
+		       (head->framing == HTTP_NO_BODY && head->has_content_length));
+}
+
 int h1_write_head(struct block_pool *pool, struct bytes *out, const struct http_head *head,
 	const struct h1_head_form *form)
 {
 	struct writer w = {.pool = pool, .out = out};
+	u64 left_out = known_bit(HTTP_F_TRANSFER_ENCODING);
+	bool length_follows = has_length(head, form);
+	struct run run = {0};
 
 	writer_take_room(&w);
 	if (w.failed)
 		return -ENOMEM;
-	if (form->server)
-		put_status_line(&w, head);
+	if (length_follows && head->first_known[HTTP_F_CONTENT_LENGTH])
+		length_follows = false; // the field as received says it
 	else
-		put_request_line(&w, head);
-	for (u32 i = 0; i < head->field_count; i++) {
-		const struct http_field *field = &head->fields[i];
-
-		if (field->hop || field->known == HTTP_F_TRANSFER_ENCODING ||
-			field->known == HTTP_F_CONTENT_LENGTH ||
-			(field->known == HTTP_F_HOST && !form->server))
-			continue;
-		put_field(&w, field);
+		left_out |= known_bit(HTTP_F_CONTENT_LENGTH);
+	if (form->server) {
+		put_status_line(&w, &run, head);
+	} else {
+		put_request_line(&w, &run, head);
+		if (!host_is_as_sent(head)) {
+			put_host(&w, &run, head);
+			left_out |= known_bit(HTTP_F_HOST);
+		}
 	}
+	put_fields(&w, &run, head, left_out);
 	if (form->chunked) {
 		put_text(&w, "Transfer-Encoding: chunked\r\n");
-	} else if (head->framing == HTTP_LENGTH ||
-		   (head->framing == HTTP_NO_BODY && head->has_content_length)) {
+	} else if (length_follows) {
 		put_text(&w, "Content-Length: ");
 		put_number(&w, head->content_length);
 		put_text(&w, "\r\n");
