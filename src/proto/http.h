@@ -116,7 +116,7 @@ struct http_head {
 	bool expect_continue;	 // request with Expect: 100-continue (ignored from HTTP/1.0)
 	bool upgrade;		 // Upgrade together with Connection: upgrade (HTTP/1.1 only)
 	bool has_content_length; // the field is present (HEAD and 304 answers carry one without a
-				 // body)
+				 // body; that of 1xx and 204 answers does not count)
 	bool plain;   // every field line as received is "Name: value", one space and no more
 	bool any_hop; // some field is marked `hop`
 	u16 field_count;
