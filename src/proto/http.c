@@ -297,8 +297,13 @@ static enum http_refusal read_host(struct http_head *head)
 {
 	struct str host;
 
-	if (unlikely(!has(head, HTTP_F_HOST)))
-		return head->version_minor == 0 ? HTTP_REFUSE_OK : HTTP_REFUSE_HOST_MISSING;
+	if (unlikely(!has(head, HTTP_F_HOST))) {
+		if (head->version_minor)
+			return HTTP_REFUSE_HOST_MISSING;
+		if (head->authority.len == 0)
+			head->authority = STR_EMPTY;
+		return HTTP_REFUSE_OK;
+	}
 	if (unlikely(repeated(head, HTTP_F_HOST)))
 		return HTTP_REFUSE_HOST_REPEATED;
 	host = first_value(head, HTTP_F_HOST);
@@ -368,6 +373,11 @@ enum http_refusal http_response_rules(struct http_head *head, enum http_method m
 		return why;
 	if (unlikely(response_has_no_body(head, method)))
 		head->framing = HTTP_NO_BODY;
+	// RFC 9110 8.6: these must not carry a length. Servers do send "0" with a 204.
+	if (unlikely(head->status < 200 || head->status == 204)) {
+		head->has_content_length = false;
+		head->content_length = 0;
+	}
 	head->keep_alive = head->framing != HTTP_UNTIL_CLOSE &&
 			   (head->version_minor || flags & option_keep_alive) &&
 			   !(flags & option_close);
@@ -413,8 +423,7 @@ void http_mark_hop_fields(struct http_head *head)
 {
 	u64 marked = hop_fields;
 
-	// RFC 9110 8.6: these answers must not carry a length. Servers do send "0" with a 204.
-	if (head->status && (head->status < 200 || head->status == 204))
+	if (head->status && !head->has_content_length)
 		marked |= HTTP_BIT(HTTP_F_CONTENT_LENGTH);
 	if (likely(!(head->known_seen & marked)))
 		return;
