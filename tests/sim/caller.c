@@ -193,7 +193,7 @@ static void begin_call(struct caller *caller)
 		world_fault(world, FAULT_CALLER_SLOW);
 	caller->peer.read_pause_ms = call->read_pause_ms;
 	if (caller->waiting == caller->next - 1)
-		caller->reader.no_body = call->is_head;
+		caller->reader.no_body = false; // a head cut short may get an answer with a body
 	if (call->close || call->upgrade || call->bad || call->script.act || call->is_tunnel ||
 		call->script.flaw || (!call->minor && !call->keep_alive_word))
 		caller->no_more = true;
@@ -242,6 +242,8 @@ static void send_piece(struct caller *caller)
 		script_head_is_out(caller->script)) {
 		call->sent_head = true;
 		call->head_sent_ms = world_now_ms(world);
+		if (awaited(caller) == call)
+			caller->reader.no_body = call->is_head;
 	}
 }
 
@@ -475,8 +477,7 @@ static void on_message_end(struct reader *reader, const struct read_message *tra
 	caller->waiting++;
 	caller->idle_since_ms = world_now_ms(caller->world);
 	call = awaited(caller);
-	if (call)
-		reader->no_body = call->is_head;
+	reader->no_body = call && call->is_head && call->sent_head;
 	if (caller->no_more && caller->waiting == caller->next && !caller->peer.closing &&
 		!caller->peer.deaf)
 		set_timer(caller, &caller->close_timer, close_wait_ms);

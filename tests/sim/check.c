@@ -81,7 +81,7 @@ static void check_again(struct call *call, const struct attempt *attempt)
 			call->world, "call %u: %s came to backends twice", call->id, call->method);
 	else if (attempt != first + 1)
 		world_fail(call->world, "call %u: replayed more than once", call->id);
-	else if (!first->kept || first->spoke)
+	else if (!first->kept || (first->spoke && !first->reset))
 		world_fail(call->world, "call %u: replayed though its connection was %s", call->id,
 			first->kept ? "answering" : "fresh");
 	else if (attempt->kept)

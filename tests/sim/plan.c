@@ -315,7 +315,7 @@ static void plan_answer_trouble(struct call *call)
 		answer->stale_reset = plan_one_in(world, 2);
 		break;
 	case 9:
-		answer->extra = true;
+		answer->extra = answer->framing != READ_TO_END;
 		break;
 	case 10:
 		answer->framing = READ_CHUNKED;
@@ -490,6 +490,7 @@ static void plan_call(struct world *world, struct call *call, u32 trouble_one_in
 	call->pool = !call->redirect && world->pool_count > 2 && plan_one_in(world, 3) ? 1 : 0;
 	plan_target(call);
 	call->close = plan_one_in(world, 15);
+	call->close &= !call->upgrade;
 	call->keep_alive_word = call->minor ? plan_one_in(world, 4) : !plan_one_in(world, 3);
 	call->spoofs = plan_one_in(world, 6);
 	call->gap_ms = plan_one_in(world, 3) ? plan_between(world, 0, 200) : 0;

@@ -103,6 +103,8 @@ static void do_act(struct service *service, enum act act)
 		break;
 	case ACT_RESET:
 		give_up(service, FAULT_SERVER_RESETS);
+		if (service->attempt)
+			service->attempt->reset = true; // what it said may be lost
 		peer_reset(&service->peer);
 		break;
 	case ACT_STALL:
