@@ -28,7 +28,7 @@ struct caller {
 	struct call *sending;
 	struct script tunnel, *script;
 	struct timer timer, deaf_timer, close_timer;
-	bool connected, over, no_more, released;
+	bool connected, over, no_more, released, was_deaf, left;
 	u64 idle_since_ms, opened_ms;
 	struct peer peer;
 	struct reader reader; // last, because its text is not zeroed
@@ -62,6 +62,8 @@ static void end_call(struct caller *caller, struct call *call, enum result resul
 	call->result = (u8)result;
 	call->ended_ms = world_now_ms(caller->world);
 	call->is_over = true;
+	call->was_deaf |= caller->was_deaf;
+	call->left |= caller->left;
 	world_say(caller->world, "caller %u: call %u over, result %u status %u", caller->index,
 		call->id, result, call->status);
 }
@@ -87,7 +89,7 @@ static void open_connection(struct caller *caller)
 	caller->connects++;
 	caller->script = NULL;
 	caller->sending = NULL;
-	caller->no_more = false;
+	caller->no_more = caller->was_deaf = caller->left = false;
 	caller->waiting = caller->next;
 	peer_init(&caller->peer, caller->world->outside, &peer_events);
 	reader_init(&caller->reader, false, &reader_events);
@@ -139,17 +141,19 @@ static void do_act(struct caller *caller)
 		break;
 	case ACT_CLOSE:
 		world_fault(world, FAULT_CALLER_CLOSES);
-		call->left = true;
+		call->left = caller->left = true;
 		hang_up(caller);
 		break;
 	case ACT_RESET:
 		world_fault(world, FAULT_CALLER_RESETS);
-		call->left = true;
+		call->left = caller->left = true;
 		peer_reset(&caller->peer);
 		break;
 	case ACT_STALL:
 		world_fault(world, FAULT_CALLER_STALLS);
 		call->stalled = true;
+		if (call->tunnel_ended)
+			hang_up(caller);
 		break;
 	case ACT_SHUT:
 		world_fault(world, FAULT_CALLER_SHUTS);
@@ -335,14 +339,14 @@ static void leave_or_go_deaf(struct caller *caller, struct call *call)
 		return;
 	if (call->leaves && !call->left) {
 		world_fault(world, FAULT_CALLER_LEAVES);
-		call->left = true;
+		call->left = caller->left = true;
 		if (call->leaves_reset)
 			peer_reset(&caller->peer);
 		else
 			hang_up(caller);
 	} else if (call->deaf && !call->was_deaf) {
 		world_fault(world, FAULT_CALLER_DEAF);
-		call->was_deaf = true;
+		call->was_deaf = caller->was_deaf = true;
 		peer_set_deaf(&caller->peer, true);
 		if (!call->deaf_for_ever)
 			set_timer(caller, &caller->deaf_timer, deaf_ms);

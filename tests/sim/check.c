@@ -271,7 +271,7 @@ static void check_whole(struct call *call)
 	plan_answer_script(call, 0, &answer);
 	if (!attempt->answer_whole)
 		fail_call(call, "an answer looks complete and is not");
-	if (call->answer.flaw)
+	if (call->answer.flaw && answer.body_len)
 		fail_call(call, "a malformed body looks like a good one");
 	if (call->body_seen != answer.body_len)
 		fail_call(call, "the answer's body has the wrong length");
@@ -369,9 +369,10 @@ static void check_tunnel(struct call *call, struct excuses excuses)
 		fail_call(call, "a broken tunnel ended in order");
 	else if (call->tunnel_ended && call->tunnel_seen != due)
 		fail_call(call, "a tunnel lost bytes");
-	if (attempt && attempt->in_ended && !call->sent_all)
+	if (attempt && attempt->in_ended && call->left && call->script.act == ACT_RESET)
 		fail_call(call, "a client's reset arrived as an orderly end");
-	if (attempt && attempt->in_ended && attempt->body_len != call->tunnel_len)
+	if (attempt && attempt->in_ended && call->sent_all &&
+		!attempt->gave_up && attempt->body_len != call->tunnel_len)
 		fail_call(call, "a tunnel lost the client's bytes");
 	if (!disturbed && !call->tunnel_ended && !silence_is_fair(call, excuses))
 		fail_call(call, "a tunnel broke for no reason");

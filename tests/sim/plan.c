@@ -324,7 +324,7 @@ static void plan_answer_trouble(struct call *call)
 		break;
 	case 11:
 		answer->deaf = true;
-		answer->early = plan_one_in(world, 2);
+		answer->early = answer->close = plan_one_in(world, 2);
 		break;
 	}
 	// Only a reset ends a body without a length before its time.
@@ -364,6 +364,7 @@ static void plan_answer(struct call *call, u32 trouble_one_in)
 		plan_answer_trouble(call);
 	if (call->upgrade && plan_one_in(world, 4) == 0) {
 		answer->status = 101;
+		answer->act = answer->act == ACT_CLOSE ? ACT_RESET : answer->act;
 		answer->minor = 1;
 		answer->framing = READ_NONE;
 		answer->body_len = 0;
@@ -384,6 +385,7 @@ static void plan_call_trouble(struct call *call)
 	case 2:
 		call->bad = (u8)plan_between(world, 1, BAD_HEAD_COUNT - 1);
 		call->bad_status = bad_heads[call->bad].status;
+		call->is_head = false;
 		break;
 	case 3:
 		script->act = ACT_CLOSE;
@@ -413,6 +415,7 @@ static void plan_call_trouble(struct call *call)
 		script->body_len += 10;
 		script->flaw = (u8)plan_between(world, 1, FLAW_COUNT - 1);
 		call->method = "POST";
+		call->is_head = false;
 		break;
 	case 11:
 		call->no_route = true;

@@ -473,6 +473,8 @@ static void on_end(struct peer *peer)
 {
 	struct service *service = of_peer(peer);
 
+	world_say(service->world, "server %u/%u: end of stream", service->server->index,
+		service->serial);
 	if (service->attempt)
 		service->attempt->in_ended = true;
 	if (service->tunnel) {
