@@ -13,6 +13,7 @@ enum {
 	// One window, a head, and what framing small chunks costs.
 	queued_bytes_max = RELAY_WINDOW_BYTES + HEADER_BYTES_MAX + 64 * 1024,
 	drain_grace_ms = 1000,
+	kept_bytes_max = 48 * 1024,
 };
 
 // ---- Requests at the backends -------------------------------------------------------------------
@@ -203,6 +204,13 @@ struct excuses {
 	bool everywhere; // the worker was short of something, or told to stop
 };
 
+// A body is held for a second try up to a size, and trailers are not.
+static bool body_is_kept(const struct call *call)
+{
+	return call->script.body_len <= kept_bytes_max &&
+	       !(call->script.framing == READ_CHUNKED && call->script.trailers);
+}
+
 static void backends_excuses(const struct call *call, struct excuses *excuses)
 {
 	const struct world *world = call->world;
@@ -213,7 +221,7 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		const struct attempt *attempt = &call->attempts[i];
 		// A request that may be replayed survives a kept connection that goes stale.
 		bool survives = call->may_replay && attempt->kept && !attempt->spoke &&
-				!attempt->stalled && !call->answer.bad;
+				!attempt->stalled && !call->answer.bad && body_is_kept(call);
 
 		if (attempt->gave_up && !survives)
 			excuses->backend = true;
@@ -350,6 +358,9 @@ static bool silence_is_fair(const struct call *call, struct excuses excuses)
 		return true;
 	if (world->drained_ms && (call->began_ms + SLACK_MS > world->drained_ms + drain_grace_ms ||
 					 call->opened_ms + SLACK_MS > world->drained_ms))
+		return true;
+	// A reset that is to make a cut visible may overtake the head.
+	if (call->broken && excuses.backend)
 		return true;
 	return call->is_tunnel && (excuses.backend || excuses.connection);
 }
