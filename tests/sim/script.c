@@ -5,6 +5,8 @@
 
 #include "pattern.h"
 
+enum { extended_bytes_max = 1000 }; // all extensions together are bounded
+
 enum phase { P_HEAD, P_BODY, P_DATA, P_TAIL, P_DONE };
 
 #define PLAIN_TAIL   STR("0\r\n\r\n")
@@ -27,10 +29,11 @@ bool script_is_done(const struct script *script)
 
 static struct str chunk_line(struct script *script, u32 len)
 {
-	const char *form = script->extensions ? "%x;sim=1\r\n" : "%x\r\n";
+	bool extend = script->extensions && script->body_at < extended_bytes_max;
+	const char *form = extend ? "%x;sim=1\r\n" : "%x\r\n";
 	int written;
 
-	if (script->flaw && !script->flawed && script->body_at >= script->body_len / 2) {
+	if (script->flaw && !script->flawed && script->body_at + len > script->body_len / 2) {
 		script->flawed = true;
 		if (script->flaw == FLAW_CHUNK_SIZE)
 			form = "0x%x\r\n";

@@ -77,8 +77,6 @@ enum {
 	SLACK_MS = 100, // what latency and slow pieces may add to any wait
 };
 
-enum bad_head; // plan.c
-
 // What the backend does with this call, planned.
 struct answer {
 	u16 status;
@@ -111,6 +109,7 @@ struct attempt {
 	bool answer_whole; // handed to the network completely
 	bool broken;	   // ended by weir, not in order
 	bool in_ended;	   // ... in order
+	bool reset;
 	bool gave_up;	   // the backend did something that makes the answer impossible
 	bool stalled;
 	u64 began_ms, head_ms, last_ms, answered_ms;
@@ -147,7 +146,10 @@ struct call {
 	struct caller *caller;
 	bool sent_any, sent_head, sent_all, body_held_back, got_continue;
 	bool stalled, left, was_deaf, shut_early, act_done, raced, broken, tunnel_ended;
-	u64 began_ms, head_since_ms, sent_ms, head_sent_ms, all_sent_ms, got_ms, ended_ms;
+	bool dripped, unasked;
+	u32 connection; // the how-manieth of its caller
+	u64 began_ms, opened_ms, head_since_ms, sent_ms, head_sent_ms, all_sent_ms, got_ms,
+		ended_ms;
 	u8 result; // enum result
 	bool got_head, local, got_close, is_tunnel;
 	u16 status;
@@ -176,6 +178,7 @@ struct world {
 	struct listening *listeners;
 	u32 listener_count;
 	bool scarce;		// blocks, links or clients are few: refusals are fair
+	bool may_be_full;	// a frontend takes few connections only
 	bool trusting;		// the callers are trusted proxies
 	bool chaotic;		// connects fail at random
 	u64 drain_ms, abort_ms; // planned; 0 = never
@@ -204,7 +207,7 @@ void world_fail(struct world *world, const char *format, ...) printf_like(2, 3);
 void world_say(const struct world *world, const char *format, ...) printf_like(2, 3);
 static inline u64 world_now_ms(const struct world *world)
 {
-	return loop_now_ms(world->outside);
+	return sim_net_now_us(world->net) / 1000;
 }
 static inline void world_fault(struct world *world, enum sim_fault fault)
 {
@@ -230,7 +233,7 @@ void caller_release(struct caller *caller); // ends what waits for ever
 void caller_free(struct caller *caller);
 bool caller_is_done(const struct caller *caller);
 bool caller_waits_for_ever(const struct caller *caller);
-void caller_addr(const struct caller *caller, struct addr *ret_addr); // as weir sees it
+const struct addr *caller_addr(const struct caller *caller); // as weir sees it
 u32 caller_frontend(const struct caller *caller);
 void caller_describe(const struct caller *caller, char *text, size_t size);
 
@@ -245,8 +248,8 @@ const struct addr *server_addr(const struct server *server);
 struct str server_address(const struct server *server);
 
 // check.c: what the caller saw against what the backends did.
-void check_request(struct call *call, struct attempt *attempt, const struct message *message);
-void check_answer_head(struct call *call, const struct message *message);
+void check_request(struct call *call, struct attempt *attempt, const struct read_message *message);
+void check_answer_head(struct call *call, const struct read_message *message);
 void check_call(struct call *call);
 void check_turn(struct world *world);
 void check_end(struct world *world);
