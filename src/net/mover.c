@@ -131,11 +131,13 @@ static bool push(struct mover *mover)
 		mover->target->bytes_out += (u64)put;
 		return true;
 	}
-	if (put < 0 && (errno == EAGAIN || errno == EINTR))
+	if (put < 0 && (errno == EAGAIN || errno == EINTR)) {
+		mover->target->ready_out = true;
 		loop_ready(
 			mover->target->loop, &mover->target->sock, &mover->target->send, LOOP_OUT);
-	else
+	} else {
 		end(mover, MOVER_TARGET_FAILED);
+	}
 	return false;
 }
 
