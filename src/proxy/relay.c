@@ -61,10 +61,16 @@ static void on_moved(struct mover *mover, enum mover_end end)
 static void try_move(struct half *half)
 {
 	struct conn *source, *target;
+	size_t held;
 
-	if (!half->wants_move || half->granted || half->undrained ||
-		half->source->ops->held(half->source))
+	if (!half->wants_move || half->granted || half->undrained)
 		return;
+	// Received behind the last grant: it has to leave first, and on_drained follows.
+	held = half->source->ops->held(half->source);
+	if (held) {
+		grant(half, held);
+		return;
+	}
 	source = conn_of_session(half->source->session);
 	target = conn_of_session(half->target->session);
 	if (!conn_is_flushed(target))
