@@ -7,6 +7,7 @@
 // is not ready, or that an edge is still to be fetched.
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -74,7 +75,8 @@ static void try_recv(struct epoll_loop *twin, struct op *op)
 		return;
 	}
 	do {
-		got = recv(sock->fd, block->data, BLOCK_BYTES, MSG_DONTWAIT);
+		got = syscall(
+			SYS_recvfrom, sock->fd, block->data, BLOCK_BYTES, MSG_DONTWAIT, NULL, NULL);
 	} while (unlikely(got < 0 && errno == EINTR));
 	if (got > 0) {
 		if (got < BLOCK_BYTES && !(sock->bits & ENDED))

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The io_uring twin: one ring per loop, one io_uring_enter per turn. The kernel fills lent blocks
-// (uring_buffers.h); sends are tried at once and wait for room by a poll in the ring.
+// (uring_buffers.h); the sends of a turn go out together.
 //
 // What the kernel may still mention in a completion must be alive then. An op is: its owner keeps
 // it until it is heard, and it is heard only after its last completion. A standing (multishot)
@@ -22,6 +22,7 @@ enum {
 	cq_entries = 4096,
 	completions_per_turn = 512, // more stay in the ring for the next turn
 	accepts_max = 1024,
+	gather_iov_max = 60,
 	accepted_max = 8192, // taken by the kernel, not yet heard
 };
 
@@ -50,6 +51,12 @@ struct standing {
 	enum buffer_group group;
 };
 
+// What a send of several slices points to until it is over.
+struct gather {
+	struct msghdr message;
+	struct iovec iov[gather_iov_max];
+};
+
 struct accepted {
 	struct accepted *next;
 	int fd;
@@ -67,7 +74,7 @@ struct uring_loop {
 	struct io_uring ring;
 	struct buffers buffers;
 	struct block_waiters waiters;
-	struct slab standings, acceptings, accepted;
+	struct slab standings, gathers, acceptings, accepted;
 	struct list holding;
 	u32 standings_armed;
 	struct uring_features features;
@@ -138,7 +145,7 @@ static void ask_recv(struct uring_loop *twin, struct op *op)
 
 	io_uring_prep_recv(sqe, op->sock->fd, NULL, BLOCK_BYTES, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = group_of(op);
+	sqe->buf_group = (u16)group_of(op);
 	if (!(op->sock->bits & NONEMPTY))
 		sqe->ioprio = IORING_RECVSEND_POLL_FIRST;
 	sqe_tag(sqe, op, TAG_OP);
@@ -177,6 +184,11 @@ static void wait_for_block(struct uring_loop *twin, struct op *op)
 		block_waiters_add(&twin->waiters, op);
 }
 
+static bool is_worth_repeating(i32 result)
+{
+	return result == -EINTR || result == -EAGAIN;
+}
+
 static void recv_over(struct uring_loop *twin, struct op *op, const struct io_uring_cqe *cqe)
 {
 	struct block *block = block_of_cqe(twin, cqe, group_of(op));
@@ -190,6 +202,8 @@ static void recv_over(struct uring_loop *twin, struct op *op, const struct io_ur
 		block_unref(block);
 	if (cqe->res == -ENOBUFS)
 		wait_for_block(twin, op);
+	else if (is_worth_repeating(cqe->res) && !op->cancelled)
+		ask_recv(twin, op);
 	else
 		loop_hear(&twin->loop, op, cqe->res);
 }
@@ -538,15 +552,58 @@ static void uring_recv(struct loop *loop, struct op *op)
 	submit_recv(uring_of(loop), op);
 }
 
-// A send mostly fits, and then a plain call is cheaper than a completion of its own.
+// Sends go out with the next enter, all of a turn together: a plain call each would enter the
+// kernel once per send. With MSG_WAITALL the kernel goes on by itself when the socket was full.
+static void ask_send(struct uring_loop *twin, struct op *op)
+{
+	struct io_uring_sqe *sqe = next_sqe(twin);
+	struct gather *gather = NULL;
+	struct iovec first;
+	int fd = op->sock->fd, flags = MSG_NOSIGNAL | MSG_WAITALL;
+
+	if (op->queue->head->next)
+		gather = slab_get(&twin->gathers);
+	op->twin[1] = (u64)(uintptr_t)gather;
+	if (gather) {
+		int count = bytes_peek(op->queue, gather->iov, gather_iov_max);
+
+		gather->message =
+			(struct msghdr){.msg_iov = gather->iov, .msg_iovlen = (size_t)count};
+		io_uring_prep_sendmsg(sqe, fd, &gather->message, (unsigned)flags);
+	} else {
+		bytes_peek(op->queue, &first, 1);
+		io_uring_prep_send(sqe, fd, first.iov_base, first.iov_len, flags);
+	}
+	sqe_tag(sqe, op, TAG_OP);
+	op->state = IN_RING;
+}
+
 static void uring_send(struct loop *loop, struct op *op)
 {
-	int result = loop_real_send(op->sock->fd, op->queue);
+	if (likely(op->queue->len)) {
+		ask_send(uring_of(loop), op);
+		return;
+	}
+	bytes_clear(op->queue); // slices without bytes hold references too
+	loop_hear(loop, op, 0);
+}
 
-	if (unlikely(result == -EAGAIN))
-		ask_poll(uring_of(loop), op, POLLOUT);
+static void send_over(struct uring_loop *twin, struct op *op, i32 result)
+{
+	struct gather *gather = (struct gather *)(uintptr_t)op->twin[1];
+
+	if (gather)
+		slab_put(&twin->gathers, gather);
+	if (result > 0)
+		bytes_consume(op->queue, (size_t)result);
+	if (is_worth_repeating(result))
+		result = 0;
+	if (result >= 0 && op->queue->len && op->cancelled)
+		result = -ECANCELED;
+	if (result < 0)
+		loop_hear(&twin->loop, op, result);
 	else
-		loop_hear(loop, op, result);
+		uring_send(&twin->loop, op);
 }
 
 static void uring_ready(struct loop *loop, struct op *op)
@@ -586,12 +643,10 @@ static void poll_over(struct uring_loop *twin, struct op *op, i32 result)
 {
 	struct loop *loop = &twin->loop;
 
-	if (result < 0 || (op->cancelled && op->kind == OP_SEND)) {
+	if (result < 0) {
 		loop_hear(loop, op, op->cancelled ? -ECANCELED : result);
 	} else if (op->kind == OP_CONNECT) {
 		loop_hear(loop, op, loop_real_connect_result(op->sock->fd));
-	} else if (op->kind == OP_SEND) {
-		uring_send(loop, op);
 	} else if (result & (POLLERR | POLLHUP)) {
 		loop_hear(loop, op, LOOP_IN | LOOP_OUT);
 	} else {
@@ -603,6 +658,8 @@ static void op_over(struct uring_loop *twin, struct op *op, const struct io_urin
 {
 	if (op->kind == OP_RECV)
 		recv_over(twin, op, cqe);
+	else if (op->kind == OP_SEND)
+		send_over(twin, op, cqe->res);
 	else if (op->kind == OP_ACCEPT)
 		accept_heard(twin, op, cqe);
 	else
@@ -743,6 +800,7 @@ static void uring_free(struct loop *loop)
 	buffers_done(&twin->buffers);
 	loop_part_done(loop);
 	slab_done(&twin->standings);
+	slab_done(&twin->gathers);
 	slab_done(&twin->acceptings);
 	slab_done(&twin->accepted);
 	mem_free(twin);
@@ -795,6 +853,7 @@ int loop_uring_new(const struct loop_limits *limits, struct loop **ret_loop, con
 	block_waiters_init(&twin->waiters);
 	list_init(&twin->holding);
 	slab_init(&twin->standings, "standing receive", sizeof(struct standing), UINT32_MAX);
+	slab_init(&twin->gathers, "send of slices", sizeof(struct gather), UINT32_MAX);
 	slab_init(&twin->acceptings, "accept", sizeof(struct accepting), accepts_max);
 	slab_init(&twin->accepted, "accepted", sizeof(struct accepted), accepted_max);
 	result = loop_part_init(&twin->loop, &uring_ops, limits, true);

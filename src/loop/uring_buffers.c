@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { entries_max = 1024, wanted_at_first = 64 };
+enum { entries_max = 1024, wanted_at_first = 16 };
 
 static u32 power_of_two_above(u32 count)
 {

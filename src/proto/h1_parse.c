@@ -268,9 +268,11 @@ static const char *field_lines(
 {
 	struct http_field *fields = head->fields;
 	u64 seen = 0, again = 0;
+	bool plain = true;
 	u32 count = 0;
 
 	while (likely(at < end && *at != '\r')) {
+		const struct http_field *field = &fields[count];
 		u32 known;
 
 		if (unlikely(count == HTTP_FIELDS_MAX))
@@ -278,7 +280,10 @@ static const char *field_lines(
 		at = field_line(at, end, &fields[count], ret_why);
 		if (unlikely(!at))
 			return NULL;
-		known = fields[count++].known;
+		plain &= field->value == field->name + field->name_len + 2 &&
+			 at == field->value + field->value_len + 2;
+		known = field->known;
+		count++;
 		if (!known)
 			continue;
 		if (likely(!(seen & HTTP_BIT(known)))) {
@@ -288,7 +293,8 @@ static const char *field_lines(
 			again |= HTTP_BIT(known);
 		}
 	}
-	head->field_count = (u16)count;
+	head->field_count = head->sent_count = (u16)count;
+	head->plain = plain;
 	head->known_seen = seen;
 	head->known_repeated = again;
 	return likely(at_crlf(at, end)) ? at + 2

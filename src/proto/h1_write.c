@@ -191,7 +191,16 @@ _Static_assert(HTTP_F_COUNT <= 64, "known fields fit a mask");
 static void put_fields(
 	struct writer *w, struct run *run, const struct http_head *head, u64 left_out)
 {
-	for (u32 i = 0; i < head->field_count; i++) {
+	u32 first = 0;
+
+	// Nothing to leave out and no line to write anew: all received lines at once.
+	if (head->plain && !head->any_hop && !(head->known_seen & left_out) && head->sent_count) {
+		const struct http_field *last = &head->fields[head->sent_count - 1];
+
+		run_add(w, run, head->fields[0].name, last->value + last->value_len);
+		first = head->sent_count;
+	}
+	for (u32 i = first; i < head->field_count; i++) {
 		const struct http_field *field = &head->fields[i];
 		const char *colon = field->name + field->name_len;
 
@@ -205,6 +214,8 @@ static void put_fields(
 		}
 	}
 	run_flush(w, run);
+	for (u32 i = 0; i < head->added_count; i++)
+		put_str(w, head->added[i]);
 }
 
 static bool has_length(const struct http_head *head, const struct h1_head_form *form)

@@ -368,6 +368,11 @@ enum http_refusal http_response_rules(struct http_head *head, enum http_method m
 		return why;
 	if (unlikely(response_has_no_body(head, method)))
 		head->framing = HTTP_NO_BODY;
+	// RFC 9110 8.6: these must not carry a length. Servers do send "0" with a 204.
+	if (unlikely(head->status < 200 || head->status == 204)) {
+		head->has_content_length = false;
+		head->content_length = 0;
+	}
 	head->keep_alive = head->framing != HTTP_UNTIL_CLOSE &&
 			   (head->version_minor || flags & option_keep_alive) &&
 			   !(flags & option_close);
@@ -413,11 +418,11 @@ void http_mark_hop_fields(struct http_head *head)
 {
 	u64 marked = hop_fields;
 
-	// RFC 9110 8.6: these answers must not carry a length. Servers do send "0" with a 204.
-	if (head->status && (head->status < 200 || head->status == 204))
+	if (head->status && !head->has_content_length)
 		marked |= HTTP_BIT(HTTP_F_CONTENT_LENGTH);
 	if (likely(!(head->known_seen & marked)))
 		return;
+	head->any_hop = true;
 	for (u16 i = 0; i < head->field_count; i++)
 		if (marked & HTTP_BIT(head->fields[i].known))
 			head->fields[i].hop = true;

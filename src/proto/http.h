@@ -12,6 +12,7 @@
 
 enum {
 	HTTP_FIELDS_MAX = 128,		  // fields of one head or trailer section
+	HTTP_ADDED_MAX = 4,		  // pieces of ready-made lines in a head
 	HTTP_FIELDS_EXTRA = 16,		  // room behind them for what the proxy adds
 	HTTP_HEAD_BYTES_MAX = 64 * 1024,  // default and upper bound of max_header_size
 	HTTP_INTERIM_MAX = 8,		  // 1xx heads before the final one
@@ -115,12 +116,18 @@ struct http_head {
 	bool expect_continue;	 // request with Expect: 100-continue (ignored from HTTP/1.0)
 	bool upgrade;		 // Upgrade together with Connection: upgrade (HTTP/1.1 only)
 	bool has_content_length; // the field is present (HEAD and 304 answers carry one without a
-				 // body)
+				 // body; that of 1xx and 204 answers does not count)
+	bool plain;   // every field line as received is "Name: value", one space and no more
+	bool any_hop; // some field is marked `hop`
 	u16 field_count;
-	u64 content_length;	      // of HTTP_LENGTH, or as announced
-	u64 known_seen;		      // HTTP_BIT of every known name that occurs
-	u64 known_repeated;	      // ... more than once
-	struct str raw;		      // all bytes the slices above and below point into
+	u16 sent_count;	    // of them received; those behind were appended
+	u64 content_length; // of HTTP_LENGTH, or as announced
+	u64 known_seen;	    // HTTP_BIT of every known name that occurs
+	u64 known_repeated; // ... more than once
+	struct str raw;	    // all bytes the slices above and below point into
+	// Ready-made lines ("Name: value" CRLF ...) that go out behind the fields.
+	struct str added[HTTP_ADDED_MAX];
+	u8 added_count;
 	u8 first_known[HTTP_F_COUNT]; // 1 + index of the first field of that name; 0 = absent
 	struct http_field *fields;
 };

@@ -72,32 +72,44 @@ bool http_authority_valid(struct str authority)
 	return port_valid(at, end);
 }
 
-static void lower_case(char *to, const char *from, size_t len)
+static inline u64 lower_case_word(u64 word)
 {
 	const u64 each = 0x0101010101010101ull, high = each * 0x80;
+	u64 low = word & ~high;
+	u64 from_a = low + each * (0x80 - 'A'), above_z = low + each * (0x7f - 'Z');
 
-	// The last group may overlap the one before: the same bytes are written twice.
-	for (size_t i = 0; len >= 8 && i < len; i += 8) {
-		size_t place = MIN(i, len - 8);
-		u64 word = scan_load64(from + place), low = word & ~high;
-		u64 from_a = low + each * (0x80 - 'A'), above_z = low + each * (0x7f - 'Z');
+	return word | (from_a & ~above_z & ~word & high) >> 2;
+}
 
-		word |= ((from_a & ~above_z & ~word) & high) >> 2;
-		memcpy(to + place, &word, sizeof(word));
+static void lower_case(char *to, const char *from, size_t len)
+{
+	const char *last = from + len - 8;
+
+	if (len < 8) {
+		for (size_t i = 0; i < len; i++)
+			to[i] = ascii_lower(from[i]);
+		return;
 	}
-	for (size_t i = 0; len < 8 && i < len; i++)
-		to[i] = ascii_lower(from[i]);
+	// The last group may overlap the one before: the same bytes are written twice.
+	for (const char *at = from;; at = MIN(at + 8, last)) {
+		u64 word = lower_case_word(scan_load64(at));
+
+		memcpy(to + (at - from), &word, sizeof(word));
+		if (at == last)
+			return;
+	}
 }
 
 struct str http_host_of(struct str authority, char *buffer)
 {
-	size_t len = authority.len;
+	const char *start = authority.ptr, *end = start + authority.len, *at = end;
 
-	while (len && ascii_is_digit(authority.ptr[len - 1]))
-		len--;
-	len = len && authority.ptr[len - 1] == ':' ? len - 1 : authority.len;
-	lower_case(buffer, authority.ptr, len);
-	return str_make(buffer, len);
+	while (at > start && ascii_is_digit(at[-1]))
+		at--;
+	if (at > start && at[-1] == ':')
+		end = at - 1;
+	lower_case(buffer, start, (size_t)(end - start));
+	return str_make(buffer, (size_t)(end - start));
 }
 
 static u8 hex_value(char c)
@@ -219,24 +231,23 @@ static bool is_dot_segment(const char *at, const char *end)
 	return at == end || *at == '/' || *at == '?';
 }
 
-enum http_refusal http_path_normalize(struct str path, char *buffer, struct str *ret_normal)
+// A path with something to think about at `at`: most of them turn out to be normal all the same.
+static __attribute__((noinline)) enum http_refusal normalize_odd(
+	struct str path, const char *at, char *buffer, struct str *ret_normal)
 {
-	const char *end = path.ptr + path.len, *at = path.ptr;
+	const char *end = path.ptr + path.len;
 	u8 byte;
 
-	if (path.len == 0 || *at != '/') {
-		*ret_normal = path;
-		return HTTP_REFUSE_OK;
-	}
-	for (at = scan_path(at, end); at < end && *at != '?'; at = scan_path(at, end)) {
+	for (; at < end && *at != '?'; at = scan_path(at, end)) {
+		enum http_refusal why;
+
 		if (*at == '.') {
 			if (at[-1] == '/' && is_dot_segment(at, end))
 				break;
 			at++;
 			continue;
 		}
-		enum http_refusal why = escape_read(at, end, &byte);
-
+		why = escape_read(at, end, &byte);
 		if (why)
 			return why;
 		if (escape_overlong(byte, at + 3, end))
@@ -250,4 +261,19 @@ enum http_refusal http_path_normalize(struct str path, char *buffer, struct str 
 		return HTTP_REFUSE_OK;
 	}
 	return normalize_slowly(str_make(path.ptr, str_find(path, '?')), buffer, ret_normal);
+}
+
+enum http_refusal http_path_normalize(struct str path, char *buffer, struct str *ret_normal)
+{
+	const char *end = path.ptr + path.len, *at;
+
+	if (unlikely(path.len == 0 || path.ptr[0] != '/')) {
+		*ret_normal = path;
+		return HTTP_REFUSE_OK;
+	}
+	at = scan_path(path.ptr, end);
+	if (unlikely(at < end && *at != '?'))
+		return normalize_odd(path, at, buffer, ret_normal);
+	*ret_normal = str_make(path.ptr, (size_t)(at - path.ptr));
+	return HTTP_REFUSE_OK;
 }

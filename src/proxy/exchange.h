@@ -25,11 +25,10 @@ struct exchange {
 	u64 began_us, leased_us, connected_us, sent_us, answered_us;
 	i64 began_wall_ms;
 	u32 id;
-	u32 server_field; // index of X-Backend-Server in the request's fields
-	u16 status;	  // of the answer
-	u8 step;	  // enum step
-	u8 outcome;	  // enum outcome
-	u8 refusal;	  // enum http_refusal, for a local answer
+	u16 status; // of the answer
+	u8 step;    // enum step
+	u8 outcome; // enum outcome
+	u8 refusal; // enum http_refusal, for a local answer
 	u8 attempts;
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;

@@ -65,9 +65,8 @@ static void try_move(struct half *half)
 
 	if (!half->wants_move || half->granted || half->undrained)
 		return;
-	// Received behind the last grant: it has to leave first, and on_drained follows.
 	held = half->source->ops->held(half->source);
-	if (held) {
+	if (held) { // received before the credit ran out: copied, and then we are asked again
 		grant(half, held);
 		return;
 	}
@@ -105,7 +104,8 @@ void half_open(struct half *half, struct stream *source, struct stream *target)
 	half->source = source;
 	half->target = target;
 	half->state = HALF_OPEN;
-	if (source->ops->raw_left(source) != UINT64_MAX && can_move(half, RELAY_MOVE_MIN_BYTES)) {
+	if (half->pipes && source->ops->raw_left(source) != UINT64_MAX &&
+		can_move(half, RELAY_MOVE_MIN_BYTES)) {
 		size_t held = source->ops->held(source);
 
 		half->wants_move = true;

@@ -2,17 +2,14 @@
 #include "proxy/request.h"
 
 #include <errno.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum {
 	request_id_len = 32,
 	lines_bytes_max = 192, // names, separators, an address and an id; the rest is counted apart
 };
-
-static void append(struct http_head *head, struct http_field field)
-{
-	ASSERT(head->field_count < HTTP_FIELDS_MAX + HTTP_FIELDS_EXTRA);
-	head->fields[head->field_count++] = field;
-}
 
 // A field the client sent and the proxy sets itself is taken out, every copy of it.
 static void take_out(struct http_head *head, enum http_known known)
@@ -21,17 +18,11 @@ static void take_out(struct http_head *head, enum http_known known)
 
 	if (!first)
 		return;
+	head->any_hop = true;
 	for (u32 i = first - 1u; i < head->field_count; i++)
 		if (head->fields[i].known == known)
 			head->fields[i].hop = true;
 }
-
-// Fields made for one request stand in one text, line behind line, so that they are written in one
-// copy.
-struct lines {
-	struct http_head *head;
-	char *at;
-};
 
 static char *put(char *at, struct str text)
 {
@@ -39,18 +30,9 @@ static char *put(char *at, struct str text)
 	return at + text.len;
 }
 
-// Leaves room for the value and gives where it goes.
-static char *add_line(struct lines *lines, enum http_known known, struct str name, size_t value_len)
+static char *put_line(char *at, struct str name_and_colon, struct str value)
 {
-	char *start = lines->at, *value = put(put(start, name), STR(": "));
-
-	append(lines->head, (struct http_field){.name = start,
-				    .value = value,
-				    .value_len = (u32)value_len,
-				    .name_len = (u16)name.len,
-				    .known = (u8)known});
-	lines->at = put(value + value_len, STR("\r\n"));
-	return value;
+	return put(put(put(at, name_and_colon), value), STR("\r\n"));
 }
 
 static struct str field_value(const struct http_head *head, enum http_known known)
@@ -96,36 +78,45 @@ static void take_out_forwarded(struct http_head *head, bool trusted)
 	take_out(head, HTTP_F_FORWARDED);
 }
 
-static void add_forwarded(struct exchange *x, struct lines *lines, struct str before)
+static char *put_forwarded(const struct exchange *x, char *at, struct str before)
 {
-	struct http_head *head = x->request;
+	const struct http_head *head = x->request;
 	bool trusted = x->client->trusted;
-	struct str ip = str_make(x->client->ip, x->client->ip_len);
-	size_t comma = before.len ? 2 : 0;
-	char *value = add_line(
-		lines, HTTP_F_X_FORWARDED_FOR, STR("X-Forwarded-For"), before.len + comma + ip.len);
 
-	if (comma)
-		value = put(put(value, before), STR(", "));
-	put(value, ip);
+	at = put(at, STR("X-Forwarded-For: "));
+	if (before.len)
+		at = put(put(at, before), STR(", "));
+	at = put_line(at, STR_EMPTY, str_make(x->client->ip, x->client->ip_len));
 	if (head->authority.len && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_HOST)))
-		put(add_line(lines, HTTP_F_X_FORWARDED_HOST, STR("X-Forwarded-Host"),
-			    head->authority.len),
-			head->authority);
+		at = put_line(at, STR("X-Forwarded-Host: "), head->authority);
+	return at;
 }
 
-// A byte as two hexadecimal digits, low address first.
-#define HEX_ROW(h)                                                                            \
-	h "0" h "1" h "2" h "3" h "4" h "5" h "6" h "7" h "8" h "9" h "a" h "b" h "c" h "d" h \
-	  "e" h "f"
-static const char hex_pairs[] = HEX_ROW("0") HEX_ROW("1") HEX_ROW("2") HEX_ROW("3") HEX_ROW("4")
-	HEX_ROW("5") HEX_ROW("6") HEX_ROW("7") HEX_ROW("8") HEX_ROW("9") HEX_ROW("a") HEX_ROW("b")
-		HEX_ROW("c") HEX_ROW("d") HEX_ROW("e") HEX_ROW("f");
-
-static void put_hex(char *text, u64 number)
+// The digits of 16 bytes.
+static void put_hex(char *text, const u64 number[static 2])
 {
-	for (int i = 0; i < 8; i++, number >>= 8)
-		memcpy(text + i * 2, hex_pairs + (number & 0xff) * 2, 2);
+#ifdef __SSE2__
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)number);
+	__m128i low_mask = _mm_set1_epi8(15), nine = _mm_set1_epi8(9);
+	__m128i low = _mm_and_si128(bytes, low_mask);
+	__m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_mask);
+	__m128i digits[2] = {_mm_unpacklo_epi8(high, low), _mm_unpackhi_epi8(high, low)};
+
+	for (int i = 0; i < 2; i++) {
+		__m128i letter = _mm_and_si128(
+			_mm_cmpgt_epi8(digits[i], nine), _mm_set1_epi8('a' - '9' - 1));
+
+		_mm_storeu_si128((__m128i *)(void *)(text + i * 16),
+			_mm_add_epi8(_mm_add_epi8(digits[i], letter), _mm_set1_epi8('0')));
+	}
+#else
+	const u8 *bytes = (const u8 *)number;
+
+	for (int i = 0; i < 16; i++) {
+		text[i * 2] = "0123456789abcdef"[bytes[i] >> 4];
+		text[i * 2 + 1] = "0123456789abcdef"[bytes[i] & 15];
+	}
+#endif
 }
 
 static const struct http_field *find_request_id(const struct exchange *x)
@@ -137,28 +128,28 @@ static const struct http_field *find_request_id(const struct exchange *x)
 	return http_head_find_name(x->request, frontend->conf->headers.request_id);
 }
 
-static void add_request_id(struct exchange *x, struct lines *lines)
+static char *put_request_id(struct exchange *x, char *at)
 {
 	const struct frontend *frontend = x->client->frontend;
 	struct str name = frontend->conf->headers.request_id;
 	const struct http_field *sent;
 
-	put_hex(x->request_id, rng_u64(&x->proxy->rng));
-	put_hex(x->request_id + 16, rng_u64(&x->proxy->rng));
+	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
 	if (name.len == 0)
-		return;
+		return at;
 	sent = find_request_id(x);
 	if (sent && x->client->trusted) {
 		x->keep_request_id = true;
-		return;
+		return at;
 	}
+	if (sent)
+		x->request->any_hop = true;
 	for (u32 i = 0; sent && i < x->request->field_count; i++)
 		if (str_eq_nocase(
 			    str_make(x->request->fields[i].name, x->request->fields[i].name_len),
 			    name))
 			x->request->fields[i].hop = true;
-	put(add_line(lines, frontend->request_id_known, name, request_id_len),
-		str_make(x->request_id, request_id_len));
+	return put_line(at, frontend->request_id_prefix, str_make(x->request_id, request_id_len));
 }
 
 // Never h2c (a backend that agrees would speak a protocol nobody here checks), and no upgrade
@@ -171,6 +162,12 @@ static bool upgrade_is_allowed(const struct exchange *x)
 	       !str_eq_nocase(str_make(upgrade->value, MIN(upgrade->value_len, 3u)), STR("h2c"));
 }
 
+static void add(struct http_head *head, struct str lines)
+{
+	ASSERT(head->added_count < HTTP_ADDED_MAX);
+	head->added[head->added_count++] = lines;
+}
+
 int request_prepare(struct exchange *x)
 {
 	const struct frontend *frontend = x->client->frontend;
@@ -179,7 +176,7 @@ int request_prepare(struct exchange *x)
 	bool trusted = x->client->trusted;
 	bool forward = conf->headers.forwarded != CONF_FORWARDED_NONE;
 	struct str before = trusted && forward ? forwarded_for(x) : STR_EMPTY;
-	struct lines lines = {.head = head};
+	char *start, *at;
 
 	if (head->upgrade && !upgrade_is_allowed(x))
 		head->upgrade = false;
@@ -187,30 +184,31 @@ int request_prepare(struct exchange *x)
 	take_out_forwarded(head, trusted);
 	take_out(head, HTTP_F_X_FORWARDED_BY);
 	take_out(head, HTTP_F_X_BACKEND_SERVER);
-	lines.at = arena_alloc(&x->arena,
+	start = at = arena_alloc(&x->arena,
 		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
-	if (!lines.at)
+	if (!start)
 		return -ENOMEM;
 	if (forward)
-		add_forwarded(x, &lines, before);
-	add_request_id(x, &lines);
+		at = put_forwarded(x, at, before);
+	at = put_request_id(x, at);
+	add(head, str_make(start, (size_t)(at - start)));
 	if (forward && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO)))
-		append(head, frontend->forwarded_proto);
-	x->server_field = UINT32_MAX;
+		add(head, frontend->forwarded_proto_line);
 	if (conf->headers.identify.len) {
-		append(head, frontend->forwarded_by);
-		x->server_field = head->field_count;
-		append(head, frontend->forwarded_by);
+		add(head, frontend->forwarded_by_line);
+		add(head, STR_EMPTY); // the backend's, in each attempt
 	}
 	return 0;
 }
 
 void request_address(struct exchange *x)
 {
-	if (x->server_field != UINT32_MAX)
-		x->request->fields[x->server_field] = x->backend->server_field;
-	if (x->request->authority.len == 0)
-		x->request->authority = x->backend->address;
+	struct http_head *head = x->request;
+
+	if (x->client->frontend->conf->headers.identify.len)
+		head->added[head->added_count - 1] = x->backend->server_line;
+	if (head->authority.len == 0)
+		head->authority = x->backend->address;
 }
 
 struct str request_id(const struct exchange *x)

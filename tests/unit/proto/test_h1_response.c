@@ -170,7 +170,7 @@ static void test_bodies(void **state)
 		{STR("HTTP/1.1 199 x\r\n\r\n"), HTTP_GET, HTTP_NO_BODY, false, 0, true},
 		{STR("HTTP/1.1 204 No Content\r\n\r\n"), HTTP_GET, HTTP_NO_BODY, false, 0, true},
 		{STR("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n"), HTTP_GET,
-			HTTP_NO_BODY, true, 0, true},
+			HTTP_NO_BODY, false, 0, true},
 		{STR("HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n"), HTTP_GET,
 			HTTP_NO_BODY, true, 7, true},
 		{STR("HTTP/1.1 205 Reset\r\n\r\n"), HTTP_GET, HTTP_UNTIL_CLOSE, false, 0, false},
