@@ -231,8 +231,8 @@ def test_early_final_answer_with_a_body_that_goes_on():
         head = connection.head()
         connection.send(http1.head("HTTP/1.1 200 OK", "Content-Length: 400000"), b"a" * 200000)
         connection.reader.body(head, False)
-        connection.send(b"b" * 200000)
         bodies.append(head.body)
+        connection.send(b"b" * 200000)
         connection.reader.rest()
 
     bodies = []
