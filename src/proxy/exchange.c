@@ -189,6 +189,7 @@ static enum step do_route(struct exchange *x)
 
 	if (x->refusal != HTTP_REFUSE_OK)
 		return refuse(x, (enum http_refusal)x->refusal);
+	request_identify(x);
 	buffer = arena_alloc(&x->arena, head->path.len + 1);
 	if (!buffer)
 		return reply(x, OUTCOME_INTERNAL_ERROR);
