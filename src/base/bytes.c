@@ -136,6 +136,14 @@ int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slic
 {
 	struct segment *segment;
 
+	if (likely(bytes->tail && slice.len <= bytes_tail_room(bytes) &&
+		    slice.len <= BYTES_COPY_MAX)) {
+		memcpy(bytes->tail->slice.block->data + bytes->tail->slice.block->used, slice.ptr,
+			slice.len);
+		bytes_commit(bytes, slice.len);
+		slice_drop(&slice);
+		return 0;
+	}
 	if (slice.len <= BYTES_COPY_MAX || !slice.block) {
 		int result = bytes_write(pool, bytes, slice.ptr, slice.len);
 
@@ -266,6 +274,16 @@ void bytes_consume(struct bytes *bytes, size_t len)
 void bytes_clear(struct bytes *bytes)
 {
 	bytes_consume(bytes, bytes->len);
+}
+
+void bytes_drop_only(struct bytes *bytes)
+{
+	struct segment *only = bytes->head;
+	struct block *block = only->slice.block;
+
+	slab_put(&block->pool->segments, only);
+	block_unref(block);
+	*bytes = (struct bytes){0};
 }
 
 struct slice bytes_pop(struct bytes *bytes)

@@ -114,6 +114,9 @@ void bytes_move_all(struct bytes *to, struct bytes *from);
 void bytes_consume(struct bytes *bytes, size_t len);
 void bytes_clear(struct bytes *bytes);
 
+// bytes_clear for a queue of exactly one slice.
+void bytes_drop_only(struct bytes *bytes);
+
 // Takes the first slice out of the queue (not empty). The caller owns it.
 struct slice bytes_pop(struct bytes *bytes);
 

@@ -211,15 +211,24 @@ struct conf_input {
 	u32 file_count;
 	const char *const *sets; // "frontends.web.bind=:80", from --set and from other flags
 	u32 set_count;
-	char *const *environ;	// NULL-terminated NAME=VALUE list, or NULL: WEIR_* and ${VAR}
-	const char *dotenv;	// path of a .env file that may be missing, or NULL
-	const char *stdin_text; // instead of reading standard input (tests), or NULL
+	char *const *environ; // NULL-terminated NAME=VALUE list, or NULL: WEIR_* and ${VAR}
+	const char *dotenv;   // path of a .env file that may be missing, or NULL
 };
+
+// What one configuration and its tree may take at most; the arena given to the calls below must
+// allow at least this much.
+#define CONF_ARENA_BYTES_MAX (1ull << 30)
 
 // Reads, merges, types and checks. NULL when there is any error; warnings may be there either way.
 // What it gives lives in `arena`, as do the names in the places of `errs`.
 struct conf *conf_load(
 	const struct conf_input *input, struct arena *arena, struct errs *errs) must_check;
+
+// The same from a text; `name` stands in places. It cannot include files and knows no variables.
+enum conf_syntax { CONF_YAML, CONF_TOML, CONF_JSON };
+
+struct conf *conf_load_text(const char *name, struct str text, enum conf_syntax syntax,
+	struct arena *arena, struct errs *errs) must_check;
 
 // The flags-only mode of seed 3. NULL = the flag was not given.
 struct conf_flags {
@@ -242,8 +251,6 @@ u32 conf_locate(
 
 // Whether the environment holds a setting (WEIR_* that names a key), so that weir starts from it.
 bool conf_env_has_settings(char *const *environ);
-
-enum conf_syntax { CONF_YAML, CONF_TOML, CONF_JSON };
 
 // By the ending of the name; YAML when it is unknown.
 enum conf_syntax conf_syntax_of(const char *file);

@@ -354,10 +354,12 @@ static void on_worker_ended(struct message *message)
 	struct worker *worker = container_of(message, struct worker, ended_message);
 	struct control *control = control_of_message;
 
-	worker_join(worker);
 	LOG(control->log, LOG_INFO, "worker ended", LOG_U64("worker", worker->index));
-	if (--control->workers_running == 0)
-		control->finished = true;
+	if (--control->workers_running > 0)
+		return;
+	for (u32 i = 0; i < control->workers.count; i++)
+		worker_join(&control->workers.all[i]);
+	control->finished = true;
 }
 
 static void on_term(struct control *control, const char *name)
@@ -518,6 +520,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	if (!error)
 		error = start(&control);
 	if (error) {
+		// Threads that did start end with the process.
 		if (control.logger)
 			logger_stop(control.logger);
 		return 1;

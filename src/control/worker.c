@@ -57,7 +57,7 @@ static void deliver_handoff(struct message *message)
 	struct handoff *handoff = container_of(message, struct handoff, message);
 
 	proxy_accept(&handoff->to->proxy, handoff->frontend, handoff->fd);
-	atomic_fetch_sub_explicit(&handoff->to->handed, 1, memory_order_relaxed);
+	atomic_fetch_sub(&handoff->to->handed, 1);
 	mem_free(handoff);
 }
 
@@ -73,7 +73,13 @@ static bool hand_off(struct worker *self, const struct frontend *frontend, int f
 		return false;
 	*handoff = (struct handoff){
 		.message = {.deliver = deliver_handoff}, .to = to, .frontend = frontend, .fd = fd};
-	atomic_fetch_add_explicit(&to->handed, 1, memory_order_relaxed);
+	// Either the receiver sees that something is on its way, or we see that it takes no more.
+	atomic_fetch_add(&to->handed, 1);
+	if (atomic_load(&to->closed)) {
+		atomic_fetch_sub(&to->handed, 1);
+		mem_free(handoff);
+		return false;
+	}
 	metrics_inc(&self->metrics, M_CONNECTIONS_HANDED);
 	loop_post(to->loop, &handoff->message);
 	return true;
@@ -204,6 +210,7 @@ static void deliver_drain(struct message *message)
 	if (worker->draining)
 		return;
 	worker->draining = true;
+	atomic_store(&worker->closed, true);
 	for (u32 i = 0; i < worker->listener_count; i++) {
 		loop_cancel(worker->loop, &worker->listeners[i].accept);
 		close_listener(&worker->listeners[i]);
@@ -279,6 +286,10 @@ static void *thread_main(void *arg)
 	proxy_done(&worker->proxy);
 	trace_attach_thread(NULL);
 	loop_post(worker->config.control_loop, &worker->ended_message);
+	// Others may still post to this loop until all have ended; and only this thread may end it.
+	while (sem_wait(&worker->may_free) != 0)
+		;
+	loop_free(worker->loop);
 	return NULL;
 }
 
@@ -293,6 +304,7 @@ int worker_start(struct worker *worker)
 	worker->abort_message.deliver = deliver_abort;
 	worker->ended_message.deliver = worker->config.on_ended;
 	sem_init(&start.done, 0, 0);
+	sem_init(&worker->may_free, 0, 0);
 	sigfillset(&all); // signals are the control thread's
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = -pthread_create(&worker->thread, NULL, thread_main, &start);
@@ -321,7 +333,8 @@ void worker_abort(struct worker *worker)
 
 void worker_join(struct worker *worker)
 {
+	sem_post(&worker->may_free);
 	pthread_join(worker->thread, NULL);
-	loop_free(worker->loop);
+	sem_destroy(&worker->may_free);
 	worker->loop = NULL;
 }

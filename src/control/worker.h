@@ -7,6 +7,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "control/logger.h"
 #include "proxy/proxy.h"
@@ -58,6 +59,8 @@ struct worker {
 	struct metrics_cells metrics;
 	struct trace_ring trace;
 	struct message drain_message, abort_message, ended_message;
+	sem_t may_free;
+	_Atomic(bool) closed;			  // takes no more connections from others
 	_Alignas(CACHE_LINE) _Atomic(u32) handed; // connections on their way to this worker
 };
 
@@ -68,5 +71,5 @@ int worker_start(struct worker *worker) must_check;
 void worker_drain(struct worker *worker);
 void worker_abort(struct worker *worker);
 
-// After on_ended: takes the thread back.
+// After on_ended of every worker: takes the thread back.
 void worker_join(struct worker *worker);

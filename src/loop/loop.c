@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -412,6 +413,16 @@ void loop_real_name_of(struct loop *loop, const struct sock *sock, bool peer, st
 	addr_from_sockaddr(&name, ret_addr);
 }
 
+int loop_real_connect(int fd, const struct addr *address)
+{
+	struct sockaddr_storage to;
+	socklen_t len = addr_to_sockaddr(address, &to);
+
+	if (connect(fd, (const struct sockaddr *)&to, len) == 0)
+		return 0;
+	return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
 int loop_real_connect_result(int fd)
 {
 	int error = 0;
@@ -432,14 +443,34 @@ static ssize_t send_some(int fd, const struct bytes *queue, size_t *ret_tried)
 	for (int i = 0; i < count; i++)
 		tried += iov[i].iov_len;
 	*ret_tried = tried;
-	if (count == 1)
-		return send(fd, iov[0].iov_base, tried, MSG_DONTWAIT | MSG_NOSIGNAL);
 	message.msg_iovlen = (size_t)count;
 	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
+// The ordinary case: one piece, which fits. The system call is made directly because the library's
+// send() is a cancellation point, which costs as much again as everything else here.
+static bool send_one_piece(int fd, struct bytes *queue)
+{
+	struct segment *only = queue->head;
+	long sent;
+
+	if (!only || only->next)
+		return false;
+	sent = syscall(SYS_sendto, fd, only->slice.ptr, only->slice.len,
+		MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
+	if (sent <= 0 || (size_t)sent != only->slice.len) {
+		if (sent > 0)
+			bytes_consume(queue, (size_t)sent);
+		return false;
+	}
+	bytes_drop_only(queue);
+	return true;
+}
+
 int loop_real_send(int fd, struct bytes *queue)
 {
+	if (likely(send_one_piece(fd, queue)))
+		return 0;
 	while (queue->len) {
 		size_t tried;
 		ssize_t sent = send_some(fd, queue, &tried);
@@ -458,6 +489,23 @@ int loop_real_send(int fd, struct bytes *queue)
 	return 0;
 }
 
+bool loop_real_accept_is_over(int error)
+{
+	switch (error) {
+	case EMFILE:
+	case ENFILE:
+	case ENOMEM:
+	case ENOBUFS:
+	case EBADF:
+	case EINVAL:
+	case ENOTSOCK:
+	case EOPNOTSUPP:
+		return true;
+	default:
+		return false;
+	}
+}
+
 int loop_real_accept(int fd)
 {
 	for (;;) {
@@ -465,20 +513,7 @@ int loop_real_accept(int fd)
 
 		if (got >= 0)
 			return got;
-		switch (errno) {
-		case EAGAIN:
-		case EMFILE:
-		case ENFILE:
-		case ENOMEM:
-		case ENOBUFS:
-		case EBADF:
-		case EINVAL:
-		case ENOTSOCK:
-		case EOPNOTSUPP:
+		if (errno == EAGAIN || loop_real_accept_is_over(errno))
 			return -errno;
-		default:
-			// The connection died in the queue, or a filter refused it (accept(2)).
-			break;
-		}
 	}
 }

@@ -7,6 +7,7 @@
 // is not ready, or that an edge is still to be fetched.
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -74,7 +75,8 @@ static void try_recv(struct epoll_loop *twin, struct op *op)
 		return;
 	}
 	do {
-		got = recv(sock->fd, block->data, BLOCK_BYTES, MSG_DONTWAIT);
+		got = syscall(
+			SYS_recvfrom, sock->fd, block->data, BLOCK_BYTES, MSG_DONTWAIT, NULL, NULL);
 	} while (unlikely(got < 0 && errno == EINTR));
 	if (got > 0) {
 		if (got < BLOCK_BYTES && !(sock->bits & ENDED))
@@ -148,18 +150,15 @@ static void epoll_accept_next(struct loop *loop, struct op *op)
 
 static void epoll_connect(struct loop *loop, struct op *op, const struct addr *address)
 {
-	struct sockaddr_storage to;
-	socklen_t len = addr_to_sockaddr(address, &to);
-	struct sock *sock = op->sock;
+	int result = loop_real_connect(op->sock->fd, address);
 
-	if (connect(sock->fd, (const struct sockaddr *)&to, len) == 0) {
-		sock->bits |= WRITABLE;
-		loop_hear(loop, op, 0);
-	} else if (errno == EINPROGRESS || errno == EINTR) {
+	if (result == -EINPROGRESS) {
 		park(epoll_of(loop), op);
-	} else {
-		loop_hear(loop, op, -errno);
+		return;
 	}
+	if (result == 0)
+		op->sock->bits |= WRITABLE;
+	loop_hear(loop, op, result);
 }
 
 static void epoll_recv(struct loop *loop, struct op *op)

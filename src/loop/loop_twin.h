@@ -85,7 +85,8 @@ void loop_real_reset_on_close(struct loop *loop, struct sock *sock);
 void loop_real_shutdown_send(struct loop *loop, struct sock *sock);
 void loop_real_name_of(
 	struct loop *loop, const struct sock *sock, bool peer, struct addr *ret_addr);
-int loop_real_connect_result(int fd); // SO_ERROR as negative errno
+int loop_real_connect(int fd, const struct addr *address); // 0, -EINPROGRESS, or the error
+int loop_real_connect_result(int fd);			   // SO_ERROR as negative errno
 
 // Sends what the socket takes now. 0: the queue is empty; -EAGAIN: the socket is full; else the
 // error.
@@ -94,6 +95,9 @@ int loop_real_send(int fd, struct bytes *queue);
 // Takes the next connection: descriptor; -EAGAIN when none waits; or an error that ends accepting.
 // Connections that died in the queue are skipped.
 int loop_real_accept(int fd);
+
+// Does this errno end accepting, or did it only concern one connection (accept(2))?
+bool loop_real_accept_is_over(int error);
 
 // Receives that wait for a block, in the order in which they came; one list for clients and one for
 // upstream, linked through op->twin.

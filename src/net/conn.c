@@ -88,9 +88,13 @@ static void crank(struct task *task)
 	}
 	if (conn->connecting)
 		return;
-	conn->session->ops->feed(conn->session, (struct slice){0});
+	if (conn->session->again) {
+		conn->session->again = false;
+		conn->session->ops->feed(conn->session, (struct slice){0});
+	}
 	flush(conn);
-	carry_out_end(conn);
+	if (conn->session->end != SESSION_GOES_ON)
+		carry_out_end(conn);
 	if (!conn->closing) // else this runs again
 		receive(conn);
 }
@@ -125,6 +129,12 @@ static void on_sent(struct op *op)
 	struct conn *conn = container_of(op, struct conn, send);
 	int result = op->result;
 
+	if (likely(result == 0 && !conn->ready_out && !conn->closing)) {
+		conn->session->ops->sent(conn->session);
+		if (!bytes_is_empty(&conn->out) || conn->session->end != SESSION_GOES_ON)
+			conn_poke(conn);
+		return;
+	}
 	conn_poke(conn);
 	if (conn->ready_out) {
 		conn->ready_out = false;
@@ -134,10 +144,6 @@ static void on_sent(struct op *op)
 	}
 	if (conn->closing)
 		return;
-	if (result == 0) {
-		conn->session->ops->sent(conn->session);
-		return;
-	}
 	conn->failed = true;
 	bytes_clear(&conn->sending);
 	bytes_clear(&conn->out);

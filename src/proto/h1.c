@@ -37,6 +37,13 @@ static void poke(struct h1 *h1)
 	h1->session.events->on_poke(&h1->session);
 }
 
+static void look_again(struct h1 *h1)
+{
+	if (!h1->running) // else the loop in run() goes on by itself
+		h1->session.again = true;
+	poke(h1);
+}
+
 // Ends only ever grow more final.
 static void end_session(struct h1 *h1, enum session_end end)
 {
@@ -86,8 +93,8 @@ static void maybe_done(struct h1 *h1)
 		h1->interim_heads = 0;
 		h1->scanned = 0;
 		h1->upgrade_asked = false;
-		if (h1->held.len)
-			poke(h1);
+		if (h1->held.len || h1->peer_ended)
+			look_again(h1);
 	}
 	h1->session.events->on_stream_done(&h1->session);
 }
@@ -497,8 +504,10 @@ static void take_end(struct h1 *h1)
 
 static void run(struct h1 *h1)
 {
+	h1->running = true;
 	while (take_some(h1))
 		;
+	h1->running = false;
 	if (h1->held.len && h1->in == H1_HEAD && !h1->session.busy &&
 		h1->session.role == STREAM_CLIENT) {
 		// An idle backend that speaks unasked (a 408, say) must not answer the next
@@ -668,6 +677,7 @@ static void h1_send_head(struct stream *stream, const struct http_head *head, bo
 		return;
 	if (tunnel) {
 		tunnel_begins(h1);
+		look_again(h1);
 		return;
 	}
 	if (end || h1->out == H1_ENDED || (h1->out == H1_LENGTH && h1->out_left == 0)) {
@@ -762,7 +772,10 @@ static void h1_grant(struct stream *stream, size_t len)
 	struct h1 *h1 = of_stream(stream);
 
 	h1->credit += len;
-	poke(h1);
+	if (h1->held.len || h1->peer_ended)
+		look_again(h1);
+	else
+		poke(h1);
 }
 
 static void h1_reset(struct stream *stream)

@@ -295,12 +295,20 @@ static const char *field_line_fast(
 }
 #endif
 
+// "Name: value", one space and nothing else; so is every line of field_line_fast.
+static bool is_plain(const struct http_field *field, const char *behind)
+{
+	return field->value == field->name + field->name_len + 2 &&
+		behind == field->value + field->value_len + 2;
+}
+
 // Field lines up to and with the empty line.
 static const char *field_lines(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
 	struct http_field *fields = head->fields;
 	u64 seen = 0, again = 0;
+	bool plain = true;
 	u32 count = 0;
 
 	while (likely(at < end && *at != '\r')) {
@@ -313,10 +321,12 @@ static const char *field_lines(
 			behind = field_line_fast(at, end, true, &fields[count]);
 		else
 			behind = field_line_fast(at, end, false, &fields[count]);
-		if (unlikely(!behind))
+		if (unlikely(!behind)) {
 			behind = field_line(at, end, &fields[count], ret_why);
-		if (unlikely(!behind))
-			return NULL;
+			if (unlikely(!behind))
+				return NULL;
+			plain &= is_plain(&fields[count], behind);
+		}
 		at = behind;
 		known = fields[count++].known;
 		if (!known)
@@ -328,7 +338,8 @@ static const char *field_lines(
 			again |= HTTP_BIT(known);
 		}
 	}
-	head->field_count = (u16)count;
+	head->field_count = head->sent_count = (u16)count;
+	head->plain = plain;
 	head->known_seen = seen;
 	head->known_repeated = again;
 	return likely(at_crlf(at, end)) ? at + 2
@@ -359,7 +370,7 @@ int h1_parse_request(const char *buf, size_t len, const struct h1_limits *limits
 {
 	const char *end = buf + MIN(len, limits->head_bytes_max), *start, *at;
 
-	*ret_head = (struct http_head){.fields = fields};
+	http_head_init(ret_head, fields);
 	*ret_why = HTTP_REFUSE_OK;
 	at = start = empty_lines(buf, end, ret_why);
 	if (at)
@@ -383,7 +394,7 @@ int h1_parse_response(const char *buf, size_t len, const struct h1_limits *limit
 {
 	const char *end = buf + MIN(len, limits->head_bytes_max), *at;
 
-	*ret_head = (struct http_head){.fields = fields};
+	http_head_init(ret_head, fields);
 	*ret_why = HTTP_REFUSE_OK;
 	at = status_line(buf, end, ret_head, ret_why);
 	if (at)

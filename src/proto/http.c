@@ -427,6 +427,7 @@ void http_mark_hop_fields(struct http_head *head)
 		marked |= HTTP_BIT(HTTP_F_CONTENT_LENGTH);
 	if (likely(!(head->known_seen & marked)))
 		return;
+	head->any_hop = true;
 	for (u16 i = 0; i < head->field_count; i++)
 		if (marked & HTTP_BIT(head->fields[i].known))
 			head->fields[i].hop = true;

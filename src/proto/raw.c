@@ -189,6 +189,7 @@ static void raw_grant(struct stream *stream, size_t len)
 	struct raw *raw = of_stream(stream);
 
 	raw->credit += len;
+	raw->session.again = raw->held.len || raw->peer_ended;
 	raw->session.events->on_poke(&raw->session);
 }
 

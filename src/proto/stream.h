@@ -97,7 +97,7 @@ enum session_end {
 };
 
 struct session_ops {
-	// Takes over the slice (len 0: look again at what was held).
+	// Takes over the slice (len 0: look again at what was held, as asked by `again`).
 	void (*feed)(struct session *session, struct slice slice);
 	// The peer ended (error 0) or the connection broke (negative errno).
 	void (*ended)(struct session *session, int error);
@@ -122,5 +122,6 @@ struct session {
 	u8 end;	    // enum session_end
 	u8 refusal; // enum http_refusal
 	bool busy;  // a stream is open
+	bool again; // held input may go on: feed an empty slice at the end of the turn
 	bool small; // the last messages were short (a hint for the receive)
 };

@@ -99,13 +99,14 @@ static void set_deadline(struct exchange *x)
 
 static void move(struct exchange *x, enum step to)
 {
+	struct proxy *proxy = x->proxy;
 	enum step from = (enum step)x->step;
 
-	ASSERT(step_may_go(from, to));
-	x->proxy->moves[from][to]++;
-	trace_add(x->proxy->trace, TRACE_STEP, (u16)to, x->id, from, 0);
+	ASSERT(steps[from].to >> to & 1);
+	proxy->moves[from][to]++;
+	trace_add(proxy->trace, TRACE_STEP, (u16)to, x->id, from, 0);
 	x->step = (u8)to;
-	x->active_ms = loop_now_ms(x->proxy->loop);
+	x->active_ms = loop_now_ms(proxy->loop);
 }
 
 static void run(struct exchange *x)
@@ -763,7 +764,8 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 
 	if (!x)
 		return NULL;
-	memset(x, 0, sizeof(*x));
+	memset(x, 0, offsetof(struct exchange, timer));
+	x->tried.count = 0;
 	x->proxy = proxy;
 	if (arena_init_slab(&x->arena, &proxy->arenas, arena_heap_bytes_max) != 0) {
 		slab_put(&proxy->exchanges, x);

@@ -11,38 +11,38 @@
 struct exchange {
 	struct proxy *proxy;
 	struct client *client;
-	struct stream *down;	// the client's
-	struct lease lease;	// the attempt's server stream
-	struct half up, answer; // request body | response body
-	struct timer timer;
-	struct task free_task;
-	struct arena arena;
+	struct stream *down;	    // the client's
 	struct http_head *request;  // in the arena; NULL for TCP and for what could not be parsed
 	struct http_head *response; // during ANSWER only
 	const struct route *route;
 	struct pool *pool;
 	struct backend *backend; // of the running or last attempt
-	struct balance_tried tried;
-	struct bytes replay; // request body already sent, while it may have to be sent again
-	u64 active_ms;	     // last progress; deadlines count from it
+	struct str path;	 // normal form
+	struct bytes replay;	 // request body already sent, while it may be sent again
+	struct lease lease;	 // the attempt's server stream
+	struct task free_task;
+	u64 active_ms; // last progress; deadlines count from it
 	u64 began_us, leased_us, connected_us, sent_us, answered_us;
 	i64 began_wall_ms;
 	u32 id;
-	u32 server_field; // index of X-Backend-Server in the request's fields
-	char request_id[32];
 	u16 status; // of the answer
 	u8 step;    // enum step
 	u8 outcome; // enum outcome
 	u8 refusal; // enum http_refusal, for a local answer
 	u8 attempts;
 	bool tcp, running, over;
-	bool request_ended, request_has_body, response_end, replay_lost, tunnelling;
-	bool tunnel_whole; // both directions ended in order
-	bool interim_seen; // part of an answer came: no silent replay any more
+	bool request_ended, request_has_body, response_end, replay_lost;
+	bool tunnelling, tunnel_whole; // a tunnel | both its directions ended in order
+	bool interim_seen;	       // part of an answer came: no silent replay any more
 	bool replayed;
 	bool answer_begun; // the client has (part of) an answer
 	bool keep_request_id;
-	struct str path; // normal form
+	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
+	struct timer timer;
+	struct half up, answer; // request body | response body
+	struct arena arena;
+	struct balance_tried tried;
+	char request_id[32];
 };
 
 // A parsed request; the stream is the exchange's until its end. False: no memory, nothing was

@@ -61,10 +61,15 @@ static void on_moved(struct mover *mover, enum mover_end end)
 static void try_move(struct half *half)
 {
 	struct conn *source, *target;
+	size_t held;
 
-	if (!half->wants_move || half->granted || half->undrained ||
-		half->source->ops->held(half->source))
+	if (!half->wants_move || half->granted || half->undrained)
 		return;
+	held = half->source->ops->held(half->source);
+	if (held) { // received before the credit ran out: copied, and then we are asked again
+		grant(half, held);
+		return;
+	}
 	source = conn_of_session(half->source->session);
 	target = conn_of_session(half->target->session);
 	if (!conn_is_flushed(target))
@@ -99,7 +104,8 @@ void half_open(struct half *half, struct stream *source, struct stream *target)
 	half->source = source;
 	half->target = target;
 	half->state = HALF_OPEN;
-	if (source->ops->raw_left(source) != UINT64_MAX && can_move(half, RELAY_MOVE_MIN_BYTES)) {
+	if (half->pipes && source->ops->raw_left(source) != UINT64_MAX &&
+		can_move(half, RELAY_MOVE_MIN_BYTES)) {
 		size_t held = source->ops->held(source);
 
 		half->wants_move = true;

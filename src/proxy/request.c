@@ -2,14 +2,14 @@
 #include "proxy/request.h"
 
 #include <errno.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
-enum { request_id_len = 32 };
-
-static void append(struct http_head *head, struct http_field field)
-{
-	ASSERT(head->field_count < HTTP_FIELDS_MAX + HTTP_FIELDS_EXTRA);
-	head->fields[head->field_count++] = field;
-}
+enum {
+	request_id_len = 32,
+	lines_bytes_max = 192, // names, separators, an address and an id; the rest is counted apart
+};
 
 // A field the client sent and the proxy sets itself is taken out, every copy of it.
 static void take_out(struct http_head *head, enum http_known known)
@@ -18,38 +18,21 @@ static void take_out(struct http_head *head, enum http_known known)
 
 	if (!first)
 		return;
+	head->any_hop = true;
 	for (u32 i = first - 1u; i < head->field_count; i++)
 		if (head->fields[i].known == known)
 			head->fields[i].hop = true;
 }
 
-// "Name: a, b" in one contiguous text in the arena. `before` may be empty.
-static int append_text(struct exchange *x, enum http_known known, struct str name,
-	struct str before, struct str value)
+static char *put(char *at, struct str text)
 {
-	size_t comma = before.len ? 2 : 0;
-	size_t value_len = before.len + comma + value.len;
-	char *text = arena_alloc(&x->arena, name.len + 2 + value_len), *at = text;
+	memcpy(at, text.ptr, text.len);
+	return at + text.len;
+}
 
-	if (!text)
-		return -ENOMEM;
-	memcpy(at, name.ptr, name.len);
-	at += name.len;
-	memcpy(at, ": ", 2);
-	at += 2;
-	if (comma) {
-		memcpy(at, before.ptr, before.len);
-		at += before.len;
-		memcpy(at, ", ", 2);
-		at += 2;
-	}
-	memcpy(at, value.ptr, value.len);
-	append(x->request, (struct http_field){.name = text,
-				   .value = text + name.len + 2,
-				   .value_len = (u32)value_len,
-				   .name_len = (u16)name.len,
-				   .known = (u8)known});
-	return 0;
+static char *put_line(char *at, struct str name_and_colon, struct str value)
+{
+	return put(put(put(at, name_and_colon), value), STR("\r\n"));
 }
 
 static struct str field_value(const struct http_head *head, enum http_known known)
@@ -83,111 +66,149 @@ static struct str forwarded_for(struct exchange *x)
 	return all;
 }
 
-static int set_forwarded(struct exchange *x)
+// What a client must not tell the backend about itself, unless its peer is trusted.
+static void take_out_forwarded(struct http_head *head, bool trusted)
+{
+	take_out(head, HTTP_F_X_FORWARDED_FOR);
+	if (trusted)
+		return;
+	take_out(head, HTTP_F_X_FORWARDED_PROTO);
+	take_out(head, HTTP_F_X_FORWARDED_HOST);
+	take_out(head, HTTP_F_X_REAL_IP);
+	take_out(head, HTTP_F_FORWARDED);
+}
+
+static char *put_forwarded(const struct exchange *x, char *at, struct str before)
+{
+	const struct http_head *head = x->request;
+	bool trusted = x->client->trusted;
+
+	at = put(at, STR("X-Forwarded-For: "));
+	if (before.len)
+		at = put(put(at, before), STR(", "));
+	at = put_line(at, STR_EMPTY, str_make(x->client->ip, x->client->ip_len));
+	if (head->authority.len && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_HOST)))
+		at = put_line(at, STR("X-Forwarded-Host: "), head->authority);
+	return at;
+}
+
+// The digits of 16 bytes.
+static void put_hex(char *text, const u64 number[static 2])
+{
+#ifdef __SSE2__
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)number);
+	__m128i low_mask = _mm_set1_epi8(15), nine = _mm_set1_epi8(9);
+	__m128i low = _mm_and_si128(bytes, low_mask);
+	__m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_mask);
+	__m128i digits[2] = {_mm_unpacklo_epi8(high, low), _mm_unpackhi_epi8(high, low)};
+
+	for (int i = 0; i < 2; i++) {
+		__m128i letter = _mm_and_si128(
+			_mm_cmpgt_epi8(digits[i], nine), _mm_set1_epi8('a' - '9' - 1));
+
+		_mm_storeu_si128((__m128i *)(void *)(text + i * 16),
+			_mm_add_epi8(_mm_add_epi8(digits[i], letter), _mm_set1_epi8('0')));
+	}
+#else
+	const u8 *bytes = (const u8 *)number;
+
+	for (int i = 0; i < 16; i++) {
+		text[i * 2] = "0123456789abcdef"[bytes[i] >> 4];
+		text[i * 2 + 1] = "0123456789abcdef"[bytes[i] & 15];
+	}
+#endif
+}
+
+static const struct http_field *find_request_id(const struct exchange *x)
 {
 	const struct frontend *frontend = x->client->frontend;
-	struct http_head *head = x->request;
-	bool trusted = x->client->trusted;
-	struct str before = trusted ? forwarded_for(x) : STR_EMPTY;
-	int error;
 
-	take_out(head, HTTP_F_X_FORWARDED_FOR);
-	if (!trusted) {
-		take_out(head, HTTP_F_X_FORWARDED_PROTO);
-		take_out(head, HTTP_F_X_FORWARDED_HOST);
-		take_out(head, HTTP_F_X_REAL_IP);
-		take_out(head, HTTP_F_FORWARDED);
-	}
-	if (frontend->conf->headers.forwarded == CONF_FORWARDED_NONE)
-		return 0;
-	error = append_text(x, HTTP_F_X_FORWARDED_FOR, STR("X-Forwarded-For"), before,
-		str_make(x->client->ip, x->client->ip_len));
-	if (error)
-		return error;
-	if (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO))
-		append(head, frontend->forwarded_proto);
-	if (head->authority.len && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_HOST)))
-		error = append_text(x, HTTP_F_X_FORWARDED_HOST, STR("X-Forwarded-Host"), STR_EMPTY,
-			head->authority);
-	return error;
+	if (frontend->request_id_known != HTTP_F_OTHER)
+		return http_head_find(x->request, frontend->request_id_known);
+	return http_head_find_name(x->request, frontend->conf->headers.request_id);
 }
 
-// Sixteen hexadecimal digits of a number, all digits worked on at once.
-static void put_hex(char *text, u64 number)
+static char *put_request_id(struct exchange *x, char *at)
 {
-	for (int half = 0; half < 2; half++) {
-		u64 x = half ? number & 0xffffffff : number >> 32;
-		u64 letters;
-
-		x = ((x & 0xffff0000) << 16) | (x & 0xffff);
-		x = ((x & 0x0000ff000000ff00) << 8) | (x & 0x000000ff000000ff);
-		x = ((x & 0x00f000f000f000f0) << 4) | (x & 0x000f000f000f000f);
-		letters = ((x + 0x0606060606060606) >> 4) & 0x0101010101010101;
-		x = __builtin_bswap64(x + 0x3030303030303030 + letters * ('a' - '0' - 10));
-		memcpy(text + half * 8, &x, 8);
-	}
-}
-
-static int set_request_id(struct exchange *x)
-{
-	struct str name = x->client->frontend->conf->headers.request_id;
+	const struct frontend *frontend = x->client->frontend;
+	struct str name = frontend->conf->headers.request_id;
 	const struct http_field *sent;
 
-	put_hex(x->request_id, rng_u64(&x->proxy->rng));
-	put_hex(x->request_id + 16, rng_u64(&x->proxy->rng));
+	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
 	if (name.len == 0)
-		return 0;
-	sent = http_head_find_name(x->request, name);
+		return at;
+	sent = find_request_id(x);
 	if (sent && x->client->trusted) {
 		x->keep_request_id = true;
-		return 0;
+		return at;
 	}
+	if (sent)
+		x->request->any_hop = true;
 	for (u32 i = 0; sent && i < x->request->field_count; i++)
 		if (str_eq_nocase(
 			    str_make(x->request->fields[i].name, x->request->fields[i].name_len),
 			    name))
 			x->request->fields[i].hop = true;
-	return append_text(
-		x, HTTP_F_OTHER, name, STR_EMPTY, str_make(x->request_id, request_id_len));
+	return put_line(at, frontend->request_id_prefix, str_make(x->request_id, request_id_len));
+}
+
+// Never h2c (a backend that agrees would speak a protocol nobody here checks), and no upgrade
+// behind a body.
+static bool upgrade_is_allowed(const struct exchange *x)
+{
+	const struct http_field *upgrade = http_head_find(x->request, HTTP_F_UPGRADE);
+
+	return upgrade && x->request_ended &&
+	       !str_eq_nocase(str_make(upgrade->value, MIN(upgrade->value_len, 3u)), STR("h2c"));
+}
+
+static void add(struct http_head *head, struct str lines)
+{
+	ASSERT(head->added_count < HTTP_ADDED_MAX);
+	head->added[head->added_count++] = lines;
 }
 
 int request_prepare(struct exchange *x)
 {
-	const struct conf_frontend *conf = x->client->frontend->conf;
+	const struct frontend *frontend = x->client->frontend;
+	const struct conf_frontend *conf = frontend->conf;
 	struct http_head *head = x->request;
-	const struct http_field *upgrade = http_head_find(head, HTTP_F_UPGRADE);
-	int error;
+	bool trusted = x->client->trusted;
+	bool forward = conf->headers.forwarded != CONF_FORWARDED_NONE;
+	struct str before = trusted && forward ? forwarded_for(x) : STR_EMPTY;
+	char *start, *at;
 
-	// Never h2c (a backend that agrees would speak a protocol nobody here checks), and no
-	// upgrade behind a body.
-	if (head->upgrade &&
-		(!upgrade || !x->request_ended ||
-			str_eq_nocase(
-				str_make(upgrade->value, MIN(upgrade->value_len, 3u)), STR("h2c"))))
+	if (head->upgrade && !upgrade_is_allowed(x))
 		head->upgrade = false;
 	http_mark_hop_fields(head);
-	error = set_forwarded(x);
-	if (!error)
-		error = set_request_id(x);
-	if (error)
-		return error;
+	take_out_forwarded(head, trusted);
 	take_out(head, HTTP_F_X_FORWARDED_BY);
 	take_out(head, HTTP_F_X_BACKEND_SERVER);
-	x->server_field = UINT32_MAX;
+	start = at = arena_alloc(&x->arena,
+		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
+	if (!start)
+		return -ENOMEM;
+	if (forward)
+		at = put_forwarded(x, at, before);
+	at = put_request_id(x, at);
+	add(head, str_make(start, (size_t)(at - start)));
+	if (forward && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO)))
+		add(head, frontend->forwarded_proto_line);
 	if (conf->headers.identify.len) {
-		append(head, x->client->frontend->forwarded_by);
-		x->server_field = head->field_count;
-		append(head, x->client->frontend->forwarded_by);
+		add(head, frontend->forwarded_by_line);
+		add(head, STR_EMPTY); // the backend's, in each attempt
 	}
 	return 0;
 }
 
 void request_address(struct exchange *x)
 {
-	if (x->server_field != UINT32_MAX)
-		x->request->fields[x->server_field] = x->backend->server_field;
-	if (x->request->authority.len == 0)
-		x->request->authority = x->backend->address;
+	struct http_head *head = x->request;
+
+	if (x->client->frontend->conf->headers.identify.len)
+		head->added[head->added_count - 1] = x->backend->server_line;
+	if (head->authority.len == 0)
+		head->authority = x->backend->address;
 }
 
 struct str request_id(const struct exchange *x)

@@ -3,19 +3,10 @@
 
 #include "upstream/pick.h"
 
-struct http_field snapshot_field(
-	struct arena *arena, enum http_known known, struct str name, struct str value)
+// "Name: value" with its line end.
+static struct str line(struct arena *arena, const char *name, struct str value)
 {
-	char *text = arena_zalloc(arena, name.len + 2 + value.len + 1);
-
-	memcpy(text, name.ptr, name.len);
-	memcpy(text + name.len, ": ", 2);
-	memcpy(text + name.len + 2, value.ptr, value.len);
-	return (struct http_field){.name = text,
-		.value = text + name.len + 2,
-		.value_len = (u32)value.len,
-		.name_len = (u16)name.len,
-		.known = (u8)known};
+	return str_from(arena_printf(arena, "%s: %.*s\r\n", name, STR_FMT(value)));
 }
 
 static void build_pool(
@@ -41,8 +32,7 @@ static void build_pool(
 		backend->index = i;
 		backend->cell = (*first_cell)++;
 		backend->weight = from->weight;
-		backend->server_field = snapshot_field(
-			arena, HTTP_F_X_BACKEND_SERVER, STR("X-Backend-Server"), from->address);
+		backend->server_line = line(arena, "X-Backend-Server", from->address);
 		backend->state = from->weight == 0 ? BACKEND_DISABLED
 				 : from->host.len  ? BACKEND_UNRESOLVED
 						   : BACKEND_USABLE;
@@ -74,6 +64,8 @@ static void build_frontend(
 
 	frontend->conf = conf;
 	frontend->scheme = STR("http");
+	frontend->request_id_known =
+		http_field_known(conf->headers.request_id.ptr, conf->headers.request_id.len);
 	frontend->pool = conf->pool >= 0 ? &snapshot->pools[conf->pool] : NULL;
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
@@ -82,10 +74,10 @@ static void build_frontend(
 		if (conf->routes[i].match.path.len)
 			frontend->any_needs_path = true;
 	}
-	frontend->forwarded_by = snapshot_field(
-		arena, HTTP_F_X_FORWARDED_BY, STR("X-Forwarded-By"), conf->headers.identify);
-	frontend->forwarded_proto = snapshot_field(
-		arena, HTTP_F_X_FORWARDED_PROTO, STR("X-Forwarded-Proto"), frontend->scheme);
+	frontend->forwarded_by_line = line(arena, "X-Forwarded-By", conf->headers.identify);
+	frontend->forwarded_proto_line = line(arena, "X-Forwarded-Proto", frontend->scheme);
+	frontend->request_id_prefix =
+		str_from(arena_printf(arena, "%.*s: ", STR_FMT(conf->headers.request_id)));
 }
 
 struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena)

@@ -27,9 +27,11 @@ struct frontend {
 	u32 route_count;
 	struct pool *pool;   // what no route matched; NULL: 404
 	bool any_needs_path; // some route looks at the path, so it must be normalized
-	// Ready-made fields, each one contiguous text.
-	struct http_field forwarded_by, forwarded_proto;
+	// Ready-made lines, with their line ends.
+	struct str forwarded_by_line, forwarded_proto_line;
+	struct str request_id_prefix; // name, colon and space
 	struct str scheme;
+	enum http_known request_id_known;
 };
 
 struct snapshot {
@@ -44,7 +46,3 @@ struct snapshot {
 
 // Everything lives in `arena`, next to `conf`.
 struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena);
-
-// A field whose name, colon, space and value are one contiguous text.
-struct http_field snapshot_field(
-	struct arena *arena, enum http_known known, struct str name, struct str value);

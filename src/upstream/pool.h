@@ -23,7 +23,7 @@ struct backend {
 	u32 index; // in its pool
 	u32 cell;  // in each worker's array of cells
 	u32 weight;
-	struct http_field server_field; // "X-Backend-Server: address", one contiguous text
+	struct str server_line; // "X-Backend-Server: address" with its line end
 	// Written once by the resolver (release), read by workers (acquire).
 	_Atomic(u8) state; // enum backend_state
 };

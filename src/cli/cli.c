@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/cli.h"
+
+#include <stdio.h>
+
+enum { arena_bytes_max = 1 << 30 };
+
+static int fail_usage(const struct plan *plan)
+{
+	fprintf(stderr, "weir: %s\n", plan->error);
+	if (plan->hint)
+		fprintf(stderr, "      %s\n", plan->hint);
+	return EXIT_USAGE;
+}
+
+static int run_command(const struct cli *cli)
+{
+	switch (cli->plan->command) {
+	case PLAN_RUN:
+		return run_main(cli);
+	case PLAN_CHECK:
+		return check_main(cli);
+	case PLAN_DEMO:
+		return demo_main(cli);
+	case PLAN_TEST_BACKEND:
+		return test_backend_main(cli);
+	case PLAN_CONFIG_SHOW:
+		return config_show_main(cli);
+	case PLAN_CONFIG_SCHEMA:
+		return config_schema_main(cli);
+	case PLAN_CONVERT:
+		return config_convert_main(cli);
+	case PLAN_HELP:
+		return help_main(cli);
+	case PLAN_VERSION:
+		return version_main(cli);
+	case PLAN_COMMAND_COUNT:
+		break;
+	}
+	return EXIT_USAGE;
+}
+
+int cli_main(int argc, char **argv, char *const *environ)
+{
+	struct arena arena;
+	struct plan plan;
+	struct cli cli = {.plan = &plan, .environ = environ, .arena = &arena};
+	int code;
+
+	arena_init(&arena, arena_bytes_max);
+	if (plan_make(argc, argv, environ, &arena, &plan) != 0)
+		code = fail_usage(&plan);
+	else
+		code = run_command(&cli);
+	arena_done(&arena);
+	return code;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line: what main() calls, and one function per command. Each takes the plan that was
+// made of the arguments and gives the exit code of the process.
+#pragma once
+
+#include "cli/plan.h"
+
+enum cli_exit {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,  // it started, or tried to, and could not go on
+	EXIT_USAGE = 2,	  // the command line makes no sense
+	EXIT_CONFIG = 78, // EX_CONFIG of sysexits.h: the configuration is missing or wrong
+};
+
+// What a command gets. `arena` lives as long as the process.
+struct cli {
+	const struct plan *plan;
+	char *const *environ;
+	struct arena *arena;
+};
+
+int cli_main(int argc, char **argv, char *const *environ);
+
+int run_main(const struct cli *cli);
+int check_main(const struct cli *cli);
+int config_show_main(const struct cli *cli);
+int config_schema_main(const struct cli *cli);
+int config_convert_main(const struct cli *cli);
+int demo_main(const struct cli *cli);
+int test_backend_main(const struct cli *cli);
+int help_main(const struct cli *cli);
+int version_main(const struct cli *cli);

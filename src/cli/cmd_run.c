@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+// weir run: loads the configuration and hands it to the control thread.
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "control/control.h"
+
+static void note_health(const struct plan *plan)
+{
+	if (plan->health_interval_s)
+		fprintf(stderr,
+			"weir: note: health checks are not built yet; --health-check-interval %u "
+			"has no effect\n",
+			plan->health_interval_s);
+}
+
+int run_main(const struct cli *cli)
+{
+	struct control_options options = {0};
+	struct load load;
+	int code = load_conf(cli, &load);
+
+	if (code)
+		return code;
+	note_health(cli->plan);
+	options.mode = load.source;
+	return control_run(load.conf, cli->arena, &options);
+}

@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/load.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "cli/terminal.h"
+#include "conf/file.h"
+#include "conf/override.h"
+#include "conf/report.h"
+
+static const char dotenv_file[] = ".env";
+
+struct source {
+	const char *const *files;
+	u32 file_count;
+	bool by_settings; // the environment or --set describes the whole
+	bool has_database;
+};
+
+// ---- Where from ---------------------------------------------------------------------------------
+
+// Settings of the process do not say what to balance; with them alone the defaults still hold.
+static bool describes_traffic(struct str name, char separator)
+{
+	static const struct str process[] = {
+		{"runtime", 7}, {"log", 3}, {"version", 7}, {"config", 6}};
+	struct str first = name;
+
+	first.len = str_find(name, separator);
+	for (u32 i = 0; i < ARRAY_LEN(process); i++)
+		if (str_eq_nocase(first, process[i]))
+			return false;
+	return true;
+}
+
+static void look_at_variables(const struct cli *cli, struct errs *errs, struct source *source)
+{
+	struct report report = {.arena = cli->arena, .errs = errs};
+	struct variables variables = {0};
+	struct str text, prefix = STR("WEIR_");
+	u64 identity;
+
+	variables_add_environ(&variables, cli->arena, cli->environ);
+	if (!cli->plan->no_env_file && file_read(cli->arena, dotenv_file, &text, &identity) == 0)
+		variables_add_dotenv(&variables, &report, dotenv_file, text);
+	for (u32 i = 0; i < variables.count; i++) {
+		struct str name = variables.list[i].name;
+
+		if (str_eq(name, STR("DATABASE_URL")) && variables.list[i].value.len)
+			source->has_database = true;
+		if (override_is_setting(name) &&
+			describes_traffic(
+				str_make(name.ptr + prefix.len, name.len - prefix.len), '_'))
+			source->by_settings = true;
+	}
+}
+
+static void choose(const struct cli *cli, struct source *source)
+{
+	const struct plan *plan = cli->plan;
+	struct errs errs;
+
+	if (plan->file_count) {
+		source->files = plan->files;
+		source->file_count = plan->file_count;
+		return;
+	}
+	if (!plan->from_flags)
+		source->file_count = conf_locate(cli->environ, cli->arena, &source->files);
+	if (source->file_count)
+		return;
+	errs_init(&errs); // a broken .env is reported when it is loaded
+	look_at_variables(cli, &errs, source);
+	errs_done(&errs);
+	for (u32 i = 0; i < plan->set_count; i++)
+		source->by_settings |= describes_traffic(str_from(plan->sets[i]), '.');
+}
+
+static const char *name_source(
+	const struct cli *cli, const struct source *source, const struct conf *conf)
+{
+	struct text text = {0};
+
+	if (!source->file_count) {
+		const char *name = cli->plan->from_flags ? "command line + defaults"
+				   : source->by_settings ? "environment and --set"
+							 : "built-in defaults";
+
+		text_add(&text, str_from(name));
+	}
+	for (u32 i = 0; i < conf->file_count; i++) {
+		text_add(&text, text.len ? STR(", ") : STR(""));
+		text_add(&text, str_from(conf->files[i]));
+	}
+	return text_take(&text, cli->arena).ptr;
+}
+
+// ---- Errors -------------------------------------------------------------------------------------
+
+static void print_json(const struct cli *cli, struct errs *errs)
+{
+	struct str text = errs_format_json(errs, cli->arena);
+
+	(void)terminal_print(text);
+}
+
+void load_print(const struct cli *cli, struct errs *errs)
+{
+	struct str text;
+
+	errs_sort(errs);
+	if (cli->plan->as_json) {
+		print_json(cli, errs);
+		return;
+	}
+	if (errs->error_count + errs->warning_count == 0)
+		return;
+	text = errs_format(
+		errs, cli->arena, terminal_has_colour(cli->environ, isatty(STDERR_FILENO)));
+	fwrite(text.ptr, 1, text.len, stderr);
+}
+
+// A file that cannot be read has said so itself.
+static bool has_parse_error(const struct errs *errs)
+{
+	for (const struct err *err = errs->first; err; err = err->next)
+		if (err->kind == ERR_ERROR && err->code != CODE_UNREADABLE)
+			return true;
+	return false;
+}
+
+static int fail_database(void)
+{
+	fprintf(stderr,
+		"weir: servers from DATABASE_URL come with a later version. Name them now with "
+		"-b ADDRESS,ADDRESS or in a file (weir FILE), or unset DATABASE_URL.\n");
+	return EXIT_CONFIG;
+}
+
+// ---- Loading ------------------------------------------------------------------------------------
+
+static struct conf *load_from(const struct cli *cli, const struct source *source, struct errs *errs)
+{
+	const struct plan *plan = cli->plan;
+	struct conf_input input = {
+		.files = source->files,
+		.file_count = source->file_count,
+		.sets = plan->sets,
+		.set_count = plan->set_count,
+		.environ = cli->environ,
+		.dotenv = plan->no_env_file ? NULL : dotenv_file,
+	};
+
+	if (source->file_count || (source->by_settings && !plan->from_flags))
+		return conf_load(&input, cli->arena, errs);
+	return conf_from_flags(&plan->flags, &input, cli->arena, errs);
+}
+
+int load_conf(const struct cli *cli, struct load *ret_load)
+{
+	struct source source = {0};
+	struct errs errs;
+	struct conf *conf;
+
+	choose(cli, &source);
+	if (source.has_database && !cli->plan->flags.backends && !source.by_settings)
+		return fail_database();
+	errs_init(&errs);
+	conf = load_from(cli, &source, &errs);
+	load_print(cli, &errs);
+	if (conf)
+		*ret_load = (struct load){.conf = conf,
+			.source = name_source(cli, &source, conf),
+			.has_file = source.file_count > 0,
+			.warning_count = errs.warning_count};
+	else if (has_parse_error(&errs) && !cli->plan->as_json)
+		fprintf(stderr, "weir: failed to parse configuration\n");
+	errs_done(&errs);
+	return conf ? 0 : EXIT_CONFIG;
+}

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a plan to a configuration: chooses the source among the four start modes (ruling 13), loads
+// it, and prints what is wrong.
+#pragma once
+
+#include "cli/cli.h"
+
+struct load {
+	const struct conf *conf;
+	const char *source; // "weir.yaml", "command line", "environment", "built-in defaults"
+	bool has_file;
+	u32 warning_count;
+};
+
+// 0 with *ret_load, or the exit code of the process; then the errors were printed. Warnings are
+// printed either way, to standard error; with plan->as_json everything goes to standard output as
+// one JSON array.
+int load_conf(const struct cli *cli, struct load *ret_load) must_check;
+
+// Prints findings, in colour where that is wanted.
+void load_print(const struct cli *cli, struct errs *errs);

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// Arguments and environment to a plan: what to do, with which configuration. A pure function: no
+// file is read, nothing is printed.
+//
+// The four ways to say what to balance (seeds 0, 2 and 3): -c FILE; FILE alone, which is any first
+// argument with '.' or '/' in it, so that `weir config.yaml` and `weir config show` never clash;
+// flags; nothing at all, when files are searched for and the environment is asked.
+//
+// Ownership: texts are borrowed from argv and the environment or live in the arena.
+#pragma once
+
+#include "conf/conf.h"
+
+// X(ENUM, "words on the command line", "what follows", "what it does")
+#define PLAN_COMMANDS(X)                                                                          \
+	X(RUN, "run", "[FILE]", "balance; also without the word run")                             \
+	X(CHECK, "check", "[FILE]", "check a configuration and stop")                             \
+	X(DEMO, "demo", "", "three servers and the balancer, to try it out")                      \
+	X(TEST_BACKEND, "test-backend", "PORT", "a server that shows what arrives, for tests")    \
+	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults") \
+	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")    \
+	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")    \
+	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")            \
+	X(VERSION, "version", "", "version and what this build can do (-VV)")
+
+enum plan_command {
+#define X(name, words, rest, prose) PLAN_##name,
+	PLAN_COMMANDS(X)
+#undef X
+		PLAN_COMMAND_COUNT
+};
+
+struct plan_command_info {
+	const char *words, *rest, *prose;
+};
+
+struct plan_option_info {
+	int short_name; // 0 = none
+	const char *long_name;
+	const char *value; // NULL = takes none
+	u32 commands;	   // bit of each plan_command that takes it
+	const char *prose;
+};
+
+struct plan {
+	enum plan_command command;
+	const char *const *files; // -c and positional, in order
+	u32 file_count;
+	const char *const *sets; // --set, --io, --workers, -v and -q as KEY=VALUE; later ones win
+	u32 set_count;
+	struct conf_flags flags;
+	bool from_flags;       // one of seed 3's flags was given
+	u32 health_interval_s; // 0 = not given
+	bool no_env_file;
+	enum conf_syntax syntax; // --format
+	bool as_json;		 // check and version
+	bool with_origin;
+	enum conf_io io;     // test-backend
+	const char *address; // test-backend: PORT or ADDRESS:PORT
+	bool is_steady;	     // test-backend: --steady, or the port came from $PORT
+	const char *topic;   // help: a command or a key; NULL = the one screen
+	bool help_all;
+	u32 version_level; // 1 = -V, 2 = -VV
+	const char *error; // why there is no plan
+	const char *hint;  // what to do about it, or NULL
+};
+
+// 0, or -EINVAL with ret_plan->error and perhaps hint.
+int plan_make(int argc, char *const *argv, char *const *environ, struct arena *arena,
+	struct plan *ret_plan) must_check;
+
+extern const struct plan_command_info plan_commands[PLAN_COMMAND_COUNT];
+extern const struct plan_option_info plan_options[];
+extern const u32 plan_option_count;
+
+// Value of a variable that is set and not empty, or NULL.
+const char *plan_variable(char *const *environ, const char *name);
+
+// The nearest of `count` words, at most two slips away; NULL when none is near.
+const char *plan_near(const char *word, const char *const *words, u32 count);

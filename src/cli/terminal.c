@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/terminal.h"
+
+#include <errno.h>
+#include <stdio.h>
+
+#include "cli/plan.h"
+
+bool terminal_has_colour(char *const *environ, bool is_terminal)
+{
+	const char *force = plan_variable(environ, "CLICOLOR_FORCE");
+	const char *term = plan_variable(environ, "TERM");
+
+	if (plan_variable(environ, "NO_COLOR"))
+		return false;
+	if (force && strcmp(force, "0") != 0)
+		return true;
+	return is_terminal && term && strcmp(term, "dumb") != 0;
+}
+
+int terminal_print(struct str text)
+{
+	if (fwrite(text.ptr, 1, text.len, stdout) == text.len && fflush(stdout) == 0)
+		return 0;
+	fprintf(stderr, "weir: cannot write to standard output: %s\n", strerror(errno));
+	return 1;
+}

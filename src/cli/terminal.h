@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+// What may be printed where: colour only on a terminal that wants it.
+#pragma once
+
+#include "base/str.h"
+
+// NO_COLOR (no-color.org) wins over CLICOLOR_FORCE, which wins over a TERM that is dumb and a
+// descriptor that is no terminal.
+bool terminal_has_colour(char *const *environ, bool is_terminal);
+
+// Writes a text to standard output, all of it. 0, or 1 with a message on standard error: a full
+// disk must not look like success.
+int terminal_print(struct str text);

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// Canonical tree to struct conf, by the table. Fills defaults into the tree as well and writes each
+// value back in its canonical form, so that afterwards the tree shows the effective configuration.
+#pragma once
+
+#include "conf/conf.h"
+#include "conf/schema.h"
+
+struct build {
+	struct arena *arena;
+	struct report *report;
+	struct conf *conf;
+	struct node *root;
+	struct node *pools, *frontends; // NULL: none
+	struct conf_pool *pool_list;
+	bool *pool_is_used;
+	bool is_partial; // a file could not be read: what is missing may stand there
+};
+
+// Where a value stands, for messages: "frontends.web.routes[2].pool".
+struct path {
+	const struct path *up; // NULL: the root itself
+	struct str name;       // or
+	u32 index;	       // of an item, when name.ptr is NULL
+};
+
+const char *path_text(const struct build *build, const struct path *path);
+
+// Types the whole tree into build->conf.
+void build_root(struct build *build);
+
+// Types one map into `object`, a struct that schema.def names for its keys. `node` becomes
+// canonical.
+void build_map(struct build *build, enum schema_map_id map, const struct path *path,
+	struct node *node, void *object);
+
+typedef void build_fn(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object);
+
+// Converters by kind; each reports what is wrong and then leaves its field alone.
+build_fn build_flag, build_count, build_duration, build_size, build_words, build_log_output,
+	build_access_output, build_text;
+build_fn build_binds, build_prefixes, build_identify, build_request_id, build_frontends,
+	build_routes, build_pool_name;
+build_fn build_host, build_path, build_methods, build_headers, build_split, build_redirect,
+	build_redirect_to, build_status, build_route_response;
+build_fn build_pools, build_backends, build_backend_id, build_address;
+
+// The text of a single value; false, reported, when the node is something else or empty.
+bool build_scalar(struct build *build, const struct path *path, const struct node *node,
+	struct str *ret_text) must_check;
+
+// Sets the canonical text of a value. `is_bare`: a number or boolean.
+void build_canonical(struct build *build, struct node *node, const char *text, bool is_bare);
+
+// "did you mean 'x'?" when something was near.
+void build_suggest(struct build *build, struct err *err, const struct nearest *nearest);
+
+// A map whose members have names the user chose. False, reported, when a name is not possible.
+bool build_check_name(struct build *build, const struct node *node, const char *what) must_check;
+
+// A duration in its bounds, or false and reported.
+bool build_parse_duration(struct build *build, const struct path *path, struct node *node, u64 min,
+	u64 max, u64 *ret_ms) must_check;
+
+// Index of the pool of this name; -1, reported, when there is none.
+i32 build_find_pool(struct build *build, const struct path *path, const struct node *node,
+	struct str name, bool is_key) must_check;
+
+// What refers to itself, to nothing, or to the same thing twice. After build_root without errors.
+void build_check(struct build *build);
+
+// Names of HTTP (RFC 9110 section 5.6.2) and printable text.
+bool build_is_token(struct str text);
+bool build_is_printable(struct str text);

@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: Apache-2.0
+// Converters of plain values.
+#include <errno.h>
+#include <inttypes.h>
+
+#include "conf/build.h"
+#include "conf/value.h"
+
+enum { text_bytes_max = 255 };
+
+static void *field_of(void *object, const struct schema_key *key)
+{
+	return (char *)object + key->offset;
+}
+
+bool build_is_token(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		char c = ascii_lower(text.ptr[i]);
+
+		if (!((c >= 'a' && c <= 'z') || ascii_is_digit(c) ||
+			    (c && strchr("!#$%&'*+-.^_`|~", c))))
+			return false;
+	}
+	return text.len > 0;
+}
+
+bool build_is_printable(struct str text)
+{
+	for (size_t i = 0; i < text.len; i++)
+		if ((u8)text.ptr[i] < 0x20 || (u8)text.ptr[i] == 0x7f)
+			return false;
+	return true;
+}
+
+void build_flag(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	bool *field = field_of(object, key);
+	struct nearest nearest = {0};
+	struct str text;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (value_parse_flag(text, field)) {
+		build_canonical(build, node, *field ? "true" : "false", true);
+		return;
+	}
+	nearest_try(&nearest, text, STR("true"));
+	nearest_try(&nearest, text, STR("false"));
+	build_suggest(build,
+		report_value(build->report, CODE_WRONG_TYPE, node,
+			"'%.*s' is neither true nor false (%s)", CLIP(text),
+			path_text(build, path)),
+		&nearest);
+}
+
+static const char *or_word(const struct build *build, const char *word)
+{
+	return word ? arena_printf(build->arena, ", or '%s'", word) : "";
+}
+
+void build_count(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	u32 *field = field_of(object, key);
+	struct nearest nearest = {0};
+	struct str text;
+	u64 number = 0;
+	int rc;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (key->other && str_eq_nocase(text, str_from(key->other))) {
+		*field = 0;
+		build_canonical(build, node, key->other, false);
+		return;
+	}
+	rc = str_to_u64(text, key->max, &number);
+	if (rc == -ERANGE || (rc == 0 && number < key->min)) {
+		report_value(build->report, CODE_OUT_OF_RANGE, node,
+			"%.*s is too %s for %s: %" PRIu64 " to %" PRIu64 "%s", CLIP(text),
+			rc < 0 ? "large" : "small", path_text(build, path), key->min, key->max,
+			or_word(build, key->other));
+		return;
+	}
+	if (rc == 0) {
+		*field = (u32)number;
+		build_canonical(build, node, arena_printf(build->arena, "%" PRIu64, number), true);
+		return;
+	}
+	if (key->other)
+		nearest_try(&nearest, text, str_from(key->other));
+	build_suggest(build,
+		report_value(build->report, CODE_WRONG_TYPE, node,
+			"'%.*s' is not a number (%s): %" PRIu64 " to %" PRIu64 "%s", CLIP(text),
+			path_text(build, path), key->min, key->max, or_word(build, key->other)),
+		&nearest);
+}
+
+// "5 sec" and "5min" are clear to people: show the form that is meant.
+static const char *guess_duration(const struct build *build, struct str text)
+{
+	static const char *const spellings[][2] = {{"seconds", "s"}, {"second", "s"}, {"secs", "s"},
+		{"sec", "s"}, {"minutes", "m"}, {"minute", "m"}, {"mins", "m"}, {"min", "m"},
+		{"hours", "h"}, {"hour", "h"}, {"hrs", "h"}, {"hr", "h"}, {"days", "d"},
+		{"day", "d"}, {"msec", "ms"}, {"millis", "ms"}, {"milliseconds", "ms"}, {"s", "s"},
+		{"ms", "ms"}, {"m", "m"}, {"h", "h"}};
+	struct str number = text, unit;
+
+	number.len = 0;
+	while (number.len < text.len && ascii_is_digit(text.ptr[number.len]))
+		number.len++;
+	unit = str_trim(str_make(text.ptr + number.len, text.len - number.len));
+	for (size_t i = 0; i < ARRAY_LEN(spellings) && number.len; i++)
+		if (str_eq_nocase(unit, str_from(spellings[i][0])))
+			return arena_printf(build->arena, "%.*s%s", CLIP(number), spellings[i][1]);
+	return NULL;
+}
+
+static void report_duration(struct build *build, const struct path *path, const struct node *node,
+	enum value_result result)
+{
+	const char *guess = guess_duration(build, node->text);
+	struct err *err;
+
+	if (result == VALUE_NO_UNIT) {
+		report_value(build->report, CODE_NO_UNIT, node,
+			"'%.*s' has no unit (%s): write %.*ss or %.*sms", CLIP(node->text),
+			path_text(build, path), CLIP(node->text), CLIP(node->text));
+		return;
+	}
+	err = report_value(build->report, CODE_MALFORMED, node,
+		"'%.*s' is not a duration (%s): write it like 250ms, 5s, 1m30s or 1h",
+		CLIP(node->text), path_text(build, path));
+	if (guess)
+		report_advice(build->report, err, "did you mean '%s'?", guess);
+}
+
+bool build_parse_duration(struct build *build, const struct path *path, struct node *node, u64 min,
+	u64 max, u64 *ret_ms)
+{
+	enum value_result result;
+	struct str text;
+	u64 ms;
+
+	if (!build_scalar(build, path, node, &text))
+		return false;
+	result = value_parse_duration(text, &ms);
+	if (result == VALUE_TOO_LARGE || (result == VALUE_OK && (ms < min || ms > max))) {
+		report_value(build->report, CODE_OUT_OF_RANGE, node,
+			"%.*s is too %s for %s: %s to %s", CLIP(text),
+			result == VALUE_OK && ms < min ? "short" : "long", path_text(build, path),
+			value_format_duration(build->arena, min),
+			value_format_duration(build->arena, max));
+		return false;
+	}
+	if (result != VALUE_OK) {
+		report_duration(build, path, node, result);
+		return false;
+	}
+	build_canonical(build, node, value_format_duration(build->arena, ms), false);
+	*ret_ms = ms;
+	return true;
+}
+
+void build_duration(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	u64 *field = field_of(object, key);
+
+	if (!build_parse_duration(build, path, node, key->min, key->max, field))
+		return;
+}
+
+static void report_size(struct build *build, const struct schema_key *key, const struct path *path,
+	const struct node *node, enum value_result result)
+{
+	struct nearest nearest = {0};
+
+	if (result == VALUE_NO_UNIT) {
+		report_value(build->report, CODE_NO_UNIT, node,
+			"'%.*s' has no unit (%s): write %.*sB for bytes or %.*sKiB",
+			CLIP(node->text), path_text(build, path), CLIP(node->text),
+			CLIP(node->text));
+		return;
+	}
+	if (key->other)
+		nearest_try(&nearest, node->text, str_from(key->other));
+	build_suggest(build,
+		report_value(build->report, CODE_MALFORMED, node,
+			"'%.*s' is not a size (%s): write it like 512B, 64KiB, 10MB or 1g%s",
+			CLIP(node->text), path_text(build, path), or_word(build, key->other)),
+		&nearest);
+}
+
+void build_size(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	u64 *field = field_of(object, key), bytes = 0;
+	enum value_result result;
+	struct str text;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (key->other && str_eq_nocase(text, str_from(key->other))) {
+		*field = UINT64_MAX;
+		build_canonical(build, node, key->other, false);
+		return;
+	}
+	result = value_parse_size(text, &bytes);
+	if (result == VALUE_OK && bytes >= key->min && bytes <= key->max) {
+		*field = bytes;
+		build_canonical(build, node, value_format_size(build->arena, bytes), false);
+	} else if (result == VALUE_OK || result == VALUE_TOO_LARGE) {
+		report_value(build->report, CODE_OUT_OF_RANGE, node,
+			"%.*s is too %s for %s: %s to %s%s", CLIP(text),
+			result == VALUE_OK && bytes < key->min ? "small" : "large",
+			path_text(build, path), value_format_size(build->arena, key->min),
+			value_format_size(build->arena, key->max), or_word(build, key->other));
+	} else {
+		report_size(build, key, path, node, result);
+	}
+}
+
+void build_words(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	int *field = field_of(object, key);
+	const struct schema_word *word, *near;
+	struct str text;
+	struct err *err;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	word = schema_find_word(key->words, text);
+	if (word && word->same_as)
+		word = schema_find_word(key->words, str_from(word->same_as));
+	if (word && word->milestone) {
+		report_value(build->report, CODE_NOT_BUILT, node,
+			"%.*s '%.*s' is not built yet (planned with %s); built: %s",
+			STR_FMT(key->name), CLIP(text), schema_milestone_text(word->milestone),
+			schema_list_words(key->words, build->arena));
+		return;
+	}
+	if (word) {
+		*field = word->value;
+		build_canonical(build, node, word->word.ptr, false);
+		return;
+	}
+	err = report_value(build->report, CODE_UNKNOWN_WORD, node, "unknown %.*s '%.*s' (%s): %s",
+		STR_FMT(key->name), CLIP(text), path_text(build, path),
+		schema_list_words(key->words, build->arena));
+	near = schema_near_word(key->words, text);
+	if (near)
+		report_advice(build->report, err, "did you mean '%.*s'?", STR_FMT(near->word));
+}
+
+static const struct {
+	struct str word;
+	enum conf_output_kind kind;
+} output_words[] = {
+	{{"stderr", 6}, CONF_OUTPUT_STDERR}, {{"stdout", 6}, CONF_OUTPUT_STDOUT},
+	{{"syslog", 6}, CONF_OUTPUT_SYSLOG},
+	{{"none", 4}, CONF_OUTPUT_NONE}, // last: only the access log has it
+};
+
+static void parse_output(struct build *build, const struct path *path, struct node *node,
+	size_t word_count, struct conf_output *ret_output)
+{
+	struct nearest nearest = {0};
+	struct str text;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (str_find(text, '/') < text.len && build_is_printable(text) && text.len < 4096) {
+		*ret_output = (struct conf_output){CONF_OUTPUT_FILE, text};
+		return;
+	}
+	for (size_t i = 0; i < word_count; i++) {
+		nearest_try(&nearest, text, output_words[i].word);
+		if (!str_eq(output_words[i].word, text))
+			continue;
+		*ret_output = (struct conf_output){output_words[i].kind, STR_EMPTY};
+		return;
+	}
+	build_suggest(build,
+		report_value(build->report, CODE_UNKNOWN_WORD, node,
+			"'%.*s' is no output (%s): stderr, stdout, syslog%s, or a path with '/' "
+			"in it",
+			CLIP(text), path_text(build, path),
+			word_count == ARRAY_LEN(output_words) ? ", none" : ""),
+		&nearest);
+}
+
+void build_log_output(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct conf *conf = object;
+
+	(void)key;
+	parse_output(build, path, node, ARRAY_LEN(output_words) - 1, &conf->log.output);
+}
+
+void build_access_output(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct conf *conf = object;
+
+	(void)key;
+	parse_output(build, path, node, ARRAY_LEN(output_words), &conf->log.access.output);
+}
+
+// The name of a route.
+void build_text(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct conf_route *route = object;
+	struct str text;
+
+	(void)key;
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (text.len == 0 || text.len > text_bytes_max || !build_is_printable(text))
+		report_value(build->report, CODE_MALFORMED, node,
+			"%s is 1 to %d printable characters", path_text(build, path),
+			text_bytes_max);
+	else
+		route->name = text;
+}

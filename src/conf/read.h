@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text to tree, one reader per syntax, and back. Each stops at the first syntax error of its text,
+// reports it with its place, and gives NULL. An empty text gives an empty map; the root is always a
+// map.
+#pragma once
+
+#include "conf/conf.h"
+#include "conf/tree.h"
+
+struct read_input {
+	struct report *report;
+	const char *file;  // for places; lives as long as the tree
+	struct str text;   // already added to the report
+	bool has_no_lines; // a value from outside of files: its places have no line
+	u32 *nodes_left;
+};
+
+struct node *read_yaml(const struct read_input *input) must_check;
+
+// One value of any kind, from an override. NULL after an error.
+struct node *read_yaml_value(const struct read_input *input) must_check;
+
+// jansson checks the grammar; then it is YAML in flow style.
+struct node *read_json(const struct read_input *input) must_check;
+struct node *read_toml(const struct read_input *input) must_check;
+
+// The way back: a tree as text. Origins become comments, in YAML only.
+struct str tree_write(
+	const struct node *root, enum conf_syntax syntax, bool with_origin, struct arena *arena);
+
+// Where byte `offset` of a text stands.
+struct place read_place_at(const char *file, struct str text, size_t offset);

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conf/schema.h"
+
+#include "base/text.h"
+#include "conf/conf.h"
+
+enum { name_len_max = 64 };
+
+#define DAY_MS (24ull * 3600 * 1000)
+
+const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
+#define MAP(id, at, text) [SCHEMA_##id] = {.path = (at), .prose = (text)},
+#include "conf/schema_empty.h"
+#include "conf/schema.def"
+#include "conf/schema_end.h"
+};
+
+#define NAMED(text)	 .name = {text, sizeof(text) - 1}
+#define AT(owner, field) .offset = offsetof(struct owner, field)
+#define NESTED(in, key, id, text)      \
+	{.map = SCHEMA_##in,           \
+		.kind = KIND_NESTED,   \
+		NAMED(#key),           \
+		.nested = SCHEMA_##id, \
+		.prose = (text)},
+#define FLAG(in, key, owner, field, preset, text) \
+	{.map = SCHEMA_##in,                      \
+		.kind = KIND_FLAG,                \
+		NAMED(#key),                      \
+		AT(owner, field),                 \
+		.default_text = (preset),         \
+		.prose = (text)},
+#define COUNT(in, key, owner, field, preset, low, high, word, text) \
+	{.map = SCHEMA_##in,                                        \
+		.kind = KIND_COUNT,                                 \
+		NAMED(#key),                                        \
+		AT(owner, field),                                   \
+		.default_text = (preset),                           \
+		.min = (low),                                       \
+		.max = (high),                                      \
+		.other = (word),                                    \
+		.prose = (text)},
+#define DURATION(in, key, owner, field, preset, low, high, text) \
+	{.map = SCHEMA_##in,                                     \
+		.kind = KIND_DURATION,                           \
+		NAMED(#key),                                     \
+		AT(owner, field),                                \
+		.default_text = (preset),                        \
+		.min = (low),                                    \
+		.max = (high),                                   \
+		.prose = (text)},
+#define SIZE(in, key, owner, field, preset, low, high, word, text) \
+	{.map = SCHEMA_##in,                                       \
+		.kind = KIND_SIZE,                                 \
+		NAMED(#key),                                       \
+		AT(owner, field),                                  \
+		.default_text = (preset),                          \
+		.min = (low),                                      \
+		.max = (high),                                     \
+		.other = (word),                                   \
+		.prose = (text)},
+#define WORDS(in, key, owner, field, preset, set, text) \
+	{.map = SCHEMA_##in,                            \
+		.kind = KIND_WORDS,                     \
+		NAMED(#key),                            \
+		AT(owner, field),                       \
+		.default_text = (preset),               \
+		.words = WORDS_##set,                   \
+		.prose = (text)},
+#define OTHER(in, key, type, preset, text) \
+	{.map = SCHEMA_##in,               \
+		.kind = KIND_##type,       \
+		NAMED(#key),               \
+		.default_text = (preset),  \
+		.prose = (text)},
+#define NEEDED(in, key, type, text) \
+	{.map = SCHEMA_##in, .kind = KIND_##type, NAMED(#key), .is_needed = true, .prose = (text)},
+#define ALIAS(in, spelling, key) \
+	{.map = SCHEMA_##in, .kind = KIND_ALIAS, NAMED(#spelling), .other = #key},
+#define LATER(in, key, when) \
+	{.map = SCHEMA_##in, .kind = KIND_LATER, NAMED(#key), .milestone = MILESTONE_##when},
+
+const struct schema_key schema_keys[] = {
+#include "conf/schema_empty.h"
+#include "conf/schema.def"
+#include "conf/schema_end.h"
+};
+
+const u32 schema_key_count = ARRAY_LEN(schema_keys);
+
+#define WORD(set, text, number) \
+	{.words = WORDS_##set, .word = {#text, sizeof(#text) - 1}, .value = (number)},
+#define WORD_ALIAS(set, spelling, real) \
+	{.words = WORDS_##set, .word = {#spelling, sizeof(#spelling) - 1}, .same_as = #real},
+#define WORD_LATER(set, text, when) \
+	{.words = WORDS_##set, .word = {#text, sizeof(#text) - 1}, .milestone = MILESTONE_##when},
+
+const struct schema_word schema_words[] = {
+#include "conf/schema_empty.h"
+#include "conf/schema.def"
+#include "conf/schema_end.h"
+};
+
+const u32 schema_word_count = ARRAY_LEN(schema_words);
+
+const char *schema_milestone_text(enum schema_milestone milestone)
+{
+	static const char *const texts[] = {
+		[MILESTONE_NONE] = "",
+		[MILESTONE_BALANCING] = "balancing, health checks and retries",
+		[MILESTONE_STEERING] = "metrics, traces and administration",
+		[MILESTONE_TLS] = "TLS and HTTP/2",
+		[MILESTONE_CHANGE] = "live backends, reload and service management",
+		[MILESTONE_POLICIES] = "request policies",
+		[MILESTONE_DATAGRAMS] = "UDP",
+		[MILESTONE_HTTP3] = "HTTP/3",
+	};
+
+	return texts[milestone];
+}
+
+const char *schema_kind_text(enum schema_kind kind)
+{
+	static const char *const texts[SCHEMA_KIND_COUNT] = {
+		[KIND_NESTED] = "map",
+		[KIND_FLAG] = "true or false",
+		[KIND_COUNT] = "number",
+		[KIND_DURATION] = "duration: 250ms, 5s, 1m30s, 1h",
+		[KIND_SIZE] = "size: 512B, 64KiB, 10MB, 1g",
+		[KIND_WORDS] = "word",
+		[KIND_VERSION] = "number",
+		[KIND_INCLUDE] = "list of paths or patterns",
+		[KIND_SHORTHAND] = "shorthand",
+		[KIND_FRONTENDS] = "map of frontends",
+		[KIND_POOLS] = "map of pools",
+		[KIND_BINDS] = "address, or list of addresses",
+		[KIND_POOL] = "name of a pool, or a pool",
+		[KIND_ROUTES] = "list of routes",
+		[KIND_BACKENDS] = "list of addresses or backends",
+		[KIND_LOG_OUTPUT] = "word or path",
+		[KIND_ACCESS_OUTPUT] = "word or path",
+		[KIND_PREFIXES] = "list of addresses and networks",
+		[KIND_IDENTIFY] = "true, false or text",
+		[KIND_REQUEST_ID] = "field name or none",
+		[KIND_TEXT] = "text",
+		[KIND_HOST] = "host name",
+		[KIND_PATH] = "path",
+		[KIND_METHODS] = "list of methods",
+		[KIND_HEADERS] = "map of texts",
+		[KIND_SPLIT] = "map of weights",
+		[KIND_REDIRECT] = "map, or its `to`",
+		[KIND_REDIRECT_TO] = "path or URL",
+		[KIND_STATUS] = "number",
+		[KIND_ROUTE_RESPONSE] = "duration: 250ms, 5s, 1m30s, 1h",
+		[KIND_BACKEND_ID] = "text",
+		[KIND_ADDRESS] = "address",
+	};
+
+	return texts[kind];
+}
+
+enum schema_map_id schema_inside(const struct schema_key *key)
+{
+	switch ((enum schema_kind)key->kind) {
+	case KIND_NESTED:
+		return key->nested;
+	case KIND_FRONTENDS:
+		return SCHEMA_frontend;
+	case KIND_POOLS:
+		return SCHEMA_pool;
+	case KIND_ROUTES:
+		return SCHEMA_route;
+	case KIND_BACKENDS:
+		return SCHEMA_backend;
+	case KIND_REDIRECT:
+		return SCHEMA_redirect;
+	default:
+		return SCHEMA_MAP_COUNT;
+	}
+}
+
+const struct schema_key *schema_find(enum schema_map_id map, struct str name)
+{
+	for (u32 i = 0; i < schema_key_count; i++)
+		if (schema_keys[i].map == map && str_eq(schema_keys[i].name, name))
+			return &schema_keys[i];
+	return NULL;
+}
+
+u32 schema_slip_max(struct str name)
+{
+	return (u32)MIN((name.len + 1) / 2, (size_t)2);
+}
+
+static size_t common_start(struct str a, struct str b)
+{
+	size_t len = 0;
+
+	while (len < a.len && len < b.len && ascii_lower(a.ptr[len]) == ascii_lower(b.ptr[len]))
+		len++;
+	return len;
+}
+
+// Length of the longest common subsequence, of short names only.
+static u32 common_letters(struct str a, struct str b)
+{
+	u32 row[name_len_max + 1] = {0};
+
+	if (a.len > name_len_max || b.len > name_len_max)
+		return 0;
+	for (size_t i = 0; i < a.len; i++) {
+		u32 diagonal = 0;
+
+		for (size_t j = 1; j <= b.len; j++) {
+			u32 above = row[j];
+
+			if (ascii_lower(a.ptr[i]) == ascii_lower(b.ptr[j - 1]))
+				row[j] = diagonal + 1;
+			else
+				row[j] = MAX(row[j], row[j - 1]);
+			diagonal = above;
+		}
+	}
+	return row[b.len];
+}
+
+// Of two equally near names: a letter left out is likelier than a wrong one, and slips are rare in
+// the first letters.
+static bool is_likelier(struct str wrong, struct str a, struct str b)
+{
+	u32 letters_a = common_letters(wrong, a), letters_b = common_letters(wrong, b);
+
+	if (letters_a != letters_b)
+		return letters_a > letters_b;
+	return common_start(wrong, a) > common_start(wrong, b);
+}
+
+void nearest_try(struct nearest *nearest, struct str wrong, struct str candidate)
+{
+	u32 cap = schema_slip_max(wrong);
+	u32 distance = str_distance(wrong, candidate, cap);
+
+	if (distance > cap || (nearest->found && distance > nearest->distance))
+		return;
+	if (nearest->found && distance == nearest->distance &&
+		!is_likelier(wrong, candidate, nearest->name))
+		return;
+	*nearest = (struct nearest){candidate, distance, true};
+}
+
+static void nearest_try_nearer(struct nearest *nearest, struct str wrong, struct str candidate)
+{
+	struct nearest other = {0};
+
+	nearest_try(&other, wrong, candidate);
+	if (other.found && (!nearest->found || other.distance < nearest->distance))
+		*nearest = other;
+}
+
+const struct schema_key *schema_near(enum schema_map_id map, struct str name)
+{
+	struct nearest nearest = {0};
+
+	// What is built first, so that it wins where both are equally near.
+	for (u32 i = 0; i < schema_key_count; i++)
+		if (schema_keys[i].map == map && schema_keys[i].kind != KIND_LATER)
+			nearest_try(&nearest, name, schema_keys[i].name);
+	for (u32 i = 0; i < schema_key_count; i++)
+		if (schema_keys[i].map == map && schema_keys[i].kind == KIND_LATER)
+			nearest_try_nearer(&nearest, name, schema_keys[i].name);
+	return nearest.found ? schema_find(map, nearest.name) : NULL;
+}
+
+const struct schema_key *schema_elsewhere(enum schema_map_id map, struct str name)
+{
+	for (u32 i = 0; i < schema_key_count; i++)
+		if (schema_keys[i].map != map && schema_keys[i].kind != KIND_LATER &&
+			schema_keys[i].kind != KIND_ALIAS &&
+			schema_keys[i].kind != KIND_SHORTHAND && str_eq(schema_keys[i].name, name))
+			return &schema_keys[i];
+	return NULL;
+}
+
+const struct schema_word *schema_find_word(enum schema_words words, struct str text)
+{
+	for (u32 i = 0; i < schema_word_count; i++)
+		if (schema_words[i].words == words && str_eq_nocase(schema_words[i].word, text))
+			return &schema_words[i];
+	return NULL;
+}
+
+const struct schema_word *schema_near_word(enum schema_words words, struct str text)
+{
+	struct nearest nearest = {0};
+
+	for (u32 i = 0; i < schema_word_count; i++)
+		if (schema_words[i].words == words && !schema_words[i].milestone)
+			nearest_try(&nearest, text, schema_words[i].word);
+	for (u32 i = 0; i < schema_word_count; i++)
+		if (schema_words[i].words == words && schema_words[i].milestone)
+			nearest_try_nearer(&nearest, text, schema_words[i].word);
+	return nearest.found ? schema_find_word(words, nearest.name) : NULL;
+}
+
+const char *schema_list_words(enum schema_words words, struct arena *arena)
+{
+	struct text list = {0};
+
+	for (u32 i = 0; i < schema_word_count; i++) {
+		const struct schema_word *word = &schema_words[i];
+
+		if (word->words != words || word->same_as || word->milestone)
+			continue;
+		text_printf(&list, "%s%.*s", list.len ? ", " : "", STR_FMT(word->word));
+	}
+	return text_take(&list, arena).ptr;
+}

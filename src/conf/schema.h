@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// The table schema.def as data: maps, their keys, and the words that some keys take.
+#pragma once
+
+#include "conf/tree.h"
+
+enum schema_map_id {
+#define MAP(id, path, prose) SCHEMA_##id,
+#include "conf/schema_empty.h"
+#include "conf/schema.def"
+#include "conf/schema_end.h"
+	SCHEMA_MAP_COUNT,
+};
+
+enum schema_kind {
+	KIND_NESTED,
+	KIND_FLAG,
+	KIND_COUNT,
+	KIND_DURATION,
+	KIND_SIZE,
+	KIND_WORDS,
+	KIND_ALIAS,
+	KIND_LATER,
+	KIND_VERSION,
+	KIND_INCLUDE,
+	KIND_SHORTHAND,
+	KIND_FRONTENDS,
+	KIND_POOLS,
+	KIND_BINDS,
+	KIND_POOL,
+	KIND_ROUTES,
+	KIND_BACKENDS,
+	KIND_LOG_OUTPUT,
+	KIND_ACCESS_OUTPUT,
+	KIND_PREFIXES,
+	KIND_IDENTIFY,
+	KIND_REQUEST_ID,
+	KIND_TEXT,
+	KIND_HOST,
+	KIND_PATH,
+	KIND_METHODS,
+	KIND_HEADERS,
+	KIND_SPLIT,
+	KIND_REDIRECT,
+	KIND_REDIRECT_TO,
+	KIND_STATUS,
+	KIND_ROUTE_RESPONSE,
+	KIND_BACKEND_ID,
+	KIND_ADDRESS,
+	SCHEMA_KIND_COUNT,
+};
+
+enum schema_words {
+	WORDS_io,
+	WORDS_level,
+	WORDS_log_format,
+	WORDS_access_format,
+	WORDS_protocol,
+	WORDS_client_ip_header,
+	WORDS_forwarded,
+	WORDS_algorithm,
+};
+
+enum schema_milestone {
+	MILESTONE_NONE,
+	MILESTONE_BALANCING,
+	MILESTONE_STEERING,
+	MILESTONE_TLS,
+	MILESTONE_CHANGE,
+	MILESTONE_POLICIES,
+	MILESTONE_DATAGRAMS,
+	MILESTONE_HTTP3,
+};
+
+struct schema_key {
+	u8 map;	      // enum schema_map_id
+	u8 kind;      // enum schema_kind
+	u8 words;     // KIND_WORDS: enum schema_words
+	u8 nested;    // KIND_NESTED: enum schema_map_id
+	u8 milestone; // KIND_LATER
+	bool is_needed;
+	u32 offset; // of the field in the struct of its map
+	struct str name;
+	const char *other;	  // KIND_ALIAS: the key; else the word for the extreme value
+	const char *default_text; // NULL: absent
+	u64 min, max;
+	const char *prose;
+};
+
+struct schema_map {
+	const char *path, *prose;
+};
+
+struct schema_word {
+	u8 words;     // enum schema_words
+	u8 milestone; // not built yet when not MILESTONE_NONE
+	int value;
+	struct str word;
+	const char *same_as; // an alias' real word
+};
+
+extern const struct schema_map schema_maps[SCHEMA_MAP_COUNT];
+extern const struct schema_key schema_keys[];
+extern const u32 schema_key_count;
+extern const struct schema_word schema_words[];
+extern const u32 schema_word_count;
+
+// "planned with balancing and health checks"
+const char *schema_milestone_text(enum schema_milestone milestone);
+
+// What a value of this kind looks like, for people.
+const char *schema_kind_text(enum schema_kind kind);
+
+// The map inside a value of this key ("frontends" -> frontend), or SCHEMA_MAP_COUNT.
+enum schema_map_id schema_inside(const struct schema_key *key);
+
+// The key of this name, aliases and later ones too, or NULL.
+const struct schema_key *schema_find(enum schema_map_id map, struct str name);
+
+// The nearest key or word within a distance a slip can explain, or NULL.
+const struct schema_key *schema_near(enum schema_map_id map, struct str name);
+const struct schema_word *schema_near_word(enum schema_words words, struct str text);
+
+// Another map that has this key, for "it belongs there", or NULL.
+const struct schema_key *schema_elsewhere(enum schema_map_id map, struct str name);
+
+const struct schema_word *schema_find_word(enum schema_words words, struct str text);
+
+// "round_robin, least_connections": the real words of a set that are built.
+const char *schema_list_words(enum schema_words words, struct arena *arena);
+
+// How near a wrong name must be for a suggestion: half its letters, at most 2.
+u32 schema_slip_max(struct str name);
+
+// Keeps the nearest of the candidates it is shown. Start with {0}.
+struct nearest {
+	struct str name;
+	u32 distance;
+	bool found;
+};
+
+void nearest_try(struct nearest *nearest, struct str wrong, struct str candidate);
