@@ -43,6 +43,7 @@ static void check(const struct http_head *head, int used)
 	fuzz_check_inside(head->target, head->raw);
 	fuzz_check_fields(head->fields, head->field_count, head->raw);
 	fuzz_check_framing(head);
+	fuzz_check_plain(head);
 	ASSERT(head->framing != HTTP_UNTIL_CLOSE && head->method != HTTP_CONNECT);
 	ASSERT(fuzz_count(head, STR("host")) == 1 ||
 		(head->version_minor == 0 && fuzz_count(head, STR("host")) == 0));

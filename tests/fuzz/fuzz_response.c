@@ -14,6 +14,7 @@ static void check(const struct http_head *head, int used, enum http_method metho
 		ASSERT(scan_is(head->reason.ptr[i], SCAN_VALUE));
 	fuzz_check_fields(head->fields, head->field_count, head->raw);
 	fuzz_check_framing(head);
+	fuzz_check_plain(head);
 	if (head->status < 200 || head->status == 204 || head->status == 304 || method == HTTP_HEAD)
 		ASSERT(head->framing == HTTP_NO_BODY);
 	else

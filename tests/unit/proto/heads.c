@@ -89,6 +89,7 @@ void heads_describe(const struct parsed *parsed, char *line)
 	at += sprintf(at, " has=%d length=%llu seen=%llx again=%llx", head->has_content_length,
 		(unsigned long long)head->content_length, (unsigned long long)head->known_seen,
 		(unsigned long long)head->known_repeated);
+	at += sprintf(at, " plain=%d sent=%d", head->plain, head->sent_count);
 	at = put_text(at, "method", head->method_text);
 	at = put_text(at, "target", head->target);
 	at = put_text(at, "path", head->path);

@@ -104,6 +104,42 @@ static void test_fields(void **state)
 	heads_done(&parsed);
 }
 
+// A head is plain when every line has one space and nothing more, wherever the line stands.
+static void test_plain(void **state)
+{
+	static const struct {
+		struct str text;
+		bool plain;
+	} rows[] = {
+		{STR(GET END), true},
+		{STR(GET "X: y\r\nLong-Name-Of-A-Field: z\r\nA: b c\td\r\n\r\n"), true},
+		{STR(GET "X: \r\n\r\n"), true},
+		{STR(START "Host: a\r\nX: y\r\nA-Field: that follows, long enough\r\n\r\n"), true},
+		{STR(GET "X:y\r\n\r\n"), false},
+		{STR(GET "X:\r\n\r\n"), false},
+		{STR(GET "X:  y\r\n\r\n"), false},
+		{STR(GET "X:\ty\r\n\r\n"), false},
+		{STR(GET "X: y \r\n\r\n"), false},
+		{STR(GET "X: y\t\r\n\r\n"), false},
+		{STR(START "Host:a\r\nX: y\r\nA-Field: that follows, long enough\r\n\r\n"), false},
+		{STR(START "Host: a \r\nA-Field: that follows, long enough\r\n\r\n"), false},
+		{STR(START "Host: a\t\r\nA-Field: that follows, long enough\r\n\r\n"), false},
+		{STR(START "Host:  a\r\nA-Field: that follows, long enough\r\n\r\n"), false},
+	};
+	struct parsed parsed;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct http_head *head = good(rows[i].text, &parsed);
+
+		if (head->plain != rows[i].plain)
+			print_error("'%.*s'\n", STR_FMT(rows[i].text));
+		assert_int_equal(head->plain, rows[i].plain);
+		assert_int_equal(head->sent_count, head->field_count);
+		heads_done(&parsed);
+	}
+}
+
 static void test_empty_lines_before(void **state)
 {
 	struct parsed parsed;
@@ -711,6 +747,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_empty_lines_before),
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_request_line),
