@@ -454,6 +454,30 @@ static void test_lengths(void **state)
 #define LENGTH(value, name) ROW(POST "Content-Length:" value "\r\n\r\n", name)
 #define CODING(value, name) ROW(POST "Transfer-Encoding:" value "\r\n\r\n", name)
 
+// Others may read "010" as eight: it goes on as "10".
+static void test_leading_zeros(void **state)
+{
+	static const struct {
+		const char *sent, *read;
+		u64 length;
+	} rows[] = {{"010", "10", 10}, {"00", "0", 0}, {"0", "0", 0},
+		{"0000000000000000000000007", "7", 7}};
+	char text[200];
+	struct parsed parsed;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct http_field *field;
+
+		sprintf(text, POST "Content-Length: %s\r\n\r\n", rows[i].sent);
+		field = http_head_find(good(str_from(text), &parsed), HTTP_F_CONTENT_LENGTH);
+		assert_str(str_make(field->value, field->value_len), rows[i].read);
+		assert_int_equal(parsed.head.content_length, rows[i].length);
+		assert_int_equal(parsed.head.plain, strcmp(rows[i].sent, rows[i].read) == 0);
+		heads_done(&parsed);
+	}
+}
+
 static void test_lengths_refused(void **state)
 {
 	(void)state;
@@ -761,6 +785,7 @@ int main(void)
 		cmocka_unit_test(test_field_names),
 		cmocka_unit_test(test_field_values),
 		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_leading_zeros),
 		cmocka_unit_test(test_lengths_refused),
 		cmocka_unit_test(test_codings_refused),
 		cmocka_unit_test(test_connection),
