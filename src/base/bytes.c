@@ -136,7 +136,8 @@ int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slic
 {
 	struct segment *segment;
 
-	if (likely(slice.len <= bytes_tail_room(bytes) && slice.len <= BYTES_COPY_MAX)) {
+	if (likely(bytes->tail && slice.len <= bytes_tail_room(bytes) &&
+		    slice.len <= BYTES_COPY_MAX)) {
 		memcpy(bytes->tail->slice.block->data + bytes->tail->slice.block->used, slice.ptr,
 			slice.len);
 		bytes_commit(bytes, slice.len);

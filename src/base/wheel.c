@@ -12,7 +12,8 @@ void wheel_init(struct wheel *wheel, u64 now_ms)
 }
 
 // The level is that of the highest six-bit digit in which deadline and clock differ, so a slot is
-// reached before the clock passes it. Deadlines beyond the top level wait in its last slot and are
+// reached before the clock passes it. Above the top level the digits are not slots any more: there
+// the distance counts, and what is farther than one turn of the wheel waits in the last slot to be
 // sorted again.
 void wheel_insert(struct wheel *wheel, struct timer *timer)
 {
@@ -22,8 +23,12 @@ void wheel_insert(struct wheel *wheel, struct timer *timer)
 	u32 slot;
 
 	if (unlikely(level >= WHEEL_LEVELS)) {
+		const int shift = (WHEEL_LEVELS - 1) * slot_bits;
+		u64 position = wheel->now_ms >> shift;
+		u64 ahead = MIN((at >> shift) - position, (u64)WHEEL_SLOTS - 1);
+
 		level = WHEEL_LEVELS - 1;
-		slot = ((u32)(wheel->now_ms >> (level * slot_bits)) - 1) & (WHEEL_SLOTS - 1);
+		slot = (u32)(position + ahead) & (WHEEL_SLOTS - 1);
 	} else {
 		slot = (u32)(at >> (level * slot_bits)) & (WHEEL_SLOTS - 1);
 	}

@@ -72,7 +72,8 @@ static inline bool op_is_out(const struct op *op)
 	return op->kind != OP_IDLE;
 }
 
-// A descriptor known to the loop. Embedded in its owner; the fields behind fd are the twin's.
+// A descriptor known to the loop. Embedded in its owner, and must not move while open (release and
+// open it again elsewhere); the fields behind fd are the twin's.
 struct sock {
 	int fd; // -1 = closed. In the sim twin not a kernel descriptor
 	u32 bits;

@@ -130,7 +130,7 @@ static void accepted_connections_carry_bytes(struct world *world)
 	assert_true(addr_equal(&name, &addr));
 	end_init(&client, world);
 	end_init(&server, world);
-	client.sock = dial.sock;
+	sock_open(world->loop, &client.sock, sock_release(world->loop, &dial.sock));
 	sock_open(world->loop, &server.sock, listener.fds[0]);
 	listener.accepted = 0;
 	sock_local(world->loop, &server.sock, &name);
@@ -521,10 +521,7 @@ static void released_socks_go_elsewhere(struct world *world)
 	char data[40];
 	int fd;
 
-	// In the simulated twin both worlds would have to share one network.
-	if (!world_is_real())
-		return world_skip(world);
-	there = world_new(WORLD_LARGE_BLOCKS);
+	there = world_new_beside(world);
 	pattern_fill(data, 0, sizeof(data));
 	ends_pair(world, &a, &b);
 	end_send(&a, data, 20);
@@ -551,7 +548,7 @@ static void released_socks_go_elsewhere(struct world *world)
 	end_close_hard(&moved);
 	end_close(&a);
 	end_close(&b);
-	world_free(there);
+	world_free_beside(there);
 }
 
 struct alarm {

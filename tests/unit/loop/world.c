@@ -14,19 +14,46 @@ enum { give_up_ms = 20 * 1000, idle_step_ms = 2 };
 
 enum loop_kind world_kind;
 
-struct world *world_new(u32 large_blocks_max)
+static struct world *make(u32 large_blocks_max, struct sim_net *net)
 {
 	struct world *world = mem_alloc(sizeof(*world));
 	struct loop_limits limits = {
 		.large_blocks_max = large_blocks_max, .small_blocks_max = WORLD_SMALL_BLOCKS};
 	const char *why = NULL;
 
+	world->net = net;
+	if (net) {
+		world->loop = sim_loop_new(net, &limits);
+		return world;
+	}
 	assert_int_equal(loop_new(world_kind, &limits, &world->loop, &why), 0);
 	assert_non_null(why);
 	return world;
 }
 
+struct world *world_new(u32 large_blocks_max)
+{
+	static u64 seed;
+	struct sim_config calm = sim_config_calm();
+
+	if (world_kind == LOOP_SIM)
+		return make(large_blocks_max, sim_net_new(++seed, &calm));
+	return make(large_blocks_max, NULL);
+}
+
+struct world *world_new_beside(struct world *first)
+{
+	return make(WORLD_LARGE_BLOCKS, first->net);
+}
+
 void world_free(struct world *world)
+{
+	loop_free(world->loop);
+	sim_net_free(world->net);
+	mem_free(world);
+}
+
+void world_free_beside(struct world *world)
 {
 	loop_free(world->loop);
 	mem_free(world);
@@ -44,9 +71,15 @@ int world_listen(struct world *world, struct addr *ret_addr)
 		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct sockaddr_storage storage = {0};
 	socklen_t len = sizeof(storage);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd;
 
-	(void)world;
+	if (world->net) {
+		static u16 port = 1000;
+
+		*ret_addr = (struct addr){.family = ADDR_V4, .port = ++port, .ip = {127, 0, 0, 1}};
+		return sim_listen(world->net, ret_addr);
+	}
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&name, sizeof(name)), 0);
 	assert_int_equal(listen(fd, 512), 0);
@@ -74,7 +107,10 @@ void world_pair(struct world *world, struct sock *a, struct sock *b)
 {
 	int fds[2];
 
-	real_pair(world, fds);
+	if (world->net)
+		sim_pair(world->net, fds);
+	else
+		real_pair(world, fds);
 	sock_open(world->loop, a, fds[0]);
 	sock_open(world->loop, b, fds[1]);
 }

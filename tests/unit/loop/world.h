@@ -13,18 +13,24 @@
 
 #include "base/rng.h"
 #include "loop/loop.h"
+#include "loop/loop_sim.h"
 
 // Which twin this run is about.
 extern enum loop_kind world_kind;
 
 struct world {
 	struct loop *loop;
+	struct sim_net *net; // sim only
 };
 
 enum { WORLD_LARGE_BLOCKS = 64, WORLD_SMALL_BLOCKS = 4096 };
 
 struct world *world_new(u32 large_blocks_max);
 void world_free(struct world *world);
+
+// A second loop; in the simulated twin on the network of the first, which must outlive it.
+struct world *world_new_beside(struct world *first);
+void world_free_beside(struct world *world);
 
 // Makes test_NAME for cmocka out of NAME(world). A test that fails leaves its world standing, so
 // that the failure is printed and not the assertion about what is still out.
