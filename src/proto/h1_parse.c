@@ -299,7 +299,7 @@ static const char *field_line_fast(
 static bool is_plain(const struct http_field *field, const char *behind)
 {
 	return field->value == field->name + field->name_len + 2 &&
-		behind == field->value + field->value_len + 2;
+	       behind == field->value + field->value_len + 2;
 }
 
 // Field lines up to and with the empty line.

@@ -66,10 +66,17 @@ static struct str forwarded_for(struct exchange *x)
 	return all;
 }
 
-// What a client must not tell the backend about itself, unless its peer is trusted.
-static void take_out_forwarded(struct http_head *head, bool trusted)
+// Fields that the proxy sets, or that a client must not set for itself.
+static const u64 ours = HTTP_BIT(HTTP_F_X_FORWARDED_FOR) | HTTP_BIT(HTTP_F_X_FORWARDED_PROTO) |
+			HTTP_BIT(HTTP_F_X_FORWARDED_HOST) | HTTP_BIT(HTTP_F_X_REAL_IP) |
+			HTTP_BIT(HTTP_F_FORWARDED) | HTTP_BIT(HTTP_F_X_FORWARDED_BY) |
+			HTTP_BIT(HTTP_F_X_BACKEND_SERVER);
+
+static void take_out_ours(struct http_head *head, bool trusted)
 {
 	take_out(head, HTTP_F_X_FORWARDED_FOR);
+	take_out(head, HTTP_F_X_FORWARDED_BY);
+	take_out(head, HTTP_F_X_BACKEND_SERVER);
 	if (trusted)
 		return;
 	take_out(head, HTTP_F_X_FORWARDED_PROTO);
@@ -181,9 +188,8 @@ int request_prepare(struct exchange *x)
 	if (head->upgrade && !upgrade_is_allowed(x))
 		head->upgrade = false;
 	http_mark_hop_fields(head);
-	take_out_forwarded(head, trusted);
-	take_out(head, HTTP_F_X_FORWARDED_BY);
-	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	if (unlikely(head->known_seen & ours))
+		take_out_ours(head, trusted);
 	start = at = arena_alloc(&x->arena,
 		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
 	if (!start)

@@ -132,8 +132,8 @@ static void do_act(struct caller *caller)
 	if (call->act_done)
 		return;
 	call->act_done = true;
-	world_say(world, "caller %u: call %u acts %u", caller->index, call->id,
-		caller->script->act);
+	world_say(
+		world, "caller %u: call %u acts %u", caller->index, call->id, caller->script->act);
 	switch ((enum act)caller->script->act) {
 	case ACT_NONE:
 		break;
@@ -363,9 +363,8 @@ static void on_close_timer(struct timer *timer)
 static void start_tunnel(struct caller *caller, struct call *call)
 {
 	call->is_tunnel = true;
-	caller->tunnel = (struct script){.key = call->id * 4ull + 2,
-		.framing = READ_LENGTH,
-		.body_len = call->tunnel_len};
+	caller->tunnel = (struct script){
+		.key = call->id * 4ull + 2, .framing = READ_LENGTH, .body_len = call->tunnel_len};
 	script_start(&caller->tunnel);
 	caller->script = &caller->tunnel;
 	caller->sending = call;
@@ -386,8 +385,8 @@ static void on_head(struct reader *reader, const struct message *message)
 	if (message->status < 200 && message->status != 101) {
 		call->interims++;
 		if (call->minor == 0)
-			world_fail(world, "call %u: interim answer to an HTTP/1.0 client",
-				call->id);
+			world_fail(
+				world, "call %u: interim answer to an HTTP/1.0 client", call->id);
 		if (message->status == 100 && call->body_held_back) {
 			call->body_held_back = false;
 			call->got_continue = true;

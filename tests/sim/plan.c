@@ -349,9 +349,8 @@ static void plan_answer(struct call *call, u32 trouble_one_in)
 		answer->framing = READ_LENGTH;
 	if (answer->status == 204)
 		answer->body_len = 0;
-	answer->interims = plan_one_in(world, 10) && answer->minor
-				   ? (u8)plan_between(world, 1, 4)
-				   : 0;
+	answer->interims =
+		plan_one_in(world, 10) && answer->minor ? (u8)plan_between(world, 1, 4) : 0;
 	answer->trailers = plan_one_in(world, 3);
 	answer->extensions = plan_one_in(world, 5);
 	answer->close = answer->framing == READ_TO_END || plan_one_in(world, 8);
@@ -514,8 +513,8 @@ static void plan_call(struct world *world, struct call *call, u32 trouble_one_in
 	else
 		write_request(call);
 	if (call->script.act) {
-		call->script.act_at = some_act_at(
-			world, (u32)call->script.head.len, call->script.body_len);
+		call->script.act_at =
+			some_act_at(world, (u32)call->script.head.len, call->script.body_len);
 		// Closing in order behind the whole request would be no fault.
 		if (call->script.framing == READ_NONE && call->script.act_at != ACT_AT_LAST)
 			call->script.act_at =

@@ -288,7 +288,8 @@ static bool collect(struct reader *reader, char c)
 	len = reader->len;
 	if (c != '\n')
 		return false;
-	if (reader->state != IN_CHUNK_LINE && len >= 4 && memcmp(text + len - 4, "\r\n\r\n", 4) == 0)
+	if (reader->state != IN_CHUNK_LINE && len >= 4 &&
+		memcmp(text + len - 4, "\r\n\r\n", 4) == 0)
 		return true;
 	if (len < 2 || text[len - 2] != '\r') {
 		fail(reader, "line ended by a bare LF");

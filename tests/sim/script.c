@@ -110,7 +110,8 @@ static size_t room_before_act(const struct script *script, size_t len)
 		return len;
 	if (script->framing == READ_NONE || script->body_len == 0)
 		return MIN(len, script->head.len - 1 - script->wire);
-	return script->literal.len ? len : MIN(len, (size_t)(script->body_len - 1 - script->body_at));
+	return script->literal.len ? len
+				   : MIN(len, (size_t)(script->body_len - 1 - script->body_at));
 }
 
 static size_t pull_some(struct script *script, char *to, size_t max)
@@ -144,8 +145,7 @@ size_t script_pull(struct script *script, struct rng *rng, char *to, size_t max)
 			script->act_due = true;
 			break;
 		}
-		if (script->literal.len ||
-			(script->phase == P_DATA && script->chunk_left > 0)) {
+		if (script->literal.len || (script->phase == P_DATA && script->chunk_left > 0)) {
 			done += pull_some(script, to + done, max - done);
 			continue;
 		}

@@ -22,11 +22,11 @@ struct server {
 	char address[address_max], path[address_max];
 	struct sock sock;
 	struct op accept;
-	struct timer timer;	     // going down and up
+	struct timer timer;	      // going down and up
 	u64 down_from_ms, down_to_ms; // 0, 0 = never
-	u32 idle_close_ms;	     // closes kept connections after this time; 0 = never
-	u32 speaks_ms;		     // says something unasked on them; 0 = never
-	u64 idle_closed_ms;	     // when it last did either
+	u32 idle_close_ms;	      // closes kept connections after this time; 0 = never
+	u32 speaks_ms;		      // says something unasked on them; 0 = never
+	u64 idle_closed_ms;	      // when it last did either
 	struct list services;
 };
 
@@ -97,9 +97,8 @@ static void do_act(struct service *service, enum act act)
 		break;
 	case ACT_SHUT:
 	case ACT_CLOSE:
-		give_up(service, service->attempt && service->attempt->spoke
-					 ? FAULT_SERVER_CLOSES
-					 : FAULT_SERVER_SILENT);
+		give_up(service, service->attempt && service->attempt->spoke ? FAULT_SERVER_CLOSES
+									     : FAULT_SERVER_SILENT);
 		peer_close(&service->peer);
 		break;
 	case ACT_RESET:

@@ -17,38 +17,38 @@ struct caller;
 struct server;
 
 // Everything that goes wrong on purpose, counted. X(NAME, text)
-#define SIM_FAULTS(X)                                         \
-	X(BAD_HEAD, "malformed or ambiguous request head")    \
-	X(BAD_BODY, "malformed chunked body of a request")    \
-	X(LARGE_BODY, "request body above the limit")         \
-	X(NO_ROUTE, "request without a route")                \
-	X(CALLER_CLOSES, "client closes in its request")      \
-	X(CALLER_RESETS, "client resets in its request")      \
-	X(CALLER_STALLS, "client stalls in its request")      \
-	X(CALLER_SHUTS, "client half-closes in its request")  \
-	X(CALLER_LEAVES, "client leaves during the answer")   \
-	X(CALLER_DEAF, "client stops reading the answer")     \
-	X(CALLER_DRIPS, "client drips its request")           \
-	X(CALLER_SLOW, "client reads slowly")                 \
-	X(CALLER_IDLES, "client idles beyond its time")       \
-	X(SERVER_CLOSES, "backend closes in its answer")      \
-	X(SERVER_RESETS, "backend resets in its answer")      \
-	X(SERVER_STALLS, "backend stalls in its answer")      \
-	X(SERVER_SILENT, "backend closes without an answer")  \
+#define SIM_FAULTS(X)                                                            \
+	X(BAD_HEAD, "malformed or ambiguous request head")                       \
+	X(BAD_BODY, "malformed chunked body of a request")                       \
+	X(LARGE_BODY, "request body above the limit")                            \
+	X(NO_ROUTE, "request without a route")                                   \
+	X(CALLER_CLOSES, "client closes in its request")                         \
+	X(CALLER_RESETS, "client resets in its request")                         \
+	X(CALLER_STALLS, "client stalls in its request")                         \
+	X(CALLER_SHUTS, "client half-closes in its request")                     \
+	X(CALLER_LEAVES, "client leaves during the answer")                      \
+	X(CALLER_DEAF, "client stops reading the answer")                        \
+	X(CALLER_DRIPS, "client drips its request")                              \
+	X(CALLER_SLOW, "client reads slowly")                                    \
+	X(CALLER_IDLES, "client idles beyond its time")                          \
+	X(SERVER_CLOSES, "backend closes in its answer")                         \
+	X(SERVER_RESETS, "backend resets in its answer")                         \
+	X(SERVER_STALLS, "backend stalls in its answer")                         \
+	X(SERVER_SILENT, "backend closes without an answer")                     \
 	X(SERVER_STALE, "backend closes a kept connection as the request comes") \
-	X(SERVER_BAD, "malformed answer")                     \
-	X(SERVER_EARLY, "answer before the upload ends")      \
-	X(SERVER_DEAF, "backend stops reading the upload")    \
-	X(SERVER_EXTRA, "bytes behind an answer")             \
-	X(SERVER_SPEAKS, "backend speaks unasked")            \
-	X(SERVER_FLOODS, "too many interim answers")          \
-	X(SERVER_DOWN, "backend refuses connections")         \
-	X(NET_REFUSED, "connect refused by the network")      \
-	X(NET_TIMEOUT, "connect without an answer")           \
-	X(NET_DISCARD, "reset that throws unread bytes away") \
-	X(NO_BLOCKS, "receive that had to wait for a block")  \
-	X(FULL, "connection beyond the limit")                \
-	X(DRAIN, "drain while calls run")                     \
+	X(SERVER_BAD, "malformed answer")                                        \
+	X(SERVER_EARLY, "answer before the upload ends")                         \
+	X(SERVER_DEAF, "backend stops reading the upload")                       \
+	X(SERVER_EXTRA, "bytes behind an answer")                                \
+	X(SERVER_SPEAKS, "backend speaks unasked")                               \
+	X(SERVER_FLOODS, "too many interim answers")                             \
+	X(SERVER_DOWN, "backend refuses connections")                            \
+	X(NET_REFUSED, "connect refused by the network")                         \
+	X(NET_TIMEOUT, "connect without an answer")                              \
+	X(NET_DISCARD, "reset that throws unread bytes away")                    \
+	X(NO_BLOCKS, "receive that had to wait for a block")                     \
+	X(FULL, "connection beyond the limit")                                   \
+	X(DRAIN, "drain while calls run")                                        \
 	X(ABORT, "everything ended at once")
 
 enum sim_fault {
@@ -87,16 +87,16 @@ struct answer {
 	u32 body_len;
 	u8 interims;
 	bool trailers, extensions, close, hop_fields, keep_alive_word;
-	u8 bad;		   // enum bad_answer, 0 = none
-	u8 act;		   // enum act
-	u32 act_at;	   // in bytes of the answer on the wire
+	u8 bad;	    // enum bad_answer, 0 = none
+	u8 act;	    // enum act
+	u32 act_at; // in bytes of the answer on the wire
 	u32 think_ms;
-	bool early;	   // before the request body was read
-	bool deaf;	   // reads no more of the request from the head on
-	bool stale;	   // on a kept connection: close when the request comes
+	bool early; // before the request body was read
+	bool deaf;  // reads no more of the request from the head on
+	bool stale; // on a kept connection: close when the request comes
 	bool stale_reset;
-	bool extra;	   // bytes behind the answer
-	u32 flaw;	   // enum flaw
+	bool extra; // bytes behind the answer
+	u32 flaw;   // enum flaw
 	u32 chunk_max, piece_max;
 };
 
@@ -106,21 +106,21 @@ struct attempt {
 	u32 connection; // serial number of the backend's connection
 	bool kept;	// the connection had served before
 	bool request_whole;
-	bool head_out;	// the answer's final head has begun to go out
-	bool spoke;	// any byte of an answer has gone out
+	bool head_out;	   // the answer's final head has begun to go out
+	bool spoke;	   // any byte of an answer has gone out
 	bool answer_whole; // handed to the network completely
-	bool broken;	// ended by weir, not in order
-	bool in_ended;	// ... in order
-	bool gave_up;	// the backend did something that makes the answer impossible
+	bool broken;	   // ended by weir, not in order
+	bool in_ended;	   // ... in order
+	bool gave_up;	   // the backend did something that makes the answer impossible
 	bool stalled;
 	u64 began_ms, head_ms, last_ms, answered_ms;
-	u64 body_len;	// request bytes
+	u64 body_len; // request bytes
 };
 
 enum result {
-	RESULT_NONE,	 // nothing came
-	RESULT_WHOLE,	 // a complete answer
-	RESULT_CUT,	 // the head came, the rest did not
+	RESULT_NONE,  // nothing came
+	RESULT_WHOLE, // a complete answer
+	RESULT_CUT,   // the head came, the rest did not
 };
 
 struct call {
@@ -175,9 +175,9 @@ struct world {
 	struct metrics_cells metrics;
 	struct listening *listeners;
 	u32 listener_count;
-	bool scarce;	// blocks, links or clients are few: refusals are fair
-	bool trusting;	// the callers are trusted proxies
-	bool chaotic;	// connects fail at random
+	bool scarce;		// blocks, links or clients are few: refusals are fair
+	bool trusting;		// the callers are trusted proxies
+	bool chaotic;		// connects fail at random
 	u64 drain_ms, abort_ms; // planned; 0 = never
 	u64 drained_ms, aborted_ms, ending_ms;
 	struct caller *callers[CALLERS_MAX];
