@@ -281,6 +281,10 @@ static bool cut_piece(struct build *build, const struct node *node, struct str *
 	}
 	rest->ptr++;
 	rest->len--;
+	if (str_find(*rest, '}') == rest->len) {
+		report_value(build->report, CODE_MALFORMED, node, "a '{' has no '}'");
+		return false;
+	}
 	word = str_cut(rest, '}');
 	for (size_t i = 0; i < ARRAY_LEN(piece_words); i++) {
 		nearest_try(&nearest, word, piece_words[i].word);

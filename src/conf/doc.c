@@ -21,6 +21,20 @@ static void add_words(struct text *text, const struct schema_key *key)
 	}
 }
 
+static void add_word_aliases(struct text *text, const struct schema_key *key)
+{
+	const char *before = "; also ";
+
+	for (u32 i = 0; i < schema_word_count; i++) {
+		const struct schema_word *word = &schema_words[i];
+
+		if (word->words != key->words || !word->same_as)
+			continue;
+		text_printf(text, "%s`%.*s`", before, STR_FMT(word->word));
+		before = ", ";
+	}
+}
+
 static void add_bounds(struct text *text, const struct schema_key *key, struct arena *arena)
 {
 	switch ((enum schema_kind)key->kind) {
@@ -49,6 +63,7 @@ static void add_type(struct text *text, const struct schema_key *key, struct are
 
 	if (key->kind == KIND_WORDS) {
 		add_words(text, key);
+		add_word_aliases(text, key);
 		return;
 	}
 	text_printf(text, "%.*s", (int)colon, kind);
@@ -209,7 +224,7 @@ static void add_help(struct text *text, const struct schema_key *key, struct are
 	}
 	text_printf(text, "  %s\n  value: ", key->prose);
 	if (key->kind == KIND_WORDS)
-		add_words(text, key);
+		add_type(text, key, arena);
 	else
 		text_add(text, str_from(schema_kind_text(key->kind)));
 	add_bounds(text, key, arena);

@@ -19,6 +19,7 @@ struct loader {
 	bool has_files;	 // includes may be followed
 	bool keeps_text; // for conf_convert: variables stay, includes too
 	u32 file_count;
+	u32 file_room;
 	const char **files;
 	u64 *identities;
 };
@@ -28,8 +29,6 @@ static void loader_init(struct loader *loader, struct arena *arena, struct errs 
 	*loader = (struct loader){
 		.report = {.arena = arena, .errs = errs}, .nodes_left = TREE_NODES_MAX};
 	loader->root = node_new(arena, NODE_MAP, (struct place){0});
-	loader->files = arena_zalloc(arena, sizeof(*loader->files) * files_max);
-	loader->identities = arena_zalloc(arena, sizeof(*loader->identities) * files_max);
 }
 
 static bool has_ending(struct str name, const char *ending)
@@ -129,6 +128,28 @@ static void report_file(
 		why);
 }
 
+static void add_file(struct loader *loader, const char *file, u64 identity)
+{
+	struct arena *arena = loader->report.arena;
+
+	if (loader->file_count == loader->file_room) {
+		u32 room = MAX(8u, loader->file_room * 2);
+		const char **files = arena_zalloc(arena, sizeof(*files) * room);
+		u64 *identities = arena_zalloc(arena, sizeof(*identities) * room);
+
+		if (loader->file_count) {
+			memcpy(files, loader->files, sizeof(*files) * loader->file_count);
+			memcpy(identities, loader->identities,
+				sizeof(*identities) * loader->file_count);
+		}
+		loader->files = files;
+		loader->identities = identities;
+		loader->file_room = room;
+	}
+	loader->identities[loader->file_count] = identity;
+	loader->files[loader->file_count++] = file;
+}
+
 static bool is_known(const struct loader *loader, u64 identity)
 {
 	for (u32 i = 0; i < loader->file_count && identity; i++)
@@ -164,8 +185,7 @@ static void load_file(struct loader *loader, const char *file, const struct node
 		report_file(loader, file, named_by, -EFBIG);
 		return;
 	}
-	loader->identities[loader->file_count] = identity;
-	loader->files[loader->file_count++] = file;
+	add_file(loader, file, identity);
 	if (syntax == CONF_YAML && !is_yaml_name(file))
 		syntax = guess_syntax(text);
 	root = read_text(loader, file, text, syntax);
@@ -226,7 +246,7 @@ static void load_dotenv(struct loader *loader, const char *file)
 		return;
 	report_add_source(&loader->report, file, text);
 	variables_add_dotenv(&loader->variables, &loader->report, file, text);
-	loader->files[loader->file_count++] = file;
+	add_file(loader, file, identity);
 }
 
 static void apply_set(struct loader *loader, const char *set)

@@ -83,6 +83,7 @@ static struct node *parse_value(struct setting *setting, struct str value)
 	struct read_input input = {.report = setting->report,
 		.file = setting->place.file,
 		.text = value,
+		.has_no_lines = true,
 		.nodes_left = setting->nodes_left};
 	struct node *node;
 

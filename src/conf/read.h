@@ -9,8 +9,9 @@
 
 struct read_input {
 	struct report *report;
-	const char *file; // for places; lives as long as the tree
-	struct str text;  // already added to the report
+	const char *file;  // for places; lives as long as the tree
+	struct str text;   // already added to the report
+	bool has_no_lines; // a value from outside of files: its places have no line
 	u32 *nodes_left;
 };
 

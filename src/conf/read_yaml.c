@@ -34,6 +34,8 @@ struct place read_place_at(const char *file, struct str text, size_t offset)
 
 static struct place place_of(const struct yaml_reader *reader, const yaml_mark_t *mark)
 {
+	if (reader->input->has_no_lines)
+		return (struct place){.file = reader->input->file};
 	return (struct place){.file = reader->input->file,
 		.line = (u32)mark->line + 1,
 		.column = (u32)mark->column + 1};

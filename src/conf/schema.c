@@ -248,13 +248,26 @@ void nearest_try(struct nearest *nearest, struct str wrong, struct str candidate
 	*nearest = (struct nearest){candidate, distance, true};
 }
 
+static void nearest_try_nearer(struct nearest *nearest, struct str wrong, struct str candidate)
+{
+	struct nearest other = {0};
+
+	nearest_try(&other, wrong, candidate);
+	if (other.found && (!nearest->found || other.distance < nearest->distance))
+		*nearest = other;
+}
+
 const struct schema_key *schema_near(enum schema_map_id map, struct str name)
 {
 	struct nearest nearest = {0};
 
+	// What is built first, so that it wins where both are equally near.
 	for (u32 i = 0; i < schema_key_count; i++)
-		if (schema_keys[i].map == map)
+		if (schema_keys[i].map == map && schema_keys[i].kind != KIND_LATER)
 			nearest_try(&nearest, name, schema_keys[i].name);
+	for (u32 i = 0; i < schema_key_count; i++)
+		if (schema_keys[i].map == map && schema_keys[i].kind == KIND_LATER)
+			nearest_try_nearer(&nearest, name, schema_keys[i].name);
 	return nearest.found ? schema_find(map, nearest.name) : NULL;
 }
 
@@ -281,8 +294,11 @@ const struct schema_word *schema_near_word(enum schema_words words, struct str t
 	struct nearest nearest = {0};
 
 	for (u32 i = 0; i < schema_word_count; i++)
-		if (schema_words[i].words == words)
+		if (schema_words[i].words == words && !schema_words[i].milestone)
 			nearest_try(&nearest, text, schema_words[i].word);
+	for (u32 i = 0; i < schema_word_count; i++)
+		if (schema_words[i].words == words && schema_words[i].milestone)
+			nearest_try_nearer(&nearest, text, schema_words[i].word);
 	return nearest.found ? schema_find_word(words, nearest.name) : NULL;
 }
 

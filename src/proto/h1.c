@@ -39,7 +39,8 @@ static void poke(struct h1 *h1)
 
 static void look_again(struct h1 *h1)
 {
-	h1->session.again = true;
+	if (!h1->running) // else the loop in run() goes on by itself
+		h1->session.again = true;
 	poke(h1);
 }
 
@@ -503,8 +504,10 @@ static void take_end(struct h1 *h1)
 
 static void run(struct h1 *h1)
 {
+	h1->running = true;
 	while (take_some(h1))
 		;
+	h1->running = false;
 	if (h1->held.len && h1->in == H1_HEAD && !h1->session.busy &&
 		h1->session.role == STREAM_CLIENT) {
 		// An idle backend that speaks unasked (a 408, say) must not answer the next

@@ -27,6 +27,7 @@ struct h1 {
 	bool peer_minor_0; // the request came as HTTP/1.0
 	bool keep_alive;   // after this exchange
 	bool peer_ended;
+	bool running; // input is being consumed further up the stack
 	bool draining;
 	bool upgrade_asked; // a 101 may answer
 };

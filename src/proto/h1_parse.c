@@ -197,33 +197,19 @@ static const char *refuse_name(const char *start, const char *at, enum http_refu
 	return refuse(ret_why, HTTP_REFUSE_FIELD_NAME);
 }
 
-// The end of a field name, where its colon stands. Most names are known ones, and those need no
-// look at their bytes.
-static inline const char *field_name(
-	const char *at, const char *end, u8 *ret_known, enum http_refusal *ret_why)
+// The end of a field name, where its colon stands.
+static inline const char *field_name(const char *at, const char *end, enum http_refusal *ret_why)
 {
 	const char *start = at;
-	u32 colon;
 
-	*ret_known = HTTP_F_OTHER;
-	if (likely(end - at >= 16)) {
-		colon = scan_colon(at);
-		if (likely(colon - 1 < 15)) {
-			*ret_known = (u8)http_known_short(at, colon);
-			if (*ret_known)
-				return at + colon;
-		}
-	}
 	at = scan_word(at, end);
-	if (unlikely(at == end || *at != ':' || at == start)) {
-		at = scan_table(at, end, SCAN_TOKEN);
-		if (at == end)
-			return NULL;
-		if (*at != ':' || at == start)
-			return refuse_name(start, at, ret_why);
-	}
-	if (at - start >= 16 || end - start < 16)
-		*ret_known = (u8)http_field_known(start, (size_t)(at - start));
+	if (likely(at < end && *at == ':' && at > start))
+		return at;
+	at = scan_table(at, end, SCAN_TOKEN);
+	if (at == end)
+		return NULL;
+	if (*at != ':' || at == start)
+		return refuse_name(start, at, ret_why);
 	return at;
 }
 
@@ -233,25 +219,23 @@ static inline bool is_blank(char c)
 }
 
 // One field line: name ":" OWS value OWS CRLF (RFC 9112 5).
-static inline const char *field_line(
+static __attribute__((noinline)) const char *field_line(
 	const char *at, const char *end, struct http_field *field, enum http_refusal *ret_why)
 {
+	const char *colon = field_name(at, end, ret_why), *behind;
 	struct str value;
-	u8 known;
-	const char *colon = field_name(at, end, &known, ret_why), *behind;
 
 	if (unlikely(!colon))
 		return NULL;
 	field->name = at;
 	field->name_len = (u16)(colon - at);
-	field->known = known;
+	field->known = (u8)http_field_known(at, field->name_len);
 	field->hop = false;
 	at = colon + 1;
-	if (likely(at + 1 < end && at[0] == ' ' && (u8)at[1] > ' '))
+	if (likely(at < end && *at == ' '))
 		at++;
-	else
-		while (at < end && is_blank(*at))
-			at++;
+	while (unlikely(at < end && is_blank(*at)))
+		at++;
 	behind = value_line(at, end, HTTP_REFUSE_FIELD_VALUE, &value, ret_why);
 	if (unlikely(!behind))
 		return NULL;
@@ -260,6 +244,62 @@ static inline const char *field_line(
 	field->value = value.ptr;
 	field->value_len = (u32)value.len;
 	return behind;
+}
+
+enum { fast_line_room = 16 + 2 + 16 }; // name, colon and space, start of the value with its CRLF
+
+#if SCAN_SSE2
+// The field lines of everyday: a name of at most 15 letters and the like (most are known, and those
+// need no look at their bytes), one space, a value without tabs. NULL: field_line must see. With
+// `roomy`, known when compiled, fast_line_room bytes are there and are not asked for again.
+static inline __attribute__((always_inline)) const char *field_line_fast(
+	const char *at, const char *end, bool roomy, struct http_field *field)
+{
+	const char *value, *behind;
+	enum http_known known;
+	u32 len, first;
+
+	if (!roomy && unlikely(end - at < 16))
+		return NULL;
+	len = scan_colon(at);
+	if (unlikely(len - 1 > 14))
+		return NULL;
+	known = http_known_short(at, len);
+	value = at + len + 2;
+	if (unlikely((!known && !scan_all_word(at, len)) || (!roomy && value >= end) ||
+		     value[-1] != ' ' || (u8)value[0] <= ' '))
+		return NULL;
+	first = roomy ? scan_value_start(value) : 16;
+	behind = value + first;
+	if (first == 16) {
+		behind = scan_value(roomy ? behind : value, end);
+		if (unlikely(!at_crlf(behind, end)))
+			return NULL;
+	}
+	if (unlikely(memcmp(behind, "\r\n", 2) != 0 || behind[-1] == ' '))
+		return NULL;
+	field->name = at;
+	field->value = value;
+	field->value_len = (u32)(behind - value);
+	field->name_len = (u16)len;
+	field->known = (u8)known;
+	field->hop = false;
+	return behind + 2;
+}
+#else
+static const char *field_line_fast(
+	const char *at, const char *end, bool roomy, struct http_field *field)
+{
+	(void)at, (void)end, (void)roomy, (void)field;
+	return NULL;
+}
+#endif
+
+// "Name: value", one space and nothing else; so is every line of field_line_fast.
+static bool is_plain(const struct http_field *field, const char *behind)
+{
+	return field->value == field->name + field->name_len + 2 &&
+		behind == field->value + field->value_len + 2;
 }
 
 // Field lines up to and with the empty line.
@@ -272,18 +312,23 @@ static const char *field_lines(
 	u32 count = 0;
 
 	while (likely(at < end && *at != '\r')) {
-		const struct http_field *field = &fields[count];
+		const char *behind;
 		u32 known;
 
 		if (unlikely(count == HTTP_FIELDS_MAX))
 			return refuse(ret_why, HTTP_REFUSE_TOO_MANY_FIELDS);
-		at = field_line(at, end, &fields[count], ret_why);
-		if (unlikely(!at))
-			return NULL;
-		plain &= field->value == field->name + field->name_len + 2 &&
-			 at == field->value + field->value_len + 2;
-		known = field->known;
-		count++;
+		if (likely(end - at >= fast_line_room))
+			behind = field_line_fast(at, end, true, &fields[count]);
+		else
+			behind = field_line_fast(at, end, false, &fields[count]);
+		if (unlikely(!behind)) {
+			behind = field_line(at, end, &fields[count], ret_why);
+			if (unlikely(!behind))
+				return NULL;
+			plain &= is_plain(&fields[count], behind);
+		}
+		at = behind;
+		known = fields[count++].known;
 		if (!known)
 			continue;
 		if (likely(!(seen & HTTP_BIT(known)))) {
@@ -325,7 +370,7 @@ int h1_parse_request(const char *buf, size_t len, const struct h1_limits *limits
 {
 	const char *end = buf + MIN(len, limits->head_bytes_max), *start, *at;
 
-	*ret_head = (struct http_head){.fields = fields};
+	http_head_init(ret_head, fields);
 	*ret_why = HTTP_REFUSE_OK;
 	at = start = empty_lines(buf, end, ret_why);
 	if (at)
@@ -349,7 +394,7 @@ int h1_parse_response(const char *buf, size_t len, const struct h1_limits *limit
 {
 	const char *end = buf + MIN(len, limits->head_bytes_max), *at;
 
-	*ret_head = (struct http_head){.fields = fields};
+	http_head_init(ret_head, fields);
 	*ret_why = HTTP_REFUSE_OK;
 	at = status_line(buf, end, ret_head, ret_why);
 	if (at)

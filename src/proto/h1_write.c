@@ -112,17 +112,23 @@ static void run_add(struct writer *w, struct run *run, const char *start, const 
 	run->end = end;
 }
 
+// "HTTP/1.1 200 Reason" as received is what we would write.
+static bool status_line_is_as_sent(const struct http_head *head)
+{
+	const char *raw = head->raw.ptr;
+
+	return head->raw.len > 13 && head->reason.ptr == raw + 13 &&
+	       memcmp(raw, "HTTP/1.1 ", 9) == 0;
+}
+
 static void put_status_line(struct writer *w, struct run *run, const struct http_head *head)
 {
-	const char *reason_end = head->reason.ptr + head->reason.len;
 	char line[13] = {'H', 'T', 'T', 'P', '/', '1', '.', '1', ' ',
 		(char)('0' + head->status / 100), (char)('0' + head->status / 10 % 10),
 		(char)('0' + head->status % 10), ' '};
 
-	// As received, when it is ours letter for letter.
-	if (head->raw.len > sizeof(line) && head->reason.ptr == head->raw.ptr + sizeof(line) &&
-		memcmp(head->raw.ptr, line, sizeof(line)) == 0) {
-		run_add(w, run, head->raw.ptr, reason_end);
+	if (status_line_is_as_sent(head)) {
+		run_add(w, run, head->raw.ptr, head->reason.ptr + head->reason.len);
 		return;
 	}
 	put(w, line, sizeof(line));
@@ -130,7 +136,7 @@ static void put_status_line(struct writer *w, struct run *run, const struct http
 	put_text(w, "\r\n");
 }
 
-static bool line_is_as_sent(const struct http_head *head)
+static bool request_line_is_as_sent(const struct http_head *head)
 {
 	const char *version = head->path.ptr + head->path.len;
 
@@ -142,7 +148,7 @@ static bool line_is_as_sent(const struct http_head *head)
 static void put_request_line(struct writer *w, struct run *run, const struct http_head *head)
 {
 	// "GET /x HTTP/1.1" as received, when nothing of it has to change.
-	if (likely(line_is_as_sent(head))) {
+	if (request_line_is_as_sent(head)) {
 		run_add(w, run, head->raw.ptr, head->path.ptr + head->path.len + 9);
 		return;
 	}
@@ -225,34 +231,74 @@ static bool has_length(const struct http_head *head, const struct h1_head_form *
 		       (head->framing == HTTP_NO_BODY && head->has_content_length));
 }
 
-int h1_write_head(struct block_pool *pool, struct bytes *out, const struct http_head *head,
-	const struct h1_head_form *form)
+// Names that may not simply go on as they came.
+static u64 fields_left_out(const struct http_head *head, const struct h1_head_form *form)
+{
+	u64 left_out = known_bit(HTTP_F_TRANSFER_ENCODING);
+
+	if (!has_length(head, form))
+		left_out |= known_bit(HTTP_F_CONTENT_LENGTH);
+	if (!form->server && !host_is_as_sent(head))
+		left_out |= known_bit(HTTP_F_HOST);
+	return left_out;
+}
+
+// Can the head go out letter for letter as it came, with our own lines behind it?
+static bool is_as_sent(const struct http_head *head, const struct h1_head_form *form, u64 left_out)
+{
+	if (!head->plain || head->any_hop || (head->known_seen & left_out) || !form->keep_alive ||
+		form->chunked || form->peer_minor_0 || is_upgrade(head, form) ||
+		head->field_count != head->sent_count)
+		return false;
+	if (has_length(head, form) && !head->first_known[HTTP_F_CONTENT_LENGTH])
+		return false;
+	return form->server ? status_line_is_as_sent(head)
+			    : host_is_as_sent(head) && request_line_is_as_sent(head);
+}
+
+static int write_as_sent(struct block_pool *pool, struct bytes *out, const struct http_head *head)
+{
+	size_t len = head->raw.len;
+	char *at;
+
+	for (u32 i = 0; i < head->added_count; i++)
+		len += head->added[i].len;
+	if (unlikely(len > BLOCK_SMALL_BYTES))
+		return -EMSGSIZE;
+	at = bytes_reserve(pool, out, len);
+	if (!at)
+		return -ENOMEM;
+	memcpy(at, head->raw.ptr, head->raw.len - 2);
+	at += head->raw.len - 2;
+	for (u32 i = 0; i < head->added_count; i++) {
+		memcpy(at, head->added[i].ptr, head->added[i].len);
+		at += head->added[i].len;
+	}
+	memcpy(at, "\r\n", 2);
+	bytes_commit(out, len);
+	return 0;
+}
+
+static int write_anew(struct block_pool *pool, struct bytes *out, const struct http_head *head,
+	const struct h1_head_form *form, u64 left_out)
 {
 	struct writer w = {.pool = pool, .out = out};
-	u64 left_out = known_bit(HTTP_F_TRANSFER_ENCODING);
-	bool length_follows = has_length(head, form);
 	struct run run = {0};
 
 	writer_take_room(&w);
 	if (w.failed)
 		return -ENOMEM;
-	if (length_follows && head->first_known[HTTP_F_CONTENT_LENGTH])
-		length_follows = false; // the field as received says it
-	else
-		left_out |= known_bit(HTTP_F_CONTENT_LENGTH);
 	if (form->server) {
 		put_status_line(&w, &run, head);
 	} else {
 		put_request_line(&w, &run, head);
-		if (!host_is_as_sent(head)) {
+		if (left_out & known_bit(HTTP_F_HOST))
 			put_host(&w, &run, head);
-			left_out |= known_bit(HTTP_F_HOST);
-		}
 	}
 	put_fields(&w, &run, head, left_out);
 	if (form->chunked) {
 		put_text(&w, "Transfer-Encoding: chunked\r\n");
-	} else if (length_follows) {
+	} else if (has_length(head, form) && !head->first_known[HTTP_F_CONTENT_LENGTH]) {
 		put_text(&w, "Content-Length: ");
 		put_number(&w, head->content_length);
 		put_text(&w, "\r\n");
@@ -265,6 +311,20 @@ int h1_write_head(struct block_pool *pool, struct bytes *out, const struct http_
 		put_text(&w, "Connection: keep-alive\r\n");
 	put_text(&w, "\r\n");
 	return writer_close(&w);
+}
+
+int h1_write_head(struct block_pool *pool, struct bytes *out, const struct http_head *head,
+	const struct h1_head_form *form)
+{
+	u64 left_out = fields_left_out(head, form);
+
+	if (likely(is_as_sent(head, form, left_out))) {
+		int result = write_as_sent(pool, out, head);
+
+		if (result != -EMSGSIZE)
+			return result;
+	}
+	return write_anew(pool, out, head, form, left_out);
 }
 
 int h1_write_trailers(

@@ -297,8 +297,13 @@ static enum http_refusal read_host(struct http_head *head)
 {
 	struct str host;
 
-	if (unlikely(!has(head, HTTP_F_HOST)))
-		return head->version_minor == 0 ? HTTP_REFUSE_OK : HTTP_REFUSE_HOST_MISSING;
+	if (unlikely(!has(head, HTTP_F_HOST))) {
+		if (head->version_minor)
+			return HTTP_REFUSE_HOST_MISSING;
+		if (head->authority.len == 0)
+			head->authority = STR_EMPTY;
+		return HTTP_REFUSE_OK;
+	}
 	if (unlikely(repeated(head, HTTP_F_HOST)))
 		return HTTP_REFUSE_HOST_REPEATED;
 	host = first_value(head, HTTP_F_HOST);

@@ -120,16 +120,17 @@ struct http_head {
 	bool plain;   // every field line as received is "Name: value", one space and no more
 	bool any_hop; // some field is marked `hop`
 	u16 field_count;
-	u16 sent_count;	    // of them received; those behind were appended
-	u64 content_length; // of HTTP_LENGTH, or as announced
-	u64 known_seen;	    // HTTP_BIT of every known name that occurs
-	u64 known_repeated; // ... more than once
-	struct str raw;	    // all bytes the slices above and below point into
-	// Ready-made lines ("Name: value" CRLF ...) that go out behind the fields.
-	struct str added[HTTP_ADDED_MAX];
-	u8 added_count;
+	u16 sent_count;		      // of them received; those behind were appended
+	u64 content_length;	      // of HTTP_LENGTH, or as announced
+	u64 known_seen;		      // HTTP_BIT of every known name that occurs
+	u64 known_repeated;	      // ... more than once
+	struct str raw;		      // all bytes the slices above and below point into
 	u8 first_known[HTTP_F_COUNT]; // 1 + index of the first field of that name; 0 = absent
 	struct http_field *fields;
+	u8 added_count;
+	// Ready-made lines ("Name: value" CRLF ...) that go out behind the fields; added_count of
+	// them are set.
+	struct str added[HTTP_ADDED_MAX];
 };
 
 #define HTTP_BIT(known) (1ull << (known))
@@ -191,6 +192,13 @@ struct str http_known_text(enum http_known known); // lower case
 bool http_method_is_idempotent(enum http_method method);
 
 const char *http_reason(u16 status); // standard phrase, "" when unknown
+
+// Empty, with room for fields at `fields`.
+static inline void http_head_init(struct http_head *head, struct http_field *fields)
+{
+	memset(head, 0, offsetof(struct http_head, added));
+	head->fields = fields;
+}
 
 static inline const struct http_field *http_head_find(
 	const struct http_head *head, enum http_known known)

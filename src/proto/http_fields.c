@@ -62,6 +62,33 @@ const u8 http_known_slots[HTTP_KNOWN_SLOTS] = {
 	[116] = HTTP_F_AUTHORIZATION,
 };
 
+// The bits in which eight bytes of a name differ from those of a text in lower case, but for the
+// case of letters. Bit 6 marks the letters among the bytes that known names are made of.
+static inline u64 differs64(const char *name, const char *text)
+{
+	u64 want = scan_load64(text);
+
+	return (scan_load64(name) | (want & 0x4040404040404040ull) >> 1) ^ want;
+}
+
+static inline u32 differs32(const char *name, const char *text)
+{
+	u32 want = scan_load32(text);
+
+	return (scan_load32(name) | (want & 0x40404040) >> 1) ^ want;
+}
+
+// Overlapping loads: the first bytes and the last ones, and those between when there are any.
+static inline bool known_matches(const char *name, const char *text, size_t len)
+{
+	if (len >= 8)
+		return (differs64(name, text) | differs64(name + len - 8, text + len - 8) |
+			       (len > 16 ? differs64(name + 8, text + 8) : 0)) == 0;
+	if (len >= 4)
+		return (differs32(name, text) | differs32(name + len - 4, text + len - 4)) == 0;
+	return str_eq_nocase(str_make(name, len), str_make(text, len));
+}
+
 enum http_known http_field_known(const char *name, size_t len)
 {
 	const struct http_known_name *entry;
@@ -71,9 +98,7 @@ enum http_known http_field_known(const char *name, size_t len)
 		return HTTP_F_OTHER;
 	known = http_known_slots[http_known_slot(name, len)];
 	entry = &http_known_names[known];
-	if (entry->len != len || !str_eq_nocase(str_make(name, len), str_make(entry->text, len)))
-		return HTTP_F_OTHER;
-	return known;
+	return entry->len == len && known_matches(name, entry->text, len) ? known : HTTP_F_OTHER;
 }
 
 struct str http_known_text(enum http_known known)

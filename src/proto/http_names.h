@@ -28,6 +28,7 @@ static inline u32 http_known_slot(const char *name, size_t len)
 	return ((u32)len + 25 * first + last) % HTTP_KNOWN_SLOTS;
 }
 
+#if SCAN_SSE2
 // As http_field_known for a name of 1 to 15 bytes at which 16 can be read. The bytes need not have
 // been judged before: what is known is a token.
 static inline enum http_known http_known_short(const char *name, u32 len)
@@ -39,3 +40,4 @@ static inline enum http_known http_known_short(const char *name, u32 len)
 		return known;
 	return HTTP_F_OTHER;
 }
+#endif

@@ -52,6 +52,7 @@ static inline u32 scan_load32(const char *at)
 // (SCAN_REFERENCE).
 #if defined(__SSE2__) && !defined(SCAN_PORTABLE) && !defined(SCAN_REFERENCE)
 #include <emmintrin.h>
+#define SCAN_SSE2 1
 
 typedef __m128i scan_stop_fn(__m128i bytes);
 
@@ -149,6 +150,22 @@ static inline u32 scan_colon(const char *at)
 	return (u32)__builtin_ctz((unsigned)mask | 1u << 16);
 }
 
+// Are the first `len` (1 to 15) of the 16 bytes at `at` all of SCAN_WORD?
+static inline bool scan_all_word(const char *at, u32 len)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+
+	return (unsigned)_mm_movemask_epi8(scan_stop_word(bytes)) << (32 - len) == 0;
+}
+
+// How many of the 16 bytes at `at` come before one that scan_value stops at.
+static inline u32 scan_value_start(const char *at)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+
+	return (u32)__builtin_ctz((unsigned)_mm_movemask_epi8(scan_stop_value(bytes)) | 1u << 16);
+}
+
 // Are the first `len` (1 to 15) of the 16 bytes at `at` those at `text`, which is in lower case,
 // but for the case of letters? Bit 6 marks the letters among the bytes that names are made of.
 static inline bool scan_same(const char *at, const char *text, u32 len)
@@ -162,6 +179,7 @@ static inline bool scan_same(const char *at, const char *text, u32 len)
 }
 
 #else
+#define SCAN_SSE2 0
 
 #define SCAN_EACH(byte) (0x0101010101010101ull * (byte))
 #define SCAN_HIGH	SCAN_EACH(0x80)
@@ -222,20 +240,6 @@ static inline __attribute__((always_inline)) const char *scan_words(
 	{                                                                      \
 		return scan_words(at, end, scan_stop_##name, class);           \
 	}
-
-static inline u32 scan_colon(const char *at)
-{
-	u32 len = 0;
-
-	while (len < 16 && at[len] != ':')
-		len++;
-	return len;
-}
-
-static inline bool scan_same(const char *at, const char *text, u32 len)
-{
-	return str_eq_nocase(str_make(at, len), str_make(text, len));
-}
 #endif
 
 // First byte in [at, end) that is not of the class, or end.

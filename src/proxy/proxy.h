@@ -43,7 +43,7 @@ struct proxy {
 	u32 *frontend_clients; // open per frontend, this worker's
 	u32 next_exchange;
 	bool draining;
-	u64 moves[STEP_COUNT][STEP_COUNT]; // how often each move was made
+	u32 moves[STEP_COUNT][16]; // how often each move was made
 };
 
 struct proxy_limits {

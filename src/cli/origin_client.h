@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// One connection of the test backend and the request that runs on it.
+#pragma once
+
+#include "base/text.h"
+#include "cli/origin.h"
+#include "cli/websocket.h"
+#include "net/conn.h"
+
+struct origin {
+	const struct origin_options *options;
+	struct loop *loop;
+	struct sock listener, signals;
+	struct op accept, signal_op;
+	struct timer resume; // accepting, after a pause for want of descriptors
+	struct slab clients;
+	struct list client_list;
+	struct h1_parser parser;
+	u64 start_ms;
+	bool stopping;
+};
+
+enum origin_kind {
+	ORIGIN_MIRROR,	  // JSON about the request
+	ORIGIN_HEALTH,	  // JSON about ourselves
+	ORIGIN_WRONG,	  // a parameter that makes no sense
+	ORIGIN_ECHO,	  // the request body; the kinds before it answer once it was read
+	ORIGIN_TUNNEL,	  // 101 and all bytes back
+	ORIGIN_WEBSOCKET, // 101 and all messages back
+};
+
+struct origin_client {
+	struct origin *origin;
+	struct list node;
+	struct conn conn;
+	struct stream *stream; // of the running request, or NULL
+	struct timer delay;
+	struct text json; // the answer so far, kept while the request body comes
+	struct websocket websocket;
+	u64 body_bytes; // of the request
+	u64 answer_left, answer_bytes;
+	u32 adler, queued; // answer bytes that have not left
+	u32 delay_ms;
+	u16 status;
+	u8 kind; // enum origin_kind
+	bool has_size, chunked, to_head, request_ended, ended;
+};
+
+// Takes over an accepted descriptor.
+void origin_accept(struct origin *origin, int fd);

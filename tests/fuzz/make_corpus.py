@@ -1,0 +1,105 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the first inputs of the HTTP/1 fuzz targets to corpus/{request,response,chunked}/.
+
+Deterministic: a second run writes the same files and removes none. Names are those libFuzzer gives
+(SHA-1 of the content), so that what a fuzzer finds later lies beside them.
+"""
+import hashlib
+import pathlib
+import random
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "diff"))
+import requests  # noqa: E402  (the generator of the comparison with Node)
+
+SEED = 7
+
+
+def short(maker):
+    """A valid request of at most 600 bytes."""
+    while True:
+        case = maker.valid()
+        if len(case.data) <= 600:
+            return case
+
+
+def some(rng, cases, count):
+    cases = list(cases)
+    return cases if len(cases) <= count else rng.sample(cases, count)
+
+
+def templates(*labels):
+    return [requests.latin(text) for label, text in requests.templates() if label in labels]
+
+
+def request_inputs(rng, maker):
+    heads = [short(maker).data.partition(b"\r\n\r\n") for _ in range(80)]
+    inputs = [head + end for head, end, _ in heads]
+    inputs += some(rng, templates("target"), 60) + some(rng, templates("version"), 30)
+    inputs += templates("method", "start", "head end") + some(rng, templates("host"), 30)
+    inputs += some(rng, templates("field"), 60) + some(rng, templates("coding"), 40)
+    inputs += some(rng, templates("length"), 40)
+    for path in ("/a/../b", "/../a", "/%2e%2E/", "/a/./b/.", "/%00", "/%c0%ae", "/%e0%80%80", "/a%", "//a/..",
+                 "/%61%2f%5c", "/.a/..b", "/%F0%80%80%80", "/a/..?b"):
+        inputs.append(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    many = "".join(f"f{i}: {i}\r\n" for i in range(140))
+    inputs.append(f"GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n".encode())
+    inputs.append(b"GET /" + b"a" * 4096 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+    inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"b" * 16384 + b"\r\n\r\n")
+    inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: " + b"a," * 33 + b"\r\n\r\n")
+    inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, cookie\r\nX: 1\r\nCookie: 2\r\n\r\n")
+    return inputs
+
+
+def response_inputs(rng, maker):
+    lines = [f"HTTP/1.{minor} {status} {reason}" for minor in (0, 1)
+             for status in (100, 101, 103, 200, 204, 206, 301, 304, 404, 500, 599, 999)
+             for reason in ("", "Fine", "two words\t\x80")]
+    odd = ["HTTP/1.1 200", "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 2", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK",
+           "HTTP/1.1 099 x", "HTTP/1.1 2x0 x", "HTTP/1.1  200 x", "HTTP/1.1\t200 x", "HTTP/1.1 200\tx",
+           "HTTP/1.1 200OK", "HTTP/1.2 200 x", "HTTP/2.0 200 x", "HTTP/0.9 200 x", "HTTP/2 200", "HTTP/1.10 200 x",
+           "http/1.1 200 x", "ICY 200 OK", "HTTP/1.1 200 \0", "HTTP/1.1 200 \x7f", "HTTP/1.1 200 x\r", "",
+           "\r\nHTTP/1.1 200 x", " HTTP/1.1 200 x", "HTTP/1.1 -20 x", "HTTP/1.1 200 x\nX: y", "<html>"]
+    framings = ["", "Content-Length: 5\r\n", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n",
+                "Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: x\r\n",
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip\r\n",
+                "Transfer-Encoding: gzip, chunked\r\n", "Connection: close\r\n",
+                "Connection: keep-alive\r\nContent-Length: 9\r\n", "Connection: upgrade\r\nUpgrade: websocket\r\n",
+                "Connection: upgrade\r\nUpgrade: h2c\r\n", "Content-Length: 9223372036854775808\r\n"]
+    texts = [f"{line}\r\n{rng.choice(framings)}\r\n" for line in lines]
+    texts += [f"{line}\r\n{framing}\r\n" for line in rng.sample(lines, 5) for framing in framings]
+    texts += [f"{line}\r\n\r\n" for line in odd]
+    texts += [f"HTTP/1.1 200 OK\r\n{maker.lines(maker.fields(6))}{rng.choice(framings)}\r\n" for _ in range(60)]
+    inputs = [requests.latin(text) for text in texts]
+    inputs += [b"HTTP/1.1 200 OK\r\n" + text.partition(b"\r\n")[2]
+               for text in some(rng, templates("field"), 50)]
+    return inputs
+
+
+def chunked_inputs(rng, maker):
+    inputs = some(rng, templates("chunk size"), 110) + some(rng, templates("last chunk"), 90)
+    inputs += templates("chunk end", "trailer")
+    inputs = [text.partition(b"\r\n\r\n")[2] for text in inputs]
+    for _ in range(80):
+        inputs.append(maker.chunked(maker.body())[0])
+    inputs.append((b"1;" + b"a" * 200 + b"\r\nx\r\n") * 90 + b"0\r\n\r\n")
+    inputs.append(b"0\r\n" + b"".join(b"f%d: x\r\n" % i for i in range(130)) + b"\r\n")
+    return inputs
+
+
+def main():
+    rng, maker = random.Random(SEED), requests.Maker(SEED)
+    for name, make in (("request", request_inputs), ("response", response_inputs),
+                       ("chunked", chunked_inputs)):
+        folder = HERE / "corpus" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        inputs = set(make(rng, maker))
+        for data in inputs:
+            (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
+        print(f"{name}: {len(inputs)} inputs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the first inputs of fuzz_conf: good configurations, mutants of them, and odd texts.
+
+    seeds_conf.py CONF_TOOL FOLDER
+
+Each file starts with the byte that says what it is (see fuzz_conf.c). The same seed gives the same
+files; a file's name is made from its content, so what the fuzzer has found beside them stays.
+"""
+import hashlib
+import pathlib
+import random
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests/conf"))
+import mutate  # noqa: E402
+
+KINDS = {".yaml": b"y", ".toml": b"t", ".json": b"j"}
+
+ODD = [
+    b"y", b"t", b"j", b"s", b"y{}", b"j{}", b"y[]", b"ynull", b"y---\n...\n", b"y\xef\xbb\xbfa: 1",
+    b"ybackends: a:1", b"tbackends = 'a:1'", b"j{\"backends\": \"a:1\"}",
+    b"ybackends: [a:1-5, {address: b:1-3, id: x}, 'unix:/x', '[::1]:5', http://c]",
+    b"yx-a: &a {backends: [a:1]}\npools: {default: *a, b: {<<: *a, algorithm: wrr}}",
+    b"y&a a: &b [*b]", b"ya: &a [x, x]\nb: &b [*a, *a]\nbackends: [*b, *b]",
+    b"ybackends: >\n  a:1,\n  b:2\n", b"ybackends: |\n  a:1\n", b"y? backends\n: a:1\n",
+    b"ybackends: !!str a:1", b"y\"backends\": \"\\x61:\\u0031\"", b"ybackends: 'it''s:1'",
+    b"ybackends: a:1\nlog: {level: TRACE, output: /x, access: {output: syslog}}",
+    b"ybackends: a:1\nruntime: {workers: 3, io: uring, pin: yes, max_connections: 100}",
+    b"ybackends: ['${A:-a:1}', '$${A}:1', '$x:1', '${B', '${}', '${C:?no}']",
+    b"yload_balancer: {algorithm: rr}\nbackends: [{id: a, url: 'http://localhost:1', weight: 2}]",
+    b"yfrontend: {bind_on: ':1', backend: {forward_to: a:1}}",
+    b"t[frontend]\nbind_on = ':1'\n[[frontend.backend]]\nforward_to = 'a:1'\n",
+    b"t[tcp_frontend.a]\nbind_on=':1'\n[[tcp_frontend.a.backend]]\nforward_to='a:1'\n",
+    b"ta.b.c.d.e = 1\n", b"ta = {b = {c = [1, 2.5, 1979-05-27T07:32:00Z, inf, nan, 0x1F]}}\n",
+    b"ta = '''\nx'''\nb = \"\"\"\\u00e9\"\"\"\n", b"t[a]\n[a]\n", b"ta = 1\na = 2\n",
+    b"tb = { a = 1, a = 2 }\n", b"t[a.b]\nc = 1\n[[a.b]]\n",
+    b"j{\"backends\": [\"\\u0061\\ud83d\\ude00:1\", \"\\/\"]}", b"j{\"a\": 1, \"a\": 2}",
+    b"j{\"backends\": null, \"bind\": true, \"log\": 1e5}", b"j\t{\t\"backends\"\t:\t\"a:1\"\t}\t",
+    b"yfrontends: {a: {bind: ':1', pool: [a:1], routes: [{redirect: '/{path}{query}{host}'}]}}",
+    b"yfrontends: {a: {bind: ':1', pool: {backends: a:1}, routes: [{split: {a: 3, b: 0}}]}}\n"
+    b"pools: {b: {backends: b:1}}",
+    b"yfrontends: {a: {bind: ['[::]:1', '127.0.0.1:2'], backends: [a:1], client_ip: "
+    b"{trusted_proxies: [private, 10.0.0.0/8, '::/0']}, headers: {identify: off, request_id: none}}}",
+    b"spools.default.backends[0].weight=3", b"sWEIR_POOLS__DEFAULT__BACKENDS__1__ID=x",
+    b"sWEIR_RUNTIME__WORKERS=4\nruntime.workers=auto\nlog={level: info, format: json}",
+    b"sbackends=[a:1, b:2]\nbind=:1,:2\nalgorithm=rr", b"sx\n=\na..b=1\na[=1\na[0][1]=2\na[x]=1",
+    b"sfrontends.default.routes=[{match: {path: /x/*}, redirect: /y/{rest}}]\nWEIR_LOG_LEVEL=1",
+    b"sfrontends.default.protocol=tcp\nfrontends.default.pool={backends: [b:1]}\nWEIR_X=1",
+]
+
+
+def mutants():
+    rng = random.Random(7)
+    tool = pathlib.Path(sys.argv[1]).resolve()
+    known = mutate.known_words(tool)
+    for path in sorted((ROOT / "tests/conf/good").glob("full.*")):
+        maker = mutate.Maker(rng, path, known)
+        yield KINDS[path.suffix] + maker.text.encode()
+        for kind in mutate.KINDS:
+            for _ in range(5):
+                mutant = getattr(maker, kind)()
+                yield KINDS[mutant.ending] + mutant.text.encode()
+
+
+def main():
+    folder = pathlib.Path(sys.argv[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = set(ODD) | set(mutants())
+    for text in texts:
+        (folder / hashlib.sha1(text).hexdigest()).write_bytes(text)
+    print("%d inputs" % len(texts))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

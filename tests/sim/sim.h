@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+// One seed: a worker's whole core between scripted clients (callers) and scripted backends
+// (servers) on a simulated network. A call is one request with its answer, planned in advance; both
+// sides write down in it what they saw, and the check compares.
+#pragma once
+
+#include "base/arena.h"
+#include "loop/loop_sim.h"
+#include "peer.h"
+#include "proxy/proxy.h"
+#include "reader.h"
+#include "script.h"
+
+struct world;
+struct call;
+struct caller;
+struct server;
+
+// Everything that goes wrong on purpose, counted. X(NAME, text)
+#define SIM_FAULTS(X)                                         \
+	X(BAD_HEAD, "malformed or ambiguous request head")    \
+	X(BAD_BODY, "malformed chunked body of a request")    \
+	X(LARGE_BODY, "request body above the limit")         \
+	X(NO_ROUTE, "request without a route")                \
+	X(CALLER_CLOSES, "client closes in its request")      \
+	X(CALLER_RESETS, "client resets in its request")      \
+	X(CALLER_STALLS, "client stalls in its request")      \
+	X(CALLER_SHUTS, "client half-closes in its request")  \
+	X(CALLER_LEAVES, "client leaves during the answer")   \
+	X(CALLER_DEAF, "client stops reading the answer")     \
+	X(CALLER_DRIPS, "client drips its request")           \
+	X(CALLER_SLOW, "client reads slowly")                 \
+	X(CALLER_IDLES, "client idles beyond its time")       \
+	X(SERVER_CLOSES, "backend closes in its answer")      \
+	X(SERVER_RESETS, "backend resets in its answer")      \
+	X(SERVER_STALLS, "backend stalls in its answer")      \
+	X(SERVER_SILENT, "backend closes without an answer")  \
+	X(SERVER_STALE, "backend closes a kept connection as the request comes") \
+	X(SERVER_BAD, "malformed answer")                     \
+	X(SERVER_EARLY, "answer before the upload ends")      \
+	X(SERVER_DEAF, "backend stops reading the upload")    \
+	X(SERVER_EXTRA, "bytes behind an answer")             \
+	X(SERVER_SPEAKS, "backend speaks unasked")            \
+	X(SERVER_FLOODS, "too many interim answers")          \
+	X(SERVER_DOWN, "backend refuses connections")         \
+	X(NET_REFUSED, "connect refused by the network")      \
+	X(NET_TIMEOUT, "connect without an answer")           \
+	X(NET_DISCARD, "reset that throws unread bytes away") \
+	X(NO_BLOCKS, "receive that had to wait for a block")  \
+	X(FULL, "connection beyond the limit")                \
+	X(DRAIN, "drain while calls run")                     \
+	X(ABORT, "everything ended at once")
+
+enum sim_fault {
+#define X(name, text) FAULT_##name,
+	SIM_FAULTS(X)
+#undef X
+		FAULT_COUNT
+};
+
+enum {
+	CALLS_MAX = 256,
+	CALLERS_MAX = 16,
+	SERVERS_MAX = 8,
+	ATTEMPTS_MAX = 8,
+	TARGET_MAX = 96,
+	HEADER_TIMEOUT_MS = 1000,
+	IDLE_TIMEOUT_MS = 2000,
+	BODY_IDLE_MS = 900,
+	TUNNEL_IDLE_MS = 3000,
+	CONNECT_TIMEOUT_MS = 400,
+	RESPONSE_TIMEOUT_MS = 1200,
+	RESPONSE_IDLE_MS = 1100,
+	UPSTREAM_IDLE_MS = 1500,
+	HEADER_BYTES_MAX = 8 * 1024,
+	BODY_BYTES_MAX = 400 * 1024,
+	SLACK_MS = 100, // what latency and slow pieces may add to any wait
+};
+
+enum bad_head; // plan.c
+
+// What the backend does with this call, planned.
+struct answer {
+	u16 status;
+	u8 framing; // enum reader_framing
+	u8 minor;
+	u32 body_len;
+	u8 interims;
+	bool trailers, extensions, close, hop_fields, keep_alive_word;
+	u8 bad;		   // enum bad_answer, 0 = none
+	u8 act;		   // enum act
+	u32 act_at;	   // in bytes of the answer on the wire
+	u32 think_ms;
+	bool early;	   // before the request body was read
+	bool deaf;	   // reads no more of the request from the head on
+	bool stale;	   // on a kept connection: close when the request comes
+	bool stale_reset;
+	bool extra;	   // bytes behind the answer
+	u32 flaw;	   // enum flaw
+	u32 chunk_max, piece_max;
+};
+
+// One arrival of a call at a backend.
+struct attempt {
+	struct server *server;
+	u32 connection; // serial number of the backend's connection
+	bool kept;	// the connection had served before
+	bool request_whole;
+	bool head_out;	// the answer's final head has begun to go out
+	bool spoke;	// any byte of an answer has gone out
+	bool answer_whole; // handed to the network completely
+	bool broken;	// ended by weir, not in order
+	bool in_ended;	// ... in order
+	bool gave_up;	// the backend did something that makes the answer impossible
+	bool stalled;
+	u64 began_ms, head_ms, last_ms, answered_ms;
+	u64 body_len;	// request bytes
+};
+
+enum result {
+	RESULT_NONE,	 // nothing came
+	RESULT_WHOLE,	 // a complete answer
+	RESULT_CUT,	 // the head came, the rest did not
+};
+
+struct call {
+	struct world *world;
+	u32 id;
+	// The request, planned.
+	struct script script;
+	const char *method;
+	char target[TARGET_MAX];
+	const char *host;
+	u8 minor;
+	u8 bad; // enum bad_head, 0 = none
+	u16 bad_status;
+	bool may_replay, is_head, expect, upgrade, close, keep_alive_word, spoofs;
+	bool no_route, redirect, large, tunnel_first; // ..., the backend speaks first
+	bool leaves, leaves_reset, deaf, deaf_for_ever;
+	u32 leave_at; // bytes of the answer read before it leaves or goes deaf
+	u32 gap_ms;   // before it is sent
+	u32 piece_max, pause_ms, pause_one_in, read_pause_ms;
+	u32 tunnel_len, tunnel_back_len;
+	u8 pool; // that the route leads to
+	struct answer answer;
+	// What the client saw.
+	struct caller *caller;
+	bool sent_any, sent_head, sent_all, body_held_back, got_continue;
+	bool stalled, left, was_deaf, shut_early, act_done, raced, broken, tunnel_ended;
+	u64 began_ms, head_since_ms, sent_ms, head_sent_ms, all_sent_ms, got_ms, ended_ms;
+	u8 result; // enum result
+	bool got_head, local, got_close, is_tunnel;
+	u16 status;
+	u32 interims;
+	i32 attempt_seen; // index of the attempt whose answer came
+	u64 body_seen, tunnel_seen;
+	char outcome[32]; // of a local answer
+	bool is_over;
+	// What the backends saw.
+	u32 attempt_count;
+	struct attempt attempts[ATTEMPTS_MAX];
+};
+
+struct world {
+	u64 seed;
+	struct rng rng;
+	struct sim_net *net;
+	struct loop *loop, *outside; // the worker's, the peers'
+	struct arena arena;
+	struct conf *conf;
+	struct snapshot *snapshot;
+	struct proxy *proxy;
+	struct log log;
+	struct trace_ring *trace;
+	struct metrics_cells metrics;
+	struct listening *listeners;
+	u32 listener_count;
+	bool scarce;	// blocks, links or clients are few: refusals are fair
+	bool trusting;	// the callers are trusted proxies
+	bool chaotic;	// connects fail at random
+	u64 drain_ms, abort_ms; // planned; 0 = never
+	u64 drained_ms, aborted_ms, ending_ms;
+	struct caller *callers[CALLERS_MAX];
+	u32 caller_count, callers_open;
+	struct server *servers[SERVERS_MAX];
+	u32 server_count, pool_count, services_open;
+	struct call *calls;
+	u32 call_count;
+	u32 connection_serial;
+	u64 faults[FAULT_COUNT];
+	u64 exchanges;
+	u64 blocks_used_max;
+	char failure[512];
+};
+
+// Totals over all seeds.
+extern u64 sim_faults[FAULT_COUNT];
+extern u64 sim_exchanges, sim_outcomes[OUTCOME_COUNT];
+extern u64 sim_moves[STEP_COUNT][STEP_COUNT];
+extern bool sim_verbose;
+
+// The first failure of a seed is kept.
+void world_fail(struct world *world, const char *format, ...) printf_like(2, 3);
+void world_say(const struct world *world, const char *format, ...) printf_like(2, 3);
+static inline u64 world_now_ms(const struct world *world)
+{
+	return loop_now_ms(world->outside);
+}
+static inline void world_fault(struct world *world, enum sim_fault fault)
+{
+	world->faults[fault]++;
+}
+
+// 0 = passed; the reason is printed.
+int world_run(u64 seed);
+
+// plan.c: what will happen in this seed.
+void plan_world(struct world *world);
+void plan_calls(struct world *world);
+// The text of the answer's head, in the world's arena; `attempt` tells which.
+void plan_answer_script(struct call *call, u32 attempt, struct script *ret_script);
+bool plan_one_in(struct world *world, u32 n);
+u32 plan_between(struct world *world, u32 least, u32 most);
+
+// caller.c
+struct caller *caller_new(struct world *world, u32 index, u32 frontend);
+void caller_add(struct caller *caller, struct call *call);
+void caller_start(struct caller *caller);
+void caller_release(struct caller *caller); // ends what waits for ever
+void caller_free(struct caller *caller);
+bool caller_is_done(const struct caller *caller);
+bool caller_waits_for_ever(const struct caller *caller);
+void caller_addr(const struct caller *caller, struct addr *ret_addr); // as weir sees it
+u32 caller_frontend(const struct caller *caller);
+void caller_describe(const struct caller *caller, char *text, size_t size);
+
+// server.c
+struct server *server_new(struct world *world, u32 index, u32 pool, bool tcp);
+void server_release(struct server *server); // ends what waits for ever and closes the listener
+void server_free(struct server *server);
+bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms);
+bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms);
+u32 server_pool(const struct server *server);
+const struct addr *server_addr(const struct server *server);
+struct str server_address(const struct server *server);
+
+// check.c: what the caller saw against what the backends did.
+void check_request(struct call *call, struct attempt *attempt, const struct message *message);
+void check_answer_head(struct call *call, const struct message *message);
+void check_call(struct call *call);
+void check_turn(struct world *world);
+void check_end(struct world *world);
