@@ -298,8 +298,8 @@ static const char *field_line_fast(
 // "Name: value", one space and nothing else; so is every line of field_line_fast.
 static bool is_plain(const struct http_field *field, const char *behind)
 {
-	return field->value == field->name + field->name_len + 2 &&
-		behind == field->value + field->value_len + 2;
+	return field->value == field->name + field->name_len + 2 && field->value[-1] == ' ' &&
+	       behind == field->value + field->value_len + 2;
 }
 
 // Field lines up to and with the empty line.

@@ -97,6 +97,14 @@ static void set_deadline(struct exchange *x)
 	loop_timer_set(x->proxy->loop, &x->timer, x->active_ms + deadline_of(x).after_ms);
 }
 
+// The timer is set and rings no later than it must: on_deadline looks again at what is due. An
+// ordinary answer ends before that, so the second setting is saved.
+static bool is_bounded(const struct exchange *x)
+{
+	return x->step == STEP_RELAY && timer_is_set(&x->timer) &&
+	       x->timer.deadline_ms <= x->active_ms + x->pool->response_idle_ms;
+}
+
 static void move(struct exchange *x, enum step to)
 {
 	struct proxy *proxy = x->proxy;
@@ -104,7 +112,7 @@ static void move(struct exchange *x, enum step to)
 
 	ASSERT(steps[from].to >> to & 1);
 	proxy->moves[from][to]++;
-	trace_add(proxy->trace, TRACE_STEP, (u16)to, x->id, from, 0);
+	trace_add(proxy->trace, TRACE_STEP, (u16)to, x->id, from, x->trace_detail);
 	x->step = (u8)to;
 	x->active_ms = loop_now_ms(proxy->loop);
 }
@@ -123,7 +131,7 @@ static void run(struct exchange *x)
 			break;
 	}
 	x->running = false;
-	if (!x->over)
+	if (!x->over && !is_bounded(x))
 		set_deadline(x);
 }
 
@@ -181,6 +189,7 @@ static enum step do_route(struct exchange *x)
 
 	if (x->refusal != HTTP_REFUSE_OK)
 		return refuse(x, (enum http_refusal)x->refusal);
+	request_identify(x);
 	buffer = arena_alloc(&x->arena, head->path.len + 1);
 	if (!buffer)
 		return reply(x, OUTCOME_INTERNAL_ERROR);
@@ -220,7 +229,7 @@ static enum step do_pick(struct exchange *x)
 	if (x->attempts)
 		metrics_inc(x->proxy->metrics, M_RETRIES);
 	x->backend = backend;
-	trace_add(x->proxy->trace, TRACE_PICK, 0, x->id, backend->index, x->tried.count);
+	x->trace_detail = backend->index;
 	return STEP_LEASE;
 }
 
@@ -308,7 +317,6 @@ static enum step do_send(struct exchange *x)
 	stream->owner = x;
 	x->sent_us = now_us(x);
 	request_address(x);
-	trace_add(x->proxy->trace, TRACE_LEASE, x->lease.reused, x->id, 0, 0);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
@@ -488,7 +496,8 @@ static enum step do_done(struct exchange *x)
 	metrics_dec(proxy->metrics, M_REQUESTS_ACTIVE);
 	if (x->tunnelling)
 		metrics_dec(proxy->metrics, M_TUNNELS_ACTIVE);
-	log_end(x);
+	if (x->outcome != OUTCOME_OK)
+		log_end(x);
 	if (access_is_on(&proxy->access))
 		write_access(x);
 	give_back_streams(x);

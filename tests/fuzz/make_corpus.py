@@ -49,7 +49,17 @@ def request_inputs(rng, maker):
     inputs.append(b"GET /" + b"a" * 4096 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
     inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"b" * 16384 + b"\r\n\r\n")
     inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: " + b"a," * 33 + b"\r\n\r\n")
-    inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: x, cookie\r\nX: 1\r\nCookie: 2\r\n\r\n")
+    for lines in ("Connection: x, cookie\r\nX: 1\r\nCookie: 2", "Connection: close", "Connection: Keep-Alive",
+                  "Connection: upgrade\r\nUpgrade: websocket", "Connection: upgrade\r\nUpgrade: a, h2c",
+                  "Connection: host, x-forwarded-for\r\nX-Forwarded-For: 1.2.3.4",
+                  "Connection: a\r\nConnection: b\r\nA: 1\r\nB: 2", "TE: trailers\r\nKeep-Alive: 5",
+                  "Expect: 100-continue\r\nContent-Length: 5", "Expect: 200-ok", "Expect: x\r\nExpect: y",
+                  "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: gzip,, chunked"):
+        for minor in (0, 1):
+            inputs.append(f"POST / HTTP/1.{minor}\r\nHost: a\r\n{lines}\r\n\r\n".encode())
+    for host in ("a%2Eb:80", "a%2", "[::1]:443", "[::1", "a!b", "a:0", "a:65536", "a:", "A-LONG-NAME.EXAMPLE:8080"):
+        inputs.append(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Accept: x\r\nVia: y\r\nTransfer-Encodinq: z\r\n\r\n")
     return inputs
 
 
