@@ -493,6 +493,7 @@ static void stop(struct control *control)
 	while (op_is_out(&control->signal_op))
 		loop_turn(control->loop, UINT64_MAX);
 	sock_close(control->loop, &control->signals);
+	resolver_stop(control->resolver);
 	for (u32 i = 0; i < control->workers.count; i++)
 		mem_free(control->workers.all[i].listeners);
 	mem_free(control->workers.all);

@@ -97,6 +97,14 @@ static void set_deadline(struct exchange *x)
 	loop_timer_set(x->proxy->loop, &x->timer, x->active_ms + deadline_of(x).after_ms);
 }
 
+// The timer is set and rings no later than it must: on_deadline looks again at what is due. An
+// ordinary answer ends before that, so the second setting is saved.
+static bool is_bounded(const struct exchange *x)
+{
+	return x->step == STEP_RELAY && timer_is_set(&x->timer) &&
+	       x->timer.deadline_ms <= x->active_ms + x->pool->response_idle_ms;
+}
+
 static void move(struct exchange *x, enum step to)
 {
 	struct proxy *proxy = x->proxy;
@@ -104,7 +112,7 @@ static void move(struct exchange *x, enum step to)
 
 	ASSERT(steps[from].to >> to & 1);
 	proxy->moves[from][to]++;
-	trace_add(proxy->trace, TRACE_STEP, (u16)to, x->id, from, 0);
+	trace_add(proxy->trace, TRACE_STEP, (u16)to, x->id, from, x->trace_detail);
 	x->step = (u8)to;
 	x->active_ms = loop_now_ms(proxy->loop);
 }
@@ -123,7 +131,7 @@ static void run(struct exchange *x)
 			break;
 	}
 	x->running = false;
-	if (!x->over)
+	if (!x->over && !is_bounded(x))
 		set_deadline(x);
 }
 
@@ -181,6 +189,7 @@ static enum step do_route(struct exchange *x)
 
 	if (x->refusal != HTTP_REFUSE_OK)
 		return refuse(x, (enum http_refusal)x->refusal);
+	request_identify(x);
 	buffer = arena_alloc(&x->arena, head->path.len + 1);
 	if (!buffer)
 		return reply(x, OUTCOME_INTERNAL_ERROR);
@@ -220,7 +229,7 @@ static enum step do_pick(struct exchange *x)
 	if (x->attempts)
 		metrics_inc(x->proxy->metrics, M_RETRIES);
 	x->backend = backend;
-	trace_add(x->proxy->trace, TRACE_PICK, 0, x->id, backend->index, x->tried.count);
+	x->trace_detail = backend->index;
 	return STEP_LEASE;
 }
 
@@ -280,19 +289,23 @@ static enum step do_lease(struct exchange *x)
 
 static const struct stream_events up_events;
 
-// Sends again what the first try had sent of the body.
+// Sends again what the first try had sent of the body, and what has come since.
 static void resend_body(struct exchange *x)
 {
+	struct stream *stream = x->lease.stream;
+
+	x->up.target = stream;
+	x->up.undrained = x->replay.len;
 	for (struct segment *at = x->replay.head; at; at = at->next) {
 		struct slice slice = at->slice;
 
 		if (slice.len == 0)
 			continue;
 		block_ref(slice.block);
-		x->up.undrained += slice.len;
-		x->lease.stream->ops->send_body(
-			x->lease.stream, slice, x->request_ended && !at->next);
+		stream->ops->send_body(stream, slice, false);
 	}
+	if (x->request_ended)
+		stream->ops->send_body(stream, (struct slice){0}, true);
 }
 
 static enum step do_send(struct exchange *x)
@@ -304,17 +317,13 @@ static enum step do_send(struct exchange *x)
 	stream->owner = x;
 	x->sent_us = now_us(x);
 	request_address(x);
-	trace_add(x->proxy->trace, TRACE_LEASE, x->lease.reused, x->id, 0, 0);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
-	if (again) {
-		x->up.target = stream;
-		x->up.undrained = 0;
+	if (again)
 		resend_body(x);
-	} else {
+	else
 		half_open(&x->up, x->down, stream);
-	}
 	return STEP_AWAIT;
 }
 
@@ -487,7 +496,8 @@ static enum step do_done(struct exchange *x)
 	metrics_dec(proxy->metrics, M_REQUESTS_ACTIVE);
 	if (x->tunnelling)
 		metrics_dec(proxy->metrics, M_TUNNELS_ACTIVE);
-	log_end(x);
+	if (x->outcome != OUTCOME_OK)
+		log_end(x);
 	if (access_is_on(&proxy->access))
 		write_access(x);
 	give_back_streams(x);
@@ -560,6 +570,20 @@ static void keep_for_replay(struct exchange *x, const struct slice *slice)
 		x->replay_lost = true;
 }
 
+// A body may go on coming while its request waits for a fresh connection. The credit that was
+// granted before bounds how much.
+static void keep_while_waiting(struct exchange *x, struct slice slice, bool end)
+{
+	size_t len = slice.len;
+
+	if (len && bytes_append(&x->proxy->loop->blocks, &x->replay, slice) != 0) {
+		fail_attempt(x, OUTCOME_OVERLOADED);
+		return;
+	}
+	half_skip(&x->up, len, end);
+	x->request_ended = end;
+}
+
 static void tunnel_maybe_over(struct exchange *x)
 {
 	if (!x->tunnelling || x->up.state != HALF_ENDED || x->answer.state != HALF_ENDED)
@@ -579,6 +603,10 @@ static void down_body(struct stream *stream, struct slice slice, bool end)
 			fail_attempt(x, OUTCOME_PAYLOAD_TOO_LARGE);
 			return;
 		}
+		if (x->step == STEP_LEASE) {
+			keep_while_waiting(x, slice, end);
+			return;
+		}
 		keep_for_replay(x, &slice);
 		if (end)
 			x->request_ended = true;
@@ -592,6 +620,10 @@ static void down_trailers(struct stream *stream, const struct http_field *fields
 {
 	struct exchange *x = of_stream(stream);
 
+	if (x->step == STEP_LEASE) { // they may be dropped (RFC 9110 6.5.1)
+		keep_while_waiting(x, (struct slice){0}, true);
+		return;
+	}
 	x->request_ended = true;
 	x->replay_lost = true; // trailers are not kept
 	half_trailers(&x->up, fields, count);
@@ -640,7 +672,6 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 {
 	struct exchange *x = of_stream(stream);
 
-	x->interim_seen = true;
 	if (head->status < 200 && head->status != 101) {
 		x->active_ms = loop_now_ms(x->proxy->loop);
 		http_mark_hop_fields(head);
@@ -688,11 +719,13 @@ static bool may_replay(const struct exchange *x, enum stream_fault fault)
 {
 	bool broke = fault == STREAM_PEER_CLOSED || fault == STREAM_PEER_RESET;
 
-	if (!broke || !x->lease.reused || x->replayed || x->interim_seen)
+	if (!broke || !x->lease.reused || x->replayed || lease_has_heard(&x->lease))
 		return false;
 	if (!http_method_is_idempotent((enum http_method)x->request->method))
 		return false;
-	return !x->request_has_body || !x->replay_lost;
+	// What was spliced went by unseen.
+	return !x->request_has_body ||
+	       (!x->replay_lost && x->replay.len == x->up.total && !mover_is_running(&x->up.mover));
 }
 
 static enum outcome fault_outcome(

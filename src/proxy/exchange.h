@@ -25,15 +25,15 @@ struct exchange {
 	u64 began_us, leased_us, connected_us, sent_us, answered_us;
 	i64 began_wall_ms;
 	u32 id;
-	u16 status; // of the answer
-	u8 step;    // enum step
-	u8 outcome; // enum outcome
-	u8 refusal; // enum http_refusal, for a local answer
+	u32 trace_detail; // the backend's index, once there is one
+	u16 status;	  // of the answer
+	u8 step;	  // enum step
+	u8 outcome;	  // enum outcome
+	u8 refusal;	  // enum http_refusal, for a local answer
 	u8 attempts;
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;
 	bool tunnelling, tunnel_whole; // a tunnel | both its directions ended in order
-	bool interim_seen;	       // part of an answer came: no silent replay any more
 	bool replayed;
 	bool answer_begun; // the client has (part of) an answer
 	bool keep_request_id;

@@ -66,10 +66,17 @@ static struct str forwarded_for(struct exchange *x)
 	return all;
 }
 
-// What a client must not tell the backend about itself, unless its peer is trusted.
-static void take_out_forwarded(struct http_head *head, bool trusted)
+// Fields that the proxy sets, or that a client must not set for itself.
+static const u64 ours = HTTP_BIT(HTTP_F_X_FORWARDED_FOR) | HTTP_BIT(HTTP_F_X_FORWARDED_PROTO) |
+			HTTP_BIT(HTTP_F_X_FORWARDED_HOST) | HTTP_BIT(HTTP_F_X_REAL_IP) |
+			HTTP_BIT(HTTP_F_FORWARDED) | HTTP_BIT(HTTP_F_X_FORWARDED_BY) |
+			HTTP_BIT(HTTP_F_X_BACKEND_SERVER);
+
+static void take_out_ours(struct http_head *head, bool trusted)
 {
 	take_out(head, HTTP_F_X_FORWARDED_FOR);
+	take_out(head, HTTP_F_X_FORWARDED_BY);
+	take_out(head, HTTP_F_X_BACKEND_SERVER);
 	if (trusted)
 		return;
 	take_out(head, HTTP_F_X_FORWARDED_PROTO);
@@ -128,20 +135,23 @@ static const struct http_field *find_request_id(const struct exchange *x)
 	return http_head_find_name(x->request, frontend->conf->headers.request_id);
 }
 
+void request_identify(struct exchange *x)
+{
+	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
+	x->keep_request_id = x->client->trusted &&
+			     x->client->frontend->conf->headers.request_id.len &&
+			     find_request_id(x);
+}
+
 static char *put_request_id(struct exchange *x, char *at)
 {
 	const struct frontend *frontend = x->client->frontend;
 	struct str name = frontend->conf->headers.request_id;
 	const struct http_field *sent;
 
-	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
-	if (name.len == 0)
+	if (name.len == 0 || x->keep_request_id)
 		return at;
 	sent = find_request_id(x);
-	if (sent && x->client->trusted) {
-		x->keep_request_id = true;
-		return at;
-	}
 	if (sent)
 		x->request->any_hop = true;
 	for (u32 i = 0; sent && i < x->request->field_count; i++)
@@ -181,9 +191,8 @@ int request_prepare(struct exchange *x)
 	if (head->upgrade && !upgrade_is_allowed(x))
 		head->upgrade = false;
 	http_mark_hop_fields(head);
-	take_out_forwarded(head, trusted);
-	take_out(head, HTTP_F_X_FORWARDED_BY);
-	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	if (unlikely(head->known_seen & ours))
+		take_out_ours(head, trusted);
 	start = at = arena_alloc(&x->arena,
 		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
 	if (!start)

@@ -10,10 +10,10 @@ struct peer;
 struct peer_events {
 	void (*on_connected)(struct peer *peer, int error);
 	void (*on_bytes)(struct peer *peer, const char *bytes, size_t len);
-	void (*on_end)(struct peer *peer);	      // the other side ended in order
+	void (*on_end)(struct peer *peer);		 // the other side ended in order
 	void (*on_broken)(struct peer *peer, int error); // reset, or a send that failed
-	void (*on_sent)(struct peer *peer);	      // everything given was taken
-	void (*on_closed)(struct peer *peer);	      // the last event; the peer may be freed
+	void (*on_sent)(struct peer *peer);		 // everything given was taken
+	void (*on_closed)(struct peer *peer);		 // the last event; the peer may be freed
 };
 
 struct peer {
