@@ -124,11 +124,30 @@ static const struct session_events session_events = {
 	.on_poke = on_poke,
 };
 
+void front_peer(const struct client *client, struct addr *ret_addr)
+{
+	if (addr_parse_ip(str_make(client->ip, client->ip_len), ret_addr) != 0)
+		*ret_addr = (struct addr){.family = ADDR_UNIX, .path = ""};
+	ret_addr->port = client->port;
+}
+
+static void say(const struct client *client, const char *what)
+{
+	struct addr peer;
+
+	if (!log_is_on(client->proxy->log, LOG_INFO))
+		return;
+	front_peer(client, &peer);
+	LOG(client->proxy->log, LOG_INFO, what, LOG_SPAN("handle_connection"),
+		LOG_ADDR("peer_address", &peer));
+}
+
 static void on_closed(struct conn *conn)
 {
 	struct client *client = container_of(conn, struct client, conn);
 	struct proxy *proxy = client->proxy;
 
+	say(client, "served connection");
 	ASSERT(!client->exchange);
 	loop_timer_cancel(proxy->loop, &client->timer);
 	list_remove(&client->node);
@@ -169,12 +188,14 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->trusted = is_trusted(frontend->conf, &peer);
 	client->ip_len = (u8)MIN(addr_format_ip(&peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
+	client->port = peer.port;
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;
 	proxy->frontend_clients[frontend->index]++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	trace_add(proxy->trace, TRACE_ACCEPT, 0, (u32)fd, 0, 0);
+	say(client, "serving connection");
 	return client;
 }
 
