@@ -50,6 +50,8 @@ static void build_bind(
 	err = report_value(build->report, CODE_MALFORMED, node,
 		"'%.*s' is no address to listen on (%s): %s", CLIP(text), path_text(build, path),
 		explain_address(rc));
+	if (node->written.ptr)
+		return;
 	if (is_number(text))
 		report_advice(build->report, err, "did you mean ':%.*s'?", CLIP(text));
 	else if (text.len > 2 && text.ptr[0] == '*' && text.ptr[1] == ':')

@@ -131,9 +131,10 @@ static struct str strip_url(struct build *build, struct str text)
 	return arena_str(build->arena, text);
 }
 
-static void report_address(struct build *build, const struct path *path, const struct node *node,
-	struct str text, int rc)
+static void report_address(
+	struct build *build, const struct path *path, const struct node *node, int rc)
 {
+	struct str text = node->text;
 	struct addr addr;
 	struct err *err;
 
@@ -150,6 +151,8 @@ static void report_address(struct build *build, const struct path *path, const s
 			"'%.*s' is no backend address (%s): write 10.0.0.1:80, [::1]:80, name:80 "
 			"or unix:/path",
 			CLIP(text), path_text(build, path));
+	if (node->written.ptr)
+		return;
 	if (text.len && text.len < 200 && addr_parse_ip(text, &addr) == 0)
 		report_advice(build->report, err, "a port is missing: '%s%.*s%s:80'",
 			addr.family == ADDR_V6 && text.ptr[0] != '[' ? "[" : "", CLIP(text),
@@ -187,7 +190,7 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	if (rc == -ENOENT)
 		set_name(build, backend, text);
 	else if (rc < 0 || text.ptr[0] == ':') {
-		report_address(build, path, node, text, rc < 0 ? rc : -EINVAL);
+		report_address(build, path, node, rc < 0 ? rc : -EINVAL);
 		return;
 	}
 	port = rc == -ENOENT ? backend->port : backend->addr.port;

@@ -121,7 +121,7 @@ static const char *guess_duration(const struct build *build, struct str text)
 static void report_duration(struct build *build, const struct path *path, const struct node *node,
 	enum value_result result)
 {
-	const char *guess = guess_duration(build, node->text);
+	const char *guess = node->written.ptr ? NULL : guess_duration(build, node->text);
 	struct err *err;
 
 	if (result == VALUE_NO_UNIT) {

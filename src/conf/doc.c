@@ -141,7 +141,8 @@ static void add_codes(struct text *text)
 }
 
 static const char introduction[] =
-	"<!-- Made from src/conf/schema.def by the test suite's conf_tool; do not edit. -->\n"
+	"<!-- Made from src/conf/schema.def; to renew it: conf_tool reference > docs/config.md\n"
+	"     (conf_tool is built with the tests, and one of them compares). -->\n"
 	"# Configuration reference\n\n"
 	"YAML, TOML and JSON are the same tree; the ending of the file name says which one it "
 	"is. Durations are written `250ms`, `5s`, `1m30s` or `1h`, sizes `512B`, `64KiB` (1024) "

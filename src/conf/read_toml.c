@@ -222,23 +222,58 @@ static void take_error(void *context, const char *message, struct toml_position 
 	report_twice(reader, key, first->key_place, place);
 }
 
-// Each dot of a dotted key is a level, and the library walks levels by recursion: hundreds of them
-// are refused before it sees them. What looks like a key is a run of its characters.
-static bool check_dots(const struct read_input *input)
+// Behind the string that starts at `at`; a string that is not closed ends with its line, where the
+// library will complain.
+static size_t skip_string(struct str text, size_t at)
+{
+	char quote = text.ptr[at];
+	bool is_long = at + 2 < text.len && text.ptr[at + 1] == quote && text.ptr[at + 2] == quote;
+	size_t quotes = is_long ? 3 : 1, seen = 0;
+
+	for (at += quotes; at < text.len && seen < quotes; at++) {
+		if (text.ptr[at] == '\\' && quote == '"')
+			at++;
+		if (at >= text.len || (text.ptr[at] == '\n' && !is_long))
+			return MIN(at, text.len);
+		seen = text.ptr[at] == quote ? seen + 1 : 0;
+	}
+	// A long string may end with one or two quotes of its own.
+	for (size_t more = 0; is_long && more < 2 && at < text.len && text.ptr[at] == quote; more++)
+		at++;
+	return at;
+}
+
+// Two things that the library must not see outside of strings and comments. Each dot of a key is a
+// level, and it walks levels by recursion. And its test for white space is undefined for some
+// letters beyond ASCII, which TOML has in strings and comments only.
+static bool check_tokens(const struct read_input *input)
 {
 	struct str text = input->text;
 	u32 dots = 0;
+	size_t i = str_starts(text, STR("\xef\xbb\xbf")) ? 3 : 0;
 
-	for (size_t i = 0; i < text.len; i++) {
+	while (i < text.len) {
 		char c = text.ptr[i];
 
-		if (c == '.' && ++dots > TREE_DEPTH_MAX) {
-			report_at(input->report, CODE_TOO_BIG, read_place_at(input->file, text, i),
-				1, "more than %d dots in one key", TREE_DEPTH_MAX);
+		if (c == '#') {
+			i += str_find(str_make(text.ptr + i, text.len - i), '\n');
+			continue;
+		}
+		if (c == '"' || c == '\'') {
+			i = skip_string(text, i);
+			continue;
+		}
+		if (c && strchr("=[]{},\n", c))
+			dots = 0;
+		if ((c == '.' && ++dots > TREE_DEPTH_MAX) || (u8)c >= 0x80) {
+			report_at(input->report, c == '.' ? CODE_TOO_BIG : CODE_SYNTAX,
+				read_place_at(input->file, text, i), 1,
+				c == '.' ? "not valid TOML here: too many dots in one key"
+					 : "not valid TOML: a letter beyond ASCII stands only in "
+					   "quotes and comments");
 			return false;
 		}
-		if (strchr(":=[]{},\n", c) && c)
-			dots = 0;
+		i++;
 	}
 	return true;
 }
@@ -251,7 +286,8 @@ struct node *read_toml(const struct read_input *input)
 			.file = input->file,
 			.nodes_left = input->nodes_left}};
 
-	if (!check_dots(input) || toml_walk(input->text.ptr, input->text.len, &events, &reader) < 0)
+	if (!check_tokens(input) ||
+		toml_walk(input->text.ptr, input->text.len, &events, &reader) < 0)
 		return NULL;
 	return reader.builder.root;
 }

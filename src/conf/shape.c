@@ -112,6 +112,7 @@ static struct node *part_of(struct shape *shape, const struct node *node, struct
 	struct node *item = node_new_text(shape->arena, part, node->place);
 
 	item->is_quoted = node->is_quoted;
+	item->written = node->written;
 	item->width = (u32)part.len;
 	if (item->place.line)
 		item->place.column += (u32)(part.ptr - node->text.ptr) + node->is_quoted;
@@ -209,6 +210,7 @@ static void make_backend(struct shape *shape, struct node *item)
 	struct node *address = node_new_text(shape->arena, item->text, item->place);
 
 	address->is_quoted = item->is_quoted;
+	address->written = item->written;
 	address->width = item->width;
 	address->key = STR("address");
 	item->kind = NODE_MAP;

@@ -201,12 +201,36 @@ bool tree_is_utf8(struct str text)
 		va_end(args);                                          \
 	} while (0)
 
+// Every occurrence of `text` (as CLIP cuts it) in the message becomes `written`.
+static void hide_variables(char *message, size_t size, const struct node *node)
+{
+	char copy[message_bytes_max];
+	size_t len = MIN(node->text.len, (size_t)80), at = 0;
+	const char *rest = copy;
+
+	if (!node->written.ptr || len == 0)
+		return;
+	memcpy(copy, message, size);
+	while (*rest && at + 1 < size) {
+		if (strncmp(rest, node->text.ptr, len) == 0) {
+			at += (size_t)snprintf(
+				message + at, size - at, "%.*s", CLIP(node->written));
+			at = MIN(at, size - 1);
+			rest += len;
+		} else {
+			message[at++] = *rest++;
+		}
+	}
+	message[at] = '\0';
+}
+
 struct err *report_value(struct report *report, enum conf_code code, const struct node *node,
 	const char *format, ...)
 {
 	char message[message_bytes_max];
 
 	FORMAT_MESSAGE(message, format);
+	hide_variables(message, sizeof(message), node);
 	return report_at(report, code, node->place, node->width, "%s", message);
 }
 

@@ -28,6 +28,7 @@ struct node {
 	struct place key_place;
 	struct str key;	     // in a map
 	struct str text;     // NODE_TEXT
+	struct str written;  // with its ${...}, when variables were filled in; else ptr NULL
 	struct node **slots; // hashed members of a large map, or NULL
 	u32 slot_count;
 };
@@ -61,7 +62,8 @@ const char *node_kind_text(const struct node *node);
 // What comes from outside of a text that a parser has checked: is it UTF-8 (RFC 3629)?
 bool tree_is_utf8(struct str text);
 
-// Findings about a value, or about the key it stands under.
+// Findings about a value, or about the key it stands under. Where the message has the text of the
+// value, it shows what was written: a variable may hold a password.
 struct err *report_value(struct report *report, enum conf_code code, const struct node *node,
 	const char *format, ...) printf_like(4, 5);
 struct err *report_key(struct report *report, enum conf_code code, const struct node *node,

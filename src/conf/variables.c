@@ -216,6 +216,8 @@ static void fill_text(const struct variables *variables, struct report *report, 
 		ok = false;
 	}
 	if (ok)
+		node->written = node->text;
+	if (ok)
 		node->text = arena_str(report->arena, str_make(filled.data, filled.len));
 	text_done(&filled);
 }

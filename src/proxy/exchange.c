@@ -289,19 +289,23 @@ static enum step do_lease(struct exchange *x)
 
 static const struct stream_events up_events;
 
-// Sends again what the first try had sent of the body.
+// Sends again what the first try had sent of the body, and what has come since.
 static void resend_body(struct exchange *x)
 {
+	struct stream *stream = x->lease.stream;
+
+	x->up.target = stream;
+	x->up.undrained = x->replay.len;
 	for (struct segment *at = x->replay.head; at; at = at->next) {
 		struct slice slice = at->slice;
 
 		if (slice.len == 0)
 			continue;
 		block_ref(slice.block);
-		x->up.undrained += slice.len;
-		x->lease.stream->ops->send_body(
-			x->lease.stream, slice, x->request_ended && !at->next);
+		stream->ops->send_body(stream, slice, false);
 	}
+	if (x->request_ended)
+		stream->ops->send_body(stream, (struct slice){0}, true);
 }
 
 static enum step do_send(struct exchange *x)
@@ -316,13 +320,10 @@ static enum step do_send(struct exchange *x)
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
-	if (again) {
-		x->up.target = stream;
-		x->up.undrained = 0;
+	if (again)
 		resend_body(x);
-	} else {
+	else
 		half_open(&x->up, x->down, stream);
-	}
 	return STEP_AWAIT;
 }
 
@@ -569,6 +570,20 @@ static void keep_for_replay(struct exchange *x, const struct slice *slice)
 		x->replay_lost = true;
 }
 
+// A body may go on coming while its request waits for a fresh connection. The credit that was
+// granted before bounds how much.
+static void keep_while_waiting(struct exchange *x, struct slice slice, bool end)
+{
+	size_t len = slice.len;
+
+	if (len && bytes_append(&x->proxy->loop->blocks, &x->replay, slice) != 0) {
+		fail_attempt(x, OUTCOME_OVERLOADED);
+		return;
+	}
+	half_skip(&x->up, len, end);
+	x->request_ended = end;
+}
+
 static void tunnel_maybe_over(struct exchange *x)
 {
 	if (!x->tunnelling || x->up.state != HALF_ENDED || x->answer.state != HALF_ENDED)
@@ -588,6 +603,10 @@ static void down_body(struct stream *stream, struct slice slice, bool end)
 			fail_attempt(x, OUTCOME_PAYLOAD_TOO_LARGE);
 			return;
 		}
+		if (x->step == STEP_LEASE) {
+			keep_while_waiting(x, slice, end);
+			return;
+		}
 		keep_for_replay(x, &slice);
 		if (end)
 			x->request_ended = true;
@@ -601,6 +620,10 @@ static void down_trailers(struct stream *stream, const struct http_field *fields
 {
 	struct exchange *x = of_stream(stream);
 
+	if (x->step == STEP_LEASE) { // they may be dropped (RFC 9110 6.5.1)
+		keep_while_waiting(x, (struct slice){0}, true);
+		return;
+	}
 	x->request_ended = true;
 	x->replay_lost = true; // trailers are not kept
 	half_trailers(&x->up, fields, count);
@@ -649,7 +672,6 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 {
 	struct exchange *x = of_stream(stream);
 
-	x->interim_seen = true;
 	if (head->status < 200 && head->status != 101) {
 		x->active_ms = loop_now_ms(x->proxy->loop);
 		http_mark_hop_fields(head);
@@ -697,11 +719,13 @@ static bool may_replay(const struct exchange *x, enum stream_fault fault)
 {
 	bool broke = fault == STREAM_PEER_CLOSED || fault == STREAM_PEER_RESET;
 
-	if (!broke || !x->lease.reused || x->replayed || x->interim_seen)
+	if (!broke || !x->lease.reused || x->replayed || lease_has_heard(&x->lease))
 		return false;
 	if (!http_method_is_idempotent((enum http_method)x->request->method))
 		return false;
-	return !x->request_has_body || !x->replay_lost;
+	// What was spliced went by unseen.
+	return !x->request_has_body ||
+	       (!x->replay_lost && x->replay.len == x->up.total && !mover_is_running(&x->up.mover));
 }
 
 static enum outcome fault_outcome(

@@ -111,6 +111,7 @@ static void take_stream(struct link *link, struct lease *lease)
 	struct session *session = link->conn.session;
 
 	link->stream_done = false;
+	lease->heard_before = link->conn.bytes_in;
 	lease->stream = session->ops->open(session);
 }
 

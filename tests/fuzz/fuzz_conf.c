@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any text as a configuration. The first byte says what the rest is: 'y' YAML, 't' TOML, 'j' JSON,
-// and 's' lines that are --set arguments, or environment variables when they start with WEIR_.
+// 's' lines that are --set arguments, or environment variables when they start with WEIR_, and 'f'
+// a .env file, a line "---" and a YAML file, both read as files (without includes, which could name
+// any file of this machine).
 //
 // Nothing may crash; what is refused has a finding with a place; what is accepted is shown in each
 // syntax, and that text must load again and show the same.
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "conf/conf.h"
 
@@ -111,6 +115,40 @@ static struct conf *load_settings(struct trial *trial, struct str text)
 	return conf_from_flags(&flags, &input, &trial->arena, &trial->errs);
 }
 
+// A file that only this process sees.
+static const char *make_file(struct arena *arena, struct str text, int *ret_fd)
+{
+	int fd = memfd_create("fuzz", MFD_CLOEXEC);
+	ssize_t len = write(fd, text.ptr, text.len);
+
+	ASSERT(fd >= 0 && len == (ssize_t)text.len);
+	*ret_fd = fd;
+	return arena_printf(arena, "/proc/self/fd/%d", fd);
+}
+
+static struct conf *load_files(struct trial *trial, struct str text)
+{
+	static const char *const variables[] = {"A=10.0.0.1:80", "B=", "PORT=81", NULL};
+	const char *copy = arena_str(&trial->arena, text).ptr;
+	const char *mark = strstr(copy, "\n---\n");
+	size_t at = mark ? (size_t)(mark - copy) : 0;
+	struct conf_input input = {.file_count = 1, .environ = (char *const *)variables};
+	struct conf *conf;
+	const char *file;
+	int fds[2];
+
+	if (strstr(copy, "inc") || strlen(copy) != text.len)
+		text.len = at = 0;
+	input.dotenv = make_file(&trial->arena, str_make(text.ptr, at), &fds[0]);
+	at = at ? at + 5 : 0;
+	file = make_file(&trial->arena, str_make(text.ptr + at, text.len - at), &fds[1]);
+	input.files = &file;
+	conf = conf_load(&input, &trial->arena, &trial->errs);
+	close(fds[0]);
+	close(fds[1]);
+	return conf;
+}
+
 static struct conf *load(struct trial *trial, char kind, struct str text)
 {
 	switch (kind) {
@@ -120,6 +158,8 @@ static struct conf *load(struct trial *trial, char kind, struct str text)
 		return conf_load_text("fuzz.json", text, CONF_JSON, &trial->arena, &trial->errs);
 	case 's':
 		return load_settings(trial, text);
+	case 'f':
+		return load_files(trial, text);
 	default:
 		return conf_load_text("fuzz.yaml", text, CONF_YAML, &trial->arena, &trial->errs);
 	}

@@ -34,7 +34,9 @@ ODD = [
     b"t[frontend]\nbind_on = ':1'\n[[frontend.backend]]\nforward_to = 'a:1'\n",
     b"t[tcp_frontend.a]\nbind_on=':1'\n[[tcp_frontend.a.backend]]\nforward_to='a:1'\n",
     b"ta.b.c.d.e = 1\n", b"ta = {b = {c = [1, 2.5, 1979-05-27T07:32:00Z, inf, nan, 0x1F]}}\n",
-    b"ta = '''\nx'''\nb = \"\"\"\\u00e9\"\"\"\n", b"t[a]\n[a]\n", b"ta = 1\na = 2\n",
+    b"ta = '''\nx'''\nb = \"\"\"\\u00e9\"\"\"\n", b"t[a]\n[a]\n", b"t[a]\n[/a]\n",
+    b"tanb.c.d\xcf\x9d0 = 1\n", b"ta = \"\"\"x\"\"\"\" \xc3\xa9\n", b"t# \xc3\xa9\n'\xc3\xa9' = '\xc3\xa9'\n",
+    b"ta = 1\na = 2\n",
     b"tb = { a = 1, a = 2 }\n", b"t[a.b]\nc = 1\n[[a.b]]\n",
     b"j{\"backends\": [\"\\u0061\\ud83d\\ude00:1\", \"\\/\"]}", b"j{\"a\": 1, \"a\": 2}",
     b"j{\"backends\": null, \"bind\": true, \"log\": 1e5}", b"j\t{\t\"backends\"\t:\t\"a:1\"\t}\t",
@@ -43,6 +45,16 @@ ODD = [
     b"pools: {b: {backends: b:1}}",
     b"yfrontends: {a: {bind: ['[::]:1', '127.0.0.1:2'], backends: [a:1], client_ip: "
     b"{trusted_proxies: [private, 10.0.0.0/8, '::/0']}, headers: {identify: off, request_id: none}}}",
+    b"fX=1\n# c\nexport Y='a b' # c\nPORT=9\nX=2\nZ=\"q\\n\\\"\"\nWEIR_LOG__LEVEL=info\nno\n---\n"
+    b"backends: ['${A}', '${X}:${PORT}', '${B:-b:2}', '${Y}', '${N:?say}', '${PROT}', '$${A}']\n",
+    b"fA=1\n---\nbackends: ['${A}']\nfrontends: {default: {headers: {identify: '${PORT}$'}}}\n",
+    b"fWEIR_POOLS__DEFAULT__BACKENDS__0__WEIGHT=4\nWEIR_SERVICE_HOST=1\nWEIR_LOG_LEVEL=1\n---\n"
+    b"backends: a:1", b"f\n---\n[frontend]\nbind_on = ':1'\n[[frontend.backend]]\nforward_to = 'a:1'",
+    b"f\n---\n{\"backends\": \"a:1\"}", b"f\n---\n# c\nbackends = ['127.0.0.1:8080']\n",
+    b"ypools: {a: {backends: [{address: a:1, weight: 0}]}, b: {backends: '127.0.0.1:5'}}\n"
+    b"frontends: {f: {bind: [':5', ':5', 'unix:/a', 'unix:/a', '[::1]:5'], pool: a, client_ip: "
+    b"{trusted_proxies: '0.0.0.0/0'}, routes: [{pool: b, match: {host: a, path: /a/*}}, {pool: b, "
+    b"match: {host: a, path: /a/b}}, {pool: b}, {pool: b, match: {methods: GET}}]}}",
     b"spools.default.backends[0].weight=3", b"sWEIR_POOLS__DEFAULT__BACKENDS__1__ID=x",
     b"sWEIR_RUNTIME__WORKERS=4\nruntime.workers=auto\nlog={level: info, format: json}",
     b"sbackends=[a:1, b:2]\nbind=:1,:2\nalgorithm=rr", b"sx\n=\na..b=1\na[=1\na[0][1]=2\na[x]=1",

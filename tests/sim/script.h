@@ -17,11 +17,11 @@ enum act {
 
 enum flaw {
 	FLAW_NONE,
-	FLAW_CHUNK_SIZE,  // a size that is no number
-	FLAW_CHUNK_END,	  // data not followed by CRLF
-	FLAW_CHUNK_LF,	  // a size line ended by LF alone
-	FLAW_EXTENSION,	  // an endless chunk extension
-	FLAW_TRAILER,	  // framing in the trailer section
+	FLAW_CHUNK_SIZE, // a size that is no number
+	FLAW_CHUNK_END,	 // data not followed by CRLF
+	FLAW_CHUNK_LF,	 // a size line ended by LF alone
+	FLAW_EXTENSION,	 // an endless chunk extension
+	FLAW_TRAILER,	 // framing in the trailer section
 	FLAW_COUNT,
 };
 

@@ -22,11 +22,11 @@ struct server {
 	char address[address_max], path[address_max];
 	struct sock sock;
 	struct op accept;
-	struct timer timer;	     // going down and up
+	struct timer timer;	      // going down and up
 	u64 down_from_ms, down_to_ms; // 0, 0 = never
-	u32 idle_close_ms;	     // closes kept connections after this time; 0 = never
-	u32 speaks_ms;		     // says something unasked on them; 0 = never
-	u64 idle_closed_ms;	     // when it last did either
+	u32 idle_close_ms;	      // closes kept connections after this time; 0 = never
+	u32 speaks_ms;		      // says something unasked on them; 0 = never
+	u64 idle_closed_ms;	      // when it last did either
 	struct list services;
 };
 
@@ -97,13 +97,14 @@ static void do_act(struct service *service, enum act act)
 		break;
 	case ACT_SHUT:
 	case ACT_CLOSE:
-		give_up(service, service->attempt && service->attempt->spoke
-					 ? FAULT_SERVER_CLOSES
-					 : FAULT_SERVER_SILENT);
+		give_up(service, service->attempt && service->attempt->spoke ? FAULT_SERVER_CLOSES
+									     : FAULT_SERVER_SILENT);
 		peer_close(&service->peer);
 		break;
 	case ACT_RESET:
 		give_up(service, FAULT_SERVER_RESETS);
+		if (service->attempt)
+			service->attempt->reset = true; // what it said may be lost
 		peer_reset(&service->peer);
 		break;
 	case ACT_STALL:
@@ -249,10 +250,12 @@ static void start_answer(struct service *service)
 		return;
 	service->answering = true;
 	plan_answer_script(call, (u32)(service->attempt - call->attempts), &service->script);
-	service->attempt->head_out = true;
-	if (call->answer.bad == 0 || service->script.act)
-		;
-	else
+	world_say(service->world,
+		"server %u/%u: call %u: answers %u, body %u, framing %u, act %u at %u",
+		service->server->index, service->serial, call->id, call->answer.status,
+		service->script.body_len, service->script.framing, service->script.act,
+		service->script.act_at);
+	if (call->answer.bad)
 		world_fault(service->world, FAULT_SERVER_BAD);
 	if (!service->request_over && call->script.framing != READ_NONE)
 		world_fault(service->world, FAULT_SERVER_EARLY);
@@ -315,7 +318,7 @@ static struct attempt *new_attempt(struct service *service, struct call *call)
 	return attempt;
 }
 
-static struct call *call_of(struct service *service, const struct message *message)
+static struct call *call_of(struct service *service, const struct read_message *message)
 {
 	const struct str *field = message_find(message, "X-Sim-Call");
 	u64 id = 0;
@@ -328,7 +331,7 @@ static struct call *call_of(struct service *service, const struct message *messa
 	return &service->world->calls[id - 1];
 }
 
-static void on_head(struct reader *reader, const struct message *message)
+static void on_head(struct reader *reader, const struct read_message *message)
 {
 	struct service *service = of_reader(reader);
 	struct world *world = service->world;
@@ -361,8 +364,6 @@ static void on_head(struct reader *reader, const struct message *message)
 		peer_set_deaf(&service->peer, true);
 	}
 	service->says_continue = call->expect && call->id % 7 && !call->answer.early;
-	if (call->upgrade && call->answer.status == 101 && message->upgrade)
-		reader->raw = true;
 	if (call->answer.early && message->framing != READ_NONE)
 		set_timer(service, WAITS_THINKING, call->answer.think_ms);
 	pump(service);
@@ -375,7 +376,7 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 
 	if (!call || service->acted)
 		return;
-	if (service->tunnel || reader->raw) {
+	if (service->tunnel) {
 		if (!pattern_matches(bytes, call->id * 4ull + 2, service->tunnel_in, len))
 			world_fail(service->world, "call %u: wrong bytes sent into the tunnel",
 				call->id);
@@ -390,7 +391,7 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 	service->attempt->body_len += len;
 }
 
-static void on_request_end(struct reader *reader, const struct message *trailers)
+static void on_request_end(struct reader *reader, const struct read_message *trailers)
 {
 	struct service *service = of_reader(reader);
 	struct call *call = service->call;
@@ -442,7 +443,6 @@ static size_t read_line(struct service *service, const char *bytes, size_t len)
 			world_fail(world, "call %u: a TCP connection was made twice",
 				service->call->id);
 		start_tunnel(service);
-		service->reader.raw = true;
 		return used;
 	}
 	if (service->line_len == sizeof(service->line) || used < len)
@@ -474,6 +474,8 @@ static void on_end(struct peer *peer)
 {
 	struct service *service = of_peer(peer);
 
+	world_say(service->world, "server %u/%u: end of stream", service->server->index,
+		service->serial);
 	if (service->attempt)
 		service->attempt->in_ended = true;
 	if (service->tunnel) {

@@ -167,6 +167,22 @@ static void gives_the_same_from_every_syntax(void **state)
 		world_done(&worlds[i]);
 }
 
+static void accepts_the_examples(void **state)
+{
+	static const char *const names[] = {"../../etc/minimal.yaml", "../../etc/web.yaml",
+		"../../etc/tcp.toml", "../../etc/canary.json"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct world world;
+
+		world_init(&world);
+		assert_non_null(load_file(&world, names[i]));
+		assert_int_equal(world.errs.warning_count, 0);
+		world_done(&world);
+	}
+}
+
 static void reads_the_format_of_seed_0(void **state)
 {
 	static const char text[] = "[frontend]\nbind_on = \"127.0.0.1:7070\"\n\n"
@@ -425,6 +441,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fills_in_defaults),
 		cmocka_unit_test(gives_the_same_from_every_syntax),
+		cmocka_unit_test(accepts_the_examples),
 		cmocka_unit_test(reads_the_format_of_seed_0),
 		cmocka_unit_test(reads_the_format_of_seed_2),
 		cmocka_unit_test(runs_from_flags),

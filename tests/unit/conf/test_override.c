@@ -248,7 +248,7 @@ static void fills_in_variables(void **state)
 
 static void refuses_bad_variables(void **state)
 {
-	char *const env[] = {"DATABASE_URL=x", "BAD=\xff", NULL};
+	char *const env[] = {"DATABASE_URL=x", "BAD=\xff", "SECRET=http://me:password@db", NULL};
 	struct conf_input input = {.file_count = 1, .environ = env};
 	struct folder folder;
 	struct world world;
@@ -260,7 +260,8 @@ static void refuses_bad_variables(void **state)
 	dotenv = folder_put(&folder, &world, ".env", "A=1\nnot a variable\n");
 	file = folder_put(&folder, &world, "a.yaml",
 		"backends:\n- ${DATABSE_URL}\n- ${UNSET:?set it to the address}\n- ${UNSET}:1\n"
-		"- ${A\n- ${A-b}\n- ${}\n- ${BAD}\n");
+		"- ${A\n- ${A-b}\n- ${}\n- ${BAD}\n- ${SECRET}\nbind: [\":80\", \"${SECRET}\"]\n"
+		"algorithm: ${SECRET}\n");
 	input.files = &file;
 	input.dotenv = dotenv;
 	assert_null(conf_load(&input, &world.arena, &world.errs));
@@ -275,6 +276,12 @@ static void refuses_bad_variables(void **state)
 	assert_contains(errors, "a.yaml:6:3: error[E022]");
 	assert_contains(errors, "a.yaml:7:3: error[E022]");
 	assert_contains(errors, "a.yaml:8:3: error[E019]: with its variables this is no UTF-8");
+	// What a variable holds may be secret.
+	assert_contains(errors, "a.yaml:9:3: error[E019]: '${SECRET}' is no backend address");
+	assert_contains(
+		errors, "a.yaml:10:15: error[E019]: '${SECRET}' is no address to listen on");
+	assert_contains(errors, "a.yaml:11:12: error[E016]: unknown algorithm '${SECRET}'");
+	assert_null(strstr(errors, "password"));
 	folder_remove(&folder);
 	world_done(&world);
 }

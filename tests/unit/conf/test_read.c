@@ -131,6 +131,9 @@ static void tells_syntax_errors_with_places(void **state)
 	says("a = \n", CONF_TOML, "t:1:");
 	says("[a\n", CONF_TOML, "t:1:");
 	says("a = \"\xff\"\n", CONF_TOML, "t:1:");
+	says("# \u00e9\na = '\u00e9'\n\u00e9 = 1\n", CONF_TOML,
+		"t:3:1: error[E002]: not valid TOML: a letter");
+	says("[a]\n[/a]\n", CONF_TOML, "t:2:2: error[E002]");
 }
 
 static void names_both_places_of_a_key_given_twice(void **state)
@@ -206,7 +209,7 @@ static void bounds_depth_and_size(void **state)
 	repeat("", "- ", 100000, CONF_YAML, "error[E005]: nested deeper");
 	repeat("{\"a\":", "[", 100000, CONF_JSON, "error[E002]");
 	repeat("a = ", "[", 100000, CONF_TOML, "error[E00");
-	repeat("a", ".a", 1000000, CONF_TOML, "error[E005]: more than 32 dots in one key");
+	repeat("a", ".a", 1000000, CONF_TOML, "error[E005]");
 	repeat("a:\n", " - x\n", TREE_NODES_MAX + 1, CONF_YAML, "error[E005]: more than");
 }
 
