@@ -808,7 +808,12 @@ static void h1_reset(struct stream *stream)
 		h1->keep_alive = false;
 		maybe_done(h1);
 		return;
-	} else if (h1->out == H1_UNTIL_CLOSE || h1->out == H1_RAW || h1->out == H1_HEAD) {
+	} else if (h1->out == H1_HEAD) {
+		// Nothing was answered, which an orderly end shows as well as a reset; but answers
+		// to earlier requests may still be leaving.
+		h1->linger_left = linger_bytes_max;
+		end_session(h1, h1->peer_ended ? SESSION_CLOSE : SESSION_LINGER);
+	} else if (h1->out == H1_UNTIL_CLOSE || h1->out == H1_RAW) {
 		end_session(h1, SESSION_ABORT); // an orderly end would look like a complete message
 	} else {
 		end_session(h1, SESSION_CLOSE);
