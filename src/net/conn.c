@@ -5,7 +5,10 @@
 
 #include "net/mover.h"
 
-enum { linger_ms = 2000 };
+enum {
+	linger_ms = 2000,
+	flush_idle_ms = 30 * 1000, // a peer that takes nothing of the last bytes for so long
+};
 
 static void shut_when_flushed(struct conn *conn)
 {
@@ -13,6 +16,27 @@ static void shut_when_flushed(struct conn *conn)
 		return;
 	conn->shut = true;
 	sock_shutdown_send(conn->loop, &conn->sock);
+}
+
+// Nobody else waits for the last bytes: a peer that takes none of them must not stay for ever.
+static void bound_flush(struct conn *conn)
+{
+	if (timer_is_set(&conn->linger))
+		return;
+	conn->unsent = conn->out.len + conn->sending.len;
+	loop_timer_set(conn->loop, &conn->linger, loop_now_ms(conn->loop) + flush_idle_ms);
+}
+
+static void linger(struct conn *conn)
+{
+	if (conn->lingering)
+		return;
+	shut_when_flushed(conn);
+	conn->lingering = conn->shut;
+	if (conn->shut)
+		loop_timer_set(conn->loop, &conn->linger, loop_now_ms(conn->loop) + linger_ms);
+	else
+		bound_flush(conn);
 }
 
 static void carry_out_end(struct conn *conn)
@@ -24,14 +48,13 @@ static void carry_out_end(struct conn *conn)
 		shut_when_flushed(conn);
 		break;
 	case SESSION_LINGER:
-		shut_when_flushed(conn);
-		if (conn->shut && !timer_is_set(&conn->linger))
-			loop_timer_set(
-				conn->loop, &conn->linger, loop_now_ms(conn->loop) + linger_ms);
+		linger(conn);
 		break;
 	case SESSION_CLOSE:
 		if (conn_is_flushed(conn) && !conn->mover_out)
 			conn_close(conn);
+		else
+			bound_flush(conn);
 		break;
 	case SESSION_ABORT:
 		// Whoever still uses the session must hear of it, also when the abort is our own.
@@ -175,7 +198,14 @@ static void on_connected(struct op *op)
 
 static void on_linger_over(struct timer *timer)
 {
-	conn_close(container_of(timer, struct conn, linger));
+	struct conn *conn = container_of(timer, struct conn, linger);
+
+	if (conn->lingering || conn_is_flushed(conn))
+		conn_close(conn);
+	else if (conn->out.len + conn->sending.len < conn->unsent)
+		bound_flush(conn);
+	else
+		conn_abort(conn);
 }
 
 static void init(struct conn *conn, struct loop *loop, const struct conn_events *events)
@@ -191,7 +221,7 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->mover_in = conn->mover_out = NULL;
 	conn->bytes_in = conn->bytes_out = 0;
 	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
-		conn->was_reset = false;
+		conn->was_reset = conn->lingering = false;
 	conn->ready_in = conn->ready_out = false;
 }
 

@@ -31,8 +31,10 @@ struct conn {
 	struct bytes out, sending;
 	struct mover *mover_in, *mover_out; // splicing from | to this conn
 	u64 bytes_in, bytes_out;	    // over the life of the connection
-	struct timer linger;
+	struct timer linger; // bounds the end: until all is sent, then until the peer is done
+	size_t unsent;	     // when it was set
 	bool connecting, closing, shut, upstream;
+	bool lingering;		  // our direction is shut, the rest is dropped
 	bool failed, was_reset;	  // a send failed | because of a reset
 	bool ready_in, ready_out; // the op that is out waits for readiness, for a mover
 	union {

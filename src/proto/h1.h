@@ -50,5 +50,8 @@ bool h1_head_is_partial(const struct h1 *h1);
 // True when nothing is running and nothing held: an idle keep-alive connection.
 bool h1_is_idle(const struct h1 *h1);
 
+// No further request is taken; what was answered leaves, then the connection ends.
+void h1_finish(struct h1 *h1);
+
 // The request head that has begun takes too long: it is refused (408), and the connection with it.
 void h1_refuse_late(struct h1 *h1);

@@ -58,19 +58,24 @@ static void on_timer(struct timer *timer)
 {
 	struct client *client = container_of(timer, struct client, timer);
 	u64 due_ms = deadline_ms(client);
+	bool late;
 
 	if (due_ms > now_ms(client)) {
 		loop_timer_set(client->proxy->loop, timer, due_ms);
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
-	if (client->waiting != WAITS_HEAD) {
+	if (client->waiting != WAITS_HEAD && conn_is_flushed(&client->conn)) {
 		conn_close(&client->conn);
 		return;
 	}
+	late = client->waiting == WAITS_HEAD;
 	client->waiting = WAITS_NOT;
 	loop_timer_set(client->proxy->loop, timer, deadline_ms(client));
-	h1_refuse_late(&client->conn.h1);
+	if (late)
+		h1_refuse_late(&client->conn.h1);
+	else // it still takes its last answer
+		h1_finish(&client->conn.h1);
 }
 
 static void on_request(
