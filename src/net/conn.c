@@ -120,6 +120,10 @@ static void on_received(struct op *op)
 		conn->bytes_in += (u64)result;
 		conn->session->ops->feed(conn->session, op->received);
 	} else if (result != -ECANCELED) {
+		// The kernel tells of a reset once. When a send was told, what looks like an
+		// orderly end is not one.
+		if (result == 0 && conn->was_reset)
+			result = -ECONNRESET;
 		conn->session->ops->ended(conn->session, result);
 	}
 }
@@ -145,6 +149,7 @@ static void on_sent(struct op *op)
 	if (conn->closing)
 		return;
 	conn->failed = true;
+	conn->was_reset = result == -ECONNRESET;
 	bytes_clear(&conn->sending);
 	bytes_clear(&conn->out);
 	// What the peer sent before it stopped reading may still wait in the socket (an early
@@ -185,7 +190,8 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->out = conn->sending = (struct bytes){0};
 	conn->mover_in = conn->mover_out = NULL;
 	conn->bytes_in = conn->bytes_out = 0;
-	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed = false;
+	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
+		conn->was_reset = false;
 	conn->ready_in = conn->ready_out = false;
 }
 

@@ -32,7 +32,8 @@ struct conn {
 	struct mover *mover_in, *mover_out; // splicing from | to this conn
 	u64 bytes_in, bytes_out;	    // over the life of the connection
 	struct timer linger;
-	bool connecting, closing, shut, upstream, failed;
+	bool connecting, closing, shut, upstream;
+	bool failed, was_reset;	  // a send failed | because of a reset
 	bool ready_in, ready_out; // the op that is out waits for readiness, for a mover
 	union {
 		struct h1 h1;

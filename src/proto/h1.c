@@ -80,8 +80,8 @@ static void maybe_done(struct h1 *h1)
 	h1->session.busy = false;
 	h1->stream.events = NULL;
 	h1->queued = h1->in_flight = 0; // what drains from here on is nobody's
-	// An answer begun before draining did not say close: the next request may be on its way, and
-	// its answer will.
+	// An answer begun before draining did not say close: the next request may be on its way,
+	// and its answer will.
 	if (!h1->keep_alive || h1->in == H1_DROPPED || (server && h1->peer_ended)) {
 		bool unread = server && (h1->in == H1_DROPPED || h1->held.len);
 

@@ -382,8 +382,8 @@ static void check_tunnel(struct call *call, struct excuses excuses)
 		fail_call(call, "a tunnel lost bytes");
 	if (attempt && attempt->in_ended && call->left && call->script.act == ACT_RESET)
 		fail_call(call, "a client's reset arrived as an orderly end");
-	if (attempt && attempt->in_ended && call->sent_all &&
-		!attempt->gave_up && attempt->body_len != call->tunnel_len)
+	if (attempt && attempt->in_ended && call->sent_all && !attempt->gave_up &&
+		attempt->body_len != call->tunnel_len)
 		fail_call(call, "a tunnel lost the client's bytes");
 	if (!disturbed && !call->tunnel_ended && !silence_is_fair(call, excuses))
 		fail_call(call, "a tunnel broke for no reason");

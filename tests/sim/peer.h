@@ -26,7 +26,7 @@ struct peer {
 	struct timer read_timer;
 	u32 read_pause_ms; // between two reads
 	u64 bytes_in, bytes_out;
-	bool open, connecting, connected, deaf, ended, broken, shut, closing, closed;
+	bool open, connecting, connected, deaf, ended, broken, was_reset, shut, closing, closed;
 };
 
 void peer_init(struct peer *peer, struct loop *loop, const struct peer_events *events);

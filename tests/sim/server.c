@@ -250,7 +250,8 @@ static void start_answer(struct service *service)
 		return;
 	service->answering = true;
 	plan_answer_script(call, (u32)(service->attempt - call->attempts), &service->script);
-	world_say(service->world, "server %u/%u: call %u: answers %u, body %u, framing %u, act %u at %u",
+	world_say(service->world,
+		"server %u/%u: call %u: answers %u, body %u, framing %u, act %u at %u",
 		service->server->index, service->serial, call->id, call->answer.status,
 		service->script.body_len, service->script.framing, service->script.act,
 		service->script.act_at);

@@ -215,7 +215,8 @@ static bool peers_are_over(const struct world *world)
 	for (u32 i = 0; i < world->listener_count; i++)
 		if (world->listeners[i].open)
 			return false;
-	return world->callers_open == 0 && world->services_open == 0 && world->outside->ops_out == 0;
+	return world->callers_open == 0 && world->services_open == 0 &&
+	       world->outside->ops_out == 0;
 }
 
 static bool run_until(struct world *world, goal_fn *goal, const char *what)
