@@ -444,8 +444,7 @@ static void say_listening(struct control *control)
 		for (u32 b = 0; b < frontend->conf->bind_count; b++)
 			LOG(control->log, LOG_INFO, "listening for connections",
 				LOG_SPAN("frontend"),
-				LOG_ADDR("local_address", &frontend->conf->binds[b].addr),
-				LOG_STR("name", frontend->conf->name));
+				LOG_ADDR("local_address", &frontend->conf->binds[b].addr));
 	}
 }
 

@@ -447,9 +447,13 @@ static void log_end(struct exchange *x)
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
 	enum log_level level = info->origin == ORIGIN_CLIENT ? LOG_INFO : LOG_WARN;
+	struct addr peer;
 
+	if (x->tcp && level == LOG_WARN)
+		level = LOG_ERROR; // nothing else tells the client why
 	if (info->origin == ORIGIN_NOBODY || !log_is_on(x->proxy->log, level))
 		return;
+	front_peer(x->client, &peer);
 	LOG(x->proxy->log, level, x->tcp ? "failed to served connection" : "request failed",
 		LOG_STR("outcome", info->name), LOG_STR("cause", info->cause),
 		LOG_U64("status", x->status), LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY),
@@ -457,7 +461,7 @@ static void log_end(struct exchange *x)
 		LOG_STR("target", x->request ? x->request->path : STR_EMPTY),
 		LOG_STR("request_id", x->request ? request_id(x) : STR_EMPTY),
 		LOG_STR("cure", info->cure), LOG_SPAN("handle_connection"),
-		LOG_STR("peer_address", str_make(x->client->ip, x->client->ip_len)));
+		LOG_ADDR("peer_address", &peer));
 }
 
 static void give_back_streams(struct exchange *x)
@@ -508,11 +512,24 @@ static enum step do_done(struct exchange *x)
 
 // ---- Events -------------------------------------------------------------------------------------
 
+static void log_opened(const struct exchange *x)
+{
+	struct addr peer;
+
+	if (!log_is_on(x->proxy->log, LOG_INFO))
+		return;
+	front_peer(x->client, &peer);
+	LOG(x->proxy->log, LOG_INFO, "opened client connection", LOG_SPAN("handle_connection"),
+		LOG_ADDR("peer_address", &peer), LOG_SPAN("through"),
+		LOG_STR("target_address", x->backend->address));
+}
+
 static void on_lease_ready(struct lease *lease)
 {
 	struct exchange *x = container_of(lease, struct exchange, lease);
 
 	x->connected_us = now_us(x);
+	log_opened(x);
 	go(x, x->tcp ? STEP_TUNNEL : STEP_SEND);
 }
 

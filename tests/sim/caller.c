@@ -450,6 +450,8 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 				call->id, (unsigned long long)call->tunnel_seen);
 		call->tunnel_seen += len;
 		call->got_head = true;
+	} else if (call->unasked) {
+		call->body_seen += len;
 	} else if (call->local) {
 		local_body(call, bytes, len);
 		call->body_seen += len;

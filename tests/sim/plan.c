@@ -362,9 +362,12 @@ static void plan_answer(struct call *call, u32 trouble_one_in)
 	answer->early = call->script.framing != READ_NONE && plan_one_in(world, 6);
 	if (plan_one_in(world, trouble_one_in))
 		plan_answer_trouble(call);
+	if (call->upgrade && answer->bad == BAD_ANSWER_UNASKED_SWITCH)
+		answer->bad = BAD_ANSWER_GARBAGE;
 	if (call->upgrade && plan_one_in(world, 4) == 0) {
 		answer->status = 101;
 		answer->act = answer->act == ACT_CLOSE ? ACT_RESET : answer->act;
+		answer->bad = BAD_ANSWER_NONE;
 		answer->minor = 1;
 		answer->framing = READ_NONE;
 		answer->body_len = 0;
@@ -385,7 +388,7 @@ static void plan_call_trouble(struct call *call)
 	case 2:
 		call->bad = (u8)plan_between(world, 1, BAD_HEAD_COUNT - 1);
 		call->bad_status = bad_heads[call->bad].status;
-		call->is_head = false;
+		call->is_head = call->close = false;
 		break;
 	case 3:
 		script->act = ACT_CLOSE;

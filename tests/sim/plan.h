@@ -24,7 +24,7 @@
 	X(TRACE, 405, "TRACE /c HTTP/1.1\r\nHost: a\r\n@\r\n")                                   \
 	X(VERSION_TWO, 505, "GET /c HTTP/2.0\r\nHost: a\r\n@\r\n")                               \
 	X(VERSION_CASE, 400, "GET /c http/1.1\r\nHost: a\r\n@\r\n")                              \
-	X(METHOD, 400, "G@T /c HTTP/1.1\r\nHost: a\r\n@\r\n")                                    \
+	X(METHOD, 400, "G@@T /c HTTP/1.1\r\nHost: a\r\n@\r\n")                                   \
 	X(EXPECTATION, 417, "GET /c HTTP/1.1\r\nHost: a\r\nExpect: wonders\r\n@\r\n")            \
 	X(LENGTH_AND_CHUNKED, 400,                                                               \
 		"POST /c HTTP/1.1\r\nHost: a\r\n@Content-Length: 5\r\n"                          \

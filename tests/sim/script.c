@@ -27,6 +27,15 @@ bool script_is_done(const struct script *script)
 	return script->phase == P_DONE && script->literal.len == 0;
 }
 
+bool script_is_whole(const struct script *script)
+{
+	if (script->literal.len || !script_head_is_out(script))
+		return false;
+	if (script->framing == READ_LENGTH)
+		return script->body_at == script->body_len;
+	return script->framing == READ_NONE || script->phase == P_DONE;
+}
+
 static struct str chunk_line(struct script *script, u32 len)
 {
 	bool extend = script->extensions && script->body_at < extended_bytes_max;

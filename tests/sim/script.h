@@ -58,4 +58,7 @@ static inline bool script_head_is_out(const struct script *script)
 	return script->wire >= script->head.len;
 }
 
+// Everything that makes the message complete went out (a body without a length never is).
+bool script_is_whole(const struct script *script);
+
 bool script_is_done(const struct script *script);

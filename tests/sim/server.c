@@ -70,6 +70,14 @@ static void set_timer(struct service *service, enum waits what, u64 in_ms)
 		service->world->outside, &service->timer, world_now_ms(service->world) + in_ms);
 }
 
+// A kept connection ends while a request may be on its way to it.
+static void note_idle_close(struct server *server)
+{
+	u32 at = server->idle_closed_count++ % ARRAY_LEN(server->idle_closed_ms);
+
+	server->idle_closed_ms[at] = world_now_ms(server->world);
+}
+
 // ---- Answering ----------------------------------------------------------------------------------
 
 static void pump(struct service *service);
@@ -135,7 +143,8 @@ static void start_tunnel(struct service *service)
 
 static void finish_answer(struct service *service)
 {
-	static const char extra[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nextra";
+	static const char extra[] =
+		"HTTP/1.1 200 OK\r\nX-Sim-Unasked: yes\r\nContent-Length: 5\r\n\r\nextra";
 	const struct answer *answer = &service->call->answer;
 
 	if (service->answered)
@@ -151,7 +160,7 @@ static void finish_answer(struct service *service)
 		service->spoke = true;
 		peer_send(&service->peer, extra, sizeof(extra) - 1);
 	}
-	if (answer->close || answer->framing == READ_TO_END || answer->bad) {
+	if (answer->close || answer->framing == READ_TO_END || answer->bad || service->peer.deaf) {
 		if (service->request_over || service->call->id % 2) {
 			if (!service->request_over)
 				service->attempt->gave_up = true;
@@ -189,7 +198,11 @@ static void send_answer(struct service *service)
 	if (len) {
 		note_sent(service);
 		peer_send(&service->peer, piece, len);
-	} else if (service->script.act_due) {
+	} else if (service->script.act_due &&
+		   !(service->script.act == ACT_STALL && script_is_whole(&service->script))) {
+		service->attempt->answer_whole = script_is_whole(&service->script);
+		if (service->attempt->answer_whole) // it might have been used again
+			note_idle_close(service->server);
 		do_act(service, (enum act)service->script.act);
 	} else {
 		finish_answer(service);
@@ -278,7 +291,7 @@ static void on_timer(struct timer *timer)
 	case WAITS_IDLE:
 		if (service->call || service->reader.len)
 			break;
-		service->server->idle_closed_ms = world_now_ms(service->world);
+		note_idle_close(service->server);
 		if (service->server->speaks_ms && !peer_is_sending(&service->peer)) {
 			world_fault(service->world, FAULT_SERVER_SPEAKS);
 			service->spoke = true;
@@ -310,6 +323,7 @@ static struct attempt *new_attempt(struct service *service, struct call *call)
 		.connection = service->serial,
 		.kept = service->served > 0,
 		.began_ms = world_now_ms(service->world),
+		.tainted = service->spoke,
 		.gave_up = service->spoke};
 	service->call = call;
 	service->attempt = attempt;
@@ -340,6 +354,10 @@ static void on_head(struct reader *reader, const struct read_message *message)
 
 	if (!call)
 		return;
+	if (service->call && service->spoke) {
+		peer_close(&service->peer); // its unasked words were taken for the answer
+		return;
+	}
 	if (service->call) {
 		world_fail(world, "call %u: comes before the answer to call %u is complete",
 			call->id, service->call->id);
@@ -668,8 +686,13 @@ bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms)
 
 bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms)
 {
-	return server->idle_closed_ms && from_ms <= server->idle_closed_ms + SLACK_MS &&
-	       to_ms + SLACK_MS >= server->idle_closed_ms;
+	u32 count = MIN(server->idle_closed_count, (u32)ARRAY_LEN(server->idle_closed_ms));
+
+	for (u32 i = 0; i < count; i++)
+		if (from_ms <= server->idle_closed_ms[i] + SLACK_MS &&
+			to_ms + SLACK_MS >= server->idle_closed_ms[i])
+			return true;
+	return false;
 }
 
 u32 server_pool(const struct server *server)

@@ -110,6 +110,7 @@ struct attempt {
 	bool broken;	   // ended by weir, not in order
 	bool in_ended;	   // ... in order
 	bool reset;
+	bool tainted; // its connection has said something unasked before
 	bool gave_up; // the backend did something that makes the answer impossible
 	bool stalled;
 	u64 began_ms, head_ms, last_ms, answered_ms;
