@@ -328,7 +328,7 @@ def run_unit(context, build):
     for test in json.loads(listed.out):
         run = CHILDREN.run([*prefix, *test["cmd"]],
                            {"CMOCKA_MESSAGE_OUTPUT": "tap", **env, **test["env"]},
-                           test["workdir"] or ROOT)
+                           test["workdir"] or ROOT / build)
         total.add(from_tap(run))
     return total
 

@@ -61,11 +61,12 @@ static inline u64 metrics_read(const struct metrics_cells *cells, enum metric me
 	return __atomic_load_n(&cells->values[metric], __ATOMIC_RELAXED);
 }
 
-// The row of responses with this status, 100 to 599.
+// The row of responses with this status, 100 to 999: above 599 there is no class, and RFC 9110 15
+// has such an answer treated as a 5xx.
 static inline enum metric metrics_response_class(u16 status)
 {
-	ASSERT(status >= 100 && status < 600);
-	return (enum metric)(M_RESPONSES_1XX + status / 100 - 1);
+	ASSERT(status >= 100 && status < 1000);
+	return (enum metric)(M_RESPONSES_1XX + MIN(status / 100, 5) - 1);
 }
 
 // Adds `cells` to `sum` (start with zeros). Any thread. Not one moment for all cells: each is

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "cli/cli.h"
-#include "cli/load.h"
+#include "cli/summary.h"
 #include "control/control.h"
 
 static void note_health(const struct plan *plan)
@@ -16,6 +15,16 @@ static void note_health(const struct plan *plan)
 			plan->health_interval_s);
 }
 
+static void greet(const struct cli *cli, const struct load *load)
+{
+	struct str text;
+
+	if (!isatty(STDERR_FILENO) || load->conf->log.level < CONF_LEVEL_NOTICE)
+		return;
+	text = summary_text(load, cli->arena);
+	fwrite(text.ptr, 1, text.len, stderr);
+}
+
 int run_main(const struct cli *cli)
 {
 	struct control_options options = {0};
@@ -25,6 +34,7 @@ int run_main(const struct cli *cli)
 	if (code)
 		return code;
 	note_health(cli->plan);
+	greet(cli, &load);
 	options.mode = load.source;
 	return control_run(load.conf, cli->arena, &options);
 }

@@ -55,7 +55,7 @@ static const char appendix[] =
 	"  ./.env is read as well; what the environment says wins (--no-env-file)\n"
 	"\n"
 	"Signals:\n"
-	"  TERM, INT, QUIT             finish what runs, for at most runtime.shutdown_timeout;\n"
+	"  TERM, INT, QUIT             finish what runs, within runtime.shutdown_timeout;\n"
 	"                              a second one stops at once\n"
 	"  USR1                        open log files again (after rotation)\n"
 	"\n"

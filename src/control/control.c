@@ -444,8 +444,7 @@ static void say_listening(struct control *control)
 		for (u32 b = 0; b < frontend->conf->bind_count; b++)
 			LOG(control->log, LOG_INFO, "listening for connections",
 				LOG_SPAN("frontend"),
-				LOG_ADDR("local_address", &frontend->conf->binds[b].addr),
-				LOG_STR("name", frontend->conf->name));
+				LOG_ADDR("local_address", &frontend->conf->binds[b].addr));
 	}
 }
 
@@ -493,6 +492,7 @@ static void stop(struct control *control)
 	while (op_is_out(&control->signal_op))
 		loop_turn(control->loop, UINT64_MAX);
 	sock_close(control->loop, &control->signals);
+	resolver_stop(control->resolver);
 	for (u32 i = 0; i < control->workers.count; i++)
 		mem_free(control->workers.all[i].listeners);
 	mem_free(control->workers.all);

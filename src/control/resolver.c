@@ -5,18 +5,26 @@
 #include <netdb.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 
 #include "base/mem.h"
+
+enum { name_bytes_max = 256 };
 
 struct answer {
 	struct message message;
 	struct resolver *resolver;
 	struct backend *backend;
+	char name[name_bytes_max]; // a copy: the snapshot may be gone while the thread still asks
+	u16 port;
 	struct addr addr;
 	int error; // of getaddrinfo
 };
 
 struct resolver {
+	pthread_mutex_t lock; // over `stopped`, and over every post
+	bool stopped;
+	atomic_uint users; // the owner and the thread
 	struct loop *loop;
 	void *owner;
 	resolver_answer_fn *told;
@@ -39,15 +47,36 @@ static void look_up(struct answer *answer)
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
 	struct sockaddr_storage sockaddr = {0};
-	u16 port = answer->backend->addr.port;
 
-	answer->error = getaddrinfo(answer->backend->name.ptr, NULL, &hints, &found);
+	answer->error = getaddrinfo(answer->name, NULL, &hints, &found);
 	if (answer->error)
 		return;
 	memcpy(&sockaddr, found->ai_addr, MIN((size_t)found->ai_addrlen, sizeof(sockaddr)));
 	freeaddrinfo(found);
 	addr_from_sockaddr(&sockaddr, &answer->addr);
-	answer->addr.port = port;
+	answer->addr.port = answer->port;
+}
+
+// The last user frees.
+static void drop(struct resolver *resolver)
+{
+	if (atomic_fetch_sub(&resolver->users, 1) > 1)
+		return;
+	pthread_mutex_destroy(&resolver->lock);
+	mem_free(resolver->answers);
+	mem_free(resolver);
+}
+
+static bool post(struct resolver *resolver, struct answer *answer)
+{
+	bool stopped;
+
+	pthread_mutex_lock(&resolver->lock);
+	stopped = resolver->stopped;
+	if (!stopped)
+		loop_post(resolver->loop, &answer->message);
+	pthread_mutex_unlock(&resolver->lock);
+	return !stopped;
 }
 
 static void *thread_main(void *arg)
@@ -56,8 +85,10 @@ static void *thread_main(void *arg)
 
 	for (u32 i = 0; i < resolver->count; i++) {
 		look_up(&resolver->answers[i]);
-		loop_post(resolver->loop, &resolver->answers[i].message);
+		if (!post(resolver, &resolver->answers[i]))
+			break;
 	}
+	drop(resolver);
 	return NULL;
 }
 
@@ -71,18 +102,24 @@ static u32 count_names(const struct snapshot *snapshot)
 	return names;
 }
 
+static void add(struct resolver *resolver, struct backend *backend)
+{
+	struct answer *answer = &resolver->answers[resolver->count++];
+
+	*answer = (struct answer){.message = {.deliver = deliver},
+		.resolver = resolver,
+		.backend = backend,
+		.port = backend->addr.port};
+	ASSERT(backend->name.len < name_bytes_max);
+	memcpy(answer->name, backend->name.ptr, backend->name.len);
+}
+
 static void collect(struct resolver *resolver, const struct snapshot *snapshot)
 {
 	for (u32 p = 0; p < snapshot->pool_count; p++)
-		for (u32 b = 0; b < snapshot->pools[p].backend_count; b++) {
-			struct backend *backend = &snapshot->pools[p].backends[b];
-
-			if (backend->name.len)
-				resolver->answers[resolver->count++] =
-					(struct answer){.message = {.deliver = deliver},
-						.resolver = resolver,
-						.backend = backend};
-		}
+		for (u32 b = 0; b < snapshot->pools[p].backend_count; b++)
+			if (snapshot->pools[p].backends[b].name.len)
+				add(resolver, &snapshot->pools[p].backends[b]);
 }
 
 struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *loop, void *owner,
@@ -96,7 +133,9 @@ struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *lo
 	if (names == 0)
 		return NULL;
 	resolver = mem_alloc(sizeof(*resolver));
-	*resolver = (struct resolver){.loop = loop,
+	*resolver = (struct resolver){.lock = PTHREAD_MUTEX_INITIALIZER,
+		.users = 2,
+		.loop = loop,
 		.owner = owner,
 		.told = answer,
 		.answers = mem_alloc(sizeof(struct answer) * names)};
@@ -106,8 +145,8 @@ struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *lo
 	*ret_error = -pthread_create(&thread, NULL, thread_main, resolver);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (*ret_error) {
-		mem_free(resolver->answers);
-		mem_free(resolver);
+		drop(resolver);
+		drop(resolver);
 		return NULL;
 	}
 	pthread_detach(thread);
@@ -117,4 +156,14 @@ struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *lo
 bool resolver_is_done(const struct resolver *resolver)
 {
 	return resolver->delivered == resolver->count;
+}
+
+void resolver_stop(struct resolver *resolver)
+{
+	if (!resolver)
+		return;
+	pthread_mutex_lock(&resolver->lock);
+	resolver->stopped = true;
+	pthread_mutex_unlock(&resolver->lock);
+	drop(resolver);
 }

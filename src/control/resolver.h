@@ -13,10 +13,12 @@ typedef void resolver_answer_fn(
 	void *owner, struct backend *backend, const struct addr *addr, const char *error);
 
 // Starts when some backend has a name; NULL when none has (or no thread could be had: *ret_error).
-// The snapshot and the loop must outlive the process's use of it: the thread cannot be interrupted
-// and is left behind at exit.
 struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *loop, void *owner,
 	resolver_answer_fn *answer, int *ret_error);
 
 // All answers were delivered.
 bool resolver_is_done(const struct resolver *resolver);
+
+// No answer comes after this, and snapshot and loop may go. A look-up that still runs cannot be
+// interrupted: its thread is left to end by itself and cleans up. NULL is fine.
+void resolver_stop(struct resolver *resolver);

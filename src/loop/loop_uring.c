@@ -27,7 +27,7 @@ enum {
 };
 
 // What user_data points to, in its lowest bits.
-enum tag { TAG_OP, TAG_STANDING, TAG_WAKE, TAG_NOBODY, TAG_MASK = 7 };
+enum tag { TAG_OP, TAG_STANDING, TAG_DISARM, TAG_WAKE, TAG_NOBODY, TAG_MASK = 7 };
 
 enum uring_bit {
 	NONEMPTY = 1 << 0, // the last receive left bytes in the socket
@@ -47,7 +47,9 @@ struct standing {
 	struct list node;  // in uring_loop.holding, when armed though bytes are held
 	struct bytes held;
 	i32 end; // what came after the held bytes: 0 or an error
-	bool has_end, armed, cancelling;
+	bool has_end, armed;
+	bool disarming;	    // a cancel is on its way, and its own completion will come
+	u64 asked_in_enter; // uring_loop.enters when it was put into the ring
 	enum buffer_group group;
 };
 
@@ -76,8 +78,8 @@ struct uring_loop {
 	struct block_waiters waiters;
 	struct slab standings, gathers, acceptings, accepted;
 	struct list holding;
-	u32 standings_armed;
 	struct uring_features features;
+	u64 enters; // how often the ring was handed over
 };
 
 static struct uring_loop *uring_of(struct loop *loop)
@@ -87,16 +89,24 @@ static struct uring_loop *uring_of(struct loop *loop)
 
 // Asking the kernel.
 
+// Hands what was asked to the kernel outside of the one enter per turn.
+static void hand_over(struct uring_loop *twin)
+{
+	int result;
+
+	twin->enters++;
+	do {
+		result = io_uring_submit(&twin->ring);
+		ASSERT(result >= 0 || result == -EBUSY || result == -EAGAIN || result == -EINTR);
+	} while (result < 0);
+}
+
 static struct io_uring_sqe *next_sqe(struct uring_loop *twin)
 {
 	struct io_uring_sqe *sqe = io_uring_get_sqe(&twin->ring);
 
 	while (unlikely(!sqe)) {
-		int submitted = io_uring_submit(&twin->ring);
-
-		// -EBUSY: completions wait to be read, and this is not the place to.
-		ASSERT(submitted >= 0 || submitted == -EBUSY || submitted == -EAGAIN ||
-			submitted == -EINTR);
+		hand_over(twin);
 		sqe = io_uring_get_sqe(&twin->ring);
 	}
 	return sqe;
@@ -116,11 +126,13 @@ static void ask_poll(struct uring_loop *twin, struct op *op, u32 events)
 	op->state = IN_RING;
 }
 
-static void ask_cancel(struct uring_loop *twin, const void *what, enum tag tag)
+// Its own completion says nothing: the op is heard with -ECANCELED or with what came before. The
+// kernel cannot miss it, because this thread alone submits, and in order.
+static void ask_cancel(struct uring_loop *twin, const struct op *op)
 {
 	struct io_uring_sqe *sqe = next_sqe(twin);
 
-	io_uring_prep_cancel64(sqe, (u64)(uintptr_t)what | tag, 0);
+	io_uring_prep_cancel64(sqe, (u64)(uintptr_t)op | TAG_OP, 0);
 	sqe_tag(sqe, NULL, TAG_NOBODY);
 }
 
@@ -215,8 +227,11 @@ static struct standing *standing_of(const struct sock *sock)
 	return sock->held;
 }
 
-static void standing_free(struct uring_loop *twin, struct standing *standing)
+// Frees it when its sock is closed and the kernel will not mention it any more.
+static void standing_unless_needed(struct uring_loop *twin, struct standing *standing)
 {
+	if (standing->sock || standing->armed || standing->disarming)
+		return;
 	bytes_clear(&standing->held);
 	list_remove(&standing->node);
 	slab_put(&twin->standings, standing);
@@ -234,17 +249,21 @@ static void ask_standing(struct uring_loop *twin, struct standing *standing, str
 		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 	sqe_tag(sqe, standing, TAG_STANDING);
 	standing->armed = true;
+	standing->asked_in_enter = twin->enters;
 	standing->sock->bits |= SOCK_ARMED;
-	twin->standings_armed++;
 	op->state = AT_STANDING;
 }
 
 static void disarm(struct uring_loop *twin, struct standing *standing)
 {
-	if (!standing->armed || standing->cancelling)
+	struct io_uring_sqe *sqe;
+
+	if (!standing->armed || standing->disarming)
 		return;
-	standing->cancelling = true;
-	ask_cancel(twin, standing, TAG_STANDING);
+	standing->disarming = true;
+	sqe = next_sqe(twin);
+	io_uring_prep_cancel64(sqe, (u64)(uintptr_t)standing | TAG_STANDING, 0);
+	sqe_tag(sqe, standing, TAG_DISARM);
 }
 
 static bool is_tcp(const struct sock *sock)
@@ -372,15 +391,12 @@ static void standing_heard(
 	struct block *block = block_of_cqe(twin, cqe, standing->group);
 	struct op *op;
 
-	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		standing->armed = standing->cancelling = false;
-		twin->standings_armed--;
-	}
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		standing->armed = false;
 	if (!standing->sock) {
 		if (block)
 			block_unref(block);
-		if (!standing->armed)
-			standing_free(twin, standing);
+		standing_unless_needed(twin, standing);
 		return;
 	}
 	if (!standing->armed)
@@ -401,6 +417,17 @@ static void standing_heard(
 	update_holds(standing);
 }
 
+// The cancel is through, and the last completion of the receive has come or will. Should the cancel
+// have missed a receive that goes on, it is repeated: nobody else would ever end it.
+static void disarm_over(struct uring_loop *twin, struct standing *standing, i32 result)
+{
+	standing->disarming = false;
+	if (standing->armed && result < 0)
+		disarm(twin, standing);
+	else
+		standing_unless_needed(twin, standing);
+}
+
 // Back-pressure: a standing receive whose bytes nobody asked for within the turn is put down.
 static void put_down_holding(struct uring_loop *twin)
 {
@@ -419,12 +446,13 @@ static void standing_close(struct uring_loop *twin, struct sock *sock)
 
 	if (!standing)
 		return;
+	// The kernel must have seen the receive before its descriptor can mean something else.
+	if (standing->armed && standing->asked_in_enter == twin->enters)
+		hand_over(twin);
 	sock->held = NULL;
 	standing->sock = NULL;
-	if (standing->armed)
-		disarm(twin, standing);
-	else
-		standing_free(twin, standing);
+	disarm(twin, standing);
+	standing_unless_needed(twin, standing);
 }
 
 // Accepting.
@@ -462,7 +490,7 @@ static void accept_progress(struct uring_loop *twin, struct op *op)
 	op->state = IN_RING;
 	if (op->cancelled && accepting->armed && !accepting->cancelling) {
 		accepting->cancelling = true;
-		ask_cancel(twin, op, TAG_OP);
+		ask_cancel(twin, op);
 	}
 	if (first) {
 		int fd = first->fd;
@@ -620,13 +648,13 @@ static void uring_cancel(struct loop *loop, struct op *op)
 
 		if (accepting->armed && !accepting->cancelling) {
 			accepting->cancelling = true;
-			ask_cancel(twin, op, TAG_OP);
+			ask_cancel(twin, op);
 		}
 		return;
 	}
 	switch (op->state) {
 	case IN_RING:
-		ask_cancel(twin, op, TAG_OP);
+		ask_cancel(twin, op);
 		break;
 	case OP_STATE_WAITS_BLOCK:
 		list_remove(op_node(op));
@@ -687,6 +715,9 @@ static void completion(struct uring_loop *twin, const struct io_uring_cqe *cqe)
 	case TAG_STANDING:
 		standing_heard(twin, what, cqe);
 		break;
+	case TAG_DISARM:
+		disarm_over(twin, what, cqe->res);
+		break;
 	case TAG_WAKE:
 		woken(twin);
 		break;
@@ -695,18 +726,21 @@ static void completion(struct uring_loop *twin, const struct io_uring_cqe *cqe)
 	}
 }
 
+// Each completion is taken out of the ring before it is acted on, so that the ring has room
+// whenever acting on it has to hand something over.
 static void take_completions(struct uring_loop *twin)
 {
-	struct io_uring_cqe *cqe;
-	unsigned head, count = 0;
+	const struct io_uring_cq *cq = &twin->ring.cq;
 
-	io_uring_for_each_cqe(&twin->ring, head, cqe)
-	{
-		completion(twin, cqe);
-		if (++count == completions_per_turn)
+	for (u32 count = 0; count < completions_per_turn; count++) {
+		if (!io_uring_cq_ready(&twin->ring))
 			break;
+		struct io_uring_cqe cqe = {0};
+
+		memcpy(&cqe, &cq->cqes[*cq->khead & cq->ring_mask], sizeof(cqe));
+		io_uring_cq_advance(&twin->ring, 1);
+		completion(twin, &cqe);
 	}
-	io_uring_cq_advance(&twin->ring, count);
 }
 
 // Waiting.
@@ -730,6 +764,7 @@ static void enter(struct uring_loop *twin, nsec sleep_ns)
 	struct io_uring_cqe *cqe;
 	int result;
 
+	twin->enters++;
 	if (sleep_ns == 0)
 		result = io_uring_submit_and_get_events(&twin->ring);
 	else if (sleep_ns == UINT64_MAX)
@@ -792,7 +827,7 @@ static void uring_free(struct loop *loop)
 	struct uring_loop *twin = uring_of(loop);
 
 	// Nothing may be written into blocks that are given back.
-	while (twin->standings_armed) {
+	while (twin->standings.used) {
 		enter(twin, NSEC_PER_SEC);
 		take_completions(twin);
 	}

@@ -5,7 +5,10 @@
 
 #include "net/mover.h"
 
-enum { linger_ms = 2000 };
+enum {
+	linger_ms = 2000,
+	flush_idle_ms = 30 * 1000, // a peer that takes nothing of the last bytes for so long
+};
 
 static void shut_when_flushed(struct conn *conn)
 {
@@ -13,6 +16,29 @@ static void shut_when_flushed(struct conn *conn)
 		return;
 	conn->shut = true;
 	sock_shutdown_send(conn->loop, &conn->sock);
+}
+
+// Nobody else waits for the last bytes: a peer that takes none of them must not stay for ever.
+static void bound_flush(struct conn *conn)
+{
+	if (conn->bounded)
+		return;
+	conn->bounded = true;
+	conn->unsent = (u32)(conn->out.len + conn->sending.len);
+	loop_timer_set(conn->loop, &conn->timer, loop_now_ms(conn->loop) + flush_idle_ms);
+}
+
+static void linger(struct conn *conn)
+{
+	if (conn->lingering)
+		return;
+	shut_when_flushed(conn);
+	conn->lingering = conn->shut;
+	conn->bounded |= conn->shut;
+	if (conn->shut)
+		loop_timer_set(conn->loop, &conn->timer, loop_now_ms(conn->loop) + linger_ms);
+	else
+		bound_flush(conn);
 }
 
 static void carry_out_end(struct conn *conn)
@@ -24,14 +50,13 @@ static void carry_out_end(struct conn *conn)
 		shut_when_flushed(conn);
 		break;
 	case SESSION_LINGER:
-		shut_when_flushed(conn);
-		if (conn->shut && !timer_is_set(&conn->linger))
-			loop_timer_set(
-				conn->loop, &conn->linger, loop_now_ms(conn->loop) + linger_ms);
+		linger(conn);
 		break;
 	case SESSION_CLOSE:
 		if (conn_is_flushed(conn) && !conn->mover_out)
 			conn_close(conn);
+		else
+			bound_flush(conn);
 		break;
 	case SESSION_ABORT:
 		// Whoever still uses the session must hear of it, also when the abort is our own.
@@ -68,7 +93,7 @@ static void finish_close(struct conn *conn)
 	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
 		conn->mover_out)
 		return;
-	loop_timer_cancel(conn->loop, &conn->linger);
+	loop_timer_cancel(conn->loop, &conn->timer);
 	if (conn->sock.fd >= 0)
 		sock_close(conn->loop, &conn->sock);
 	bytes_clear(&conn->out);
@@ -120,6 +145,10 @@ static void on_received(struct op *op)
 		conn->bytes_in += (u64)result;
 		conn->session->ops->feed(conn->session, op->received);
 	} else if (result != -ECANCELED) {
+		// The kernel tells of a reset once. When a send was told, what looks like an
+		// orderly end is not one.
+		if (result == 0 && conn->was_reset)
+			result = -ECONNRESET;
 		conn->session->ops->ended(conn->session, result);
 	}
 }
@@ -145,6 +174,7 @@ static void on_sent(struct op *op)
 	if (conn->closing)
 		return;
 	conn->failed = true;
+	conn->was_reset = result == -ECONNRESET;
 	bytes_clear(&conn->sending);
 	bytes_clear(&conn->out);
 	// What the peer sent before it stopped reading may still wait in the socket (an early
@@ -168,9 +198,21 @@ static void on_connected(struct op *op)
 	conn->events->on_connected(conn, result);
 }
 
-static void on_linger_over(struct timer *timer)
+static void on_timer(struct timer *timer)
 {
-	conn_close(container_of(timer, struct conn, linger));
+	struct conn *conn = container_of(timer, struct conn, timer);
+
+	if (!conn->bounded) {
+		conn->events->on_timer(conn);
+		return;
+	}
+	conn->bounded = false;
+	if (conn->lingering || conn_is_flushed(conn))
+		conn_close(conn);
+	else if (conn->out.len + conn->sending.len < conn->unsent)
+		bound_flush(conn);
+	else
+		conn_abort(conn);
 }
 
 static void init(struct conn *conn, struct loop *loop, const struct conn_events *events)
@@ -181,11 +223,12 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	op_init(&conn->receive, on_received);
 	op_init(&conn->send, on_sent);
 	conn->crank = (struct task){.run = crank};
-	timer_init(&conn->linger, on_linger_over);
+	timer_init(&conn->timer, on_timer);
 	conn->out = conn->sending = (struct bytes){0};
 	conn->mover_in = conn->mover_out = NULL;
 	conn->bytes_in = conn->bytes_out = 0;
-	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed = false;
+	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
+		conn->was_reset = conn->lingering = conn->bounded = false;
 	conn->ready_in = conn->ready_out = false;
 }
 

@@ -61,12 +61,18 @@ void mover_pipes_done(struct mover_pipes *pipes)
 	}
 }
 
-static void end(struct mover *mover, enum mover_end how)
+static void conclude(struct mover *mover, enum mover_end how)
 {
 	if (mover->ending)
 		return;
 	mover->ending = true;
 	mover->end = (u8)how;
+}
+
+// The same, from outside the mover's own task, which then has to run once more.
+static void end(struct mover *mover, enum mover_end how)
+{
+	conclude(mover, how);
 	loop_defer(mover->source->loop, &mover->task);
 }
 
@@ -87,7 +93,7 @@ static bool pull(struct mover *mover)
 	ssize_t got;
 
 	if (take_pipe(mover) != 0) {
-		end(mover, MOVER_SOURCE_FAILED);
+		conclude(mover, MOVER_SOURCE_FAILED);
 		return false;
 	}
 	got = splice(mover->source->sock.fd, NULL, mover->pipe[1], NULL, want,
@@ -102,17 +108,17 @@ static bool pull(struct mover *mover)
 	}
 	if (got == 0) {
 		mover->source_ended = true;
-		end(mover, MOVER_EOF);
+		conclude(mover, MOVER_EOF);
 	} else if (errno != EAGAIN && errno != EINTR) {
-		end(mover, MOVER_SOURCE_FAILED);
+		conclude(mover, MOVER_SOURCE_FAILED);
 	} else if (mover->left == UINT64_MAX && mover->burst < lively_burst_bytes) {
-		end(mover, MOVER_PAUSED);
+		conclude(mover, MOVER_PAUSED);
 	} else {
 		mover->burst = 0;
 		give_pipe_back(mover);
 		mover->source->ready_in = true;
 		loop_ready(mover->source->loop, &mover->source->sock, &mover->source->receive,
-			LOOP_IN);
+			LOOP_IN | LOOP_DRAINED);
 	}
 	return false;
 }
@@ -131,43 +137,44 @@ static bool push(struct mover *mover)
 		mover->target->bytes_out += (u64)put;
 		return true;
 	}
-	if (put < 0 && (errno == EAGAIN || errno == EINTR))
-		loop_ready(
-			mover->target->loop, &mover->target->sock, &mover->target->send, LOOP_OUT);
-	else
-		end(mover, MOVER_TARGET_FAILED);
+	if (put < 0 && (errno == EAGAIN || errno == EINTR)) {
+		mover->target->ready_out = true;
+		loop_ready(mover->target->loop, &mover->target->sock, &mover->target->send,
+			LOOP_OUT | LOOP_DRAINED);
+	} else {
+		conclude(mover, MOVER_TARGET_FAILED);
+	}
 	return false;
 }
 
 static void step(struct mover *mover)
 {
 	for (int round = 0; round < rounds_per_turn; round++) {
-		if (mover->in_pipe == 0 && mover->left == 0) {
-			end(mover, MOVER_DONE);
-			return;
-		}
 		if (mover->in_pipe ? !push(mover) : !pull(mover))
 			return;
+		if (mover->in_pipe == 0 && mover->left == 0) {
+			conclude(mover, MOVER_DONE);
+			return;
+		}
 	}
 	loop_defer(mover->source->loop, &mover->task);
 }
 
+// The end is told in the task that saw it: a round later the target may already have answered, and
+// its answer must not seem to come before the end of the request.
 static void run(struct task *task)
 {
 	struct mover *mover = container_of(task, struct mover, task);
-	enum mover_end how = (enum mover_end)mover->end;
 
 	if (!mover->source)
 		return;
-	if (!mover->ending) {
+	if (!mover->ending)
 		step(mover);
-		return;
-	}
-	if (op_is_out(&mover->source->receive) || op_is_out(&mover->target->send))
+	if (!mover->ending || op_is_out(&mover->source->receive) || op_is_out(&mover->target->send))
 		return; // told again when they are heard
 	detach(mover);
 	mover->ending = false;
-	mover->done(mover, how);
+	mover->done(mover, (enum mover_end)mover->end);
 }
 
 int mover_start(struct mover *mover, struct mover_pipes *pipes, struct conn *source,

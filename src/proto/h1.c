@@ -9,6 +9,7 @@ enum {
 	linger_bytes_max = 1024 * 1024,
 	small_message_bytes_max = 12 * 1024, // with its head fits one block
 	number_text_max = 24,
+	clogged_bytes = 16 * 1024, // answers not sent: no further request is taken
 };
 
 enum h1_state {
@@ -42,6 +43,12 @@ static void look_again(struct h1 *h1)
 	if (!h1->running) // else the loop in run() goes on by itself
 		h1->session.again = true;
 	poke(h1);
+}
+
+// A client that sends requests and takes no answers must not fill our memory.
+static bool is_clogged(const struct h1 *h1)
+{
+	return h1->session.role == STREAM_SERVER && h1->session.out->len >= clogged_bytes;
 }
 
 // Ends only ever grow more final.
@@ -80,7 +87,9 @@ static void maybe_done(struct h1 *h1)
 	h1->session.busy = false;
 	h1->stream.events = NULL;
 	h1->queued = h1->in_flight = 0; // what drains from here on is nobody's
-	if (!h1->keep_alive || h1->draining || h1->in == H1_DROPPED || (server && h1->peer_ended)) {
+	// An answer begun before draining did not say close: the next request may be on its way,
+	// and its answer will.
+	if (!h1->keep_alive || h1->in == H1_DROPPED || (server && h1->peer_ended)) {
 		bool unread = server && (h1->in == H1_DROPPED || h1->held.len);
 
 		h1->in = H1_DROPPED;
@@ -336,7 +345,7 @@ static void deliver(struct h1 *h1, struct slice slice, bool end)
 
 static bool take_plain(struct h1 *h1)
 {
-	size_t len = (size_t)MIN((u64)h1->held.len, h1->credit);
+	size_t len = (size_t)MIN(h1->held.len, (size_t)h1->credit);
 	struct slice slice;
 	bool end;
 
@@ -346,7 +355,7 @@ static bool take_plain(struct h1 *h1)
 		return false;
 	slice = split_held(h1, h1->held.ptr, len);
 	consume(h1, len);
-	h1->credit -= len;
+	h1->credit -= (u32)len;
 	if (h1->in == H1_LENGTH) {
 		h1->in_left -= len;
 		if (h1->in_left == 0)
@@ -363,7 +372,7 @@ static bool take_chunks(struct h1 *h1)
 {
 	enum http_refusal why = HTTP_REFUSE_OK;
 	struct str data = {0};
-	size_t used = 0, len = (size_t)MIN((u64)h1->held.len, h1->credit);
+	size_t used = 0, len = (size_t)MIN(h1->held.len, (size_t)h1->credit);
 	enum h1_chunk_event event;
 	struct slice slice;
 
@@ -377,7 +386,7 @@ static bool take_chunks(struct h1 *h1)
 		return h1->held.len > 0 && used > 0;
 	case H1_CHUNK_DATA:
 		slice = split_held(h1, data.ptr, data.len);
-		h1->credit -= data.len;
+		h1->credit -= (u32)data.len;
 		consume(h1, used);
 		deliver(h1, slice, false);
 		return true;
@@ -450,7 +459,7 @@ static bool take_some(struct h1 *h1)
 	case H1_HEAD:
 		// A client's next request waits for the answer before it; a backend may not speak
 		// unasked.
-		if (server == h1->session.busy)
+		if (server == h1->session.busy || is_clogged(h1))
 			break;
 		return take_head(h1);
 	case H1_LENGTH:
@@ -553,7 +562,8 @@ static bool h1_wants_input(const struct session *session)
 		return false;
 	switch ((enum h1_state)h1->in) {
 	case H1_HEAD:
-		return !(session->role == STREAM_SERVER && session->busy && h1->held.len);
+		return !(session->role == STREAM_SERVER && h1->held.len &&
+			 (session->busy || is_clogged(h1)));
 	case H1_LENGTH:
 	case H1_UNTIL_CLOSE:
 	case H1_RAW:
@@ -574,6 +584,8 @@ static void h1_taken(struct session *session)
 
 	h1->in_flight = h1->queued;
 	h1->queued = 0;
+	if (h1->in == H1_HEAD && h1->held.len && !session->busy)
+		look_again(h1); // it may have been clogged
 }
 
 static void h1_sent(struct session *session)
@@ -771,7 +783,8 @@ static void h1_grant(struct stream *stream, size_t len)
 {
 	struct h1 *h1 = of_stream(stream);
 
-	h1->credit += len;
+	ASSERT(len <= UINT32_MAX - h1->credit);
+	h1->credit += (u32)len;
 	if (h1->held.len || h1->peer_ended)
 		look_again(h1);
 	else
@@ -796,7 +809,12 @@ static void h1_reset(struct stream *stream)
 		h1->keep_alive = false;
 		maybe_done(h1);
 		return;
-	} else if (h1->out == H1_UNTIL_CLOSE || h1->out == H1_RAW || h1->out == H1_HEAD) {
+	} else if (h1->out == H1_HEAD) {
+		// Nothing was answered, which an orderly end shows as well as a reset; but answers
+		// to earlier requests may still be leaving.
+		h1->linger_left = linger_bytes_max;
+		end_session(h1, h1->peer_ended ? SESSION_CLOSE : SESSION_LINGER);
+	} else if (h1->out == H1_UNTIL_CLOSE || h1->out == H1_RAW) {
 		end_session(h1, SESSION_ABORT); // an orderly end would look like a complete message
 	} else {
 		end_session(h1, SESSION_CLOSE);
@@ -888,12 +906,21 @@ void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 
 bool h1_head_is_partial(const struct h1 *h1)
 {
-	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len > 0;
+	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len > 0 && !is_clogged(h1);
 }
 
 bool h1_is_idle(const struct h1 *h1)
 {
 	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len == 0 && !h1->peer_ended;
+}
+
+void h1_finish(struct h1 *h1)
+{
+	ASSERT(!h1->session.busy);
+	h1->in = H1_DROPPED;
+	h1->linger_left = linger_bytes_max;
+	slice_drop(&h1->held);
+	end_session(h1, SESSION_LINGER);
 }
 
 void h1_refuse_late(struct h1 *h1)

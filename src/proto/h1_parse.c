@@ -184,6 +184,7 @@ static const char *status_line(
 		return NULL;
 	if (likely(*at == ' '))
 		return value_line(at + 1, end, HTTP_REFUSE_STATUS_LINE, &head->reason, ret_why);
+	head->reason = str_make(at, 0);
 	return at_crlf(at, end) ? at + 2 : refuse_end(at, end, HTTP_REFUSE_STATUS_LINE, ret_why);
 }
 
@@ -298,8 +299,8 @@ static const char *field_line_fast(
 // "Name: value", one space and nothing else; so is every line of field_line_fast.
 static bool is_plain(const struct http_field *field, const char *behind)
 {
-	return field->value == field->name + field->name_len + 2 &&
-		behind == field->value + field->value_len + 2;
+	return field->value == field->name + field->name_len + 2 && field->value[-1] == ' ' &&
+	       behind == field->value + field->value_len + 2;
 }
 
 // Field lines up to and with the empty line.

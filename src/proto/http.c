@@ -136,10 +136,20 @@ static enum http_refusal connection_options(const struct http_head *head, u8 *re
 	return HTTP_REFUSE_OK;
 }
 
+// Zeros before the number are legal, but to some readers "010" is eight: they are not passed on.
+static void drop_leading_zeros(struct http_head *head, struct http_field *field)
+{
+	while (field->value_len > 1 && *field->value == '0') {
+		field->value++;
+		field->value_len--;
+	}
+	head->plain = false;
+}
+
 // Digits only, once only, and small enough for the signed 64 bits that others count in.
 static enum http_refusal read_content_length(struct http_head *head)
 {
-	const struct http_field *field = http_head_find(head, HTTP_F_CONTENT_LENGTH);
+	struct http_field *field = &head->fields[head->first_known[HTTP_F_CONTENT_LENGTH] - 1];
 	u64 length = 0;
 
 	for (u32 i = 0; i < field->value_len; i++) {
@@ -152,6 +162,8 @@ static enum http_refusal read_content_length(struct http_head *head)
 	if (unlikely(repeated(head, HTTP_F_CONTENT_LENGTH) || field->value_len == 0 ||
 		     length > INT64_MAX))
 		return HTTP_REFUSE_CONTENT_LENGTH;
+	if (unlikely(*field->value == '0' && field->value_len > 1))
+		drop_leading_zeros(head, field);
 	head->content_length = length;
 	head->has_content_length = true;
 	return HTTP_REFUSE_OK;

@@ -93,7 +93,7 @@ struct http_field {
 
 enum http_framing {
 	HTTP_NO_BODY, // none can follow
-	HTTP_LENGTH,  // content_length bytes
+	HTTP_LENGTH,  // content_length bytes, perhaps 0
 	HTTP_CHUNKED,
 	HTTP_UNTIL_CLOSE, // responses only
 };
@@ -218,7 +218,8 @@ struct http_head *http_head_copy(struct arena *arena, const struct http_head *he
 // The rules that need the whole head, run by every parser after its own: framing (RFC 9112 6.3,
 // strict as in reliability.md), Host (RFC 9112 3.2, 7230 authority form), keep-alive, Expect,
 // Upgrade. They fill framing, content_length, keep_alive, expect_continue, upgrade, authority,
-// path.
+// path. A Content-Length loses its leading zeros. Refused though the grammar has it:
+// "http://host?query", whose path no byte of the head can begin with a slash.
 enum http_refusal http_request_rules(struct http_head *head);
 
 // The same for a response to a request of `method`. `method` decides whether a body can follow

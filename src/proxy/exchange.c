@@ -189,6 +189,7 @@ static enum step do_route(struct exchange *x)
 
 	if (x->refusal != HTTP_REFUSE_OK)
 		return refuse(x, (enum http_refusal)x->refusal);
+	request_identify(x);
 	buffer = arena_alloc(&x->arena, head->path.len + 1);
 	if (!buffer)
 		return reply(x, OUTCOME_INTERNAL_ERROR);
@@ -288,19 +289,23 @@ static enum step do_lease(struct exchange *x)
 
 static const struct stream_events up_events;
 
-// Sends again what the first try had sent of the body.
+// Sends again what the first try had sent of the body, and what has come since.
 static void resend_body(struct exchange *x)
 {
+	struct stream *stream = x->lease.stream;
+
+	x->up.target = stream;
+	x->up.undrained = x->replay.len;
 	for (struct segment *at = x->replay.head; at; at = at->next) {
 		struct slice slice = at->slice;
 
 		if (slice.len == 0)
 			continue;
 		block_ref(slice.block);
-		x->up.undrained += slice.len;
-		x->lease.stream->ops->send_body(
-			x->lease.stream, slice, x->request_ended && !at->next);
+		stream->ops->send_body(stream, slice, false);
 	}
+	if (x->request_ended)
+		stream->ops->send_body(stream, (struct slice){0}, true);
 }
 
 static enum step do_send(struct exchange *x)
@@ -315,13 +320,10 @@ static enum step do_send(struct exchange *x)
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
-	if (again) {
-		x->up.target = stream;
-		x->up.undrained = 0;
+	if (again)
 		resend_body(x);
-	} else {
+	else
 		half_open(&x->up, x->down, stream);
-	}
 	return STEP_AWAIT;
 }
 
@@ -445,9 +447,13 @@ static void log_end(struct exchange *x)
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
 	enum log_level level = info->origin == ORIGIN_CLIENT ? LOG_INFO : LOG_WARN;
+	struct addr peer;
 
+	if (x->tcp && level == LOG_WARN)
+		level = LOG_ERROR; // nothing else tells the client why
 	if (info->origin == ORIGIN_NOBODY || !log_is_on(x->proxy->log, level))
 		return;
+	front_peer(x->client, &peer);
 	LOG(x->proxy->log, level, x->tcp ? "failed to served connection" : "request failed",
 		LOG_STR("outcome", info->name), LOG_STR("cause", info->cause),
 		LOG_U64("status", x->status), LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY),
@@ -455,7 +461,7 @@ static void log_end(struct exchange *x)
 		LOG_STR("target", x->request ? x->request->path : STR_EMPTY),
 		LOG_STR("request_id", x->request ? request_id(x) : STR_EMPTY),
 		LOG_STR("cure", info->cure), LOG_SPAN("handle_connection"),
-		LOG_STR("peer_address", str_make(x->client->ip, x->client->ip_len)));
+		LOG_ADDR("peer_address", &peer));
 }
 
 static void give_back_streams(struct exchange *x)
@@ -506,11 +512,24 @@ static enum step do_done(struct exchange *x)
 
 // ---- Events -------------------------------------------------------------------------------------
 
+static void log_opened(const struct exchange *x)
+{
+	struct addr peer;
+
+	if (!log_is_on(x->proxy->log, LOG_INFO))
+		return;
+	front_peer(x->client, &peer);
+	LOG(x->proxy->log, LOG_INFO, "opened client connection", LOG_SPAN("handle_connection"),
+		LOG_ADDR("peer_address", &peer), LOG_SPAN("through"),
+		LOG_STR("target_address", x->backend->address));
+}
+
 static void on_lease_ready(struct lease *lease)
 {
 	struct exchange *x = container_of(lease, struct exchange, lease);
 
 	x->connected_us = now_us(x);
+	log_opened(x);
 	go(x, x->tcp ? STEP_TUNNEL : STEP_SEND);
 }
 
@@ -568,6 +587,20 @@ static void keep_for_replay(struct exchange *x, const struct slice *slice)
 		x->replay_lost = true;
 }
 
+// A body may go on coming while its request waits for a fresh connection. The credit that was
+// granted before bounds how much.
+static void keep_while_waiting(struct exchange *x, struct slice slice, bool end)
+{
+	size_t len = slice.len;
+
+	if (len && bytes_append(&x->proxy->loop->blocks, &x->replay, slice) != 0) {
+		fail_attempt(x, OUTCOME_OVERLOADED);
+		return;
+	}
+	half_skip(&x->up, len, end);
+	x->request_ended = end;
+}
+
 static void tunnel_maybe_over(struct exchange *x)
 {
 	if (!x->tunnelling || x->up.state != HALF_ENDED || x->answer.state != HALF_ENDED)
@@ -587,6 +620,10 @@ static void down_body(struct stream *stream, struct slice slice, bool end)
 			fail_attempt(x, OUTCOME_PAYLOAD_TOO_LARGE);
 			return;
 		}
+		if (x->step == STEP_LEASE) {
+			keep_while_waiting(x, slice, end);
+			return;
+		}
 		keep_for_replay(x, &slice);
 		if (end)
 			x->request_ended = true;
@@ -600,6 +637,10 @@ static void down_trailers(struct stream *stream, const struct http_field *fields
 {
 	struct exchange *x = of_stream(stream);
 
+	if (x->step == STEP_LEASE) { // they may be dropped (RFC 9110 6.5.1)
+		keep_while_waiting(x, (struct slice){0}, true);
+		return;
+	}
 	x->request_ended = true;
 	x->replay_lost = true; // trailers are not kept
 	half_trailers(&x->up, fields, count);
@@ -648,7 +689,6 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 {
 	struct exchange *x = of_stream(stream);
 
-	x->interim_seen = true;
 	if (head->status < 200 && head->status != 101) {
 		x->active_ms = loop_now_ms(x->proxy->loop);
 		http_mark_hop_fields(head);
@@ -696,11 +736,13 @@ static bool may_replay(const struct exchange *x, enum stream_fault fault)
 {
 	bool broke = fault == STREAM_PEER_CLOSED || fault == STREAM_PEER_RESET;
 
-	if (!broke || !x->lease.reused || x->replayed || x->interim_seen)
+	if (!broke || !x->lease.reused || x->replayed || lease_has_heard(&x->lease))
 		return false;
 	if (!http_method_is_idempotent((enum http_method)x->request->method))
 		return false;
-	return !x->request_has_body || !x->replay_lost;
+	// What was spliced went by unseen.
+	return !x->request_has_body ||
+	       (!x->replay_lost && x->replay.len == x->up.total && !mover_is_running(&x->up.mover));
 }
 
 static enum outcome fault_outcome(

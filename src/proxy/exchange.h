@@ -34,7 +34,6 @@ struct exchange {
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;
 	bool tunnelling, tunnel_whole; // a tunnel | both its directions ended in order
-	bool interim_seen;	       // part of an answer came: no silent replay any more
 	bool replayed;
 	bool answer_begun; // the client has (part of) an answer
 	bool keep_request_id;

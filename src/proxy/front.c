@@ -51,26 +51,31 @@ static void wait_for(struct client *client, enum client_waiting what)
 	client->since_ms = now_ms(client);
 	// While an exchange runs its own deadline rules; the timer stays where it is.
 	if (what != WAITS_NOT)
-		loop_timer_set(client->proxy->loop, &client->timer, deadline_ms(client));
+		conn_set_timer(&client->conn, deadline_ms(client));
 }
 
-static void on_timer(struct timer *timer)
+static void on_timer(struct conn *conn)
 {
-	struct client *client = container_of(timer, struct client, timer);
+	struct client *client = container_of(conn, struct client, conn);
 	u64 due_ms = deadline_ms(client);
+	bool late;
 
 	if (due_ms > now_ms(client)) {
-		loop_timer_set(client->proxy->loop, timer, due_ms);
+		conn_set_timer(conn, due_ms);
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
-	if (client->waiting != WAITS_HEAD) {
+	if (client->waiting != WAITS_HEAD && conn_is_flushed(&client->conn)) {
 		conn_close(&client->conn);
 		return;
 	}
+	late = client->waiting == WAITS_HEAD;
 	client->waiting = WAITS_NOT;
-	loop_timer_set(client->proxy->loop, timer, deadline_ms(client));
-	h1_refuse_late(&client->conn.h1);
+	conn_set_timer(conn, deadline_ms(client));
+	if (late)
+		h1_refuse_late(&client->conn.h1);
+	else // it still takes its last answer
+		h1_finish(&client->conn.h1);
 }
 
 static void on_request(
@@ -124,13 +129,31 @@ static const struct session_events session_events = {
 	.on_poke = on_poke,
 };
 
+void front_peer(const struct client *client, struct addr *ret_addr)
+{
+	if (addr_parse_ip(str_make(client->ip, client->ip_len), ret_addr) != 0)
+		*ret_addr = (struct addr){.family = ADDR_UNIX, .path = ""};
+	ret_addr->port = client->port;
+}
+
+static void say(const struct client *client, const char *what)
+{
+	struct addr peer;
+
+	if (!log_is_on(client->proxy->log, LOG_INFO))
+		return;
+	front_peer(client, &peer);
+	LOG(client->proxy->log, LOG_INFO, what, LOG_SPAN("handle_connection"),
+		LOG_ADDR("peer_address", &peer));
+}
+
 static void on_closed(struct conn *conn)
 {
 	struct client *client = container_of(conn, struct client, conn);
 	struct proxy *proxy = client->proxy;
 
+	say(client, "served connection");
 	ASSERT(!client->exchange);
-	loop_timer_cancel(proxy->loop, &client->timer);
 	list_remove(&client->node);
 	proxy->client_count--;
 	proxy->frontend_clients[client->frontend->index]--;
@@ -141,7 +164,7 @@ static void on_closed(struct conn *conn)
 	slab_put(&proxy->clients, client);
 }
 
-static const struct conn_events conn_events = {.on_closed = on_closed};
+static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
 
 static bool is_trusted(const struct conf_frontend *conf, const struct addr *peer)
 {
@@ -163,18 +186,19 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->frontend = frontend;
 	client->exchange = NULL;
 	client->requests = 0;
-	timer_init(&client->timer, on_timer);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
 	sock_peer(proxy->loop, &client->conn.sock, &peer);
 	client->trusted = is_trusted(frontend->conf, &peer);
 	client->ip_len = (u8)MIN(addr_format_ip(&peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
+	client->port = peer.port;
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;
 	proxy->frontend_clients[frontend->index]++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	trace_add(proxy->trace, TRACE_ACCEPT, 0, (u32)fd, 0, 0);
+	say(client, "serving connection");
 	return client;
 }
 
@@ -227,7 +251,7 @@ void front_drain(struct proxy *proxy)
 		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) {
 			client->since_ms = now_ms(client);
 			client->waiting = WAITS_NEXT;
-			loop_timer_set(proxy->loop, &client->timer, deadline_ms(client));
+			conn_set_timer(&client->conn, deadline_ms(client));
 		}
 	}
 }

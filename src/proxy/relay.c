@@ -150,6 +150,14 @@ void half_trailers(struct half *half, const struct http_field *fields, u16 field
 	half->target->ops->send_trailers(half->target, fields, field_count);
 }
 
+void half_skip(struct half *half, size_t len, bool end)
+{
+	half->granted -= MIN((u64)len, half->granted);
+	half->total += len;
+	if (end)
+		half->state = HALF_ENDED;
+}
+
 void half_drained(struct half *half, size_t len)
 {
 	half->undrained -= MIN((u64)len, half->undrained);

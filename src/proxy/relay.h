@@ -51,6 +51,9 @@ void half_body(struct half *half, struct half *other, struct slice slice, bool e
 // From the source's on_trailers.
 void half_trailers(struct half *half, const struct http_field *fields, u16 count);
 
+// `len` bytes came while there is no target: whoever calls keeps them.
+void half_skip(struct half *half, size_t len, bool end);
+
 // From the target's on_drained.
 void half_drained(struct half *half, size_t len);
 

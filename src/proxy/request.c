@@ -135,20 +135,23 @@ static const struct http_field *find_request_id(const struct exchange *x)
 	return http_head_find_name(x->request, frontend->conf->headers.request_id);
 }
 
+void request_identify(struct exchange *x)
+{
+	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
+	x->keep_request_id = x->client->trusted &&
+			     x->client->frontend->conf->headers.request_id.len &&
+			     find_request_id(x);
+}
+
 static char *put_request_id(struct exchange *x, char *at)
 {
 	const struct frontend *frontend = x->client->frontend;
 	struct str name = frontend->conf->headers.request_id;
 	const struct http_field *sent;
 
-	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
-	if (name.len == 0)
+	if (name.len == 0 || x->keep_request_id)
 		return at;
 	sent = find_request_id(x);
-	if (sent && x->client->trusted) {
-		x->keep_request_id = true;
-		return at;
-	}
 	if (sent)
 		x->request->any_hop = true;
 	for (u32 i = 0; sent && i < x->request->field_count; i++)

@@ -5,6 +5,9 @@
 
 #include "proxy/exchange.h"
 
+// Gives the request its identifier. First of all: our own answers and the log name it too.
+void request_identify(struct exchange *x);
+
 // Changes x->request in place, once per exchange. 0 or -ENOMEM.
 int request_prepare(struct exchange *x) must_check;
 

@@ -23,7 +23,8 @@ struct lease {
 	struct link *link; // NULL: no lease
 	struct stream *stream;
 	struct backend *backend;
-	bool reused; // the connection served before
+	bool reused;	  // the connection served before
+	u64 heard_before; // bytes that had come on it when the stream was taken
 };
 
 // One connection to a backend.
@@ -33,7 +34,6 @@ struct link {
 	struct backend *backend;
 	struct lease *lease; // NULL: idle or closing
 	struct list node;    // in its cell's idle list
-	struct timer timer;  // age of an idle link
 	u64 idle_until_ms;
 	u32 served;
 	bool stream_done;
@@ -69,6 +69,12 @@ enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 // The same for bytes without HTTP: always a new connection, never kept.
 enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, const struct lease_events *events, int *ret_error);
+
+// Has any byte of an answer come?
+static inline bool lease_has_heard(const struct lease *lease)
+{
+	return lease->link->conn.bytes_in != lease->heard_before;
+}
 
 void lease_release(struct lease *lease);
 void lease_abandon(struct lease *lease);

@@ -75,10 +75,20 @@ def ask(command, cases):
     return answers
 
 
+def without_zeros(field):
+    """weir takes the zeros off the front of a length, since some readers would read it as octal."""
+    name, value = bytes.fromhex(field["name"]), bytes.fromhex(field["value"])
+    if name.lower() != b"content-length" or not value.isdigit():
+        return field
+    return {"name": field["name"], "value": (value.lstrip(b"0") or b"0").hex()}
+
+
 def view(message):
     """What two readers of a message must agree on."""
-    return {key: message.get(key) or ([] if key == "trailers" else message.get(key))
-            for key in ("method", "target", "minor", "fields", "body", "trailers", "whole")}
+    seen = {key: message[key] for key in ("method", "target", "minor", "body", "whole")}
+    seen["fields"] = [without_zeros(field) for field in message["fields"]]
+    seen["trailers"] = message.get("trailers", [])
+    return seen
 
 
 SENTINEL_VIEW = view({"method": b"GET".hex(), "target": b"/sentinel".hex(), "minor": 1,
@@ -187,7 +197,8 @@ def main(arguments):
         kinds[kind] += 1
         failed += not passed
         if not passed or (options.show and options.show in kind):
-            print(f"{kind}\n  {case.label}: {case.data}\n  weir: {told(mine)}\n  node: {told(theirs)}")
+            print(f"{kind}\n  {case.label}: {case.data}\n"
+                  f"  weir: {told(mine)}\n  node: {told(theirs)}")
     for kind, count in sorted(kinds.items()):
         print(f"{count:6}  {kind}")
     valid = sum(case.valid for case in cases)

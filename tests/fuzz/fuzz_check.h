@@ -49,6 +49,24 @@ static inline void fuzz_check_fields(const struct http_field *fields, u16 count,
 	}
 }
 
+// A plain head can be sent on as it came: its lines follow each other, and there is nothing in them
+// but what the fields say.
+static inline void fuzz_check_plain(const struct http_head *head)
+{
+	const char *end = head->raw.ptr + head->raw.len - 2;
+
+	ASSERT(head->sent_count == head->field_count);
+	for (u16 i = head->field_count; head->plain && i-- > 0;) {
+		const struct http_field *field = &head->fields[i];
+
+		ASSERT(field->value == field->name + field->name_len + 2);
+		ASSERT(memcmp(field->value - 2, ": ", 2) == 0);
+		ASSERT(field->value + field->value_len == end - 2);
+		ASSERT(memcmp(end - 2, "\r\n", 2) == 0);
+		end = field->name;
+	}
+}
+
 // How often a known name occurs, counted without the help of the parser.
 static inline u32 fuzz_count(const struct http_head *head, struct str name)
 {
@@ -91,6 +109,7 @@ static inline void fuzz_check_same(const struct http_head *a, const char *a_base
 {
 	ASSERT(a->method == b->method && a->status == b->status && a->framing == b->framing);
 	ASSERT(a->keep_alive == b->keep_alive && a->upgrade == b->upgrade);
+	ASSERT(a->plain == b->plain && a->sent_count == b->sent_count);
 	ASSERT(a->expect_continue == b->expect_continue && a->content_length == b->content_length);
 	ASSERT(a->known_seen == b->known_seen && a->known_repeated == b->known_repeated);
 	ASSERT(memcmp(a->first_known, b->first_known, sizeof(a->first_known)) == 0);

@@ -43,6 +43,7 @@ static void check(const struct http_head *head, int used)
 	fuzz_check_inside(head->target, head->raw);
 	fuzz_check_fields(head->fields, head->field_count, head->raw);
 	fuzz_check_framing(head);
+	fuzz_check_plain(head);
 	ASSERT(head->framing != HTTP_UNTIL_CLOSE && head->method != HTTP_CONNECT);
 	ASSERT(fuzz_count(head, STR("host")) == 1 ||
 		(head->version_minor == 0 && fuzz_count(head, STR("host")) == 0));
@@ -66,15 +67,17 @@ static void check_pieces(
 	int used = 0;
 
 	while (have < size && used == 0) {
+		size_t end;
 		char *copy;
 
 		have = MIN(have + piece, size);
 		copy = fuzz_copy(bytes, have);
-		if (h1_head_end(copy, have, &scanned) || have == size ||
-			have >= fuzz_limits.head_bytes_max)
+		end = h1_head_end(copy, have, &scanned);
+		if (end || have == size || have >= fuzz_limits.head_bytes_max)
 			used = h1_parse_request(copy, have, &fuzz_limits, fields, &head, &why);
+		ASSERT(end == 0 || used != 0);
 		if (used > 0) {
-			ASSERT(used == want);
+			ASSERT(used == want && end == (size_t)used);
 			fuzz_check_same(&head, copy, whole, bytes);
 		}
 		free(copy);

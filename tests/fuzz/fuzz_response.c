@@ -14,6 +14,7 @@ static void check(const struct http_head *head, int used, enum http_method metho
 		ASSERT(scan_is(head->reason.ptr[i], SCAN_VALUE));
 	fuzz_check_fields(head->fields, head->field_count, head->raw);
 	fuzz_check_framing(head);
+	fuzz_check_plain(head);
 	if (head->status < 200 || head->status == 204 || head->status == 304 || method == HTTP_HEAD)
 		ASSERT(head->framing == HTTP_NO_BODY);
 	else
@@ -32,16 +33,18 @@ static void check_pieces(const char *bytes, size_t size, size_t piece, int want,
 	int used = 0;
 
 	while (have < size && used == 0) {
+		size_t end;
 		char *copy;
 
 		have = MIN(have + piece, size);
 		copy = fuzz_copy(bytes, have);
-		if (h1_head_end(copy, have, &scanned) || have == size ||
-			have >= fuzz_limits.head_bytes_max)
+		end = h1_head_end(copy, have, &scanned);
+		if (end || have == size || have >= fuzz_limits.head_bytes_max)
 			used = h1_parse_response(
 				copy, have, &fuzz_limits, method, fields, &head, &why);
+		ASSERT(end == 0 || used != 0);
 		if (used > 0) {
-			ASSERT(used == want);
+			ASSERT(used == want && end == (size_t)used);
 			fuzz_check_same(&head, copy, whole, bytes);
 		}
 		free(copy);

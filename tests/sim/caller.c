@@ -20,7 +20,7 @@ enum {
 struct caller {
 	struct world *world;
 	u32 index, frontend;
-	struct addr addr;
+	struct addr addr, own_addr;
 	struct call *calls[32];
 	u32 count, next, waiting; // the next to send | the one whose answer comes next
 	u32 depth;		  // pipelining
@@ -28,7 +28,7 @@ struct caller {
 	struct call *sending;
 	struct script tunnel, *script;
 	struct timer timer, deaf_timer, close_timer;
-	bool connected, over, no_more, released;
+	bool connected, over, no_more, released, was_deaf, left;
 	u64 idle_since_ms, opened_ms;
 	struct peer peer;
 	struct reader reader; // last, because its text is not zeroed
@@ -62,6 +62,8 @@ static void end_call(struct caller *caller, struct call *call, enum result resul
 	call->result = (u8)result;
 	call->ended_ms = world_now_ms(caller->world);
 	call->is_over = true;
+	call->was_deaf |= caller->was_deaf;
+	call->left |= caller->left;
 	world_say(caller->world, "caller %u: call %u over, result %u status %u", caller->index,
 		call->id, result, call->status);
 }
@@ -87,7 +89,7 @@ static void open_connection(struct caller *caller)
 	caller->connects++;
 	caller->script = NULL;
 	caller->sending = NULL;
-	caller->no_more = false;
+	caller->no_more = caller->was_deaf = caller->left = false;
 	caller->waiting = caller->next;
 	peer_init(&caller->peer, caller->world->outside, &peer_events);
 	reader_init(&caller->reader, false, &reader_events);
@@ -132,24 +134,26 @@ static void do_act(struct caller *caller)
 	if (call->act_done)
 		return;
 	call->act_done = true;
-	world_say(world, "caller %u: call %u acts %u", caller->index, call->id,
-		caller->script->act);
+	world_say(
+		world, "caller %u: call %u acts %u", caller->index, call->id, caller->script->act);
 	switch ((enum act)caller->script->act) {
 	case ACT_NONE:
 		break;
 	case ACT_CLOSE:
 		world_fault(world, FAULT_CALLER_CLOSES);
-		call->left = true;
+		call->left = caller->left = true;
 		hang_up(caller);
 		break;
 	case ACT_RESET:
 		world_fault(world, FAULT_CALLER_RESETS);
-		call->left = true;
+		call->left = caller->left = true;
 		peer_reset(&caller->peer);
 		break;
 	case ACT_STALL:
 		world_fault(world, FAULT_CALLER_STALLS);
 		call->stalled = true;
+		if (call->tunnel_ended)
+			hang_up(caller);
 		break;
 	case ACT_SHUT:
 		world_fault(world, FAULT_CALLER_SHUTS);
@@ -170,6 +174,9 @@ static void begin_call(struct caller *caller)
 	caller->sending = call;
 	caller->script = &call->script;
 	call->caller = caller;
+	call->connection = caller->connects;
+	call->opened_ms = caller->opened_ms;
+	call->dripped = call->pause_one_in > 0;
 	call->began_ms = now_ms;
 	// The connection may have been closed for idling just now.
 	call->raced = now_ms - caller->idle_since_ms + SLACK_MS >=
@@ -190,7 +197,7 @@ static void begin_call(struct caller *caller)
 		world_fault(world, FAULT_CALLER_SLOW);
 	caller->peer.read_pause_ms = call->read_pause_ms;
 	if (caller->waiting == caller->next - 1)
-		caller->reader.no_body = call->is_head;
+		caller->reader.no_body = false; // a head cut short may get an answer with a body
 	if (call->close || call->upgrade || call->bad || call->script.act || call->is_tunnel ||
 		call->script.flaw || (!call->minor && !call->keep_alive_word))
 		caller->no_more = true;
@@ -239,6 +246,8 @@ static void send_piece(struct caller *caller)
 		script_head_is_out(caller->script)) {
 		call->sent_head = true;
 		call->head_sent_ms = world_now_ms(world);
+		if (awaited(caller) == call)
+			caller->reader.no_body = call->is_head;
 	}
 }
 
@@ -315,6 +324,7 @@ static void on_connected(struct peer *peer, int error)
 		return;
 	}
 	caller->connected = true;
+	sock_local(caller->world->outside, &peer->sock, &caller->own_addr);
 	caller->opened_ms = caller->idle_since_ms = world_now_ms(caller->world);
 	pump(caller);
 }
@@ -329,14 +339,14 @@ static void leave_or_go_deaf(struct caller *caller, struct call *call)
 		return;
 	if (call->leaves && !call->left) {
 		world_fault(world, FAULT_CALLER_LEAVES);
-		call->left = true;
+		call->left = caller->left = true;
 		if (call->leaves_reset)
 			peer_reset(&caller->peer);
 		else
 			hang_up(caller);
 	} else if (call->deaf && !call->was_deaf) {
 		world_fault(world, FAULT_CALLER_DEAF);
-		call->was_deaf = true;
+		call->was_deaf = caller->was_deaf = true;
 		peer_set_deaf(&caller->peer, true);
 		if (!call->deaf_for_ever)
 			set_timer(caller, &caller->deaf_timer, deaf_ms);
@@ -363,16 +373,15 @@ static void on_close_timer(struct timer *timer)
 static void start_tunnel(struct caller *caller, struct call *call)
 {
 	call->is_tunnel = true;
-	caller->tunnel = (struct script){.key = call->id * 4ull + 2,
-		.framing = READ_LENGTH,
-		.body_len = call->tunnel_len};
+	caller->tunnel = (struct script){
+		.key = call->id * 4ull + 2, .framing = READ_LENGTH, .body_len = call->tunnel_len};
 	script_start(&caller->tunnel);
 	caller->script = &caller->tunnel;
 	caller->sending = call;
 	reader_go_raw(&caller->reader);
 }
 
-static void on_head(struct reader *reader, const struct message *message)
+static void on_head(struct reader *reader, const struct read_message *message)
 {
 	struct caller *caller = of_reader(reader);
 	struct call *call = awaited(caller);
@@ -386,8 +395,8 @@ static void on_head(struct reader *reader, const struct message *message)
 	if (message->status < 200 && message->status != 101) {
 		call->interims++;
 		if (call->minor == 0)
-			world_fail(world, "call %u: interim answer to an HTTP/1.0 client",
-				call->id);
+			world_fail(
+				world, "call %u: interim answer to an HTTP/1.0 client", call->id);
 		if (message->status == 100 && call->body_held_back) {
 			call->body_held_back = false;
 			call->got_continue = true;
@@ -441,6 +450,8 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 				call->id, (unsigned long long)call->tunnel_seen);
 		call->tunnel_seen += len;
 		call->got_head = true;
+	} else if (call->unasked) {
+		call->body_seen += len;
 	} else if (call->local) {
 		local_body(call, bytes, len);
 		call->body_seen += len;
@@ -453,7 +464,7 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 	leave_or_go_deaf(caller, call);
 }
 
-static void on_message_end(struct reader *reader, const struct message *trailers)
+static void on_message_end(struct reader *reader, const struct read_message *trailers)
 {
 	struct caller *caller = of_reader(reader);
 	struct call *call = awaited(caller);
@@ -472,8 +483,7 @@ static void on_message_end(struct reader *reader, const struct message *trailers
 	caller->waiting++;
 	caller->idle_since_ms = world_now_ms(caller->world);
 	call = awaited(caller);
-	if (call)
-		reader->no_body = call->is_head;
+	reader->no_body = call && call->is_head && call->sent_head;
 	if (caller->no_more && caller->waiting == caller->next && !caller->peer.closing &&
 		!caller->peer.deaf)
 		set_timer(caller, &caller->close_timer, close_wait_ms);
@@ -502,7 +512,7 @@ static void on_end(struct peer *peer)
 	world_say(caller->world, "caller %u: end of stream", caller->index);
 	if (call && call->is_tunnel) {
 		call->got_head = call->tunnel_ended = true;
-		if (caller->script && !peer->closing)
+		if (caller->script && !call->stalled && !peer->closing)
 			return; // our own direction goes on
 	} else {
 		reader_end(&caller->reader);
@@ -578,9 +588,9 @@ bool caller_waits_for_ever(const struct caller *caller)
 	return caller->peer.deaf && !timer_is_set(&caller->deaf_timer);
 }
 
-void caller_addr(const struct caller *caller, struct addr *ret_addr)
+const struct addr *caller_addr(const struct caller *caller)
 {
-	sock_local(caller->world->outside, &caller->peer.sock, ret_addr);
+	return &caller->own_addr;
 }
 
 u32 caller_frontend(const struct caller *caller)

@@ -57,6 +57,8 @@ static void on_received(struct op *op)
 		peer->events->on_bytes(peer, slice.ptr, slice.len);
 		slice_drop(&slice);
 		read_on(peer);
+	} else if (op->result == 0 && peer->was_reset) {
+		say_broken(peer, -ECONNRESET); // a reset is told once, and a send was told
 	} else if (op->result == 0) {
 		peer->ended = true;
 		peer->events->on_end(peer);
@@ -80,6 +82,7 @@ static void on_sent(struct op *op)
 		return;
 	}
 	bytes_clear(&peer->sending);
+	peer->was_reset = op->result == -ECONNRESET;
 	// What the other side said before may still be there to be read; a receive finds it.
 	if (peer->deaf || peer->ended)
 		say_broken(peer, op->result);

@@ -10,10 +10,10 @@ struct peer;
 struct peer_events {
 	void (*on_connected)(struct peer *peer, int error);
 	void (*on_bytes)(struct peer *peer, const char *bytes, size_t len);
-	void (*on_end)(struct peer *peer);	      // the other side ended in order
+	void (*on_end)(struct peer *peer);		 // the other side ended in order
 	void (*on_broken)(struct peer *peer, int error); // reset, or a send that failed
-	void (*on_sent)(struct peer *peer);	      // everything given was taken
-	void (*on_closed)(struct peer *peer);	      // the last event; the peer may be freed
+	void (*on_sent)(struct peer *peer);		 // everything given was taken
+	void (*on_closed)(struct peer *peer);		 // the last event; the peer may be freed
 };
 
 struct peer {
@@ -26,7 +26,7 @@ struct peer {
 	struct timer read_timer;
 	u32 read_pause_ms; // between two reads
 	u64 bytes_in, bytes_out;
-	bool open, connecting, connected, deaf, ended, broken, shut, closing, closed;
+	bool open, connecting, connected, deaf, ended, broken, was_reset, shut, closing, closed;
 };
 
 void peer_init(struct peer *peer, struct loop *loop, const struct peer_events *events);

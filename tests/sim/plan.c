@@ -315,7 +315,7 @@ static void plan_answer_trouble(struct call *call)
 		answer->stale_reset = plan_one_in(world, 2);
 		break;
 	case 9:
-		answer->extra = true;
+		answer->extra = answer->framing != READ_TO_END;
 		break;
 	case 10:
 		answer->framing = READ_CHUNKED;
@@ -324,7 +324,7 @@ static void plan_answer_trouble(struct call *call)
 		break;
 	case 11:
 		answer->deaf = true;
-		answer->early = plan_one_in(world, 2);
+		answer->early = answer->close = plan_one_in(world, 2);
 		break;
 	}
 	// Only a reset ends a body without a length before its time.
@@ -349,9 +349,8 @@ static void plan_answer(struct call *call, u32 trouble_one_in)
 		answer->framing = READ_LENGTH;
 	if (answer->status == 204)
 		answer->body_len = 0;
-	answer->interims = plan_one_in(world, 10) && answer->minor
-				   ? (u8)plan_between(world, 1, 4)
-				   : 0;
+	answer->interims =
+		plan_one_in(world, 10) && answer->minor ? (u8)plan_between(world, 1, 4) : 0;
 	answer->trailers = plan_one_in(world, 3);
 	answer->extensions = plan_one_in(world, 5);
 	answer->close = answer->framing == READ_TO_END || plan_one_in(world, 8);
@@ -363,12 +362,16 @@ static void plan_answer(struct call *call, u32 trouble_one_in)
 	answer->early = call->script.framing != READ_NONE && plan_one_in(world, 6);
 	if (plan_one_in(world, trouble_one_in))
 		plan_answer_trouble(call);
+	if (call->upgrade && answer->bad == BAD_ANSWER_UNASKED_SWITCH)
+		answer->bad = BAD_ANSWER_GARBAGE;
 	if (call->upgrade && plan_one_in(world, 4) == 0) {
 		answer->status = 101;
+		answer->act = answer->act == ACT_CLOSE ? ACT_RESET : answer->act;
+		answer->bad = BAD_ANSWER_NONE;
 		answer->minor = 1;
 		answer->framing = READ_NONE;
 		answer->body_len = 0;
-		answer->close = answer->early = false;
+		answer->close = answer->early = answer->hop_fields = false;
 	}
 }
 
@@ -385,6 +388,7 @@ static void plan_call_trouble(struct call *call)
 	case 2:
 		call->bad = (u8)plan_between(world, 1, BAD_HEAD_COUNT - 1);
 		call->bad_status = bad_heads[call->bad].status;
+		call->is_head = call->close = false;
 		break;
 	case 3:
 		script->act = ACT_CLOSE;
@@ -414,6 +418,7 @@ static void plan_call_trouble(struct call *call)
 		script->body_len += 10;
 		script->flaw = (u8)plan_between(world, 1, FLAW_COUNT - 1);
 		call->method = "POST";
+		call->is_head = false;
 		break;
 	case 11:
 		call->no_route = true;
@@ -491,6 +496,7 @@ static void plan_call(struct world *world, struct call *call, u32 trouble_one_in
 	call->pool = !call->redirect && world->pool_count > 2 && plan_one_in(world, 3) ? 1 : 0;
 	plan_target(call);
 	call->close = plan_one_in(world, 15);
+	call->close &= !call->upgrade;
 	call->keep_alive_word = call->minor ? plan_one_in(world, 4) : !plan_one_in(world, 3);
 	call->spoofs = plan_one_in(world, 6);
 	call->gap_ms = plan_one_in(world, 3) ? plan_between(world, 0, 200) : 0;
@@ -514,8 +520,8 @@ static void plan_call(struct world *world, struct call *call, u32 trouble_one_in
 	else
 		write_request(call);
 	if (call->script.act) {
-		call->script.act_at = some_act_at(
-			world, (u32)call->script.head.len, call->script.body_len);
+		call->script.act_at =
+			some_act_at(world, (u32)call->script.head.len, call->script.body_len);
 		// Closing in order behind the whole request would be no fault.
 		if (call->script.framing == READ_NONE && call->script.act_at != ACT_AT_LAST)
 			call->script.act_at =
@@ -688,7 +694,6 @@ void plan_world(struct world *world)
 	struct conf_frontend *frontends = arena_zalloc(arena, sizeof(*frontends) * 3);
 	struct conf_pool *pools = arena_zalloc(arena, sizeof(*pools) * 3);
 
-	world->scarce = plan_one_in(world, 10);
 	world->trusting = plan_one_in(world, 4);
 	world->chaotic = plan_one_in(world, 5);
 	if (plan_one_in(world, 3))

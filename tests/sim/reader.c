@@ -44,7 +44,7 @@ void reader_go_raw(struct reader *reader)
 	reader->at = 0;
 }
 
-const struct str *message_find(const struct message *message, const char *name)
+const struct str *message_find(const struct read_message *message, const char *name)
 {
 	for (u32 i = 0; i < message->count; i++)
 		if (str_eq_nocase(message->fields[i].name, str_from(name)))
@@ -52,7 +52,7 @@ const struct str *message_find(const struct message *message, const char *name)
 	return NULL;
 }
 
-u32 message_count(const struct message *message, const char *name)
+u32 message_count(const struct read_message *message, const char *name)
 {
 	u32 count = 0;
 
@@ -95,7 +95,7 @@ static bool next_line(struct reader *reader, struct str *rest, struct str *ret_l
 	return false;
 }
 
-static bool read_fields(struct reader *reader, struct str rest, struct message *message)
+static bool read_fields(struct reader *reader, struct str rest, struct read_message *message)
 {
 	struct str line;
 
@@ -126,7 +126,7 @@ static bool read_version(struct str text, u8 *ret_minor)
 	return true;
 }
 
-static bool read_start(struct reader *reader, struct str line, struct message *message)
+static bool read_start(struct reader *reader, struct str line, struct read_message *message)
 {
 	struct str rest = line, first = str_cut(&rest, ' ');
 
@@ -149,7 +149,7 @@ static bool read_start(struct reader *reader, struct str line, struct message *m
 	return !reader->error;
 }
 
-static void read_connection(struct message *message)
+static void read_connection(struct read_message *message)
 {
 	const struct str *field = message_find(message, "connection");
 	struct str rest = field ? *field : STR_EMPTY;
@@ -164,7 +164,7 @@ static void read_connection(struct message *message)
 	}
 }
 
-static void read_framing(struct reader *reader, struct message *message)
+static void read_framing(struct reader *reader, struct read_message *message)
 {
 	u32 lengths = message_count(message, "content-length");
 	u32 codings = message_count(message, "transfer-encoding");
@@ -195,7 +195,7 @@ static void read_framing(struct reader *reader, struct message *message)
 	}
 }
 
-static void end_message(struct reader *reader, const struct message *trailers)
+static void end_message(struct reader *reader, const struct read_message *trailers)
 {
 	reader->state = IN_HEAD;
 	reader->len = 0;
@@ -204,7 +204,7 @@ static void end_message(struct reader *reader, const struct message *trailers)
 
 static void enter_body(struct reader *reader)
 {
-	const struct message *message = &reader->message;
+	const struct read_message *message = &reader->message;
 
 	reader->at = 0;
 	reader->len = 0;
@@ -232,7 +232,7 @@ static void enter_body(struct reader *reader)
 
 static void take_head(struct reader *reader)
 {
-	struct message *message = &reader->message;
+	struct read_message *message = &reader->message;
 	struct str rest = str_make(reader->text, reader->len), line;
 
 	if (!next_line(reader, &rest, &line) || !read_start(reader, line, message) ||
@@ -254,7 +254,7 @@ static void take_head(struct reader *reader)
 
 static void take_trailers(struct reader *reader)
 {
-	struct message *message = &reader->message;
+	struct read_message *message = &reader->message;
 
 	if (read_fields(reader, str_make(reader->text, reader->len), message))
 		end_message(reader, message);
@@ -288,7 +288,8 @@ static bool collect(struct reader *reader, char c)
 	len = reader->len;
 	if (c != '\n')
 		return false;
-	if (reader->state != IN_CHUNK_LINE && len >= 4 && memcmp(text + len - 4, "\r\n\r\n", 4) == 0)
+	if (reader->state != IN_CHUNK_LINE && len >= 4 &&
+		memcmp(text + len - 4, "\r\n\r\n", 4) == 0)
 		return true;
 	if (len < 2 || text[len - 2] != '\r') {
 		fail(reader, "line ended by a bare LF");

@@ -13,7 +13,7 @@ enum {
 
 enum reader_framing { READ_NONE, READ_LENGTH, READ_CHUNKED, READ_TO_END };
 
-struct message {
+struct read_message {
 	struct str method, target; // request
 	u16 status;		   // response
 	u8 minor;
@@ -29,10 +29,10 @@ struct message {
 struct reader;
 struct reader_events {
 	// The head is borrowed for the call. The owner of a response reader may set no_body before.
-	void (*on_head)(struct reader *reader, const struct message *message);
+	void (*on_head)(struct reader *reader, const struct read_message *message);
 	void (*on_body)(struct reader *reader, u64 at, const char *bytes, size_t len);
 	// `trailers`: fields of the trailer section, or NULL.
-	void (*on_end)(struct reader *reader, const struct message *trailers);
+	void (*on_end)(struct reader *reader, const struct read_message *trailers);
 };
 
 struct reader {
@@ -43,7 +43,7 @@ struct reader {
 	u8 state;
 	u8 framing;
 	bool request, no_body, raw, paused;
-	struct message message;
+	struct read_message message;
 	char text[READER_TEXT_MAX];
 };
 
@@ -62,5 +62,5 @@ bool reader_is_idle(const struct reader *reader);
 // Everything from here on goes to on_body without interpretation.
 void reader_go_raw(struct reader *reader);
 
-const struct str *message_find(const struct message *message, const char *name);
-u32 message_count(const struct message *message, const char *name);
+const struct str *message_find(const struct read_message *message, const char *name);
+u32 message_count(const struct read_message *message, const char *name);

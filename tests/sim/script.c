@@ -5,6 +5,8 @@
 
 #include "pattern.h"
 
+enum { extended_bytes_max = 1000 }; // all extensions together are bounded
+
 enum phase { P_HEAD, P_BODY, P_DATA, P_TAIL, P_DONE };
 
 #define PLAIN_TAIL   STR("0\r\n\r\n")
@@ -25,12 +27,22 @@ bool script_is_done(const struct script *script)
 	return script->phase == P_DONE && script->literal.len == 0;
 }
 
+bool script_is_whole(const struct script *script)
+{
+	if (script->literal.len || !script_head_is_out(script))
+		return false;
+	if (script->framing == READ_LENGTH)
+		return script->body_at == script->body_len;
+	return script->framing == READ_NONE || script->phase == P_DONE;
+}
+
 static struct str chunk_line(struct script *script, u32 len)
 {
-	const char *form = script->extensions ? "%x;sim=1\r\n" : "%x\r\n";
+	bool extend = script->extensions && script->body_at < extended_bytes_max;
+	const char *form = extend ? "%x;sim=1\r\n" : "%x\r\n";
 	int written;
 
-	if (script->flaw && !script->flawed && script->body_at >= script->body_len / 2) {
+	if (script->flaw && !script->flawed && script->body_at + len > script->body_len / 2) {
 		script->flawed = true;
 		if (script->flaw == FLAW_CHUNK_SIZE)
 			form = "0x%x\r\n";
@@ -110,7 +122,8 @@ static size_t room_before_act(const struct script *script, size_t len)
 		return len;
 	if (script->framing == READ_NONE || script->body_len == 0)
 		return MIN(len, script->head.len - 1 - script->wire);
-	return script->literal.len ? len : MIN(len, (size_t)(script->body_len - 1 - script->body_at));
+	return script->literal.len ? len
+				   : MIN(len, (size_t)(script->body_len - 1 - script->body_at));
 }
 
 static size_t pull_some(struct script *script, char *to, size_t max)
@@ -144,8 +157,7 @@ size_t script_pull(struct script *script, struct rng *rng, char *to, size_t max)
 			script->act_due = true;
 			break;
 		}
-		if (script->literal.len ||
-			(script->phase == P_DATA && script->chunk_left > 0)) {
+		if (script->literal.len || (script->phase == P_DATA && script->chunk_left > 0)) {
 			done += pull_some(script, to + done, max - done);
 			continue;
 		}

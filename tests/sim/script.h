@@ -17,11 +17,11 @@ enum act {
 
 enum flaw {
 	FLAW_NONE,
-	FLAW_CHUNK_SIZE,  // a size that is no number
-	FLAW_CHUNK_END,	  // data not followed by CRLF
-	FLAW_CHUNK_LF,	  // a size line ended by LF alone
-	FLAW_EXTENSION,	  // an endless chunk extension
-	FLAW_TRAILER,	  // framing in the trailer section
+	FLAW_CHUNK_SIZE, // a size that is no number
+	FLAW_CHUNK_END,	 // data not followed by CRLF
+	FLAW_CHUNK_LF,	 // a size line ended by LF alone
+	FLAW_EXTENSION,	 // an endless chunk extension
+	FLAW_TRAILER,	 // framing in the trailer section
 	FLAW_COUNT,
 };
 
@@ -57,5 +57,8 @@ static inline bool script_head_is_out(const struct script *script)
 {
 	return script->wire >= script->head.len;
 }
+
+// Everything that makes the message complete went out (a body without a length never is).
+bool script_is_whole(const struct script *script);
 
 bool script_is_done(const struct script *script);

@@ -22,11 +22,12 @@ struct server {
 	char address[address_max], path[address_max];
 	struct sock sock;
 	struct op accept;
-	struct timer timer;	     // going down and up
+	struct timer timer;	      // going down and up
 	u64 down_from_ms, down_to_ms; // 0, 0 = never
-	u32 idle_close_ms;	     // closes kept connections after this time; 0 = never
-	u32 speaks_ms;		     // says something unasked on them; 0 = never
-	u64 idle_closed_ms;	     // when it last did either
+	u32 idle_close_ms;	      // closes kept connections after this time; 0 = never
+	u32 speaks_ms;		      // says something unasked on them; 0 = never
+	u64 idle_closed_ms[64];	      // when it did either, a ring
+	u32 idle_closed_count;
 	struct list services;
 };
 
@@ -70,6 +71,14 @@ static void set_timer(struct service *service, enum waits what, u64 in_ms)
 		service->world->outside, &service->timer, world_now_ms(service->world) + in_ms);
 }
 
+// A kept connection ends while a request may be on its way to it.
+static void note_idle_close(struct server *server)
+{
+	u32 at = server->idle_closed_count++ % ARRAY_LEN(server->idle_closed_ms);
+
+	server->idle_closed_ms[at] = world_now_ms(server->world);
+}
+
 // ---- Answering ----------------------------------------------------------------------------------
 
 static void pump(struct service *service);
@@ -97,13 +106,14 @@ static void do_act(struct service *service, enum act act)
 		break;
 	case ACT_SHUT:
 	case ACT_CLOSE:
-		give_up(service, service->attempt && service->attempt->spoke
-					 ? FAULT_SERVER_CLOSES
-					 : FAULT_SERVER_SILENT);
+		give_up(service, service->attempt && service->attempt->spoke ? FAULT_SERVER_CLOSES
+									     : FAULT_SERVER_SILENT);
 		peer_close(&service->peer);
 		break;
 	case ACT_RESET:
 		give_up(service, FAULT_SERVER_RESETS);
+		if (service->attempt)
+			service->attempt->reset = true; // what it said may be lost
 		peer_reset(&service->peer);
 		break;
 	case ACT_STALL:
@@ -134,7 +144,8 @@ static void start_tunnel(struct service *service)
 
 static void finish_answer(struct service *service)
 {
-	static const char extra[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nextra";
+	static const char extra[] =
+		"HTTP/1.1 200 OK\r\nX-Sim-Unasked: yes\r\nContent-Length: 5\r\n\r\nextra";
 	const struct answer *answer = &service->call->answer;
 
 	if (service->answered)
@@ -150,7 +161,7 @@ static void finish_answer(struct service *service)
 		service->spoke = true;
 		peer_send(&service->peer, extra, sizeof(extra) - 1);
 	}
-	if (answer->close || answer->framing == READ_TO_END || answer->bad) {
+	if (answer->close || answer->framing == READ_TO_END || answer->bad || service->peer.deaf) {
 		if (service->request_over || service->call->id % 2) {
 			if (!service->request_over)
 				service->attempt->gave_up = true;
@@ -188,7 +199,11 @@ static void send_answer(struct service *service)
 	if (len) {
 		note_sent(service);
 		peer_send(&service->peer, piece, len);
-	} else if (service->script.act_due) {
+	} else if (service->script.act_due &&
+		   !(service->script.act == ACT_STALL && script_is_whole(&service->script))) {
+		service->attempt->answer_whole = script_is_whole(&service->script);
+		if (service->attempt->answer_whole) // it might have been used again
+			note_idle_close(service->server);
 		do_act(service, (enum act)service->script.act);
 	} else {
 		finish_answer(service);
@@ -249,10 +264,12 @@ static void start_answer(struct service *service)
 		return;
 	service->answering = true;
 	plan_answer_script(call, (u32)(service->attempt - call->attempts), &service->script);
-	service->attempt->head_out = true;
-	if (call->answer.bad == 0 || service->script.act)
-		;
-	else
+	world_say(service->world,
+		"server %u/%u: call %u: answers %u, body %u, framing %u, act %u at %u",
+		service->server->index, service->serial, call->id, call->answer.status,
+		service->script.body_len, service->script.framing, service->script.act,
+		service->script.act_at);
+	if (call->answer.bad)
 		world_fault(service->world, FAULT_SERVER_BAD);
 	if (!service->request_over && call->script.framing != READ_NONE)
 		world_fault(service->world, FAULT_SERVER_EARLY);
@@ -275,7 +292,7 @@ static void on_timer(struct timer *timer)
 	case WAITS_IDLE:
 		if (service->call || service->reader.len)
 			break;
-		service->server->idle_closed_ms = world_now_ms(service->world);
+		note_idle_close(service->server);
 		if (service->server->speaks_ms && !peer_is_sending(&service->peer)) {
 			world_fault(service->world, FAULT_SERVER_SPEAKS);
 			service->spoke = true;
@@ -307,6 +324,7 @@ static struct attempt *new_attempt(struct service *service, struct call *call)
 		.connection = service->serial,
 		.kept = service->served > 0,
 		.began_ms = world_now_ms(service->world),
+		.tainted = service->spoke,
 		.gave_up = service->spoke};
 	service->call = call;
 	service->attempt = attempt;
@@ -315,7 +333,7 @@ static struct attempt *new_attempt(struct service *service, struct call *call)
 	return attempt;
 }
 
-static struct call *call_of(struct service *service, const struct message *message)
+static struct call *call_of(struct service *service, const struct read_message *message)
 {
 	const struct str *field = message_find(message, "X-Sim-Call");
 	u64 id = 0;
@@ -328,7 +346,7 @@ static struct call *call_of(struct service *service, const struct message *messa
 	return &service->world->calls[id - 1];
 }
 
-static void on_head(struct reader *reader, const struct message *message)
+static void on_head(struct reader *reader, const struct read_message *message)
 {
 	struct service *service = of_reader(reader);
 	struct world *world = service->world;
@@ -337,6 +355,10 @@ static void on_head(struct reader *reader, const struct message *message)
 
 	if (!call)
 		return;
+	if (service->call && service->spoke) {
+		peer_close(&service->peer); // its unasked words were taken for the answer
+		return;
+	}
 	if (service->call) {
 		world_fail(world, "call %u: comes before the answer to call %u is complete",
 			call->id, service->call->id);
@@ -361,8 +383,6 @@ static void on_head(struct reader *reader, const struct message *message)
 		peer_set_deaf(&service->peer, true);
 	}
 	service->says_continue = call->expect && call->id % 7 && !call->answer.early;
-	if (call->upgrade && call->answer.status == 101 && message->upgrade)
-		reader->raw = true;
 	if (call->answer.early && message->framing != READ_NONE)
 		set_timer(service, WAITS_THINKING, call->answer.think_ms);
 	pump(service);
@@ -375,7 +395,7 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 
 	if (!call || service->acted)
 		return;
-	if (service->tunnel || reader->raw) {
+	if (service->tunnel) {
 		if (!pattern_matches(bytes, call->id * 4ull + 2, service->tunnel_in, len))
 			world_fail(service->world, "call %u: wrong bytes sent into the tunnel",
 				call->id);
@@ -390,7 +410,7 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 	service->attempt->body_len += len;
 }
 
-static void on_request_end(struct reader *reader, const struct message *trailers)
+static void on_request_end(struct reader *reader, const struct read_message *trailers)
 {
 	struct service *service = of_reader(reader);
 	struct call *call = service->call;
@@ -442,7 +462,6 @@ static size_t read_line(struct service *service, const char *bytes, size_t len)
 			world_fail(world, "call %u: a TCP connection was made twice",
 				service->call->id);
 		start_tunnel(service);
-		service->reader.raw = true;
 		return used;
 	}
 	if (service->line_len == sizeof(service->line) || used < len)
@@ -474,6 +493,8 @@ static void on_end(struct peer *peer)
 {
 	struct service *service = of_peer(peer);
 
+	world_say(service->world, "server %u/%u: end of stream", service->server->index,
+		service->serial);
 	if (service->attempt)
 		service->attempt->in_ended = true;
 	if (service->tunnel) {
@@ -666,8 +687,13 @@ bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms)
 
 bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms)
 {
-	return server->idle_closed_ms && from_ms <= server->idle_closed_ms + SLACK_MS &&
-	       to_ms + SLACK_MS >= server->idle_closed_ms;
+	u32 count = MIN(server->idle_closed_count, (u32)ARRAY_LEN(server->idle_closed_ms));
+
+	for (u32 i = 0; i < count; i++)
+		if (from_ms <= server->idle_closed_ms[i] + SLACK_MS &&
+			to_ms + SLACK_MS >= server->idle_closed_ms[i])
+			return true;
+	return false;
 }
 
 u32 server_pool(const struct server *server)

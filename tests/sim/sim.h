@@ -17,38 +17,38 @@ struct caller;
 struct server;
 
 // Everything that goes wrong on purpose, counted. X(NAME, text)
-#define SIM_FAULTS(X)                                         \
-	X(BAD_HEAD, "malformed or ambiguous request head")    \
-	X(BAD_BODY, "malformed chunked body of a request")    \
-	X(LARGE_BODY, "request body above the limit")         \
-	X(NO_ROUTE, "request without a route")                \
-	X(CALLER_CLOSES, "client closes in its request")      \
-	X(CALLER_RESETS, "client resets in its request")      \
-	X(CALLER_STALLS, "client stalls in its request")      \
-	X(CALLER_SHUTS, "client half-closes in its request")  \
-	X(CALLER_LEAVES, "client leaves during the answer")   \
-	X(CALLER_DEAF, "client stops reading the answer")     \
-	X(CALLER_DRIPS, "client drips its request")           \
-	X(CALLER_SLOW, "client reads slowly")                 \
-	X(CALLER_IDLES, "client idles beyond its time")       \
-	X(SERVER_CLOSES, "backend closes in its answer")      \
-	X(SERVER_RESETS, "backend resets in its answer")      \
-	X(SERVER_STALLS, "backend stalls in its answer")      \
-	X(SERVER_SILENT, "backend closes without an answer")  \
+#define SIM_FAULTS(X)                                                            \
+	X(BAD_HEAD, "malformed or ambiguous request head")                       \
+	X(BAD_BODY, "malformed chunked body of a request")                       \
+	X(LARGE_BODY, "request body above the limit")                            \
+	X(NO_ROUTE, "request without a route")                                   \
+	X(CALLER_CLOSES, "client closes in its request")                         \
+	X(CALLER_RESETS, "client resets in its request")                         \
+	X(CALLER_STALLS, "client stalls in its request")                         \
+	X(CALLER_SHUTS, "client half-closes in its request")                     \
+	X(CALLER_LEAVES, "client leaves during the answer")                      \
+	X(CALLER_DEAF, "client stops reading the answer")                        \
+	X(CALLER_DRIPS, "client drips its request")                              \
+	X(CALLER_SLOW, "client reads slowly")                                    \
+	X(CALLER_IDLES, "client idles beyond its time")                          \
+	X(SERVER_CLOSES, "backend closes in its answer")                         \
+	X(SERVER_RESETS, "backend resets in its answer")                         \
+	X(SERVER_STALLS, "backend stalls in its answer")                         \
+	X(SERVER_SILENT, "backend closes without an answer")                     \
 	X(SERVER_STALE, "backend closes a kept connection as the request comes") \
-	X(SERVER_BAD, "malformed answer")                     \
-	X(SERVER_EARLY, "answer before the upload ends")      \
-	X(SERVER_DEAF, "backend stops reading the upload")    \
-	X(SERVER_EXTRA, "bytes behind an answer")             \
-	X(SERVER_SPEAKS, "backend speaks unasked")            \
-	X(SERVER_FLOODS, "too many interim answers")          \
-	X(SERVER_DOWN, "backend refuses connections")         \
-	X(NET_REFUSED, "connect refused by the network")      \
-	X(NET_TIMEOUT, "connect without an answer")           \
-	X(NET_DISCARD, "reset that throws unread bytes away") \
-	X(NO_BLOCKS, "receive that had to wait for a block")  \
-	X(FULL, "connection beyond the limit")                \
-	X(DRAIN, "drain while calls run")                     \
+	X(SERVER_BAD, "malformed answer")                                        \
+	X(SERVER_EARLY, "answer before the upload ends")                         \
+	X(SERVER_DEAF, "backend stops reading the upload")                       \
+	X(SERVER_EXTRA, "bytes behind an answer")                                \
+	X(SERVER_SPEAKS, "backend speaks unasked")                               \
+	X(SERVER_FLOODS, "too many interim answers")                             \
+	X(SERVER_DOWN, "backend refuses connections")                            \
+	X(NET_REFUSED, "connect refused by the network")                         \
+	X(NET_TIMEOUT, "connect without an answer")                              \
+	X(NET_DISCARD, "reset that throws unread bytes away")                    \
+	X(NO_BLOCKS, "receive that had to wait for a block")                     \
+	X(FULL, "connection beyond the limit")                                   \
+	X(DRAIN, "drain while calls run")                                        \
 	X(ABORT, "everything ended at once")
 
 enum sim_fault {
@@ -77,8 +77,6 @@ enum {
 	SLACK_MS = 100, // what latency and slow pieces may add to any wait
 };
 
-enum bad_head; // plan.c
-
 // What the backend does with this call, planned.
 struct answer {
 	u16 status;
@@ -87,16 +85,16 @@ struct answer {
 	u32 body_len;
 	u8 interims;
 	bool trailers, extensions, close, hop_fields, keep_alive_word;
-	u8 bad;		   // enum bad_answer, 0 = none
-	u8 act;		   // enum act
-	u32 act_at;	   // in bytes of the answer on the wire
+	u8 bad;	    // enum bad_answer, 0 = none
+	u8 act;	    // enum act
+	u32 act_at; // in bytes of the answer on the wire
 	u32 think_ms;
-	bool early;	   // before the request body was read
-	bool deaf;	   // reads no more of the request from the head on
-	bool stale;	   // on a kept connection: close when the request comes
+	bool early; // before the request body was read
+	bool deaf;  // reads no more of the request from the head on
+	bool stale; // on a kept connection: close when the request comes
 	bool stale_reset;
-	bool extra;	   // bytes behind the answer
-	u32 flaw;	   // enum flaw
+	bool extra; // bytes behind the answer
+	u32 flaw;   // enum flaw
 	u32 chunk_max, piece_max;
 };
 
@@ -106,21 +104,23 @@ struct attempt {
 	u32 connection; // serial number of the backend's connection
 	bool kept;	// the connection had served before
 	bool request_whole;
-	bool head_out;	// the answer's final head has begun to go out
-	bool spoke;	// any byte of an answer has gone out
+	bool head_out;	   // the answer's final head has begun to go out
+	bool spoke;	   // any byte of an answer has gone out
 	bool answer_whole; // handed to the network completely
-	bool broken;	// ended by weir, not in order
-	bool in_ended;	// ... in order
-	bool gave_up;	// the backend did something that makes the answer impossible
+	bool broken;	   // ended by weir, not in order
+	bool in_ended;	   // ... in order
+	bool reset;
+	bool tainted; // its connection has said something unasked before
+	bool gave_up; // the backend did something that makes the answer impossible
 	bool stalled;
 	u64 began_ms, head_ms, last_ms, answered_ms;
-	u64 body_len;	// request bytes
+	u64 body_len; // request bytes
 };
 
 enum result {
-	RESULT_NONE,	 // nothing came
-	RESULT_WHOLE,	 // a complete answer
-	RESULT_CUT,	 // the head came, the rest did not
+	RESULT_NONE,  // nothing came
+	RESULT_WHOLE, // a complete answer
+	RESULT_CUT,   // the head came, the rest did not
 };
 
 struct call {
@@ -147,7 +147,10 @@ struct call {
 	struct caller *caller;
 	bool sent_any, sent_head, sent_all, body_held_back, got_continue;
 	bool stalled, left, was_deaf, shut_early, act_done, raced, broken, tunnel_ended;
-	u64 began_ms, head_since_ms, sent_ms, head_sent_ms, all_sent_ms, got_ms, ended_ms;
+	bool dripped, unasked;
+	u32 connection; // the how-manieth of its caller
+	u64 began_ms, opened_ms, head_since_ms, sent_ms, head_sent_ms, all_sent_ms, got_ms,
+		ended_ms;
 	u8 result; // enum result
 	bool got_head, local, got_close, is_tunnel;
 	u16 status;
@@ -175,9 +178,10 @@ struct world {
 	struct metrics_cells metrics;
 	struct listening *listeners;
 	u32 listener_count;
-	bool scarce;	// blocks, links or clients are few: refusals are fair
-	bool trusting;	// the callers are trusted proxies
-	bool chaotic;	// connects fail at random
+	bool scarce;		// blocks, links or clients are few: refusals are fair
+	bool may_be_full;	// a frontend takes few connections only
+	bool trusting;		// the callers are trusted proxies
+	bool chaotic;		// connects fail at random
 	u64 drain_ms, abort_ms; // planned; 0 = never
 	u64 drained_ms, aborted_ms, ending_ms;
 	struct caller *callers[CALLERS_MAX];
@@ -204,7 +208,7 @@ void world_fail(struct world *world, const char *format, ...) printf_like(2, 3);
 void world_say(const struct world *world, const char *format, ...) printf_like(2, 3);
 static inline u64 world_now_ms(const struct world *world)
 {
-	return loop_now_ms(world->outside);
+	return sim_net_now_us(world->net) / 1000;
 }
 static inline void world_fault(struct world *world, enum sim_fault fault)
 {
@@ -230,7 +234,7 @@ void caller_release(struct caller *caller); // ends what waits for ever
 void caller_free(struct caller *caller);
 bool caller_is_done(const struct caller *caller);
 bool caller_waits_for_ever(const struct caller *caller);
-void caller_addr(const struct caller *caller, struct addr *ret_addr); // as weir sees it
+const struct addr *caller_addr(const struct caller *caller); // as weir sees it
 u32 caller_frontend(const struct caller *caller);
 void caller_describe(const struct caller *caller, char *text, size_t size);
 
@@ -245,8 +249,8 @@ const struct addr *server_addr(const struct server *server);
 struct str server_address(const struct server *server);
 
 // check.c: what the caller saw against what the backends did.
-void check_request(struct call *call, struct attempt *attempt, const struct message *message);
-void check_answer_head(struct call *call, const struct message *message);
+void check_request(struct call *call, struct attempt *attempt, const struct read_message *message);
+void check_answer_head(struct call *call, const struct read_message *message);
 void check_call(struct call *call);
 void check_turn(struct world *world);
 void check_end(struct world *world);

@@ -37,6 +37,8 @@ static void test_response_classes(void **state)
 	assert_int_equal(metrics_response_class(399), M_RESPONSES_3XX);
 	assert_int_equal(metrics_response_class(404), M_RESPONSES_4XX);
 	assert_int_equal(metrics_response_class(599), M_RESPONSES_5XX);
+	assert_int_equal(metrics_response_class(600), M_RESPONSES_5XX);
+	assert_int_equal(metrics_response_class(999), M_RESPONSES_5XX);
 }
 
 static bool ends_with(const char *text, const char *end)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "world.h"
@@ -388,6 +389,74 @@ static void keep_becomes_quiet(struct world *world)
 	end_close_hard(&b);
 }
 
+// Bytes that come piece by piece, each in its own turn, must stop as well: held bytes are not a
+// place to keep a stream.
+static void keep_holds_little(struct world *world)
+{
+	enum { pieces = 120, len = 16000 };
+	struct end a, b;
+	static char data[len];
+	u32 sent = 1;
+
+	ends_pair(world, &a, &b);
+	b.hints = RECV_KEEP;
+	b.discard = true;
+	pattern_fill(data, 0, len);
+	end_send(&a, data, len);
+	end_recv(&b);
+	turn_until(world, &b.recvs_heard, 1);
+	while (b.received_bytes < len) {
+		end_recv(&b);
+		turn_until(world, &b.recvs_heard, b.recvs_heard + 1);
+	}
+	turn_until(world, &a.sends_heard, 1);
+	for (u32 i = 1; i < pieces; i++) {
+		if (!op_is_out(&a.send)) {
+			pattern_fill(data, (u64)sent * len, len);
+			end_send(&a, data, len);
+			sent++;
+		}
+		turn_idly(world, 1);
+		assert_true(world->loop->blocks.large.used < WORLD_LARGE_BLOCKS / 2);
+	}
+	while (b.received_bytes < (u64)sent * len) {
+		end_recv(&b);
+		turn_until(world, &b.recvs_heard, b.recvs_heard + 1);
+		assert_true(b.recv_result > 0);
+	}
+	end_close_hard(&a);
+	end_close(&b);
+}
+
+static void a_plain_recv_follows_an_armed_one(struct world *world)
+{
+	struct end a, b;
+	char data[20];
+
+	ends_pair(world, &a, &b);
+	pattern_fill(data, 0, sizeof(data));
+	b.hints = RECV_KEEP;
+	end_recv(&b);
+	turn_idly(world, 1);
+	end_send(&a, data, 10);
+	turn_until(world, &b.recvs_heard, 1);
+	turn_until(world, &a.sends_heard, 1);
+	while (b.received_bytes < 10) {
+		end_recv(&b);
+		turn_until(world, &b.recvs_heard, b.recvs_heard + 1);
+	}
+	b.hints = 0;
+	b.keep_going = true;
+	end_recv(&b);
+	turn_idly(world, 3);
+	assert_true(op_is_out(&b.recv));
+	end_send(&a, data + 10, 10);
+	while (b.received_bytes < 20)
+		turn_until(world, &b.recvs_heard, b.recvs_heard + 1);
+	end_close_hard(&a);
+	end_close_hard(&b);
+}
+
 static void armed_socks_may_be_closed(struct world *world)
 {
 	struct end pairs[20][2];
@@ -419,6 +488,74 @@ static void armed_socks_may_be_closed(struct world *world)
 			assert_int_equal(a->recv_result, -ECONNRESET);
 		end_close_hard(a);
 	}
+}
+
+// A standing receive that is asked for, cancelled and closed within one turn, whose descriptor
+// means another connection at the end of it: the bytes there are none of its business.
+struct swap {
+	struct task task;
+	struct world *world;
+	struct sock old;
+	struct op op;
+	struct end fresh, peer;
+	int other_fd;
+	u32 heard;
+};
+
+static void swap_heard(struct op *op)
+{
+	struct swap *swap = container_of(op, struct swap, op);
+	int fd = swap->old.fd;
+
+	assert_int_equal(op->result, -ECANCELED);
+	sock_close(swap->world->loop, &swap->old);
+	assert_int_equal(dup2(swap->other_fd, fd), fd);
+	close(swap->other_fd);
+	sock_open(swap->world->loop, &swap->fresh.sock, fd);
+	swap->fresh.keep_going = true;
+	end_recv(&swap->fresh);
+	swap->heard++;
+}
+
+static void swap_run(struct task *task)
+{
+	struct swap *swap = container_of(task, struct swap, task);
+
+	loop_recv(swap->world->loop, &swap->old, &swap->op, RECV_KEEP);
+	loop_cancel(swap->world->loop, &swap->op);
+}
+
+static void descriptors_change_hands_within_a_turn(struct world *world)
+{
+	enum { len = 100 };
+	struct swap swap = {.task.run = swap_run, .world = world};
+	struct end old_peer;
+	struct sock sock;
+	char data[len];
+
+	if (!world_is_real())
+		world_skip(world);
+	end_init(&swap.fresh, world);
+	end_init(&swap.peer, world);
+	end_init(&old_peer, world);
+	op_init(&swap.op, swap_heard);
+	world_pair(world, &swap.old, &old_peer.sock);
+	world_pair(world, &sock, &swap.peer.sock);
+	swap.other_fd = sock_release(world->loop, &sock);
+	pattern_fill(data, 0, len);
+	end_send(&swap.peer, data, len);
+	turn_until(world, &swap.peer.sends_heard, 1);
+	loop_defer(world->loop, &swap.task);
+	turn_until(world, &swap.heard, 1);
+	while (swap.fresh.received_bytes < len)
+		turn_until(world, &swap.fresh.recvs_heard, swap.fresh.recvs_heard + 1);
+	// The old connection has ended for its peer.
+	end_recv(&old_peer);
+	turn_until(world, &old_peer.recvs_heard, 1);
+	assert_int_equal(old_peer.recv_result, 0);
+	end_close(&old_peer);
+	end_close_hard(&swap.fresh);
+	end_close_hard(&swap.peer);
 }
 
 static void idle_recvs_hold_no_blocks(void **state)
@@ -597,7 +734,10 @@ WORLD_TEST(cancel_races_with_bytes)
 WORLD_TEST(recv_takes_turns_with_keep)
 WORLD_TEST(keep_does_not_defeat_back_pressure)
 WORLD_TEST(keep_becomes_quiet)
+WORLD_TEST(keep_holds_little)
+WORLD_TEST(a_plain_recv_follows_an_armed_one)
 WORLD_TEST(armed_socks_may_be_closed)
+WORLD_TEST(descriptors_change_hands_within_a_turn)
 WORLD_TEST(streams_keep_their_bytes)
 
 const struct CMUnitTest contract_tests[] = {
@@ -616,7 +756,10 @@ const struct CMUnitTest contract_tests[] = {
 	cmocka_unit_test(test_recv_takes_turns_with_keep),
 	cmocka_unit_test(test_keep_does_not_defeat_back_pressure),
 	cmocka_unit_test(test_keep_becomes_quiet),
+	cmocka_unit_test(test_keep_holds_little),
+	cmocka_unit_test(test_a_plain_recv_follows_an_armed_one),
 	cmocka_unit_test(test_armed_socks_may_be_closed),
+	cmocka_unit_test(test_descriptors_change_hands_within_a_turn),
 	cmocka_unit_test(idle_recvs_hold_no_blocks),
 	cmocka_unit_test(recv_waits_for_a_block),
 	cmocka_unit_test(test_streams_keep_their_bytes),

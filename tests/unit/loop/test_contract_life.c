@@ -290,7 +290,7 @@ static void ready_on_a_foreign_descriptor(struct world *world)
 	int fds[2];
 
 	if (!world_is_real())
-		return world_skip(world);
+		world_skip(world);
 	assert_int_equal(pipe(fds), 0);
 	sock_open(world->loop, &reader, fds[0]);
 	sock_open(world->loop, &writer, fds[1]);
@@ -426,7 +426,7 @@ static void splice_between_socks(struct world *world)
 	u64 sent = 0;
 
 	if (!loop_can_splice(world->loop))
-		return world_skip(world);
+		world_skip(world);
 	ends_pair(world, &a, &b);
 	ends_pair(world, &c, &d);
 	splicer.from = &b.sock;

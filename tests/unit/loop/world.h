@@ -45,7 +45,7 @@ void world_free_beside(struct world *world);
 	}
 
 // Ends a test that this twin cannot serve.
-void world_skip(struct world *world);
+_Noreturn void world_skip(struct world *world);
 
 static inline bool world_is_real(void)
 {

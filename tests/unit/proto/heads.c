@@ -51,10 +51,14 @@ void heads_parse_pieces(
 	bool first = true;
 
 	for (;;) {
+		size_t end;
+
 		have = MIN(have + piece, text.len);
-		if (first || have >= heads_limits.head_bytes_max ||
-			head_end_of_copy(text.ptr, have, &scanned) || have == text.len) {
+		end = head_end_of_copy(text.ptr, have, &scanned);
+		if (first || end || have >= heads_limits.head_bytes_max || have == text.len) {
 			parse_copy(text.ptr, have, method, ret_parsed);
+			// What has an end is a head or refused, never something to wait for.
+			assert_true(end == 0 || ret_parsed->result != 0);
 			if (ret_parsed->result || have == text.len)
 				return;
 			heads_done(ret_parsed);
@@ -85,6 +89,7 @@ void heads_describe(const struct parsed *parsed, char *line)
 	at += sprintf(at, " has=%d length=%llu seen=%llx again=%llx", head->has_content_length,
 		(unsigned long long)head->content_length, (unsigned long long)head->known_seen,
 		(unsigned long long)head->known_repeated);
+	at += sprintf(at, " plain=%d sent=%d", head->plain, head->sent_count);
 	at = put_text(at, "method", head->method_text);
 	at = put_text(at, "target", head->target);
 	at = put_text(at, "path", head->path);

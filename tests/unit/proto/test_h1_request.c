@@ -104,6 +104,42 @@ static void test_fields(void **state)
 	heads_done(&parsed);
 }
 
+// A head is plain when every line has one space and nothing more, wherever the line stands.
+static void test_plain(void **state)
+{
+	static const struct {
+		struct str text;
+		bool plain;
+	} rows[] = {
+		{STR(GET END), true},
+		{STR(GET "X: y\r\nLong-Name-Of-A-Field: z\r\nA: b c\td\r\n\r\n"), true},
+		{STR(GET "X: \r\n\r\n"), true},
+		{STR(START "Host: a\r\nX: y\r\nA-Field: that follows, long enough\r\n\r\n"), true},
+		{STR(GET "X:y\r\n\r\n"), false},
+		{STR(GET "X:\r\n\r\n"), false},
+		{STR(GET "X:  y\r\n\r\n"), false},
+		{STR(GET "X:\ty\r\n\r\n"), false},
+		{STR(GET "X: y \r\n\r\n"), false},
+		{STR(GET "X: y\t\r\n\r\n"), false},
+		{STR(START "Host:a\r\nX: y\r\nA-Field: that follows, long enough\r\n\r\n"), false},
+		{STR(START "Host: a \r\nA-Field: that follows, long enough\r\n\r\n"), false},
+		{STR(START "Host: a\t\r\nA-Field: that follows, long enough\r\n\r\n"), false},
+		{STR(START "Host:  a\r\nA-Field: that follows, long enough\r\n\r\n"), false},
+	};
+	struct parsed parsed;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct http_head *head = good(rows[i].text, &parsed);
+
+		if (head->plain != rows[i].plain)
+			print_error("'%.*s'\n", STR_FMT(rows[i].text));
+		assert_int_equal(head->plain, rows[i].plain);
+		assert_int_equal(head->sent_count, head->field_count);
+		heads_done(&parsed);
+	}
+}
+
 static void test_empty_lines_before(void **state)
 {
 	struct parsed parsed;
@@ -418,6 +454,30 @@ static void test_lengths(void **state)
 #define LENGTH(value, name) ROW(POST "Content-Length:" value "\r\n\r\n", name)
 #define CODING(value, name) ROW(POST "Transfer-Encoding:" value "\r\n\r\n", name)
 
+// Others may read "010" as eight: it goes on as "10".
+static void test_leading_zeros(void **state)
+{
+	static const struct {
+		const char *sent, *read;
+		u64 length;
+	} rows[] = {{"010", "10", 10}, {"00", "0", 0}, {"0", "0", 0},
+		{"0000000000000000000000007", "7", 7}};
+	char text[200];
+	struct parsed parsed;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		const struct http_field *field;
+
+		sprintf(text, POST "Content-Length: %s\r\n\r\n", rows[i].sent);
+		field = http_head_find(good(str_from(text), &parsed), HTTP_F_CONTENT_LENGTH);
+		assert_str(str_make(field->value, field->value_len), rows[i].read);
+		assert_int_equal(parsed.head.content_length, rows[i].length);
+		assert_int_equal(parsed.head.plain, strcmp(rows[i].sent, rows[i].read) == 0);
+		heads_done(&parsed);
+	}
+}
+
 static void test_lengths_refused(void **state)
 {
 	(void)state;
@@ -711,6 +771,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_small),
 		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_plain),
 		cmocka_unit_test(test_empty_lines_before),
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_request_line),
@@ -724,6 +785,7 @@ int main(void)
 		cmocka_unit_test(test_field_names),
 		cmocka_unit_test(test_field_values),
 		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_leading_zeros),
 		cmocka_unit_test(test_lengths_refused),
 		cmocka_unit_test(test_codings_refused),
 		cmocka_unit_test(test_connection),

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/summary.h"
+
+#include "base/text.h"
+
+enum { frontends_shown = 8 };
+
+static const char *const algorithm_names[] = {[CONF_ROUND_ROBIN] = "round_robin"};
+
+static void add_bind(struct text *text, const struct conf_frontend *frontend, u32 at)
+{
+	const struct addr *addr = &frontend->binds[at].addr;
+	const char *scheme = frontend->protocol == CONF_HTTP ? "http://" : "tcp://";
+	char address[ADDR_TEXT_MAX];
+
+	addr_format(addr, address);
+	text_printf(
+		text, "%s%s%s", at ? ", " : "", addr->family == ADDR_UNIX ? "" : scheme, address);
+}
+
+static void add_target(
+	struct text *text, const struct conf *conf, const struct conf_frontend *frontend)
+{
+	if (frontend->route_count)
+		text_printf(text, "%u route%s%s", frontend->route_count,
+			frontend->route_count == 1 ? "" : "s",
+			frontend->pool >= 0 ? ", else " : "");
+	if (frontend->pool >= 0) {
+		const struct conf_pool *pool = &conf->pools[frontend->pool];
+
+		text_printf(text, "%s over %u backend%s", algorithm_names[pool->algorithm],
+			pool->backend_count, pool->backend_count == 1 ? "" : "s");
+	}
+}
+
+static void add_frontend(struct text *text, const struct conf *conf, u32 at)
+{
+	const struct conf_frontend *frontend = &conf->frontends[at];
+
+	text_printf(text, "  %-10s ", at ? "" : "traffic");
+	for (u32 i = 0; i < frontend->bind_count; i++)
+		add_bind(text, frontend, i);
+	text_add(text, STR(" -> "));
+	add_target(text, conf, frontend);
+	text_addc(text, '\n');
+}
+
+struct str summary_text(const struct load *load, struct arena *arena)
+{
+	const struct conf *conf = load->conf;
+	struct text text = {0};
+
+	text_printf(&text, "weir " WEIR_VERSION "   %s%s\n", load->source,
+		load->has_file ? "" : "   (keep it: same command with --print-config > weir.yaml)");
+	for (u32 i = 0; i < MIN(conf->frontend_count, (u32)frontends_shown); i++)
+		add_frontend(&text, conf, i);
+	if (conf->frontend_count > frontends_shown)
+		text_printf(&text, "  %-10s and %u more: weir config show\n", "",
+			conf->frontend_count - frontends_shown);
+	text_add(
+		&text, STR("  stop       Ctrl-C finishes what runs, a second one stops at once\n"));
+	return text_take(&text, arena);
+}

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""weir as a child process."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+
+from .client import Client
+from .net import HANG_SECONDS, HOST, free_port, until
+
+BINARY = os.environ.get("TEST_WEIR", "build/weir")
+IO = os.environ.get("TEST_IO", "epoll")
+BUILD = os.environ.get("TEST_BUILD", "build")
+IS_SANITIZED = BUILD != "build"
+
+# Whatever a sanitizer or a failed assertion prints.
+REPORTS = ("Sanitizer", "runtime error:", "assertion failed", "ASSERT")
+
+
+def config_file(config):
+    """Writes a tree as JSON, or a text as it is, to a file of its own."""
+    text = config if isinstance(config, str) else json.dumps(config, indent=1)
+    suffix = ".yaml" if isinstance(config, str) else ".json"
+    with tempfile.NamedTemporaryFile("w", prefix="weir-test-", suffix=suffix,
+                                     delete=False) as file:
+        file.write(text)
+    return file.name
+
+
+class Weir:
+    """A running weir. Its exit is part of every test: stop() closes all clients, sends TERM, and
+    wants an orderly end without any report."""
+
+    def __init__(self, config=None, args=(), io=IO, cwd=None, env=None, wrapper=(), stdout=None,
+                 ready="serves", address=None):
+        self.address = address
+        self.clients = []
+        self.scratch = tempfile.TemporaryDirectory(prefix="weir-test-")
+        self.stderr_path = pathlib.Path(self.scratch.name, "stderr")
+        self.stdout_path = pathlib.Path(self.scratch.name, "stdout")
+        self.config_path = None
+        command = [*wrapper, BINARY]
+        if config is not None:
+            self.config_path = config_file(config)
+            command += ["-c", self.config_path]
+        if io:
+            command += ["--io", io]
+        command += args
+        with open(self.stderr_path, "wb") as err, open(self.stdout_path, "wb") as out:
+            self.process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=stdout or out, stderr=err, cwd=cwd,
+                env={**os.environ, **(env or {})})
+        self.pid = self.process.pid
+        try:
+            until(lambda: self.process.poll() is not None or ready in self.stderr,
+                  f"weir's line with {ready!r}")
+            assert self.process.poll() is None, \
+                f"weir ended with {self.process.returncode}:\n{self.stderr}"
+        except AssertionError:
+            self.kill()
+            raise
+
+    @property
+    def stderr(self):
+        return self.stderr_path.read_text(errors="replace")
+
+    @property
+    def stdout(self):
+        return self.stdout_path.read_text(errors="replace")
+
+    def log(self):
+        """Its log so far as a list of dictionaries (format json)."""
+        return [json.loads(line) for line in self.stderr.splitlines() if line.startswith("{")]
+
+    def wait_log(self, text):
+        return until(lambda: [line for line in self.stderr.splitlines() if text in line],
+                     f"a log line with {text!r} in\n{self.stderr}")
+
+    def client(self, address=None, source=None):
+        client = Client(address or self.address, source)
+        self.clients.append(client)
+        return client
+
+    def ask(self, method="GET", target="/", *fields, address=None, source=None, **rest):
+        """One request on a connection of its own."""
+        with self.client(address, source) as client:
+            return client.ask(method, target, *fields, **rest)
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def wait(self):
+        """Waits for the end and gives the exit code."""
+        try:
+            return self.process.wait(HANG_SECONDS)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"weir did not end:\n{self.stderr}") from None
+
+    def rss(self):
+        """Resident bytes."""
+        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+            if line.startswith("VmRSS:"):
+                return int(line.split()[1]) * 1024
+        raise AssertionError("no VmRSS")
+
+    def cpu_seconds(self):
+        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def fds(self):
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def threads(self):
+        return os.listdir(f"/proc/{self.pid}/task")
+
+    def check(self):
+        """No report so far."""
+        text = self.stderr
+        for word in REPORTS:
+            assert word not in text, f"weir reported:\n{text}"
+
+    def ended(self, code=0):
+        """It has ended, or is about to: with this code and nothing to report."""
+        got = self.wait()
+        self.check()
+        assert got == code, f"weir ended with {got}:\n{self.stderr}"
+
+    def stop(self):
+        for client in self.clients:
+            client.close()
+        try:
+            self.signal(signal.SIGTERM)
+            self.ended()
+        finally:
+            self.kill()
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        if self.config_path and os.path.exists(self.config_path):
+            os.unlink(self.config_path)
+
+    def done(self):
+        """Cleans up, whatever happened before."""
+        self.kill()
+        self.scratch.cleanup()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None and self.process.poll() is None:
+                self.stop()
+            elif kind is not None:
+                print(f"weir said:\n{self.stderr}")
+        finally:
+            self.done()
+
+
+def settings(backends=(), *, protocol=None, bind=None, workers=1, frontend=None, pool=None,
+             **top):
+    """A configuration with one frontend `web` and one pool `app`; gives (tree, address)."""
+    address = bind or f"{HOST}:{free_port()}"
+    web = {"bind": address, **(frontend or {})}
+    if protocol:
+        web["protocol"] = protocol
+    tree = {"runtime": {"workers": workers}, "frontends": {"web": web}}
+    if backends:
+        web.setdefault("pool", "app")
+        tree["pools"] = {"app": {"backends": [
+            each if isinstance(each, (str, dict)) else each.address for each in backends],
+            **(pool or {})}}
+    for key, value in top.items():
+        if isinstance(value, dict) and isinstance(tree.get(key), dict):
+            tree[key] = {**tree[key], **value}
+        else:
+            tree[key] = value
+    return tree, address
+
+
+def start(*backends, args=(), io=IO, wrapper=(), env=None, **rest):
+    """A weir with settings(...) in front of these backends."""
+    tree, address = settings(backends, **rest)
+    return Weir(tree, args=args, io=io, wrapper=wrapper, env=env, address=address)
+
+
+def run(*args, cwd=None, env=None, text=""):
+    """Runs weir to its end; gives (exit code, stdout, stderr)."""
+    done = subprocess.run([BINARY, *args], input=text, capture_output=True, text=True, cwd=cwd,
+                          env={**os.environ, **(env or {})}, timeout=HANG_SECONDS, check=False)
+    for word in REPORTS:
+        assert word not in done.stderr, done.stderr
+    return done.returncode, done.stdout, done.stderr

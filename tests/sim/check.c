@@ -1,0 +1,512 @@
+// SPDX-License-Identifier: Apache-2.0
+// What must hold, whatever happens: of each request as a backend sees it, of each answer as a
+// client sees it, of the worker after each turn, and of everything at the end.
+#include <stdio.h>
+
+#include "plan.h"
+#include "proxy/exchange.h"
+#include "sim.h"
+
+enum {
+	strict_frontend = 1,
+	tcp_frontend = 2,
+	// One window, a head, and what framing small chunks costs.
+	queued_bytes_max = RELAY_WINDOW_BYTES + HEADER_BYTES_MAX + 64 * 1024,
+	drain_grace_ms = 1000,
+	kept_bytes_max = 48 * 1024,
+};
+
+// ---- Requests at the backends -------------------------------------------------------------------
+
+static void expect_field(
+	struct call *call, const struct read_message *message, const char *name, const char *wanted)
+{
+	const struct str *value = message_find(message, name);
+
+	if (!wanted) {
+		if (value)
+			world_fail(call->world, "call %u: %s was passed on", call->id, name);
+		return;
+	}
+	if (message_count(message, name) != 1 || !str_eq(*value, str_from(wanted)))
+		world_fail(call->world, "call %u: %s is \"%.*s\" (%u of them), not \"%s\"",
+			call->id, name, value ? (int)value->len : 0, value ? value->ptr : "",
+			message_count(message, name), wanted);
+}
+
+static void check_forwarding(
+	struct call *call, const struct attempt *attempt, const struct read_message *message)
+{
+	struct str address = server_address(attempt->server);
+	bool believed = call->spoofs && call->world->trusting;
+	char ip[ADDR_TEXT_MAX], forwarded_for[ADDR_TEXT_MAX + 16];
+	const struct str *id = message_find(message, "X-Request-Id");
+
+	addr_format_ip(caller_addr(call->caller), ip);
+	snprintf(forwarded_for, sizeof(forwarded_for), "%s%s", believed ? "6.6.6.6, " : "", ip);
+	expect_field(call, message, "X-Forwarded-For", forwarded_for);
+	expect_field(call, message, "X-Forwarded-Proto", believed ? "gopher" : "http");
+	expect_field(call, message, "X-Forwarded-Host", believed ? "evil" : call->host);
+	expect_field(call, message, "X-Real-IP", believed ? "6.6.6.7" : NULL);
+	expect_field(call, message, "Forwarded", believed ? "for=6.6.6.8" : NULL);
+	expect_field(call, message, "X-Forwarded-By", "weir");
+	expect_field(call, message, "X-Backend-Server", address.ptr);
+	expect_field(call, message, "Host", call->host ? call->host : address.ptr);
+	if (!id || message_count(message, "X-Request-Id") != 1 ||
+		(believed ? !str_eq(*id, STR("forged")) : id->len != 32))
+		world_fail(call->world, "call %u: wrong X-Request-Id", call->id);
+}
+
+static void check_hop_fields(struct call *call, const struct read_message *message)
+{
+	static const char *const hop[] = {"Keep-Alive", "Proxy-Connection", "TE",
+		"Proxy-Authorization", "X-Hop", "HTTP2-Settings"};
+
+	for (size_t i = 0; i < ARRAY_LEN(hop); i++)
+		expect_field(call, message, hop[i], NULL);
+	expect_field(call, message, "Connection", call->upgrade ? "upgrade" : NULL);
+	expect_field(call, message, "Upgrade", call->upgrade ? "sim" : NULL);
+	expect_field(call, message, "Expect", call->expect ? "100-continue" : NULL);
+	expect_field(call, message, "User-Agent", "sim");
+	expect_field(call, message, "Accept", "*/*");
+}
+
+static void check_again(struct call *call, const struct attempt *attempt)
+{
+	const struct attempt *first = call->attempts;
+
+	if (attempt == first)
+		return;
+	if (!call->may_replay)
+		world_fail(
+			call->world, "call %u: %s came to backends twice", call->id, call->method);
+	else if (attempt != first + 1)
+		world_fail(call->world, "call %u: replayed more than once", call->id);
+	else if (!first->kept || (first->spoke && !first->reset))
+		world_fail(call->world, "call %u: replayed though its connection was %s", call->id,
+			first->kept ? "answering" : "fresh");
+	else if (attempt->kept)
+		world_fail(call->world, "call %u: replayed on a kept connection", call->id);
+}
+
+void check_request(struct call *call, struct attempt *attempt, const struct read_message *message)
+{
+	struct world *world = call->world;
+	const struct script *script = &call->script;
+
+	if (call->bad)
+		world_fail(world, "call %u: a refused request (%s) was forwarded", call->id,
+			bad_head_name((enum bad_head)call->bad));
+	if (call->redirect || (call->large && script->framing == READ_LENGTH) ||
+		(caller_frontend(call->caller) == strict_frontend &&
+			(call->no_route || !call->host)))
+		world_fail(world, "call %u: came to a backend, which it must not", call->id);
+	if (!str_eq(message->method, str_from(call->method)) ||
+		!str_eq(message->target, str_from(call->target)) || message->minor != 1)
+		world_fail(world, "call %u: request line is \"%.*s %.*s\"", call->id,
+			STR_FMT(message->method), STR_FMT(message->target));
+	if (message->framing != script->framing && !(script->framing == READ_TO_END))
+		world_fail(world, "call %u: framing changed", call->id);
+	if (script->framing == READ_LENGTH && message->length != script->body_len)
+		world_fail(world, "call %u: length changed", call->id);
+	if (server_pool(attempt->server) != call->pool)
+		world_fail(world, "call %u: went to the wrong pool", call->id);
+	check_forwarding(call, attempt, message);
+	check_hop_fields(call, message);
+	check_again(call, attempt);
+}
+
+// ---- Answers at the clients ---------------------------------------------------------------------
+
+static void check_local(struct call *call, const struct read_message *message)
+{
+	const struct str *status = message_find(message, "Proxy-Status");
+
+	call->local = true;
+	if (message->status == 308 ? !message_find(message, "Location")
+				   : !status || !str_starts(*status, STR("weir")))
+		world_fail(call->world, "call %u: an answer (%u) that nobody gave", call->id,
+			message->status);
+	if (message->status == 503 && !message_find(message, "Retry-After"))
+		world_fail(call->world, "call %u: 503 without Retry-After", call->id);
+}
+
+static void check_backends_answer(
+	struct call *call, const struct read_message *message, const struct str *tag)
+{
+	struct world *world = call->world;
+	struct str rest = *tag, id_text = str_cut(&rest, '.');
+	u64 id, index;
+
+	if (str_to_u64(id_text, CALLS_MAX, &id) != 0 ||
+		str_to_u64(rest, ATTEMPTS_MAX - 1, &index) != 0 || id == 0 ||
+		id > world->call_count) {
+		world_fail(
+			world, "call %u: got an answer tagged \"%.*s\"", call->id, STR_FMT(*tag));
+		return;
+	}
+	// Behind bytes that came unasked, just as a request left, all answers shift. Nobody can
+	// tell.
+	if (world->calls[id - 1].attempts[index].tainted) {
+		call->unasked = true;
+		return;
+	}
+	if (id != call->id) {
+		world_fail(world, "call %u: got the answer of \"%.*s\"", call->id, STR_FMT(*tag));
+		return;
+	}
+	call->attempt_seen = (i32)index;
+	if (index + 1 != call->attempt_count)
+		world_fail(world, "call %u: got the answer of attempt %u of %u", call->id,
+			(u32)index, call->attempt_count);
+	if (call->answer.bad)
+		world_fail(world, "call %u: a malformed answer (%s) was passed on", call->id,
+			bad_answer_name((enum bad_answer)call->answer.bad));
+	if (message->status != call->answer.status)
+		world_fail(world, "call %u: status %u, not %u", call->id, message->status,
+			call->answer.status);
+	if (call->answer.framing == READ_LENGTH && call->answer.status != 204 &&
+		(!message->has_length || message->length != call->answer.body_len))
+		world_fail(world, "call %u: length of the answer changed", call->id);
+	expect_field(call, message, "X-Hop", NULL);
+	expect_field(call, message, "Keep-Alive", NULL);
+	expect_field(call, message, "Proxy-Authenticate", NULL);
+	expect_field(call, message, "Content-Type", "text/sim");
+}
+
+static void check_drain(struct call *call, const struct read_message *message)
+{
+	const struct world *world = call->world;
+	u64 head_ms = call->got_ms - MIN(call->got_ms, SLACK_MS + 0ull);
+
+	if (!world->drained_ms || message->status == 101)
+		return;
+	if (!call->local && call->attempt_seen >= 0)
+		head_ms = call->attempts[call->attempt_seen].head_ms;
+	if (head_ms > world->drained_ms && !message->close)
+		world_fail(call->world, "call %u: answer while draining without Connection: close",
+			call->id);
+}
+
+void check_answer_head(struct call *call, const struct read_message *message)
+{
+	const struct str *tag = message_find(message, "X-Sim-Answer");
+
+	if (message_find(message, "X-Sim-Unasked"))
+		call->unasked = true;
+	else if (tag)
+		check_backends_answer(call, message, tag);
+	else
+		check_local(call, message);
+	if (call->minor == 0 && message->framing == READ_CHUNKED)
+		world_fail(call->world, "call %u: chunks for an HTTP/1.0 client", call->id);
+	if (call->close && !message->close && message->status != 101)
+		world_fail(call->world, "call %u: asked for close and did not get it", call->id);
+	if (message->status == 101 && !call->upgrade)
+		world_fail(call->world, "call %u: switched without being asked", call->id);
+	check_drain(call, message);
+}
+
+// ---- The end of a call --------------------------------------------------------------------------
+
+struct excuses {
+	bool caller;	 // the client misbehaved, so its request may fail
+	bool backend;	 // ... a backend did
+	bool connection; // no backend could be reached
+	bool everywhere; // the worker was short of something, or told to stop
+};
+
+// A body is held for a second try up to a size, and trailers are not.
+static bool body_is_kept(const struct call *call)
+{
+	return call->script.body_len <= kept_bytes_max &&
+	       !(call->script.framing == READ_CHUNKED && call->script.trailers);
+}
+
+static void backends_excuses(const struct call *call, struct excuses *excuses)
+{
+	const struct world *world = call->world;
+	u64 to_ms = call->ended_ms ? call->ended_ms : world_now_ms(world);
+	bool all_down = true;
+
+	for (u32 i = 0; i < call->attempt_count; i++) {
+		const struct attempt *attempt = &call->attempts[i];
+		// A request that may be replayed survives a kept connection that goes stale.
+		bool survives = call->may_replay && attempt->kept && !attempt->spoke &&
+				!attempt->stalled && !call->answer.bad && body_is_kept(call);
+
+		if (attempt->gave_up && !survives)
+			excuses->backend = true;
+	}
+	if (call->attempt_count && (call->answer.bad || call->answer.flaw))
+		excuses->backend = true;
+	for (u32 i = 0; i < world->server_count; i++) {
+		const struct server *server = world->servers[i];
+
+		if (server_pool(server) != call->pool)
+			continue;
+		if (!server_was_down(server, call->began_ms, to_ms))
+			all_down = false;
+		else
+			excuses->backend = true;
+		// A kept connection closed just before the request came.
+		if (server_closed_idle(server, call->began_ms, to_ms) && !call->may_replay)
+			excuses->backend = true;
+	}
+	excuses->connection = all_down || world->chaotic;
+}
+
+static struct excuses excuses_of(const struct call *call)
+{
+	const struct world *world = call->world;
+	struct excuses excuses = {
+		.caller = call->left || call->stalled || call->shut_early || call->was_deaf ||
+			  call->script.flaw || call->bad || call->large || call->pause_one_in ||
+			  call->read_pause_ms || call->dripped,
+		.everywhere = world->scarce || world->aborted_ms,
+	};
+
+	backends_excuses(call, &excuses);
+	return excuses;
+}
+
+static void fail_call(struct call *call, const char *what)
+{
+	world_fail(call->world, "call %u (%s %s%s%s): %s (status %u%s%s, attempts %u)", call->id,
+		call->method, call->target, call->bad ? ", bad " : "",
+		call->bad ? bad_head_name((enum bad_head)call->bad) : "", what, call->status,
+		call->local ? " local " : "", call->outcome, call->attempt_count);
+}
+
+static void check_whole(struct call *call)
+{
+	const struct script *script = &call->script;
+	const struct attempt *attempt = &call->attempts[call->attempt_seen];
+	struct script answer;
+
+	if (call->bad || call->redirect || call->no_route)
+		fail_call(call, "answered by a backend");
+	if (call->answer.status == 101)
+		return;
+	plan_answer_script(call, 0, &answer);
+	if (!attempt->answer_whole)
+		fail_call(call, "an answer looks complete and is not");
+	if (call->answer.flaw && answer.body_len)
+		fail_call(call, "a malformed body looks like a good one");
+	if (call->body_seen != answer.body_len)
+		fail_call(call, "the answer's body has the wrong length");
+	if (script->flaw && script->flaw != FLAW_TRAILER && attempt->request_whole)
+		fail_call(call, "a malformed request was completed");
+}
+
+static bool waited(const struct call *call, u64 from_ms, u64 least_ms)
+{
+	return call->got_ms + 2 >= from_ms + least_ms;
+}
+
+static bool stall_is_due(const struct call *call)
+{
+	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+
+	return call->attempt_count && waited(call, last->began_ms, RESPONSE_TIMEOUT_MS - SLACK_MS);
+}
+
+static void check_local_status(struct call *call, struct excuses excuses)
+{
+	bool strict = caller_frontend(call->caller) == strict_frontend;
+	bool fair = false;
+
+	switch (call->status) {
+	case 308:
+		fair = call->redirect && !call->bad;
+		break;
+	case 404:
+		fair = strict && (call->no_route || !call->host) && !call->bad;
+		break;
+	case 408:
+		fair = (call->stalled || call->dripped || excuses.everywhere) &&
+		       waited(call, MIN(call->head_since_ms, call->sent_ms),
+			       call->sent_head ? BODY_IDLE_MS : HEADER_TIMEOUT_MS);
+		break;
+	case 413:
+		fair = call->large;
+		break;
+	case 400:
+		fair = call->bad_status == 400 || call->script.flaw;
+		break;
+	case 500:
+		break;
+	case 502:
+		fair = excuses.backend || excuses.everywhere;
+		break;
+	case 503:
+		fair = excuses.connection || excuses.everywhere;
+		break;
+	case 504:
+		fair = stall_is_due(call) &&
+		       (call->attempts[call->attempt_count - 1].stalled || call->dripped);
+		break;
+	default:
+		fair = call->bad && call->status == call->bad_status;
+	}
+	if (!fair)
+		fail_call(call, "a local answer for no reason");
+	if (call->bad && call->status != call->bad_status && !excuses.everywhere &&
+		!(call->status == 408 && call->dripped))
+		fail_call(call, "a malformed request got the wrong answer");
+}
+
+// Why a client may get nothing at all for a request.
+static bool silence_is_fair(const struct call *call, struct excuses excuses)
+{
+	const struct world *world = call->world;
+	const struct call *before = call->id > 1 ? call - 1 : NULL;
+
+	if (excuses.caller || excuses.everywhere || call->raced || world->may_be_full)
+		return true;
+	// Behind an answer that ended the connection.
+	if (before && before->caller == call->caller && before->connection == call->connection &&
+		(before->got_close || before->result != RESULT_WHOLE || before->is_tunnel))
+		return true;
+	if (world->drained_ms && (call->began_ms + SLACK_MS > world->drained_ms + drain_grace_ms ||
+					 call->opened_ms + SLACK_MS > world->drained_ms))
+		return true;
+	// A reset that is to make a cut visible may overtake the head.
+	if (call->broken && excuses.backend)
+		return true;
+	return call->is_tunnel && (excuses.backend || excuses.connection);
+}
+
+static void check_tunnel(struct call *call, struct excuses excuses)
+{
+	const struct attempt *attempt =
+		call->attempt_count ? &call->attempts[call->attempt_count - 1] : NULL;
+	u64 due = call->tunnel_first ? call->tunnel_back_len : call->tunnel_len;
+	bool disturbed = excuses.caller || excuses.backend || excuses.connection ||
+			 excuses.everywhere || call->raced || call->world->may_be_full ||
+			 call->script.act || call->answer.act;
+
+	if (call->tunnel_ended && !attempt)
+		disturbed = true; // a connection that never reached a backend may end either way
+	else if (call->tunnel_ended && !attempt->answer_whole)
+		fail_call(call, "a broken tunnel ended in order");
+	else if (call->tunnel_ended && call->tunnel_seen != due)
+		fail_call(call, "a tunnel lost bytes");
+	if (attempt && attempt->in_ended && call->left && call->script.act == ACT_RESET)
+		fail_call(call, "a client's reset arrived as an orderly end");
+	if (attempt && attempt->in_ended && call->sent_all && !attempt->gave_up &&
+		attempt->body_len != call->tunnel_len)
+		fail_call(call, "a tunnel lost the client's bytes");
+	if (!disturbed && !call->tunnel_ended && !silence_is_fair(call, excuses))
+		fail_call(call, "a tunnel broke for no reason");
+}
+
+void check_call(struct call *call)
+{
+	struct excuses excuses;
+
+	if (!call->caller || !call->sent_any)
+		return;
+	if (!call->is_over) {
+		fail_call(call, "never ended");
+		return;
+	}
+	call->world->exchanges++;
+	excuses = excuses_of(call);
+	if (call->unasked) {
+		if (!excuses.backend && call->attempt_count &&
+			!call->attempts[call->attempt_count - 1].gave_up)
+			fail_call(call, "got what was said unasked");
+		return;
+	}
+	if (call->is_tunnel &&
+		(call->status == 101 || caller_frontend(call->caller) == tcp_frontend)) {
+		check_tunnel(call, excuses);
+		return;
+	}
+	switch ((enum result)call->result) {
+	case RESULT_WHOLE:
+		if (call->local)
+			check_local_status(call, excuses);
+		else
+			check_whole(call);
+		break;
+	case RESULT_CUT:
+		if (!excuses.caller && !excuses.backend && !excuses.everywhere)
+			fail_call(call, "the answer was cut for no reason");
+		break;
+	case RESULT_NONE:
+		if (!silence_is_fair(call, excuses))
+			fail_call(call, "no answer for no reason");
+		break;
+	}
+}
+
+// ---- The worker ---------------------------------------------------------------------------------
+
+static void check_queue(struct world *world, const struct conn *conn, const char *whose)
+{
+	size_t queued = conn->out.len + conn->sending.len;
+
+	if (queued > queued_bytes_max)
+		world_fail(world, "%zu bytes are queued for a %s", queued, whose);
+}
+
+// After each turn: nobody waits without a deadline, nobody holds more than a window.
+void check_turn(struct world *world)
+{
+	list_for_each (node, &world->proxy->client_list) {
+		const struct client *client = list_entry(node, struct client, node);
+		const struct exchange *x = client->exchange;
+
+		check_queue(world, &client->conn, "client");
+		if (!x)
+			continue;
+		if (!x->over && !timer_is_set(&x->timer))
+			world_fail(world, "an exchange waits in step %s without a deadline",
+				step_names[x->step]);
+		if (x->lease.link)
+			check_queue(world, &x->lease.link->conn, "backend");
+	}
+	world->blocks_used_max = MAX(world->blocks_used_max, (u64)world->loop->blocks.large.used);
+}
+
+static void check_zero(struct world *world, u64 value, const char *what)
+{
+	if (value)
+		world_fail(world, "%lld %s are left at the end", (long long)value, what);
+}
+
+void check_end(struct world *world)
+{
+	const struct metrics_cells *cells = &world->metrics;
+	const struct block_pool *blocks = &world->loop->blocks;
+	u64 ended = 0;
+
+	for (u32 i = 0; i < OUTCOME_COUNT; i++) {
+		ended += cells->outcomes[i];
+		sim_outcomes[i] += cells->outcomes[i];
+	}
+	if (ended != cells->values[M_REQUESTS])
+		world_fail(world, "%llu exchanges began and %llu ended",
+			(unsigned long long)cells->values[M_REQUESTS], (unsigned long long)ended);
+	if (cells->outcomes[OUTCOME_INTERNAL_ERROR])
+		world_fail(world, "an internal error");
+	check_zero(world, cells->values[M_CONNECTIONS_ACTIVE], "client connections in the gauge");
+	check_zero(world, cells->values[M_REQUESTS_ACTIVE], "requests in the gauge");
+	check_zero(world, cells->values[M_TUNNELS_ACTIVE], "tunnels in the gauge");
+	check_zero(world, cells->values[M_BACKEND_CONNECTIONS_ACTIVE],
+		"backend connections in the gauge");
+	check_zero(
+		world, cells->values[M_BACKEND_CONNECTIONS_IDLE], "idle connections in the gauge");
+	check_zero(world, world->proxy->clients.used, "clients");
+	check_zero(world, world->proxy->exchanges.used, "exchanges");
+	check_zero(world, world->proxy->arenas.used, "arenas");
+	check_zero(world, world->proxy->upstream.links.used, "links");
+	check_zero(world, blocks->large.used, "blocks");
+	check_zero(world, blocks->small.used, "small blocks");
+	check_zero(world, blocks->segments.used, "segments");
+	check_zero(world, blocks->huge_used, "huge blocks");
+	check_zero(world, world->loop->wheel.count, "timers");
+	check_zero(world, world->loop->ops_out, "operations");
+}
