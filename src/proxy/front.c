@@ -51,17 +51,17 @@ static void wait_for(struct client *client, enum client_waiting what)
 	client->since_ms = now_ms(client);
 	// While an exchange runs its own deadline rules; the timer stays where it is.
 	if (what != WAITS_NOT)
-		loop_timer_set(client->proxy->loop, &client->timer, deadline_ms(client));
+		conn_set_timer(&client->conn, deadline_ms(client));
 }
 
-static void on_timer(struct timer *timer)
+static void on_timer(struct conn *conn)
 {
-	struct client *client = container_of(timer, struct client, timer);
+	struct client *client = container_of(conn, struct client, conn);
 	u64 due_ms = deadline_ms(client);
 	bool late;
 
 	if (due_ms > now_ms(client)) {
-		loop_timer_set(client->proxy->loop, timer, due_ms);
+		conn_set_timer(conn, due_ms);
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
@@ -71,7 +71,7 @@ static void on_timer(struct timer *timer)
 	}
 	late = client->waiting == WAITS_HEAD;
 	client->waiting = WAITS_NOT;
-	loop_timer_set(client->proxy->loop, timer, deadline_ms(client));
+	conn_set_timer(conn, deadline_ms(client));
 	if (late)
 		h1_refuse_late(&client->conn.h1);
 	else // it still takes its last answer
@@ -154,7 +154,6 @@ static void on_closed(struct conn *conn)
 
 	say(client, "served connection");
 	ASSERT(!client->exchange);
-	loop_timer_cancel(proxy->loop, &client->timer);
 	list_remove(&client->node);
 	proxy->client_count--;
 	proxy->frontend_clients[client->frontend->index]--;
@@ -165,7 +164,7 @@ static void on_closed(struct conn *conn)
 	slab_put(&proxy->clients, client);
 }
 
-static const struct conn_events conn_events = {.on_closed = on_closed};
+static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
 
 static bool is_trusted(const struct conf_frontend *conf, const struct addr *peer)
 {
@@ -187,7 +186,6 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->frontend = frontend;
 	client->exchange = NULL;
 	client->requests = 0;
-	timer_init(&client->timer, on_timer);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
 	sock_peer(proxy->loop, &client->conn.sock, &peer);
 	client->trusted = is_trusted(frontend->conf, &peer);
@@ -253,7 +251,7 @@ void front_drain(struct proxy *proxy)
 		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) {
 			client->since_ms = now_ms(client);
 			client->waiting = WAITS_NEXT;
-			loop_timer_set(proxy->loop, &client->timer, deadline_ms(client));
+			conn_set_timer(&client->conn, deadline_ms(client));
 		}
 	}
 }

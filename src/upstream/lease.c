@@ -50,7 +50,7 @@ static void park(struct link *link)
 	cell->idle_count++;
 	metrics_inc(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 	link->idle_until_ms = now_ms + pool->upstream_idle_ms;
-	loop_timer_set(link->conn.loop, &link->timer, link->idle_until_ms);
+	conn_set_timer(&link->conn, link->idle_until_ms);
 }
 
 static void on_stream_done(struct session *session)
@@ -77,14 +77,14 @@ static const struct session_events session_events = {
 	.on_poke = on_poke,
 };
 
-static void on_timer(struct timer *timer)
+static void on_timer(struct conn *conn)
 {
-	struct link *link = container_of(timer, struct link, timer);
+	struct link *link = container_of(conn, struct link, conn);
 
 	if (!list_is_linked(&link->node))
 		return; // in use: armed again when it is parked
 	if (loop_now_ms(link->conn.loop) < link->idle_until_ms) {
-		loop_timer_set(link->conn.loop, &link->timer, link->idle_until_ms);
+		conn_set_timer(&link->conn, link->idle_until_ms);
 		return;
 	}
 	leave_idle(link);
@@ -98,7 +98,6 @@ static void on_closed(struct conn *conn)
 
 	ASSERT(!link->lease);
 	leave_idle(link);
-	loop_timer_cancel(conn->loop, &link->timer);
 	cell_of(link)->connections--;
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_IN, conn->bytes_in);
@@ -141,6 +140,7 @@ static void on_connected(struct conn *conn, int error)
 static const struct conn_events conn_events = {
 	.on_closed = on_closed,
 	.on_connected = on_connected,
+	.on_timer = on_timer,
 };
 
 void upstream_init(struct upstream *upstream, struct loop *loop, struct h1_parser *parser,
@@ -216,7 +216,6 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	link->served = 0;
 	link->stream_done = false;
 	list_init(&link->node);
-	timer_init(&link->timer, on_timer);
 	upstream->cells[backend->cell].connections++;
 	metrics_inc(upstream->metrics, M_CONNECTS);
 	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);

@@ -34,7 +34,6 @@ struct link {
 	struct backend *backend;
 	struct lease *lease; // NULL: idle or closing
 	struct list node;    // in its cell's idle list
-	struct timer timer;  // age of an idle link
 	u64 idle_until_ms;
 	u32 served;
 	bool stream_done;

@@ -26,7 +26,8 @@ struct server {
 	u64 down_from_ms, down_to_ms; // 0, 0 = never
 	u32 idle_close_ms;	      // closes kept connections after this time; 0 = never
 	u32 speaks_ms;		      // says something unasked on them; 0 = never
-	u64 idle_closed_ms;	      // when it last did either
+	u64 idle_closed_ms[64];	      // when it did either, a ring
+	u32 idle_closed_count;
 	struct list services;
 };
 
