@@ -156,7 +156,8 @@ static void on_closed(struct conn *conn)
 	ASSERT(!client->exchange);
 	list_remove(&client->node);
 	proxy->client_count--;
-	proxy->frontend_clients[client->frontend->index]--;
+	if (client->frontend->clients)
+		atomic_fetch_sub(client->frontend->clients, 1);
 	metrics_dec(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_IN, conn->bytes_in);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_OUT, conn->bytes_out);
@@ -194,7 +195,6 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->port = peer.port;
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;
-	proxy->frontend_clients[frontend->index]++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	trace_add(proxy->trace, TRACE_ACCEPT, 0, (u32)fd, 0, 0);
@@ -202,27 +202,27 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	return client;
 }
 
-static bool is_full(const struct proxy *proxy, const struct frontend *frontend)
+bool front_has_room(const struct proxy *proxy, const struct frontend *frontend)
 {
-	u32 most = frontend->conf->limits.connections;
-
-	return proxy->client_count >= proxy->clients_max ||
-	       (most && proxy->frontend_clients[frontend->index] >= most);
+	return proxy->client_count < proxy->clients_max &&
+	       (!frontend->clients ||
+		       atomic_load(frontend->clients) < frontend->conf->limits.connections);
 }
 
-void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
+// Takes one of a limited frontend's places.
+static bool take_place(const struct frontend *frontend)
 {
-	struct client *client = is_full(proxy, frontend) ? NULL : new_client(proxy, frontend, fd);
+	if (!frontend->clients ||
+		atomic_fetch_add(frontend->clients, 1) < frontend->conf->limits.connections)
+		return true;
+	atomic_fetch_sub(frontend->clients, 1);
+	return false;
+}
 
-	if (!client) {
-		struct sock sock;
+static void begin(struct client *client)
+{
+	const struct frontend *frontend = client->frontend;
 
-		metrics_inc(proxy->metrics, M_CONNECTIONS_REFUSED);
-		sock_open(proxy->loop, &sock, fd);
-		sock_reset_on_close(proxy->loop, &sock);
-		sock_close(proxy->loop, &sock);
-		return;
-	}
 	if (frontend->conf->protocol == CONF_TCP) {
 		conn_use_raw(&client->conn, STREAM_SERVER, &session_events);
 		client->waiting = WAITS_NOT;
@@ -231,9 +231,35 @@ void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
 			conn_abort(&client->conn);
 		return;
 	}
-	conn_use_h1(&client->conn, STREAM_SERVER, &proxy->parser, &session_events);
+	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parser, &session_events);
 	wait_for(client, WAITS_FIRST);
 	conn_start(&client->conn);
+}
+
+bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	struct client *client;
+
+	if (proxy->client_count >= proxy->clients_max || !take_place(frontend))
+		return false;
+	client = new_client(proxy, frontend, fd);
+	if (client)
+		begin(client);
+	else if (frontend->clients)
+		atomic_fetch_sub(frontend->clients, 1);
+	return client;
+}
+
+void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	struct sock sock;
+
+	if (front_offer(proxy, frontend, fd))
+		return;
+	metrics_inc(proxy->metrics, M_CONNECTIONS_REFUSED);
+	sock_open(proxy->loop, &sock, fd);
+	sock_reset_on_close(proxy->loop, &sock);
+	sock_close(proxy->loop, &sock);
 }
 
 void front_exchange_done(struct client *client)

@@ -28,6 +28,9 @@ void front_exchange_done(struct client *client);
 // The peer's address as accepted (a unix peer has an empty path).
 void front_peer(const struct client *client, struct addr *ret_addr);
 
+// What proxy_has_room, proxy_offer and proxy_accept promise.
+bool front_has_room(const struct proxy *proxy, const struct frontend *frontend);
+bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd) must_check;
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
 void front_drain(struct proxy *proxy);
 void front_abort(struct proxy *proxy);
