@@ -183,7 +183,8 @@ def settings(backends=(), *, protocol=None, bind=None, workers=1, frontend=None,
     return tree, address
 
 
-def start(*backends, args=(), io=IO, wrapper=(), env=None, stdout=None, ready="serves", **rest):
+def start(*backends, args=(), io=IO, wrapper=(), env=None, stdout=None, ready="serves",
+          **rest):
     """A weir with settings(...) in front of these backends."""
     tree, address = settings(backends, **rest)
     return Weir(tree, args=args, io=io, wrapper=wrapper, env=env, stdout=stdout, ready=ready,

@@ -2,13 +2,15 @@
 """Round robin with weights, exact across workers; several workers share the load."""
 import collections
 import contextlib
+import threading
 
 import pytest
 
 from peers import http1
 from peers.backend import Backend, fixed
-from peers.net import HOST, free_port
-from peers.weir import start
+from peers.client import Client
+from peers.net import HOST, free_port, until
+from peers.weir import Weir, settings, start
 
 
 @contextlib.contextmanager
@@ -105,3 +107,31 @@ def test_workers_pinned():
     with pool_of("a") as backends:
         with start(*backends, workers=2, runtime={"pin": True}) as weir:
             assert weir.ask().status == 200
+
+
+def test_connections_that_come_while_it_starts():
+    """The first worker takes connections before the last one runs."""
+    with pool_of("a") as backends:
+        tree, address = settings(backends, workers=8)
+        stop, served = threading.Event(), []
+
+        def knock():
+            while not stop.is_set():
+                try:
+                    with Client(address) as client:
+                        served.append(client.ask().status)
+                except OSError:
+                    pass  # nobody listens yet, or no more
+
+        for _ in range(5):
+            stop.clear()
+            threads = [threading.Thread(target=knock) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            with Weir(tree, address=address):
+                count = len(served)
+                until(lambda count=count: len(served) > count + 20, "answers")
+                stop.set()
+                for thread in threads:
+                    thread.join()
+        assert set(served) == {200}
