@@ -29,6 +29,7 @@ struct exchange {
 	bool replayed;
 	bool answer_begun; // the client has (part of) an answer
 	bool keep_request_id;
+	bool names_no_host; // an HTTP/1.0 request: each backend is called by its own name
 	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
 	struct timer timer;
 	struct proxy *proxy;
