@@ -163,6 +163,11 @@ static void do_act(struct caller *caller)
 	}
 }
 
+bool caller_is_late(const struct caller *caller)
+{
+	return caller->was_deaf || caller->peer.read_pause_ms;
+}
+
 static void begin_call(struct caller *caller)
 {
 	struct call *call = caller->calls[caller->next];
@@ -181,6 +186,7 @@ static void begin_call(struct caller *caller)
 	// The connection may have been closed for idling just now.
 	call->raced = now_ms - caller->idle_since_ms + SLACK_MS >=
 		      (first ? HEADER_TIMEOUT_MS : IDLE_TIMEOUT_MS);
+	call->raced |= caller_is_late(caller); // what it takes for fresh may be old
 	call->head_since_ms = first ? caller->opened_ms : now_ms;
 	call->body_held_back = call->expect;
 	if (call->bad)
@@ -595,11 +601,6 @@ bool caller_waits_for_ever(const struct caller *caller)
 const struct addr *caller_addr(const struct caller *caller)
 {
 	return &caller->own_addr;
-}
-
-bool caller_is_late(const struct caller *caller)
-{
-	return caller->was_deaf || caller->peer.read_pause_ms;
 }
 
 u32 caller_frontend(const struct caller *caller)

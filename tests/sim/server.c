@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "pattern.h"
+#include "plan.h"
 #include "sim.h"
 
 enum {
@@ -158,6 +159,7 @@ static void finish_answer(struct service *service)
 	}
 	if (answer->extra && !service->spoke) {
 		world_fault(service->world, FAULT_SERVER_EXTRA);
+		note_idle_close(service->server); // weir will end it
 		service->spoke = true;
 		peer_send(&service->peer, extra, sizeof(extra) - 1);
 	}
@@ -271,7 +273,9 @@ static void start_answer(struct service *service)
 		service->script.body_len, service->script.framing, service->script.act,
 		service->script.act_at);
 	if (call->answer.bad)
-		world_fault(service->world, FAULT_SERVER_BAD);
+		world_fault(service->world, call->answer.bad == BAD_ANSWER_FLOOD
+						    ? FAULT_SERVER_FLOODS
+						    : FAULT_SERVER_BAD);
 	if (!service->request_over && call->script.framing != READ_NONE)
 		world_fault(service->world, FAULT_SERVER_EARLY);
 	pump(service);
