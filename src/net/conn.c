@@ -174,7 +174,7 @@ static void on_sent(struct op *op)
 	if (conn->closing)
 		return;
 	conn->failed = true;
-	conn->was_reset = result == -ECONNRESET;
+	conn->was_reset |= result == -ECONNRESET;
 	bytes_clear(&conn->sending);
 	bytes_clear(&conn->out);
 	// What the peer sent before it stopped reading may still wait in the socket (an early

@@ -89,7 +89,7 @@ static void maybe_done(struct h1 *h1)
 	h1->queued = h1->in_flight = 0; // what drains from here on is nobody's
 	// An answer begun before draining did not say close: the next request may be on its way,
 	// and its answer will.
-	if (!h1->keep_alive || h1->in == H1_DROPPED || (server && h1->peer_ended)) {
+	if (!h1->keep_alive || h1->in == H1_DROPPED) {
 		bool unread = server && (h1->in == H1_DROPPED || h1->held.len);
 
 		h1->in = H1_DROPPED;
@@ -524,6 +524,8 @@ static void run(struct h1 *h1)
 		slice_drop(&h1->held);
 		end_session(h1, SESSION_CLOSE);
 	}
+	if (h1->in == H1_HEAD && is_clogged(h1))
+		return; // whole requests may wait here
 	if (h1->peer_ended && (h1->held.len == 0 || h1->in == H1_HEAD || h1->in == H1_TRAILERS))
 		take_end(h1);
 }
@@ -584,7 +586,7 @@ static void h1_taken(struct session *session)
 
 	h1->in_flight = h1->queued;
 	h1->queued = 0;
-	if (h1->in == H1_HEAD && h1->held.len && !session->busy)
+	if (h1->in == H1_HEAD && (h1->held.len || h1->peer_ended) && !session->busy)
 		look_again(h1); // it may have been clogged
 }
 

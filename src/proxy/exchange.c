@@ -112,9 +112,16 @@ static void move(struct exchange *x, enum step to)
 
 	ASSERT(steps[from].to >> to & 1);
 	proxy->moves[from][to]++;
-	trace_add(proxy->trace, TRACE_STEP, (u16)to, x->id, from, x->trace_detail);
+	x->trace->a = x->trace->a * 100 + to;
 	x->step = (u8)to;
 	x->active_ms = loop_now_ms(proxy->loop);
+}
+
+// One event for all moves of a run; each move is in it before its step is run.
+static void open_trace(struct exchange *x)
+{
+	x->trace = trace_add(
+		x->proxy->trace, TRACE_STEP, 0, x->id, x->step, x->backend ? x->backend->index : 0);
 }
 
 static void run(struct exchange *x)
@@ -140,6 +147,8 @@ static void go(struct exchange *x, enum step to)
 {
 	if (x->over || x->step == STEP_DONE)
 		return;
+	if (!x->running)
+		open_trace(x);
 	move(x, to);
 	if (!x->running)
 		run(x);
@@ -229,7 +238,7 @@ static enum step do_pick(struct exchange *x)
 	if (x->attempts)
 		metrics_inc(x->proxy->metrics, M_RETRIES);
 	x->backend = backend;
-	x->trace_detail = backend->index;
+	x->trace->b = backend->index;
 	return STEP_LEASE;
 }
 
@@ -816,6 +825,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 		return NULL;
 	memset(x, 0, offsetof(struct exchange, timer));
 	x->tried.count = 0;
+	x->lease = (struct lease){0};
 	x->proxy = proxy;
 	if (arena_init_slab(&x->arena, &proxy->arenas, arena_heap_bytes_max) != 0) {
 		slab_put(&proxy->exchanges, x);
@@ -827,7 +837,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	x->began_us = now_us(x);
 	x->began_wall_ms = loop_wall_ms(proxy->loop);
 	x->active_ms = loop_now_ms(proxy->loop);
-	x->free_task.run = free_exchange;
+	x->free_task = (struct task){.run = free_exchange};
 	x->refusal = HTTP_REFUSE_OK;
 	timer_init(&x->timer, on_deadline);
 	half_init(&x->up, &relay_events, proxy->splice);
@@ -852,6 +862,7 @@ bool exchange_begin_http(
 	x->request = http_head_copy(&x->arena, head);
 	if (!x->request)
 		x->refusal = HTTP_REFUSE_HEAD_TOO_LARGE;
+	open_trace(x);
 	run(x);
 	return true;
 }
@@ -863,6 +874,7 @@ bool exchange_begin_refused(struct client *client, struct stream *down, enum htt
 	if (!x)
 		return false;
 	x->refusal = (u8)why;
+	open_trace(x);
 	run(x);
 	return true;
 }
@@ -876,6 +888,7 @@ bool exchange_begin_tcp(struct client *client, struct stream *down)
 	x->tcp = true;
 	x->pool = client->frontend->pool;
 	x->step = STEP_PICK;
+	open_trace(x);
 	run(x);
 	return true;
 }

@@ -188,6 +188,7 @@ int request_prepare(struct exchange *x)
 	struct str before = trusted && forward ? forwarded_for(x) : STR_EMPTY;
 	char *start, *at;
 
+	x->names_no_host = head->authority.len == 0;
 	if (head->upgrade && !upgrade_is_allowed(x))
 		head->upgrade = false;
 	http_mark_hop_fields(head);
@@ -216,7 +217,7 @@ void request_address(struct exchange *x)
 
 	if (x->client->frontend->conf->headers.identify.len)
 		head->added[head->added_count - 1] = x->backend->server_line;
-	if (head->authority.len == 0)
+	if (x->names_no_host)
 		head->authority = x->backend->address;
 }
 

@@ -163,6 +163,11 @@ static void do_act(struct caller *caller)
 	}
 }
 
+bool caller_is_late(const struct caller *caller)
+{
+	return caller->was_deaf || caller->peer.read_pause_ms;
+}
+
 static void begin_call(struct caller *caller)
 {
 	struct call *call = caller->calls[caller->next];
@@ -181,6 +186,7 @@ static void begin_call(struct caller *caller)
 	// The connection may have been closed for idling just now.
 	call->raced = now_ms - caller->idle_since_ms + SLACK_MS >=
 		      (first ? HEADER_TIMEOUT_MS : IDLE_TIMEOUT_MS);
+	call->raced |= caller_is_late(caller); // what it takes for fresh may be old
 	call->head_since_ms = first ? caller->opened_ms : now_ms;
 	call->body_held_back = call->expect;
 	if (call->bad)
@@ -232,11 +238,12 @@ static void send_piece(struct caller *caller)
 	struct call *call = caller->sending;
 	struct world *world = caller->world;
 	char piece[piece_bytes_max];
-	size_t max = call->piece_max ? call->piece_max : piece_bytes_max, len;
+	size_t max = call->piece_max ? call->piece_max : piece_bytes_max;
+	size_t room = call->pause_one_in ? max : piece_bytes_max, len;
 
 	if (call->body_held_back && !script_head_is_out(caller->script))
-		max = MIN(max, (size_t)(caller->script->head.len - caller->script->wire));
-	len = script_pull(caller->script, &world->rng, piece, max);
+		room = (size_t)(caller->script->head.len - caller->script->wire);
+	len = script_pull(caller->script, &world->rng, piece, room, max);
 	if (len) {
 		call->sent_any = true;
 		call->sent_ms = world_now_ms(world);
@@ -387,6 +394,8 @@ static void on_head(struct reader *reader, const struct read_message *message)
 	struct call *call = awaited(caller);
 	struct world *world = caller->world;
 
+	if (caller->peer.closing)
+		return;
 	if (!call || !call->sent_any) {
 		world_fail(world, "caller %u: an answer (%u) that nobody asked for", caller->index,
 			message->status);
@@ -438,6 +447,8 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 	struct caller *caller = of_reader(reader);
 	struct call *call = awaited(caller);
 
+	if (caller->peer.closing)
+		return;
 	if (!call) {
 		world_fail(caller->world, "caller %u: bytes for nobody", caller->index);
 		return;
@@ -523,11 +534,10 @@ static void on_end(struct peer *peer)
 static void on_broken(struct peer *peer, int error)
 {
 	struct caller *caller = of_peer(peer);
-	struct call *call = awaited(caller);
 
 	world_say(caller->world, "caller %u: broken: %d", caller->index, error);
-	if (call)
-		call->broken = true;
+	for (u32 i = caller->waiting; i < caller->next; i++)
+		caller->calls[i]->broken = true;
 	hang_up(caller);
 }
 

@@ -179,7 +179,7 @@ static void check_drain(struct call *call, const struct read_message *message)
 	const struct world *world = call->world;
 	u64 head_ms = call->got_ms - MIN(call->got_ms, SLACK_MS + 0ull);
 
-	if (!world->drained_ms || message->status == 101)
+	if (!world->drained_ms || message->status == 101 || caller_is_late(call->caller))
 		return;
 	if (!call->local && call->attempt_seen >= 0)
 		head_ms = call->attempts[call->attempt_seen].head_ms;
@@ -250,7 +250,8 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		else
 			excuses->backend = true;
 		// A kept connection closed just before the request came.
-		if (server_closed_idle(server, call->began_ms, to_ms) && !call->may_replay)
+		if (server_closed_idle(server, call->began_ms, to_ms) &&
+			!(call->may_replay && body_is_kept(call)))
 			excuses->backend = true;
 	}
 	excuses->connection = all_down || world->chaotic;
@@ -356,6 +357,22 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		fail_call(call, "a malformed request got the wrong answer");
 }
 
+// The reset that a later call on the same connection has earned may throw away this answer too.
+static bool later_is_excused(const struct call *call)
+{
+	const struct call *last = call->world->calls + call->world->call_count;
+
+	for (const struct call *later = call + 1; later < last && later->caller == call->caller &&
+						  later->connection == call->connection;
+		later++) {
+		struct excuses excuses = excuses_of(later);
+
+		if (excuses.backend || excuses.caller)
+			return true;
+	}
+	return false;
+}
+
 // Why a client may get nothing at all for a request.
 static bool silence_is_fair(const struct call *call, struct excuses excuses)
 {
@@ -372,7 +389,7 @@ static bool silence_is_fair(const struct call *call, struct excuses excuses)
 					 call->opened_ms + SLACK_MS > world->drained_ms))
 		return true;
 	// A reset that is to make a cut visible may overtake the head.
-	if (call->broken && excuses.backend)
+	if (call->broken && (excuses.backend || later_is_excused(call)))
 		return true;
 	return call->is_tunnel && (excuses.backend || excuses.connection);
 }
@@ -394,7 +411,7 @@ static void check_tunnel(struct call *call, struct excuses excuses)
 		fail_call(call, "a tunnel lost bytes");
 	if (attempt && attempt->in_ended && call->left && call->script.act == ACT_RESET)
 		fail_call(call, "a client's reset arrived as an orderly end");
-	if (attempt && attempt->in_ended && call->sent_all && !attempt->gave_up &&
+	if (attempt && attempt->in_ended && call->sent_all && !call->left && !attempt->gave_up &&
 		attempt->body_len != call->tunnel_len)
 		fail_call(call, "a tunnel lost the client's bytes");
 	if (!disturbed && !call->tunnel_ended && !silence_is_fair(call, excuses))
@@ -432,7 +449,8 @@ void check_call(struct call *call)
 			check_whole(call);
 		break;
 	case RESULT_CUT:
-		if (!excuses.caller && !excuses.backend && !excuses.everywhere)
+		if (!excuses.caller && !excuses.backend && !excuses.everywhere &&
+			!(call->broken && later_is_excused(call)))
 			fail_call(call, "the answer was cut for no reason");
 		break;
 	case RESULT_NONE:

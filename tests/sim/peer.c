@@ -82,7 +82,7 @@ static void on_sent(struct op *op)
 		return;
 	}
 	bytes_clear(&peer->sending);
-	peer->was_reset = op->result == -ECONNRESET;
+	peer->was_reset |= op->result == -ECONNRESET;
 	// What the other side said before may still be there to be read; a receive finds it.
 	if (peer->deaf || peer->ended)
 		say_broken(peer, op->result);

@@ -148,10 +148,12 @@ static size_t pull_some(struct script *script, char *to, size_t max)
 	return len;
 }
 
-size_t script_pull(struct script *script, struct rng *rng, char *to, size_t max)
+size_t script_pull(struct script *script, struct rng *rng, char *to, size_t room, size_t max)
 {
 	size_t done = 0;
 
+	// Small pieces first: whoever sends a long body byte by byte only takes long.
+	max = MIN(room, MAX(max, (size_t)(script->wire / 16)));
 	while (done < max) {
 		if (act_is_due(script)) {
 			script->act_due = true;

@@ -50,8 +50,9 @@ struct script {
 // Ready to be pulled; the fields in the upper part are set.
 void script_start(struct script *script);
 
-// Up to `max` (at least 1) next bytes. 0: nothing comes any more, or what the script acts is due.
-size_t script_pull(struct script *script, struct rng *rng, char *to, size_t max);
+// The next bytes, about `max` at most (more, up to `room`, when much was sent already). 0: nothing
+// comes any more, or what the script acts is due.
+size_t script_pull(struct script *script, struct rng *rng, char *to, size_t room, size_t max);
 
 static inline bool script_head_is_out(const struct script *script)
 {

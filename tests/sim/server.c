@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "pattern.h"
+#include "plan.h"
 #include "sim.h"
 
 enum {
@@ -158,6 +159,7 @@ static void finish_answer(struct service *service)
 	}
 	if (answer->extra && !service->spoke) {
 		world_fault(service->world, FAULT_SERVER_EXTRA);
+		note_idle_close(service->server); // weir will end it
 		service->spoke = true;
 		peer_send(&service->peer, extra, sizeof(extra) - 1);
 	}
@@ -193,7 +195,7 @@ static void send_answer(struct service *service)
 {
 	char piece[piece_bytes_max];
 	u32 piece_max = service->call->answer.piece_max;
-	size_t len = script_pull(&service->script, &service->world->rng, piece,
+	size_t len = script_pull(&service->script, &service->world->rng, piece, sizeof(piece),
 		MIN(piece_max ? piece_max : piece_bytes_max, (u32)piece_bytes_max));
 
 	if (len) {
@@ -216,7 +218,8 @@ static void send_tunnel(struct service *service)
 	struct call *call = service->call;
 	bool own = call->tunnel_first;
 	u64 due = own ? call->tunnel_back_len : service->tunnel_in;
-	size_t len = (size_t)MIN(due - service->tunnel_out, (u64)call->answer.piece_max);
+	size_t max = MAX(call->answer.piece_max, (size_t)(service->tunnel_out / 16));
+	size_t len = (size_t)MIN(due - service->tunnel_out, MIN(max, piece_bytes_max));
 	char piece[piece_bytes_max];
 
 	if (call->answer.act && service->tunnel_out >= call->answer.act_at) {
@@ -270,7 +273,9 @@ static void start_answer(struct service *service)
 		service->script.body_len, service->script.framing, service->script.act,
 		service->script.act_at);
 	if (call->answer.bad)
-		world_fault(service->world, FAULT_SERVER_BAD);
+		world_fault(service->world, call->answer.bad == BAD_ANSWER_FLOOD
+						    ? FAULT_SERVER_FLOODS
+						    : FAULT_SERVER_BAD);
 	if (!service->request_over && call->script.framing != READ_NONE)
 		world_fault(service->world, FAULT_SERVER_EARLY);
 	pump(service);
@@ -356,7 +361,8 @@ static void on_head(struct reader *reader, const struct read_message *message)
 	if (!call)
 		return;
 	if (service->call && service->spoke) {
-		peer_close(&service->peer); // its unasked words were taken for the answer
+		service->acted = true; // its unasked words were taken for the answer
+		peer_close(&service->peer);
 		return;
 	}
 	if (service->call) {
@@ -424,7 +430,9 @@ static void on_request_end(struct reader *reader, const struct read_message *tra
 			call->script.body_len);
 	if (call->script.flaw)
 		world_fail(service->world, "call %u: a malformed body was completed", call->id);
-	if (trailers && (trailers->count == 1) != call->script.trailers)
+	// A second try may come without them.
+	if (trailers && (trailers->count == 1) != call->script.trailers &&
+		(trailers->count || service->attempt == call->attempts))
 		world_fail(service->world, "call %u: trailers lost or invented", call->id);
 	if (service->answered)
 		become_idle(service);

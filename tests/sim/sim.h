@@ -236,6 +236,7 @@ bool caller_is_done(const struct caller *caller);
 bool caller_waits_for_ever(const struct caller *caller);
 const struct addr *caller_addr(const struct caller *caller); // as weir sees it
 u32 caller_frontend(const struct caller *caller);
+bool caller_is_late(const struct caller *caller); // has not read all at once
 void caller_describe(const struct caller *caller, char *text, size_t size);
 
 // server.c
