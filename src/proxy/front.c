@@ -60,6 +60,8 @@ static void on_timer(struct timer *timer)
 	u64 due_ms = deadline_ms(client);
 	bool late;
 
+	if (client->conn.session->end != SESSION_GOES_ON)
+		return; // it ends by itself
 	if (due_ms > now_ms(client)) {
 		loop_timer_set(client->proxy->loop, timer, due_ms);
 		return;
