@@ -37,7 +37,8 @@ struct trace_ring {
 
 void trace_init(struct trace_ring *ring, const u64 *now_us);
 
-static inline void trace_add(
+// The event may be changed until TRACE_EVENTS more were added.
+static inline struct trace_event *trace_add(
 	struct trace_ring *ring, enum trace_code code, u16 small, u32 id, u64 a, u64 b)
 {
 	struct trace_event *event = &ring->events[ring->next++ & (TRACE_EVENTS - 1)];
@@ -48,6 +49,7 @@ static inline void trace_add(
 	event->id = id;
 	event->a = a;
 	event->b = b;
+	return event;
 }
 
 // Oldest first, one line each, times relative to the newest. Async-signal-safe: no memory, no

@@ -36,6 +36,11 @@ static struct addr loopback(u16 port)
 
 // ---- Ports --------------------------------------------------------------------------------------
 
+static u32 other_port(u16 port)
+{
+	return port < 1024 || port == UINT16_MAX ? default_port : port + 1u;
+}
+
 static int take_port(struct demo *demo)
 {
 	const char *text = demo->cli->plan->flags.port;
@@ -54,8 +59,7 @@ static int take_port(struct demo *demo)
 		fprintf(stderr,
 			"weir: unable to bind on 127.0.0.1:%u: %s. Choose another port: weir demo "
 			"-p %u\n",
-			demo->port, strerror(-fd),
-			demo->port < 1024 ? default_port : demo->port + 1);
+			demo->port, strerror(-fd), other_port(demo->port));
 		return EXIT_FAILED;
 	}
 	close(fd); // only tried: the balancer opens its own

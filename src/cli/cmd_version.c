@@ -99,7 +99,7 @@ static void add_json(struct text *text, struct arena *arena)
 	const char *missing = loop_uring_missing();
 
 	text_printf(text, "{\"name\":\"weir\",\"version\":\"%s\",\"commit\":", WEIR_VERSION);
-	text_printf(text, BUILD_COMMIT[0] ? "\"%s\"" : "null", BUILD_COMMIT);
+	text_add(text, BUILD_COMMIT[0] ? STR("\"" BUILD_COMMIT "\"") : STR("null"));
 	text_printf(text, ",\"compiler\":\"%s\",\"optimization\":\"%s\",\"sanitizers\":\"%s\"",
 		COMPILER, BUILD_OPTIMIZATION, sanitizers());
 	text_add(text, STR(",\"libraries\":{"));

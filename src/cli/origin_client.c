@@ -118,7 +118,6 @@ static void send_json(struct origin_client *client)
 	struct http_field fields[4];
 	struct http_head head = {.fields = fields, .framing = HTTP_LENGTH};
 	struct stream *stream = client->stream;
-	struct slice slice = {.len = client->json.len};
 	struct bytes room = {0};
 	bool end = client->to_head || has_no_body(client->status);
 
@@ -137,7 +136,8 @@ static void send_json(struct origin_client *client)
 	}
 	send_head(client, &head, end);
 	while (!end && room.len) {
-		slice = bytes_pop(&room);
+		struct slice slice = bytes_pop(&room);
+
 		stream->ops->send_body(stream, slice, room.len == 0);
 	}
 }

@@ -9,7 +9,6 @@ enum {
 	first_value = 256, // of getopt's results, above all characters
 	workers_max = 256,
 	health_interval_max_s = 86400,
-	loudest = 3,
 };
 
 enum option_id {
@@ -450,10 +449,10 @@ static int take_loudness(struct parser *parser)
 		return fail(parser, "-v and -q contradict each other", NULL);
 	if (parser->verbose)
 		add_set(parser, arena_printf(parser->arena, "log.level=%s",
-					loud[MIN(parser->verbose, (u32)loudest) - 1]));
+					loud[MIN(parser->verbose - 1, (u32)ARRAY_LEN(loud) - 1)]));
 	if (parser->quiet)
 		add_set(parser, arena_printf(parser->arena, "log.level=%s",
-					quiet[MIN(parser->quiet, (u32)ARRAY_LEN(quiet)) - 1]));
+					quiet[MIN(parser->quiet - 1, (u32)ARRAY_LEN(quiet) - 1)]));
 	return 0;
 }
 

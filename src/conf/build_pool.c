@@ -153,7 +153,11 @@ static void report_address(
 			CLIP(text), path_text(build, path));
 	if (node->written.ptr)
 		return;
-	if (text.len && text.len < 200 && addr_parse_ip(text, &addr) == 0)
+	if (str_starts(text, STR("http://")) &&
+		str_find(str_make(text.ptr + 7, text.len - 7), '/') < text.len - 7)
+		report_advice(build->report, err,
+			"a backend has no path: requests keep theirs, and routes choose by it");
+	else if (text.len && text.len < 200 && addr_parse_ip(text, &addr) == 0)
 		report_advice(build->report, err, "a port is missing: '%s%.*s%s:80'",
 			addr.family == ADDR_V6 && text.ptr[0] != '[' ? "[" : "", CLIP(text),
 			addr.family == ADDR_V6 && text.ptr[0] != '[' ? "]" : "");

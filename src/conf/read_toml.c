@@ -243,14 +243,13 @@ static size_t skip_string(struct str text, size_t at)
 	return at;
 }
 
-// Two things that the library must not see outside of strings and comments. Each dot of a key is a
-// level, and it walks levels by recursion. And its test for white space is undefined for some
-// letters beyond ASCII, which TOML has in strings and comments only.
-static bool check_tokens(const struct read_input *input)
+// Each dot of a key is a level, and the library walks levels by recursion: too many are refused
+// before it sees them.
+static bool check_dots(const struct read_input *input)
 {
 	struct str text = input->text;
 	u32 dots = 0;
-	size_t i = str_starts(text, STR("\xef\xbb\xbf")) ? 3 : 0;
+	size_t i = 0;
 
 	while (i < text.len) {
 		char c = text.ptr[i];
@@ -265,12 +264,9 @@ static bool check_tokens(const struct read_input *input)
 		}
 		if (c && strchr("=[]{},\n", c))
 			dots = 0;
-		if ((c == '.' && ++dots > TREE_DEPTH_MAX) || (u8)c >= 0x80) {
-			report_at(input->report, c == '.' ? CODE_TOO_BIG : CODE_SYNTAX,
-				read_place_at(input->file, text, i), 1,
-				c == '.' ? "not valid TOML here: too many dots in one key"
-					 : "not valid TOML: a letter beyond ASCII stands only in "
-					   "quotes and comments");
+		if (c == '.' && ++dots > TREE_DEPTH_MAX) {
+			report_at(input->report, CODE_TOO_BIG, read_place_at(input->file, text, i),
+				1, "more than %d dots in one key", TREE_DEPTH_MAX);
 			return false;
 		}
 		i++;
@@ -286,8 +282,7 @@ struct node *read_toml(const struct read_input *input)
 			.file = input->file,
 			.nodes_left = input->nodes_left}};
 
-	if (!check_tokens(input) ||
-		toml_walk(input->text.ptr, input->text.len, &events, &reader) < 0)
+	if (!check_dots(input) || toml_walk(input->text.ptr, input->text.len, &events, &reader) < 0)
 		return NULL;
 	return reader.builder.root;
 }

@@ -282,6 +282,7 @@ static void prepare_workers(struct control *control)
 		struct worker *worker = &control->workers.all[i];
 
 		worker->index = i;
+		worker->closed = true;
 		worker->workers = &control->workers;
 		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
 		worker->listener_count = binds;
@@ -342,6 +343,8 @@ static void on_drain_timeout(struct timer *timer)
 {
 	struct control *control = container_of(timer, struct control, drain_timer);
 
+	if (control->aborting || control->finished)
+		return;
 	LOG(control->log, LOG_WARN, "shutdown_timeout passed, open connections are cut");
 	abort_all(control);
 }
@@ -357,9 +360,10 @@ static void on_worker_ended(struct message *message)
 	LOG(control->log, LOG_INFO, "worker ended", LOG_U64("worker", worker->index));
 	if (--control->workers_running > 0)
 		return;
+	control->finished = true;
+	loop_timer_cancel(control->loop, &control->drain_timer);
 	for (u32 i = 0; i < control->workers.count; i++)
 		worker_join(&control->workers.all[i]);
-	control->finished = true;
 }
 
 static void on_term(struct control *control, const char *name)
@@ -430,7 +434,6 @@ static int hear_signals(struct control *control)
 		return -errno;
 	sock_open(control->loop, &control->signals, fd);
 	op_init(&control->signal_op, on_signal_ready);
-	loop_ready(control->loop, &control->signals, &control->signal_op, LOOP_IN);
 	return 0;
 }
 
@@ -444,8 +447,7 @@ static void say_listening(struct control *control)
 		for (u32 b = 0; b < frontend->conf->bind_count; b++)
 			LOG(control->log, LOG_INFO, "listening for connections",
 				LOG_SPAN("frontend"),
-				LOG_ADDR("local_address", &frontend->conf->binds[b].addr),
-				LOG_STR("name", frontend->conf->name));
+				LOG_ADDR("local_address", &frontend->conf->binds[b].addr));
 	}
 }
 
@@ -480,33 +482,50 @@ static int start(struct control *control)
 	if (error)
 		return error;
 	error = hear_signals(control);
+	if (error) {
+		fprintf(stderr, "weir: cannot start: no descriptor for signals: %s\n",
+			strerror(-error));
+		return error;
+	}
+	resolve_names(control);
+	error = start_workers(control);
 	if (error)
 		return error;
-	resolve_names(control);
-	return start_workers(control);
+	// Signals that came before wait in their descriptor: there was nobody to drain.
+	loop_ready(control->loop, &control->signals, &control->signal_op, LOOP_IN);
+	return 0;
 }
 
-static void stop(struct control *control)
+static void stop_hearing(struct control *control)
 {
-	loop_timer_cancel(control->loop, &control->drain_timer);
+	if (control->signals.fd < 0)
+		return;
 	loop_cancel(control->loop, &control->signal_op);
 	while (op_is_out(&control->signal_op))
 		loop_turn(control->loop, UINT64_MAX);
 	sock_close(control->loop, &control->signals);
+}
+
+// Gives back everything. No worker runs.
+static void release(struct control *control)
+{
+	loop_timer_cancel(control->loop, &control->drain_timer);
+	stop_hearing(control);
 	resolver_stop(control->resolver);
-	for (u32 i = 0; i < control->workers.count; i++)
-		mem_free(control->workers.all[i].listeners);
+	if (control->workers.all)
+		for (u32 i = 0; i < control->workers.count; i++)
+			mem_free(control->workers.all[i].listeners);
 	mem_free(control->workers.all);
-	unlink_sockets(control->conf);
-	LOG(control->log, LOG_NOTICE, "stopped");
-	logger_stop(control->logger);
+	if (control->logger)
+		logger_stop(control->logger);
 	loop_free(control->loop);
 }
 
 int control_run(const struct conf *conf, struct arena *arena, const struct control_options *options)
 {
 	struct loop_limits limits = {.large_blocks_max = 16, .small_blocks_max = 16};
-	struct control control = {.conf = conf, .arena = arena, .options = options};
+	struct control control = {
+		.conf = conf, .arena = arena, .options = options, .signals = {.fd = -1}};
 	const char *why;
 	int error = loop_new(LOOP_EPOLL, &limits, &control.loop, &why);
 
@@ -521,14 +540,17 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	if (!error)
 		error = start(&control);
 	if (error) {
-		// Threads that did start end with the process.
-		if (control.logger)
+		if (control.workers_running) // they end with the process
 			logger_stop(control.logger);
+		else
+			release(&control);
 		return 1;
 	}
 	say_started(&control);
 	while (!control.finished)
 		loop_turn(control.loop, UINT64_MAX);
-	stop(&control);
+	unlink_sockets(conf);
+	LOG(control.log, LOG_NOTICE, "stopped");
+	release(&control);
 	return 0;
 }

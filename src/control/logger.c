@@ -24,6 +24,7 @@ enum {
 	TELL_TICKS = 10, // between reports of losses
 	HOST_BYTES = 64, // of a syslog header
 	SINKS = 2,
+	DRAIN_BYTES_MAX = 1024 * 1024, // between two looks at the sinks
 };
 
 struct logger {
@@ -136,29 +137,50 @@ static bool send_record(struct logger *logger, const struct log_record *record)
 	return log_sink_put(sink, str_make(prefix, len), record->body);
 }
 
-// At most what is in a ring when it is full, so that one busy thread cannot keep the others
-// waiting.
-static bool drain_ring(struct logger *logger, struct log_ring *ring)
+// The ring whose oldest line is the oldest of all; *ret_until_ms: when another ring's turn comes.
+static struct log_ring *oldest_ring(struct logger *logger, i64 *ret_until_ms)
 {
+	struct log_ring *oldest = NULL;
+	i64 oldest_ms = INT64_MAX, next_ms = INT64_MAX;
 	struct log_record record;
-	u32 taken = 0;
 
-	while (taken < ring->bytes && log_ring_peek(ring, &record)) {
-		logger->newest_ms = record.wall_ms;
-		send_record(logger, &record);
-		taken += (u32)record.body.len + 1;
-		log_ring_next(ring);
+	for (struct log *log = atomic_load(&logger->logs); log; log = log->next) {
+		if (!log_ring_peek(&log->ring, &record))
+			continue;
+		if (!oldest || record.wall_ms < oldest_ms) {
+			next_ms = oldest_ms;
+			oldest_ms = record.wall_ms;
+			oldest = &log->ring;
+		} else {
+			next_ms = MIN(next_ms, record.wall_ms);
+		}
 	}
-	return taken > 0;
+	*ret_until_ms = next_ms;
+	return oldest;
 }
 
+// Lines of all threads in the order of their dates, as far as they are there. Bounded, so that
+// sinks are flushed and drops reported also while lines keep coming.
 static bool drain_rings(struct logger *logger)
 {
-	bool any = false;
+	u32 taken = 0;
+	i64 until_ms;
 
-	for (struct log *log = atomic_load(&logger->logs); log; log = log->next)
-		any |= drain_ring(logger, &log->ring);
-	return any;
+	while (taken < DRAIN_BYTES_MAX) {
+		struct log_ring *ring = oldest_ring(logger, &until_ms);
+		struct log_record record;
+
+		if (!ring)
+			break;
+		while (taken < DRAIN_BYTES_MAX && log_ring_peek(ring, &record) &&
+			record.wall_ms <= until_ms) {
+			logger->newest_ms = record.wall_ms;
+			send_record(logger, &record);
+			taken += (u32)record.body.len + 1;
+			log_ring_next(ring);
+		}
+	}
+	return taken > 0;
 }
 
 static void flush_sinks(struct logger *logger)

@@ -21,8 +21,7 @@ enum {
 
 struct handoff {
 	struct message message;
-	struct worker *to;
-	const struct frontend *frontend;
+	struct listener *to; // the same address in the other worker
 	int fd;
 };
 
@@ -42,7 +41,7 @@ static struct worker *less_loaded(struct worker *self)
 		struct worker *other = &self->workers->all[i];
 		u64 load = load_of(other);
 
-		if (load < least) {
+		if (load < least && !atomic_load(&other->closed)) {
 			least = load;
 			best = other;
 		}
@@ -52,18 +51,21 @@ static struct worker *less_loaded(struct worker *self)
 	return best;
 }
 
+static void take_here(struct listener *listener, int fd);
+
 static void deliver_handoff(struct message *message)
 {
 	struct handoff *handoff = container_of(message, struct handoff, message);
+	struct worker *worker = handoff->to->worker;
 
-	proxy_accept(&handoff->to->proxy, handoff->frontend, handoff->fd);
-	atomic_fetch_sub(&handoff->to->handed, 1);
+	take_here(handoff->to, handoff->fd);
+	atomic_fetch_sub(&worker->handed, 1);
 	mem_free(handoff);
 }
 
-static bool hand_off(struct worker *self, const struct frontend *frontend, int fd)
+static bool hand_off(struct listener *listener, int fd)
 {
-	struct worker *to = less_loaded(self);
+	struct worker *self = listener->worker, *to = less_loaded(self);
 	struct handoff *handoff;
 
 	if (!to)
@@ -71,8 +73,9 @@ static bool hand_off(struct worker *self, const struct frontend *frontend, int f
 	handoff = mem_try_alloc(sizeof(*handoff));
 	if (!handoff)
 		return false;
-	*handoff = (struct handoff){
-		.message = {.deliver = deliver_handoff}, .to = to, .frontend = frontend, .fd = fd};
+	*handoff = (struct handoff){.message = {.deliver = deliver_handoff},
+		.to = &to->listeners[listener - self->listeners],
+		.fd = fd};
 	// Either the receiver sees that something is on its way, or we see that it takes no more.
 	atomic_fetch_add(&to->handed, 1);
 	if (atomic_load(&to->closed)) {
@@ -85,16 +88,82 @@ static bool hand_off(struct worker *self, const struct frontend *frontend, int f
 	return true;
 }
 
+// ---- Waiting for room ---------------------------------------------------------------------------
+
+// A connection that was accepted although there is no room for it: the kernel may take several
+// before we can say stop. It waits here as it would have waited in the kernel's queue.
+struct waiting {
+	struct list node;
+	int fd;
+};
+
+static bool has_room(const struct listener *listener)
+{
+	return proxy_has_room(&listener->worker->proxy, listener->frontend);
+}
+
+static void look_again(struct listener *listener)
+{
+	struct loop *loop = listener->worker->loop;
+
+	loop_timer_set(loop, &listener->resume, loop_now_ms(loop) + pause_ms);
+}
+
+static void wait_for_room(struct listener *listener, int fd)
+{
+	struct waiting *waiting = mem_try_alloc(sizeof(*waiting));
+
+	if (!waiting) {
+		proxy_accept(&listener->worker->proxy, listener->frontend, fd);
+		return;
+	}
+	waiting->fd = fd;
+	list_push_back(&listener->waiting, &waiting->node);
+	look_again(listener);
+}
+
+static int next_waiting(struct listener *listener)
+{
+	struct waiting *waiting = list_first(&listener->waiting, struct waiting, node);
+	int fd = waiting->fd;
+
+	list_remove(&waiting->node);
+	mem_free(waiting);
+	return fd;
+}
+
+static void serve_waiting(struct listener *listener)
+{
+	while (!list_is_empty(&listener->waiting) && has_room(listener)) {
+		int fd = next_waiting(listener);
+
+		if (!proxy_offer(&listener->worker->proxy, listener->frontend, fd)) {
+			wait_for_room(listener, fd); // another worker was faster
+			return;
+		}
+	}
+}
+
+static void take_here(struct listener *listener, int fd)
+{
+	struct worker *worker = listener->worker;
+
+	if (worker->draining)
+		proxy_accept(&worker->proxy, listener->frontend, fd);
+	else if (!list_is_empty(&listener->waiting) ||
+		 !proxy_offer(&worker->proxy, listener->frontend, fd))
+		wait_for_room(listener, fd);
+}
+
 // ---- Listeners ----------------------------------------------------------------------------------
 
 static void take(struct listener *listener, int fd)
 {
 	struct worker *worker = listener->worker;
 
-	if (worker->workers->count > 1 && !worker->draining &&
-		hand_off(worker, listener->frontend, fd))
+	if (worker->workers->count > 1 && !worker->draining && hand_off(listener, fd))
 		return;
-	proxy_accept(&worker->proxy, listener->frontend, fd);
+	take_here(listener, fd);
 }
 
 static void submit_accept(struct listener *listener)
@@ -105,17 +174,10 @@ static void submit_accept(struct listener *listener)
 
 static void pause_accept(struct listener *listener)
 {
-	struct worker *worker = listener->worker;
-
 	if (!listener->paused)
-		metrics_inc(&worker->metrics, M_ACCEPT_PAUSES);
+		metrics_inc(&listener->worker->metrics, M_ACCEPT_PAUSES);
 	listener->paused = true;
-	loop_timer_set(worker->loop, &listener->resume, loop_now_ms(worker->loop) + pause_ms);
-}
-
-static bool is_full(const struct worker *worker)
-{
-	return worker->proxy.client_count >= worker->proxy.clients_max;
+	look_again(listener);
 }
 
 static void on_resume(struct timer *timer)
@@ -124,9 +186,10 @@ static void on_resume(struct timer *timer)
 
 	if (listener->worker->draining)
 		return;
-	if (is_full(listener->worker) || op_is_out(&listener->accept))
-		pause_accept(listener);
-	else
+	serve_waiting(listener);
+	if (!list_is_empty(&listener->waiting) || !has_room(listener))
+		look_again(listener);
+	else if (listener->sock.fd >= 0 && !op_is_out(&listener->accept))
 		submit_accept(listener);
 }
 
@@ -158,20 +221,23 @@ static void on_accept(struct op *op)
 	struct listener *listener = container_of(op, struct listener, accept);
 	struct worker *worker = listener->worker;
 
-	if (op->result >= 0)
+	if (op->result >= 0) {
+		listener->failed = false;
 		take(listener, op->result);
-	else if (op->result != -ECANCELED && op->result != -ECONNABORTED && !listener->paused)
+	} else if (op->result != -ECANCELED && op->result != -ECONNABORTED && !listener->failed) {
+		listener->failed = true;
 		LOG(worker->proxy.log, LOG_WARN, "accepting pauses", LOG_ERRNO(op->result),
 			LOG_STR("bind", listener->bind->text),
 			LOG_CSTR("cure", "raise the descriptor limit (ulimit -n, LimitNOFILE=)"));
+	}
 	if (op->more) {
-		if (is_full(worker))
+		if (!has_room(listener))
 			loop_cancel(worker->loop, op);
 		return;
 	}
 	if (worker->draining)
 		close_listener(listener);
-	else if (op->result < 0 || is_full(worker))
+	else if (op->result < 0 || !has_room(listener))
 		pause_accept(listener);
 	else
 		submit_accept(listener);
@@ -184,6 +250,7 @@ static void open_listeners(struct worker *worker)
 
 		listener->worker = worker;
 		listener->sock.fd = -1;
+		list_init(&listener->waiting);
 		op_init(&listener->accept, on_accept);
 		timer_init(&listener->resume, on_resume);
 		if (listener->fd < 0)
@@ -212,8 +279,12 @@ static void deliver_drain(struct message *message)
 	worker->draining = true;
 	atomic_store(&worker->closed, true);
 	for (u32 i = 0; i < worker->listener_count; i++) {
-		loop_cancel(worker->loop, &worker->listeners[i].accept);
-		close_listener(&worker->listeners[i]);
+		struct listener *listener = &worker->listeners[i];
+
+		while (!list_is_empty(&listener->waiting))
+			proxy_accept(&worker->proxy, listener->frontend, next_waiting(listener));
+		loop_cancel(worker->loop, &listener->accept);
+		close_listener(listener);
 	}
 	proxy_drain(&worker->proxy);
 }
@@ -274,8 +345,10 @@ static void *thread_main(void *arg)
 		pin(worker->index);
 	error = start_loop(worker);
 	worker->start_error = error;
-	if (!error)
+	if (!error) {
 		open_listeners(worker);
+		atomic_store(&worker->closed, false);
+	}
 	sem_post(&start->done);
 	if (error)
 		return NULL;

@@ -21,8 +21,9 @@ struct listener {
 	struct sock sock;
 	struct op accept;
 	struct timer resume; // after a pause for want of descriptors or room
+	struct list waiting; // connections the kernel gave us before there was room for them
 	int fd;		     // as opened by control; -1: this worker does not listen here
-	bool paused;
+	bool paused, failed; // accepting pauses | because of an error, which was said
 };
 
 // The workers of one process, in an array.
@@ -60,7 +61,7 @@ struct worker {
 	struct trace_ring trace;
 	struct message drain_message, abort_message, ended_message;
 	sem_t may_free;
-	_Atomic(bool) closed;			  // takes no more connections from others
+	_Atomic(bool) closed; // takes no connections from others: not yet, or no more
 	_Alignas(CACHE_LINE) _Atomic(u32) handed; // connections on their way to this worker
 };
 

@@ -48,13 +48,13 @@ enum recv_hint {
 struct op {
 	op_done_fn *done;
 	struct sock *sock;
-	struct op *next; // the loop's
-	i32 result;	 // see each call
-	u8 kind;	 // enum op_kind; OP_IDLE = not submitted
-	u8 state;	 // the twin's
-	u8 hints;	 // recv_hint or loop_ready as submitted
-	bool more;	 // accept: will be heard again
-	bool cancelled;	 // the owner asked
+	struct op *next;    // the loop's
+	i32 result;	    // see each call
+	u8 kind;	    // enum op_kind; OP_IDLE = not submitted
+	u8 state;	    // the twin's
+	u8 hints;	    // recv_hint or loop_ready as submitted
+	bool more : 1;	    // accept: will be heard again
+	bool cancelled : 1; // the owner asked
 	union {
 		struct slice received; // recv with result > 0: the owner takes over this slice
 		struct bytes *queue;   // send

@@ -21,10 +21,11 @@ static void shut_when_flushed(struct conn *conn)
 // Nobody else waits for the last bytes: a peer that takes none of them must not stay for ever.
 static void bound_flush(struct conn *conn)
 {
-	if (timer_is_set(&conn->linger))
+	if (conn->bounded)
 		return;
-	conn->unsent = conn->out.len + conn->sending.len;
-	loop_timer_set(conn->loop, &conn->linger, loop_now_ms(conn->loop) + flush_idle_ms);
+	conn->bounded = true;
+	conn->unsent = (u32)(conn->out.len + conn->sending.len);
+	loop_timer_set(conn->loop, &conn->timer, loop_now_ms(conn->loop) + flush_idle_ms);
 }
 
 static void linger(struct conn *conn)
@@ -33,8 +34,9 @@ static void linger(struct conn *conn)
 		return;
 	shut_when_flushed(conn);
 	conn->lingering = conn->shut;
+	conn->bounded |= conn->shut;
 	if (conn->shut)
-		loop_timer_set(conn->loop, &conn->linger, loop_now_ms(conn->loop) + linger_ms);
+		loop_timer_set(conn->loop, &conn->timer, loop_now_ms(conn->loop) + linger_ms);
 	else
 		bound_flush(conn);
 }
@@ -91,7 +93,7 @@ static void finish_close(struct conn *conn)
 	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
 		conn->mover_out)
 		return;
-	loop_timer_cancel(conn->loop, &conn->linger);
+	loop_timer_cancel(conn->loop, &conn->timer);
 	if (conn->sock.fd >= 0)
 		sock_close(conn->loop, &conn->sock);
 	bytes_clear(&conn->out);
@@ -196,10 +198,15 @@ static void on_connected(struct op *op)
 	conn->events->on_connected(conn, result);
 }
 
-static void on_linger_over(struct timer *timer)
+static void on_timer(struct timer *timer)
 {
-	struct conn *conn = container_of(timer, struct conn, linger);
+	struct conn *conn = container_of(timer, struct conn, timer);
 
+	if (!conn->bounded) {
+		conn->events->on_timer(conn);
+		return;
+	}
+	conn->bounded = false;
 	if (conn->lingering || conn_is_flushed(conn))
 		conn_close(conn);
 	else if (conn->out.len + conn->sending.len < conn->unsent)
@@ -216,12 +223,12 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	op_init(&conn->receive, on_received);
 	op_init(&conn->send, on_sent);
 	conn->crank = (struct task){.run = crank};
-	timer_init(&conn->linger, on_linger_over);
+	timer_init(&conn->timer, on_timer);
 	conn->out = conn->sending = (struct bytes){0};
 	conn->mover_in = conn->mover_out = NULL;
 	conn->bytes_in = conn->bytes_out = 0;
 	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
-		conn->was_reset = conn->lingering = false;
+		conn->was_reset = conn->lingering = conn->bounded = false;
 	conn->ready_in = conn->ready_out = false;
 }
 

@@ -19,6 +19,8 @@ struct conn_events {
 	void (*on_closed)(struct conn *conn);
 	// conn_connect has its result: 0 or negative errno (then the conn closes by itself).
 	void (*on_connected)(struct conn *conn, int error);
+	// The moment of conn_set_timer has come.
+	void (*on_timer)(struct conn *conn);
 };
 
 struct conn {
@@ -31,10 +33,11 @@ struct conn {
 	struct bytes out, sending;
 	struct mover *mover_in, *mover_out; // splicing from | to this conn
 	u64 bytes_in, bytes_out;	    // over the life of the connection
-	struct timer linger; // bounds the end: until all is sent, then until the peer is done
-	size_t unsent;	     // when it was set
+	struct timer timer; // the owner's, by conn_set_timer; then it bounds the end
+	u32 unsent;	    // when it was set
 	bool connecting, closing, shut, upstream;
-	bool lingering;		  // our direction is shut, the rest is dropped
+	bool lingering; // our direction is shut, the rest is dropped
+	bool bounded;	// the timer bounds the end: until all is sent, until the peer is done
 	bool failed, was_reset;	  // a send failed | because of a reset
 	bool ready_in, ready_out; // the op that is out waits for readiness, for a mover
 	union {
@@ -62,6 +65,13 @@ void conn_close(struct conn *conn);
 
 // The same with a reset towards the peer.
 void conn_abort(struct conn *conn);
+
+// One timer per connection. Once the connection ends by itself the call does nothing.
+static inline void conn_set_timer(struct conn *conn, u64 deadline_ms)
+{
+	if (!conn->bounded)
+		loop_timer_set(conn->loop, &conn->timer, deadline_ms);
+}
 
 // To be called by on_poke of the session's owner.
 static inline void conn_poke(struct conn *conn)

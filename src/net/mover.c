@@ -92,8 +92,8 @@ static bool pull(struct mover *mover)
 	size_t want = (size_t)MIN(mover->left, (u64)splice_bytes_max);
 	ssize_t got;
 
-	if (take_pipe(mover) != 0) {
-		conclude(mover, MOVER_SOURCE_FAILED);
+	if (take_pipe(mover) != 0) { // no descriptors left: copying needs none
+		conclude(mover, MOVER_PAUSED);
 		return false;
 	}
 	got = splice(mover->source->sock.fd, NULL, mover->pipe[1], NULL, want,
@@ -118,7 +118,7 @@ static bool pull(struct mover *mover)
 		give_pipe_back(mover);
 		mover->source->ready_in = true;
 		loop_ready(mover->source->loop, &mover->source->sock, &mover->source->receive,
-			LOOP_IN);
+			LOOP_IN | LOOP_DRAINED);
 	}
 	return false;
 }
@@ -139,8 +139,8 @@ static bool push(struct mover *mover)
 	}
 	if (put < 0 && (errno == EAGAIN || errno == EINTR)) {
 		mover->target->ready_out = true;
-		loop_ready(
-			mover->target->loop, &mover->target->sock, &mover->target->send, LOOP_OUT);
+		loop_ready(mover->target->loop, &mover->target->sock, &mover->target->send,
+			LOOP_OUT | LOOP_DRAINED);
 	} else {
 		conclude(mover, MOVER_TARGET_FAILED);
 	}

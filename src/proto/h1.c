@@ -348,7 +348,7 @@ static void deliver(struct h1 *h1, struct slice slice, bool end)
 
 static bool take_plain(struct h1 *h1)
 {
-	size_t len = (size_t)MIN((u64)h1->held.len, h1->credit);
+	size_t len = (size_t)MIN(h1->held.len, (size_t)h1->credit);
 	struct slice slice;
 	bool end;
 
@@ -358,7 +358,7 @@ static bool take_plain(struct h1 *h1)
 		return false;
 	slice = split_held(h1, h1->held.ptr, len);
 	consume(h1, len);
-	h1->credit -= len;
+	h1->credit -= (u32)len;
 	if (h1->in == H1_LENGTH) {
 		h1->in_left -= len;
 		if (h1->in_left == 0)
@@ -375,7 +375,7 @@ static bool take_chunks(struct h1 *h1)
 {
 	enum http_refusal why = HTTP_REFUSE_OK;
 	struct str data = {0};
-	size_t used = 0, len = (size_t)MIN((u64)h1->held.len, h1->credit);
+	size_t used = 0, len = (size_t)MIN(h1->held.len, (size_t)h1->credit);
 	enum h1_chunk_event event;
 	struct slice slice;
 
@@ -389,7 +389,7 @@ static bool take_chunks(struct h1 *h1)
 		return h1->held.len > 0 && used > 0;
 	case H1_CHUNK_DATA:
 		slice = split_held(h1, data.ptr, data.len);
-		h1->credit -= data.len;
+		h1->credit -= (u32)data.len;
 		consume(h1, used);
 		deliver(h1, slice, false);
 		return true;
@@ -788,7 +788,8 @@ static void h1_grant(struct stream *stream, size_t len)
 {
 	struct h1 *h1 = of_stream(stream);
 
-	h1->credit += len;
+	ASSERT(len <= UINT32_MAX - h1->credit);
+	h1->credit += (u32)len;
 	if (h1->held.len || h1->peer_ended)
 		look_again(h1);
 	else

@@ -15,10 +15,13 @@ struct h1 {
 	struct stream stream;
 	struct h1_parser *parser; // scratch shared by all sessions of a thread
 	struct slice held;	  // received, not consumed
-	u64 in_left, out_left;	  // of a body with a length
-	u64 credit;		  // body bytes that may still be delivered
+	u64 out_left;		  // of a body with a length
 	u32 queued, in_flight;	  // body bytes in `out` | in the batch being sent
-	struct h1_chunked chunked;
+	union {
+		u64 in_left; // of a body with a length
+		struct h1_chunked chunked;
+	};
+	u32 credit;	 // body bytes that may still be delivered
 	u32 scanned;	 // of a head that is not complete
 	u32 linger_left; // bytes that may still be read and dropped
 	u8 in, out;	 // enum h1_state

@@ -184,6 +184,7 @@ static const char *status_line(
 		return NULL;
 	if (likely(*at == ' '))
 		return value_line(at + 1, end, HTTP_REFUSE_STATUS_LINE, &head->reason, ret_why);
+	head->reason = str_make(at, 0);
 	return at_crlf(at, end) ? at + 2 : refuse_end(at, end, HTTP_REFUSE_STATUS_LINE, ret_why);
 }
 

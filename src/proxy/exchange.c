@@ -112,9 +112,16 @@ static void move(struct exchange *x, enum step to)
 
 	ASSERT(steps[from].to >> to & 1);
 	proxy->moves[from][to]++;
-	trace_add(proxy->trace, TRACE_STEP, (u16)to, x->id, from, x->trace_detail);
+	x->trace->a = x->trace->a * 100 + to;
 	x->step = (u8)to;
 	x->active_ms = loop_now_ms(proxy->loop);
+}
+
+// One event for all moves of a run; each move is in it before its step is run.
+static void open_trace(struct exchange *x)
+{
+	x->trace = trace_add(
+		x->proxy->trace, TRACE_STEP, 0, x->id, x->step, x->backend ? x->backend->index : 0);
 }
 
 static void run(struct exchange *x)
@@ -140,6 +147,8 @@ static void go(struct exchange *x, enum step to)
 {
 	if (x->over || x->step == STEP_DONE)
 		return;
+	if (!x->running)
+		open_trace(x);
 	move(x, to);
 	if (!x->running)
 		run(x);
@@ -229,7 +238,7 @@ static enum step do_pick(struct exchange *x)
 	if (x->attempts)
 		metrics_inc(x->proxy->metrics, M_RETRIES);
 	x->backend = backend;
-	x->trace_detail = backend->index;
+	x->trace->b = backend->index;
 	return STEP_LEASE;
 }
 
@@ -432,6 +441,8 @@ static void write_access(struct exchange *x)
 
 	if (addr_parse_ip(request_client_ip(x), &entry.client) != 0)
 		entry.client = (struct addr){0};
+	else if (!x->client->trusted)
+		entry.client.port = x->client->port;
 	if (head) {
 		entry.method = head->method_text;
 		entry.target = head->target;
@@ -447,9 +458,13 @@ static void log_end(struct exchange *x)
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
 	enum log_level level = info->origin == ORIGIN_CLIENT ? LOG_INFO : LOG_WARN;
+	struct addr peer;
 
+	if (x->tcp && level == LOG_WARN)
+		level = LOG_ERROR; // nothing else tells the client why
 	if (info->origin == ORIGIN_NOBODY || !log_is_on(x->proxy->log, level))
 		return;
+	front_peer(x->client, &peer);
 	LOG(x->proxy->log, level, x->tcp ? "failed to served connection" : "request failed",
 		LOG_STR("outcome", info->name), LOG_STR("cause", info->cause),
 		LOG_U64("status", x->status), LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY),
@@ -457,7 +472,7 @@ static void log_end(struct exchange *x)
 		LOG_STR("target", x->request ? x->request->path : STR_EMPTY),
 		LOG_STR("request_id", x->request ? request_id(x) : STR_EMPTY),
 		LOG_STR("cure", info->cure), LOG_SPAN("handle_connection"),
-		LOG_STR("peer_address", str_make(x->client->ip, x->client->ip_len)));
+		LOG_ADDR("peer_address", &peer));
 }
 
 static void give_back_streams(struct exchange *x)
@@ -508,11 +523,24 @@ static enum step do_done(struct exchange *x)
 
 // ---- Events -------------------------------------------------------------------------------------
 
+static void log_opened(const struct exchange *x)
+{
+	struct addr peer;
+
+	if (!log_is_on(x->proxy->log, LOG_INFO))
+		return;
+	front_peer(x->client, &peer);
+	LOG(x->proxy->log, LOG_INFO, "opened client connection", LOG_SPAN("handle_connection"),
+		LOG_ADDR("peer_address", &peer), LOG_SPAN("through"),
+		LOG_STR("target_address", x->backend->address));
+}
+
 static void on_lease_ready(struct lease *lease)
 {
 	struct exchange *x = container_of(lease, struct exchange, lease);
 
 	x->connected_us = now_us(x);
+	log_opened(x);
 	go(x, x->tcp ? STEP_TUNNEL : STEP_SEND);
 }
 
@@ -612,8 +640,12 @@ static void down_body(struct stream *stream, struct slice slice, bool end)
 			x->request_ended = true;
 	}
 	half_body(&x->up, &x->answer, slice, end);
-	if (end)
-		tunnel_maybe_over(x);
+	if (!end)
+		return;
+	tunnel_maybe_over(x);
+	// From here on the backend is waited for, which has a deadline of its own.
+	if (!x->over && x->step == STEP_AWAIT)
+		set_deadline(x);
 }
 
 static void down_trailers(struct stream *stream, const struct http_field *fields, u16 count)
@@ -799,6 +831,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 		return NULL;
 	memset(x, 0, offsetof(struct exchange, timer));
 	x->tried.count = 0;
+	x->lease = (struct lease){0};
 	x->proxy = proxy;
 	if (arena_init_slab(&x->arena, &proxy->arenas, arena_heap_bytes_max) != 0) {
 		slab_put(&proxy->exchanges, x);
@@ -810,7 +843,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	x->began_us = now_us(x);
 	x->began_wall_ms = loop_wall_ms(proxy->loop);
 	x->active_ms = loop_now_ms(proxy->loop);
-	x->free_task.run = free_exchange;
+	x->free_task = (struct task){.run = free_exchange};
 	x->refusal = HTTP_REFUSE_OK;
 	timer_init(&x->timer, on_deadline);
 	half_init(&x->up, &relay_events, proxy->splice);
@@ -835,6 +868,7 @@ bool exchange_begin_http(
 	x->request = http_head_copy(&x->arena, head);
 	if (!x->request)
 		x->refusal = HTTP_REFUSE_HEAD_TOO_LARGE;
+	open_trace(x);
 	run(x);
 	return true;
 }
@@ -846,6 +880,7 @@ bool exchange_begin_refused(struct client *client, struct stream *down, enum htt
 	if (!x)
 		return false;
 	x->refusal = (u8)why;
+	open_trace(x);
 	run(x);
 	return true;
 }
@@ -859,6 +894,7 @@ bool exchange_begin_tcp(struct client *client, struct stream *down)
 	x->tcp = true;
 	x->pool = client->frontend->pool;
 	x->step = STEP_PICK;
+	open_trace(x);
 	run(x);
 	return true;
 }

@@ -9,9 +9,6 @@
 #include "proxy/router.h"
 
 struct exchange {
-	struct proxy *proxy;
-	struct client *client;
-	struct stream *down;	    // the client's
 	struct http_head *request;  // in the arena; NULL for TCP and for what could not be parsed
 	struct http_head *response; // during ANSWER only
 	const struct route *route;
@@ -19,17 +16,12 @@ struct exchange {
 	struct backend *backend; // of the running or last attempt
 	struct str path;	 // normal form
 	struct bytes replay;	 // request body already sent, while it may be sent again
-	struct lease lease;	 // the attempt's server stream
-	struct task free_task;
-	u64 active_ms; // last progress; deadlines count from it
-	u64 began_us, leased_us, connected_us, sent_us, answered_us;
-	i64 began_wall_ms;
-	u32 id;
-	u32 trace_detail; // the backend's index, once there is one
-	u16 status;	  // of the answer
-	u8 step;	  // enum step
-	u8 outcome;	  // enum outcome
-	u8 refusal;	  // enum http_refusal, for a local answer
+	u64 leased_us, connected_us, sent_us, answered_us;
+	struct trace_event *trace; // of the run that goes on
+	u16 status;		   // of the answer
+	u8 step;		   // enum step
+	u8 outcome;		   // enum outcome
+	u8 refusal;		   // enum http_refusal, for a local answer
 	u8 attempts;
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;
@@ -40,6 +32,15 @@ struct exchange {
 	bool names_no_host; // an HTTP/1.0 request: each backend is called by its own name
 	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
 	struct timer timer;
+	struct proxy *proxy;
+	struct client *client;
+	struct stream *down; // the client's
+	struct lease lease;  // the attempt's server stream
+	struct task free_task;
+	u64 active_ms; // last progress; deadlines count from it
+	u64 began_us;
+	i64 began_wall_ms;
+	u32 id;
 	struct half up, answer; // request body | response body
 	struct arena arena;
 	struct balance_tried tried;

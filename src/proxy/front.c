@@ -51,19 +51,19 @@ static void wait_for(struct client *client, enum client_waiting what)
 	client->since_ms = now_ms(client);
 	// While an exchange runs its own deadline rules; the timer stays where it is.
 	if (what != WAITS_NOT)
-		loop_timer_set(client->proxy->loop, &client->timer, deadline_ms(client));
+		conn_set_timer(&client->conn, deadline_ms(client));
 }
 
-static void on_timer(struct timer *timer)
+static void on_timer(struct conn *conn)
 {
-	struct client *client = container_of(timer, struct client, timer);
+	struct client *client = container_of(conn, struct client, conn);
 	u64 due_ms = deadline_ms(client);
 	bool late;
 
 	if (client->conn.session->end != SESSION_GOES_ON)
 		return; // it ends by itself
 	if (due_ms > now_ms(client)) {
-		loop_timer_set(client->proxy->loop, timer, due_ms);
+		conn_set_timer(conn, due_ms);
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
@@ -73,7 +73,7 @@ static void on_timer(struct timer *timer)
 	}
 	late = client->waiting == WAITS_HEAD;
 	client->waiting = WAITS_NOT;
-	loop_timer_set(client->proxy->loop, timer, deadline_ms(client));
+	conn_set_timer(conn, deadline_ms(client));
 	if (late)
 		h1_refuse_late(&client->conn.h1);
 	else // it still takes its last answer
@@ -131,16 +131,35 @@ static const struct session_events session_events = {
 	.on_poke = on_poke,
 };
 
+void front_peer(const struct client *client, struct addr *ret_addr)
+{
+	if (addr_parse_ip(str_make(client->ip, client->ip_len), ret_addr) != 0)
+		*ret_addr = (struct addr){.family = ADDR_UNIX, .path = ""};
+	ret_addr->port = client->port;
+}
+
+static void say(const struct client *client, const char *what)
+{
+	struct addr peer;
+
+	if (!log_is_on(client->proxy->log, LOG_INFO))
+		return;
+	front_peer(client, &peer);
+	LOG(client->proxy->log, LOG_INFO, what, LOG_SPAN("handle_connection"),
+		LOG_ADDR("peer_address", &peer));
+}
+
 static void on_closed(struct conn *conn)
 {
 	struct client *client = container_of(conn, struct client, conn);
 	struct proxy *proxy = client->proxy;
 
+	say(client, "served connection");
 	ASSERT(!client->exchange);
-	loop_timer_cancel(proxy->loop, &client->timer);
 	list_remove(&client->node);
 	proxy->client_count--;
-	proxy->frontend_clients[client->frontend->index]--;
+	if (client->frontend->clients)
+		atomic_fetch_sub(client->frontend->clients, 1);
 	metrics_dec(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_IN, conn->bytes_in);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_OUT, conn->bytes_out);
@@ -148,7 +167,7 @@ static void on_closed(struct conn *conn)
 	slab_put(&proxy->clients, client);
 }
 
-static const struct conn_events conn_events = {.on_closed = on_closed};
+static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
 
 static bool is_trusted(const struct conf_frontend *conf, const struct addr *peer)
 {
@@ -170,42 +189,42 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->frontend = frontend;
 	client->exchange = NULL;
 	client->requests = 0;
-	timer_init(&client->timer, on_timer);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
 	sock_peer(proxy->loop, &client->conn.sock, &peer);
 	client->trusted = is_trusted(frontend->conf, &peer);
 	client->ip_len = (u8)MIN(addr_format_ip(&peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
+	client->port = peer.port;
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;
-	proxy->frontend_clients[frontend->index]++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	trace_add(proxy->trace, TRACE_ACCEPT, 0, (u32)fd, 0, 0);
+	say(client, "serving connection");
 	return client;
 }
 
-static bool is_full(const struct proxy *proxy, const struct frontend *frontend)
+bool front_has_room(const struct proxy *proxy, const struct frontend *frontend)
 {
-	u32 most = frontend->conf->limits.connections;
-
-	return proxy->client_count >= proxy->clients_max ||
-	       (most && proxy->frontend_clients[frontend->index] >= most);
+	return proxy->client_count < proxy->clients_max &&
+	       (!frontend->clients ||
+		       atomic_load(frontend->clients) < frontend->conf->limits.connections);
 }
 
-void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
+// Takes one of a limited frontend's places.
+static bool take_place(const struct frontend *frontend)
 {
-	struct client *client = is_full(proxy, frontend) ? NULL : new_client(proxy, frontend, fd);
+	if (!frontend->clients ||
+		atomic_fetch_add(frontend->clients, 1) < frontend->conf->limits.connections)
+		return true;
+	atomic_fetch_sub(frontend->clients, 1);
+	return false;
+}
 
-	if (!client) {
-		struct sock sock;
+static void begin(struct client *client)
+{
+	const struct frontend *frontend = client->frontend;
 
-		metrics_inc(proxy->metrics, M_CONNECTIONS_REFUSED);
-		sock_open(proxy->loop, &sock, fd);
-		sock_reset_on_close(proxy->loop, &sock);
-		sock_close(proxy->loop, &sock);
-		return;
-	}
 	if (frontend->conf->protocol == CONF_TCP) {
 		conn_use_raw(&client->conn, STREAM_SERVER, &session_events);
 		client->waiting = WAITS_NOT;
@@ -214,9 +233,35 @@ void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
 			conn_abort(&client->conn);
 		return;
 	}
-	conn_use_h1(&client->conn, STREAM_SERVER, &proxy->parser, &session_events);
+	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parser, &session_events);
 	wait_for(client, WAITS_FIRST);
 	conn_start(&client->conn);
+}
+
+bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	struct client *client;
+
+	if (proxy->client_count >= proxy->clients_max || !take_place(frontend))
+		return false;
+	client = new_client(proxy, frontend, fd);
+	if (client)
+		begin(client);
+	else if (frontend->clients)
+		atomic_fetch_sub(frontend->clients, 1);
+	return client;
+}
+
+void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	struct sock sock;
+
+	if (front_offer(proxy, frontend, fd))
+		return;
+	metrics_inc(proxy->metrics, M_CONNECTIONS_REFUSED);
+	sock_open(proxy->loop, &sock, fd);
+	sock_reset_on_close(proxy->loop, &sock);
+	sock_close(proxy->loop, &sock);
 }
 
 void front_exchange_done(struct client *client)
@@ -234,7 +279,7 @@ void front_drain(struct proxy *proxy)
 		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) {
 			client->since_ms = now_ms(client);
 			client->waiting = WAITS_NEXT;
-			loop_timer_set(proxy->loop, &client->timer, deadline_ms(client));
+			conn_set_timer(&client->conn, deadline_ms(client));
 		}
 	}
 }

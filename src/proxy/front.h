@@ -13,18 +13,24 @@ struct client {
 	const struct frontend *frontend;
 	struct exchange *exchange; // the one that runs, or NULL
 	struct list node;	   // in proxy->client_list
-	struct timer timer;
-	u64 since_ms; // when the connection became idle, or its head began
+	u64 since_ms;		   // when the connection became idle, or its head began
 	u32 requests;
 	u8 waiting;   // enum client_waiting
 	bool trusted; // the peer may tell us who the client is
 	u8 ip_len;
+	u16 port;
 	char ip[46]; // the peer's address as text
 };
 
 // An exchange of this client is over.
 void front_exchange_done(struct client *client);
 
+// The peer's address as accepted (a unix peer has an empty path).
+void front_peer(const struct client *client, struct addr *ret_addr);
+
+// What proxy_has_room, proxy_offer and proxy_accept promise.
+bool front_has_room(const struct proxy *proxy, const struct frontend *frontend);
+bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd) must_check;
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
 void front_drain(struct proxy *proxy);
 void front_abort(struct proxy *proxy);

@@ -29,7 +29,6 @@ void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *s
 	proxy->parser.limits.target_bytes_max = proxy->parser.limits.head_bytes_max / 2;
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
-	proxy->frontend_clients = mem_alloc(sizeof(u32) * MAX(snapshot->frontend_count, 1));
 	list_init(&proxy->client_list);
 	rng_init(&proxy->rng, seed);
 	slab_init(&proxy->clients, "client", sizeof(struct client), limits->clients_max);
@@ -39,6 +38,16 @@ void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *s
 	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
 	upstream_init(&proxy->upstream, loop, &proxy->parser, metrics, snapshot->backend_count,
 		limits->links_max);
+}
+
+bool proxy_has_room(const struct proxy *proxy, const struct frontend *frontend)
+{
+	return front_has_room(proxy, frontend);
+}
+
+bool proxy_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	return front_offer(proxy, frontend, fd);
 }
 
 void proxy_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
@@ -76,5 +85,4 @@ void proxy_done(struct proxy *proxy)
 	slab_done(&proxy->arenas);
 	slab_done(&proxy->exchanges);
 	slab_done(&proxy->clients);
-	mem_free(proxy->frontend_clients);
 }

@@ -40,7 +40,6 @@ struct proxy {
 	struct slab clients, exchanges, arenas;
 	struct list client_list;
 	u32 client_count, clients_max;
-	u32 *frontend_clients; // open per frontend, this worker's
 	u32 next_exchange;
 	bool draining;
 	u32 moves[STEP_COUNT][16]; // how often each move was made
@@ -57,7 +56,14 @@ void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *s
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
 	struct metrics_cells *metrics, u64 seed);
 
-// A fresh connection of `frontend`, in this worker. The descriptor is the proxy's now.
+// Whether one more connection would be taken now, as far as this worker can tell.
+bool proxy_has_room(const struct proxy *proxy, const struct frontend *frontend);
+
+// Takes a fresh connection. False: a limit is reached (of the worker or of the frontend), and the
+// descriptor stays the caller's.
+bool proxy_offer(struct proxy *proxy, const struct frontend *frontend, int fd) must_check;
+
+// The same, but what cannot be taken is reset.
 void proxy_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
 
 // Take nothing new; what runs may finish. Idle keep-alive connections get a second of grace.

@@ -67,6 +67,8 @@ static void build_frontend(
 	frontend->request_id_known =
 		http_field_known(conf->headers.request_id.ptr, conf->headers.request_id.len);
 	frontend->pool = conf->pool >= 0 ? &snapshot->pools[conf->pool] : NULL;
+	if (conf->limits.connections)
+		frontend->clients = arena_zalloc(arena, sizeof(*frontend->clients));
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++) {

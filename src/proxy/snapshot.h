@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The compiled configuration: what the data plane reads. Immutable and shared by all workers,
-// except the few atomics of upstream/pool.h. Built by the control thread, freed when no worker uses
-// it.
+// except the few atomics of upstream/pool.h and the count of a limited frontend's clients. Built by
+// the control thread, freed when no worker uses it.
 #pragma once
 
 #include "conf/conf.h"
@@ -25,8 +25,9 @@ struct frontend {
 	u32 index;
 	struct route *routes;
 	u32 route_count;
-	struct pool *pool;   // what no route matched; NULL: 404
-	bool any_needs_path; // some route looks at the path, so it must be normalized
+	struct pool *pool;     // what no route matched; NULL: 404
+	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
+	bool any_needs_path;   // some route looks at the path, so it must be normalized
 	// Ready-made lines, with their line ends.
 	struct str forwarded_by_line, forwarded_proto_line;
 	struct str request_id_prefix; // name, colon and space

@@ -21,6 +21,7 @@ static void leave_idle(struct link *link)
 		return;
 	list_remove(&link->node);
 	cell_of(link)->idle_count--;
+	link->upstream->idle_count--;
 	metrics_dec(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 }
 
@@ -42,15 +43,17 @@ static void park(struct link *link)
 		return;
 	}
 	if (!is_usable(link) || link->upstream->draining ||
-		cell->idle_count >= pool->idle_connections_max) {
+		cell->idle_count >= pool->idle_connections_max ||
+		link->upstream->idle_count >= link->upstream->idle_max) {
 		conn_close(&link->conn);
 		return;
 	}
 	list_push_front(&cell->idle, &link->node);
 	cell->idle_count++;
+	link->upstream->idle_count++;
 	metrics_inc(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 	link->idle_until_ms = now_ms + pool->upstream_idle_ms;
-	loop_timer_set(link->conn.loop, &link->timer, link->idle_until_ms);
+	conn_set_timer(&link->conn, link->idle_until_ms);
 }
 
 static void on_stream_done(struct session *session)
@@ -77,14 +80,14 @@ static const struct session_events session_events = {
 	.on_poke = on_poke,
 };
 
-static void on_timer(struct timer *timer)
+static void on_timer(struct conn *conn)
 {
-	struct link *link = container_of(timer, struct link, timer);
+	struct link *link = container_of(conn, struct link, conn);
 
 	if (!list_is_linked(&link->node))
 		return; // in use: armed again when it is parked
 	if (loop_now_ms(link->conn.loop) < link->idle_until_ms) {
-		loop_timer_set(link->conn.loop, &link->timer, link->idle_until_ms);
+		conn_set_timer(&link->conn, link->idle_until_ms);
 		return;
 	}
 	leave_idle(link);
@@ -98,7 +101,6 @@ static void on_closed(struct conn *conn)
 
 	ASSERT(!link->lease);
 	leave_idle(link);
-	loop_timer_cancel(conn->loop, &link->timer);
 	cell_of(link)->connections--;
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_IN, conn->bytes_in);
@@ -141,13 +143,17 @@ static void on_connected(struct conn *conn, int error)
 static const struct conn_events conn_events = {
 	.on_closed = on_closed,
 	.on_connected = on_connected,
+	.on_timer = on_timer,
 };
 
 void upstream_init(struct upstream *upstream, struct loop *loop, struct h1_parser *parser,
 	struct metrics_cells *metrics, u32 cell_count, u32 links_max)
 {
-	*upstream = (struct upstream){
-		.loop = loop, .parser = parser, .metrics = metrics, .cell_count = cell_count};
+	*upstream = (struct upstream){.loop = loop,
+		.parser = parser,
+		.metrics = metrics,
+		.cell_count = cell_count,
+		.idle_max = links_max / 2};
 	slab_init(&upstream->links, "link", sizeof(struct link), links_max);
 	upstream->cells = mem_alloc(sizeof(struct cell) * MAX(cell_count, 1));
 	for (u32 i = 0; i < cell_count; i++)
@@ -216,7 +222,6 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	link->served = 0;
 	link->stream_done = false;
 	list_init(&link->node);
-	timer_init(&link->timer, on_timer);
 	upstream->cells[backend->cell].connections++;
 	metrics_inc(upstream->metrics, M_CONNECTS);
 	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);

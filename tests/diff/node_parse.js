@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What Node's own parser (llhttp, strict as it comes) reads out of the same cases; the same lines of
-// JSON as weir_parse prints.
+// What Node's own parser (llhttp, strict as it comes) reads out of the same cases; the same lines
+// of JSON as weir_parse prints.
 'use strict';
 process.removeAllListeners('warning');
 const binding = process.binding('http_parser');

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Requests made by chance from a seed: valid ones by the grammar of RFC 9110 and 9112, and odd ones.
+"""Requests made by chance from a seed: valid ones by the grammar of RFC 9110 and 9112, and odd
+ones.
 
 A valid case knows what a reader must find in it. An odd case is a template of a known attack or a
 valid case with some bytes changed, and knows nothing: some of them are valid by luck.
@@ -171,9 +172,11 @@ class Maker:
                   "trailers": [(latin(n), latin(v)) for n, v in trailers]}
         return Case(f"valid {kind}", latin(head) + wire, expect)
 
-    SPICE = [b"\r", b"\n", b"\r\n", b"\0", b" ", b"\t", b":", b"\x0b", b"\x7f", b"\x80", b"\xff", b"#",
+    SPICE = [b"\r", b"\n", b"\r\n", b"\0", b" ", b"\t", b":", b"\x0b", b"\x7f", b"\x80", b"\xff",
+             b"#",
              b"%", b"@", b",", b";", b"=", b'"', b"/", b"0", b"1", b"5", b"a", b"x", b"-", b"_",
-             b"\r\n ", b"\n\n", b"chunked", b"Content-Length: 1\r\n", b"Transfer-Encoding: chunked\r\n",
+             b"\r\n ", b"\n\n", b"chunked", b"Content-Length: 1\r\n",
+             b"Transfer-Encoding: chunked\r\n",
              b"Host: b\r\n", b"HTTP/1.0", b"\r\n\r\n"]
 
     def changed(self):
@@ -206,58 +209,83 @@ def templates():
                    "chunked, chunked", "chunked, identity", "identity, chunked", "gzip, chunked",
                    "gzip,chunked", "gzip", "identity", "", ",", "chunked\0", "\0chunked", "cHuNkEd",
                    "chunked\x80", "chunked\r\nTransfer-Encoding: chunked",
-                   "chunked\r\nTransfer-Encoding: identity", "identity\r\nTransfer-Encoding: chunked",
+                   "chunked\r\nTransfer-Encoding: identity",
+                   "identity\r\nTransfer-Encoding: chunked",
                    "\r\n chunked", "chunked\r\n ", "chunked\n", "chunked\rX: y", "chunked, ,gzip"):
         for name in ("Transfer-Encoding", "transfer-encoding", "Transfer-Encoding ",
                      "Transfer_Encoding", "Transfer-Encoding\t", " Transfer-Encoding",
                      "Transfer\rEncoding", "Transfer-Encoding\0", "\x80Transfer-Encoding"):
             for length in ("", "Content-Length: 5\r\n", "Content-Length: 0\r\n"):
                 yield "coding", f"{post}{length}{name}:{coding}\r\n\r\n0\r\n\r\n"
-    for length in ("0", "5", "+5", "-5", "5,5", "5, 5", "5 5", "0x5", "5h", "5.", "5e0", "05", "\xb2", "",
-                   " ", "5\r\nContent-Length: 5", "5\r\nContent-Length: 6", "5\r\nContent-Length: 0",
+    for length in ("0", "5", "+5", "-5", "5,5", "5, 5", "5 5", "0x5", "5h", "5.", "5e0", "05",
+                   "\xb2", "",
+                   " ", "5\r\nContent-Length: 5", "5\r\nContent-Length: 6",
+                   "5\r\nContent-Length: 0",
                    "9223372036854775807", "9223372036854775808", "9223372036854775813",
                    "18446744073709551615", "18446744073709551616", "18446744073709551621",
-                   "99999999999999999999999", "5\x0b", "\x0b5", "5\0", "5\x80", "five", "'5'", "5;", "5_0",
+                   "99999999999999999999999", "5\x0b", "\x0b5", "5\0", "5\x80", "five", "'5'", "5;",
+                   "5_0",
                    "4294967301", "\t5\t", "5\r\n 5", "5\n", "1 \r\nX: y"):
         for name in ("Content-Length", "content-length", "Content-Length ", "Content_Length",
-                     "Content\rLength", " Content-Length", "Content-Length\0", "Content-Length\x80"):
+                     "Content\rLength", " Content-Length", "Content-Length\0",
+                     "Content-Length\x80"):
             yield "length", f"{post}{name}: {length}\r\n\r\nhello"
-    for size in ("0x5", "+5", "-5", " 5", "5 ", "5\t", "5 5", "5 junk", "5;", "5;a", "5;a=b", "5; a=b",
-                 "5 ;a", '5;a="b"', '5;a="b', '5;a="\n"', "5;;a", "5;a;", "5;a b", "5;\x80", "5;a=\0", "5,",
+    for size in ("0x5", "+5", "-5", " 5", "5 ", "5\t", "5 5", "5 junk", "5;", "5;a", "5;a=b",
+                 "5; a=b",
+                 "5 ;a", '5;a="b"', '5;a="b', '5;a="\n"', "5;;a", "5;a;", "5;a b", "5;\x80",
+                 "5;a=\0", "5,",
                  "1_0", "g", "", "\0", "05", "0000000000000005", "00000000000000000000000000000005",
-                 "10000000000000005", "ffffffffffffffff", "8000000000000005", "5\r", "5\n", "5\r\r", "\xb2",
+                 "10000000000000005", "ffffffffffffffff", "8000000000000005", "5\r", "5\n", "5\r\r",
+                 "\xb2",
                  "5;a\r", "5;a\n", "5;\n", "5;a=\"\r\n\"", "5\x0b", "5\x80", "5#", "5=a"):
         for line_end in ("\r\n", "\n", "\r", "\r\r\n", ""):
             yield "chunk size", f"{chunked}{size}{line_end}hello\r\n0\r\n\r\n"
             yield "last chunk", f"{chunked}5\r\nhello\r\n{size.replace('5', '0')}{line_end}\r\n"
-    for behind in ("", "\r", "\n", "\n\r", "X\r\n", "\r\n\r\n", " \r\n", "\r\r\n", "\0\r\n", "XX", "\r\n \r\n"):
+    for behind in ("", "\r", "\n", "\n\r", "X\r\n", "\r\n\r\n", " \r\n", "\r\r\n", "\0\r\n", "XX",
+                   "\r\n \r\n"):
         yield "chunk end", f"{chunked}5\r\nhello{behind}0\r\n\r\n"
-    for trailer in ("X: y\r\n", "X : y\r\n", " X: y\r\n", "X\r\n", "Content-Length: 5\r\n", "Host: b\r\n",
-                    "Transfer-Encoding: chunked\r\n", "X: \0\r\n", "X: y\n", "\n", "X: y\r\n z\r\n", ": y\r\n"):
+    for trailer in ("X: y\r\n", "X : y\r\n", " X: y\r\n", "X\r\n", "Content-Length: 5\r\n",
+                    "Host: b\r\n",
+                    "Transfer-Encoding: chunked\r\n", "X: \0\r\n", "X: y\n", "\n", "X: y\r\n z\r\n",
+                    ": y\r\n"):
         yield "trailer", f"{chunked}0\r\n{trailer}\r\n"
-    for target in ("/", "", "*", "a", "/#b", "/\x80", "/\x7f", "/\x01", "/ ", " /", "//", "/a b", "/\t", "/\0",
-                   "http://b/", "http://b", "http://b?c", "http://u@b/", "http:///", "http:/b", "ftp://b/",
-                   "http://b:x/", "http://b:99999/", "b:80", "?a", "/a\\b", "/<>\"{}|^`", "http://[::1]/",
-                   "http://[::1", "http://b c/", "HTTP://B/", "ws://b/", "/%", "/%00", "/..", "/\xe9"):
+    for target in ("/", "", "*", "a", "/#b", "/\x80", "/\x7f", "/\x01", "/ ", " /", "//", "/a b",
+                   "/\t", "/\0",
+                   "http://b/", "http://b", "http://b?c", "http://u@b/", "http:///", "http:/b",
+                   "ftp://b/",
+                   "http://b:x/", "http://b:99999/", "b:80", "?a", "/a\\b", "/<>\"{}|^`",
+                   "http://[::1]/",
+                   "http://[::1", "http://b c/", "HTTP://B/", "ws://b/", "/%", "/%00", "/..",
+                   "/\xe9"):
         for method in ("GET", "OPTIONS", "CONNECT"):
             yield "target", f"{method} {target} HTTP/1.1\r\nHost: a\r\n\r\n"
-    for version in ("HTTP/1.0", "HTTP/1.2", "HTTP/1.10", "HTTP/2.0", "HTTP/0.9", "HTTP/1", "HTTP/", "http/1.1",
-                    "HTTP/1.1 ", " HTTP/1.1", "HTTP/01.1", "HTTP/1.1\0", "HTTP 1.1", "HTCPCP/1.0", "",
+    for version in ("HTTP/1.0", "HTTP/1.2", "HTTP/1.10", "HTTP/2.0", "HTTP/0.9", "HTTP/1", "HTTP/",
+                    "http/1.1",
+                    "HTTP/1.1 ", " HTTP/1.1", "HTTP/01.1", "HTTP/1.1\0", "HTTP 1.1", "HTCPCP/1.0",
+                    "",
                     "HTTP/1.1\tx", "HTTPS/1.1", "RTSP/1.0", "ICE/1.0", "HTTP/3.0", "HTTP/1.\xb2"):
         for line_end in ("\r\n", "\n", "\r", "\r\r\n", " \r\n"):
             yield "version", f"GET / {version}{line_end}Host: a\r\n\r\n"
-    for method in ("get", "G ET", "GET\t", " GET", "", "G\0ET", "GETT", "G", "FOO", "PRI", "DESCRIBE", "SETUP",
+    for method in ("get", "G ET", "GET\t", " GET", "", "G\0ET", "GETT", "G", "FOO", "PRI",
+                   "DESCRIBE", "SETUP",
                    "SOURCE", "QUERY", "G@T", "\x80", "\x16\x03\x01"):
         yield "method", f"{method} / HTTP/1.1\r\nHost: a\r\n\r\n"
-    for host in ("Host:", "Host: ", "Host: b c", "Host: b,c", "Host: u@b", "Host: b/", "Host: b:x", "Host: b:99999",
-                 "Host: \0", "Host: b\x0b", "Host : b", " Host: b", "Host: [::1", "Host: b\r\nHost: b",
-                 "Host: b\r\nhost: c", "X: y", "Host: http://b/", "Host: b#c", "Host: b?c", "Host: \x80"):
+    for host in ("Host:", "Host: ", "Host: b c", "Host: b,c", "Host: u@b", "Host: b/", "Host: b:x",
+                 "Host: b:99999",
+                 "Host: \0", "Host: b\x0b", "Host : b", " Host: b", "Host: [::1",
+                 "Host: b\r\nHost: b",
+                 "Host: b\r\nhost: c", "X: y", "Host: http://b/", "Host: b#c", "Host: b?c",
+                 "Host: \x80"):
         for minor in (0, 1):
             yield "host", f"GET / HTTP/1.{minor}\r\n{host}\r\n\r\n"
-    for line in ("X : y", "X\t: y", ": y", "X", "X y", "X\0: y", "X(: y", "X@: y", "X\x80: y", "X\x7f: y", "[X]: y",
-                 "X: y\0", "X: y\x01", "X: y\x1f", "X: y\x7f", "X: \x80", "X: y\rz", "X: y\nz: w", "X:\n y", "X: y\r\n z",
-                 "X: y\r\n\tz", " X: y", "\tX: y", "X:", "X: ", "X:\t", "\r", "\n", "\rX: y", "X: y\r", "{X}: y", "X/Y: z",
-                 "X\rY: z", "\"X\": y", "X;: y", "X=: y", "X\x0b: y", "X: \x0b", "X: y\x0c", "Upgrade: h2c",
+    for line in ("X : y", "X\t: y", ": y", "X", "X y", "X\0: y", "X(: y", "X@: y", "X\x80: y",
+                 "X\x7f: y", "[X]: y",
+                 "X: y\0", "X: y\x01", "X: y\x1f", "X: y\x7f", "X: \x80", "X: y\rz", "X: y\nz: w",
+                 "X:\n y", "X: y\r\n z",
+                 "X: y\r\n\tz", " X: y", "\tX: y", "X:", "X: ", "X:\t", "\r", "\n", "\rX: y",
+                 "X: y\r", "{X}: y", "X/Y: z",
+                 "X\rY: z", "\"X\": y", "X;: y", "X=: y", "X\x0b: y", "X: \x0b", "X: y\x0c",
+                 "Upgrade: h2c",
                  "Connection: upgrade\r\nUpgrade: websocket", "Connection: close", "Expect: x",
                  "Expect: 100-continue", "Connection: keep-alive\r\nConnection: close"):
         for line_end in ("\r\n", "\n", "\r", "\r\r\n"):
@@ -265,7 +293,8 @@ def templates():
             yield "field with body", f"{post}Content-Length: 5\r\n{line}{line_end}\r\nhello"
     for line in ("Connection: close", "Content-Length: 5", "Transfer-Encoding: chunked"):
         yield "tab", f"{post}{line}\t\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
-    for start in ("\r\n", "\r\n\r\n", "\r\n\r\n\r\n", "\n", "\r", " ", "\0", "\r\r\n", "\n\n", "\r\n ", "\t"):
+    for start in ("\r\n", "\r\n\r\n", "\r\n\r\n\r\n", "\n", "\r", " ", "\0", "\r\r\n", "\n\n",
+                  "\r\n ", "\t"):
         yield "start", f"{start}{get}\r\n"
     for end in ("\n", "\r", "\r\r\n", "\n\r\n", "\0\r\n", " \r\n", ""):
         yield "head end", f"{get}{end}"

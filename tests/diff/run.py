@@ -197,7 +197,8 @@ def main(arguments):
         kinds[kind] += 1
         failed += not passed
         if not passed or (options.show and options.show in kind):
-            print(f"{kind}\n  {case.label}: {case.data}\n  weir: {told(mine)}\n  node: {told(theirs)}")
+            print(f"{kind}\n  {case.label}: {case.data}\n"
+                  f"  weir: {told(mine)}\n  node: {told(theirs)}")
     for kind, count in sorted(kinds.items()):
         print(f"{count:6}  {kind}")
     valid = sum(case.valid for case in cases)

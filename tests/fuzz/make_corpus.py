@@ -41,7 +41,8 @@ def request_inputs(rng, maker):
     inputs += templates("method", "start", "head end") + some(rng, templates("host"), 30)
     inputs += some(rng, templates("field"), 60) + some(rng, templates("coding"), 40)
     inputs += some(rng, templates("length"), 40)
-    for path in ("/a/../b", "/../a", "/%2e%2E/", "/a/./b/.", "/%00", "/%c0%ae", "/%e0%80%80", "/a%", "//a/..",
+    for path in ("/a/../b", "/../a", "/%2e%2E/", "/a/./b/.", "/%00", "/%c0%ae", "/%e0%80%80", "/a%",
+                 "//a/..",
                  "/%61%2f%5c", "/.a/..b", "/%F0%80%80%80", "/a/..?b"):
         inputs.append(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     many = "".join(f"f{i}: {i}\r\n" for i in range(140))
@@ -49,17 +50,22 @@ def request_inputs(rng, maker):
     inputs.append(b"GET /" + b"a" * 4096 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
     inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"b" * 16384 + b"\r\n\r\n")
     inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: " + b"a," * 33 + b"\r\n\r\n")
-    for lines in ("Connection: x, cookie\r\nX: 1\r\nCookie: 2", "Connection: close", "Connection: Keep-Alive",
-                  "Connection: upgrade\r\nUpgrade: websocket", "Connection: upgrade\r\nUpgrade: a, h2c",
+    for lines in ("Connection: x, cookie\r\nX: 1\r\nCookie: 2", "Connection: close",
+                  "Connection: Keep-Alive",
+                  "Connection: upgrade\r\nUpgrade: websocket",
+                  "Connection: upgrade\r\nUpgrade: a, h2c",
                   "Connection: host, x-forwarded-for\r\nX-Forwarded-For: 1.2.3.4",
                   "Connection: a\r\nConnection: b\r\nA: 1\r\nB: 2", "TE: trailers\r\nKeep-Alive: 5",
-                  "Expect: 100-continue\r\nContent-Length: 5", "Expect: 200-ok", "Expect: x\r\nExpect: y",
+                  "Expect: 100-continue\r\nContent-Length: 5", "Expect: 200-ok",
+                  "Expect: x\r\nExpect: y",
                   "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: gzip,, chunked"):
         for minor in (0, 1):
             inputs.append(f"POST / HTTP/1.{minor}\r\nHost: a\r\n{lines}\r\n\r\n".encode())
-    for host in ("a%2Eb:80", "a%2", "[::1]:443", "[::1", "a!b", "a:0", "a:65536", "a:", "A-LONG-NAME.EXAMPLE:8080"):
+    for host in ("a%2Eb:80", "a%2", "[::1]:443", "[::1", "a!b", "a:0", "a:65536", "a:",
+                 "A-LONG-NAME.EXAMPLE:8080"):
         inputs.append(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-    inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Accept: x\r\nVia: y\r\nTransfer-Encodinq: z\r\n\r\n")
+    inputs.append(b"GET / HTTP/1.1\r\nHost: a\r\nSec-WebSocket-Accept: x\r\nVia: y\r\n"
+                  b"Transfer-Encodinq: z\r\n\r\n")
     return inputs
 
 
@@ -67,21 +73,31 @@ def response_inputs(rng, maker):
     lines = [f"HTTP/1.{minor} {status} {reason}" for minor in (0, 1)
              for status in (100, 101, 103, 200, 204, 206, 301, 304, 404, 500, 599, 999)
              for reason in ("", "Fine", "two words\t\x80")]
-    odd = ["HTTP/1.1 200", "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 2", "HTTP/1.1 20 OK", "HTTP/1.1 2000 OK",
-           "HTTP/1.1 099 x", "HTTP/1.1 2x0 x", "HTTP/1.1  200 x", "HTTP/1.1\t200 x", "HTTP/1.1 200\tx",
-           "HTTP/1.1 200OK", "HTTP/1.2 200 x", "HTTP/2.0 200 x", "HTTP/0.9 200 x", "HTTP/2 200", "HTTP/1.10 200 x",
-           "http/1.1 200 x", "ICY 200 OK", "HTTP/1.1 200 \0", "HTTP/1.1 200 \x7f", "HTTP/1.1 200 x\r", "",
-           "\r\nHTTP/1.1 200 x", " HTTP/1.1 200 x", "HTTP/1.1 -20 x", "HTTP/1.1 200 x\nX: y", "<html>"]
-    framings = ["", "Content-Length: 5\r\n", "Content-Length: 0\r\n", "Transfer-Encoding: chunked\r\n",
+    odd = ["HTTP/1.1 200", "HTTP/1.1", "HTTP/1.1 ", "HTTP/1.1 2", "HTTP/1.1 20 OK",
+           "HTTP/1.1 2000 OK",
+           "HTTP/1.1 099 x", "HTTP/1.1 2x0 x", "HTTP/1.1  200 x", "HTTP/1.1\t200 x",
+           "HTTP/1.1 200\tx",
+           "HTTP/1.1 200OK", "HTTP/1.2 200 x", "HTTP/2.0 200 x", "HTTP/0.9 200 x", "HTTP/2 200",
+           "HTTP/1.10 200 x",
+           "http/1.1 200 x", "ICY 200 OK", "HTTP/1.1 200 \0", "HTTP/1.1 200 \x7f",
+           "HTTP/1.1 200 x\r", "",
+           "\r\nHTTP/1.1 200 x", " HTTP/1.1 200 x", "HTTP/1.1 -20 x", "HTTP/1.1 200 x\nX: y",
+           "<html>"]
+    framings = ["", "Content-Length: 5\r\n", "Content-Length: 0\r\n",
+                "Transfer-Encoding: chunked\r\n",
                 "Content-Length: 5\r\nContent-Length: 5\r\n", "Content-Length: x\r\n",
-                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip\r\n",
+                "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+                "Transfer-Encoding: gzip\r\n",
                 "Transfer-Encoding: gzip, chunked\r\n", "Connection: close\r\n",
-                "Connection: keep-alive\r\nContent-Length: 9\r\n", "Connection: upgrade\r\nUpgrade: websocket\r\n",
-                "Connection: upgrade\r\nUpgrade: h2c\r\n", "Content-Length: 9223372036854775808\r\n"]
+                "Connection: keep-alive\r\nContent-Length: 9\r\n",
+                "Connection: upgrade\r\nUpgrade: websocket\r\n",
+                "Connection: upgrade\r\nUpgrade: h2c\r\n",
+                "Content-Length: 9223372036854775808\r\n"]
     texts = [f"{line}\r\n{rng.choice(framings)}\r\n" for line in lines]
     texts += [f"{line}\r\n{framing}\r\n" for line in rng.sample(lines, 5) for framing in framings]
     texts += [f"{line}\r\n\r\n" for line in odd]
-    texts += [f"HTTP/1.1 200 OK\r\n{maker.lines(maker.fields(6))}{rng.choice(framings)}\r\n" for _ in range(60)]
+    texts += [f"HTTP/1.1 200 OK\r\n{maker.lines(maker.fields(6))}{rng.choice(framings)}\r\n"
+              for _ in range(60)]
     inputs = [requests.latin(text) for text in texts]
     inputs += [b"HTTP/1.1 200 OK\r\n" + text.partition(b"\r\n")[2]
                for text in some(rng, templates("field"), 50)]

@@ -54,7 +54,7 @@ class Backend:
     """Listens until stop(). `script(connection)` runs once per connection; when it returns, the
     connection is closed in order."""
 
-    def __init__(self, script=None, host=HOST, path=None, name=None):
+    def __init__(self, script=None, host=HOST, port=0, path=None, name=None):
         self.script = script or serve(echo)
         self.name = name
         self.connections = []
@@ -68,7 +68,7 @@ class Backend:
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             self.listener = socket.socket(family)
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self.listener.bind((host, 0))
+            self.listener.bind((host, port))
             self.port = self.listener.getsockname()[1]
             self.address = f"[{host}]:{self.port}" if ":" in host else f"{host}:{self.port}"
         self.listener.listen(4096)

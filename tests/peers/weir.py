@@ -146,6 +146,7 @@ class Weir:
     def done(self):
         """Cleans up, whatever happened before."""
         self.kill()
+        self.last_log = self.log()
         self.scratch.cleanup()
 
     def __enter__(self):
@@ -182,10 +183,12 @@ def settings(backends=(), *, protocol=None, bind=None, workers=1, frontend=None,
     return tree, address
 
 
-def start(*backends, args=(), io=IO, wrapper=(), env=None, **rest):
+def start(*backends, args=(), io=IO, wrapper=(), env=None, stdout=None, ready="serves",
+          **rest):
     """A weir with settings(...) in front of these backends."""
     tree, address = settings(backends, **rest)
-    return Weir(tree, args=args, io=io, wrapper=wrapper, env=env, address=address)
+    return Weir(tree, args=args, io=io, wrapper=wrapper, env=env, stdout=stdout, ready=ready,
+                address=address)
 
 
 def run(*args, cwd=None, env=None, text=""):

@@ -327,6 +327,7 @@ static void refuses_wrong_values(void **state)
 	complains("backends: 10.0.0.1", "a port is missing: '10.0.0.1:80'");
 	complains("backends: \"::1\"", "a port is missing: '[::1]:80'");
 	complains("backends: \":80\"", "is no backend address");
+	complains("backends: http://a/b", "a backend has no path");
 	complains("backends: 10.0.0.1:0", "nothing can listen on port 0");
 	complains("backends: 10.0.0.1:70000", "is larger than 65535");
 	complains("backends: a:1-70000", "E019");

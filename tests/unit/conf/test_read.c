@@ -131,8 +131,7 @@ static void tells_syntax_errors_with_places(void **state)
 	says("a = \n", CONF_TOML, "t:1:");
 	says("[a\n", CONF_TOML, "t:1:");
 	says("a = \"\xff\"\n", CONF_TOML, "t:1:");
-	says("# \u00e9\na = '\u00e9'\n\u00e9 = 1\n", CONF_TOML,
-		"t:3:1: error[E002]: not valid TOML: a letter");
+	says("# \u00e9\na = '\u00e9'\n\u00e9 = 1\n", CONF_TOML, "t:3:1: error[E002]");
 	says("[a]\n[/a]\n", CONF_TOML, "t:2:2: error[E002]");
 }
 

@@ -1,0 +1,357 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log and the access log: levels, forms, outcomes, hostile bytes, rotation."""
+import json
+import os
+import re
+import signal
+import subprocess
+
+import pytest
+
+from peers import http1
+from peers.backend import Backend, full_listener, raw, serve, tcp_echo
+from peers.net import HOST, free_port, until
+from peers.weir import BINARY, settings, start
+
+SHORT = "150ms"
+
+
+def access(weir, count):
+    """The first `count` lines of an access log on standard output."""
+    until(lambda: weir.stdout.count("\n") >= count, f"{count} access lines")
+    return weir.stdout.splitlines()
+
+
+def with_access(kind, output="stdout"):
+    return {"log": {"access": {"format": kind, "output": output}}}
+
+
+def json_line(weir):
+    return json.loads(access(weir, 1)[0])
+
+
+@pytest.mark.parametrize("flag, levels", [
+    ("-qq", set()), ("-q", set()), (None, {"notice"}), ("-v", {"notice", "info"}),
+    ("-vv", {"notice", "info", "debug"}), ("-vvv", {"notice", "info", "debug", "trace"}),
+])
+def test_levels(flag, levels):
+    ready = "" if not levels else "serves"
+    with Backend() as backend, start(backend, args=[flag] if flag else [], ready=ready) as weir:
+        if not levels:
+            until(lambda: connects(weir), "weir to listen")
+        assert weir.ask().status == 200
+        if "info" in levels:
+            weir.wait_log("served connection")
+    # Higher levels may have nothing to say in so short a life; lower ones must not speak.
+    order = ["error", "warn", "notice", "info", "debug", "trace"]
+    got = {line["level"] for line in weir.last_log}
+    assert got <= levels | {"error", "warn"}
+    assert levels <= got | set(order[4:])
+
+
+def connects(weir):
+    try:
+        weir.client().close()
+        return True
+    except ConnectionRefusedError:
+        return False
+
+
+def test_json_line_of_a_good_request():
+    with Backend() as backend, start(backend, **with_access("json")) as weir:
+        with weir.client() as client:
+            client.ask("POST", "/a/b?secret=1", "User-Agent: tester", "Referer: http://r/?s=2",
+                       body=b"hello")
+        line = json_line(weir)
+        head = backend.last()
+        assert line["client.address"] == "127.0.0.1"
+        assert line["http.request.method"] == "POST"
+        assert line["url.path"] == "/a/b"
+        assert line["server.address"] == "weir.test"
+        assert line["network.protocol.name"] == "http"
+        assert line["network.protocol.version"] == "1.1"
+        assert line["http.response.status_code"] == 200
+        assert line["http.request.body.size"] == 5
+        assert line["http.response.body.size"] > 0
+        assert line["user_agent.original"] == "tester"
+        assert line["request_id"] == head.get("x-request-id")
+        assert line["outcome"] == "ok"
+        assert line["frontend"] == "web" and line["pool"] == "app"
+        assert line["backend"] == backend.address
+        assert line["tries"] == 1 and line["reused"] is False
+        for timer in ("queue_us", "connect_us", "first_byte_us", "total_us"):
+            assert line[timer] >= 0
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
+        assert "secret" not in weir.stdout and "s=2" not in weir.stdout
+
+
+QUOTED = r'"((?:[^"\\]|\\.)*)"'
+COMBINED = re.compile(
+    r"(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d \+0000)\] " + QUOTED +
+    r" (\d{3}) (\d+) " + QUOTED + " " + QUOTED + r'( [a-z_]+=(?:"(?:[^"\\]|\\.)*"|[^\s"]+))+\Z')
+
+
+def test_combined_line_of_a_good_request():
+    with Backend() as backend, start(backend, **with_access("combined")) as weir:
+        weir.ask("GET", "/a?b=c", "User-Agent: tester")
+        line = access(weir, 1)[0]
+        match = COMBINED.match(line)
+        assert match, line
+        assert match[1] == "127.0.0.1"
+        assert match[3].startswith("GET /a") and match[3].endswith(" HTTP/1.1")
+        assert match[4] == "200" and int(match[5]) > 0
+        assert match[7] == "tester"
+        assert " outcome=ok " in line and f"backend={backend.address}" in line
+
+
+def dead():
+    return f"{HOST}:{free_port()}"
+
+
+def close_at_once(connection):
+    connection.request()
+
+
+def cut(connection):
+    connection.request()
+    connection.send(http1.head("HTTP/1.1 200 OK", "Content-Length: 10"), b"abc")
+
+
+def silent(connection):
+    connection.request()
+    connection.reader.rest()
+
+
+def upgrade(connection):
+    connection.request()
+    connection.send(http1.head("HTTP/1.1 101 Switching", "Connection: upgrade", "Upgrade: x"))
+
+
+REDIRECT = {"routes": [{"match": {"path": "/old"}, "redirect": {"to": "/new"}}]}
+OUTCOMES = {
+    # outcome: (script or None, bytes to send, status in the log, further settings)
+    "ok": (None, http1.request(), 200, {}),
+    "bad_request": (None, b"nonsense\r\n\r\n", 400, {}),
+    "head_too_large": (None, http1.request("GET", "/", "A: " + "b" * 100000), 431, {}),
+    "payload_too_large": (None, http1.request("POST", "/", body=b"x" * 100), 413,
+                          {"frontend": {"http": {"max_body_size": "10B"}}}),
+    "expectation_failed": (None, http1.request("POST", "/", "Expect: x", body=b"x"), 417, {}),
+    "method_not_allowed": (None, http1.request("TRACE"), 405, {}),
+    "version": (None, b"GET / HTTP/3.0\r\nHost: a\r\n\r\n", 505, {}),
+    "not_implemented": (None, http1.head("POST / HTTP/1.1", "Host: a",
+                                         "Transfer-Encoding: gzip, chunked"), 501, {}),
+    "no_route": (None, http1.request("GET", "/x"), 404,
+                 {"backends": False, "frontend": {"routes": [
+                     {"match": {"path": "/a"}, "pool": ["127.0.0.1:1"]}]}}),
+    "redirected": (None, http1.request("GET", "/old"), 308, {"frontend": REDIRECT}),
+    "no_backend_available": ("dead", http1.request(), 503, {}),
+    "connection_reset": (close_at_once, http1.request(), 502, {}),
+    "response_malformed": (raw(b"nonsense\r\n\r\n"), http1.request(), 502, {}),
+    "response_head_too_large": (raw(b"HTTP/1.1 200 OK\r\nA: " + b"b" * 200000 + b"\r\n\r\n"),
+                                http1.request(), 502, {}),
+    "response_timeout": (silent, http1.request(), 504,
+                         {"pool": {"timeouts": {"response": SHORT}}}),
+    "response_cut": (cut, http1.request(), 200, {}),
+    "upstream_idle_timeout": (lambda c: (c.request(), c.send(
+        http1.head("HTTP/1.1 200 OK", "Content-Length: 10"), b"abc"), c.reader.rest()),
+                              http1.request(), 200,
+                              {"pool": {"timeouts": {"response_idle": SHORT}}}),
+    "client_timeout_header": (None, b"GET / HT", 408,
+                              {"frontend": {"timeouts": {"client_header": SHORT}}}),
+    "client_body_timeout": (None, http1.head("POST / HTTP/1.1", "Host: a", "Content-Length: 9"),
+                            408, {"frontend": {"timeouts": {"request_body_idle": SHORT}}}),
+    "tunnel_closed": (upgrade, http1.request("GET", "/", "Connection: upgrade", "Upgrade: x"),
+                      101, {}),
+    "tunnel_idle_timeout": (lambda c: (c.request(), c.send(http1.head(
+        "HTTP/1.1 101 Switching", "Connection: upgrade", "Upgrade: x")), c.reader.rest()),
+                            http1.request("GET", "/", "Connection: upgrade", "Upgrade: x"), 101,
+                            {"frontend": {"timeouts": {"tunnel_idle": SHORT}}}),
+}
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES)
+def test_outcome(outcome):
+    script, data, status, rest = OUTCOMES[outcome]
+    rest = {**rest, **with_access("json")}
+    with Backend(None if script == "dead" else script) as backend:
+        backends = [dead() if script == "dead" else backend] if rest.pop("backends", True) else []
+        with start(*backends, **rest) as weir, weir.client() as client:
+            client.send(data)
+            try:
+                client.rest() if "tunnel" in outcome else client.response()
+            except (http1.Cut, ConnectionResetError):
+                pass
+            client.close()
+            line = json_line(weir)
+            assert line["outcome"] == outcome, line
+            assert line["http.response.status_code"] == status
+
+
+@pytest.mark.parametrize("when", ["before the answer", "in the answer"])
+def test_outcome_client_aborted(when):
+    def script(connection):
+        connection.request()
+        if when == "in the answer":
+            connection.send(http1.head("HTTP/1.1 200 OK", "Content-Length: 10"), b"abc")
+        connection.reader.rest()
+
+    with Backend(script) as backend, start(backend, **with_access("json")) as weir:
+        client = weir.client()
+        client.send(http1.request())
+        until(lambda: backend.heads, "the request")
+        if when == "in the answer":
+            client.reader.response_head()
+        client.reset()
+        assert json_line(weir)["outcome"] == "client_aborted"
+
+
+def test_outcome_of_tcp():
+    with Backend(tcp_echo) as backend:
+        with start(backend, protocol="tcp", **with_access("json")) as weir:
+            with weir.client() as client:
+                client.send(b"hello").end()
+                assert client.rest() == b"hello"
+            line = json_line(weir)
+            assert line["outcome"] == "tunnel_closed"
+            assert line["http.request.body.size"] == 5
+            assert line["http.response.body.size"] == 5
+            assert line["backend"] == backend.address
+
+
+def test_connect_timeout_is_logged_with_its_backend():
+    listener, address, fillers = full_listener()
+    with start(address, pool={"timeouts": {"connect": SHORT}}) as weir:
+        assert weir.ask().status == 503
+        line, = [json.loads(line) for line in weir.wait_log("connect failed")]
+        assert line["backend"] == address and "timed out" in json.dumps(line).lower()
+    for sock in (listener, *fillers):
+        sock.close()
+
+
+HOSTILE = {
+    "User-Agent": ['a"b', "a\\b", "a\tb", "a\xe4\xffb", "]}\"'<>", "\\x0a", "\\", '"', "a" * 5000],
+    "Referer": ['http://x/"', "a\\", "\xff" * 1000],
+}
+
+
+@pytest.mark.parametrize("kind", ["json", "combined"])
+def test_nothing_forges_a_line(kind):
+    """One line per request whatever is in it, every line of the right form, only visible ASCII."""
+    requests = [http1.request("GET", "/", f"{name}: {value}")
+                for name, values in HOSTILE.items() for value in values]
+    requests += [http1.request("GET", path) for path in (
+        "/%0a127.0.0.1%20-%20-", '/"quoted"', "/\\", "/%0d%0a", "/'`|", "/" + "y" * 20000,
+        '/"%20200%200%20"')]
+    requests += [http1.request(host=host) for host in ("a:80", "[::1]", "x" * 200)]
+    with Backend() as backend, start(backend, **with_access(kind)) as weir:
+        for data in requests:
+            with weir.client() as client:
+                client.send(data)
+                assert client.response().status == 200
+        for data in (b"\x1b[2J\r\n\r\n", b"GET /\n\n", b"G\"T / HTTP/1.1\r\n\r\n"):
+            with weir.client() as client:
+                client.send(data)
+                assert client.response().status == 400
+        until(lambda: weir.stdout.count("\n") >= len(requests) + 3, "all lines")
+        lines = weir.stdout_path.read_bytes().split(b"\n")
+        assert lines.pop() == b""
+        assert len(lines) == len(requests) + 3
+        for line in lines:
+            assert re.fullmatch(rb"[\x20-\x7e]+", line), line
+            if kind == "json":
+                assert json.loads(line)["client.address"] == "127.0.0.1"
+            else:
+                assert COMBINED.match(line.decode()), line
+
+
+def test_hostile_bytes_in_the_log_itself():
+    """A failed request is logged with its target."""
+    with start(dead()) as weir:
+        weir.ask("GET", '/%0a"\\x')
+        line, = [json.loads(line) for line in weir.wait_log("request failed")]
+        assert line["outcome"] == "no_backend_available" and line["status"] == 503
+        assert re.fullmatch(r"[\x20-\x7e\n]+", weir.stderr)
+
+
+@pytest.mark.parametrize("which", ["log", "access"])
+def test_usr1_reopens_a_file(which, tmp_path):
+    path, moved = tmp_path / "file.log", tmp_path / "file.log.1"
+    log = {"access": {"output": str(path)}, "level": "info"} if which == "access" \
+        else {"output": str(path), "level": "info"}
+    with Backend() as backend:
+        weir = start(backend, log=log, ready="" if which == "log" else "serves")
+        with weir:
+            until(lambda: connects(weir), "weir to listen")
+            weir.ask("GET", "/before")
+            mark = "/before" if which == "access" else "served connection"
+            until(lambda: mark in path.read_text(), "the first line")
+            os.rename(path, moved)
+            before = moved.read_text()
+            weir.signal(signal.SIGUSR1)
+            until(path.exists, "the new file")
+            weir.ask("GET", "/after")
+            mark = "/after" if which == "access" else "served connection"
+            until(lambda: mark in path.read_text(), "a line in the new file")
+            assert moved.read_text().startswith(before)
+
+
+@pytest.mark.parametrize("which", ["log", "access"])
+def test_a_log_that_cannot_be_opened(which, tmp_path):
+    path = str(tmp_path / "none" / "file.log")
+    log = {"output": path} if which == "log" else {"access": {"output": path}}
+    with Backend() as backend:
+        with pytest.raises(AssertionError, match=re.escape(path)):
+            start(backend, log=log)
+
+
+def test_a_full_disk_harms_no_request():
+    with Backend() as backend, start(backend, **with_access("json", "/dev/full")) as weir:
+        for _ in range(50):
+            assert weir.ask().status == 200
+        weir.process.poll()
+
+
+def test_a_reader_that_hangs_harms_no_request():
+    """The access log goes to a pipe that nobody reads: lines are dropped and counted."""
+    read, write = os.pipe()
+    with Backend() as backend, start(backend, stdout=write, **with_access("json")) as weir:
+        os.close(write)
+        with weir.client() as client:
+            for _ in range(100):
+                client.send(http1.request("GET", "/", "User-Agent: " + "x" * 200) * 50)
+                for _ in range(50):
+                    assert client.response().status == 200
+        got = b""
+        while got.count(b"\n") < 20:
+            got += os.read(read, 65536)
+        for line in got.split(b"\n")[:-1]:
+            assert json.loads(line)["outcome"] == "ok"
+        assert weir.ask().status == 200
+        # From here on it is read, so that weir can end with all it has to say.
+        reader = subprocess.Popen(["cat"], stdin=read, stdout=subprocess.DEVNULL)
+        os.close(read)
+    reader.wait()
+
+
+def test_human_lines_on_a_terminal(tmp_path):
+    ours, theirs = os.openpty()
+    with Backend() as backend:
+        tree, address = settings([backend])
+        path = tmp_path / "weir.json"
+        path.write_text(json.dumps(tree))
+        with subprocess.Popen([BINARY, "-v", "-c", path], stdin=theirs, stdout=theirs,
+                              stderr=theirs) as child:
+            os.close(theirs)
+            text = ""
+            while "listening for connections" not in text:
+                text += os.read(ours, 65536).decode()
+            child.terminate()
+            while "stopped" not in text:
+                text += os.read(ours, 65536).decode()
+            os.close(ours)
+            assert child.wait(60) == 0
+    plain = re.sub("\x1b\\[[0-9;]*m", "", text).replace("\r", "")
+    stamp = r"^[A-Z][a-z]{2} \d\d \d\d:\d\d:\d\d\.\d{3} +"
+    assert re.search(stamp + r"NOTICE weir \S+ serves ", plain, re.MULTILINE), plain
+    assert re.search(stamp + r"INFO frontend\{local_address=" + re.escape(address) +
+                     r"\}: \S+: listening for connections", plain, re.MULTILINE), plain
