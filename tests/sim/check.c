@@ -263,7 +263,7 @@ static struct excuses excuses_of(const struct call *call)
 	struct excuses excuses = {
 		.caller = call->left || call->stalled || call->shut_early || call->was_deaf ||
 			  call->script.flaw || call->bad || call->large || call->pause_one_in ||
-			  call->read_pause_ms || call->dripped,
+			  call->late || call->dripped,
 		.everywhere = world->scarce || world->aborted_ms,
 	};
 

@@ -327,7 +327,8 @@ static void plan_answer_trouble(struct call *call)
 		break;
 	case 11:
 		answer->deaf = true;
-		answer->early = answer->close = plan_one_in(world, 2);
+		answer->early = plan_one_in(world, 2);
+		answer->close |= answer->early;
 		break;
 	}
 	// Only a reset ends a body without a length before its time.

@@ -164,9 +164,9 @@ static void finish_answer(struct service *service)
 		service->spoke = true;
 		peer_send(&service->peer, extra, sizeof(extra) - 1);
 	}
-	if (service->peer.deaf)
-		note_idle_close(service->server); // though it did not say so
 	if (answer->close || answer->framing == READ_TO_END || answer->bad || service->peer.deaf) {
+		if (!answer->close)
+			note_idle_close(service->server); // nobody knows
 		if (service->request_over || service->call->id % 2) {
 			if (!service->request_over)
 				service->attempt->gave_up = true;
