@@ -6,7 +6,7 @@ import stat
 import pytest
 
 from peers.backend import Backend
-from peers.net import HOST, connect, free_port, until
+from peers.net import HOST, free_port, refuses, until
 from peers.weir import start
 
 
@@ -65,14 +65,6 @@ def test_ipv6_and_ipv4_listen_side_by_side():
     with Backend() as backend, start(backend, bind=binds, workers=2) as weir:
         for address in binds:
             assert weir.ask(address=address).status == 200
-
-
-def refuses(address):
-    try:
-        connect(address).close()
-        return False
-    except ConnectionRefusedError:
-        return True
 
 
 def test_a_stale_socket_file_is_replaced(place):
