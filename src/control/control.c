@@ -343,6 +343,8 @@ static void on_drain_timeout(struct timer *timer)
 {
 	struct control *control = container_of(timer, struct control, drain_timer);
 
+	if (control->aborting || control->finished)
+		return;
 	LOG(control->log, LOG_WARN, "shutdown_timeout passed, open connections are cut");
 	abort_all(control);
 }
@@ -358,9 +360,10 @@ static void on_worker_ended(struct message *message)
 	LOG(control->log, LOG_INFO, "worker ended", LOG_U64("worker", worker->index));
 	if (--control->workers_running > 0)
 		return;
+	control->finished = true;
+	loop_timer_cancel(control->loop, &control->drain_timer);
 	for (u32 i = 0; i < control->workers.count; i++)
 		worker_join(&control->workers.all[i]);
-	control->finished = true;
 }
 
 static void on_term(struct control *control, const char *name)
@@ -431,7 +434,6 @@ static int hear_signals(struct control *control)
 		return -errno;
 	sock_open(control->loop, &control->signals, fd);
 	op_init(&control->signal_op, on_signal_ready);
-	loop_ready(control->loop, &control->signals, &control->signal_op, LOOP_IN);
 	return 0;
 }
 
@@ -486,7 +488,12 @@ static int start(struct control *control)
 		return error;
 	}
 	resolve_names(control);
-	return start_workers(control);
+	error = start_workers(control);
+	if (error)
+		return error;
+	// Signals that came before wait in their descriptor: there was nobody to drain.
+	loop_ready(control->loop, &control->signals, &control->signal_op, LOOP_IN);
+	return 0;
 }
 
 static void stop_hearing(struct control *control)

@@ -92,8 +92,8 @@ static bool pull(struct mover *mover)
 	size_t want = (size_t)MIN(mover->left, (u64)splice_bytes_max);
 	ssize_t got;
 
-	if (take_pipe(mover) != 0) {
-		conclude(mover, MOVER_SOURCE_FAILED);
+	if (take_pipe(mover) != 0) { // no descriptors left: copying needs none
+		conclude(mover, MOVER_PAUSED);
 		return false;
 	}
 	got = splice(mover->source->sock.fd, NULL, mover->pipe[1], NULL, want,

@@ -90,7 +90,9 @@ static void maybe_done(struct h1 *h1)
 	// An answer begun before draining did not say close: the next request may be on its way,
 	// and its answer will.
 	if (!h1->keep_alive || h1->in == H1_DROPPED) {
-		bool unread = server && (h1->in == H1_DROPPED || h1->held.len);
+		// Closing with unread bytes would reset, and the answer could be lost (RFC 9112
+		// 9.6). A client that did not ask for close may have sent its next request.
+		bool unread = server && (h1->in == H1_DROPPED || h1->held.len || !h1->peer_closes);
 
 		h1->in = H1_DROPPED;
 		h1->linger_left = linger_bytes_max;
@@ -181,6 +183,7 @@ static void request_head(struct h1 *h1, struct http_head *head, size_t used)
 	h1->method = head->method;
 	h1->peer_minor_0 = head->version_minor == 0;
 	h1->keep_alive = head->keep_alive;
+	h1->peer_closes = !head->keep_alive;
 	h1->upgrade_asked = head->upgrade;
 	h1->credit = 0;
 	h1->session.busy = true;

@@ -29,6 +29,7 @@ struct h1 {
 	u8 interim_heads;
 	bool peer_minor_0; // the request came as HTTP/1.0
 	bool keep_alive;   // after this exchange
+	bool peer_closes;  // the client asked for no more than this exchange
 	bool peer_ended;
 	bool running; // input is being consumed further up the stack
 	bool draining;

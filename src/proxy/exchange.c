@@ -441,6 +441,8 @@ static void write_access(struct exchange *x)
 
 	if (addr_parse_ip(request_client_ip(x), &entry.client) != 0)
 		entry.client = (struct addr){0};
+	else if (!x->client->trusted)
+		entry.client.port = x->client->port;
 	if (head) {
 		entry.method = head->method_text;
 		entry.target = head->target;
@@ -638,8 +640,12 @@ static void down_body(struct stream *stream, struct slice slice, bool end)
 			x->request_ended = true;
 	}
 	half_body(&x->up, &x->answer, slice, end);
-	if (end)
-		tunnel_maybe_over(x);
+	if (!end)
+		return;
+	tunnel_maybe_over(x);
+	// From here on the backend is waited for, which has a deadline of its own.
+	if (!x->over && x->step == STEP_AWAIT)
+		set_deadline(x);
 }
 
 static void down_trailers(struct stream *stream, const struct http_field *fields, u16 count)

@@ -60,6 +60,8 @@ static void on_timer(struct conn *conn)
 	u64 due_ms = deadline_ms(client);
 	bool late;
 
+	if (client->conn.session->end != SESSION_GOES_ON)
+		return; // it ends by itself
 	if (due_ms > now_ms(client)) {
 		conn_set_timer(conn, due_ms);
 		return;

@@ -131,6 +131,7 @@ void reply_send(struct exchange *x)
 		add(&head, "Proxy-Status", str_make(proxy_status, (size_t)status_len));
 	}
 	head.content_length = len;
+	x->answer.total = to_head ? 0 : len;
 	head.has_content_length = true;
 	if (to_head)
 		head.framing = HTTP_NO_BODY;

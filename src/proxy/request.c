@@ -265,19 +265,14 @@ static struct str rightmost_untrusted(
 	return best;
 }
 
-struct str request_client_ip(const struct exchange *x)
+struct str request_client_ip(struct exchange *x)
 {
 	const struct conf_frontend *conf = x->client->frontend->conf;
 	struct str peer = str_make(x->client->ip, x->client->ip_len);
-	enum http_known known = conf->client_ip.header == CONF_CLIENT_IP_X_REAL_IP
-					? HTTP_F_X_REAL_IP
-					: HTTP_F_X_FORWARDED_FOR;
-	const struct http_field *field;
 
 	if (!x->client->trusted || !x->request)
 		return peer;
-	field = http_head_find(x->request, known);
-	if (!field)
-		return peer;
-	return rightmost_untrusted(conf, str_make(field->value, field->value_len), peer);
+	if (conf->client_ip.header == CONF_CLIENT_IP_X_REAL_IP)
+		return rightmost_untrusted(conf, field_value(x->request, HTTP_F_X_REAL_IP), peer);
+	return rightmost_untrusted(conf, forwarded_for(x), peer);
 }

@@ -18,4 +18,4 @@ void request_address(struct exchange *x);
 struct str request_id(const struct exchange *x);
 
 // The client's address as told by a trusted proxy, else the peer's.
-struct str request_client_ip(const struct exchange *x);
+struct str request_client_ip(struct exchange *x);

@@ -81,6 +81,21 @@ struct pool *router_pool(const struct route *route, u32 random)
 	return route->targets[route->target_count - 1].pool;
 }
 
+// What the '*' stood for, without slashes at its front: behind a "/" of the configuration they
+// would make the location name another host ("//evil.example").
+static struct str rest_of(const struct conf_match *match, struct str path)
+{
+	struct str rest = STR_EMPTY;
+
+	if (match->path_is_prefix && path.len > match->path.len)
+		rest = str_make(path.ptr + match->path.len, path.len - match->path.len);
+	while (rest.len && (*rest.ptr == '/' || *rest.ptr == '\\')) {
+		rest.ptr++;
+		rest.len--;
+	}
+	return rest;
+}
+
 static struct str piece_text(const struct conf_piece *piece, const struct route *route,
 	const struct http_head *head, struct str path)
 {
@@ -97,9 +112,7 @@ static struct str piece_text(const struct conf_piece *piece, const struct route 
 	case CONF_PIECE_QUERY:
 		return str_make(head->path.ptr + query, head->path.len - query);
 	case CONF_PIECE_REST:
-		if (match->path_is_prefix && path.len > match->path.len)
-			return str_make(path.ptr + match->path.len, path.len - match->path.len);
-		return STR_EMPTY;
+		return rest_of(match, path);
 	}
 	return STR_EMPTY;
 }
@@ -120,6 +133,12 @@ struct str router_location(struct arena *arena, const struct route *route,
 
 		memcpy(at, piece.ptr, piece.len);
 		at += piece.len;
+	}
+	// A path that begins with two slashes must not become another host.
+	while (len >= 2 && route->conf->redirect_to[0].kind != CONF_PIECE_TEXT && text[0] == '/' &&
+		(text[1] == '/' || text[1] == '\\')) {
+		text++;
+		len--;
 	}
 	return str_make(text, len);
 }

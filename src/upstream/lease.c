@@ -21,6 +21,7 @@ static void leave_idle(struct link *link)
 		return;
 	list_remove(&link->node);
 	cell_of(link)->idle_count--;
+	link->upstream->idle_count--;
 	metrics_dec(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 }
 
@@ -42,12 +43,14 @@ static void park(struct link *link)
 		return;
 	}
 	if (!is_usable(link) || link->upstream->draining ||
-		cell->idle_count >= pool->idle_connections_max) {
+		cell->idle_count >= pool->idle_connections_max ||
+		link->upstream->idle_count >= link->upstream->idle_max) {
 		conn_close(&link->conn);
 		return;
 	}
 	list_push_front(&cell->idle, &link->node);
 	cell->idle_count++;
+	link->upstream->idle_count++;
 	metrics_inc(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 	link->idle_until_ms = now_ms + pool->upstream_idle_ms;
 	conn_set_timer(&link->conn, link->idle_until_ms);
@@ -146,8 +149,11 @@ static const struct conn_events conn_events = {
 void upstream_init(struct upstream *upstream, struct loop *loop, struct h1_parser *parser,
 	struct metrics_cells *metrics, u32 cell_count, u32 links_max)
 {
-	*upstream = (struct upstream){
-		.loop = loop, .parser = parser, .metrics = metrics, .cell_count = cell_count};
+	*upstream = (struct upstream){.loop = loop,
+		.parser = parser,
+		.metrics = metrics,
+		.cell_count = cell_count,
+		.idle_max = links_max / 2};
 	slab_init(&upstream->links, "link", sizeof(struct link), links_max);
 	upstream->cells = mem_alloc(sizeof(struct cell) * MAX(cell_count, 1));
 	for (u32 i = 0; i < cell_count; i++)

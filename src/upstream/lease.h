@@ -47,7 +47,9 @@ struct upstream {
 	struct cell *cells;
 	u32 cell_count;
 	struct slab links;
-	bool draining; // keep nothing
+	u32 idle_count,
+		idle_max; // over all backends; the rest of the links is for running requests
+	bool draining;	  // keep nothing
 };
 
 void upstream_init(struct upstream *upstream, struct loop *loop, struct h1_parser *parser,

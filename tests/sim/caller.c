@@ -57,12 +57,18 @@ static void set_timer(struct caller *caller, struct timer *timer, u64 in_ms)
 	loop_timer_set(caller->world->outside, timer, world_now_ms(caller->world) + in_ms);
 }
 
+bool caller_is_late(const struct caller *caller)
+{
+	return caller->was_deaf || caller->peer.read_pause_ms;
+}
+
 static void end_call(struct caller *caller, struct call *call, enum result result)
 {
 	call->result = (u8)result;
 	call->ended_ms = world_now_ms(caller->world);
 	call->is_over = true;
 	call->was_deaf |= caller->was_deaf;
+	call->late |= caller_is_late(caller);
 	call->left |= caller->left;
 	world_say(caller->world, "caller %u: call %u over, result %u status %u", caller->index,
 		call->id, result, call->status);
@@ -147,6 +153,7 @@ static void do_act(struct caller *caller)
 	case ACT_RESET:
 		world_fault(world, FAULT_CALLER_RESETS);
 		call->left = caller->left = true;
+		call->left_ms = world_now_ms(world);
 		peer_reset(&caller->peer);
 		break;
 	case ACT_STALL:
@@ -161,11 +168,6 @@ static void do_act(struct caller *caller)
 		peer_shut(&caller->peer);
 		break;
 	}
-}
-
-bool caller_is_late(const struct caller *caller)
-{
-	return caller->was_deaf || caller->peer.read_pause_ms;
 }
 
 static void begin_call(struct caller *caller)
@@ -186,7 +188,13 @@ static void begin_call(struct caller *caller)
 	// The connection may have been closed for idling just now.
 	call->raced = now_ms - caller->idle_since_ms + SLACK_MS >=
 		      (first ? HEADER_TIMEOUT_MS : IDLE_TIMEOUT_MS);
-	call->raced |= caller_is_late(caller); // what it takes for fresh may be old
+	if (!first && now_ms > caller->idle_since_ms + IDLE_TIMEOUT_MS + SLACK_MS &&
+		!caller_is_late(caller) && caller->waiting == caller->next - 1 && !world->scarce &&
+		!world->drained_ms)
+		world_fail(world, "caller %u: an idle connection was not closed in time",
+			caller->index);
+	call->late = caller_is_late(caller);
+	call->raced |= call->late; // what it takes for fresh may be old
 	call->head_since_ms = first ? caller->opened_ms : now_ms;
 	call->body_held_back = call->expect;
 	if (call->bad)
@@ -347,10 +355,12 @@ static void leave_or_go_deaf(struct caller *caller, struct call *call)
 	if (call->leaves && !call->left) {
 		world_fault(world, FAULT_CALLER_LEAVES);
 		call->left = caller->left = true;
-		if (call->leaves_reset)
-			peer_reset(&caller->peer);
-		else
+		if (!call->leaves_reset) {
 			hang_up(caller);
+			return;
+		}
+		call->left_ms = world_now_ms(world);
+		peer_reset(&caller->peer);
 	} else if (call->deaf && !call->was_deaf) {
 		world_fault(world, FAULT_CALLER_DEAF);
 		call->was_deaf = caller->was_deaf = true;
@@ -418,6 +428,10 @@ static void on_head(struct reader *reader, const struct read_message *message)
 	call->got_ms = world_now_ms(world);
 	call->status = message->status;
 	check_answer_head(call, message);
+	if (call->minor == 0 && !message->close && !message->keep_alive &&
+		message->framing != READ_TO_END)
+		world_fail(world, "call %u: an HTTP/1.0 client cannot tell whether this goes on",
+			call->id);
 	call->got_close = message->close || message->framing == READ_TO_END ||
 			  (message->minor == 0 && !message->keep_alive);
 	if (call->got_close)
@@ -482,6 +496,8 @@ static void on_message_end(struct reader *reader, const struct read_message *tra
 
 	if (!call || caller->peer.closing)
 		return;
+	if (call->unasked)
+		trailers = NULL;
 	if (trailers && trailers->count &&
 		(call->local || !call->answer.trailers || trailers->count != 1 ||
 			!message_find(trailers, "X-Sim-Trailer")))

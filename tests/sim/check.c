@@ -263,7 +263,7 @@ static struct excuses excuses_of(const struct call *call)
 	struct excuses excuses = {
 		.caller = call->left || call->stalled || call->shut_early || call->was_deaf ||
 			  call->script.flaw || call->bad || call->large || call->pause_one_in ||
-			  call->read_pause_ms || call->dripped,
+			  call->late || call->dripped,
 		.everywhere = world->scarce || world->aborted_ms,
 	};
 
@@ -290,6 +290,8 @@ static void check_whole(struct call *call)
 	if (call->answer.status == 101)
 		return;
 	plan_answer_script(call, 0, &answer);
+	if (call->minor && call->interims != call->answer.interims + attempt->interims)
+		fail_call(call, "interim answers were lost or invented");
 	if (!attempt->answer_whole)
 		fail_call(call, "an answer looks complete and is not");
 	if (call->answer.flaw && answer.body_len)
@@ -303,6 +305,40 @@ static void check_whole(struct call *call)
 static bool waited(const struct call *call, u64 from_ms, u64 least_ms)
 {
 	return call->got_ms + 2 >= from_ms + least_ms;
+}
+
+// A wait that a deadline ends may not last longer either.
+static bool in_time(const struct call *call, u64 from_ms, u64 most_ms)
+{
+	return call->world->scarce || call->late || call->expect ||
+	       call->got_ms <= from_ms + most_ms + 3 * SLACK_MS;
+}
+
+static u64 last_act_ms(const struct call *call)
+{
+	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+
+	if (!call->attempt_count)
+		return call->sent_ms;
+	return MAX(MAX(last->began_ms, last->last_ms), call->sent_ms);
+}
+
+static const struct call *call_before(const struct call *call)
+{
+	const struct call *before = call - 1;
+
+	return call->id > 1 && before->caller == call->caller &&
+			       before->connection == call->connection
+		       ? before
+		       : NULL;
+}
+
+// When weir can have begun to wait for the head: a pipelined one is not looked at before.
+static u64 head_wait_ms(const struct call *call)
+{
+	const struct call *before = call_before(call);
+
+	return before ? MAX(call->head_since_ms, before->ended_ms) : call->head_since_ms;
 }
 
 static bool stall_is_due(const struct call *call)
@@ -327,6 +363,8 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 408:
 		fair = (call->stalled || call->dripped || excuses.everywhere) &&
 		       waited(call, MIN(call->head_since_ms, call->sent_ms),
+			       call->sent_head ? BODY_IDLE_MS : HEADER_TIMEOUT_MS) &&
+		       in_time(call, call->sent_head ? last_act_ms(call) : head_wait_ms(call),
 			       call->sent_head ? BODY_IDLE_MS : HEADER_TIMEOUT_MS);
 		break;
 	case 413:
@@ -345,6 +383,7 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		break;
 	case 504:
 		fair = stall_is_due(call) &&
+		       in_time(call, last_act_ms(call), RESPONSE_TIMEOUT_MS) &&
 		       (call->attempts[call->attempt_count - 1].stalled || call->dripped);
 		break;
 	default:
@@ -377,13 +416,12 @@ static bool later_is_excused(const struct call *call)
 static bool silence_is_fair(const struct call *call, struct excuses excuses)
 {
 	const struct world *world = call->world;
-	const struct call *before = call->id > 1 ? call - 1 : NULL;
+	const struct call *before = call_before(call);
 
 	if (excuses.caller || excuses.everywhere || call->raced || world->may_be_full)
 		return true;
 	// Behind an answer that ended the connection.
-	if (before && before->caller == call->caller && before->connection == call->connection &&
-		(before->got_close || before->result != RESULT_WHOLE || before->is_tunnel))
+	if (before && (before->got_close || before->result != RESULT_WHOLE || before->is_tunnel))
 		return true;
 	if (world->drained_ms && (call->began_ms + SLACK_MS > world->drained_ms + drain_grace_ms ||
 					 call->opened_ms + SLACK_MS > world->drained_ms))
@@ -418,6 +456,25 @@ static void check_tunnel(struct call *call, struct excuses excuses)
 		fail_call(call, "a tunnel broke for no reason");
 }
 
+// When a client resets its connection, the backend's work for it ends at once.
+static void check_leaving(struct call *call)
+{
+	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+	u64 noticed_ms = call->left_ms + 3 * SLACK_MS;
+
+	if (!call->left_ms || !call->sent_all || !call->attempt_count || call->world->scarce ||
+		last->answer_whole || last->gave_up || call->is_tunnel)
+		return;
+	if (last->ended_ms > noticed_ms || (!last->ended_ms && call->world->ending_ms > noticed_ms))
+		fail_call(call, "its backend goes on though the client is gone");
+}
+
+void check_idle_end(struct world *world, u64 since_ms)
+{
+	if (world_now_ms(world) > since_ms + UPSTREAM_IDLE_MS + SLACK_MS && !world->scarce)
+		world_fail(world, "an idle connection to a backend was not closed in time");
+}
+
 void check_call(struct call *call)
 {
 	struct excuses excuses;
@@ -429,6 +486,7 @@ void check_call(struct call *call)
 		return;
 	}
 	call->world->exchanges++;
+	check_leaving(call);
 	excuses = excuses_of(call);
 	if (call->unasked) {
 		if (!excuses.backend && call->attempt_count &&

@@ -138,22 +138,23 @@ static int put_spoofs(char *text, size_t size)
 		"X-Backend-Server: mine\r\nX-Real-IP: 6.6.6.7\r\nForwarded: for=6.6.6.8\r\n"
 		"x-request-id: forged\r\n"
 		"Keep-Alive: timeout=9\r\nProxy-Connection: close\r\nTE: trailers\r\n"
-		"Proxy-Authorization: Basic eA==\r\nX-Hop: secret\r\nHTTP2-Settings: AAA\r\n");
+		"Proxy-Authorization: Basic eA==\r\nX-Hop: secret\r\n");
 }
 
 static int put_connection(struct call *call, char *text, size_t size)
 {
-	const char *option = call->upgrade	     ? "upgrade"
-			     : call->close	     ? "close"
-			     : call->keep_alive_word ? "keep-alive"
-						     : "";
+	const char *const options[] = {call->upgrade || call->offer ? "upgrade" : NULL,
+		call->close ? "close" : NULL,
+		call->keep_alive_word && !call->close ? "keep-alive" : NULL,
+		call->offer ? "HTTP2-Settings" : NULL,
+		call->spoofs ? "x-hop, x-forwarded-for" : NULL};
+	int at = 0;
 
-	if (!*option && !call->spoofs)
-		return 0;
-	if (call->spoofs)
-		return snprintf(text, size, "Connection: %s%sx-hop, x-forwarded-for\r\n", option,
-			*option ? ", " : "");
-	return snprintf(text, size, "Connection: %s\r\n", option);
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		if (options[i])
+			at += snprintf(text + at, size - (size_t)at, "%s%s",
+				at ? ", " : "Connection: ", options[i]);
+	return at ? at + snprintf(text + at, size - (size_t)at, "\r\n") : 0;
 }
 
 static void write_request(struct call *call)
@@ -177,6 +178,8 @@ static void write_request(struct call *call)
 	PUT("X-Sim-Call: %u\r\nAccept: */*\r\nUser-Agent:sim\r\n", call->id);
 	if (call->upgrade)
 		PUT("Upgrade: sim\r\n");
+	if (call->offer)
+		PUT("Upgrade: %s\r\nHTTP2-Settings: AAMA\r\n", call->offer);
 	if (call->spoofs)
 		at += put_spoofs(text + at, size - (size_t)at);
 	at += put_connection(call, text + at, size - (size_t)at);
@@ -324,7 +327,8 @@ static void plan_answer_trouble(struct call *call)
 		break;
 	case 11:
 		answer->deaf = true;
-		answer->early = answer->close = plan_one_in(world, 2);
+		answer->early = plan_one_in(world, 2);
+		answer->close |= answer->early;
 		break;
 	}
 	// Only a reset ends a body without a length before its time.
@@ -389,6 +393,7 @@ static void plan_call_trouble(struct call *call)
 		call->bad = (u8)plan_between(world, 1, BAD_HEAD_COUNT - 1);
 		call->bad_status = bad_heads[call->bad].status;
 		call->is_head = call->close = false;
+		call->minor = 1;
 		break;
 	case 3:
 		script->act = ACT_CLOSE;
@@ -515,6 +520,12 @@ static void plan_call(struct world *world, struct call *call, u32 trouble_one_in
 	call->tunnel_first = plan_one_in(world, 3);
 	if (!call->upgrade)
 		plan_body(call);
+	// Neither to HTTP/2, nor from HTTP/1.0, nor behind a body.
+	if (!call->upgrade && plan_one_in(world, 20))
+		call->offer = call->minor == 0 || call->script.framing == READ_CHUNKED ||
+					      call->script.body_len
+				      ? "sim"
+				      : "h2c";
 	plan_answer(call, trouble_one_in);
 	if (plan_one_in(world, trouble_one_in))
 		plan_call_trouble(call);

@@ -45,7 +45,7 @@ struct service {
 	bool answering, answered, request_over, tunnel, says_continue, spoke, acted;
 	u32 line_len;
 	char line[32];
-	u64 tunnel_in, tunnel_out;
+	u64 tunnel_in, tunnel_out, idle_since_ms;
 	struct peer peer;
 	struct reader reader; // last, because its text is not zeroed
 };
@@ -133,6 +133,7 @@ static void become_idle(struct service *service)
 	service->attempt = NULL;
 	service->answering = service->answered = service->request_over = false;
 	service->served++;
+	service->idle_since_ms = world_now_ms(service->world);
 	if (wait_ms)
 		set_timer(service, WAITS_IDLE, plan_between(service->world, 0, wait_ms));
 }
@@ -164,6 +165,8 @@ static void finish_answer(struct service *service)
 		peer_send(&service->peer, extra, sizeof(extra) - 1);
 	}
 	if (answer->close || answer->framing == READ_TO_END || answer->bad || service->peer.deaf) {
+		if (!answer->close)
+			note_idle_close(service->server); // nobody knows
 		if (service->request_over || service->call->id % 2) {
 			if (!service->request_over)
 				service->attempt->gave_up = true;
@@ -250,6 +253,7 @@ static void pump(struct service *service)
 		return;
 	if (service->says_continue) {
 		service->says_continue = false;
+		service->attempt->interims++;
 		note_sent(service);
 		peer_send(peer, go_on, sizeof(go_on) - 1);
 	} else if (service->tunnel) {
@@ -503,8 +507,10 @@ static void on_end(struct peer *peer)
 
 	world_say(service->world, "server %u/%u: end of stream", service->server->index,
 		service->serial);
-	if (service->attempt)
+	if (service->attempt) {
 		service->attempt->in_ended = true;
+		service->attempt->ended_ms = world_now_ms(service->world);
+	}
 	if (service->tunnel) {
 		pump(service);
 		return;
@@ -521,8 +527,10 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
-	if (service->attempt)
+	if (service->attempt) {
 		service->attempt->broken = true;
+		service->attempt->ended_ms = world_now_ms(service->world);
+	}
 	peer_close(peer);
 }
 
@@ -535,6 +543,8 @@ static void on_closed(struct peer *peer)
 {
 	struct service *service = of_peer(peer);
 
+	if (service->served && !service->call && !service->spoke)
+		check_idle_end(service->world, service->idle_since_ms);
 	loop_timer_cancel(service->world->outside, &service->timer);
 	list_remove(&service->node);
 	service->world->services_open--;

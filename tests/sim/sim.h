@@ -114,6 +114,8 @@ struct attempt {
 	bool gave_up; // the backend did something that makes the answer impossible
 	bool stalled;
 	u64 began_ms, head_ms, last_ms, answered_ms;
+	u64 ended_ms;
+	u32 interims;
 	u64 body_len; // request bytes
 };
 
@@ -129,6 +131,7 @@ struct call {
 	// The request, planned.
 	struct script script;
 	const char *method;
+	const char *offer; // an upgrade that must not be passed on, or NULL
 	char target[TARGET_MAX];
 	const char *host;
 	u8 minor;
@@ -147,9 +150,9 @@ struct call {
 	struct caller *caller;
 	bool sent_any, sent_head, sent_all, body_held_back, got_continue;
 	bool stalled, left, was_deaf, shut_early, act_done, raced, broken, tunnel_ended;
-	bool dripped, unasked;
-	u32 connection; // the how-manieth of its caller
-	u64 began_ms, opened_ms, head_since_ms, sent_ms, head_sent_ms, all_sent_ms, got_ms,
+	bool dripped, unasked, late; // ..., the client did not read all at once
+	u32 connection;		     // the how-manieth of its caller
+	u64 began_ms, opened_ms, head_since_ms, sent_ms, left_ms, head_sent_ms, all_sent_ms, got_ms,
 		ended_ms;
 	u8 result; // enum result
 	bool got_head, local, got_close, is_tunnel;
@@ -255,3 +258,5 @@ void check_answer_head(struct call *call, const struct read_message *message);
 void check_call(struct call *call);
 void check_turn(struct world *world);
 void check_end(struct world *world);
+// A kept connection to a backend ends that was idle since then.
+void check_idle_end(struct world *world, u64 since_ms);
