@@ -56,6 +56,18 @@ def reset(sock):
     sock.close()
 
 
+def refuses(address):
+    """Whether nobody listens there (any more). A listener that closes at this very moment resets what
+    its kernel had accepted; that is not yet a refusal."""
+    try:
+        connect(address).close()
+        return False
+    except (ConnectionRefusedError, FileNotFoundError):
+        return True
+    except ConnectionResetError:
+        return False
+
+
 def until(condition, what):
     """Waits for something that must come; `what` is what the failure says."""
     end = time.monotonic() + HANG_SECONDS

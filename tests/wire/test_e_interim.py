@@ -121,7 +121,8 @@ def test_expect_of_http10_is_ignored():
 def test_curl_expects_100():
     with Backend() as backend, start(backend) as weir:
         done = subprocess.run(
-            ["curl", "-sS", "--max-time", "30", "-H", "Expect: 100-continue", "--data-binary",
+            ["curl", "-sS", "--max-time", "30", "--expect100-timeout", "0.1", "-H",
+             "Expect: 100-continue", "--data-binary",
              "@-", f"http://{weir.address}/"], input=b"x" * 100000, capture_output=True,
             check=False)
         assert done.returncode == 0, done.stderr

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from peers import http1
-from peers.backend import Backend, full_listener, raw, serve, tcp_echo
+from peers.backend import Backend, full_listener, raw, tcp_echo
 from peers.net import HOST, free_port, until
 from peers.weir import BINARY, settings, start
 

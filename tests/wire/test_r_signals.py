@@ -9,18 +9,10 @@ import pytest
 
 from peers import http1
 from peers.backend import Backend, echo, serve, tcp_echo
-from peers.net import HOST, connect, free_port, until
+from peers.net import HOST, free_port, refuses, until
 from peers.weir import start
 
 STOP = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
-
-
-def refuses(address):
-    try:
-        connect(address).close()
-        return False
-    except (ConnectionRefusedError, FileNotFoundError):
-        return True
 
 
 @pytest.mark.parametrize("number", STOP)

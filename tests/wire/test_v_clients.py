@@ -14,7 +14,8 @@ from peers.weir import start
 
 
 def curl(*arguments, data=None):
-    done = subprocess.run(["curl", "-sS", "--max-time", str(HANG_SECONDS), *arguments],
+    done = subprocess.run(["curl", "-sS", "--max-time", str(HANG_SECONDS),
+                           "--expect100-timeout", "0.1", *arguments],
                           input=data, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
