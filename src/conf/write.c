@@ -20,12 +20,28 @@ static bool is_word_char(char c)
 	       c == '-';
 }
 
+// Characters beyond ASCII that YAML has as line breaks, or not at all: C1 controls, the line and
+// paragraph separators, the byte order mark and the two that are none. They are two or three bytes
+// long; 0 stands for all others.
+static u32 decode_special(struct str text)
+{
+	const u8 *at = (const u8 *)text.ptr;
+	u32 code = 0;
+
+	if (text.len >= 2 && at[0] == 0xc2 && at[1] < 0xa0)
+		return at[1];
+	if (text.len >= 3 && (at[0] & 0xf0) == 0xe0)
+		code = (at[0] & 0xfu) << 12 | (at[1] & 0x3fu) << 6 | (at[2] & 0x3fu);
+	return code == 0x2028 || code == 0x2029 || code == 0xfeff || code >= 0xfffe ? code : 0;
+}
+
 // Double quotes and escapes that JSON, TOML and YAML read alike.
 static void add_quoted(struct text *text, struct str value)
 {
 	text_addc(text, '"');
 	for (size_t i = 0; i < value.len; i++) {
 		u8 c = (u8)value.ptr[i];
+		u32 special = c < 0x80 ? 0 : decode_special(str_make(value.ptr + i, value.len - i));
 
 		if (c == '"' || c == '\\')
 			text_printf(text, "\\%c", c);
@@ -33,10 +49,11 @@ static void add_quoted(struct text *text, struct str value)
 			text_add(text, STR("\\n"));
 		else if (c == '\t')
 			text_add(text, STR("\\t"));
-		else if (c < 0x20 || c == 0x7f)
-			text_printf(text, "\\u%04x", c);
+		else if (c < 0x20 || c == 0x7f || special)
+			text_printf(text, "\\u%04x", special ? special : c);
 		else
 			text_addc(text, (char)c);
+		i += special == 0 ? 0 : special < 0x100 ? 1 : 2;
 	}
 	text_addc(text, '"');
 }

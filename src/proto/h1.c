@@ -346,6 +346,15 @@ static void deliver(struct h1 *h1, struct slice slice, bool end)
 		slice_drop(&slice);
 }
 
+// A message that outruns its reader is a long one: from here on no more than the credit is asked of
+// the kernel.
+static void use_credit(struct h1 *h1, size_t len)
+{
+	h1->credit -= (u32)len;
+	if (h1->credit == 0)
+		h1->session.small = false;
+}
+
 static bool take_plain(struct h1 *h1)
 {
 	size_t len = (size_t)MIN(h1->held.len, (size_t)h1->credit);
@@ -358,7 +367,7 @@ static bool take_plain(struct h1 *h1)
 		return false;
 	slice = split_held(h1, h1->held.ptr, len);
 	consume(h1, len);
-	h1->credit -= (u32)len;
+	use_credit(h1, len);
 	if (h1->in == H1_LENGTH) {
 		h1->in_left -= len;
 		if (h1->in_left == 0)
@@ -389,7 +398,7 @@ static bool take_chunks(struct h1 *h1)
 		return h1->held.len > 0 && used > 0;
 	case H1_CHUNK_DATA:
 		slice = split_held(h1, data.ptr, data.len);
-		h1->credit -= (u32)data.len;
+		use_credit(h1, data.len);
 		consume(h1, used);
 		deliver(h1, slice, false);
 		return true;

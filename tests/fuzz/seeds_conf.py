@@ -36,6 +36,8 @@ ODD = [
     b"ta.b.c.d.e = 1\n", b"ta = {b = {c = [1, 2.5, 1979-05-27T07:32:00Z, inf, nan, 0x1F]}}\n",
     b"ta = '''\nx'''\nb = \"\"\"\\u00e9\"\"\"\n", b"t[a]\n[a]\n", b"t[a]\n[/a]\n",
     b"tanb.c.d\xcf\x9d0 = 1\n", b"ta = \"\"\"x\"\"\"\" \xc3\xa9\n", b"t# \xc3\xa9\n'\xc3\xa9' = '\xc3\xa9'\n",
+    b"t[frontends.web]\nbind=':1'\npool='default'\nroutes=[{name=\"a\\u0085\\u0080\\ufffe\\u2028\\ufeff\", "
+    b"pool='default'}]\n[pools.default]\nbackends='a:1'\n",
     b"ta = 0'\xc3\xa9", b"ta\xc3\xa9 = 1\n", b"ta = \xca\x80\n", b"ta = 1\na = 2\n",
     b"tb = { a = 1, a = 2 }\n", b"t[a.b]\nc = 1\n[[a.b]]\n",
     b"j{\"backends\": [\"\\u0061\\ud83d\\ude00:1\", \"\\/\"]}", b"j{\"a\": 1, \"a\": 2}",

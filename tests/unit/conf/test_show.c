@@ -39,6 +39,34 @@ static void shows_what_loads_again(void **state)
 	world_done(&world);
 }
 
+// Characters that one of the syntaxes has as line breaks or not at all survive as escapes.
+static void shows_odd_characters(void **state)
+{
+	static const char text[] = "[frontends.web]\nbind = ':1'\npool = 'default'\nroutes = [{ "
+				   "pool = 'default', name = "
+				   "\"a\\u0085\\u0080\\u009f\\u00a0\\u2028\\u2029\\ufeff\\ufffe\\uf"
+				   "fff\\u2027\\ue000\\U0001f600\" }]\n"
+				   "[pools.default]\nbackends = 'a:1'\n";
+	struct world world;
+	const struct conf *conf;
+
+	(void)state;
+	world_init(&world);
+	conf = world_load(&world, "t.toml", text, CONF_TOML);
+	assert_non_null(conf);
+	for (u32 syntax = CONF_YAML; syntax <= CONF_JSON; syntax++) {
+		struct str shown = conf_show(conf, syntax, false, &world.arena);
+		const struct conf *again =
+			conf_load_text("again", shown, syntax, &world.arena, &world.errs);
+
+		if (!again)
+			fail_msg("%s", world_errors(&world));
+		assert_string_equal(again->frontends[0].routes[0].name.ptr,
+			conf->frontends[0].routes[0].name.ptr);
+	}
+	world_done(&world);
+}
+
 static void shows_where_values_come_from(void **state)
 {
 	const char *const sets[] = {"log.level=debug"};
@@ -185,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shows_what_loads_again),
+		cmocka_unit_test(shows_odd_characters),
 		cmocka_unit_test(shows_where_values_come_from),
 		cmocka_unit_test(converts_between_all_syntaxes),
 		cmocka_unit_test(writes_a_schema),
