@@ -568,7 +568,7 @@ static const struct peer_events peer_events = {
 
 // ---- For the world ------------------------------------------------------------------------------
 
-struct caller *caller_new(struct world *world, u32 index, u32 frontend)
+struct caller *caller_new(struct world *world, u32 index, u32 frontend, u32 depth)
 {
 	struct caller *caller = mem_try_alloc(sizeof(*caller));
 
@@ -578,7 +578,7 @@ struct caller *caller_new(struct world *world, u32 index, u32 frontend)
 	caller->index = index;
 	caller->frontend = frontend;
 	caller->addr = world->conf->frontends[frontend].binds[0].addr;
-	caller->depth = plan_one_in(world, 3) ? plan_between(world, 2, 6) : 1;
+	caller->depth = depth;
 	timer_init(&caller->timer, on_timer);
 	timer_init(&caller->deaf_timer, on_deaf_timer);
 	timer_init(&caller->close_timer, on_close_timer);

@@ -10,8 +10,9 @@
 enum {
 	strict_frontend = 1,
 	tcp_frontend = 2,
-	// One window, a head, and what framing small chunks costs.
-	queued_bytes_max = RELAY_WINDOW_BYTES + HEADER_BYTES_MAX + 64 * 1024,
+	// A window of one answer that is leaving, one of the next, heads, and what framing small
+	// chunks costs.
+	queued_bytes_max = 2 * RELAY_WINDOW_BYTES + 64 * 1024,
 	drain_grace_ms = 1000,
 	kept_bytes_max = 48 * 1024,
 };
@@ -384,7 +385,8 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 504:
 		fair = stall_is_due(call) &&
 		       in_time(call, last_act_ms(call), RESPONSE_TIMEOUT_MS) &&
-		       (call->attempts[call->attempt_count - 1].stalled || call->dripped);
+		       (call->attempts[call->attempt_count - 1].stalled || call->dripped ||
+			       excuses.everywhere);
 		break;
 	default:
 		fair = call->bad && call->status == call->bad_status;

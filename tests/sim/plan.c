@@ -56,7 +56,7 @@ static u32 some_len(struct world *world)
 	case 3:
 		return plan_between(world, 1, 20000);
 	case 4:
-		return plan_between(world, 1, 300 * 1024);
+		return plan_between(world, 1, world->long_body_max);
 	default:
 		return plan_between(world, 1, 1500);
 	}
@@ -481,7 +481,8 @@ static void plan_body(struct call *call)
 	script->trailers = plan_one_in(world, 3);
 	script->extensions = plan_one_in(world, 5);
 	call->expect = call->minor && plan_one_in(world, 6);
-	if (plan_one_in(world, 25) && script->body_len) {
+	if (plan_one_in(world, 25) && script->body_len &&
+		world->long_body_max > BODY_BYTES_MAX / 2) {
 		script->body_len = BODY_BYTES_MAX + plan_between(world, 1, 1000);
 		call->large = true;
 	}
@@ -578,6 +579,29 @@ static void plan_tcp_call(struct world *world, struct call *call, u32 trouble_on
 	script_start(&call->script);
 }
 
+// One of many long answers, asked for at once by somebody who does not read them.
+static void make_greedy(struct call *call)
+{
+	struct world *world = call->world;
+	struct answer *answer = &call->answer;
+
+	if (call->bad || call->upgrade || call->redirect || call->script.framing != READ_NONE)
+		return;
+	call->method = "GET";
+	call->is_head = call->expect = false;
+	call->may_replay = true;
+	call->script.act = ACT_NONE;
+	call->piece_max = 0;
+	call->pause_one_in = call->gap_ms = 0;
+	*answer = (struct answer){.status = 200,
+		.minor = 1,
+		.framing = READ_LENGTH,
+		.body_len = world->long_body_max / 2 + plan_between(world, 0, 10000)};
+	call->deaf = call->leaves = false;
+	write_request(call);
+	script_start(&call->script);
+}
+
 void plan_calls(struct world *world)
 {
 	static const u32 tempers[] = {0, 30, 12, 6, 3};
@@ -588,7 +612,9 @@ void plan_calls(struct world *world)
 	for (u32 i = 0; i < callers; i++) {
 		bool tcp = plan_one_in(world, 8);
 		u32 frontend = tcp ? 2 : plan_one_in(world, 4) ? 1 : 0;
-		struct caller *caller = caller_new(world, i, frontend);
+		bool greedy = !tcp && plan_one_in(world, 30);
+		u32 depth = greedy ? 14 : plan_one_in(world, 3) ? plan_between(world, 2, 6) : 1;
+		struct caller *caller = caller_new(world, i, frontend, depth);
 		u32 count = tcp ? plan_between(world, 1, 2) : plan_between(world, 2, 14);
 
 		world->callers[world->caller_count++] = caller;
@@ -600,6 +626,9 @@ void plan_calls(struct world *world)
 				plan_tcp_call(world, call, trouble_one_in);
 			else
 				plan_call(world, call, trouble_one_in);
+			if (greedy)
+				make_greedy(call);
+			call->deaf |= greedy && n == 0;
 			if (frontend == 0)
 				call->no_route = false;
 			caller_add(caller, call);

@@ -184,6 +184,7 @@ struct world {
 	bool scarce;		// blocks, links or clients are few: refusals are fair
 	bool may_be_full;	// a frontend takes few connections only
 	bool trusting;		// the callers are trusted proxies
+	u32 long_body_max;	// what a narrow network can take in time
 	bool chaotic;		// connects fail at random
 	u64 drain_ms, abort_ms; // planned; 0 = never
 	u64 drained_ms, aborted_ms, ending_ms;
@@ -230,7 +231,7 @@ bool plan_one_in(struct world *world, u32 n);
 u32 plan_between(struct world *world, u32 least, u32 most);
 
 // caller.c
-struct caller *caller_new(struct world *world, u32 index, u32 frontend);
+struct caller *caller_new(struct world *world, u32 index, u32 frontend, u32 depth);
 void caller_add(struct caller *caller, struct call *call);
 void caller_start(struct caller *caller);
 void caller_release(struct caller *caller); // ends what waits for ever

@@ -129,6 +129,7 @@ static void build_net(struct world *world)
 	struct sim_config config = sim_config_calm();
 
 	config.window_bytes = windows[plan_between(world, 0, ARRAY_LEN(windows) - 1)];
+	world->long_body_max = config.window_bytes < 4000 ? 30 * 1024 : 300 * 1024;
 	config.short_read_one_in = plan_one_in(world, 2) ? plan_between(world, 2, 20) : 0;
 	config.partial_send_one_in = plan_one_in(world, 2) ? plan_between(world, 2, 20) : 0;
 	config.delay_one_in = plan_one_in(world, 3) ? plan_between(world, 5, 50) : 0;
