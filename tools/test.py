@@ -13,7 +13,8 @@ What the parts may rely on:
   fuzz    tests/fuzz/meson.build names the targets; the corpus is tests/fuzz/corpus/NAME/
   diff    tests/diff/run.py BUILD_FOLDER         ends with `N passed, N failed[, N skipped]`
   sim     BUILD_FOLDER/tests/sim/sim --seeds N   ends with the same line
-  mutants tests/mutants/NAME.patch               a bug for the simulation to find (tools/mutants.py)
+  mutants tests/mutants/NAME.patch               a bug for the simulation to find (tools/mutants.py), only
+          when named, because each is a build of its own
   wire    pytest in tests/wire, with TEST_WEIR (the program), TEST_IO (epoll or io_uring) and
           TEST_BUILD (the build folder) in the environment
   drill   tests/drill/*.py, timed, only when named; the same environment, exit code 0 is a pass
@@ -467,7 +468,7 @@ def chosen(everything, options, root=ROOT):
         if options.only:
             if part.name not in options.only:
                 return False
-        elif part.name == "drill":
+        elif part.name in ("drill", "mutants"):
             return False
         if options.build:
             return KINDS.get(part.build) in options.build
