@@ -187,8 +187,8 @@ static void begin_call(struct caller *caller)
 	call->began_ms = now_ms;
 	// The connection may have been closed for idling just now.
 	call->raced = now_ms - caller->idle_since_ms + SLACK_MS >=
-		      (first ? HEADER_TIMEOUT_MS : IDLE_TIMEOUT_MS);
-	if (!first && now_ms > caller->idle_since_ms + IDLE_TIMEOUT_MS + SLACK_MS &&
+		      (first ? world->limits.header_ms : world->limits.idle_ms);
+	if (!first && now_ms > caller->idle_since_ms + world->limits.idle_ms + SLACK_MS &&
 		!caller_is_late(caller) && caller->waiting == caller->next - 1 && !world->scarce &&
 		!world->drained_ms)
 		world_fail(world, "caller %u: an idle connection was not closed in time",
@@ -280,7 +280,7 @@ static void pump(struct caller *caller)
 				return;
 			call = caller->calls[caller->next];
 			if (call->gap_ms) {
-				if (call->gap_ms > IDLE_TIMEOUT_MS)
+				if (call->gap_ms > caller->world->limits.idle_ms)
 					world_fault(caller->world, FAULT_CALLER_IDLES);
 				set_timer(caller, &caller->timer, call->gap_ms);
 				call->gap_ms = 0;
@@ -525,7 +525,7 @@ static void on_bytes(struct peer *peer, const char *bytes, size_t len)
 	struct call *call = awaited(caller);
 
 	reader_feed(&caller->reader, bytes, len);
-	if (caller->reader.error)
+	if (caller->reader.error && !peer->closing)
 		world_fail(caller->world, "caller %u, call %u: %s", caller->index,
 			call ? call->id : 0, caller->reader.error);
 	pump(caller);

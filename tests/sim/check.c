@@ -315,6 +315,11 @@ static bool in_time(const struct call *call, u64 from_ms, u64 most_ms)
 	       call->got_ms <= from_ms + most_ms + 3 * SLACK_MS;
 }
 
+static bool ended_in_time(const struct call *call, u64 from_ms, u64 most_ms)
+{
+	return call->world->scarce || call->ended_ms <= from_ms + most_ms + 3 * SLACK_MS;
+}
+
 static u64 last_act_ms(const struct call *call)
 {
 	const struct attempt *last = &call->attempts[call->attempt_count - 1];
@@ -346,7 +351,7 @@ static bool stall_is_due(const struct call *call)
 {
 	const struct attempt *last = &call->attempts[call->attempt_count - 1];
 
-	return call->attempt_count && waited(call, last->began_ms, RESPONSE_TIMEOUT_MS - SLACK_MS);
+	return call->attempt_count && waited(call, last->began_ms, call->world->limits.response_ms - SLACK_MS);
 }
 
 static void check_local_status(struct call *call, struct excuses excuses)
@@ -364,9 +369,9 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 408:
 		fair = (call->stalled || call->dripped || excuses.everywhere) &&
 		       waited(call, MIN(call->head_since_ms, call->sent_ms),
-			       call->sent_head ? BODY_IDLE_MS : HEADER_TIMEOUT_MS) &&
+			       call->sent_head ? call->world->limits.body_idle_ms : call->world->limits.header_ms) &&
 		       in_time(call, call->sent_head ? last_act_ms(call) : head_wait_ms(call),
-			       call->sent_head ? BODY_IDLE_MS : HEADER_TIMEOUT_MS);
+			       call->sent_head ? call->world->limits.body_idle_ms : call->world->limits.header_ms);
 		break;
 	case 413:
 		fair = call->large;
@@ -384,7 +389,7 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		break;
 	case 504:
 		fair = stall_is_due(call) &&
-		       in_time(call, last_act_ms(call), RESPONSE_TIMEOUT_MS) &&
+		       in_time(call, last_act_ms(call), call->world->limits.response_ms) &&
 		       (call->attempts[call->attempt_count - 1].stalled || call->dripped ||
 			       excuses.everywhere);
 		break;
@@ -473,7 +478,7 @@ static void check_leaving(struct call *call)
 
 void check_idle_end(struct world *world, u64 since_ms)
 {
-	if (world_now_ms(world) > since_ms + UPSTREAM_IDLE_MS + SLACK_MS && !world->scarce)
+	if (world_now_ms(world) > since_ms + world->limits.upstream_idle_ms + SLACK_MS && !world->scarce)
 		world_fail(world, "an idle connection to a backend was not closed in time");
 }
 
@@ -509,6 +514,10 @@ void check_call(struct call *call)
 			check_whole(call);
 		break;
 	case RESULT_CUT:
+		if (call->attempt_count && call->attempts[call->attempt_count - 1].stalled &&
+			!excuses.caller &&
+			!ended_in_time(call, last_act_ms(call), call->world->limits.response_idle_ms))
+			fail_call(call, "a stalled answer was not ended in time");
 		if (!excuses.caller && !excuses.backend && !excuses.everywhere &&
 			!(call->broken && later_is_excused(call)))
 			fail_call(call, "the answer was cut for no reason");
@@ -543,6 +552,9 @@ void check_turn(struct world *world)
 		if (!x->over && !timer_is_set(&x->timer))
 			world_fail(world, "an exchange waits in step %s without a deadline",
 				step_names[x->step]);
+		if (x->pool && x->tried.count > x->pool->backend_count)
+			world_fail(world, "%u backends were tried of %u", x->tried.count,
+				x->pool->backend_count);
 		if (x->lease.link)
 			check_queue(world, &x->lease.link->conn, "backend");
 	}

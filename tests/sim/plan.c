@@ -319,6 +319,9 @@ static void plan_answer_trouble(struct call *call)
 		break;
 	case 9:
 		answer->extra = answer->framing != READ_TO_END;
+		answer->extra_glued = plan_one_in(world, 2);
+		if (answer->extra_glued)
+			answer->piece_max = 16384;
 		break;
 	case 10:
 		answer->framing = READ_CHUNKED;
@@ -375,7 +378,7 @@ static void plan_answer(struct call *call, u32 trouble_one_in)
 		answer->minor = 1;
 		answer->framing = READ_NONE;
 		answer->body_len = 0;
-		answer->close = answer->early = answer->hop_fields = false;
+		answer->close = answer->early = answer->hop_fields = answer->extra = false;
 	}
 }
 
@@ -514,7 +517,7 @@ static void plan_call(struct world *world, struct call *call, u32 trouble_one_in
 	call->spoofs = plan_one_in(world, 6);
 	call->gap_ms = plan_one_in(world, 3) ? plan_between(world, 0, 200) : 0;
 	if (plan_one_in(world, 60))
-		call->gap_ms = IDLE_TIMEOUT_MS + plan_between(world, 300, 2000);
+		call->gap_ms = world->limits.idle_ms + plan_between(world, 300, 2000);
 	call->piece_max = some_piece(world);
 	call->tunnel_len = some_len(world);
 	call->tunnel_back_len = some_len(world);
@@ -596,8 +599,10 @@ static void make_greedy(struct call *call)
 	*answer = (struct answer){.status = 200,
 		.minor = 1,
 		.framing = READ_LENGTH,
-		.body_len = world->long_body_max / 2 + plan_between(world, 0, 10000)};
-	call->deaf = call->leaves = false;
+		.body_len = world->long_body_max / 3 + plan_between(world, 0, 10000)};
+	call->deaf = call->leaves = call->close = false;
+	call->keep_alive_word = true;
+	call->leave_at = 0;
 	write_request(call);
 	script_start(&call->script);
 }
@@ -698,10 +703,10 @@ static void plan_frontend(struct world *world, struct conf_frontend *frontend, u
 	}
 	frontend->headers.identify = STR("weir");
 	frontend->headers.request_id = STR("x-request-id");
-	frontend->timeouts.client_header_ms = HEADER_TIMEOUT_MS;
-	frontend->timeouts.client_idle_ms = IDLE_TIMEOUT_MS;
-	frontend->timeouts.request_body_idle_ms = BODY_IDLE_MS;
-	frontend->timeouts.tunnel_idle_ms = TUNNEL_IDLE_MS;
+	frontend->timeouts.client_header_ms = world->limits.header_ms;
+	frontend->timeouts.client_idle_ms = world->limits.idle_ms;
+	frontend->timeouts.request_body_idle_ms = world->limits.body_idle_ms;
+	frontend->timeouts.tunnel_idle_ms = world->limits.tunnel_idle_ms;
 	frontend->limits.connections = plan_one_in(world, 12) ? 2 : 0;
 	frontend->pool = index == 2 ? (i32)world->pool_count - 1 : index == 1 ? -1 : 0;
 	if (index < 2)
@@ -716,10 +721,10 @@ static void plan_pool(struct world *world, struct conf_pool *pool, u32 index)
 
 	pool->name = names[index];
 	pool->algorithm = CONF_ROUND_ROBIN;
-	pool->timeouts.connect_ms = CONNECT_TIMEOUT_MS;
-	pool->timeouts.response_ms = RESPONSE_TIMEOUT_MS;
-	pool->timeouts.response_idle_ms = RESPONSE_IDLE_MS;
-	pool->timeouts.upstream_idle_ms = UPSTREAM_IDLE_MS;
+	pool->timeouts.connect_ms = world->limits.connect_ms;
+	pool->timeouts.response_ms = world->limits.response_ms;
+	pool->timeouts.response_idle_ms = world->limits.response_idle_ms;
+	pool->timeouts.upstream_idle_ms = world->limits.upstream_idle_ms;
 	pool->limits.idle_connections = plan_between(world, 0, 4);
 	pool->backends = backends;
 	pool->backend_count = count;
@@ -741,6 +746,14 @@ void plan_world(struct world *world)
 	struct conf_frontend *frontends = arena_zalloc(arena, sizeof(*frontends) * 3);
 	struct conf_pool *pools = arena_zalloc(arena, sizeof(*pools) * 3);
 
+	world->limits.header_ms = plan_between(world, 700, 2500);
+	world->limits.idle_ms = plan_between(world, 700, 2500);
+	world->limits.body_idle_ms = plan_between(world, 700, 2500);
+	world->limits.tunnel_idle_ms = plan_between(world, 1000, 3000);
+	world->limits.connect_ms = plan_between(world, 200, 700);
+	world->limits.response_ms = plan_between(world, 700, 2500);
+	world->limits.response_idle_ms = plan_between(world, 1100, 2500);
+	world->limits.upstream_idle_ms = plan_between(world, 700, 2500);
 	world->trusting = plan_one_in(world, 4);
 	world->chaotic = plan_one_in(world, 5);
 	if (plan_one_in(world, 3))

@@ -11,7 +11,8 @@
 
 enum {
 	piece_bytes_max = 16 * 1024,
-	linger_ms = 1500, // for the rest of an upload that was answered early
+	glued_bytes_max = 8000, // of an answer that surely arrives in one piece
+	linger_ms = 1500,	// for the rest of an upload that was answered early
 	address_max = 48,
 };
 
@@ -42,7 +43,7 @@ struct service {
 	struct script script;
 	struct timer timer;
 	u8 waits; // enum waits
-	bool answering, answered, request_over, tunnel, says_continue, spoke, acted;
+	bool answering, answered, request_over, tunnel, says_continue, spoke, glued, acted;
 	u32 line_len;
 	char line[32];
 	u64 tunnel_in, tunnel_out, idle_since_ms;
@@ -144,10 +145,19 @@ static void start_tunnel(struct service *service)
 	reader_go_raw(&service->reader);
 }
 
+// What may follow an answer.
+static const char extra[] =
+	"HTTP/1.1 200 OK\r\nX-Sim-Unasked: yes\r\nContent-Length: 5\r\n\r\nextra";
+
+static void note_extra(struct service *service)
+{
+	world_fault(service->world, FAULT_SERVER_EXTRA);
+	note_idle_close(service->server); // weir will end it
+	service->spoke = true;
+}
+
 static void finish_answer(struct service *service)
 {
-	static const char extra[] =
-		"HTTP/1.1 200 OK\r\nX-Sim-Unasked: yes\r\nContent-Length: 5\r\n\r\nextra";
 	const struct answer *answer = &service->call->answer;
 
 	if (service->answered)
@@ -159,9 +169,7 @@ static void finish_answer(struct service *service)
 		return;
 	}
 	if (answer->extra && !service->spoke) {
-		world_fault(service->world, FAULT_SERVER_EXTRA);
-		note_idle_close(service->server); // weir will end it
-		service->spoke = true;
+		note_extra(service);
 		peer_send(&service->peer, extra, sizeof(extra) - 1);
 	}
 	if (answer->close || answer->framing == READ_TO_END || answer->bad || service->peer.deaf) {
@@ -201,6 +209,14 @@ static void send_answer(struct service *service)
 	size_t len = script_pull(&service->script, &service->world->rng, piece, sizeof(piece),
 		MIN(piece_max ? piece_max : piece_bytes_max, (u32)piece_bytes_max));
 
+	if (len && service->call->answer.extra && service->call->answer.extra_glued &&
+		script_is_whole(&service->script) && len + sizeof(extra) <= sizeof(piece)) {
+		memcpy(piece + len, extra, sizeof(extra) - 1);
+		len += sizeof(extra) - 1;
+		note_extra(service);
+		service->glued = service->script.wire < glued_bytes_max;
+		service->attempt->answer_whole = true;
+	}
 	if (len) {
 		note_sent(service);
 		peer_send(&service->peer, piece, len);
@@ -364,6 +380,8 @@ static void on_head(struct reader *reader, const struct read_message *message)
 
 	if (!call)
 		return;
+	if (service->glued && world->smooth)
+		world_fail(world, "call %u: sent on a connection with unread bytes", call->id);
 	if (service->call && service->spoke) {
 		service->acted = true; // its unasked words were taken for the answer
 		peer_close(&service->peer);
@@ -450,7 +468,7 @@ static void on_request_end(struct reader *reader, const struct read_message *tra
 		(trailers->count || (service->attempt == call->attempts &&
 					    !pool_closed_idle(service->server, call))))
 		world_fail(service->world, "call %u: trailers lost or invented", call->id);
-	if (service->answered)
+	if (service->answered && !service->peer.shut)
 		become_idle(service);
 	else if (!service->answering)
 		set_timer(service, WAITS_THINKING, call->answer.think_ms);
@@ -506,7 +524,7 @@ static void on_bytes(struct peer *peer, const char *bytes, size_t len)
 	}
 	if (len)
 		reader_feed(&service->reader, bytes, len);
-	if (service->reader.error)
+	if (service->reader.error && !peer->closing)
 		world_fail(service->world, "server %u/%u, call %u: %s", service->server->index,
 			service->serial, service->call ? service->call->id : 0,
 			service->reader.error);
@@ -555,7 +573,8 @@ static void on_closed(struct peer *peer)
 {
 	struct service *service = of_peer(peer);
 
-	if (service->served && !service->call && !service->spoke)
+	if (service->served && !service->call && !service->spoke &&
+		service->script.wire < glued_bytes_max)
 		check_idle_end(service->world, service->idle_since_ms);
 	loop_timer_cancel(service->world->outside, &service->timer);
 	list_remove(&service->node);

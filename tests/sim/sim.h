@@ -64,14 +64,6 @@ enum {
 	SERVERS_MAX = 8,
 	ATTEMPTS_MAX = 8,
 	TARGET_MAX = 96,
-	HEADER_TIMEOUT_MS = 1000,
-	IDLE_TIMEOUT_MS = 2000,
-	BODY_IDLE_MS = 900,
-	TUNNEL_IDLE_MS = 3000,
-	CONNECT_TIMEOUT_MS = 400,
-	RESPONSE_TIMEOUT_MS = 1200,
-	RESPONSE_IDLE_MS = 1100,
-	UPSTREAM_IDLE_MS = 1500,
 	HEADER_BYTES_MAX = 8 * 1024,
 	BODY_BYTES_MAX = 400 * 1024,
 	SLACK_MS = 100, // what latency and slow pieces may add to any wait
@@ -93,8 +85,9 @@ struct answer {
 	bool deaf;  // reads no more of the request from the head on
 	bool stale; // on a kept connection: close when the request comes
 	bool stale_reset;
-	bool extra; // bytes behind the answer
-	u32 flaw;   // enum flaw
+	bool extra;	  // bytes behind the answer
+	bool extra_glued; // ... together with its end
+	u32 flaw;	  // enum flaw
 	u32 chunk_max, piece_max;
 };
 
@@ -168,6 +161,10 @@ struct call {
 };
 
 struct world {
+	struct {
+		u32 header_ms, idle_ms, body_idle_ms, tunnel_idle_ms;
+		u32 connect_ms, response_ms, response_idle_ms, upstream_idle_ms;
+	} limits;
 	u64 seed;
 	struct rng rng;
 	struct sim_net *net;
@@ -185,6 +182,7 @@ struct world {
 	bool may_be_full;	// a frontend takes few connections only
 	bool trusting;		// the callers are trusted proxies
 	u32 long_body_max;	// what a narrow network can take in time
+	bool smooth;		// what is sent in one piece arrives in one piece
 	bool chaotic;		// connects fail at random
 	u64 drain_ms, abort_ms; // planned; 0 = never
 	u64 drained_ms, aborted_ms, ending_ms;

@@ -134,6 +134,8 @@ static void build_net(struct world *world)
 	config.partial_send_one_in = plan_one_in(world, 2) ? plan_between(world, 2, 20) : 0;
 	config.delay_one_in = plan_one_in(world, 3) ? plan_between(world, 5, 50) : 0;
 	config.delay_us_max = 8000;
+	world->smooth = !config.short_read_one_in && !config.partial_send_one_in &&
+			config.window_bytes >= 65536;
 	world->net = sim_net_new(rng_u64(&world->rng), &config);
 }
 
