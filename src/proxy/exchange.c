@@ -620,6 +620,14 @@ static void tunnel_maybe_over(struct exchange *x)
 	finish(x, OUTCOME_TUNNEL_CLOSED);
 }
 
+// While the answer is awaited, it is now the backend and now the client that is waited for, and
+// each has a deadline of its own.
+static void look_at_deadline(struct exchange *x)
+{
+	if (!x->over && x->step == STEP_AWAIT)
+		set_deadline(x);
+}
+
 static void down_body(struct stream *stream, struct slice slice, bool end)
 {
 	struct exchange *x = of_stream(stream);
@@ -643,9 +651,7 @@ static void down_body(struct stream *stream, struct slice slice, bool end)
 	if (!end)
 		return;
 	tunnel_maybe_over(x);
-	// From here on the backend is waited for, which has a deadline of its own.
-	if (!x->over && x->step == STEP_AWAIT)
-		set_deadline(x);
+	look_at_deadline(x);
 }
 
 static void down_trailers(struct stream *stream, const struct http_field *fields, u16 count)
@@ -656,9 +662,11 @@ static void down_trailers(struct stream *stream, const struct http_field *fields
 		keep_while_waiting(x, (struct slice){0}, true);
 		return;
 	}
+	x->active_ms = loop_now_ms(x->proxy->loop);
 	x->request_ended = true;
 	x->replay_lost = true; // trailers are not kept
 	half_trailers(&x->up, fields, count);
+	look_at_deadline(x);
 }
 
 static void down_drained(struct stream *stream, size_t len)
@@ -743,6 +751,7 @@ static void up_drained(struct stream *stream, size_t len)
 
 	x->active_ms = loop_now_ms(x->proxy->loop);
 	half_drained(&x->up, len);
+	look_at_deadline(x);
 }
 
 // A reused connection may have been closed by the backend just as the request was sent. If no byte

@@ -351,7 +351,8 @@ static bool stall_is_due(const struct call *call)
 {
 	const struct attempt *last = &call->attempts[call->attempt_count - 1];
 
-	return call->attempt_count && waited(call, last->began_ms, call->world->limits.response_ms - SLACK_MS);
+	return call->attempt_count &&
+	       waited(call, last->began_ms, call->world->limits.response_ms - SLACK_MS);
 }
 
 static void check_local_status(struct call *call, struct excuses excuses)
@@ -369,9 +370,11 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 408:
 		fair = (call->stalled || call->dripped || excuses.everywhere) &&
 		       waited(call, MIN(call->head_since_ms, call->sent_ms),
-			       call->sent_head ? call->world->limits.body_idle_ms : call->world->limits.header_ms) &&
+			       call->sent_head ? call->world->limits.body_idle_ms
+					       : call->world->limits.header_ms) &&
 		       in_time(call, call->sent_head ? last_act_ms(call) : head_wait_ms(call),
-			       call->sent_head ? call->world->limits.body_idle_ms : call->world->limits.header_ms);
+			       call->sent_head ? call->world->limits.body_idle_ms
+					       : call->world->limits.header_ms);
 		break;
 	case 413:
 		fair = call->large;
@@ -478,7 +481,8 @@ static void check_leaving(struct call *call)
 
 void check_idle_end(struct world *world, u64 since_ms)
 {
-	if (world_now_ms(world) > since_ms + world->limits.upstream_idle_ms + SLACK_MS && !world->scarce)
+	if (world_now_ms(world) > since_ms + world->limits.upstream_idle_ms + SLACK_MS &&
+		!world->scarce)
 		world_fail(world, "an idle connection to a backend was not closed in time");
 }
 
@@ -516,7 +520,8 @@ void check_call(struct call *call)
 	case RESULT_CUT:
 		if (call->attempt_count && call->attempts[call->attempt_count - 1].stalled &&
 			!excuses.caller &&
-			!ended_in_time(call, last_act_ms(call), call->world->limits.response_idle_ms))
+			!ended_in_time(
+				call, last_act_ms(call), call->world->limits.response_idle_ms))
 			fail_call(call, "a stalled answer was not ended in time");
 		if (!excuses.caller && !excuses.backend && !excuses.everywhere &&
 			!(call->broken && later_is_excused(call)))
