@@ -355,6 +355,18 @@ static bool stall_is_due(const struct call *call)
 	       waited(call, last->began_ms, call->world->limits.response_ms - SLACK_MS);
 }
 
+// 408: the head or the body came too slowly.
+static bool late_is_fair(const struct call *call, struct excuses excuses)
+{
+	bool in_head =
+		!call->sent_head || str_eq(str_from(call->outcome), STR("client_timeout_header"));
+	u64 limit_ms = in_head ? call->world->limits.header_ms : call->world->limits.body_idle_ms;
+
+	return (call->stalled || call->dripped || excuses.everywhere) &&
+	       waited(call, MIN(call->head_since_ms, call->sent_ms), limit_ms) &&
+	       in_time(call, in_head ? head_wait_ms(call) : last_act_ms(call), limit_ms);
+}
+
 static void check_local_status(struct call *call, struct excuses excuses)
 {
 	bool strict = caller_frontend(call->caller) == strict_frontend;
@@ -368,13 +380,7 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		fair = strict && (call->no_route || !call->host) && !call->bad;
 		break;
 	case 408:
-		fair = (call->stalled || call->dripped || excuses.everywhere) &&
-		       waited(call, MIN(call->head_since_ms, call->sent_ms),
-			       call->sent_head ? call->world->limits.body_idle_ms
-					       : call->world->limits.header_ms) &&
-		       in_time(call, call->sent_head ? last_act_ms(call) : head_wait_ms(call),
-			       call->sent_head ? call->world->limits.body_idle_ms
-					       : call->world->limits.header_ms);
+		fair = late_is_fair(call, excuses);
 		break;
 	case 413:
 		fair = call->large;
