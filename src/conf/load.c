@@ -392,5 +392,5 @@ struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 		load_file(&loader, input->files[i], NULL, false, 0);
 	if (errs->error_count > errors_before)
 		return STR_EMPTY;
-	return tree_write(loader.root, syntax, false, arena);
+	return tree_write(loader.root, syntax, TREE_WRITE_SOURCE, arena);
 }

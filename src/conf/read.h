@@ -24,9 +24,12 @@ struct node *read_yaml_value(const struct read_input *input) must_check;
 struct node *read_json(const struct read_input *input) must_check;
 struct node *read_toml(const struct read_input *input) must_check;
 
-// The way back: a tree as text. Origins become comments, in YAML only.
-struct str tree_write(
-	const struct node *root, enum conf_syntax syntax, bool with_origin, struct arena *arena);
+// The way back: a tree as text. In a source ${...} are variables, in an effective tree they are
+// text. Origins become comments, in YAML only.
+enum tree_write_kind { TREE_WRITE_SOURCE, TREE_WRITE_EFFECTIVE, TREE_WRITE_ORIGINS };
+
+struct str tree_write(const struct node *root, enum conf_syntax syntax, enum tree_write_kind kind,
+	struct arena *arena);
 
 // Where byte `offset` of a text stands.
 struct place read_place_at(const char *file, struct str text, size_t offset);

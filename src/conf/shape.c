@@ -119,6 +119,30 @@ static struct node *part_of(struct shape *shape, const struct node *node, struct
 	return item;
 }
 
+// Up to the next comma that is not inside of ${...}: weir config convert leaves variables alone.
+static struct str cut_item(struct str *rest)
+{
+	struct str item = str_make(rest->ptr, 0);
+	bool in_variable = false;
+
+	while (item.len < rest->len && (in_variable || rest->ptr[item.len] != ',')) {
+		char c = rest->ptr[item.len];
+
+		if (c == '$' && item.len + 1 < rest->len && rest->ptr[item.len + 1] == '{')
+			in_variable = true;
+		else if (c == '}')
+			in_variable = false;
+		item.len++;
+	}
+	rest->ptr += item.len;
+	rest->len -= item.len;
+	if (rest->len) {
+		rest->ptr++;
+		rest->len--;
+	}
+	return item;
+}
+
 // "a, b" becomes [a, b]: addresses, networks and methods have no commas.
 static struct node *to_list(struct shape *shape, struct node *parent, struct node *node)
 {
@@ -130,7 +154,7 @@ static struct node *to_list(struct shape *shape, struct node *parent, struct nod
 	list = node_new(shape->arena, NODE_LIST, node->place);
 	list->width = node->width;
 	while (rest.len) {
-		struct str part = str_trim(str_cut(&rest, ','));
+		struct str part = str_trim(cut_item(&rest));
 
 		if (part.len)
 			node_add(shape->arena, list, part_of(shape, node, part));

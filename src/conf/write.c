@@ -5,7 +5,8 @@
 
 struct writer {
 	struct text text;
-	bool with_origin; // YAML only
+	bool with_origin;     // YAML only
+	bool hides_variables; // "${" in a value is text by now, and must stay that when read again
 };
 
 static void indent(struct writer *writer, u32 depth)
@@ -58,6 +59,24 @@ static void add_quoted(struct text *text, struct str value)
 	text_addc(text, '"');
 }
 
+// "${" becomes "$${" where variables were filled in already.
+static void add_quoted_value(struct writer *writer, struct str value)
+{
+	struct text hidden = {0};
+
+	if (!writer->hides_variables) {
+		add_quoted(&writer->text, value);
+		return;
+	}
+	for (size_t i = 0; i < value.len; i++) {
+		if (value.ptr[i] == '$' && i + 1 < value.len && value.ptr[i + 1] == '{')
+			text_addc(&hidden, '$');
+		text_addc(&hidden, value.ptr[i]);
+	}
+	add_quoted(&writer->text, str_make(hidden.data, hidden.len));
+	text_done(&hidden);
+}
+
 // A number or boolean in every syntax. What a user wrote without quotes may be one, too.
 static bool is_bare(const struct node *node)
 {
@@ -107,10 +126,10 @@ static void add_yaml_text(struct text *text, struct str value)
 
 static void add_yaml_scalar(struct writer *writer, const struct node *node)
 {
-	if (is_bare(node))
+	if (is_bare(node) || is_plain_in_yaml(node->text))
 		text_add(&writer->text, node->text);
 	else
-		add_yaml_text(&writer->text, node->text);
+		add_quoted_value(writer, node->text);
 	if (writer->with_origin && !node->place.file)
 		text_add(&writer->text, STR("  # default"));
 	else if (writer->with_origin && node->place.line)
@@ -170,7 +189,7 @@ static void add_json(struct writer *writer, const struct node *node, u32 depth)
 		if (is_bare(node))
 			text_add(&writer->text, node->text);
 		else
-			add_quoted(&writer->text, node->text);
+			add_quoted_value(writer, node->text);
 		return;
 	}
 	text_addc(&writer->text, is_map ? '{' : '[');
@@ -212,7 +231,7 @@ static void add_toml_value(struct writer *writer, const struct node *node, bool 
 		if (is_bare(node))
 			text_add(&writer->text, node->text);
 		else
-			add_quoted(&writer->text, node->text);
+			add_quoted_value(writer, node->text);
 		return;
 	}
 	text_addc(&writer->text, is_map ? '{' : '[');
@@ -274,10 +293,11 @@ static void add_toml_table(struct writer *writer, const struct node *map, struct
 	}
 }
 
-struct str tree_write(
-	const struct node *root, enum conf_syntax syntax, bool with_origin, struct arena *arena)
+struct str tree_write(const struct node *root, enum conf_syntax syntax, enum tree_write_kind kind,
+	struct arena *arena)
 {
-	struct writer writer = {.with_origin = with_origin && syntax == CONF_YAML};
+	struct writer writer = {.with_origin = kind == TREE_WRITE_ORIGINS && syntax == CONF_YAML,
+		.hides_variables = kind != TREE_WRITE_SOURCE};
 
 	switch (syntax) {
 	case CONF_YAML:
@@ -301,5 +321,6 @@ struct str tree_write(
 struct str conf_show(
 	const struct conf *conf, enum conf_syntax syntax, bool with_origin, struct arena *arena)
 {
-	return tree_write(conf->tree, syntax, with_origin, arena);
+	return tree_write(
+		conf->tree, syntax, with_origin ? TREE_WRITE_ORIGINS : TREE_WRITE_EFFECTIVE, arena);
 }

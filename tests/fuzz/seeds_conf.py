@@ -38,7 +38,8 @@ ODD = [
     b"tanb.c.d\xcf\x9d0 = 1\n", b"ta = \"\"\"x\"\"\"\" \xc3\xa9\n", b"t# \xc3\xa9\n'\xc3\xa9' = '\xc3\xa9'\n",
     b"t[frontends.web]\nbind=':1'\npool='default'\nroutes=[{name=\"a\\u0085\\u0080\\ufffe\\u2028\\ufeff\", "
     b"pool='default'}]\n[pools.default]\nbackends='a:1'\n",
-    b"ta = 0'\xc3\xa9", b"ta\xc3\xa9 = 1\n", b"ta = \xca\x80\n", b"ta = 1\na = 2\n",
+    b"sWEIR_POOLS__DEFAULT__BACKENDS__1__ID= '${A}$${B}$$${C}$",
+    b"ta = 0\'\xc3\xa9", b"ta\xc3\xa9 = 1\n", b"ta = \xca\x80\n", b"ta = 1\na = 2\n",
     b"tb = { a = 1, a = 2 }\n", b"t[a.b]\nc = 1\n[[a.b]]\n",
     b"j{\"backends\": [\"\\u0061\\ud83d\\ude00:1\", \"\\/\"]}", b"j{\"a\": 1, \"a\": 2}",
     b"j{\"backends\": null, \"bind\": true, \"log\": 1e5}", b"j\t{\t\"backends\"\t:\t\"a:1\"\t}\t",

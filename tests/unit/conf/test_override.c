@@ -309,6 +309,29 @@ static void guesses_the_syntax_of_other_names(void **state)
 	world_done(&world);
 }
 
+static void keeps_variables_when_it_converts(void **state)
+{
+	struct folder folder;
+	struct world world;
+	struct conf_input input = {.file_count = 1};
+	const char *file;
+	struct str text;
+
+	(void)state;
+	world_init(&world);
+	folder_make(&folder);
+	file = folder_put(&folder, &world, "a.yaml",
+		"bind: ${P:-:80}\nbackends: \"${A:-a:1,b:2}, c:3, $${x\"\ninclude: b.yaml\n");
+	input.files = &file;
+	text = conf_convert(&input, CONF_TOML, &world.arena, &world.errs);
+	assert_contains(text.ptr, "bind = [\"${P:-:80}\"]");
+	assert_contains(text.ptr, "{ address = \"${A:-a:1,b:2}\" },\n  { address = \"c:3\" },\n"
+				  "  { address = \"$${x\" },\n");
+	assert_contains(text.ptr, "include = \"b.yaml\"");
+	folder_remove(&folder);
+	world_done(&world);
+}
+
 static void keeps_files_out_of_texts(void **state)
 {
 	struct world world;
@@ -332,6 +355,7 @@ int main(void)
 		cmocka_unit_test(fills_in_variables),
 		cmocka_unit_test(refuses_bad_variables),
 		cmocka_unit_test(guesses_the_syntax_of_other_names),
+		cmocka_unit_test(keeps_variables_when_it_converts),
 		cmocka_unit_test(keeps_files_out_of_texts),
 	};
 

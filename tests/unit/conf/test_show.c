@@ -67,6 +67,32 @@ static void shows_odd_characters(void **state)
 	world_done(&world);
 }
 
+// What looks like a variable in an effective value is none any more; in a source it stays one.
+static void keeps_variables_apart_from_texts(void **state)
+{
+	static const char text[] = "backends: a:1\nfrontends: {default: {headers: {identify: "
+				   "'$${A} $$${B} $ $$ {C} $${'}}}\n";
+	struct world world;
+	const struct conf *conf;
+
+	(void)state;
+	world_init(&world);
+	conf = world_load(&world, "t.yaml", text, CONF_YAML);
+	assert_non_null(conf);
+	assert_str(conf->frontends[0].headers.identify, "${A} $${B} $ $$ {C} ${");
+	for (u32 syntax = CONF_YAML; syntax <= CONF_JSON; syntax++) {
+		struct str shown = conf_show(conf, syntax, false, &world.arena);
+		const struct conf *again =
+			conf_load_text("again", shown, syntax, &world.arena, &world.errs);
+
+		if (!again)
+			fail_msg("%s", world_errors(&world));
+		assert_string_equal(again->frontends[0].headers.identify.ptr,
+			conf->frontends[0].headers.identify.ptr);
+	}
+	world_done(&world);
+}
+
 static void shows_where_values_come_from(void **state)
 {
 	const char *const sets[] = {"log.level=debug"};
@@ -214,6 +240,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shows_what_loads_again),
 		cmocka_unit_test(shows_odd_characters),
+		cmocka_unit_test(keeps_variables_apart_from_texts),
 		cmocka_unit_test(shows_where_values_come_from),
 		cmocka_unit_test(converts_between_all_syntaxes),
 		cmocka_unit_test(writes_a_schema),
