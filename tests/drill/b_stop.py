@@ -50,6 +50,7 @@ with Backend(serve(slow)) as backend, start(backend) as weir:
     response = client.response()
     drill.check("a request under way is answered", f"{response.status} "
                 f"{response.get('connection')}", response.status == 200)
+    client.close()
     seconds, _ = timed(weir.wait)
     drill.check("and it ends after", f"{seconds:.3f} s", seconds < 0.25)
 

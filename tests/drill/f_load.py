@@ -19,6 +19,9 @@ def run(*command):
     return done.stdout + done.stderr
 
 
+RATE = r"Requests(?: per second|/sec):\s+([0-9.]+)"
+
+
 def figure(pattern, text):
     found = re.search(pattern, text)
     return found[1] if found else "?"
@@ -33,17 +36,17 @@ with Server() as one, Server() as two, Server() as three:
                 good = figure(r"Complete requests:\s+(\d+)", out) == "10000" and \
                     figure(r"Failed requests:\s+(\d+)", out) == "0" and "Non-2xx" not in out
                 drill.check(f"{workers} workers, ab -n 10000 -c 100 {' '.join(keep)}",
-                            f"{figure(r'Requests per second: +([0-9.]+)', out)} requests/s",
+                            f"{figure(RATE, out)} requests/s",
                             good)
             out = run("hey", "-n", "10000", "-c", "100", url)
             good = figure(r"\[200\]\s+(\d+) responses", out) == "10000" and "Error" not in out
             drill.check(f"{workers} workers, hey -n 10000 -c 100",
-                        f"{figure(r'Requests/sec:\s+([0-9.]+)', out)} requests/s", good)
+                        f"{figure(RATE, out)} requests/s", good)
             for connections in ("100", "500"):
                 out = run("wrk", "-t", "2", "-c", connections, "-d", "5s", url)
                 good = "Socket errors" not in out and "Non-2xx" not in out
                 drill.check(f"{workers} workers, wrk -c {connections}",
-                            f"{figure(r'Requests/sec:\s+([0-9.]+)', out)} requests/s",
+                            f"{figure(RATE, out)} requests/s",
                             good and figure(r"(\d+) requests in", out) != "?")
 
 drill.done()

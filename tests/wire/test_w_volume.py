@@ -10,7 +10,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend
 from peers.net import split_address, until
-from peers.weir import IO, IS_SANITIZED, start
+from peers.weir import BUILD, IO, IS_SANITIZED, start
 
 MB = 1 << 20
 PIECE = random.Random(7).randbytes(MB)
@@ -197,6 +197,7 @@ def test_a_gigabyte_to_a_slow_backend():
 LENT = 2 * 1024 * 16 * 1024 if IO == "io_uring" else 0
 
 
+@pytest.mark.skipif(BUILD == "build-tsan", reason="its shadow is several times the memory")
 def test_many_slow_readers_share_a_bounded_memory():
     """A hundred readers that do not read: a window each, not a body each."""
     def script(connection):
