@@ -132,9 +132,9 @@ static void run_tasks(struct loop *loop)
 
 	loop->tasks = loop->tasks_tail = NULL;
 	while (task) {
-		struct task *next = task->next;
+		struct task *next = task->next == task ? NULL : task->next;
 
-		task->queued = false;
+		task->next = NULL;
 		task->run(task);
 		task = next;
 	}

@@ -44,8 +44,8 @@ enum { H1_EXTENSION_BYTES_MAX = 16 * 1024 };
 // Chunked body (RFC 9112 7.1). One struct per body, zeroed at its start.
 struct h1_chunked {
 	u64 left;	     // bytes of the current chunk still to come
-	u32 extension_bytes; // of all chunks so far, bounded
-	u32 line_bytes;	     // digits of the current size
+	u16 extension_bytes; // of all chunks so far, bounded
+	u8 size_digits;	     // of the current chunk
 	u8 state;
 	bool trailers_follow; // with H1_CHUNK_TRAILERS: not only the final CRLF
 };
