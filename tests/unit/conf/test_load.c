@@ -43,7 +43,7 @@ static void fills_in_defaults(void **state)
 	assert_int_equal(pool->backends[1].weight, 1);
 	assert_int_equal(pool->timeouts.connect_ms, 5000);
 	assert_int_equal(pool->timeouts.response_ms, 60000);
-	assert_int_equal(pool->limits.idle_connections, 1024);
+	assert_int_equal(pool->limits.idle_connections, 10000);
 	world_done(&world);
 }
 
