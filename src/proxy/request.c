@@ -99,11 +99,12 @@ static char *put_forwarded(const struct exchange *x, char *at, struct str before
 	return at;
 }
 
-// The digits of 16 bytes.
-static void put_hex(char *text, const u64 number[static 2])
+// The digits of 16 bytes. They never pass through memory on their way into the vector: a wide load
+// behind two narrow stores waits until all stores before it are through, cold ones included.
+static void put_hex(char *text, u64 first, u64 second)
 {
 #ifdef __SSE2__
-	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)number);
+	__m128i bytes = _mm_set_epi64x((i64)second, (i64)first);
 	__m128i low_mask = _mm_set1_epi8(15), nine = _mm_set1_epi8(9);
 	__m128i low = _mm_and_si128(bytes, low_mask);
 	__m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_mask);
@@ -117,7 +118,8 @@ static void put_hex(char *text, const u64 number[static 2])
 			_mm_add_epi8(_mm_add_epi8(digits[i], letter), _mm_set1_epi8('0')));
 	}
 #else
-	const u8 *bytes = (const u8 *)number;
+	const u64 numbers[2] = {first, second};
+	const u8 *bytes = (const u8 *)numbers;
 
 	for (int i = 0; i < 16; i++) {
 		text[i * 2] = "0123456789abcdef"[bytes[i] >> 4];
@@ -137,7 +139,7 @@ static const struct http_field *find_request_id(const struct exchange *x)
 
 void request_identify(struct exchange *x)
 {
-	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
+	put_hex(x->request_id, rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng));
 	x->keep_request_id = x->client->trusted &&
 			     x->client->frontend->conf->headers.request_id.len &&
 			     find_request_id(x);
