@@ -71,16 +71,16 @@ static void try_recv(struct epoll_loop *twin, struct op *op)
 	struct loop *loop = &twin->loop;
 	struct sock *sock = op->sock;
 	struct block *block = block_get(&loop->blocks, op->hints & RECV_UPSTREAM);
-	ssize_t got;
+	i64 got;
 
 	if (unlikely(!block)) {
 		block_waiters_add(&twin->waiters, op);
 		return;
 	}
 	do {
-		got = syscall(
-			SYS_recvfrom, sock->fd, block->data, BLOCK_BYTES, MSG_DONTWAIT, NULL, NULL);
-	} while (unlikely(got < 0 && errno == EINTR));
+		got = loop_real_call(
+			SYS_recvfrom, sock->fd, block->data, BLOCK_BYTES, MSG_DONTWAIT, NULL, 0);
+	} while (unlikely(got == -EINTR));
 	if (got > 0) {
 		if (got < BLOCK_BYTES && !(sock->bits & ENDED))
 			sock->bits &= ~(u32)READABLE;
@@ -92,11 +92,11 @@ static void try_recv(struct epoll_loop *twin, struct op *op)
 	block_unref(block);
 	if (got == 0) {
 		loop_hear(loop, op, 0);
-	} else if (errno == EAGAIN) {
+	} else if (got == -EAGAIN) {
 		sock->bits &= ~(u32)(READABLE | ENDED);
 		park(twin, op);
 	} else {
-		loop_hear(loop, op, -errno);
+		loop_hear(loop, op, (i32)got);
 	}
 }
 

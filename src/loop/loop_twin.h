@@ -8,6 +8,7 @@
 #pragma once
 
 #include <errno.h>
+#include <unistd.h>
 
 #include "loop/loop.h"
 
@@ -89,6 +90,31 @@ static inline void loop_hear_more(struct loop *loop, struct op *op, i32 result)
 
 // Nanoseconds to sleep until `until_ms` on the real clock; 0 = do not sleep, UINT64_MAX = no end.
 nsec loop_sleep_ns(const struct loop *loop, u64 until_ms);
+
+// A system call with six arguments: its result, or negative errno. The library's functions cost as
+// much again as what the twins do around them: recv and send are cancellation points, and syscall
+// carries every argument one register further.
+static inline i64 loop_real_call(
+	i64 number, i64 first, const void *data, size_t len, i64 flags, const void *more, i64 last)
+{
+#ifdef __x86_64__
+	register i64 fourth __asm__("r10") = flags;
+	register i64 fifth __asm__("r8") = (i64)(intptr_t)more;
+	register i64 sixth __asm__("r9") = last;
+	i64 result;
+
+	__asm__ volatile(
+		"syscall"
+		: "=a"(result)
+		: "0"(number), "D"(first), "S"(data), "d"(len), "r"(fourth), "r"(fifth), "r"(sixth)
+		: "rcx", "r11", "memory");
+	return result;
+#else
+	i64 result = syscall(number, first, data, len, flags, more, last);
+
+	return result < 0 ? -errno : result;
+#endif
+}
 
 // Plain calls on real descriptors.
 void loop_real_read_clock(struct loop *loop);

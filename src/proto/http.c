@@ -77,7 +77,9 @@ struct http_head *http_head_copy(struct arena *arena, const struct http_head *he
 
 	if (!copy)
 		return NULL;
-	*copy = *head;
+	memcpy(copy, head, offsetof(struct http_head, added));
+	for (u8 i = 0; i < head->added_count; i++)
+		copy->added[i] = head->added[i];
 	copy->fields = (struct http_field *)(copy + 1);
 	raw = (char *)copy->fields + fields_size;
 	memcpy(raw, head->raw.ptr, head->raw.len);
@@ -150,10 +152,11 @@ static void drop_leading_zeros(struct http_head *head, struct http_field *field)
 static enum http_refusal read_content_length(struct http_head *head)
 {
 	struct http_field *field = &head->fields[head->first_known[HTTP_F_CONTENT_LENGTH] - 1];
+	const char *at = field->value, *end = at + field->value_len;
 	u64 length = 0;
 
-	for (u32 i = 0; i < field->value_len; i++) {
-		u32 digit = (u32)(field->value[i] - '0');
+	for (; at < end; at++) {
+		u32 digit = (u32)(*at - '0');
 
 		if (unlikely(digit > 9 || length > INT64_MAX / 10))
 			return HTTP_REFUSE_CONTENT_LENGTH;

@@ -114,20 +114,19 @@ static void move(struct exchange *x, enum step to)
 	proxy->moves[from][to]++;
 	x->trace->a = x->trace->a * 100 + to;
 	x->step = (u8)to;
-	x->active_ms = loop_now_ms(proxy->loop);
 }
 
 // One event for all moves of a run; each move is in it before its step is run.
 static void open_trace(struct exchange *x)
 {
-	x->trace = trace_add(
-		x->proxy->trace, TRACE_STEP, 0, x->id, x->step, x->backend ? x->backend->index : 0);
+	x->trace = trace_add(x->proxy->trace, TRACE_STEP, 0, x->id, x->step, 0);
 }
 
 static void run(struct exchange *x)
 {
 	ASSERT(!x->running);
 	x->running = true;
+	x->active_ms = loop_now_ms(x->proxy->loop);
 	while (!x->over) {
 		u8 before = x->step;
 		enum step next = steps[before].run(x);

@@ -93,7 +93,8 @@ static char *put_forwarded(const struct exchange *x, char *at, struct str before
 	at = put(at, STR("X-Forwarded-For: "));
 	if (before.len)
 		at = put(put(at, before), STR(", "));
-	at = put_line(at, STR_EMPTY, str_make(x->client->ip, x->client->ip_len));
+	memcpy(at, x->client->ip, sizeof(x->client->ip)); // the whole field: its size is known
+	at = put(at + x->client->ip_len, STR("\r\n"));
 	if (head->authority.len && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_HOST)))
 		at = put_line(at, STR("X-Forwarded-Host: "), head->authority);
 	return at;
@@ -188,6 +189,7 @@ int request_prepare(struct exchange *x)
 	bool trusted = x->client->trusted;
 	bool forward = conf->headers.forwarded != CONF_FORWARDED_NONE;
 	struct str before = trusted && forward ? forwarded_for(x) : STR_EMPTY;
+	struct str lines = frontend->forwarded_lines;
 	char *start, *at;
 
 	x->names_no_host = head->authority.len == 0;
@@ -204,12 +206,12 @@ int request_prepare(struct exchange *x)
 		at = put_forwarded(x, at, before);
 	at = put_request_id(x, at);
 	add(head, str_make(start, (size_t)(at - start)));
-	if (forward && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO)))
-		add(head, frontend->forwarded_proto_line);
-	if (conf->headers.identify.len) {
-		add(head, frontend->forwarded_by_line);
+	if (trusted && http_head_find(head, HTTP_F_X_FORWARDED_PROTO))
+		lines = str_make(
+			lines.ptr + frontend->proto_line_len, lines.len - frontend->proto_line_len);
+	add(head, lines);
+	if (conf->headers.identify.len)
 		add(head, STR_EMPTY); // the backend's, in each attempt
-	}
 	return 0;
 }
 
