@@ -62,10 +62,10 @@ void loop_part_done(struct loop *loop);
 // Harmless for any address.
 static inline void loop_prefetch_owner(const void *at)
 {
-	const char *line = (const char *)at - CACHE_LINE;
+	uintptr_t line = (uintptr_t)at - CACHE_LINE; // no pointer: `at` may be NULL
 
-	for (int i = 0; i < LOOP_PREFETCH_LINES; i++)
-		__builtin_prefetch(line + i * CACHE_LINE, 1);
+	for (uintptr_t i = 0; i < LOOP_PREFETCH_LINES; i++)
+		__builtin_prefetch((const void *)(line + i * CACHE_LINE), 1);
 }
 
 // The op is over: it waits for its callback.
