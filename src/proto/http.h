@@ -226,6 +226,10 @@ enum http_refusal http_request_rules(struct http_head *head);
 // (HEAD, CONNECT 2xx; 1xx, 204, 304).
 enum http_refusal http_response_rules(struct http_head *head, enum http_method method);
 
+// Does this 101 take up what the request offered: a protocol of its Upgrade field (RFC 9110 7.8;
+// the version may differ), with Connection: upgrade? Both heads after their rules.
+bool http_upgrade_agrees(const struct http_head *request, const struct http_head *response);
+
 // Marks fields that must not be forwarded (RFC 9110 7.6.1): Connection and what it names (never
 // Host, Content-Length, Transfer-Encoding or a field the proxy sets, which are handled by their own
 // rules), Keep-Alive, Proxy-Connection, TE, Transfer-Encoding, Upgrade, HTTP2-Settings,

@@ -232,7 +232,8 @@ static enum step do_pick(struct exchange *x)
 	struct backend *backend = pick_backend(x->pool, &x->tried);
 
 	if (!backend || !balance_try(&x->tried, backend->index)) {
-		x->outcome = OUTCOME_NO_BACKEND_AVAILABLE;
+		x->outcome =
+			x->connect_failure ? x->connect_failure : (u8)OUTCOME_NO_BACKEND_AVAILABLE;
 		return x->tcp ? STEP_DONE : STEP_REPLY;
 	}
 	if (x->attempts)
@@ -258,8 +259,9 @@ static bool may_reuse(const struct exchange *x)
 	       x->client->requests > 1;
 }
 
-static void log_connect_failure(struct exchange *x, int error)
+static void connect_failed(struct exchange *x, int error)
 {
+	x->connect_failure = (u8)outcome_of_connect(error);
 	LOG(x->proxy->log, LOG_WARN, "connect failed", LOG_STR("pool", x->pool->name),
 		LOG_STR("backend", x->backend->id), LOG_STR("address", x->backend->address),
 		LOG_ERRNO(error), LOG_U64("try", x->tried.count));
@@ -288,7 +290,7 @@ static enum step do_lease(struct exchange *x)
 	case LEASE_FAILED:
 		break;
 	}
-	log_connect_failure(x, error);
+	connect_failed(x, error);
 	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
 		x->outcome = OUTCOME_OVERLOADED; // no other backend would change that
 		return x->tcp ? STEP_DONE : STEP_REPLY;
@@ -548,7 +550,7 @@ static void on_lease_failed(struct lease *lease, int error)
 {
 	struct exchange *x = container_of(lease, struct exchange, lease);
 
-	log_connect_failure(x, error);
+	connect_failed(x, error);
 	go(x, STEP_PICK);
 }
 
@@ -568,7 +570,7 @@ static void on_deadline(struct timer *timer)
 	if (x->step == STEP_LEASE) {
 		metrics_inc(x->proxy->metrics, M_CONNECT_FAILURES);
 		lease_abandon(&x->lease);
-		log_connect_failure(x, -ETIMEDOUT);
+		connect_failed(x, -ETIMEDOUT);
 		go(x, STEP_PICK);
 		return;
 	}
@@ -716,6 +718,10 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 		x->active_ms = loop_now_ms(x->proxy->loop);
 		http_mark_hop_fields(head);
 		x->down->ops->send_head(x->down, head, false);
+		return;
+	}
+	if (head->status == 101 && !http_upgrade_agrees(x->request, head)) {
+		fail_attempt(x, OUTCOME_UPGRADE_FAILED);
 		return;
 	}
 	x->response = head;

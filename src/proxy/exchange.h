@@ -22,6 +22,7 @@ struct exchange {
 	u8 step;		   // enum step
 	u8 outcome;		   // enum outcome
 	u8 refusal;		   // enum http_refusal, for a local answer
+	u8 connect_failure;	   // enum outcome of the last try that found no connection
 	u8 attempts;
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;

@@ -394,7 +394,9 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		fair = excuses.backend || excuses.everywhere;
 		break;
 	case 503:
-		fair = excuses.connection || excuses.everywhere;
+		// Every backend of the plan may be asked, so it is never that nobody could be.
+		fair = (excuses.connection || excuses.everywhere) &&
+		       !str_eq(str_from(call->outcome), STR("no_backend_available"));
 		break;
 	case 504:
 		fair = stall_is_due(call) &&

@@ -144,7 +144,12 @@ OUTCOMES = {
                  {"backends": False, "frontend": {"routes": [
                      {"match": {"path": "/a"}, "pool": ["127.0.0.1:1"]}]}}),
     "redirected": (None, http1.request("GET", "/old"), 308, {"frontend": REDIRECT}),
-    "no_backend_available": ("dead", http1.request(), 503, {}),
+    "no_backend_available": ("nobody.invalid:80", http1.request(), 503, {}),
+    "connection_refused": (dead(), http1.request(), 503, {}),
+    "connect_failed": ("unix:/nonexistent/weir-test", http1.request(), 503, {}),
+    "upgrade_failed": (raw(http1.head("HTTP/1.1 101 Switching", "Connection: upgrade",
+                                      "Upgrade: y")),
+                       http1.request("GET", "/", "Connection: upgrade", "Upgrade: x"), 502, {}),
     "connection_reset": (close_at_once, http1.request(), 502, {}),
     "response_malformed": (raw(b"nonsense\r\n\r\n"), http1.request(), 502, {}),
     "response_head_too_large": (raw(b"HTTP/1.1 200 OK\r\nA: " + b"b" * 200000 + b"\r\n\r\n"),
@@ -173,8 +178,9 @@ OUTCOMES = {
 def test_outcome(outcome):
     script, data, status, rest = OUTCOMES[outcome]
     rest = {**rest, **with_access("json")}
-    with Backend(None if script == "dead" else script) as backend:
-        backends = [dead() if script == "dead" else backend] if rest.pop("backends", True) else []
+    elsewhere = script if isinstance(script, str) else None
+    with Backend(None if elsewhere else script) as backend:
+        backends = [elsewhere or backend] if rest.pop("backends", True) else []
         with start(*backends, **rest) as weir, weir.client() as client:
             client.send(data)
             try:
@@ -221,7 +227,9 @@ def test_outcome_of_tcp():
 def test_connect_timeout_is_logged_with_its_backend():
     listener, address, fillers = full_listener()
     with start(address, pool={"timeouts": {"connect": SHORT}}) as weir:
-        assert weir.ask().status == 503
+        response = weir.ask()
+        assert response.status == 503
+        assert "outcome: connection_timeout" in response.text
         line, = [json.loads(line) for line in weir.wait_log("connect failed")]
         assert line["backend"] == address and "timed out" in json.dumps(line).lower()
     for sock in (listener, *fillers):
@@ -269,7 +277,7 @@ def test_hostile_bytes_in_the_log_itself():
     with start(dead()) as weir:
         weir.ask("GET", '/%0a"\\x')
         line, = [json.loads(line) for line in weir.wait_log("request failed")]
-        assert line["outcome"] == "no_backend_available" and line["status"] == 503
+        assert line["outcome"] == "connection_refused" and line["status"] == 503
         assert re.fullmatch(r"[\x20-\x7e\n]+", weir.stderr)
 
 
