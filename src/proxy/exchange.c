@@ -419,8 +419,9 @@ static struct str field_text(const struct http_head *head, enum http_known known
 static void write_access(struct exchange *x)
 {
 	const struct http_head *head = x->request;
+	u32 head_us = span_us(x->began_us, x->headed_us);
 	struct access_entry entry = {
-		.wall_ms = x->began_wall_ms,
+		.wall_ms = x->headed_wall_ms - head_us / 1000,
 		.protocol = x->tcp			       ? STR("TCP")
 			    : head && head->version_minor == 0 ? STR("HTTP/1.0")
 							       : STR("HTTP/1.1"),
@@ -431,8 +432,8 @@ static void write_access(struct exchange *x)
 		.bytes_in = x->up.total,
 		.bytes_out = x->answer.total,
 		.total_us = now_us(x) - x->began_us,
-		.head_us = 0,
-		.queue_us = span_us(x->began_us, x->leased_us),
+		.head_us = head_us,
+		.queue_us = span_us(x->headed_us, x->leased_us),
 		.connect_us = x->lease.reused ? 0 : span_us(x->leased_us, x->sent_us),
 		.first_byte_us = span_us(x->sent_us, x->answered_us),
 		.status = x->status,
@@ -855,8 +856,9 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	x->client = client;
 	x->down = down;
 	x->id = ++proxy->next_exchange;
-	x->began_us = now_us(x);
-	x->began_wall_ms = loop_wall_ms(proxy->loop);
+	x->began_us = client->head_began_us;
+	x->headed_us = now_us(x);
+	x->headed_wall_ms = loop_wall_ms(proxy->loop);
 	x->active_ms = loop_now_ms(proxy->loop);
 	x->free_task = (struct task){.run = free_exchange};
 	x->refusal = HTTP_REFUSE_OK;

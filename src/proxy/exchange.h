@@ -39,8 +39,9 @@ struct exchange {
 	struct lease lease;  // the attempt's server stream
 	struct task free_task;
 	u64 active_ms; // last progress; deadlines count from it
-	u64 began_us;
-	i64 began_wall_ms;
+	u64 began_us;  // the head's first byte
+	u64 headed_us; // its last one
+	i64 headed_wall_ms;
 	u32 id;
 	struct half up, answer; // request body | response body
 	struct arena arena;

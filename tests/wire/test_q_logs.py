@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -81,8 +82,36 @@ def test_json_line_of_a_good_request():
         assert line["tries"] == 1 and line["reused"] is False
         for timer in ("queue_us", "connect_us", "first_byte_us", "total_us"):
             assert line[timer] >= 0
+        assert line["head_us"] == 0  # it came in one piece
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
         assert "secret" not in weir.stdout and "s=2" not in weir.stdout
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first", "second"])
+def test_the_time_that_a_head_takes(before):
+    """It is counted from the head's first byte, not from the accept or from the answer before."""
+    head = http1.request("GET", "/slow")
+    with Backend() as backend, start(backend, **with_access("json")) as weir:
+        with weir.client() as client:
+            if before:
+                assert client.ask().status == 200
+            time.sleep(1.5)
+            client.send(head[:9])
+            time.sleep(0.2)
+            assert client.send(head[9:]).response().status == 200
+        line = json.loads(access(weir, 1 + before)[-1])
+        assert line["url.path"] == "/slow"
+        assert 1000 < line["head_us"] < 1_500_000
+        assert line["total_us"] >= line["head_us"] + line["first_byte_us"]
+        assert line["queue_us"] <= line["total_us"] - line["head_us"]
+
+
+def test_the_head_of_a_408_took_its_time():
+    settings_ = {"frontend": {"timeouts": {"client_header": SHORT}}, **with_access("json")}
+    with Backend() as backend, start(backend, **settings_) as weir, weir.client() as client:
+        assert client.send(b"GET / HT").response().status == 408
+        line = json_line(weir)
+        assert 1000 < line["head_us"] <= line["total_us"]
 
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
