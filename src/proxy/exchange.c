@@ -328,6 +328,7 @@ static enum step do_send(struct exchange *x)
 	stream->owner = x;
 	x->sent_us = now_us(x);
 	request_address(x);
+	h1_use_parser(stream, &x->proxy->parsers[x->client->frontend->index]);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 	if (!x->request_has_body)
 		return STEP_AWAIT;

@@ -236,7 +236,8 @@ static void begin(struct client *client)
 			conn_abort(&client->conn);
 		return;
 	}
-	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parser, &session_events);
+	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parsers[frontend->index],
+		&session_events);
 	wait_for(client, WAITS_FIRST);
 	conn_start(&client->conn);
 }

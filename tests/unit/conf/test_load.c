@@ -377,6 +377,9 @@ static void refuses_wrong_frontends(void **state)
 		"E019");
 	complains(POOL "frontends: {web: {bind: \":1\", pool: app, http: {max_header_size: 1KB}}}",
 		"too small");
+	complains(POOL "frontends: {web: {bind: \":1\", pool: app, http: {max_header_size: "
+		       "65537B}}}",
+		"too large");
 	complains(POOL "frontends: {web: {bind: \":1\", pool: app, http: {max_body_size: "
 		       "unlimted}}}",
 		"did you mean 'unlimited'?");
