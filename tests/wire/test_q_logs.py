@@ -240,6 +240,27 @@ def test_outcome_client_aborted(when):
         assert json_line(weir)["outcome"] == "client_aborted"
 
 
+def test_bytes_of_a_long_answer_that_was_aborted():
+    """It is spliced; what the client read was sent, and is counted."""
+    def script(connection):
+        connection.request()
+        connection.send(http1.head("HTTP/1.1 200 OK", "Content-Length: 1000000000"))
+        try:
+            while True:
+                connection.send(b"x" * 100000)
+        except OSError:
+            pass
+
+    with Backend(script) as backend, start(backend, **with_access("json")) as weir:
+        client = weir.client().send(http1.request())
+        assert client.reader.response_head().status == 200
+        client.reader.exactly(3_000_000)
+        client.reset()
+        line = json_line(weir)
+        assert line["outcome"] == "client_aborted"
+        assert line["http.response.body.size"] >= 3_000_000
+
+
 def test_outcome_of_tcp():
     with Backend(tcp_echo) as backend:
         with start(backend, protocol="tcp", **with_access("json")) as weir:
