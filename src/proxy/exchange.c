@@ -632,11 +632,18 @@ static void look_at_deadline(struct exchange *x)
 		set_deadline(x);
 }
 
+// Whatever the client does meanwhile, the wait for a connection is as long as it is.
+static void client_was_active(struct exchange *x)
+{
+	if (x->step != STEP_LEASE)
+		x->active_ms = loop_now_ms(x->proxy->loop);
+}
+
 static void down_body(struct stream *stream, struct slice slice, bool end)
 {
 	struct exchange *x = of_stream(stream);
 
-	x->active_ms = loop_now_ms(x->proxy->loop);
+	client_was_active(x);
 	if (!x->tunnelling) {
 		if (x->up.total + slice.len > x->client->frontend->conf->http.max_body_size) {
 			slice_drop(&slice);
@@ -677,7 +684,7 @@ static void down_drained(struct stream *stream, size_t len)
 {
 	struct exchange *x = of_stream(stream);
 
-	x->active_ms = loop_now_ms(x->proxy->loop);
+	client_was_active(x);
 	half_drained(&x->answer, len);
 }
 

@@ -565,6 +565,8 @@ void check_turn(struct world *world)
 		if (!x->over && !timer_is_set(&x->timer))
 			world_fail(world, "an exchange waits in step %s without a deadline",
 				step_names[x->step]);
+		if (x->step == STEP_LEASE && x->active_ms > x->leased_us / 1000 + 1)
+			world_fail(world, "a wait for a connection was made longer");
 		if (x->pool && x->tried.count > x->pool->backend_count)
 			world_fail(world, "%u backends were tried of %u", x->tried.count,
 				x->pool->backend_count);
