@@ -217,8 +217,10 @@ void request_address(struct exchange *x)
 
 	if (x->client->frontend->conf->headers.identify.len)
 		head->added[head->added_count - 1] = x->backend->server_line;
+	// A path is no host. "localhost" is true, and some servers refuse an empty Host.
 	if (x->names_no_host)
-		head->authority = x->backend->address;
+		head->authority = x->backend->addr.family == ADDR_UNIX ? STR("localhost")
+								       : x->backend->address;
 }
 
 struct str request_id(const struct exchange *x)
