@@ -72,11 +72,13 @@ static const u64 ours = HTTP_BIT(HTTP_F_X_FORWARDED_FOR) | HTTP_BIT(HTTP_F_X_FOR
 			HTTP_BIT(HTTP_F_FORWARDED) | HTTP_BIT(HTTP_F_X_FORWARDED_BY) |
 			HTTP_BIT(HTTP_F_X_BACKEND_SERVER);
 
-static void take_out_ours(struct http_head *head, bool trusted)
+// `forward`: we write X-Forwarded-For ourselves; else a trusted peer's goes on as it is.
+static void take_out_ours(struct http_head *head, bool trusted, bool forward)
 {
-	take_out(head, HTTP_F_X_FORWARDED_FOR);
 	take_out(head, HTTP_F_X_FORWARDED_BY);
 	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	if (forward || !trusted)
+		take_out(head, HTTP_F_X_FORWARDED_FOR);
 	if (trusted)
 		return;
 	take_out(head, HTTP_F_X_FORWARDED_PROTO);
@@ -193,7 +195,7 @@ int request_prepare(struct exchange *x)
 		head->upgrade = false;
 	http_mark_hop_fields(head);
 	if (unlikely(head->known_seen & ours))
-		take_out_ours(head, trusted);
+		take_out_ours(head, trusted, forward);
 	start = at = arena_alloc(&x->arena,
 		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
 	if (!start)
