@@ -248,9 +248,9 @@ static void on_lease_failed(struct lease *lease, int error);
 static const struct lease_events lease_events = {
 	.on_ready = on_lease_ready, .on_failed = on_lease_failed};
 
-// Ruling 1: what may be replayed goes on any idle connection; what may not, and is the first of its
-// client connection, on a fresh one, because its client had no way to learn that connections go
-// stale.
+// What may be replayed (docs/decisions/0008) goes on any idle connection; what may not, and is the
+// first of its client connection, on a fresh one, because its client had no way to learn that
+// connections go stale.
 static bool may_reuse(const struct exchange *x)
 {
 	if (x->replayed)

@@ -234,7 +234,7 @@ def test_connect_and_trace_are_not_offered(plain):
         assert plain.backend.received == before
 
 
-# Paths (ruling 15)
+# Paths: routed by their normal form, forwarded as sent
 
 @pytest.mark.parametrize("path", [
     "/", "//", "/a/../b", "/a/./b/", "/a//b", "/%41%2f%3F", "/%7euser", "/a;p=1", "/a%20b", "/\\",
