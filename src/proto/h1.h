@@ -58,9 +58,6 @@ static inline void h1_use_parser(struct stream *stream, struct h1_parser *parser
 // True while a request head has begun to arrive but is not complete (for the header timeout).
 bool h1_head_is_partial(const struct h1 *h1);
 
-// True when nothing is running and nothing held: an idle keep-alive connection.
-bool h1_is_idle(const struct h1 *h1);
-
 // No further request is taken; what was answered leaves, then the connection ends.
 void h1_finish(struct h1 *h1);
 

@@ -236,8 +236,10 @@ static enum step do_pick(struct exchange *x)
 			x->connect_failure ? x->connect_failure : (u8)OUTCOME_NO_BACKEND_AVAILABLE;
 		return x->tcp ? STEP_DONE : STEP_REPLY;
 	}
-	if (x->attempts)
+	if (x->attempts) {
 		metrics_inc(x->proxy->metrics, M_RETRIES);
+		trace_add(x->proxy->trace, TRACE_RETRY, x->attempts, x->id, x->connect_failure, 0);
+	}
 	x->backend = backend;
 	x->trace->b = backend->index;
 	return STEP_LEASE;
@@ -543,7 +545,6 @@ static void on_lease_ready(struct lease *lease)
 {
 	struct exchange *x = container_of(lease, struct exchange, lease);
 
-	x->connected_us = now_us(x);
 	log_opened(x);
 	go(x, x->tcp ? STEP_TUNNEL : STEP_SEND);
 }
@@ -692,6 +693,7 @@ static void down_reset(struct stream *stream, enum stream_fault fault)
 {
 	struct exchange *x = of_stream(stream);
 
+	trace_add(x->proxy->trace, TRACE_RESET, (u16)fault, x->id, false, 0);
 	if (fault == STREAM_MALFORMED && !x->answer_begun) {
 		x->refusal = stream->session->refusal;
 		fail_attempt(x, outcome_of_refusal((enum http_refusal)x->refusal));
@@ -806,6 +808,7 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 {
 	struct exchange *x = of_stream(stream);
 
+	trace_add(x->proxy->trace, TRACE_RESET, (u16)fault, x->id, true, 0);
 	if (x->step == STEP_AWAIT && may_replay(x, fault)) {
 		x->replayed = true;
 		metrics_inc(x->proxy->metrics, M_REPLAYS);

@@ -16,7 +16,7 @@ struct exchange {
 	struct backend *backend; // of the running or last attempt
 	struct str path;	 // normal form
 	struct bytes replay;	 // request body already sent, while it may be sent again
-	u64 leased_us, connected_us, sent_us, answered_us;
+	u64 leased_us, sent_us, answered_us;
 	struct trace_event *trace; // of the run that goes on
 	u16 status;		   // of the answer
 	u8 step;		   // enum step

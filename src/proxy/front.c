@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "proxy/exchange.h"
+#include "proxy/request.h"
 
 enum {
 	drain_grace_ms = 1000, // for a request already on its way to an idle connection
@@ -171,14 +172,6 @@ static void on_closed(struct conn *conn)
 
 static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
 
-static bool is_trusted(const struct conf_frontend *conf, const struct addr *peer)
-{
-	for (u32 i = 0; i < conf->client_ip.trusted_proxy_count; i++)
-		if (addr_prefix_match(&conf->client_ip.trusted_proxies[i], peer))
-			return true;
-	return false;
-}
-
 static struct client *new_client(struct proxy *proxy, const struct frontend *frontend, int fd)
 {
 	struct client *client = slab_get(&proxy->clients);
@@ -193,7 +186,7 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->requests = 0;
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
 	sock_peer(proxy->loop, &client->conn.sock, &peer);
-	client->trusted = is_trusted(frontend->conf, &peer);
+	client->trusted = request_is_trusted(frontend->conf, &peer);
 	client->ip_len = (u8)MIN(addr_format_ip(&peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
 	client->port = peer.port;

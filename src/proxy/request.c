@@ -236,7 +236,7 @@ struct str request_id(const struct exchange *x)
 		    : str_make(x->request_id, request_id_len);
 }
 
-static bool is_trusted(const struct conf_frontend *conf, const struct addr *addr)
+bool request_is_trusted(const struct conf_frontend *conf, const struct addr *addr)
 {
 	for (u32 i = 0; i < conf->client_ip.trusted_proxy_count; i++)
 		if (addr_prefix_match(&conf->client_ip.trusted_proxies[i], addr))
@@ -262,7 +262,7 @@ static struct str rightmost_untrusted(
 		if (addr_parse_ip(one, &addr) != 0)
 			break;
 		best = one;
-		if (!is_trusted(conf, &addr))
+		if (!request_is_trusted(conf, &addr))
 			break;
 		list.len = at ? at - 1 : 0;
 	}
