@@ -920,11 +920,6 @@ bool h1_head_is_partial(const struct h1 *h1)
 	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len > 0 && !is_clogged(h1);
 }
 
-bool h1_is_idle(const struct h1 *h1)
-{
-	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len == 0 && !h1->peer_ended;
-}
-
 void h1_finish(struct h1 *h1)
 {
 	ASSERT(!h1->session.busy);

@@ -241,6 +241,31 @@ static bool upgrade_offered(const struct http_head *head)
 	return true;
 }
 
+static bool same_protocol(struct str a, struct str b)
+{
+	return str_eq_nocase(str_cut(&a, '/'), str_cut(&b, '/'));
+}
+
+bool http_upgrade_agrees(const struct http_head *request, const struct http_head *response)
+{
+	struct str taken, offers;
+
+	if (!request->upgrade || !response->upgrade)
+		return false;
+	taken = first_value(response, HTTP_F_UPGRADE);
+	while (taken.len) {
+		struct str protocol = list_next(&taken);
+		bool found = false;
+
+		offers = first_value(request, HTTP_F_UPGRADE);
+		while (offers.len && !found)
+			found = same_protocol(list_next(&offers), protocol);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 static enum http_refusal read_expect(struct http_head *head)
 {
 	if (!has(head, HTTP_F_EXPECT) || head->version_minor == 0)

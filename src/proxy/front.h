@@ -13,7 +13,7 @@ struct client {
 	const struct frontend *frontend;
 	struct exchange *exchange; // the one that runs, or NULL
 	struct list node;	   // in proxy->client_list
-	u64 since_ms;		   // when the connection became idle, or its head began
+	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
 	u32 requests;
 	u16 port;
 	u8 waiting;   // enum client_waiting

@@ -173,5 +173,7 @@ void half_stop(struct half *half)
 {
 	if (half->state == HALF_OPEN)
 		half->state = HALF_ENDED;
+	if (mover_is_running(&half->mover))
+		half->total += half->mover.moved;
 	mover_drop(&half->mover);
 }

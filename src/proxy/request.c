@@ -72,11 +72,13 @@ static const u64 ours = HTTP_BIT(HTTP_F_X_FORWARDED_FOR) | HTTP_BIT(HTTP_F_X_FOR
 			HTTP_BIT(HTTP_F_FORWARDED) | HTTP_BIT(HTTP_F_X_FORWARDED_BY) |
 			HTTP_BIT(HTTP_F_X_BACKEND_SERVER);
 
-static void take_out_ours(struct http_head *head, bool trusted)
+// `forward`: we write X-Forwarded-For ourselves; else a trusted peer's goes on as it is.
+static void take_out_ours(struct http_head *head, bool trusted, bool forward)
 {
-	take_out(head, HTTP_F_X_FORWARDED_FOR);
 	take_out(head, HTTP_F_X_FORWARDED_BY);
 	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	if (forward || !trusted)
+		take_out(head, HTTP_F_X_FORWARDED_FOR);
 	if (trusted)
 		return;
 	take_out(head, HTTP_F_X_FORWARDED_PROTO);
@@ -197,7 +199,7 @@ int request_prepare(struct exchange *x)
 		head->upgrade = false;
 	http_mark_hop_fields(head);
 	if (unlikely(head->known_seen & ours))
-		take_out_ours(head, trusted);
+		take_out_ours(head, trusted, forward);
 	start = at = arena_alloc(&x->arena,
 		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
 	if (!start)
@@ -221,8 +223,10 @@ void request_address(struct exchange *x)
 
 	if (x->client->frontend->conf->headers.identify.len)
 		head->added[head->added_count - 1] = x->backend->server_line;
+	// A path is no host. "localhost" is true, and some servers refuse an empty Host.
 	if (x->names_no_host)
-		head->authority = x->backend->address;
+		head->authority = x->backend->addr.family == ADDR_UNIX ? STR("localhost")
+								       : x->backend->address;
 }
 
 struct str request_id(const struct exchange *x)
@@ -236,7 +240,7 @@ struct str request_id(const struct exchange *x)
 		    : str_make(x->request_id, request_id_len);
 }
 
-static bool is_trusted(const struct conf_frontend *conf, const struct addr *addr)
+bool request_is_trusted(const struct conf_frontend *conf, const struct addr *addr)
 {
 	for (u32 i = 0; i < conf->client_ip.trusted_proxy_count; i++)
 		if (addr_prefix_match(&conf->client_ip.trusted_proxies[i], addr))
@@ -262,7 +266,7 @@ static struct str rightmost_untrusted(
 		if (addr_parse_ip(one, &addr) != 0)
 			break;
 		best = one;
-		if (!is_trusted(conf, &addr))
+		if (!request_is_trusted(conf, &addr))
 			break;
 		list.len = at ? at - 1 : 0;
 	}
