@@ -13,7 +13,7 @@
 enum {
 	clients_max = 16384,
 	large_blocks_max = 4096,
-	small_blocks_max = 4 * clients_max,
+	small_blocks_max = 10 * clients_max, // 2 KiB each: what the windows of origin_client.c need
 	pause_ms = 100,
 };
 

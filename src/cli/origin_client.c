@@ -5,6 +5,8 @@
 
 enum {
 	window_bytes = 256 * 1024, // of a body on its way, in either direction
+	crowd = 256, // more clients than these get smaller windows, for want of memory
+	crowd_window_bytes = 16 * 1024, // of an answer
 	piece_bytes = 32 * 1024,
 	adler_base = 65521,
 	adler_run = 5552, // bytes after which the sums must be reduced (RFC 1950)
@@ -55,9 +57,11 @@ static const char *pattern(void)
 static void send_pieces(struct origin_client *client)
 {
 	struct stream *stream = client->stream;
+	u32 window = client->origin->clients.used > crowd ? crowd_window_bytes : window_bytes;
 
-	while (stream && client->answer_left && client->queued < window_bytes) {
-		size_t len = (size_t)MIN(client->answer_left, (u64)piece_bytes);
+	while (stream && client->answer_left && client->queued < window) {
+		u32 piece = MIN(window - client->queued, (u32)piece_bytes);
+		size_t len = (size_t)MIN(client->answer_left, (u64)piece);
 		struct slice slice = {.ptr = pattern(), .len = len};
 
 		client->answer_left -= len;

@@ -104,6 +104,7 @@ static void maybe_done(struct h1 *h1)
 		h1->interim_heads = 0;
 		h1->scanned = 0;
 		h1->upgrade_asked = false;
+		h1->session.small |= h1->perhaps_small;
 		if (h1->held.len || h1->peer_ended)
 			look_again(h1);
 	}
@@ -171,6 +172,16 @@ static void consume(struct h1 *h1, size_t len)
 		slice_drop(&h1->held);
 }
 
+// What a long body leaves in the kernel costs nobody memory, so a receive that goes on by itself is
+// only for short messages. One without a length is taken for long until it has ended.
+static void judge_size(struct h1 *h1, const struct http_head *head)
+{
+	h1->perhaps_small = head->framing == HTTP_CHUNKED || head->framing == HTTP_UNTIL_CLOSE;
+	h1->session.small =
+		!h1->perhaps_small && (head->framing != HTTP_LENGTH ||
+					      head->content_length <= small_message_bytes_max);
+}
+
 // The head's text lies in the held block, which must outlive the event: the block is kept by a
 // second reference while held moves on.
 static void request_head(struct h1 *h1, struct http_head *head, size_t used)
@@ -187,7 +198,7 @@ static void request_head(struct h1 *h1, struct http_head *head, size_t used)
 	h1->upgrade_asked = head->upgrade;
 	h1->credit = 0;
 	h1->session.busy = true;
-	h1->session.small = true;
+	judge_size(h1, head);
 	h1->out = H1_HEAD;
 	enter_body(h1, head);
 	h1->session.events->on_request(&h1->session, &h1->stream, head, h1->in == H1_ENDED);
@@ -224,8 +235,7 @@ static void response_head(struct h1 *h1, struct http_head *head, size_t used)
 	} else if (!interim) {
 		if (!head->keep_alive)
 			h1->keep_alive = false;
-		h1->session.small = head->framing != HTTP_LENGTH ||
-				    head->content_length <= small_message_bytes_max;
+		judge_size(h1, head);
 		enter_body(h1, head);
 	}
 	end = h1->in == H1_ENDED;
@@ -352,7 +362,7 @@ static void use_credit(struct h1 *h1, size_t len)
 {
 	h1->credit -= (u32)len;
 	if (h1->credit == 0)
-		h1->session.small = false;
+		h1->session.small = h1->perhaps_small = false;
 }
 
 static bool take_plain(struct h1 *h1)

@@ -34,6 +34,7 @@ struct h1 {
 	bool running; // input is being consumed further up the stack
 	bool draining;
 	bool upgrade_asked; // a 101 may answer
+	bool perhaps_small; // the running body has no length, and was not long so far
 };
 
 // Limits, and scratch for parsing: nothing in it outlives an event, so all sessions of a thread
