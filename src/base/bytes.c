@@ -28,13 +28,6 @@ void block_pool_done(struct block_pool *pool)
 	slab_done(&pool->large);
 }
 
-void block_pool_abandon(struct block_pool *pool)
-{
-	slab_abandon(&pool->segments);
-	slab_abandon(&pool->small);
-	slab_abandon(&pool->large);
-}
-
 struct block *block_get(struct block_pool *pool, bool upstream)
 {
 	struct block *block;

@@ -40,7 +40,6 @@ struct block_pool {
 
 void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max);
 void block_pool_done(struct block_pool *pool); // asserts that nothing is out
-void block_pool_abandon(struct block_pool *pool);
 
 // One reference, used = size (not for bytes_write). NULL: none free now.
 struct block *block_get(struct block_pool *pool, bool upstream) must_check;

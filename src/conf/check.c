@@ -17,7 +17,7 @@ static void check_binds(struct build *build)
 
 			addr_format(&bind->addr, text);
 			old = node_get(&seen, str_from(text));
-			if (old && bind->addr.port + (bind->addr.family == ADDR_UNIX) > 0) {
+			if (old) {
 				report_at(build->report, CODE_NOT_UNIQUE, bind->place,
 					(u32)bind->text.len,
 					"%s (frontends.%.*s) is listened on already, at %s", text,
@@ -25,8 +25,6 @@ static void check_binds(struct build *build)
 					report_place_text(build->report, old->place));
 				continue;
 			}
-			if (old)
-				continue;
 			node = node_new(build->arena, NODE_NULL, bind->place);
 			node->key = arena_str(build->arena, str_from(text));
 			node_add(build->arena, &seen, node);
@@ -154,8 +152,6 @@ void build_check(struct build *build)
 		check_trust(build, frontend);
 		check_routes(build, frontend);
 		for (u32 j = 0; j < frontend->bind_count && bind_count < loop_binds_max; j++)
-			if (frontend->binds[j].addr.port ||
-				frontend->binds[j].addr.family == ADDR_UNIX)
-				check_loop(build, &frontend->binds[j]), bind_count++;
+			check_loop(build, &frontend->binds[j]), bind_count++;
 	}
 }

@@ -249,9 +249,6 @@ struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_i
 u32 conf_locate(
 	char *const *environ, struct arena *arena, const char *const **ret_files) must_check;
 
-// Whether the environment holds a setting (WEIR_* that names a key), so that weir starts from it.
-bool conf_env_has_settings(char *const *environ);
-
 // By the ending of the name; YAML when it is unknown.
 enum conf_syntax conf_syntax_of(const char *file);
 

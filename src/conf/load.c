@@ -368,17 +368,6 @@ struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_i
 	return finish(&loader, errors_before);
 }
 
-bool conf_env_has_settings(char *const *environ)
-{
-	for (; environ && *environ; environ++) {
-		struct str value = str_from(*environ), name = str_cut(&value, '=');
-
-		if (!str_eq(name, STR("WEIR_CONFIG")) && override_is_setting(name))
-			return true;
-	}
-	return false;
-}
-
 struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 	struct arena *arena, struct errs *errs)
 {

@@ -639,8 +639,3 @@ const struct metrics_cells *logger_metrics(const struct logger *logger)
 {
 	return &logger->cells;
 }
-
-enum log_format logger_format(const struct logger *logger)
-{
-	return logger->format;
-}

@@ -58,6 +58,3 @@ void logger_reopen(struct logger *logger);
 
 // M_LOG_DROPPED only: lines lost in rings and at sinks. The logger's thread is the writer.
 const struct metrics_cells *logger_metrics(const struct logger *logger);
-
-// The format of log lines, after `auto` was decided.
-enum log_format logger_format(const struct logger *logger);

@@ -212,8 +212,30 @@ static void close_listener(struct listener *listener)
 		return;
 	accept_rest(listener);
 	loop_timer_cancel(listener->worker->loop, &listener->resume);
+	hush_done(&listener->droughts);
 	sock_close(listener->worker->loop, &listener->sock);
 	listener->sock.fd = -1;
+}
+
+static const char drought_cure[] = "raise the descriptor limit (ulimit -n, LimitNOFILE=)";
+
+static void say_droughts(struct hush *hush, u64 times)
+{
+	struct listener *listener = container_of(hush, struct listener, droughts);
+
+	LOG(listener->worker->proxy.log, LOG_WARN, "accepting pauses again in the last second",
+		LOG_U64("times", times), LOG_STR("bind", listener->bind->text),
+		LOG_CSTR("cure", drought_cure));
+}
+
+static void tell_drought(struct listener *listener, int error)
+{
+	struct log *log = listener->worker->proxy.log;
+
+	if (!log_is_on(log, LOG_WARN) || !hush_is_news(&listener->droughts))
+		return;
+	LOG(log, LOG_WARN, "accepting pauses", LOG_ERRNO(error),
+		LOG_STR("bind", listener->bind->text), LOG_CSTR("cure", drought_cure));
 }
 
 static void on_accept(struct op *op)
@@ -226,9 +248,7 @@ static void on_accept(struct op *op)
 		take(listener, op->result);
 	} else if (op->result != -ECANCELED && op->result != -ECONNABORTED && !listener->failed) {
 		listener->failed = true;
-		LOG(worker->proxy.log, LOG_WARN, "accepting pauses", LOG_ERRNO(op->result),
-			LOG_STR("bind", listener->bind->text),
-			LOG_CSTR("cure", "raise the descriptor limit (ulimit -n, LimitNOFILE=)"));
+		tell_drought(listener, op->result);
 	}
 	if (op->more) {
 		if (!has_room(listener))
@@ -253,6 +273,7 @@ static void open_listeners(struct worker *worker)
 		list_init(&listener->waiting);
 		op_init(&listener->accept, on_accept);
 		timer_init(&listener->resume, on_resume);
+		hush_init(&listener->droughts, worker->loop, say_droughts);
 		if (listener->fd < 0)
 			continue;
 		sock_open(worker->loop, &listener->sock, listener->fd);

@@ -20,10 +20,11 @@ struct listener {
 	const struct conf_bind *bind;
 	struct sock sock;
 	struct op accept;
-	struct timer resume; // after a pause for want of descriptors or room
-	struct list waiting; // connections the kernel gave us before there was room for them
-	int fd;		     // as opened by control; -1: this worker does not listen here
-	bool paused, failed; // accepting pauses | because of an error, which was said
+	struct timer resume;  // after a pause for want of descriptors or room
+	struct list waiting;  // connections the kernel gave us before there was room for them
+	int fd;		      // as opened by control; -1: this worker does not listen here
+	struct hush droughts; // pauses because of an error
+	bool paused, failed;  // accepting pauses | because of an error
 };
 
 // The workers of one process, in an array.

@@ -175,22 +175,9 @@ void loop_turn(struct loop *loop, u64 wait_until_ms)
 	loop->ops->wait(loop, until_ms);
 	atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
 	loop->ops->read_clock(loop);
-	loop->turns++;
 	deliver_inbox(loop);
 	wheel_advance(&loop->wheel, loop->now_ms);
 	run_rounds(loop);
-}
-
-void loop_run(struct loop *loop)
-{
-	loop->stopping = false;
-	while (!loop->stopping)
-		loop_turn(loop, UINT64_MAX);
-}
-
-void loop_stop(struct loop *loop)
-{
-	loop->stopping = true;
 }
 
 void loop_post(struct loop *loop, struct message *message)

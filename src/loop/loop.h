@@ -112,10 +112,8 @@ struct loop {
 	u64 now_ms;			 // monotonic, moves once per turn
 	u64 now_us;			 // the same moment, finer, for latency figures
 	i64 wall_ms;			 // Unix time, read once per turn
-	u64 turns;
-	u32 ops_out; // submitted and not heard
+	u32 ops_out;			 // submitted and not heard
 	int wake_fd;
-	bool stopping;
 };
 
 struct loop_limits {
@@ -140,10 +138,6 @@ const char *loop_kind_name(const struct loop *loop); // "io_uring", "epoll", "si
 // One turn: waits for the next completion, timer, message or deferred task, but at most until
 // `wait_until_ms` (UINT64_MAX: as long as it takes); then runs callbacks, timers and tasks.
 void loop_turn(struct loop *loop, u64 wait_until_ms);
-
-// Turns until loop_stop was called from inside.
-void loop_run(struct loop *loop);
-void loop_stop(struct loop *loop);
 
 static inline u64 loop_now_ms(const struct loop *loop)
 {

@@ -302,10 +302,8 @@ static void sim_wait(struct loop *loop, u64 until_ms)
 		serve_waiters(sim, &sim->waiters.client, false);
 		if (loop->heard || loop->inbox || until_us <= net->now_us)
 			break;
-		if (!run_others(net) && !jump(net, until_us)) {
-			loop->stopping = true;
+		if (!run_others(net) && !jump(net, until_us))
 			break;
-		}
 	}
 	sim->in_turn = false;
 }
@@ -503,11 +501,6 @@ const struct sim_counts *sim_net_counts(const struct sim_net *net)
 u64 sim_net_now_us(const struct sim_net *net)
 {
 	return net->now_us;
-}
-
-struct rng *sim_net_rng(struct sim_net *net)
-{
-	return &net->rng;
 }
 
 bool sim_net_is_stuck(const struct sim_net *net)

@@ -5,9 +5,9 @@
 // repeating its number.
 //
 // Time stands still while any loop has something to do and then jumps to the next event. A loop
-// that waits lets the other loops of its network take their turns inside its own wait, so loop_run
-// or loop_turn of any one of them drives all. When nothing can ever happen any more, waits return
-// at once, sim_net_is_stuck is true and loop_run ends.
+// that waits lets the other loops of its network take their turns inside its own wait, so a
+// loop_turn of any one of them drives all. When nothing can ever happen any more, waits return at
+// once and sim_net_is_stuck is true.
 //
 // Streams keep their bytes in order. An orderly end comes after them; a reset makes both ends fail
 // and may throw away bytes that had arrived unread. Descriptors are not the kernel's: everything
@@ -77,7 +77,6 @@ void sim_pair(struct sim_net *net, int ret_fds[2]);
 struct sim_config *sim_net_config(struct sim_net *net);
 const struct sim_counts *sim_net_counts(const struct sim_net *net);
 u64 sim_net_now_us(const struct sim_net *net);
-struct rng *sim_net_rng(struct sim_net *net);
 
 // Nothing is under way, no timer is set, no loop has anything to do.
 bool sim_net_is_stuck(const struct sim_net *net);

@@ -107,7 +107,6 @@ static bool pull(struct mover *mover)
 		return true;
 	}
 	if (got == 0) {
-		mover->source_ended = true;
 		conclude(mover, MOVER_EOF);
 	} else if (errno != EAGAIN && errno != EINTR) {
 		conclude(mover, MOVER_SOURCE_FAILED);
@@ -195,7 +194,7 @@ int mover_start(struct mover *mover, struct mover_pipes *pipes, struct conn *sou
 	mover->left = left;
 	mover->moved = 0;
 	mover->burst = lively_burst_bytes;
-	mover->ending = mover->source_ended = false;
+	mover->ending = false;
 	mover->task.run = run;
 	source->mover_in = mover;
 	target->mover_out = mover;

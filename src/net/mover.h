@@ -42,7 +42,6 @@ struct mover {
 	int pipe[2];
 	u8 end;	     // enum mover_end, when ending
 	bool ending; // `done` is due
-	bool source_ended;
 };
 
 void mover_pipes_done(struct mover_pipes *pipes);

@@ -9,9 +9,9 @@ _Static_assert(ACCESS_LINE_MAX >= ACCESS_TARGET_MAX + 3 * ACCESS_FIELD_MAX + 10 
 static const struct str redacted = {"?[redacted]", 11};
 
 // What of `url` may be shown, and whether something was left out.
-static struct str shown_part(const struct access_config *config, struct str url, bool *ret_hidden)
+static struct str shown_part(struct str url, bool *ret_hidden)
 {
-	size_t query = config->keep_query ? url.len : str_find(url, '?');
+	size_t query = str_find(url, '?');
 
 	*ret_hidden = query < url.len;
 	return str_make(url.ptr, query);
@@ -19,19 +19,17 @@ static struct str shown_part(const struct access_config *config, struct str url,
 
 // ---- Combined -----------------------------------------------------------------------------------
 
-static void put_url(
-	struct log_text *text, const struct access_config *config, struct str url, size_t bytes_max)
+static void put_url(struct log_text *text, struct str url, size_t bytes_max)
 {
 	bool hidden;
-	struct str shown = shown_part(config, url, &hidden);
+	struct str shown = shown_part(url, &hidden);
 
 	log_text_escaped(text, shown, LOG_ESCAPE_TEXT, bytes_max - (hidden ? redacted.len : 0));
 	if (hidden)
 		log_text_bytes(text, redacted.ptr, redacted.len);
 }
 
-static void put_request_line(
-	struct log_text *text, const struct access_config *config, const struct access_entry *entry)
+static void put_request_line(struct log_text *text, const struct access_entry *entry)
 {
 	if (entry->method.len == 0) {
 		log_text_char(text, '-');
@@ -39,7 +37,7 @@ static void put_request_line(
 	}
 	log_text_escaped(text, entry->method, LOG_ESCAPE_TEXT, ACCESS_NAME_MAX);
 	log_text_char(text, ' ');
-	put_url(text, config, entry->target, ACCESS_TARGET_MAX);
+	put_url(text, entry->target, ACCESS_TARGET_MAX);
 	log_text_char(text, ' ');
 	log_text_escaped(text, entry->protocol, LOG_ESCAPE_TEXT, ACCESS_NAME_MAX);
 }
@@ -95,8 +93,8 @@ static void put_combined_extras(struct log_text *text, const struct access_entry
 	NAME(text, " id=", entry->request_id);
 }
 
-size_t access_format_combined(const struct access_config *config, const struct access_entry *entry,
-	struct log_clock *clock, char buffer[static ACCESS_LINE_MAX])
+size_t access_format_combined(const struct access_entry *entry, struct log_clock *clock,
+	char buffer[static ACCESS_LINE_MAX])
 {
 	struct log_text text_, *text = &text_;
 
@@ -106,14 +104,14 @@ size_t access_format_combined(const struct access_config *config, const struct a
 	LOG_TEXT_PUT(text, " - - [");
 	log_text_bytes(text, clock->clf, sizeof(clock->clf));
 	LOG_TEXT_PUT(text, "] \"");
-	put_request_line(text, config, entry);
+	put_request_line(text, entry);
 	LOG_TEXT_PUT(text, "\" ");
 	log_text_digits(text, entry->status, 3);
 	log_text_char(text, ' ');
 	log_text_u64(text, entry->bytes_out);
 	LOG_TEXT_PUT(text, " \"");
 	if (entry->referer.len > 0)
-		put_url(text, config, entry->referer, ACCESS_FIELD_MAX);
+		put_url(text, entry->referer, ACCESS_FIELD_MAX);
 	else
 		log_text_char(text, '-');
 	LOG_TEXT_PUT(text, "\" \"");
@@ -142,22 +140,17 @@ static void put_json(
 #define JSON(text, name, value, bytes_max) \
 	put_json((text), ",\"" name "\":\"", sizeof(",\"" name "\":\"") - 1, (value), (bytes_max))
 
-static void put_json_target(
-	struct log_text *text, const struct access_config *config, const struct access_entry *entry)
+static void put_json_target(struct log_text *text, struct str target)
 {
-	struct str path = entry->target, query = entry->target;
 	bool hidden;
+	struct str shown = shown_part(target, &hidden);
 
-	if (path.len == 0)
+	if (target.len == 0)
 		return;
-	if (path.ptr[0] != '/') {
-		JSON(text, "url.original", shown_part(config, path, &hidden), ACCESS_TARGET_MAX);
-		return;
-	}
-	path = str_cut(&query, '?');
-	JSON(text, "url.path", path, ACCESS_TARGET_MAX / 2);
-	if (config->keep_query)
-		JSON(text, "url.query", query, ACCESS_TARGET_MAX / 2);
+	if (target.ptr[0] == '/')
+		JSON(text, "url.path", shown, ACCESS_TARGET_MAX);
+	else
+		JSON(text, "url.original", shown, ACCESS_TARGET_MAX);
 }
 
 static void put_json_protocol(struct log_text *text, struct str protocol)
@@ -194,8 +187,8 @@ static void put_json_extras(struct log_text *text, const struct access_entry *en
 	log_text_u64(text, entry->total_us);
 }
 
-size_t access_format_json(const struct access_config *config, const struct access_entry *entry,
-	struct log_clock *clock, char buffer[static ACCESS_LINE_MAX])
+size_t access_format_json(const struct access_entry *entry, struct log_clock *clock,
+	char buffer[static ACCESS_LINE_MAX])
 {
 	struct log_text text_, *text = &text_;
 	bool hidden;
@@ -211,7 +204,7 @@ size_t access_format_json(const struct access_config *config, const struct acces
 	LOG_TEXT_PUT(text, "\",\"client.port\":");
 	log_text_u64(text, entry->client.port);
 	JSON(text, "http.request.method", entry->method, ACCESS_NAME_MAX);
-	put_json_target(text, config, entry);
+	put_json_target(text, entry->target);
 	JSON(text, "server.address", entry->host, ACCESS_NAME_MAX);
 	put_json_protocol(text, entry->protocol);
 	LOG_TEXT_PUT(text, ",\"http.response.status_code\":");
@@ -220,7 +213,7 @@ size_t access_format_json(const struct access_config *config, const struct acces
 	log_text_u64(text, entry->bytes_in);
 	LOG_TEXT_PUT(text, ",\"http.response.body.size\":");
 	log_text_u64(text, entry->bytes_out);
-	JSON(text, "referer", shown_part(config, entry->referer, &hidden), ACCESS_FIELD_MAX);
+	JSON(text, "referer", shown_part(entry->referer, &hidden), ACCESS_FIELD_MAX);
 	JSON(text, "user_agent.original", entry->user_agent, ACCESS_FIELD_MAX);
 	JSON(text, "request_id", entry->request_id, ACCESS_NAME_MAX);
 	put_json_extras(text, entry);
@@ -235,9 +228,9 @@ void access_write(
 	size_t len;
 
 	if (config->format == ACCESS_JSON)
-		len = access_format_json(config, entry, &log->clock, buffer);
+		len = access_format_json(entry, &log->clock, buffer);
 	else
-		len = access_format_combined(config, entry, &log->clock, buffer);
+		len = access_format_combined(entry, &log->clock, buffer);
 	log_ring_put(
 		&log->ring, LOG_RECORD_ACCESS, LOG_INFO, entry->wall_ms, str_make(buffer, len));
 }

@@ -12,8 +12,7 @@
 enum access_format { ACCESS_OFF, ACCESS_COMBINED, ACCESS_JSON };
 
 struct access_config {
-	u8 format;	 // enum access_format
-	bool keep_query; // else what follows '?' in target and referer is not logged
+	u8 format; // enum access_format
 };
 
 enum {
@@ -51,16 +50,17 @@ static inline bool access_is_on(const struct access_config *config)
 	return config->format != ACCESS_OFF;
 }
 
-// Both give the length of the line, without newline. `clock` is the caller's cache.
+// Both give the length of the line, without newline. `clock` is the caller's cache. What follows
+// '?' in target and referer is not logged: it may be a secret.
 //
 // Combined Log Format, then key=value: outcome, route, pool, backend, tries, reused, times in us,
 // id.
-size_t access_format_combined(const struct access_config *config, const struct access_entry *entry,
-	struct log_clock *clock, char buffer[static ACCESS_LINE_MAX]);
+size_t access_format_combined(const struct access_entry *entry, struct log_clock *clock,
+	char buffer[static ACCESS_LINE_MAX]);
 
 // One flat object; names as OpenTelemetry's semantic conventions where it has one.
-size_t access_format_json(const struct access_config *config, const struct access_entry *entry,
-	struct log_clock *clock, char buffer[static ACCESS_LINE_MAX]);
+size_t access_format_json(const struct access_entry *entry, struct log_clock *clock,
+	char buffer[static ACCESS_LINE_MAX]);
 
 // Formats and puts the line into the ring of `log` (whatever its level). A full ring drops it.
 void access_write(

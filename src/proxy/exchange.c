@@ -263,9 +263,7 @@ static bool may_reuse(const struct exchange *x)
 static void connect_failed(struct exchange *x, int error)
 {
 	x->connect_failure = (u8)outcome_of_connect(error);
-	LOG(x->proxy->log, LOG_WARN, "connect failed", LOG_STR("pool", x->pool->name),
-		LOG_STR("backend", x->backend->id), LOG_STR("address", x->backend->address),
-		LOG_ERRNO(error), LOG_U64("try", x->tried.count));
+	faults_connect(&x->proxy->faults, x->backend, error, x->tried.count);
 }
 
 static enum step do_lease(struct exchange *x)
@@ -462,15 +460,12 @@ static void write_access(struct exchange *x)
 static void log_end(struct exchange *x)
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
-	enum log_level level = info->origin == ORIGIN_CLIENT ? LOG_INFO : LOG_WARN;
 	struct addr peer;
 
-	if (x->tcp && level == LOG_WARN)
-		level = LOG_ERROR; // nothing else tells the client why
-	if (info->origin == ORIGIN_NOBODY || !log_is_on(x->proxy->log, level))
+	if (!faults_is_news(&x->proxy->faults, (enum outcome)x->outcome, x->tcp))
 		return;
 	front_peer(x->client, &peer);
-	LOG(x->proxy->log, level, x->tcp ? "failed to served connection" : "request failed",
+	LOG(x->proxy->log, faults_level((enum outcome)x->outcome, x->tcp), faults_message(x->tcp),
 		LOG_STR("outcome", info->name), LOG_STR("cause", info->cause),
 		LOG_U64("status", x->status), LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY),
 		LOG_STR("backend", x->backend ? x->backend->id : STR_EMPTY),

@@ -57,16 +57,3 @@ enum outcome outcome_of_connect(int error)
 		return OUTCOME_CONNECT_FAILED;
 	}
 }
-
-const char *outcome_origin_name(enum outcome_origin origin)
-{
-	static const char *const names[] = {
-		[ORIGIN_NOBODY] = "none",
-		[ORIGIN_CLIENT] = "client",
-		[ORIGIN_BALANCER] = "balancer",
-		[ORIGIN_BACKEND] = "backend",
-	};
-
-	ASSERT((size_t)origin < ARRAY_LEN(names));
-	return names[origin];
-}

@@ -39,6 +39,3 @@ enum outcome outcome_of_refusal(enum http_refusal why);
 
 // What a failed connect ends with. `error`: positive or negative errno.
 enum outcome outcome_of_connect(int error);
-
-const char *outcome_origin_name(
-	enum outcome_origin origin); // "none", "client", "balancer", "backend"

@@ -42,6 +42,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *s
 	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
 	upstream_init(&proxy->upstream, loop, proxy->parsers, metrics, snapshot->backend_count,
 		limits->links_max);
+	faults_init(&proxy->faults, loop, log, snapshot);
 }
 
 bool proxy_has_room(const struct proxy *proxy, const struct frontend *frontend)
@@ -84,6 +85,7 @@ bool proxy_is_empty(const struct proxy *proxy)
 void proxy_done(struct proxy *proxy)
 {
 	ASSERT(proxy_is_empty(proxy));
+	faults_done(&proxy->faults);
 	upstream_done(&proxy->upstream);
 	mover_pipes_done(&proxy->pipes);
 	slab_done(&proxy->arenas);

@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "net/mover.h"
 #include "proxy/access.h"
+#include "proxy/faults.h"
 #include "proxy/snapshot.h"
 #include "upstream/lease.h"
 
@@ -43,6 +44,7 @@ struct proxy {
 	u32 next_exchange;
 	bool draining;
 	u32 moves[STEP_COUNT][16]; // how often each move was made
+	struct faults faults;
 };
 
 struct proxy_limits {
@@ -75,5 +77,5 @@ void proxy_abort(struct proxy *proxy);
 // Nothing is open any more (turn the loop until then).
 bool proxy_is_empty(const struct proxy *proxy);
 
-// Asserts that every slab is empty.
+// Says what the log was spared so far. Asserts that every slab is empty.
 void proxy_done(struct proxy *proxy);

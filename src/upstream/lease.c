@@ -61,7 +61,6 @@ static void on_stream_done(struct session *session)
 	struct link *link = of_session(session);
 
 	link->stream_done = true;
-	link->served++;
 	if (!link->lease)
 		park(link);
 }
@@ -122,10 +121,8 @@ static void on_connected(struct conn *conn, int error)
 	struct link *link = container_of(conn, struct link, conn);
 	struct lease *lease = link->lease;
 
-	if (error) {
+	if (error)
 		metrics_inc(link->upstream->metrics, M_CONNECT_FAILURES);
-		cell_of(link)->failures++;
-	}
 	if (!lease) { // nobody waits any more
 		conn_close(conn);
 		return;
@@ -219,7 +216,6 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	link->upstream = upstream;
 	link->backend = backend;
 	link->lease = NULL;
-	link->served = 0;
 	link->stream_done = false;
 	list_init(&link->node);
 	upstream->cells[backend->cell].connections++;
@@ -241,7 +237,6 @@ enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 {
 	struct link *link = may_reuse ? take_idle(upstream, backend) : NULL;
 
-	upstream->cells[backend->cell].requests++;
 	if (link) {
 		metrics_inc(upstream->metrics, M_REUSE_HITS);
 		bind_lease(lease, link, events, true);
@@ -263,7 +258,6 @@ enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 {
 	struct link *link = new_link(upstream, backend, ret_error);
 
-	upstream->cells[backend->cell].requests++;
 	if (!link)
 		return LEASE_FAILED;
 	bind_lease(lease, link, events, false);

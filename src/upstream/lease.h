@@ -35,7 +35,6 @@ struct link {
 	struct lease *lease; // NULL: idle or closing
 	struct list node;    // in its cell's idle list
 	u64 idle_until_ms;
-	u32 served;
 	bool stream_done;
 };
 

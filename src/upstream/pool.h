@@ -41,10 +41,9 @@ struct pool {
 	_Alignas(CACHE_LINE) _Atomic(u64) position;
 };
 
-// What one worker counted about one backend. One writer; others read it relaxed.
+// What one worker has of one backend.
 struct cell {
 	struct list idle; // links, newest first; the worker's own
 	u32 idle_count;
 	u32 connections; // open, idle ones too
-	u64 requests, failures;
 };

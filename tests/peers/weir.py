@@ -15,6 +15,16 @@ IO = os.environ.get("TEST_IO", "epoll")
 BUILD = os.environ.get("TEST_BUILD", "build")
 IS_SANITIZED = BUILD != "build"
 
+AGAIN = " again in the last second"
+
+
+def told(log, message):
+    """(lines about it, how often it happened by what they say): the first time is told at once,
+    what follows within a second is only counted."""
+    lines = [line for line in log if line["msg"] in (message, message + AGAIN)]
+    return lines, sum(line["times"] if line["msg"].endswith(AGAIN) else 1 for line in lines)
+
+
 # Whatever a sanitizer or a failed assertion prints.
 REPORTS = ("Sanitizer", "runtime error:", "assertion failed", "ASSERT")
 

@@ -2,6 +2,7 @@
 // What must hold, whatever happens: of each request as a backend sees it, of each answer as a
 // client sees it, of the worker after each turn, and of everything at the end.
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "plan.h"
 #include "proxy/exchange.h"
@@ -553,9 +554,33 @@ static void check_queue(struct world *world, const struct conn *conn, const char
 		world_fail(world, "%zu bytes are queued for a %s", queued, whose);
 }
 
+// One line tells of one failure, or of as many as it says.
+static u64 failures_in(struct str line)
+{
+	static const char times[] = "\"times\":";
+	const char *number;
+
+	if (!memmem(line.ptr, line.len, "\"request failed", 15) &&
+		!memmem(line.ptr, line.len, "\"failed to served", 17))
+		return 0;
+	number = memmem(line.ptr, line.len, times, sizeof(times) - 1);
+	return number ? strtoull(number + sizeof(times) - 1, NULL, 10) : 1;
+}
+
+static void listen_to_log(struct world *world)
+{
+	struct log_record record;
+
+	while (log_ring_peek(&world->log.ring, &record)) {
+		world->told += failures_in(record.body);
+		log_ring_next(&world->log.ring);
+	}
+}
+
 // After each turn: nobody waits without a deadline, nobody holds more than a window.
 void check_turn(struct world *world)
 {
+	listen_to_log(world);
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
 		const struct exchange *x = client->exchange;
@@ -613,6 +638,24 @@ void check_end(struct world *world)
 	check_zero(world, blocks->small.used, "small blocks");
 	check_zero(world, blocks->segments.used, "segments");
 	check_zero(world, blocks->huge_used, "huge blocks");
-	check_zero(world, world->loop->wheel.count, "timers");
 	check_zero(world, world->loop->ops_out, "operations");
+}
+
+// What the log was spared has its timers until the proxy is gone.
+void check_gone(struct world *world)
+{
+	u64 failed = 0;
+
+	check_zero(world, world->loop->wheel.count, "timers");
+	listen_to_log(world);
+	for (u32 i = 0; i < OUTCOME_COUNT; i++) {
+		u8 origin = outcome_info((enum outcome)i)->origin;
+
+		if (origin == ORIGIN_BALANCER || origin == ORIGIN_BACKEND)
+			failed += world->metrics.outcomes[i];
+	}
+	if (world->told != failed)
+		world_fail(world, "the log tells of %llu failures of %llu",
+			(unsigned long long)world->told, (unsigned long long)failed);
+	check_zero(world, log_ring_dropped(&world->log.ring), "lines of the log too many");
 }

@@ -174,6 +174,7 @@ struct world {
 	struct snapshot *snapshot;
 	struct proxy *proxy;
 	struct log log;
+	u64 told; // exchanges that failed by our or a backend's doing, by what the log says
 	struct trace_ring *trace;
 	struct metrics_cells metrics;
 	struct listening *listeners;
@@ -257,5 +258,6 @@ void check_answer_head(struct call *call, const struct read_message *message);
 void check_call(struct call *call);
 void check_turn(struct world *world);
 void check_end(struct world *world);
+void check_gone(struct world *world); // after proxy_done
 // A kept connection to a backend ends that was idle since then.
 void check_idle_end(struct world *world, u64 since_ms);

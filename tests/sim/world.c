@@ -12,6 +12,7 @@ enum {
 	arena_bytes_max = 64 * 1024 * 1024,
 	give_up_ms = 15 * 60 * 1000, // virtual; everything is over long before
 	step_ms = 100,
+	log_bytes = 32 * 1024,
 	turns_max = 2 * 1000 * 1000,
 };
 
@@ -168,6 +169,7 @@ static void build_proxy(struct world *world)
 	trace_attach_thread(world->trace);
 	world->snapshot = snapshot_build(world->conf, &world->arena);
 	world->proxy = mem_alloc_lines(sizeof(*world->proxy));
+	log_init(&world->log, LOG_WARN, LOG_JSON, &world->loop->wall_ms, log_bytes, NULL);
 	proxy_init(world->proxy, world->loop, world->snapshot, &limits, &world->log, world->trace,
 		&world->metrics, rng_u64(&world->rng));
 	listen_all(world);
@@ -301,11 +303,21 @@ static void note_totals(struct world *world)
 			sim_moves[from][to] += world->proxy->moves[from][to];
 }
 
+// Whatever is left after a failure hangs together with what went wrong: it stays.
+static int give_up(struct world *world)
+{
+	printf("FAIL seed %llu: %s\n", (unsigned long long)world->seed, world->failure);
+	fflush(stdout);
+	if (sim_verbose)
+		trace_print(world->trace, STDOUT_FILENO);
+	trace_attach_thread(NULL);
+	return 1;
+}
+
 static void take_down(struct world *world)
 {
-	note_totals(world);
 	trace_attach_thread(NULL);
-	proxy_done(world->proxy);
+	log_done(&world->log);
 	loop_free(world->loop);
 	loop_free(world->outside);
 	for (u32 i = 0; i < world->caller_count; i++)
@@ -336,16 +348,13 @@ int world_run(u64 seed)
 	plan_calls(world);
 	add_trouble(world);
 	run_world(world, &plans);
-	if (world->failure[0]) {
-		// Whatever is left hangs together with what went wrong: it stays.
-		printf("FAIL seed %llu: %s\n", (unsigned long long)seed, world->failure);
-		fflush(stdout);
-		if (sim_verbose)
-			trace_print(world->trace, STDOUT_FILENO);
-		note_totals(world);
-		trace_attach_thread(NULL);
-		return 1;
-	}
+	note_totals(world);
+	if (world->failure[0])
+		return give_up(world);
+	proxy_done(world->proxy);
+	check_gone(world);
+	if (world->failure[0])
+		return give_up(world);
 	take_down(world);
 	return 0;
 }

@@ -12,7 +12,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend, full_listener, raw, tcp_echo
 from peers.net import HOST, free_port, until
-from peers.weir import BINARY, settings, start
+from peers.weir import BINARY, settings, start, told
 
 SHORT = "150ms"
 
@@ -329,6 +329,70 @@ def test_hostile_bytes_in_the_log_itself():
         line, = [json.loads(line) for line in weir.wait_log("request failed")]
         assert line["outcome"] == "connection_refused" and line["status"] == 503
         assert re.fullmatch(r"[\x20-\x7e\n]+", weir.stderr)
+
+
+def test_a_thousand_failed_requests_are_told_by_number():
+    """A handful of lines, and all thousand are in them: the end tells what was not told before."""
+    with start(dead(), dead()) as weir:
+        began = time.monotonic()
+        for _ in range(10):
+            with weir.client() as client:
+                for _ in range(100):
+                    assert client.ask().status == 503
+        seconds = time.monotonic() - began
+    requests, failed = told(weir.last_log, "request failed")
+    assert failed == 1000
+    assert len(requests) <= 3 + seconds
+    assert {line["outcome"] for line in requests} == {"connection_refused"}
+    connects_, failed = told(weir.last_log, "connect failed")
+    assert failed == 2000
+    assert len(connects_) <= 2 * (3 + seconds)
+    for backend in {line["backend"] for line in connects_}:
+        of_one = [line for line in connects_ if line["backend"] == backend]
+        assert told(of_one, "connect failed")[1] == 1000
+        assert all("refused" in line["error"] for line in of_one)
+
+
+def test_what_is_counted_is_told_after_a_second():
+    with start(dead()) as weir:
+        for _ in range(3):
+            assert weir.ask().status == 503
+        weir.wait_log("request failed again")
+        assert told(weir.log(), "request failed")[1] == 3
+        assert told(weir.log(), "connect failed")[1] == 3
+
+
+def test_each_outcome_is_told_by_itself():
+    def script(connection):
+        connection.request()
+
+    with Backend(script) as backend:
+        routes = [{"match": {"path": "/dead"}, "pool": [dead()]}]
+        with start(backend, frontend={"routes": routes}) as weir:
+            for _ in range(5):
+                assert weir.ask("GET", "/dead").status == 503
+                assert weir.ask("GET", "/").status == 502
+    lines, failed = told(weir.last_log, "request failed")
+    assert failed == 10
+    for outcome in ("connection_refused", "connection_reset"):
+        assert told([line for line in lines if line["outcome"] == outcome],
+                    "request failed")[1] == 5
+
+
+def test_failed_tcp_connections_are_told_by_number():
+    with start(dead(), protocol="tcp") as weir:
+        began = time.monotonic()
+        for _ in range(100):
+            try:
+                with weir.client() as client:
+                    assert client.rest() == b""
+            except ConnectionResetError:
+                pass
+        seconds = time.monotonic() - began
+    lines, failed = told(weir.last_log, "failed to served connection")
+    assert failed == 100
+    assert len(lines) <= 3 + seconds
+    assert {line["level"] for line in lines} == {"error"}
 
 
 @pytest.mark.parametrize("which", ["log", "access"])

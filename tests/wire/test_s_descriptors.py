@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Descriptors and connections run out: nothing dies, accepting pauses and goes on."""
+import datetime
 import sys
 import threading
+import time
 
 import pytest
 
 from peers import http1
 from peers.backend import Backend
 from peers.net import HOST, free_port, until
-from peers.weir import Weir, settings, start
+from peers.weir import Weir, settings, start, told
 
 
 def limited(number):
@@ -88,6 +90,25 @@ def test_descriptors_run_out_and_come_back():
             client.close()
         assert weir.ask().status == 200
         assert len([line for line in weir.log() if line["msg"] == "accepting pauses"]) == 1
+
+
+def test_a_drought_that_comes_and_goes_is_told_once_a_second():
+    """Each connection that closes lets another in, and then there is no descriptor again."""
+    wrapper = few_descriptors(8)
+    pool = {"limits": {"idle_connections": "none"}}
+    with Backend() as backend, start(backend, pool=pool, wrapper=wrapper) as weir:
+        clients = [weir.client() for _ in range(40)]
+        weir.wait_log("accepting pauses")
+        for client in clients:
+            client.close()
+            time.sleep(0.06)
+    lines, pauses = told(weir.last_log, "accepting pauses")
+    assert pauses >= 5
+    assert len(lines) < pauses
+    at = [datetime.datetime.fromisoformat(line["time"].rstrip("Z")) for line in lines]
+    spans = [(after - before).total_seconds() for before, after in zip(at, at[1:])]
+    # The end tells the rest as soon as it comes.
+    assert all(span >= 0.9 for span in spans[:-1]), spans
 
 
 def test_descriptors_run_out_for_a_tunnel():

@@ -94,13 +94,6 @@ static void test_connect_errors(void **state)
 	assert_int_equal(outcome_of_connect(-EHOSTUNREACH), OUTCOME_CONNECT_FAILED);
 }
 
-static void test_origin_names(void **state)
-{
-	(void)state;
-	assert_string_equal(outcome_origin_name(ORIGIN_NOBODY), "none");
-	assert_string_equal(outcome_origin_name(ORIGIN_BACKEND), "backend");
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -108,7 +101,6 @@ int main(void)
 		cmocka_unit_test(test_error_answers_name_their_cause),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_connect_errors),
-		cmocka_unit_test(test_origin_names),
 	};
 
 	return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);

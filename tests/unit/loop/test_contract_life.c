@@ -594,7 +594,7 @@ static void timers_fire_in_turns(struct world *world)
 static void the_clock_moves_once_per_turn(struct world *world)
 {
 	struct end a, b;
-	u64 before_ms = loop_now_ms(world->loop), turns = world->loop->turns;
+	u64 before_ms = loop_now_ms(world->loop);
 	i64 wall_ms = loop_wall_ms(world->loop);
 
 	ends_pair(world, &a, &b);
@@ -605,7 +605,6 @@ static void the_clock_moves_once_per_turn(struct world *world)
 	assert_true(loop_now_ms(world->loop) >= before_ms + 3);
 	assert_int_equal(loop_now_us(world->loop) / 1000, loop_now_ms(world->loop));
 	assert_true(loop_wall_ms(world->loop) > wall_ms);
-	assert_int_equal(world->loop->turns, turns + 1);
 	end_close(&a);
 	end_close(&b);
 }
@@ -682,8 +681,7 @@ static void letter_read(struct message *message)
 	// From one sender they come in the order in which they were posted.
 	assert_int_equal(letter->number, letterbox->next[letter->sender]);
 	letterbox->next[letter->sender]++;
-	if (++letterbox->count == senders * letters_per_sender)
-		loop_stop(letterbox->world->loop);
+	letterbox->count++;
 }
 
 static void *letters_post(void *arg)
@@ -717,7 +715,8 @@ static void messages_come_from_other_threads(struct world *world)
 		else
 			letters_post((void *)(uintptr_t)i);
 	}
-	loop_run(world->loop);
+	while (letterbox->count < senders * letters_per_sender)
+		loop_turn(world->loop, UINT64_MAX);
 	for (u32 i = 0; i < senders && world_is_real(); i++)
 		pthread_join(threads[i], NULL);
 	assert_int_equal(letterbox->count, senders * letters_per_sender);

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/faults.h"
+
+#include "base/mem.h"
+
+struct fault {
+	struct hush hush;
+	struct log *log;
+	const struct backend *backend; // that could not be connected to; NULL: an exchange ended
+	int error;		       // of the last connect
+	u8 outcome;		       // enum outcome
+	bool tcp;
+};
+
+static void say_connects(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+
+	LOG(fault->log, LOG_WARN, "connect failed again in the last second",
+		LOG_U64("times", times), LOG_STR("pool", fault->backend->pool->name),
+		LOG_STR("backend", fault->backend->id), LOG_STR("address", fault->backend->address),
+		LOG_ERRNO(fault->error));
+}
+
+static void say_ends(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+	const struct outcome_info *info = outcome_info((enum outcome)fault->outcome);
+
+	LOG(fault->log, faults_level((enum outcome)fault->outcome, fault->tcp),
+		fault->tcp ? "failed to served connection again in the last second"
+			   : "request failed again in the last second",
+		LOG_U64("times", times), LOG_STR("outcome", info->name),
+		LOG_STR("cause", info->cause), LOG_STR("cure", info->cure));
+}
+
+static void init_ends(struct faults *faults, struct loop *loop)
+{
+	for (u32 i = 0; i < 2 * OUTCOME_COUNT; i++) {
+		struct fault *fault = &faults->ends[i];
+
+		*fault = (struct fault){.log = faults->log,
+			.outcome = (u8)(i % OUTCOME_COUNT),
+			.tcp = i >= OUTCOME_COUNT};
+		hush_init(&fault->hush, loop, say_ends);
+	}
+}
+
+static void init_connects(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		const struct pool *pool = &snapshot->pools[i];
+
+		for (u32 j = 0; j < pool->backend_count; j++) {
+			const struct backend *backend = &pool->backends[j];
+			struct fault *fault = &faults->connects[backend->cell];
+
+			*fault = (struct fault){.log = faults->log, .backend = backend};
+			hush_init(&fault->hush, loop, say_connects);
+		}
+	}
+}
+
+void faults_init(
+	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
+{
+	faults->log = log;
+	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count;
+	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
+	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
+	init_ends(faults, loop);
+	init_connects(faults, loop, snapshot);
+}
+
+void faults_done(struct faults *faults)
+{
+	for (u32 i = 0; i < faults->count; i++)
+		hush_done(&faults->ends[i].hush);
+	mem_free(faults->ends);
+}
+
+void faults_connect(struct faults *faults, const struct backend *backend, int error, u32 tries)
+{
+	struct fault *fault = &faults->connects[backend->cell];
+
+	fault->error = error;
+	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&fault->hush))
+		return;
+	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
+		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
+		LOG_ERRNO(error), LOG_U64("try", tries));
+}
+
+enum log_level faults_level(enum outcome outcome, bool tcp)
+{
+	switch ((enum outcome_origin)outcome_info(outcome)->origin) {
+	case ORIGIN_NOBODY:
+		return LOG_OFF;
+	case ORIGIN_CLIENT:
+		return LOG_INFO;
+	case ORIGIN_BALANCER:
+	case ORIGIN_BACKEND:
+		break;
+	}
+	return tcp ? LOG_ERROR : LOG_WARN; // TCP: nothing else tells the client why
+}
+
+const char *faults_message(bool tcp)
+{
+	return tcp ? "failed to served connection" : "request failed";
+}
+
+bool faults_is_news(struct faults *faults, enum outcome outcome, bool tcp)
+{
+	enum log_level level = faults_level(outcome, tcp);
+
+	if (level == LOG_OFF || !log_is_on(faults->log, level))
+		return false;
+	// Who asks for LOG_INFO wants to see each connection anyway.
+	return level == LOG_INFO ||
+	       hush_is_news(&faults->ends[outcome + (tcp ? OUTCOME_COUNT : 0)].hush);
+}

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// What one worker says about things that go wrong again and again: a line at once, and then one a
+// second with a count (proxy/hush.h), for each backend that cannot be connected to and for each
+// outcome that is a backend's or our own doing.
+#pragma once
+
+#include "base/log.h"
+#include "proxy/hush.h"
+#include "proxy/outcome.h"
+#include "proxy/snapshot.h"
+
+struct fault;
+
+struct faults {
+	struct log *log;
+	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
+	struct fault *connects; // by backend->cell
+	u32 count;		// of both, which are one array
+};
+
+// Borrows all of it until faults_done.
+void faults_init(
+	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot);
+
+// Tells what was only counted so far, and cancels all timers.
+void faults_done(struct faults *faults);
+
+// No connection to `backend`, the `tries`th that was asked. `error`: positive or negative errno.
+void faults_connect(struct faults *faults, const struct backend *backend, int error, u32 tries);
+
+// The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
+enum log_level faults_level(enum outcome outcome, bool tcp);
+const char *faults_message(bool tcp);
+
+// An exchange ended so. True: its caller writes the line. False: it was counted, or this level is
+// off.
+bool faults_is_news(struct faults *faults, enum outcome outcome, bool tcp) must_check;
