@@ -6,8 +6,8 @@
 
 #include "base/mem.h"
 
-// What is lent is touched sooner or later, so the most of it is a cost of every worker: 4 MB a group.
-// Four times as many are not faster with 2,000 connections.
+// What is lent is touched sooner or later, so the most of it is a cost of every worker: 4 MB a
+// group. Four times as many are not faster with 2,000 connections.
 enum { entries_max = 256, wanted_at_first = 16 };
 
 static u32 power_of_two_above(u32 count)

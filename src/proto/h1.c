@@ -178,8 +178,8 @@ static void judge_size(struct h1 *h1, const struct http_head *head)
 {
 	h1->perhaps_small = head->framing == HTTP_CHUNKED || head->framing == HTTP_UNTIL_CLOSE;
 	h1->session.small =
-		!h1->perhaps_small && (head->framing != HTTP_LENGTH ||
-					      head->content_length <= small_message_bytes_max);
+		!h1->perhaps_small &&
+		(head->framing != HTTP_LENGTH || head->content_length <= small_message_bytes_max);
 }
 
 // The head's text lies in the held block, which must outlive the event: the block is kept by a
