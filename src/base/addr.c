@@ -147,13 +147,30 @@ static size_t format_v6(const struct addr *addr, char *text, size_t size)
 	return len;
 }
 
+// By hand, because every accepted connection asks for it.
+static size_t format_v4(const struct addr *addr, char *text)
+{
+	char *at = text;
+
+	for (int i = 0; i < 4; i++) {
+		u32 part = addr->ip[i];
+
+		if (part >= 100)
+			*at++ = (char)('0' + part / 100);
+		if (part >= 10)
+			*at++ = (char)('0' + part / 10 % 10);
+		*at++ = (char)('0' + part % 10);
+		*at++ = i < 3 ? '.' : '\0';
+	}
+	return (size_t)(at - text) - 1;
+}
+
 size_t addr_format_ip(const struct addr *addr, char text[static ADDR_TEXT_MAX])
 {
 	text[0] = '\0';
 	switch ((enum addr_family)addr->family) {
 	case ADDR_V4:
-		return (size_t)snprintf(text, ADDR_TEXT_MAX, "%u.%u.%u.%u", addr->ip[0],
-			addr->ip[1], addr->ip[2], addr->ip[3]);
+		return format_v4(addr, text);
 	case ADDR_V6:
 		return format_v6(addr, text, ADDR_TEXT_MAX);
 	case ADDR_UNIX:

@@ -200,8 +200,14 @@ void loop_post(struct loop *loop, struct message *message)
 
 void sock_open(struct loop *loop, struct sock *sock, int fd)
 {
+	loop->ops->set_nonblocking(fd);
+	sock_open_accepted(loop, sock, fd);
+}
+
+void sock_open_accepted(struct loop *loop, struct sock *sock, int fd)
+{
 	*sock = (struct sock){.fd = fd};
-	loop->ops->open(loop, sock, fd);
+	loop->ops->open(loop, sock);
 }
 
 int sock_open_new(struct loop *loop, struct sock *sock, const struct addr *address)

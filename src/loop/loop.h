@@ -179,14 +179,19 @@ static inline void loop_defer(struct loop *loop, struct task *task)
 // From any thread: the message runs in a turn of `loop`. The loop must outlive it.
 void loop_post(struct loop *loop, struct message *message);
 
-// Gives an existing descriptor (listening, accepted, foreign) to the loop; makes it non-blocking.
+// Gives an existing descriptor (listening, foreign) to the loop; makes it non-blocking.
 void sock_open(struct loop *loop, struct sock *sock, int fd);
+
+// The same for one that is non-blocking already, as accepted ones are.
+void sock_open_accepted(struct loop *loop, struct sock *sock, int fd);
 
 // A new socket for a connect to `address`'s family (TCP_NODELAY, IP_BIND_ADDRESS_NO_PORT).
 // 0, or -EMFILE and the like.
 int sock_open_new(struct loop *loop, struct sock *sock, const struct addr *address) must_check;
 
-// Closes now. No op may be out. Bytes held by the twin are dropped.
+// Closes now. No op may be out. Bytes held by the twin are dropped. No other process may hold a
+// copy of the descriptor: the epoll twin would go on hearing of it. (Hand-over is sock_release; a
+// fork while loops run needs care here.)
 void sock_close(struct loop *loop, struct sock *sock);
 
 // Takes the descriptor away from the loop without closing it (hand-off to another worker).

@@ -318,10 +318,9 @@ static void epoll_twin_wait(struct loop *loop, u64 until_ms)
 
 // Socks.
 
-static void epoll_open(struct loop *loop, struct sock *sock, int fd)
+static void epoll_open(struct loop *loop, struct sock *sock)
 {
 	(void)loop;
-	loop_real_set_nonblocking(fd);
 	sock->bits = READABLE | WRITABLE;
 }
 
@@ -366,6 +365,7 @@ static const struct loop_ops epoll_ops = {
 	.free = epoll_free,
 	.wait = epoll_twin_wait,
 	.read_clock = loop_real_read_clock,
+	.set_nonblocking = loop_real_set_nonblocking,
 	.open = epoll_open,
 	.open_new = epoll_open_new,
 	.close = epoll_close,

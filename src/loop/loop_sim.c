@@ -319,9 +319,14 @@ static void sim_read_clock(struct loop *loop)
 
 // Socks.
 
-static void sim_open(struct loop *loop, struct sock *sock, int fd)
+static void sim_set_nonblocking(int fd)
 {
-	struct wire_end *end = wire_end_of(sim_of(loop)->net, fd);
+	(void)fd; // nothing blocks here
+}
+
+static void sim_open(struct loop *loop, struct sock *sock)
+{
+	struct wire_end *end = wire_end_of(sim_of(loop)->net, sock->fd);
 
 	ASSERT(!end->sock && !end->closed);
 	end->loop = loop;
@@ -335,7 +340,7 @@ static int sim_open_new(struct loop *loop, struct sock *sock, const struct addr 
 
 	(void)address;
 	sock->fd = wire_fd(end);
-	sim_open(loop, sock, sock->fd);
+	sim_open(loop, sock);
 	return 0;
 }
 
@@ -386,6 +391,7 @@ static const struct loop_ops sim_ops = {
 	.free = sim_free,
 	.wait = sim_wait,
 	.read_clock = sim_read_clock,
+	.set_nonblocking = sim_set_nonblocking,
 	.open = sim_open,
 	.open_new = sim_open_new,
 	.close = sim_close,

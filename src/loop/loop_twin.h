@@ -34,7 +34,8 @@ struct loop_ops {
 	void (*wait)(struct loop *loop, u64 until_ms);
 	void (*read_clock)(struct loop *loop);
 
-	void (*open)(struct loop *loop, struct sock *sock, int fd);
+	void (*set_nonblocking)(int fd);
+	void (*open)(struct loop *loop, struct sock *sock);
 	int (*open_new)(struct loop *loop, struct sock *sock, const struct addr *address);
 	void (*close)(struct loop *loop, struct sock *sock);
 	int (*release)(struct loop *loop, struct sock *sock);

@@ -840,11 +840,10 @@ static void uring_wait(struct loop *loop, u64 until_ms)
 
 // Socks.
 
-static void uring_open(struct loop *loop, struct sock *sock, int fd)
+static void uring_open(struct loop *loop, struct sock *sock)
 {
 	(void)loop;
 	(void)sock;
-	loop_real_set_nonblocking(fd);
 }
 
 static int uring_open_new(struct loop *loop, struct sock *sock, const struct addr *address)
@@ -899,6 +898,7 @@ static const struct loop_ops uring_ops = {
 	.free = uring_free,
 	.wait = uring_wait,
 	.read_clock = loop_real_read_clock,
+	.set_nonblocking = loop_real_set_nonblocking,
 	.open = uring_open,
 	.open_new = uring_open_new,
 	.close = uring_close,

@@ -235,7 +235,7 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct conn_events *events)
 {
 	init(conn, loop, events);
-	sock_open(loop, &conn->sock, fd);
+	sock_open_accepted(loop, &conn->sock, fd);
 }
 
 int conn_init_new(struct conn *conn, struct loop *loop, const struct addr *address,

@@ -178,7 +178,7 @@ static void judge_size(struct h1 *h1, const struct http_head *head)
 {
 	h1->perhaps_small = head->framing == HTTP_CHUNKED || head->framing == HTTP_UNTIL_CLOSE;
 	h1->session.small =
-		!h1->perhaps_small &&
+		head->keep_alive && !h1->perhaps_small &&
 		(head->framing != HTTP_LENGTH || head->content_length <= small_message_bytes_max);
 }
 
@@ -917,7 +917,7 @@ void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 			.pool = pool,
 			.out = out,
 			.role = (u8)role,
-			.small = true},
+			.small = role == STREAM_CLIENT}, // a client may send but one request
 		.stream = {.ops = &stream_ops},
 		.parser = parser,
 		.keep_alive = true,
