@@ -189,9 +189,7 @@ void sock_open_accepted(struct loop *loop, struct sock *sock, int fd);
 // 0, or -EMFILE and the like.
 int sock_open_new(struct loop *loop, struct sock *sock, const struct addr *address) must_check;
 
-// Closes now. No op may be out. Bytes held by the twin are dropped. No other process may hold a
-// copy of the descriptor: the epoll twin would go on hearing of it. (Hand-over is sock_release; a
-// fork while loops run needs care here.)
+// Closes now. No op may be out. Bytes held by the twin are dropped.
 void sock_close(struct loop *loop, struct sock *sock);
 
 // Takes the descriptor away from the loop without closing it (hand-off to another worker).
