@@ -61,7 +61,7 @@ enum balance_kind {
 // What number balance_change wants for a member; balance_cost (balance_cost.h) makes it.
 enum balance_cost_kind {
 	BALANCE_COST_NONE,	  // none: pass 0
-	BALANCE_COST_CONNECTIONS, // (in flight + 1) / weight
+	BALANCE_COST_CONNECTIONS, // (in flight + 1) / weight, so light members wait for a busy pool
 	BALANCE_COST_LATENCY,	  // decaying latency x (in flight + 1) / weight, as a logarithm
 	BALANCE_COST_IN_FLIGHT,	  // in flight as it is: bounded load
 	BALANCE_COST_RELATIVE,	  // in flight x largest weight / weight: Prequal
