@@ -129,7 +129,31 @@ static double idle_cost(const struct balance_table *table, u32 index)
 	return 0;
 }
 
-struct balance_state *balance_state_new(const struct balance_table *table, struct arena *arena)
+// x times its inverse is 1 in the lower 32 bits; each round doubles the right ones, from three on.
+static u32 inverse(u32 odd)
+{
+	u32 x = odd;
+
+	for (int i = 0; i < 4; i++)
+		x *= 2 - odd * x;
+	return x;
+}
+
+static void plant_tree(
+	struct balance_state *state, u32 worker, const double *costs, struct arena *arena)
+{
+	const struct balance_table *table = state->table;
+
+	state->stride = worker ? (u32)mix(worker) | 1 : 1;
+	state->unstride = inverse(state->stride);
+	min_tree_init(&state->tree, table->count, arena);
+	for (u32 i = 0; i < table->count; i++)
+		if (table->weights[i])
+			min_tree_set(&state->tree, place_of(state, i), costs[i]);
+}
+
+struct balance_state *balance_state_new(
+	const struct balance_table *table, u32 worker, struct arena *arena)
 {
 	struct balance_state *state = arena_zalloc(arena, sizeof(*state));
 	u32 room = MAX(table->count, 1);
@@ -142,10 +166,7 @@ struct balance_state *balance_state_new(const struct balance_table *table, struc
 	if (table->load_percent)
 		state->in_flight = arena_zalloc(arena, sizeof(u32) * room);
 	if (table->load_percent || table->kind == BALANCE_LEAST_CONNECTIONS) {
-		for (u32 i = 0; i < table->count; i++)
-			if (table->weights[i] == 0)
-				costs[i] = INFINITY;
-		min_tree_init(&state->tree, table->count, costs, arena);
+		plant_tree(state, worker, costs, arena);
 	} else {
 		state->costs = costs;
 	}
@@ -163,12 +184,13 @@ struct balance_state *balance_state_new(const struct balance_table *table, struc
 static void change_in_flight(struct balance_state *state, u32 index, bool eligible, double cost)
 {
 	u32 weight = state->table->weights[index], in_flight = (u32)cost;
-	bool was = min_tree_get(&state->tree, index) < INFINITY;
+	bool was = min_tree_get(&state->tree, place_of(state, index)) < INFINITY;
 
 	state->in_flight_sum += eligible ? in_flight : 0;
 	state->in_flight_sum -= was ? state->in_flight[index] : 0;
 	state->in_flight[index] = in_flight;
-	min_tree_set(&state->tree, index, eligible ? in_flight / (double)weight : INFINITY);
+	min_tree_set(&state->tree, place_of(state, index),
+		eligible ? in_flight / (double)weight : INFINITY);
 }
 
 void balance_change(struct balance_state *state, u32 index, bool eligible, double cost)
@@ -185,7 +207,7 @@ void balance_change(struct balance_state *state, u32 index, bool eligible, doubl
 	else if (table->load_percent)
 		change_in_flight(state, index, weight > 0, cost);
 	else
-		min_tree_set(&state->tree, index, weight ? cost : INFINITY);
+		min_tree_set(&state->tree, place_of(state, index), weight ? cost : INFINITY);
 }
 
 void balance_change_latency(struct balance_state *state, u32 index, double latency_key)

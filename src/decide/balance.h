@@ -111,8 +111,11 @@ const struct balance_table *balance_build(enum balance_kind kind,
 	const struct balance_member *members, u32 count, const struct balance_options *options,
 	struct arena *arena);
 
-// Everybody with a weight is eligible and idle. The table must outlive the state.
-struct balance_state *balance_state_new(const struct balance_table *table, struct arena *arena);
+// Everybody with a weight is eligible and idle. The table must outlive the state. `worker` is the
+// worker's number, from 0: each goes through equals in an order of its own, so that workers that do
+// not know of each other's last picks seldom make the same one.
+struct balance_state *balance_state_new(
+	const struct balance_table *table, u32 worker, struct arena *arena);
 
 // O(log n) at most, and O(1) where eligibility stays and the kind keeps no tree (all but
 // least_connections and bounded load). `cost` is what balance_cost gives for the table.

@@ -57,13 +57,27 @@ struct balance_state {
 	const struct balance_table *table;
 	struct sum_tree weights; // of the eligible; a leaf is 0 when the member is not eligible
 	double *costs;		 // of each member; kinds without a tree
-	struct min_tree tree;	 // cost, INFINITY when not eligible; leaves NULL: no tree
+	struct min_tree tree;	 // cost, INFINITY when not eligible; mins NULL: no tree
+	u32 stride, unstride;	 // a member's place in the tree is index x stride, and back
 	u32 *in_flight;		 // bounded load only
 	u64 in_flight_sum;	 // over the eligible
 	u32 cursor;		 // least_connections: behind the last one taken
 	double *latency_keys;	 // Prequal only
 	struct quantile *heat;	 // Prequal only: of requests in flight seen in picks
 };
+
+// Each worker lines the members up in an order of its own: odd strides meet every place of a power
+// of two once. Otherwise all workers that look for the next idle member behind a row of busy ones
+// would find the same one.
+static inline u32 place_of(const struct balance_state *state, u32 index)
+{
+	return index * state->stride & (state->tree.leaves - 1);
+}
+
+static inline u32 member_at(const struct balance_state *state, u32 place)
+{
+	return place * state->unstride & (state->tree.leaves - 1);
+}
 
 static inline bool is_open(
 	const struct balance_state *state, u32 index, const struct balance_tried *tried)

@@ -61,14 +61,12 @@ u32 sum_tree_find(const struct sum_tree *tree, u32 place, const u32 *without, u3
 	return at - tree->leaves;
 }
 
-void min_tree_init(struct min_tree *tree, u32 count, const double *values, struct arena *arena)
+void min_tree_init(struct min_tree *tree, u32 count, struct arena *arena)
 {
 	tree->leaves = tree_leaves(count);
 	tree->mins = arena_zalloc(arena, sizeof(double) * 2 * tree->leaves);
-	for (u32 i = 0; i < tree->leaves; i++)
-		tree->mins[tree->leaves + i] = i < count ? values[i] : INFINITY;
-	for (u32 at = tree->leaves - 1; at > 0; at--)
-		tree->mins[at] = MIN(tree->mins[2 * at], tree->mins[2 * at + 1]);
+	for (u32 at = 0; at < 2 * tree->leaves; at++)
+		tree->mins[at] = INFINITY;
 }
 
 void min_tree_set(struct min_tree *tree, u32 index, double value)

@@ -31,8 +31,8 @@ static inline u32 sum_tree_get(const struct sum_tree *tree, u32 index)
 	return tree->sums[tree->leaves + index];
 }
 
-// Leaves beyond `count` are INFINITY for ever.
-void min_tree_init(struct min_tree *tree, u32 count, const double *values, struct arena *arena);
+// All INFINITY.
+void min_tree_init(struct min_tree *tree, u32 count, struct arena *arena);
 void min_tree_set(struct min_tree *tree, u32 index, double value);
 
 // The first index from `from` on, and then from 0 on, whose value is the smallest of all; `from` is

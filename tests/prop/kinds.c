@@ -19,7 +19,7 @@ void pool_begin(struct pool_of_seed *pool, u64 seed, enum balance_kind kind, u32
 	}
 	pool->table = balance_build(
 		kind, pool->members, count, options ? options : &defaults, &pool->arena);
-	pool->state = balance_state_new(pool->table, &pool->arena);
+	pool->state = balance_state_new(pool->table, 0, &pool->arena);
 }
 
 void pool_end(struct pool_of_seed *pool)

@@ -88,20 +88,20 @@ static void maglev_weights_as_published(void **state)
 	arena_init(&pool.arena, KINDS_ARENA_BYTES);
 	pool.table = balance_build(BALANCE_MAGLEV, katran, 2,
 		&(struct balance_options){.maglev_size = 7}, &pool.arena);
-	pool.state = balance_state_new(pool.table, &pool.arena);
+	pool.state = balance_state_new(pool.table, 0, &pool.arena);
 	count_entries(&pool, 7, taken);
 	assert_int_equal(taken[0], 5);
 	assert_int_equal(taken[1], 2);
 	pool.table =
 		balance_build(BALANCE_MAGLEV, envoy, 2, &(struct balance_options){0}, &pool.arena);
-	pool.state = balance_state_new(pool.table, &pool.arena);
+	pool.state = balance_state_new(pool.table, 0, &pool.arena);
 	count_entries(&pool, 65537, taken);
 	assert_int_equal(taken[0], 21846);
 	assert_int_equal(taken[1], 43691);
 	pool.count = 3;
 	pool.table =
 		balance_build(BALANCE_MAGLEV, light, 3, &(struct balance_options){0}, &pool.arena);
-	pool.state = balance_state_new(pool.table, &pool.arena);
+	pool.state = balance_state_new(pool.table, 0, &pool.arena);
 	count_entries(&pool, 65537, taken);
 	assert_int_equal(taken[2], 1);
 	arena_done(&pool.arena);
@@ -119,7 +119,7 @@ static void rebuild_without(const struct pool_of_seed *pool, u32 gone,
 	arena_init(&ret_rest->arena, KINDS_ARENA_BYTES);
 	ret_rest->table = balance_build(
 		balance_kind_of(pool->table), members, pool->count, options, &ret_rest->arena);
-	ret_rest->state = balance_state_new(ret_rest->table, &ret_rest->arena);
+	ret_rest->state = balance_state_new(ret_rest->table, 0, &ret_rest->arena);
 }
 
 // Moved keys beyond those of the member that went, as a part of these, when the table of 65,537 is
@@ -228,7 +228,7 @@ static void ring_and_rendezvous_move_only_what_they_must(void **state)
 			pool.members[1].weight = 9;
 			pool.table = balance_build(
 				exact[k], pool.members, pool.count, &options, &pool.arena);
-			pool.state = balance_state_new(pool.table, &pool.arena);
+			pool.state = balance_state_new(pool.table, 0, &pool.arena);
 			rebuild_without(&pool, 1, &options, &rest);
 			for (u32 i = 0; i < 20000; i++) {
 				u64 key = rng_u64(&pool.rng);
@@ -259,7 +259,7 @@ static void the_order_of_members_does_not_matter(void **state)
 			arena_init(&other.arena, KINDS_ARENA_BYTES);
 			other.table = balance_build(
 				hashed[k], turned, 60, &(struct balance_options){0}, &other.arena);
-			other.state = balance_state_new(other.table, &other.arena);
+			other.state = balance_state_new(other.table, 0, &other.arena);
 			for (u32 i = 0; i < 5000; i++) {
 				u64 key = rng_u64(&pool.rng);
 

@@ -93,7 +93,9 @@ static void minima_are_found_in_turn(void **state)
 		count = 1 + rng_below(&rng, members_max);
 		for (u32 i = 0; i < count; i++)
 			values[i] = rng_below(&rng, 5);
-		min_tree_init(&tree, count, values, &arena);
+		min_tree_init(&tree, count, &arena);
+		for (u32 i = 0; i < count; i++)
+			min_tree_set(&tree, i, values[i]);
 		for (u32 i = 0; i < 200; i++) {
 			u32 changed = rng_below(&rng, count), from = rng_below(&rng, tree.leaves);
 
@@ -192,7 +194,7 @@ static void pool_begin(struct pool_case *c, u32 members, struct prequal_options 
 	c->tried.count = 0;
 	c->state = balance_state_new(balance_build(BALANCE_POWER_OF_TWO, list, members,
 					     &(struct balance_options){0}, &c->arena),
-		&c->arena);
+		0, &c->arena);
 	prequal_init(&c->prequal, &options, members);
 }
 
