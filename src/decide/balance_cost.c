@@ -11,9 +11,9 @@
 static const double tau = (double)BALANCE_EWMA_TAU;
 static const double slow_start_least = 0.1;
 
-static double decay(nsec from, nsec now)
+static double decay(nsec from, nsec now, double over)
 {
-	return now > from ? exp(-(double)(now - from) / tau) : 1;
+	return now > from ? exp(-(double)(now - from) / over) : 1;
 }
 
 static bool has_history(const struct balance_ewma *ewma)
@@ -21,9 +21,9 @@ static bool has_history(const struct balance_ewma *ewma)
 	return ewma->value_ns > 0;
 }
 
-void ewma_average(struct balance_ewma *ewma, nsec sample, nsec now)
+static void average(struct balance_ewma *ewma, nsec sample, nsec now, double over)
 {
-	double kept = has_history(ewma) ? decay(ewma->at, now) : 0;
+	double kept = has_history(ewma) ? decay(ewma->at, now, over) : 0;
 
 	ewma->value_ns = ewma->value_ns * kept + (double)MAX(sample, 1) * (1 - kept);
 	ewma->at = MAX(ewma->at, now);
@@ -32,7 +32,7 @@ void ewma_average(struct balance_ewma *ewma, nsec sample, nsec now)
 void ewma_observe(struct balance_ewma *ewma, nsec sample, nsec now)
 {
 	if ((double)sample <= ewma->value_ns) {
-		ewma_average(ewma, sample, now);
+		average(ewma, sample, now, tau);
 		return;
 	}
 	ewma->value_ns = (double)MAX(sample, 1);
@@ -41,7 +41,36 @@ void ewma_observe(struct balance_ewma *ewma, nsec sample, nsec now)
 
 double ewma_read(const struct balance_ewma *ewma, nsec now)
 {
-	return ewma->value_ns * decay(ewma->at, now);
+	return ewma->value_ns * decay(ewma->at, now, tau);
+}
+
+// 0, 1, 2, 3, 4-5, 6-7, 8-11, 12-15, ... 192 and above.
+static u32 part_of(u32 in_flight)
+{
+	u32 octave;
+
+	if (in_flight < 4)
+		return in_flight;
+	octave = 31 - (u32)__builtin_clz(in_flight);
+	return MIN(2 * octave + (in_flight >> (octave - 1) & 1), CURVE_PARTS - 1);
+}
+
+void curve_observe(struct balance_curve *curve, u32 in_flight, nsec sample, nsec now)
+{
+	average(&curve->parts[part_of(in_flight)], sample, now, (double)CURVE_TAU);
+}
+
+struct balance_ewma curve_read(const struct balance_curve *curve, u32 in_flight)
+{
+	u32 part = part_of(in_flight);
+
+	for (u32 off = 0; off < CURVE_PARTS; off++) {
+		if (off <= part && has_history(&curve->parts[part - off]))
+			return curve->parts[part - off];
+		if (part + off < CURVE_PARTS && has_history(&curve->parts[part + off]))
+			return curve->parts[part + off];
+	}
+	return (struct balance_ewma){0};
 }
 
 double balance_cost_connections(u32 in_flight, u32 weight, double slow_start)

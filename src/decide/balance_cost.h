@@ -21,8 +21,22 @@ struct balance_ewma {
 void ewma_observe(struct balance_ewma *ewma, nsec sample, nsec now);
 double ewma_read(const struct balance_ewma *ewma, nsec now); // nanoseconds, decayed
 
-// The same without the peak, for Prequal, whose latency is a typical one.
-void ewma_average(struct balance_ewma *ewma, nsec sample, nsec now);
+// The latency of a backend by how many requests it had in flight when one began, as Prequal's
+// servers estimate it: what a request would take now is what requests took that met as many.
+// Averages over about CURVE_TAU; finer than one half octave it does not tell.
+enum { CURVE_PARTS = 16 };
+#define CURVE_TAU NSEC_PER_SEC
+
+struct balance_curve {
+	struct balance_ewma parts[CURVE_PARTS];
+};
+
+// `in_flight` without the request itself, when it began.
+void curve_observe(struct balance_curve *curve, u32 in_flight, nsec sample, nsec now);
+
+// The part for as many in flight, or the nearest one that has samples; all zero when there are
+// none.
+struct balance_ewma curve_read(const struct balance_curve *curve, u32 in_flight);
 
 struct balance_load {
 	u32 in_flight;
@@ -44,7 +58,7 @@ double balance_cost_connections(u32 in_flight, u32 weight, double slow_start);
 double balance_cost_latency(
 	const struct balance_ewma *latency, u32 in_flight, u32 weight, double slow_start, nsec now);
 
-// Prequal's latency as such a number, for balance_change_latency.
+// A latency alone as such a number: what balance_change_latency wants of curve_read.
 double balance_latency_key(const struct balance_ewma *latency);
 
 // The part of its weight that a backend gets which came back `elapsed` ago: from a tenth (or

@@ -13,7 +13,7 @@ static const double bucket_step = 0.02, bucket_first = 1e-6;
 
 struct job {
 	double arrival;
-	u32 next, worker;
+	u32 next, worker, met; // in flight when it came
 };
 
 struct server {
@@ -21,6 +21,7 @@ struct server {
 	u32 length;
 	double speed;
 	struct balance_ewma latency;
+	struct balance_curve curve;
 };
 
 struct worker {
@@ -60,8 +61,11 @@ static void tell(struct farm *farm, struct worker *worker, u32 index)
 		.now = (nsec)(farm->now * farm->unit_ns)};
 
 	balance_change(worker->state, index, true, balance_cost(farm->table, index, &load));
-	if (farm->options->kind == BALANCE_PREQUAL)
-		balance_change_latency(worker->state, index, balance_latency_key(&server->latency));
+	if (farm->options->kind == BALANCE_PREQUAL) {
+		struct balance_ewma latency = curve_read(&server->curve, load.in_flight);
+
+		balance_change_latency(worker->state, index, balance_latency_key(&latency));
+	}
 }
 
 static u32 take_job(struct farm *farm)
@@ -95,7 +99,7 @@ static void arrive(struct farm *farm)
 	struct server *server = &farm->servers[index];
 	u32 job = take_job(farm);
 
-	farm->jobs[job] = (struct job){farm->now, nobody, at};
+	farm->jobs[job] = (struct job){farm->now, nobody, at, server->length};
 	if (server->length++ == 0) {
 		server->first = job;
 		event_push(&farm->queue,
@@ -128,6 +132,7 @@ static void depart(struct farm *farm)
 	u32 job = server->first;
 	struct worker *worker = &farm->workers[farm->jobs[job].worker];
 	double sojourn = farm->now - farm->jobs[job].arrival;
+	u32 met = farm->jobs[job].met;
 
 	server->first = farm->jobs[job].next;
 	farm->jobs[job].next = farm->free_job;
@@ -143,7 +148,7 @@ static void depart(struct farm *farm)
 		ewma_observe(&server->latency, (nsec)(sojourn * farm->unit_ns),
 			(nsec)(farm->now * farm->unit_ns));
 	if (farm->options->kind == BALANCE_PREQUAL)
-		ewma_average(&server->latency, (nsec)(sojourn * farm->unit_ns),
+		curve_observe(&server->curve, met, (nsec)(sojourn * farm->unit_ns),
 			(nsec)(farm->now * farm->unit_ns));
 	worker->own[index]--;
 	tell(farm, worker, index);

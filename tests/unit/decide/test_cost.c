@@ -46,9 +46,27 @@ static void peaks_count_at_once_and_calm_slowly(void **state)
 	near(ewma.value_ns, 10 * ms + 90 * ms * exp(-0.1), 1e-9);
 	ewma_observe(&ewma, 200 * NSEC_PER_MS, now);
 	near(ewma.value_ns, 200 * ms, 1e-9);
-	// The average has no such peak.
-	ewma_average(&ewma, 400 * NSEC_PER_MS, now + NSEC_PER_SEC);
-	near(ewma.value_ns, 400 * ms - 200 * ms * exp(-0.1), 1e-9);
+}
+
+static void a_curve_tells_latency_by_load(void **state)
+{
+	struct balance_curve curve = {0};
+	nsec now = 9 * NSEC_PER_SEC;
+
+	(void)state;
+	assert_true(curve_read(&curve, 3).value_ns <= 0);
+	curve_observe(&curve, 9, 90 * NSEC_PER_MS, now);
+	near(curve_read(&curve, 0).value_ns, 90 * ms, 1e-9);
+	near(curve_read(&curve, 1000000).value_ns, 90 * ms, 1e-9);
+	curve_observe(&curve, 1, 10 * NSEC_PER_MS, now);
+	curve_observe(&curve, 500, 700 * NSEC_PER_MS, now);
+	near(curve_read(&curve, 0).value_ns, 10 * ms, 1e-9);
+	near(curve_read(&curve, 8).value_ns, 90 * ms, 1e-9);
+	near(curve_read(&curve, 11).value_ns, 90 * ms, 1e-9);
+	near(curve_read(&curve, UINT32_MAX).value_ns, 700 * ms, 1e-9);
+	// No peaks: an average over a second.
+	curve_observe(&curve, 1, 110 * NSEC_PER_MS, now + NSEC_PER_SEC);
+	near(curve_read(&curve, 1).value_ns, 110 * ms - 100 * ms * exp(-1), 1e-9);
 }
 
 static void connections_are_shared_by_weight(void **state)
@@ -138,6 +156,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_spike_decays),
 		cmocka_unit_test(peaks_count_at_once_and_calm_slowly),
+		cmocka_unit_test(a_curve_tells_latency_by_load),
 		cmocka_unit_test(connections_are_shared_by_weight),
 		cmocka_unit_test(the_order_of_latencies_needs_no_clock),
 		cmocka_unit_test(no_history_is_tried_once_at_a_time),
