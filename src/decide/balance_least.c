@@ -6,7 +6,7 @@
 // Tried members leave the tree for the length of one search; a retry is rare. Gives a place.
 static u32 find_untried(struct balance_state *state, const struct balance_tried *tried)
 {
-	double costs[BALANCE_TRIED_MAX];
+	double costs[BALANCE_TRIED_MAX] = {0};
 	u32 found;
 
 	for (u32 i = 0; i < tried->count; i++) {

@@ -416,6 +416,57 @@ static void load_is_bounded(void **state)
 		}
 }
 
+// The bound is over those who are eligible: what others still have in flight does not count.
+static void the_bound_follows_eligibility(void **state)
+{
+	static const u32 in_flight[] = {4, 9, 1, 0};
+	struct balance_options options = {.load_percent = 150};
+
+	(void)state;
+	for (size_t k = 1; k < ARRAY_LEN(hashed); k++) {
+		struct pool_of_seed pool;
+		u32 taken[4] = {0};
+
+		pool_begin(&pool, 1, hashed[k], 4, 2, &options);
+		for (u32 round = 0; round < 3; round++)
+			for (u32 i = 0; i < 4; i++)
+				pool_set_load(&pool, i, i != 1 || round == 1, in_flight[i]);
+		// 5 in flight at three of equal weight: ceil(1.5 x 6 / 3) = 3.
+		assert_int_equal(balance_capacity(pool.state, 0, 5), 3);
+		for (u32 i = 0; i < 1000; i++)
+			taken[pool_pick(&pool, rng_u64(&pool.rng), &none_tried)]++;
+		HOLDS(&pool, taken[0] == 0 && taken[1] == 0 && taken[2] > 200 && taken[3] > 200);
+		// And with the second: 14 at four, ceil(1.5 x 15 / 4) = 6.
+		pool_set_load(&pool, 1, true, 9);
+		taken[0] = 0;
+		for (u32 i = 0; i < 1000; i++)
+			taken[pool_pick(&pool, rng_u64(&pool.rng), &none_tried)]++;
+		HOLDS(&pool, taken[0] > 100 && taken[1] == 0);
+		pool_end(&pool);
+	}
+}
+
+// Where a walk does not come to the few who are left, the bound holds all the same.
+static void the_bound_holds_among_the_last(void **state)
+{
+	struct balance_options options = {.load_percent = 125};
+
+	(void)state;
+	for (size_t k = 1; k < ARRAY_LEN(hashed); k++) {
+		struct pool_of_seed pool;
+
+		pool_begin(&pool, 1, hashed[k], 5000, 1, &options);
+		for (u32 i = 0; i < pool.count; i++)
+			pool_set_load(&pool, i, i == 17 || i == 4000, i == 17 ? 5 : 0);
+		for (u32 i = 0; i < 100; i++)
+			HOLDS(&pool, pool_pick(&pool, rng_u64(&pool.rng), &none_tried) == 4000);
+		// A retry rather goes to a full one than to nobody.
+		HOLDS(&pool,
+			pool_pick(&pool, 1ull << 63, &(struct balance_tried){1, {4000}}) == 17);
+		pool_end(&pool);
+	}
+}
+
 // As the paper has it: with n members and m requests none has more than ceil(c m / n), whatever the
 // keys are, and a key keeps its member as long as that has room.
 static void one_key_fills_members_one_after_another(void **state)
@@ -458,6 +509,8 @@ int main(void)
 		cmocka_unit_test(heavy_rings_are_thinned),
 		cmocka_unit_test(rendezvous_shares_are_exact),
 		cmocka_unit_test(load_is_bounded),
+		cmocka_unit_test(the_bound_follows_eligibility),
+		cmocka_unit_test(the_bound_holds_among_the_last),
 		cmocka_unit_test(one_key_fills_members_one_after_another),
 	};
 
