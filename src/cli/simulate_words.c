@@ -162,5 +162,5 @@ void simulate_list_words(struct text *text)
 		text_printf(
 			text, "  %-11s = %-12s %s\n", words[i].key, words[i].usual, words[i].prose);
 	text_printf(text, "  %-11s = %-12s %s\n", "weights", "1",
-		"a list that is repeated, as 5,1,1; speeds follow weights");
+		"a repeated list, 5,1,1; speeds follow it");
 }
