@@ -53,7 +53,7 @@ struct simulate_latency {
 
 struct simulate_result {
 	enum balance_kind kind;
-	struct simulate_latency all, while_lost;
+	struct simulate_latency all, while_lost; // of those that came while servers were lost
 	double mean_ms;
 	double busiest;	     // the most requests of a server to its fair part
 	u64 longest;	     // the most requests at one server

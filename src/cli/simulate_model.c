@@ -19,6 +19,7 @@ static const double bimodal_part = 0.1, bimodal_factor = 10;
 struct job {
 	double arrival, service_ms;
 	u32 next, worker, met, server;
+	bool in_loss; // it came while servers were lost
 };
 
 struct server {
@@ -285,7 +286,8 @@ static void arrive(struct simulation *sim, double service_ms, u32 client)
 		.next = nobody,
 		.worker = at,
 		.met = server->in_flight,
-		.server = index};
+		.server = index,
+		.in_loss = sim->are_lost};
 	server->taken++;
 	server->in_flight++;
 	sim->result->longest = MAX(sim->result->longest, server->in_flight);
@@ -323,7 +325,7 @@ static void depart(struct simulation *sim)
 	server->in_service--;
 	sim->sum_ms += ms;
 	count(&sim->result->all, ms);
-	if (sim->are_lost)
+	if (job->in_loss)
 		count(&sim->result->while_lost, ms);
 	if (sim->kind == BALANCE_LEAST_RESPONSE_TIME)
 		ewma_observe(&server->latency, sample, now_ns(sim));

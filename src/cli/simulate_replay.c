@@ -219,7 +219,12 @@ static int by_time(const void *a, const void *b)
 {
 	const struct simulate_request *x = a, *y = b;
 
-	return (x->at_ms > y->at_ms) - (x->at_ms < y->at_ms);
+	if (x->at_ms > y->at_ms || x->at_ms < y->at_ms)
+		return x->at_ms > y->at_ms ? 1 : -1;
+	// The rest only makes the order the same everywhere.
+	if (x->client != y->client)
+		return x->client > y->client ? 1 : -1;
+	return (x->service_ms > y->service_ms) - (x->service_ms < y->service_ms);
 }
 
 // Lines are written when a request ends, so they are nearly in order.

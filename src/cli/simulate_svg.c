@@ -30,18 +30,22 @@ static double y_of(const struct scale *scale, double ms)
 	return height - bottom - (height - top - bottom) * fmin(at, 1);
 }
 
+// Four decades at most, from below what is usual for the best: who is beyond them runs along the
+// top.
 static struct scale find_scale(const struct simulate_result *results, u32 count)
 {
 	struct scale scale = {INFINITY, 0};
 
 	for (u32 i = 0; i < count; i++) {
-		scale.least = fmin(scale.least, simulate_percentile(&results[i].all, 0.01));
+		double median = simulate_percentile(&results[i].all, 0.5);
+
+		scale.least = fmin(scale.least, median / 3);
 		scale.most = fmax(scale.most, simulate_percentile(&results[i].all, 0.9999));
 	}
-	if (!(scale.most > 0))
+	if (!(scale.least > 0 && scale.most > 0))
 		return (struct scale){0.1, 10};
-	scale.least = pow(10, floor(log10(fmax(scale.least, scale.most * 1e-5))));
-	scale.most = pow(10, ceil(log10(scale.most * 1.0001)));
+	scale.least = pow(10, floor(log10(scale.least)));
+	scale.most = fmin(pow(10, ceil(log10(scale.most * 1.0001))), scale.least * 1e4);
 	return scale;
 }
 
@@ -64,8 +68,8 @@ static void add_axes(struct text *text, const struct scale *scale)
 		double y = y_of(scale, ms);
 
 		text_printf(text, "<path d='M%d %.1fH%d' class='grid'/>", left, y, width - right);
-		text_printf(text, "<text x='%d' y='%.1f' text-anchor='end'>%g ms</text>\n",
-			left - 8, y + 4, ms);
+		text_printf(text, "<text x='%d' y='%.1f' text-anchor='end'>%g %s</text>\n",
+			left - 8, y + 4, ms < 999 ? ms : ms / 1000, ms < 999 ? "ms" : "s");
 	}
 	text_printf(text,
 		"<text x='%d' y='%d' text-anchor='middle'>part of the requests that are at least "

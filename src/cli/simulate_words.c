@@ -34,7 +34,7 @@ static const char *const services[] = {"exponential", "lognormal", "constant", "
 
 static const struct word words[] = {
 	WHOLE(servers, "10", 1, SIMULATE_SERVERS_MAX, "servers in the pool"),
-	WHOLE(requests, "200000", 1, 1e9, "requests of the run"),
+	WHOLE(requests, "200000", 1, 1e8, "requests of the run"),
 	PART("load", load, "0.7", 0.001, 10, "arrivals to what the servers could do"),
 	CHOICE(arrival, "poisson", arrivals, "poisson, constant or burst"),
 	CHOICE(service, "exponential", services, "exponential, lognormal, constant or bimodal"),
