@@ -167,7 +167,7 @@ int simulate_main(const struct cli *cli)
 	struct simulate_options options;
 	struct simulate_trace trace = {0};
 	struct simulate_result *results;
-	u32 count;
+	u32 count = 0;
 	int code = take_kinds(cli->plan->flags.algorithm, kinds, &count);
 
 	if (!code)

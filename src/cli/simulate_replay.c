@@ -96,10 +96,9 @@ static u32 digits(const char *at, u32 count)
 static double seconds_of(u32 year, u32 month, u32 day, u32 hour, u32 minute, u32 second)
 {
 	u32 y = month <= 2 ? year - 1 : year, m = month <= 2 ? month + 9 : month - 3;
-	double days = 365.0 * y + (double)(y / 4) - (double)(y / 100) + (double)(y / 400) +
-		      (double)((m * 153 + 2) / 5) + day;
+	u32 days = 365 * y + y / 4 - y / 100 + y / 400 + (m * 153 + 2) / 5 + day;
 
-	return days * 86400 + hour * 3600 + minute * 60 + second;
+	return 86400.0 * days + hour * 3600 + minute * 60 + second;
 }
 
 static double number_at(json_t *object, const char *key)

@@ -260,7 +260,7 @@ u32 balance_pick(struct balance_state *state, const struct balance_ask *ask)
 u32 balance_weighted(
 	const struct balance_state *state, u64 hash, const struct balance_tried *tried, u32 except)
 {
-	u32 without[BALANCE_TRIED_MAX + 1], count = 0;
+	u32 without[BALANCE_TRIED_MAX + 1] = {0}, count = 0;
 	u32 rest = state->weights.sums[1];
 
 	for (u32 i = 0; i <= tried->count; i++) {
