@@ -36,12 +36,14 @@ static u32 point_hash(u64 id, u64 seed, u32 number)
 }
 
 // Points are spread evenly, so a bucket for each of them or two sorts them: counted, then laid into
-// their buckets, each of which is put in order as it fills. Equal hashes stay in the order of ids.
-static void lay(struct balance_point *points, u32 start, u32 *end, struct balance_point point)
+// their buckets, each of which is put in order as it fills. Points of lower buckets are lower, and
+// places not yet taken are 0, so nothing moves beyond its bucket. Equal hashes stay in the order of
+// ids.
+static void lay(struct balance_point *points, u32 *end, struct balance_point point)
 {
 	u32 at = (*end)++;
 
-	while (at > start && points[at - 1].hash > point.hash) {
+	while (at > 0 && points[at - 1].hash > point.hash) {
 		points[at] = points[at - 1];
 		at--;
 	}
@@ -57,8 +59,10 @@ struct plan {
 	const u32 *weights;
 };
 
-static void fill(const struct plan *plan, u32 *starts, u32 *ends, u32 shift, u32 buckets,
-	struct balance_point *points)
+// First `starts` counts, then it is the end of each bucket while that fills, which at last is the
+// start of the next one.
+static void fill(
+	const struct plan *plan, u32 *starts, u32 shift, u32 buckets, struct balance_point *points)
 {
 	u32 sum = 0;
 
@@ -70,24 +74,23 @@ static void fill(const struct plan *plan, u32 *starts, u32 *ends, u32 shift, u32
 
 			for (u32 k = 0; k < number; k++) {
 				u32 hash = point_hash(plan->members[index].id, plan->seed, k);
-				u32 bucket = hash >> shift;
 
 				if (pass == 0)
-					starts[bucket]++;
+					starts[hash >> shift]++;
 				else
-					lay(points, starts[bucket], &ends[bucket],
+					lay(points, &starts[hash >> shift],
 						(struct balance_point){hash, index});
 			}
 		}
-		if (pass > 0)
-			break;
-		for (u32 b = 0; b <= buckets; b++) {
+		for (u32 b = 0; pass == 0 && b < buckets; b++) {
 			u32 size = starts[b];
 
-			starts[b] = ends[b] = sum;
+			starts[b] = sum;
 			sum += size;
 		}
 	}
+	memmove(starts + 1, starts, sizeof(u32) * buckets);
+	starts[0] = 0;
 }
 
 void balance_ring_build(
@@ -107,8 +110,7 @@ void balance_ring_build(
 		bits++;
 	starts = arena_zalloc(arena, sizeof(u32) * ((1u << bits) + 1));
 	points = arena_zalloc(arena, sizeof(*points) * MAX(point_count, 1));
-	fill(&plan, starts, arena_zalloc(arena, sizeof(u32) * ((1u << bits) + 1)), 32 - bits,
-		1u << bits, points);
+	fill(&plan, starts, 32 - bits, 1u << bits, points);
 	table->ring.points = points;
 	table->ring.starts = starts;
 	table->ring.point_count = point_count;

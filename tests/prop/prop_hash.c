@@ -10,6 +10,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "decide/balance_kinds.h"
 #include "kinds.h"
 
 enum { members_max = 1000 };
@@ -328,6 +329,35 @@ static void ring_shares_deviate_as_published(void **state)
 	assert_true(many > 0.029 && many < 0.034);
 }
 
+// The buckets are a shortcut only: what they find is what a search from the start finds.
+static void a_key_belongs_to_the_next_point(void **state)
+{
+	(void)state;
+	for (u64 seed = 1; seed <= 8; seed++) {
+		struct pool_of_seed pool;
+		const struct balance_point *points;
+		u32 count;
+
+		pool_begin(&pool, seed, BALANCE_IP_HASH, 1 + (u32)seed * 2, -3, NULL);
+		points = pool.table->ring.points;
+		count = pool.table->ring.point_count;
+		for (u32 i = 1; i < count; i++)
+			HOLDS(&pool, points[i - 1].hash <= points[i].hash);
+		for (u32 i = 0; count && i < 3000; i++) {
+			// Also exactly on a point, and around the ends.
+			u32 hash = i % 2 ? points[i % count].hash + i / 2 % 3 - 1
+					 : (u32)rng_u64(&pool.rng);
+			u32 at = 0;
+
+			while (at < count && points[at].hash < hash)
+				at++;
+			HOLDS(&pool, pool_pick(&pool, (u64)hash << 32, &none_tried) ==
+					     points[at % count].index);
+		}
+		pool_end(&pool);
+	}
+}
+
 // Weights far beyond what a ring of that size can hold still leave everybody a point.
 static void heavy_rings_are_thinned(void **state)
 {
@@ -506,6 +536,7 @@ int main(void)
 		cmocka_unit_test(the_order_of_members_does_not_matter),
 		cmocka_unit_test(another_seed_is_another_assignment),
 		cmocka_unit_test(ring_shares_deviate_as_published),
+		cmocka_unit_test(a_key_belongs_to_the_next_point),
 		cmocka_unit_test(heavy_rings_are_thinned),
 		cmocka_unit_test(rendezvous_shares_are_exact),
 		cmocka_unit_test(load_is_bounded),
