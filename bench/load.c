@@ -300,6 +300,8 @@ int main(int argc, char **argv)
 	bench_prepare();
 	struct load *load = load_new(&settings.load);
 	load_warm(load);
+	if (!settings.warm_only && !settings.load.close_each && !settings.load.gap_ns)
+		load_warm_together(load);
 	if (settings.sync) {
 		puts("ready");
 		fflush(stdout);

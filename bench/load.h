@@ -60,6 +60,10 @@ void load_free(struct load *load);
 // Opens the connections and makes the warm-up requests of each. Nothing is under way afterwards.
 void load_warm(struct load *load);
 
+// As many again, of all connections at the same time: what the measured part needs at once, such as
+// a proxy's connections to the origin, has been opened afterwards.
+void load_warm_together(struct load *load);
+
 // The measured part. Nothing is under way afterwards; the connections stay.
 void load_measure(struct load *load);
 

@@ -389,14 +389,27 @@ static void drain(struct load *load)
 	}
 }
 
-void load_warm(struct load *load)
+static void set_warm(struct load *load)
 {
 	load->phase = PHASE_WARM;
 	load->progress_ns = bench_now_ns();
 	for (uint32_t i = 0; i < load->options.connections; i++)
 		load->slots[i].warm_left = load->options.warm;
+}
+
+void load_warm(struct load *load)
+{
+	set_warm(load);
 	while (load->opened < load->options.connections && load->opened < load->options.ramp)
 		fire(load, &load->slots[load->opened++], load->progress_ns);
+	drain(load);
+}
+
+void load_warm_together(struct load *load)
+{
+	set_warm(load);
+	for (uint32_t i = load->options.connections; i && load->resting; i--)
+		fire(load, pop_resting(load), load->progress_ns);
 	drain(load);
 }
 

@@ -848,6 +848,7 @@ def parse_args():
     parser.add_argument("--json", metavar="FILE", help="write every run")
     parser.add_argument("--markdown", metavar="FILE", help="write the table")
     args = parser.parse_args()
+    args.weir = os.path.abspath(args.weir)  # a bare name would be looked for in PATH
     if args.pairs < 1 or not 0.5 <= args.seconds <= 120:
         parser.error("--pairs must be at least 1, --seconds between 0.5 and 120")
     for tool in ("bench-relay", "bench-origin", "bench-load", "bench-malloc-count.so"):

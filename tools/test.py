@@ -444,7 +444,7 @@ def parts():
     unit("build-test", "unit")
     build("build-clang", "clang -O1")
     build("build-asan", "gcc ASan+UBSan")
-    build("build", "gcc -O2 LTO")
+    build("build", "gcc -O3 LTO")
     unit("build-asan", "unit, ASan+UBSan")
     found.append(Part("fuzz", "fuzz corpora, ASan+UBSan", lambda c: run_fuzz(c, "build-asan"),
                       "tests/fuzz/corpus", "build-asan"))

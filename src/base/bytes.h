@@ -31,8 +31,7 @@ struct block {
 };
 
 // All blocks of one thread. Receives for clients leave a quarter of the large blocks to the
-// upstream side, so that answers can always flow and free what requests hold (architecture.md,
-// section 4).
+// upstream side, so that answers can always flow and free what requests hold.
 struct block_pool {
 	struct slab large, small, segments;
 	u32 large_reserved; // only for upstream receives

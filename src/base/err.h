@@ -61,8 +61,8 @@ void errs_source(struct errs *errs, struct err *err, struct str text);
 // Orders by file (first seen first), line and column. Call once, before printing.
 void errs_sort(struct errs *errs);
 
-// The human form of product.md 4.4, with the closing line "3 errors, 1 warning in 2 files." The
-// text is taken from `arena` and zero-terminated. `colour` adds ANSI colours.
+// The human form: place, source line and advice of each, and the closing line "3 errors, 1 warning
+// in 2 files." The text is taken from `arena` and zero-terminated. `colour` adds ANSI colours.
 struct str errs_format(const struct errs *errs, struct arena *arena, bool colour);
 
 // The same as one JSON array for editors and CI: file, line, column, width, kind, code, message,

@@ -17,7 +17,7 @@ struct slab_chunk {
 
 void slab_init(struct slab *slab, const char *name, size_t object_size, u32 used_max)
 {
-	u32 size = (u32)((MAX(object_size, sizeof(void *)) + 15) & ~(size_t)15);
+	u32 size = (u32)((MAX(object_size, sizeof(void *)) + 7) & ~(size_t)7);
 	u32 count = (u32)MAX(1, chunk_bytes / size);
 
 	*slab = (struct slab){.name = name,

@@ -10,7 +10,7 @@ struct slab {
 	void *free_list;
 	char *fresh, *fresh_end; // untouched part of the newest chunk
 	struct slab_chunk *chunks;
-	u32 object_size;    // rounded up to 16
+	u32 object_size;    // rounded up to 8
 	u32 chunk_objects;  // objects taken from the system at once
 	u32 used, used_max; // objects out now; the most that may be
 	const char *name;   // for assertions and reports

@@ -15,14 +15,11 @@ static void note_health(const struct plan *plan)
 			plan->health_interval_s);
 }
 
-static void greet(const struct cli *cli, const struct load *load)
+static struct str greeting(const struct cli *cli, const struct load *load)
 {
-	struct str text;
-
 	if (!isatty(STDERR_FILENO) || load->conf->log.level < CONF_LEVEL_NOTICE)
-		return;
-	text = summary_text(load, cli->arena);
-	fwrite(text.ptr, 1, text.len, stderr);
+		return STR_EMPTY;
+	return summary_text(load, cli->arena);
 }
 
 int run_main(const struct cli *cli)
@@ -34,7 +31,7 @@ int run_main(const struct cli *cli)
 	if (code)
 		return code;
 	note_health(cli->plan);
-	greet(cli, &load);
+	options.greeting = greeting(cli, &load);
 	options.mode = load.source;
 	return control_run(load.conf, cli->arena, &options);
 }

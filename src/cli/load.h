@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// From a plan to a configuration: chooses the source among the four start modes (ruling 13), loads
-// it, and prints what is wrong.
+// From a plan to a configuration: chooses the source among the four start modes (a file named by an
+// option or alone, flags, nothing but what is found in place or environment), loads it, and prints
+// what is wrong.
 #pragma once
 
 #include "cli/cli.h"

@@ -26,6 +26,24 @@ static bool is_number(struct str text)
 	return str_to_u64(text, UINT64_MAX, &number) == 0;
 }
 
+// The kernel would choose a port, another for each worker and at each start.
+static void check_port(struct build *build, const struct path *path, struct node *node,
+	const struct conf_bind *bind)
+{
+	struct str host = bind->text;
+	struct err *err;
+
+	if (bind->addr.family == ADDR_UNIX || bind->addr.port != 0)
+		return;
+	while (host.len && host.ptr[host.len - 1] != ':')
+		host.len--;
+	err = report_value(build->report, CODE_OUT_OF_RANGE, node,
+		"'%.*s' (%s) has port 0, which no client could know: ports go from 1 to 65535",
+		CLIP(bind->text), path_text(build, path));
+	if (!node->written.ptr)
+		report_advice(build->report, err, "did you mean '%.*s8080'?", CLIP(host));
+}
+
 static void build_bind(
 	struct build *build, const struct path *path, struct node *node, struct conf_bind *bind)
 {
@@ -38,8 +56,10 @@ static void build_bind(
 		return;
 	bind->text = text;
 	rc = addr_parse(text, &bind->addr);
-	if (rc == 0)
+	if (rc == 0) {
+		check_port(build, path, node, bind);
 		return;
+	}
 	if (rc == -ENOENT) {
 		report_value(build->report, CODE_MALFORMED, node,
 			"'%.*s' (%s) is a name: listening needs an address, like "

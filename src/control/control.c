@@ -546,6 +546,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 			release(&control);
 		return 1;
 	}
+	fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
 	say_started(&control);
 	while (!control.finished)
 		loop_turn(control.loop, UINT64_MAX);

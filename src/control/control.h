@@ -6,7 +6,8 @@
 #include "conf/conf.h"
 
 struct control_options {
-	const char *mode; // how the configuration was found, for the start-up line
+	const char *mode;    // how the configuration was found, for the start-up line
+	struct str greeting; // to standard error once everything is listened on; may be empty
 };
 
 // Runs until a signal ends it. The exit code of the process: 0, or 1 when it could not start (the

@@ -294,7 +294,6 @@ static void deliver_abort(struct message *message)
 	struct worker *worker = container_of(message, struct worker, abort_message);
 
 	deliver_drain(&worker->drain_message);
-	worker->aborting = true;
 	proxy_abort(&worker->proxy);
 }
 

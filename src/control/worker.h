@@ -55,7 +55,7 @@ struct worker {
 	struct loop *loop; // valid between a successful worker_start and worker_join
 	const char *loop_why;
 	int start_error;
-	bool draining, aborting, stopped;
+	bool draining;
 	struct proxy proxy;
 	struct metrics_cells metrics;
 	struct trace_ring trace;

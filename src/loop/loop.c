@@ -132,9 +132,9 @@ static void run_tasks(struct loop *loop)
 
 	loop->tasks = loop->tasks_tail = NULL;
 	while (task) {
-		struct task *next = task->next;
+		struct task *next = task->next == task ? NULL : task->next;
 
-		task->queued = false;
+		task->next = NULL;
 		task->run(task);
 		task = next;
 	}
@@ -447,16 +447,15 @@ static ssize_t send_some(int fd, const struct bytes *queue, size_t *ret_tried)
 	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// The ordinary case: one piece, which fits. The system call is made directly because the library's
-// send() is a cancellation point, which costs as much again as everything else here.
+// The ordinary case: one piece, which fits.
 static bool send_one_piece(int fd, struct bytes *queue)
 {
 	struct segment *only = queue->head;
-	long sent;
+	i64 sent;
 
 	if (!only || only->next)
 		return false;
-	sent = syscall(SYS_sendto, fd, only->slice.ptr, only->slice.len,
+	sent = loop_real_call(SYS_sendto, fd, only->slice.ptr, only->slice.len,
 		MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
 	if (sent <= 0 || (size_t)sent != only->slice.len) {
 		if (sent > 0)

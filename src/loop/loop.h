@@ -85,9 +85,8 @@ struct sock {
 struct task;
 typedef void task_fn(struct task *task);
 struct task {
-	struct task *next;
+	struct task *next; // NULL: not queued; the last one points at itself
 	task_fn *run;
-	bool queued;
 };
 
 // A message from another thread. The message is handed over with the call.
@@ -173,10 +172,9 @@ static inline void loop_timer_cancel(struct loop *loop, struct timer *timer)
 
 static inline void loop_defer(struct loop *loop, struct task *task)
 {
-	if (task->queued)
+	if (task->next)
 		return;
-	task->queued = true;
-	task->next = NULL;
+	task->next = task;
 	if (loop->tasks_tail)
 		loop->tasks_tail->next = task;
 	else

@@ -40,17 +40,25 @@ enum uring_state {
 	AT_STANDING,		 // waits for bytes from sock->held
 };
 
-// A multishot receive and what it brought while nobody was receiving. Lives until the kernel has
-// let go of it, even when the sock is closed.
+// What a standing receive brought while nobody was receiving.
+struct hoard {
+	struct standing *standing;
+	struct list node; // in uring_loop.hoarding until its receive is put down
+	struct bytes bytes;
+	i32 end; // what came after the bytes: 0 or an error
+	bool has_end;
+};
+
+// A multishot receive. Lives until the kernel has let go of it, even when the sock is closed. Every
+// idle connection has one, so it is small.
 struct standing {
 	struct sock *sock; // NULL: closed
-	struct list node;  // in uring_loop.holding, when armed though bytes are held
-	struct bytes held;
-	i32 end; // what came after the held bytes: 0 or an error
-	bool has_end, armed;
-	bool disarming;	    // a cancel is on its way, and its own completion will come
-	u64 asked_in_enter; // uring_loop.enters when it was put into the ring
-	enum buffer_group group;
+	struct hoard *hoard;
+	u32 asked_in_enter; // uring_loop.enters when it was put into the ring
+	u8 group;	    // enum buffer_group
+	bool armed;
+	bool disarming; // a cancel is on its way, and its own completion will come
+	bool lost; // there was no memory to hold what came: the stream is broken behind the hoard
 };
 
 // What a send of several slices points to until it is over.
@@ -76,10 +84,10 @@ struct uring_loop {
 	struct io_uring ring;
 	struct buffers buffers;
 	struct block_waiters waiters;
-	struct slab standings, gathers, acceptings, accepted;
-	struct list holding;
+	struct slab standings, hoards, gathers, acceptings, accepted;
+	struct list hoarding; // hoards whose receive still goes on
 	struct uring_features features;
-	u64 enters; // how often the ring was handed over
+	u32 enters; // how often the ring was handed over
 };
 
 static struct uring_loop *uring_of(struct loop *loop)
@@ -227,13 +235,24 @@ static struct standing *standing_of(const struct sock *sock)
 	return sock->held;
 }
 
+static void drop_hoard(struct uring_loop *twin, struct standing *standing)
+{
+	struct hoard *hoard = standing->hoard;
+
+	if (!hoard)
+		return;
+	bytes_clear(&hoard->bytes);
+	list_remove(&hoard->node);
+	slab_put(&twin->hoards, hoard);
+	standing->hoard = NULL;
+}
+
 // Frees it when its sock is closed and the kernel will not mention it any more.
 static void standing_unless_needed(struct uring_loop *twin, struct standing *standing)
 {
 	if (standing->sock || standing->armed || standing->disarming)
 		return;
-	bytes_clear(&standing->held);
-	list_remove(&standing->node);
+	drop_hoard(twin, standing);
 	slab_put(&twin->standings, standing);
 }
 
@@ -241,10 +260,10 @@ static void ask_standing(struct uring_loop *twin, struct standing *standing, str
 {
 	struct io_uring_sqe *sqe = next_sqe(twin);
 
-	standing->group = group_of(op);
+	standing->group = (u8)group_of(op);
 	io_uring_prep_recv_multishot(sqe, standing->sock->fd, NULL, 0, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = (u16)standing->group;
+	sqe->buf_group = standing->group;
 	if (!(standing->sock->bits & NONEMPTY))
 		sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 	sqe_tag(sqe, standing, TAG_STANDING);
@@ -290,14 +309,17 @@ static struct standing *standing_for(struct uring_loop *twin, struct sock *sock)
 	if (!standing)
 		return NULL;
 	*standing = (struct standing){.sock = sock};
-	list_init(&standing->node);
 	sock->held = standing;
 	return standing;
 }
 
-static void update_holds(struct standing *standing)
+static void update_holds(struct uring_loop *twin, struct standing *standing)
 {
-	if (standing->held.len || standing->has_end)
+	struct hoard *hoard = standing->hoard;
+
+	if (hoard && !hoard->bytes.len && !hoard->has_end)
+		drop_hoard(twin, standing);
+	if (standing->hoard || standing->lost)
 		standing->sock->bits |= SOCK_HOLDS;
 	else
 		standing->sock->bits &= ~(u32)SOCK_HOLDS;
@@ -306,28 +328,58 @@ static void update_holds(struct standing *standing)
 // Gives what is held to the op. False: nothing is.
 static bool hear_held(struct uring_loop *twin, struct standing *standing, struct op *op)
 {
-	if (standing->held.len) {
-		op->received = bytes_pop(&standing->held);
-		loop_hear(&twin->loop, op, (i32)op->received.len);
-	} else if (standing->has_end) {
-		standing->has_end = false;
-		loop_hear(&twin->loop, op, standing->end);
-	} else {
+	struct hoard *hoard = standing->hoard;
+
+	if (likely(!(op->sock->bits & SOCK_HOLDS)))
 		return false;
+	if (hoard && hoard->bytes.len) {
+		op->received = bytes_pop(&hoard->bytes);
+		loop_hear(&twin->loop, op, (i32)op->received.len);
+	} else if (standing->lost) {
+		loop_hear(&twin->loop, op, -ENOMEM);
+	} else {
+		hoard->has_end = false;
+		loop_hear(&twin->loop, op, hoard->end);
 	}
-	update_holds(standing);
+	update_holds(twin, standing);
 	return true;
+}
+
+// Where bytes and an end go that nobody asked for. NULL: no memory.
+static struct hoard *hoard_of(struct uring_loop *twin, struct standing *standing)
+{
+	struct hoard *hoard = standing->hoard ? standing->hoard : slab_get(&twin->hoards);
+
+	if (hoard && !standing->hoard) {
+		*hoard = (struct hoard){.standing = standing};
+		list_init(&hoard->node);
+		standing->hoard = hoard;
+	}
+	return hoard;
 }
 
 static void hold(struct uring_loop *twin, struct standing *standing, struct slice slice)
 {
-	if (bytes_append(&twin->loop.blocks, &standing->held, slice)) {
-		// Bytes of the stream are lost, so the stream is.
-		standing->has_end = true;
-		standing->end = -ENOMEM;
+	struct hoard *hoard = hoard_of(twin, standing);
+
+	if (!hoard)
+		block_unref(slice.block);
+	if (!hoard || bytes_append(&twin->loop.blocks, &hoard->bytes, slice))
+		standing->lost = true;
+	else if (!list_is_linked(&hoard->node))
+		list_push_back(&twin->hoarding, &hoard->node);
+}
+
+static void hold_end(struct uring_loop *twin, struct standing *standing, i32 end)
+{
+	struct hoard *hoard = hoard_of(twin, standing);
+
+	if (!hoard) {
+		standing->lost = true;
+		return;
 	}
-	if (!list_is_linked(&standing->node))
-		list_push_back(&twin->holding, &standing->node);
+	hoard->has_end = true;
+	hoard->end = end;
 }
 
 static void submit_recv(struct uring_loop *twin, struct op *op)
@@ -369,7 +421,7 @@ static void standing_over(
 		if (op)
 			wait_for_block(twin, op);
 		else
-			buffers_want_more(&twin->buffers, standing->group);
+			buffers_want_more(&twin->buffers, (enum buffer_group)standing->group);
 		break;
 	case -ECANCELED:
 		if (op)
@@ -379,8 +431,7 @@ static void standing_over(
 		if (op) {
 			loop_hear(&twin->loop, op, res);
 		} else {
-			standing->has_end = true;
-			standing->end = res;
+			hold_end(twin, standing, res);
 		}
 	}
 }
@@ -388,7 +439,7 @@ static void standing_over(
 static void standing_heard(
 	struct uring_loop *twin, struct standing *standing, const struct io_uring_cqe *cqe)
 {
-	struct block *block = block_of_cqe(twin, cqe, standing->group);
+	struct block *block = block_of_cqe(twin, cqe, (enum buffer_group)standing->group);
 	struct op *op;
 
 	if (!(cqe->flags & IORING_CQE_F_MORE))
@@ -414,7 +465,7 @@ static void standing_heard(
 			block_unref(block);
 		standing_over(twin, standing, op, cqe->res);
 	}
-	update_holds(standing);
+	update_holds(twin, standing);
 }
 
 // The cancel is through, and the last completion of the receive has come or will. Should the cancel
@@ -429,14 +480,14 @@ static void disarm_over(struct uring_loop *twin, struct standing *standing, i32 
 }
 
 // Back-pressure: a standing receive whose bytes nobody asked for within the turn is put down.
-static void put_down_holding(struct uring_loop *twin)
+static void put_down_hoarding(struct uring_loop *twin)
 {
-	while (unlikely(!list_is_empty(&twin->holding))) {
-		struct standing *standing = list_first(&twin->holding, struct standing, node);
+	while (unlikely(!list_is_empty(&twin->hoarding))) {
+		struct hoard *hoard = list_first(&twin->hoarding, struct hoard, node);
 
-		list_remove(&standing->node);
-		if (standing->held.len)
-			disarm(twin, standing);
+		list_remove(&hoard->node);
+		if (hoard->bytes.len)
+			disarm(twin, hoard->standing);
 	}
 }
 
@@ -782,7 +833,7 @@ static void uring_wait(struct loop *loop, u64 until_ms)
 	buffers_refill(&twin->buffers);
 	serve_waiters(twin, &twin->waiters.upstream, GROUP_UPSTREAM);
 	serve_waiters(twin, &twin->waiters.client, GROUP_CLIENT);
-	put_down_holding(twin);
+	put_down_hoarding(twin);
 	enter(twin, loop_sleep_ns(loop, until_ms));
 	take_completions(twin);
 }
@@ -835,6 +886,7 @@ static void uring_free(struct loop *loop)
 	buffers_done(&twin->buffers);
 	loop_part_done(loop);
 	slab_done(&twin->standings);
+	slab_done(&twin->hoards);
 	slab_done(&twin->gathers);
 	slab_done(&twin->acceptings);
 	slab_done(&twin->accepted);
@@ -886,8 +938,9 @@ int loop_uring_new(const struct loop_limits *limits, struct loop **ret_loop, con
 		return result;
 	}
 	block_waiters_init(&twin->waiters);
-	list_init(&twin->holding);
+	list_init(&twin->hoarding);
 	slab_init(&twin->standings, "standing receive", sizeof(struct standing), UINT32_MAX);
+	slab_init(&twin->hoards, "received early", sizeof(struct hoard), UINT32_MAX);
 	slab_init(&twin->gathers, "send of slices", sizeof(struct gather), UINT32_MAX);
 	slab_init(&twin->acceptings, "accept", sizeof(struct accepting), accepts_max);
 	slab_init(&twin->accepted, "accepted", sizeof(struct accepted), accepted_max);

@@ -35,11 +35,11 @@ struct conn {
 	u64 bytes_in, bytes_out;	    // over the life of the connection
 	struct timer timer; // the owner's, by conn_set_timer; then it bounds the end
 	u32 unsent;	    // when it was set
-	bool connecting, closing, shut, upstream;
-	bool lingering; // our direction is shut, the rest is dropped
-	bool bounded;	// the timer bounds the end: until all is sent, until the peer is done
-	bool failed, was_reset;	  // a send failed | because of a reset
-	bool ready_in, ready_out; // the op that is out waits for readiness, for a mover
+	bool connecting : 1, closing : 1, shut : 1, upstream : 1;
+	bool lingering : 1; // our direction is shut, the rest is dropped
+	bool bounded : 1;   // the timer bounds the end: until all is sent, until the peer is done
+	bool failed : 1, was_reset : 1;	  // a send failed | because of a reset
+	bool ready_in : 1, ready_out : 1; // the op that is out waits for readiness, for a mover
 	union {
 		struct h1 h1;
 		struct raw raw;

@@ -526,7 +526,7 @@ static void take_end(struct h1 *h1)
 static void run(struct h1 *h1)
 {
 	h1->running = true;
-	while (take_some(h1))
+	while (h1->held.len && take_some(h1))
 		;
 	h1->running = false;
 	if (h1->held.len && h1->in == H1_HEAD && !h1->session.busy &&
@@ -698,19 +698,16 @@ static void h1_send_head(struct stream *stream, const struct http_head *head, bo
 		no_memory(h1);
 		return;
 	}
-	poke(h1);
-	if (interim)
-		return;
 	if (tunnel) {
 		tunnel_begins(h1);
 		look_again(h1);
-		return;
-	}
-	if (end || h1->out == H1_ENDED || (h1->out == H1_LENGTH && h1->out_left == 0)) {
-		if (h1->out == H1_CHUNKS)
-			stream->ops->send_body(stream, (struct slice){0}, true);
-		else
-			out_ended(h1);
+	} else if (interim ||
+		   !(end || h1->out == H1_ENDED || (h1->out == H1_LENGTH && h1->out_left == 0))) {
+		poke(h1);
+	} else if (h1->out == H1_CHUNKS) {
+		stream->ops->send_body(stream, (struct slice){0}, true);
+	} else {
+		out_ended(h1);
 	}
 }
 
@@ -801,7 +798,7 @@ static void h1_grant(struct stream *stream, size_t len)
 	h1->credit += (u32)len;
 	if (h1->held.len || h1->peer_ended)
 		look_again(h1);
-	else
+	else if (!h1->running) // whoever feeds us asks afterwards what we want
 		poke(h1);
 }
 
@@ -921,11 +918,6 @@ void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 bool h1_head_is_partial(const struct h1 *h1)
 {
 	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len > 0 && !is_clogged(h1);
-}
-
-bool h1_is_idle(const struct h1 *h1)
-{
-	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len == 0 && !h1->peer_ended;
 }
 
 void h1_finish(struct h1 *h1)

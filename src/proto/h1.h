@@ -13,10 +13,10 @@
 struct h1 {
 	struct session session;
 	struct stream stream;
-	struct h1_parser *parser; // scratch shared by all sessions of a thread
-	struct slice held;	  // received, not consumed
-	u64 out_left;		  // of a body with a length
-	u32 queued, in_flight;	  // body bytes in `out` | in the batch being sent
+	struct h1_parser *parser;
+	struct slice held;     // received, not consumed
+	u64 out_left;	       // of a body with a length
+	u32 queued, in_flight; // body bytes in `out` | in the batch being sent
 	union {
 		u64 in_left; // of a body with a length
 		struct h1_chunked chunked;
@@ -36,7 +36,8 @@ struct h1 {
 	bool upgrade_asked; // a 101 may answer
 };
 
-// Scratch for parsing; one per thread is enough, nothing in it outlives an event.
+// Limits, and scratch for parsing: nothing in it outlives an event, so all sessions of a thread
+// that have the same limits share one.
 struct h1_parser {
 	struct h1_limits limits;
 	struct http_field fields[HTTP_FIELDS_MAX + HTTP_FIELDS_EXTRA];
@@ -48,11 +49,14 @@ extern const struct session_ops h1_session_ops;
 void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 	struct block_pool *pool, struct bytes *out, const struct session_events *events);
 
+// Client role: the answer to the request that is about to be sent has these limits.
+static inline void h1_use_parser(struct stream *stream, struct h1_parser *parser)
+{
+	container_of(stream, struct h1, stream)->parser = parser;
+}
+
 // True while a request head has begun to arrive but is not complete (for the header timeout).
 bool h1_head_is_partial(const struct h1 *h1);
-
-// True when nothing is running and nothing held: an idle keep-alive connection.
-bool h1_is_idle(const struct h1 *h1);
 
 // No further request is taken; what was answered leaves, then the connection ends.
 void h1_finish(struct h1 *h1);

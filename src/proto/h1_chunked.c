@@ -85,7 +85,7 @@ static enum http_refusal line_step(struct h1_chunked *chunked, char c)
 	if (state <= in_size && scan_is(c, SCAN_HEX)) {
 		u8 digit = (u8)(ascii_is_digit(c) ? c - '0' : (c | 0x20) - 'a' + 10);
 
-		if (++chunked->line_bytes > size_digits_max || chunked->left >> 59)
+		if (++chunked->size_digits > size_digits_max || chunked->left >> 59)
 			return HTTP_REFUSE_CHUNK;
 		chunked->left = chunked->left << 4 | digit;
 		chunked->state = in_size;
@@ -122,7 +122,7 @@ static enum http_refusal step(struct h1_chunked *chunked, char c)
 		return c == '\r' ? HTTP_REFUSE_OK : HTTP_REFUSE_CHUNK;
 	case at_data_line_feed:
 		chunked->state = at_size;
-		chunked->line_bytes = 0;
+		chunked->size_digits = 0;
 		return c == '\n' ? HTTP_REFUSE_OK : HTTP_REFUSE_CHUNK;
 	default:
 		return line_step(chunked, c);

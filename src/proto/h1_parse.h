@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// HTTP/1 bytes to a typed head, and chunked framing to body bytes; strict by RFC 9112 and
-// reliability.md. Pure functions over a contiguous buffer: no allocation, no state but what the
-// caller passes.
+// HTTP/1 bytes to a typed head, and chunked framing to body bytes; strict by RFC 9112, and
+// where it leaves a choice: what two readers could take differently is refused (docs/threats.md).
+// Pure functions over a contiguous buffer: no allocation, no state but what the caller passes.
 //
 // A head is parsed in one pass, names and values validated while their ends are sought. When it is
 // not complete the caller keeps the bytes and asks h1_head_end, which never looks at a byte twice,
@@ -44,8 +44,8 @@ enum { H1_EXTENSION_BYTES_MAX = 16 * 1024 };
 // Chunked body (RFC 9112 7.1). One struct per body, zeroed at its start.
 struct h1_chunked {
 	u64 left;	     // bytes of the current chunk still to come
-	u32 extension_bytes; // of all chunks so far, bounded
-	u32 line_bytes;	     // digits of the current size
+	u16 extension_bytes; // of all chunks so far, bounded
+	u8 size_digits;	     // of the current chunk
 	u8 state;
 	bool trailers_follow; // with H1_CHUNK_TRAILERS: not only the final CRLF
 };

@@ -77,7 +77,9 @@ struct http_head *http_head_copy(struct arena *arena, const struct http_head *he
 
 	if (!copy)
 		return NULL;
-	*copy = *head;
+	memcpy(copy, head, offsetof(struct http_head, added));
+	for (u8 i = 0; i < head->added_count; i++)
+		copy->added[i] = head->added[i];
 	copy->fields = (struct http_field *)(copy + 1);
 	raw = (char *)copy->fields + fields_size;
 	memcpy(raw, head->raw.ptr, head->raw.len);
@@ -150,10 +152,11 @@ static void drop_leading_zeros(struct http_head *head, struct http_field *field)
 static enum http_refusal read_content_length(struct http_head *head)
 {
 	struct http_field *field = &head->fields[head->first_known[HTTP_F_CONTENT_LENGTH] - 1];
+	const char *at = field->value, *end = at + field->value_len;
 	u64 length = 0;
 
-	for (u32 i = 0; i < field->value_len; i++) {
-		u32 digit = (u32)(field->value[i] - '0');
+	for (; at < end; at++) {
+		u32 digit = (u32)(*at - '0');
 
 		if (unlikely(digit > 9 || length > INT64_MAX / 10))
 			return HTTP_REFUSE_CONTENT_LENGTH;
@@ -233,6 +236,31 @@ static bool upgrade_offered(const struct http_head *head)
 		struct str protocol = list_next(&rest);
 
 		if (str_eq_nocase(protocol, STR("h2c")) || str_eq_nocase(protocol, STR("h2")))
+			return false;
+	}
+	return true;
+}
+
+static bool same_protocol(struct str a, struct str b)
+{
+	return str_eq_nocase(str_cut(&a, '/'), str_cut(&b, '/'));
+}
+
+bool http_upgrade_agrees(const struct http_head *request, const struct http_head *response)
+{
+	struct str taken, offers;
+
+	if (!request->upgrade || !response->upgrade)
+		return false;
+	taken = first_value(response, HTTP_F_UPGRADE);
+	while (taken.len) {
+		struct str protocol = list_next(&taken);
+		bool found = false;
+
+		offers = first_value(request, HTTP_F_UPGRADE);
+		while (offers.len && !found)
+			found = same_protocol(list_next(&offers), protocol);
+		if (!found)
 			return false;
 	}
 	return true;

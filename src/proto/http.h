@@ -12,7 +12,7 @@
 
 enum {
 	HTTP_FIELDS_MAX = 128,		  // fields of one head or trailer section
-	HTTP_ADDED_MAX = 4,		  // pieces of ready-made lines in a head
+	HTTP_ADDED_MAX = 3,		  // pieces of ready-made lines in a head
 	HTTP_FIELDS_EXTRA = 16,		  // room behind them for what the proxy adds
 	HTTP_HEAD_BYTES_MAX = 64 * 1024,  // default and upper bound of max_header_size
 	HTTP_INTERIM_MAX = 8,		  // 1xx heads before the final one
@@ -216,15 +216,20 @@ const struct http_field *http_head_find_name(const struct http_head *head, struc
 struct http_head *http_head_copy(struct arena *arena, const struct http_head *head) must_check;
 
 // The rules that need the whole head, run by every parser after its own: framing (RFC 9112 6.3,
-// strict as in reliability.md), Host (RFC 9112 3.2, 7230 authority form), keep-alive, Expect,
-// Upgrade. They fill framing, content_length, keep_alive, expect_continue, upgrade, authority,
-// path. A Content-Length loses its leading zeros. Refused though the grammar has it:
-// "http://host?query", whose path no byte of the head can begin with a slash.
+// strict: what two readers could take differently is refused), Host (RFC 9112 3.2, 7230 authority
+// form), keep-alive, Expect, Upgrade. They fill framing, content_length, keep_alive,
+// expect_continue, upgrade, authority, path. A Content-Length loses its leading zeros. Refused
+// though the grammar has it: "http://host?query", whose path no byte of the head can begin with a
+// slash.
 enum http_refusal http_request_rules(struct http_head *head);
 
 // The same for a response to a request of `method`. `method` decides whether a body can follow
 // (HEAD, CONNECT 2xx; 1xx, 204, 304).
 enum http_refusal http_response_rules(struct http_head *head, enum http_method method);
+
+// Does this 101 take up what the request offered: a protocol of its Upgrade field (RFC 9110 7.8;
+// the version may differ), with Connection: upgrade? Both heads after their rules.
+bool http_upgrade_agrees(const struct http_head *request, const struct http_head *response);
 
 // Marks fields that must not be forwarded (RFC 9110 7.6.1): Connection and what it names (never
 // Host, Content-Length, Transfer-Encoding or a field the proxy sets, which are handled by their own
@@ -236,11 +241,11 @@ void http_mark_hop_fields(struct http_head *head);
 // Field name allowed in a trailer section (not framing, routing, authentication; RFC 9110 6.5.1)?
 bool http_trailer_allowed(enum http_known known);
 
-// Normal form of a path for routing (ruling 15): query cut off, dot segments removed, unreserved
-// characters decoded, other escapes upper-cased, %2F kept, empty segments kept. Writes at most
-// path.len + 1 bytes to `buffer` (its size). HTTP_REFUSE_OK and *ret_normal, or PATH_ABOVE_ROOT,
-// PATH_NUL, PATH_ESCAPE. When the path is already normal, *ret_normal borrows from `path` and
-// nothing is written.
+// Normal form of a path, for routing only, since what is forwarded is the path as it came: query
+// cut off, dot segments removed, unreserved characters decoded, other escapes upper-cased, %2F
+// kept, empty segments kept. Writes at most path.len + 1 bytes to `buffer` (its size).
+// HTTP_REFUSE_OK and *ret_normal, or PATH_ABOVE_ROOT, PATH_NUL, PATH_ESCAPE. When the path is
+// already normal, *ret_normal borrows from `path` and nothing is written.
 enum http_refusal http_path_normalize(struct str path, char *buffer, struct str *ret_normal);
 
 // Is this a host (name, IPv4, bracketed IPv6) with an optional port? No user information, no zone,

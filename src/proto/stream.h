@@ -97,7 +97,8 @@ enum session_end {
 };
 
 struct session_ops {
-	// Takes over the slice (len 0: look again at what was held, as asked by `again`).
+	// Takes over the slice (len 0: look again at what was held, as asked by `again`). The
+	// caller looks afterwards at `end` and `again`, and asks wants_input.
 	void (*feed)(struct session *session, struct slice slice);
 	// The peer ended (error 0) or the connection broke (negative errno).
 	void (*ended)(struct session *session, int error);

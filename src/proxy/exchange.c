@@ -114,20 +114,19 @@ static void move(struct exchange *x, enum step to)
 	proxy->moves[from][to]++;
 	x->trace->a = x->trace->a * 100 + to;
 	x->step = (u8)to;
-	x->active_ms = loop_now_ms(proxy->loop);
 }
 
 // One event for all moves of a run; each move is in it before its step is run.
 static void open_trace(struct exchange *x)
 {
-	x->trace = trace_add(
-		x->proxy->trace, TRACE_STEP, 0, x->id, x->step, x->backend ? x->backend->index : 0);
+	x->trace = trace_add(x->proxy->trace, TRACE_STEP, 0, x->id, x->step, 0);
 }
 
 static void run(struct exchange *x)
 {
 	ASSERT(!x->running);
 	x->running = true;
+	x->active_ms = loop_now_ms(x->proxy->loop);
 	while (!x->over) {
 		u8 before = x->step;
 		enum step next = steps[before].run(x);
@@ -232,11 +231,14 @@ static enum step do_pick(struct exchange *x)
 	struct backend *backend = pick_backend(x->pool, &x->tried);
 
 	if (!backend || !balance_try(&x->tried, backend->index)) {
-		x->outcome = OUTCOME_NO_BACKEND_AVAILABLE;
+		x->outcome =
+			x->connect_failure ? x->connect_failure : (u8)OUTCOME_NO_BACKEND_AVAILABLE;
 		return x->tcp ? STEP_DONE : STEP_REPLY;
 	}
-	if (x->attempts)
+	if (x->attempts) {
 		metrics_inc(x->proxy->metrics, M_RETRIES);
+		trace_add(x->proxy->trace, TRACE_RETRY, x->attempts, x->id, x->connect_failure, 0);
+	}
 	x->backend = backend;
 	x->trace->b = backend->index;
 	return STEP_LEASE;
@@ -247,9 +249,9 @@ static void on_lease_failed(struct lease *lease, int error);
 static const struct lease_events lease_events = {
 	.on_ready = on_lease_ready, .on_failed = on_lease_failed};
 
-// Ruling 1: what may be replayed goes on any idle connection; what may not, and is the first of its
-// client connection, on a fresh one, because its client had no way to learn that connections go
-// stale.
+// What may be replayed (docs/decisions/0008) goes on any idle connection; what may not, and is the
+// first of its client connection, on a fresh one, because its client had no way to learn that
+// connections go stale.
 static bool may_reuse(const struct exchange *x)
 {
 	if (x->replayed)
@@ -258,8 +260,9 @@ static bool may_reuse(const struct exchange *x)
 	       x->client->requests > 1;
 }
 
-static void log_connect_failure(struct exchange *x, int error)
+static void connect_failed(struct exchange *x, int error)
 {
+	x->connect_failure = (u8)outcome_of_connect(error);
 	LOG(x->proxy->log, LOG_WARN, "connect failed", LOG_STR("pool", x->pool->name),
 		LOG_STR("backend", x->backend->id), LOG_STR("address", x->backend->address),
 		LOG_ERRNO(error), LOG_U64("try", x->tried.count));
@@ -288,7 +291,7 @@ static enum step do_lease(struct exchange *x)
 	case LEASE_FAILED:
 		break;
 	}
-	log_connect_failure(x, error);
+	connect_failed(x, error);
 	if (error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS) {
 		x->outcome = OUTCOME_OVERLOADED; // no other backend would change that
 		return x->tcp ? STEP_DONE : STEP_REPLY;
@@ -326,6 +329,7 @@ static enum step do_send(struct exchange *x)
 	stream->owner = x;
 	x->sent_us = now_us(x);
 	request_address(x);
+	h1_use_parser(stream, &x->proxy->parsers[x->client->frontend->index]);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
@@ -417,8 +421,9 @@ static struct str field_text(const struct http_head *head, enum http_known known
 static void write_access(struct exchange *x)
 {
 	const struct http_head *head = x->request;
+	u32 head_us = span_us(x->began_us, x->headed_us);
 	struct access_entry entry = {
-		.wall_ms = x->began_wall_ms,
+		.wall_ms = x->headed_wall_ms - head_us / 1000,
 		.protocol = x->tcp			       ? STR("TCP")
 			    : head && head->version_minor == 0 ? STR("HTTP/1.0")
 							       : STR("HTTP/1.1"),
@@ -429,8 +434,8 @@ static void write_access(struct exchange *x)
 		.bytes_in = x->up.total,
 		.bytes_out = x->answer.total,
 		.total_us = now_us(x) - x->began_us,
-		.head_us = 0,
-		.queue_us = span_us(x->began_us, x->leased_us),
+		.head_us = head_us,
+		.queue_us = span_us(x->headed_us, x->leased_us),
 		.connect_us = x->lease.reused ? 0 : span_us(x->leased_us, x->sent_us),
 		.first_byte_us = span_us(x->sent_us, x->answered_us),
 		.status = x->status,
@@ -539,7 +544,6 @@ static void on_lease_ready(struct lease *lease)
 {
 	struct exchange *x = container_of(lease, struct exchange, lease);
 
-	x->connected_us = now_us(x);
 	log_opened(x);
 	go(x, x->tcp ? STEP_TUNNEL : STEP_SEND);
 }
@@ -548,7 +552,7 @@ static void on_lease_failed(struct lease *lease, int error)
 {
 	struct exchange *x = container_of(lease, struct exchange, lease);
 
-	log_connect_failure(x, error);
+	connect_failed(x, error);
 	go(x, STEP_PICK);
 }
 
@@ -568,7 +572,7 @@ static void on_deadline(struct timer *timer)
 	if (x->step == STEP_LEASE) {
 		metrics_inc(x->proxy->metrics, M_CONNECT_FAILURES);
 		lease_abandon(&x->lease);
-		log_connect_failure(x, -ETIMEDOUT);
+		connect_failed(x, -ETIMEDOUT);
 		go(x, STEP_PICK);
 		return;
 	}
@@ -628,11 +632,18 @@ static void look_at_deadline(struct exchange *x)
 		set_deadline(x);
 }
 
+// Whatever the client does meanwhile, the wait for a connection is as long as it is.
+static void client_was_active(struct exchange *x)
+{
+	if (x->step != STEP_LEASE)
+		x->active_ms = loop_now_ms(x->proxy->loop);
+}
+
 static void down_body(struct stream *stream, struct slice slice, bool end)
 {
 	struct exchange *x = of_stream(stream);
 
-	x->active_ms = loop_now_ms(x->proxy->loop);
+	client_was_active(x);
 	if (!x->tunnelling) {
 		if (x->up.total + slice.len > x->client->frontend->conf->http.max_body_size) {
 			slice_drop(&slice);
@@ -673,7 +684,7 @@ static void down_drained(struct stream *stream, size_t len)
 {
 	struct exchange *x = of_stream(stream);
 
-	x->active_ms = loop_now_ms(x->proxy->loop);
+	client_was_active(x);
 	half_drained(&x->answer, len);
 }
 
@@ -681,6 +692,7 @@ static void down_reset(struct stream *stream, enum stream_fault fault)
 {
 	struct exchange *x = of_stream(stream);
 
+	trace_add(x->proxy->trace, TRACE_RESET, (u16)fault, x->id, false, 0);
 	if (fault == STREAM_MALFORMED && !x->answer_begun) {
 		x->refusal = stream->session->refusal;
 		fail_attempt(x, outcome_of_refusal((enum http_refusal)x->refusal));
@@ -716,6 +728,10 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 		x->active_ms = loop_now_ms(x->proxy->loop);
 		http_mark_hop_fields(head);
 		x->down->ops->send_head(x->down, head, false);
+		return;
+	}
+	if (head->status == 101 && !http_upgrade_agrees(x->request, head)) {
+		fail_attempt(x, OUTCOME_UPGRADE_FAILED);
 		return;
 	}
 	x->response = head;
@@ -791,6 +807,7 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 {
 	struct exchange *x = of_stream(stream);
 
+	trace_add(x->proxy->trace, TRACE_RESET, (u16)fault, x->id, true, 0);
 	if (x->step == STEP_AWAIT && may_replay(x, fault)) {
 		x->replayed = true;
 		metrics_inc(x->proxy->metrics, M_REPLAYS);
@@ -849,8 +866,9 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	x->client = client;
 	x->down = down;
 	x->id = ++proxy->next_exchange;
-	x->began_us = now_us(x);
-	x->began_wall_ms = loop_wall_ms(proxy->loop);
+	x->began_us = client->head_began_us;
+	x->headed_us = now_us(x);
+	x->headed_wall_ms = loop_wall_ms(proxy->loop);
 	x->active_ms = loop_now_ms(proxy->loop);
 	x->free_task = (struct task){.run = free_exchange};
 	x->refusal = HTTP_REFUSE_OK;

@@ -16,12 +16,13 @@ struct exchange {
 	struct backend *backend; // of the running or last attempt
 	struct str path;	 // normal form
 	struct bytes replay;	 // request body already sent, while it may be sent again
-	u64 leased_us, connected_us, sent_us, answered_us;
+	u64 leased_us, sent_us, answered_us;
 	struct trace_event *trace; // of the run that goes on
 	u16 status;		   // of the answer
 	u8 step;		   // enum step
 	u8 outcome;		   // enum outcome
 	u8 refusal;		   // enum http_refusal, for a local answer
+	u8 connect_failure;	   // enum outcome of the last try that found no connection
 	u8 attempts;
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;
@@ -38,8 +39,9 @@ struct exchange {
 	struct lease lease;  // the attempt's server stream
 	struct task free_task;
 	u64 active_ms; // last progress; deadlines count from it
-	u64 began_us;
-	i64 began_wall_ms;
+	u64 began_us;  // the head's first byte
+	u64 headed_us; // its last one
+	i64 headed_wall_ms;
 	u32 id;
 	struct half up, answer; // request body | response body
 	struct arena arena;

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "proxy/exchange.h"
+#include "proxy/request.h"
 
 enum {
 	drain_grace_ms = 1000, // for a request already on its way to an idle connection
@@ -27,57 +28,60 @@ static u64 now_ms(const struct client *client)
 	return loop_now_ms(client->proxy->loop);
 }
 
-static u64 deadline_ms(const struct client *client)
+static u64 patience_ms(const struct client *client, enum client_waiting what)
 {
 	const struct conf_frontend *conf = client->frontend->conf;
 
-	switch ((enum client_waiting)client->waiting) {
+	switch (what) {
 	case WAITS_FIRST:
 	case WAITS_HEAD:
-		return client->since_ms + conf->timeouts.client_header_ms;
+		return conf->timeouts.client_header_ms;
 	case WAITS_NEXT:
-		if (client->proxy->draining)
-			return client->since_ms + drain_grace_ms;
-		return client->since_ms + conf->timeouts.client_idle_ms;
+		return client->proxy->draining ? (u64)drain_grace_ms
+					       : conf->timeouts.client_idle_ms;
 	case WAITS_NOT:
 		break;
 	}
-	return now_ms(client) + busy_check_ms;
+	return busy_check_ms;
 }
 
+// From now on. While an exchange runs its own deadline rules, and the timer stays where it was.
 static void wait_for(struct client *client, enum client_waiting what)
 {
 	client->waiting = (u8)what;
-	client->since_ms = now_ms(client);
-	// While an exchange runs its own deadline rules; the timer stays where it is.
-	if (what != WAITS_NOT)
-		conn_set_timer(&client->conn, deadline_ms(client));
+	conn_set_timer(&client->conn, now_ms(client) + patience_ms(client, what));
 }
 
 static void on_timer(struct conn *conn)
 {
 	struct client *client = container_of(conn, struct client, conn);
-	u64 due_ms = deadline_ms(client);
-	bool late;
+	enum client_waiting what = (enum client_waiting)client->waiting;
 
 	if (client->conn.session->end != SESSION_GOES_ON)
 		return; // it ends by itself
-	if (due_ms > now_ms(client)) {
-		conn_set_timer(conn, due_ms);
+	if (what == WAITS_NOT) {
+		wait_for(client, WAITS_NOT);
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
-	if (client->waiting != WAITS_HEAD && conn_is_flushed(&client->conn)) {
-		conn_close(&client->conn);
-		return;
-	}
-	late = client->waiting == WAITS_HEAD;
-	client->waiting = WAITS_NOT;
-	conn_set_timer(conn, deadline_ms(client));
-	if (late)
+	if (what == WAITS_HEAD) {
+		conn_set_timer(conn, now_ms(client) + busy_check_ms);
 		h1_refuse_late(&client->conn.h1);
-	else // it still takes its last answer
+	} else if (conn_is_flushed(&client->conn)) {
+		conn_close(&client->conn);
+	} else { // it still takes its last answer
+		wait_for(client, WAITS_NOT);
 		h1_finish(&client->conn.h1);
+	}
+}
+
+// A head is complete, or refused. Most come in one piece.
+static void head_is_over(struct client *client)
+{
+	client->requests++;
+	if (client->waiting != WAITS_HEAD)
+		client->head_began_us = loop_now_us(client->proxy->loop);
+	client->waiting = WAITS_NOT;
 }
 
 static void on_request(
@@ -85,8 +89,7 @@ static void on_request(
 {
 	struct client *client = of_session(session);
 
-	client->requests++;
-	client->waiting = WAITS_NOT;
+	head_is_over(client);
 	if (!exchange_begin_http(client, stream, head, end))
 		conn_abort(&client->conn);
 }
@@ -95,8 +98,7 @@ static void on_refused(struct session *session, struct stream *stream)
 {
 	struct client *client = of_session(session);
 
-	client->requests++;
-	client->waiting = WAITS_NOT;
+	head_is_over(client);
 	if (!exchange_begin_refused(client, stream, (enum http_refusal)session->refusal))
 		conn_abort(&client->conn);
 }
@@ -116,7 +118,8 @@ static void on_poke(struct session *session)
 	conn_poke(&client->conn);
 	if ((client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) &&
 		session->ops == &h1_session_ops && h1_head_is_partial(&client->conn.h1)) {
-		// The first byte of a first head counts from the accept: one deadline for both.
+		client->head_began_us = loop_now_us(client->proxy->loop);
+		// The time for a first head runs from the accept: one deadline for both.
 		if (client->waiting == WAITS_NEXT)
 			wait_for(client, WAITS_HEAD);
 		else
@@ -169,14 +172,6 @@ static void on_closed(struct conn *conn)
 
 static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
 
-static bool is_trusted(const struct conf_frontend *conf, const struct addr *peer)
-{
-	for (u32 i = 0; i < conf->client_ip.trusted_proxy_count; i++)
-		if (addr_prefix_match(&conf->client_ip.trusted_proxies[i], peer))
-			return true;
-	return false;
-}
-
 static struct client *new_client(struct proxy *proxy, const struct frontend *frontend, int fd)
 {
 	struct client *client = slab_get(&proxy->clients);
@@ -191,7 +186,7 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->requests = 0;
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
 	sock_peer(proxy->loop, &client->conn.sock, &peer);
-	client->trusted = is_trusted(frontend->conf, &peer);
+	client->trusted = request_is_trusted(frontend->conf, &peer);
 	client->ip_len = (u8)MIN(addr_format_ip(&peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
 	client->port = peer.port;
@@ -228,12 +223,14 @@ static void begin(struct client *client)
 	if (frontend->conf->protocol == CONF_TCP) {
 		conn_use_raw(&client->conn, STREAM_SERVER, &session_events);
 		client->waiting = WAITS_NOT;
+		client->head_began_us = loop_now_us(client->proxy->loop);
 		conn_start(&client->conn);
 		if (!exchange_begin_tcp(client, &client->conn.raw.stream))
 			conn_abort(&client->conn);
 		return;
 	}
-	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parser, &session_events);
+	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parsers[frontend->index],
+		&session_events);
 	wait_for(client, WAITS_FIRST);
 	conn_start(&client->conn);
 }
@@ -276,11 +273,8 @@ void front_drain(struct proxy *proxy)
 		struct session *session = client->conn.session;
 
 		session->ops->drain(session);
-		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) {
-			client->since_ms = now_ms(client);
-			client->waiting = WAITS_NEXT;
-			conn_set_timer(&client->conn, deadline_ms(client));
-		}
+		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT)
+			wait_for(client, WAITS_NEXT);
 	}
 }
 

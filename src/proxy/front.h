@@ -13,13 +13,13 @@ struct client {
 	const struct frontend *frontend;
 	struct exchange *exchange; // the one that runs, or NULL
 	struct list node;	   // in proxy->client_list
-	u64 since_ms;		   // when the connection became idle, or its head began
+	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
 	u32 requests;
+	u16 port;
 	u8 waiting;   // enum client_waiting
 	bool trusted; // the peer may tell us who the client is
 	u8 ip_len;
-	u16 port;
-	char ip[46]; // the peer's address as text
+	char ip[39]; // the peer's address as text
 };
 
 // An exchange of this client is over.

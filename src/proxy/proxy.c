@@ -6,13 +6,18 @@
 
 enum { arena_bytes = 4096 };
 
-static u32 head_bytes_max(const struct snapshot *snapshot)
+static struct h1_parser *new_parsers(const struct snapshot *snapshot)
 {
-	u64 most = 0;
+	struct h1_parser *parsers = mem_alloc(sizeof(*parsers) * MAX(snapshot->frontend_count, 1));
 
-	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		most = MAX(most, snapshot->frontends[i].conf->http.max_header_size);
-	return (u32)MIN(most ? most : (u64)HTTP_HEAD_BYTES_MAX, (u64)HTTP_HEAD_BYTES_MAX);
+	for (u32 i = 0; i < snapshot->frontend_count; i++) {
+		u64 head_bytes_max = snapshot->frontends[i].conf->http.max_header_size;
+
+		ASSERT(head_bytes_max <= HTTP_HEAD_BYTES_MAX);
+		parsers[i].limits.head_bytes_max = (u32)head_bytes_max;
+		parsers[i].limits.target_bytes_max = (u32)head_bytes_max / 2;
+	}
+	return parsers;
 }
 
 void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *snapshot,
@@ -25,8 +30,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *s
 	proxy->log = log;
 	proxy->trace = trace;
 	proxy->metrics = metrics;
-	proxy->parser.limits.head_bytes_max = head_bytes_max(snapshot);
-	proxy->parser.limits.target_bytes_max = proxy->parser.limits.head_bytes_max / 2;
+	proxy->parsers = new_parsers(snapshot);
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
 	list_init(&proxy->client_list);
@@ -36,7 +40,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *s
 	// another.
 	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), limits->clients_max * 2);
 	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
-	upstream_init(&proxy->upstream, loop, &proxy->parser, metrics, snapshot->backend_count,
+	upstream_init(&proxy->upstream, loop, proxy->parsers, metrics, snapshot->backend_count,
 		limits->links_max);
 }
 
@@ -85,4 +89,5 @@ void proxy_done(struct proxy *proxy)
 	slab_done(&proxy->arenas);
 	slab_done(&proxy->exchanges);
 	slab_done(&proxy->clients);
+	mem_free(proxy->parsers);
 }

@@ -33,7 +33,7 @@ struct proxy {
 	struct metrics_cells *metrics;
 	struct access_config access;
 	struct upstream upstream;
-	struct h1_parser parser;
+	struct h1_parser *parsers; // one for each frontend, with its limits
 	struct mover_pipes pipes;
 	struct mover_pipes *splice; // &pipes, or NULL where descriptors cannot be spliced
 	struct rng rng;

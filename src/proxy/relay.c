@@ -96,7 +96,7 @@ void half_init(struct half *half, const struct relay_events *events, struct move
 	half->mover.source = NULL;
 	half->mover.in_pipe = 0;
 	half->mover.active_ms = 0;
-	half->mover.task.queued = false;
+	half->mover.task.next = NULL;
 }
 
 void half_open(struct half *half, struct stream *source, struct stream *target)
@@ -173,5 +173,7 @@ void half_stop(struct half *half)
 {
 	if (half->state == HALF_OPEN)
 		half->state = HALF_ENDED;
+	if (mover_is_running(&half->mover))
+		half->total += half->mover.moved;
 	mover_drop(&half->mover);
 }

@@ -18,7 +18,6 @@ struct relay_events {
 	// A mover failed or was stopped: the message of `half` cannot be completed.
 	// `source_failed`: its source broke, else its target.
 	void (*on_broken)(struct half *half, bool source_failed);
-	// The half's end was passed on by a mover (ends in on_body are seen by the owner itself).
 };
 
 struct half {
@@ -57,5 +56,5 @@ void half_skip(struct half *half, size_t len, bool end);
 // From the target's on_drained.
 void half_drained(struct half *half, size_t len);
 
-// Nothing more in this direction; a running mover is dropped.
+// Nothing more in this direction; a running mover is dropped, what it has moved is counted.
 void half_stop(struct half *half);

@@ -72,11 +72,13 @@ static const u64 ours = HTTP_BIT(HTTP_F_X_FORWARDED_FOR) | HTTP_BIT(HTTP_F_X_FOR
 			HTTP_BIT(HTTP_F_FORWARDED) | HTTP_BIT(HTTP_F_X_FORWARDED_BY) |
 			HTTP_BIT(HTTP_F_X_BACKEND_SERVER);
 
-static void take_out_ours(struct http_head *head, bool trusted)
+// `forward`: we write X-Forwarded-For ourselves; else a trusted peer's goes on as it is.
+static void take_out_ours(struct http_head *head, bool trusted, bool forward)
 {
-	take_out(head, HTTP_F_X_FORWARDED_FOR);
 	take_out(head, HTTP_F_X_FORWARDED_BY);
 	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	if (forward || !trusted)
+		take_out(head, HTTP_F_X_FORWARDED_FOR);
 	if (trusted)
 		return;
 	take_out(head, HTTP_F_X_FORWARDED_PROTO);
@@ -93,17 +95,19 @@ static char *put_forwarded(const struct exchange *x, char *at, struct str before
 	at = put(at, STR("X-Forwarded-For: "));
 	if (before.len)
 		at = put(put(at, before), STR(", "));
-	at = put_line(at, STR_EMPTY, str_make(x->client->ip, x->client->ip_len));
+	memcpy(at, x->client->ip, sizeof(x->client->ip)); // the whole field: its size is known
+	at = put(at + x->client->ip_len, STR("\r\n"));
 	if (head->authority.len && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_HOST)))
 		at = put_line(at, STR("X-Forwarded-Host: "), head->authority);
 	return at;
 }
 
-// The digits of 16 bytes.
-static void put_hex(char *text, const u64 number[static 2])
+// The digits of 16 bytes. They never pass through memory on their way into the vector: a wide load
+// behind two narrow stores waits until all stores before it are through, cold ones included.
+static void put_hex(char *text, u64 first, u64 second)
 {
 #ifdef __SSE2__
-	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)number);
+	__m128i bytes = _mm_set_epi64x((i64)second, (i64)first);
 	__m128i low_mask = _mm_set1_epi8(15), nine = _mm_set1_epi8(9);
 	__m128i low = _mm_and_si128(bytes, low_mask);
 	__m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_mask);
@@ -117,7 +121,8 @@ static void put_hex(char *text, const u64 number[static 2])
 			_mm_add_epi8(_mm_add_epi8(digits[i], letter), _mm_set1_epi8('0')));
 	}
 #else
-	const u8 *bytes = (const u8 *)number;
+	const u64 numbers[2] = {first, second};
+	const u8 *bytes = (const u8 *)numbers;
 
 	for (int i = 0; i < 16; i++) {
 		text[i * 2] = "0123456789abcdef"[bytes[i] >> 4];
@@ -137,7 +142,7 @@ static const struct http_field *find_request_id(const struct exchange *x)
 
 void request_identify(struct exchange *x)
 {
-	put_hex(x->request_id, (u64[2]){rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng)});
+	put_hex(x->request_id, rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng));
 	x->keep_request_id = x->client->trusted &&
 			     x->client->frontend->conf->headers.request_id.len &&
 			     find_request_id(x);
@@ -186,6 +191,7 @@ int request_prepare(struct exchange *x)
 	bool trusted = x->client->trusted;
 	bool forward = conf->headers.forwarded != CONF_FORWARDED_NONE;
 	struct str before = trusted && forward ? forwarded_for(x) : STR_EMPTY;
+	struct str lines = frontend->forwarded_lines;
 	char *start, *at;
 
 	x->names_no_host = head->authority.len == 0;
@@ -193,7 +199,7 @@ int request_prepare(struct exchange *x)
 		head->upgrade = false;
 	http_mark_hop_fields(head);
 	if (unlikely(head->known_seen & ours))
-		take_out_ours(head, trusted);
+		take_out_ours(head, trusted, forward);
 	start = at = arena_alloc(&x->arena,
 		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
 	if (!start)
@@ -202,12 +208,12 @@ int request_prepare(struct exchange *x)
 		at = put_forwarded(x, at, before);
 	at = put_request_id(x, at);
 	add(head, str_make(start, (size_t)(at - start)));
-	if (forward && (!trusted || !http_head_find(head, HTTP_F_X_FORWARDED_PROTO)))
-		add(head, frontend->forwarded_proto_line);
-	if (conf->headers.identify.len) {
-		add(head, frontend->forwarded_by_line);
+	if (trusted && http_head_find(head, HTTP_F_X_FORWARDED_PROTO))
+		lines = str_make(
+			lines.ptr + frontend->proto_line_len, lines.len - frontend->proto_line_len);
+	add(head, lines);
+	if (conf->headers.identify.len)
 		add(head, STR_EMPTY); // the backend's, in each attempt
-	}
 	return 0;
 }
 
@@ -217,8 +223,10 @@ void request_address(struct exchange *x)
 
 	if (x->client->frontend->conf->headers.identify.len)
 		head->added[head->added_count - 1] = x->backend->server_line;
+	// A path is no host. "localhost" is true, and some servers refuse an empty Host.
 	if (x->names_no_host)
-		head->authority = x->backend->address;
+		head->authority = x->backend->addr.family == ADDR_UNIX ? STR("localhost")
+								       : x->backend->address;
 }
 
 struct str request_id(const struct exchange *x)
@@ -232,7 +240,7 @@ struct str request_id(const struct exchange *x)
 		    : str_make(x->request_id, request_id_len);
 }
 
-static bool is_trusted(const struct conf_frontend *conf, const struct addr *addr)
+bool request_is_trusted(const struct conf_frontend *conf, const struct addr *addr)
 {
 	for (u32 i = 0; i < conf->client_ip.trusted_proxy_count; i++)
 		if (addr_prefix_match(&conf->client_ip.trusted_proxies[i], addr))
@@ -258,7 +266,7 @@ static struct str rightmost_untrusted(
 		if (addr_parse_ip(one, &addr) != 0)
 			break;
 		best = one;
-		if (!is_trusted(conf, &addr))
+		if (!request_is_trusted(conf, &addr))
 			break;
 		list.len = at ? at - 1 : 0;
 	}

@@ -17,5 +17,8 @@ void request_address(struct exchange *x);
 // An identifier for logs: the client's own when the peer is trusted, else random.
 struct str request_id(const struct exchange *x);
 
+// May this peer tell who the client is? (client_ip.trusted_proxies)
+bool request_is_trusted(const struct conf_frontend *conf, const struct addr *addr);
+
 // The client's address as told by a trusted proxy, else the peer's.
 struct str request_client_ip(struct exchange *x);

@@ -57,6 +57,20 @@ static void build_route(
 	}
 }
 
+static void build_forwarded_lines(struct frontend *frontend, struct arena *arena)
+{
+	const struct conf_frontend *conf = frontend->conf;
+	struct str proto = STR_EMPTY, by = STR_EMPTY;
+
+	if (conf->headers.forwarded != CONF_FORWARDED_NONE)
+		proto = line(arena, "X-Forwarded-Proto", frontend->scheme);
+	if (conf->headers.identify.len)
+		by = line(arena, "X-Forwarded-By", conf->headers.identify);
+	frontend->forwarded_lines =
+		str_from(arena_printf(arena, "%.*s%.*s", STR_FMT(proto), STR_FMT(by)));
+	frontend->proto_line_len = (u32)proto.len;
+}
+
 static void build_frontend(
 	struct frontend *frontend, const struct conf_frontend *conf, struct snapshot *snapshot)
 {
@@ -76,8 +90,7 @@ static void build_frontend(
 		if (conf->routes[i].match.path.len)
 			frontend->any_needs_path = true;
 	}
-	frontend->forwarded_by_line = line(arena, "X-Forwarded-By", conf->headers.identify);
-	frontend->forwarded_proto_line = line(arena, "X-Forwarded-Proto", frontend->scheme);
+	build_forwarded_lines(frontend, arena);
 	frontend->request_id_prefix =
 		str_from(arena_printf(arena, "%.*s: ", STR_FMT(conf->headers.request_id)));
 }

@@ -28,8 +28,10 @@ struct frontend {
 	struct pool *pool;     // what no route matched; NULL: 404
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
 	bool any_needs_path;   // some route looks at the path, so it must be normalized
-	// Ready-made lines, with their line ends.
-	struct str forwarded_by_line, forwarded_proto_line;
+	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
+	// the configuration wants them; the first proto_line_len bytes are the former's.
+	struct str forwarded_lines;
+	u32 proto_line_len;
 	struct str request_id_prefix; // name, colon and space
 	struct str scheme;
 	enum http_known request_id_known;

@@ -39,6 +39,7 @@ static void check_forwarding(
 	struct call *call, const struct attempt *attempt, const struct read_message *message)
 {
 	struct str address = server_address(attempt->server);
+	const char *own_name = str_starts(address, STR("unix:")) ? "localhost" : address.ptr;
 	bool believed = call->spoofs && call->world->trusting;
 	char ip[ADDR_TEXT_MAX], forwarded_for[ADDR_TEXT_MAX + 16];
 	const struct str *id = message_find(message, "X-Request-Id");
@@ -52,7 +53,7 @@ static void check_forwarding(
 	expect_field(call, message, "Forwarded", believed ? "for=6.6.6.8" : NULL);
 	expect_field(call, message, "X-Forwarded-By", "weir");
 	expect_field(call, message, "X-Backend-Server", address.ptr);
-	expect_field(call, message, "Host", call->host ? call->host : address.ptr);
+	expect_field(call, message, "Host", call->host ? call->host : own_name);
 	if (!id || message_count(message, "X-Request-Id") != 1 ||
 		(believed ? !str_eq(*id, STR("forged")) : id->len != 32))
 		world_fail(call->world, "call %u: wrong X-Request-Id", call->id);
@@ -394,7 +395,9 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		fair = excuses.backend || excuses.everywhere;
 		break;
 	case 503:
-		fair = excuses.connection || excuses.everywhere;
+		// Every backend of the plan may be asked, so it is never that nobody could be.
+		fair = (excuses.connection || excuses.everywhere) &&
+		       !str_eq(str_from(call->outcome), STR("no_backend_available"));
 		break;
 	case 504:
 		fair = stall_is_due(call) &&
@@ -563,6 +566,8 @@ void check_turn(struct world *world)
 		if (!x->over && !timer_is_set(&x->timer))
 			world_fail(world, "an exchange waits in step %s without a deadline",
 				step_names[x->step]);
+		if (x->step == STEP_LEASE && x->active_ms > x->leased_us / 1000 + 1)
+			world_fail(world, "a wait for a connection was made longer");
 		if (x->pool && x->tried.count > x->pool->backend_count)
 			world_fail(world, "%u backends were tried of %u", x->tried.count,
 				x->pool->backend_count);

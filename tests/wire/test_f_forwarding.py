@@ -164,6 +164,20 @@ def test_forwarding_fields_can_be_switched_off():
             assert not head.has(name), name
 
 
+def test_without_forwarding_a_trusted_peer_is_left_alone():
+    """All of its fields go on as they are; those of others are taken out."""
+    frontend = {"headers": {"forwarded": "none"},
+                "client_ip": {"trusted_proxies": ["127.0.0.0/24"]}}
+    sent = {"x-forwarded-for": "6.6.6.6", "x-forwarded-proto": "https",
+            "x-forwarded-host": "outer.test", "x-real-ip": "6.6.6.7", "forwarded": "for=6.6.6.8"}
+    fields = [f"{name}: {value}" for name, value in sent.items()]
+    with Backend() as backend, start(backend, frontend=frontend) as weir:
+        weir.ask("GET", "/", *fields)
+        assert {name: backend.last().get(name) for name in sent} == sent
+        weir.ask("GET", "/", *fields, source="127.0.1.1")
+        assert not [name for name in sent if backend.last().has(name)]
+
+
 def test_names_can_be_chosen():
     frontend = {"headers": {"identify": "edge-7", "request_id": "x-trace"}}
     with Backend() as backend, start(backend, frontend=frontend) as weir:
@@ -220,7 +234,7 @@ def test_connect_and_trace_are_not_offered(plain):
         assert plain.backend.received == before
 
 
-# Paths (ruling 15)
+# Paths: routed by their normal form, forwarded as sent
 
 @pytest.mark.parametrize("path", [
     "/", "//", "/a/../b", "/a/./b/", "/a//b", "/%41%2f%3F", "/%7euser", "/a;p=1", "/a%20b", "/\\",

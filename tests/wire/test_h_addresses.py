@@ -53,6 +53,15 @@ def test_every_pair(front, back, protocol, place):
             assert not os.path.exists(address[5:])
 
 
+@pytest.mark.parametrize("kind, host", [("v4", None), ("v6", None), ("unix", "localhost")])
+def test_a_request_without_host(kind, host, place):
+    """An HTTP/1.0 request may have none; what is forwarded has one, and a path is none."""
+    with backend_of(kind, place) as backend, start(backend) as weir:
+        with weir.client() as client:
+            assert client.ask(host=None, minor=0).status == 200
+        assert backend.last().get("host") == (host or backend.address)
+
+
 def test_abstract_unix_sockets(place):
     address = address_of("abstract", place, "front")
     with backend_of("abstract", place) as backend, start(backend, bind=address) as weir:

@@ -4,7 +4,8 @@ import pytest
 
 from peers import http1
 from peers.backend import Backend
-from peers.weir import start
+from peers.net import HOST, free_port
+from peers.weir import Weir, settings, start
 
 
 @pytest.fixture(scope="module")
@@ -121,3 +122,31 @@ def test_no_body_at_all_may_be_allowed():
         assert weir.ask("POST", "/", body=b"x").status == 413
         assert weir.ask("POST", "/", chunks=[]).status == 200
         assert weir.ask("POST", "/", chunks=[b"x"]).status == 413
+
+
+def test_each_frontend_has_its_own_limit_on_heads():
+    """Of requests and of answers, also where both use the same connection to the backend."""
+    def script(connection):
+        while message := connection.request():
+            size = 4000 if message.target == "/large" else 10
+            connection.send(http1.response(200, "A: " + "a" * size, body=b"x"))
+
+    small, large = f"{HOST}:{free_port()}", f"{HOST}:{free_port()}"
+    with Backend(script) as backend:
+        tree, _ = settings([backend])
+        tree["frontends"] = {
+            name: {"bind": bind, "pool": "app", "http": {"max_header_size": limit}}
+            for name, bind, limit in (("a", small, "2KiB"), ("b", large, "8KiB"))}
+        with Weir(tree, address=large) as weir:
+            for _ in range(2):
+                with weir.client(small) as client:
+                    assert client.send(head_of_size(2048)).response().status == 200
+                    assert client.send(head_of_size(2049)).response().status == 431
+                with weir.client(large) as client:
+                    assert client.send(head_of_size(8192)).response().status == 200
+                    assert client.ask("GET", "/large").status == 200
+                    assert client.send(head_of_size(8193)).response().status == 431
+                response = weir.ask("GET", "/large", address=small)
+                assert response.status == 502
+                assert "response_head_too_large" in response.text
+            assert len(backend.connections) == 2  # kept until an answer was too large

@@ -196,6 +196,25 @@ def test_upgrade_of_http10_is_ignored(status):
         assert not backend.last().has("upgrade")
 
 
+@pytest.mark.parametrize("taken, agrees", [
+    (("Upgrade: other/2",), True), (("Upgrade: THING",), True), (("Upgrade: thing, other",), True),
+    (("Upgrade: third",), False), (("Upgrade: thing, third",), False), (("Upgrade: ",), False),
+    ((), False), (("Upgrade: thingy",), False), (("Upgrade: thing", "Upgrade: other"), False),
+])
+def test_a_101_must_take_up_what_was_offered(taken, agrees):
+    """RFC 9110 7.8: a server must not switch to what was not asked for, and must name it."""
+    def script(connection):
+        connection.head()
+        connection.send(http1.head("HTTP/1.1 101 Switching", "Connection: upgrade", *taken))
+        connection.reader.rest()
+
+    ask = http1.request("GET", "/", "Connection: upgrade", "Upgrade: thing/1, other")
+    with Backend(script) as backend, start(backend) as weir, weir.client() as client:
+        response = client.send(ask).response()
+        assert response.status == (101 if agrees else 502)
+        assert agrees or "upgrade_failed" in response.text
+
+
 def test_upgrade_without_connection_is_ignored():
     with Backend() as backend, start(backend) as weir:
         assert weir.ask("GET", "/", "Upgrade: thing/1").status == 200

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from peers import http1
-from peers.backend import Backend, echo
+from peers.backend import Backend, echo, full_listener
 from peers.net import HOST, free_port, until
 from peers.weir import start
 
@@ -41,8 +41,24 @@ def test_all_backends_refuse():
             response = client.ask()
             assert response.status == 503
             assert int(response.get("retry-after")) >= 1
-            assert "no_backend_available" in response.text
-            assert response.get("proxy-status") == "weir; error=destination_unavailable"
+            assert "connection_refused" in response.text
+            assert response.get("proxy-status") == "weir; error=connection_refused"
+
+
+@pytest.mark.parametrize("refuses_last", [True, False])
+def test_the_last_failure_is_the_one_that_is_told(refuses_last):
+    """One backend refuses, the other never answers the connect; the order is round robin's."""
+    listener, silent, fillers = full_listener()
+    pool = {"timeouts": {"connect": "150ms"}}
+    backends = [silent, dead()] if refuses_last else [dead(), silent]
+    wanted = "connection_refused" if refuses_last else "connection_timeout"
+    with start(*backends, pool=pool) as weir:
+        response = weir.ask()
+        assert response.status == 503
+        assert wanted in response.text
+        assert response.get("proxy-status") == f"weir; error={wanted}"
+    for sock in (listener, *fillers):
+        sock.close()
 
 
 def test_a_backend_that_comes_back_is_used():

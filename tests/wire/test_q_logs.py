@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -81,8 +82,36 @@ def test_json_line_of_a_good_request():
         assert line["tries"] == 1 and line["reused"] is False
         for timer in ("queue_us", "connect_us", "first_byte_us", "total_us"):
             assert line[timer] >= 0
+        assert line["head_us"] == 0  # it came in one piece
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
         assert "secret" not in weir.stdout and "s=2" not in weir.stdout
+
+
+@pytest.mark.parametrize("before", [False, True], ids=["first", "second"])
+def test_the_time_that_a_head_takes(before):
+    """It is counted from the head's first byte, not from the accept or from the answer before."""
+    head = http1.request("GET", "/slow")
+    with Backend() as backend, start(backend, **with_access("json")) as weir:
+        with weir.client() as client:
+            if before:
+                assert client.ask().status == 200
+            time.sleep(1.5)
+            client.send(head[:9])
+            time.sleep(0.2)
+            assert client.send(head[9:]).response().status == 200
+        line = json.loads(access(weir, 1 + before)[-1])
+        assert line["url.path"] == "/slow"
+        assert 1000 < line["head_us"] < 1_500_000
+        assert line["total_us"] >= line["head_us"] + line["first_byte_us"]
+        assert line["queue_us"] <= line["total_us"] - line["head_us"]
+
+
+def test_the_head_of_a_408_took_its_time():
+    settings_ = {"frontend": {"timeouts": {"client_header": SHORT}}, **with_access("json")}
+    with Backend() as backend, start(backend, **settings_) as weir, weir.client() as client:
+        assert client.send(b"GET / HT").response().status == 408
+        line = json_line(weir)
+        assert 1000 < line["head_us"] <= line["total_us"]
 
 
 QUOTED = r'"((?:[^"\\]|\\.)*)"'
@@ -144,7 +173,12 @@ OUTCOMES = {
                  {"backends": False, "frontend": {"routes": [
                      {"match": {"path": "/a"}, "pool": ["127.0.0.1:1"]}]}}),
     "redirected": (None, http1.request("GET", "/old"), 308, {"frontend": REDIRECT}),
-    "no_backend_available": ("dead", http1.request(), 503, {}),
+    "no_backend_available": ("nobody.invalid:80", http1.request(), 503, {}),
+    "connection_refused": (dead(), http1.request(), 503, {}),
+    "connect_failed": ("unix:/nonexistent/weir-test", http1.request(), 503, {}),
+    "upgrade_failed": (raw(http1.head("HTTP/1.1 101 Switching", "Connection: upgrade",
+                                      "Upgrade: y")),
+                       http1.request("GET", "/", "Connection: upgrade", "Upgrade: x"), 502, {}),
     "connection_reset": (close_at_once, http1.request(), 502, {}),
     "response_malformed": (raw(b"nonsense\r\n\r\n"), http1.request(), 502, {}),
     "response_head_too_large": (raw(b"HTTP/1.1 200 OK\r\nA: " + b"b" * 200000 + b"\r\n\r\n"),
@@ -173,8 +207,9 @@ OUTCOMES = {
 def test_outcome(outcome):
     script, data, status, rest = OUTCOMES[outcome]
     rest = {**rest, **with_access("json")}
-    with Backend(None if script == "dead" else script) as backend:
-        backends = [dead() if script == "dead" else backend] if rest.pop("backends", True) else []
+    elsewhere = script if isinstance(script, str) else None
+    with Backend(None if elsewhere else script) as backend:
+        backends = [elsewhere or backend] if rest.pop("backends", True) else []
         with start(*backends, **rest) as weir, weir.client() as client:
             client.send(data)
             try:
@@ -205,6 +240,27 @@ def test_outcome_client_aborted(when):
         assert json_line(weir)["outcome"] == "client_aborted"
 
 
+def test_bytes_of_a_long_answer_that_was_aborted():
+    """It is spliced; what the client read was sent, and is counted."""
+    def script(connection):
+        connection.request()
+        connection.send(http1.head("HTTP/1.1 200 OK", "Content-Length: 1000000000"))
+        try:
+            while True:
+                connection.send(b"x" * 100000)
+        except OSError:
+            pass
+
+    with Backend(script) as backend, start(backend, **with_access("json")) as weir:
+        client = weir.client().send(http1.request())
+        assert client.reader.response_head().status == 200
+        client.reader.exactly(3_000_000)
+        client.reset()
+        line = json_line(weir)
+        assert line["outcome"] == "client_aborted"
+        assert line["http.response.body.size"] >= 3_000_000
+
+
 def test_outcome_of_tcp():
     with Backend(tcp_echo) as backend:
         with start(backend, protocol="tcp", **with_access("json")) as weir:
@@ -221,7 +277,9 @@ def test_outcome_of_tcp():
 def test_connect_timeout_is_logged_with_its_backend():
     listener, address, fillers = full_listener()
     with start(address, pool={"timeouts": {"connect": SHORT}}) as weir:
-        assert weir.ask().status == 503
+        response = weir.ask()
+        assert response.status == 503
+        assert "outcome: connection_timeout" in response.text
         line, = [json.loads(line) for line in weir.wait_log("connect failed")]
         assert line["backend"] == address and "timed out" in json.dumps(line).lower()
     for sock in (listener, *fillers):
@@ -269,7 +327,7 @@ def test_hostile_bytes_in_the_log_itself():
     with start(dead()) as weir:
         weir.ask("GET", '/%0a"\\x')
         line, = [json.loads(line) for line in weir.wait_log("request failed")]
-        assert line["outcome"] == "no_backend_available" and line["status"] == 503
+        assert line["outcome"] == "connection_refused" and line["status"] == 503
         assert re.fullmatch(r"[\x20-\x7e\n]+", weir.stderr)
 
 

@@ -2,8 +2,10 @@
 """The command line: what a user gets who does something wrong, and the small commands."""
 import json
 import os
+import pty
 import re
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -297,3 +299,19 @@ def test_test_backend_behind_weir(test_backend):
         assert client.ask("GET", "/health").status == 200
         assert client.ask("POST", "/", body=b"x" * 100000).status == 200
         assert client.ask("HEAD", "/").body == b""
+
+
+def test_an_error_at_the_start_comes_alone():
+    """On a terminal a summary greets, but not one of something that cannot start."""
+    with socket.socket() as taken:
+        taken.bind(("", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ours, theirs = pty.openpty()
+        done = subprocess.run([BINARY, "-b", "127.0.0.1:1", "-p", str(port)], stderr=theirs,
+                              stdin=subprocess.DEVNULL, timeout=60, check=False)
+        os.close(theirs)
+        said = os.read(ours, 65536).decode()
+        os.close(ours)
+    assert done.returncode == 1
+    assert str(port) in said and len(said.splitlines()) == 1, said

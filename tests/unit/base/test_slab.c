@@ -11,13 +11,13 @@ static void bounded_and_counted(void **state)
 	void *objects[10];
 
 	(void)state;
-	slab_init(&slab, "test", 24, 10);
-	assert_int_equal(slab.object_size, 32);
+	slab_init(&slab, "test", 20, 10);
+	assert_int_equal(slab.object_size, 24);
 	for (int i = 0; i < 10; i++) {
 		objects[i] = slab_get(&slab);
 		assert_non_null(objects[i]);
-		assert_int_equal((uintptr_t)objects[i] % 16, 0);
-		memset(objects[i], i, 24);
+		assert_int_equal((uintptr_t)objects[i] % 8, 0);
+		memset(objects[i], i, 20);
 	}
 	assert_int_equal(slab.used, 10);
 	assert_null(slab_get(&slab));

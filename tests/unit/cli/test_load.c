@@ -154,7 +154,7 @@ static void test_env_file(void **state)
 	assert_int_equal(unlink(".env"), 0);
 }
 
-// Ruling 13: refused until servers can come from there, unless something else names them.
+// Refused until servers can come from there, unless something else names them.
 static void test_database_alone(void **state)
 {
 	char *env[] = {(char *)"DATABASE_URL=postgres://x", NULL};

@@ -218,7 +218,7 @@ static void test_help_and_version_come_first(void **state)
 	assert_int_equal(good("-V -h").command, PLAN_HELP);
 }
 
-// Ruling 19: a port as argument flips, one from the environment does not.
+// Given its port as argument it is not steady; with one from the environment it is.
 static void test_test_backend(void **state)
 {
 	char *env[] = {(char *)"A=1", (char *)"PORT=3001", NULL};

@@ -43,7 +43,7 @@ static void fills_in_defaults(void **state)
 	assert_int_equal(pool->backends[1].weight, 1);
 	assert_int_equal(pool->timeouts.connect_ms, 5000);
 	assert_int_equal(pool->timeouts.response_ms, 60000);
-	assert_int_equal(pool->limits.idle_connections, 1024);
+	assert_int_equal(pool->limits.idle_connections, 10000);
 	world_done(&world);
 }
 
@@ -342,6 +342,10 @@ static void refuses_wrong_values(void **state)
 	complains("bind: \"*:80\"\nbackends: a:1", "did you mean ':80'?");
 	complains("bind: localhost:80\nbackends: a:1", "is a name: listening needs an address");
 	complains("bind: [\":80\", \":80\"]\nbackends: a:1", "E024]: 0.0.0.0:80");
+	complains("bind: 127.0.0.1:0\nbackends: a:1", "E020]: '127.0.0.1:0'");
+	complains("bind: 127.0.0.1:0\nbackends: a:1", "did you mean '127.0.0.1:8080'?");
+	complains("bind: \"[::1]:0\"\nbackends: a:1", "did you mean '[::1]:8080'?");
+	complains("bind: \":0\"\nbackends: a:1", "did you mean ':8080'?");
 }
 
 static void refuses_wrong_frontends(void **state)
@@ -377,6 +381,9 @@ static void refuses_wrong_frontends(void **state)
 		"E019");
 	complains(POOL "frontends: {web: {bind: \":1\", pool: app, http: {max_header_size: 1KB}}}",
 		"too small");
+	complains(POOL "frontends: {web: {bind: \":1\", pool: app, http: {max_header_size: "
+		       "65537B}}}",
+		"too large");
 	complains(POOL "frontends: {web: {bind: \":1\", pool: app, http: {max_body_size: "
 		       "unlimted}}}",
 		"did you mean 'unlimited'?");

@@ -59,7 +59,7 @@ static void prepare(void)
 	now_us = 1000;
 	trace_add(&ring, TRACE_STEP, 0, 17, 203, 0);
 	now_us = 2500;
-	trace_add(&ring, TRACE_RECV, 0, 4, 100, 0);
+	trace_add(&ring, TRACE_DRAIN, 0, 4, 100, 0);
 }
 
 static void die_of_assert(void)
@@ -121,7 +121,7 @@ static void assert_ring_printed_once(struct str text)
 {
 	assert_int_equal(count_of(text, "trace: the last 2 of 2 events of this thread\n"
 					"trace: -1.500ms steps exchange=17 path=203 backend=0\n"
-					"trace: -0.000ms recv conn=4 bytes=100 errno=0\n"),
+					"trace: -0.000ms drain conns=4 exchanges=100\n"),
 		1);
 	assert_int_equal(count_of(text, "events of this thread"), 1);
 }

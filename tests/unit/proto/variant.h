@@ -18,3 +18,4 @@
 #define http_path_normalize	   VARIANT_NAME(VARIANT, http_path_normalize)
 #define http_request_rules	   VARIANT_NAME(VARIANT, http_request_rules)
 #define http_response_rules	   VARIANT_NAME(VARIANT, http_response_rules)
+#define http_upgrade_agrees	   VARIANT_NAME(VARIANT, http_upgrade_agrees)

@@ -152,7 +152,7 @@ def test_what_is_chosen(tmp_path):
     assert "wire, io_uring" in everything and "wire, ASan+UBSan, epoll" in everything
     assert "sim" not in everything and "drill" not in everything
     assert not [title for title in everything if "TSan" in title]
-    assert names(["--only", "drill"], [], tmp_path) == ["gcc -O2 LTO", "drill"]
+    assert names(["--only", "drill"], [], tmp_path) == ["gcc -O3 LTO", "drill"]
     assert names(["--only", "wire", "--io", "epoll", "--build", "asan"], [], tmp_path) == [
         "gcc ASan+UBSan", "wire, ASan+UBSan, epoll"]
     assert "unit, TSan" in names(["--build", "tsan"], [], tmp_path)
