@@ -6,8 +6,8 @@
 // The model. A server serves some requests at a time (slots), the others wait in its queue in the
 // order of arrival. Its speed is its weight over the mean weight; a slow one has a part of that.
 // Each request comes to one of the workers by chance; a worker knows its own requests at once and
-// those of the others every `news_ms`. Lost servers take no new request from one moment to another;
-// what they have they still answer.
+// those of the others every `news_ms`; latencies it takes from its own only. Lost servers take no
+// new request from one moment to another; what they have they still answer.
 #pragma once
 
 #include "base/text.h"

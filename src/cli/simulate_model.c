@@ -28,13 +28,18 @@ struct server {
 	u64 taken;
 	double speed;
 	bool is_lost;
+};
+
+// Of one server, as one worker knows it.
+struct view {
+	u32 own, others; // requests in flight
 	struct balance_ewma latency;
 	struct balance_curve curve;
 };
 
 struct worker {
 	struct balance_state *state;
-	u32 *own, *others;
+	struct view *views; // by server
 };
 
 struct departure {
@@ -125,16 +130,16 @@ static nsec now_ns(const struct simulation *sim)
 
 static void tell(struct simulation *sim, struct worker *worker, u32 index)
 {
-	const struct server *server = &sim->servers[index];
-	struct balance_load load = {.in_flight = worker->own[index] + worker->others[index],
+	const struct view *view = &worker->views[index];
+	struct balance_load load = {.in_flight = view->own + view->others,
 		.slow_start = 1,
-		.latency = server->latency,
+		.latency = view->latency,
 		.now = now_ns(sim)};
 
-	balance_change(
-		worker->state, index, !server->is_lost, balance_cost(sim->table, index, &load));
+	balance_change(worker->state, index, !sim->servers[index].is_lost,
+		balance_cost(sim->table, index, &load));
 	if (sim->kind == BALANCE_PREQUAL) {
-		struct balance_ewma latency = curve_read(&server->curve, load.in_flight);
+		struct balance_ewma latency = curve_read(&view->curve, load.in_flight);
 
 		balance_change_latency(worker->state, index, balance_latency_key(&latency));
 	}
@@ -172,11 +177,12 @@ static void hear(struct simulation *sim)
 	for (u32 index = 0; index < sim->options->servers; index++)
 		for (u32 w = 0; w < sim->options->workers; w++) {
 			struct worker *worker = &sim->workers[w];
-			u32 others = sim->servers[index].in_flight - worker->own[index];
+			struct view *view = &worker->views[index];
+			u32 others = sim->servers[index].in_flight - view->own;
 
-			if (others == worker->others[index])
+			if (others == view->others)
 				continue;
-			worker->others[index] = others;
+			view->others = others;
 			tell(sim, worker, index);
 		}
 }
@@ -285,7 +291,7 @@ static void arrive(struct simulation *sim, double service_ms, u32 client)
 		.service_ms = service_ms,
 		.next = nobody,
 		.worker = at,
-		.met = server->in_flight,
+		.met = worker->views[index].own + worker->views[index].others,
 		.server = index,
 		.in_loss = sim->are_lost};
 	server->taken++;
@@ -300,7 +306,7 @@ static void arrive(struct simulation *sim, double service_ms, u32 client)
 		server->last = job;
 	}
 	note_client(sim, client, index);
-	worker->own[index]++;
+	worker->views[index].own++;
 	tell(sim, worker, index);
 }
 
@@ -318,6 +324,7 @@ static void depart(struct simulation *sim)
 	struct job *job = &sim->jobs[id];
 	struct server *server = &sim->servers[job->server];
 	struct worker *worker = &sim->workers[job->worker];
+	struct view *view = &worker->views[job->server];
 	double ms = sim->now - job->arrival;
 	nsec sample = (nsec)(ms * (double)NSEC_PER_MS);
 
@@ -328,16 +335,16 @@ static void depart(struct simulation *sim)
 	if (job->in_loss)
 		count(&sim->result->while_lost, ms);
 	if (sim->kind == BALANCE_LEAST_RESPONSE_TIME)
-		ewma_observe(&server->latency, sample, now_ns(sim));
+		ewma_observe(&view->latency, sample, now_ns(sim));
 	if (sim->kind == BALANCE_PREQUAL)
-		curve_observe(&server->curve, job->met, sample, now_ns(sim));
+		curve_observe(&view->curve, job->met, sample, now_ns(sim));
 	if (server->first != nobody) {
 		u32 next = server->first;
 
 		server->first = sim->jobs[next].next;
 		serve(sim, next);
 	}
-	worker->own[job->server]--;
+	view->own--;
 	tell(sim, worker, job->server);
 	job->next = sim->free_job;
 	sim->free_job = id;
@@ -417,10 +424,8 @@ static void begin(struct simulation *sim)
 			options->trace ? options->trace->keys[i] : key_hash(&secret, &i, sizeof(i));
 		sim->last_server[i] = nobody;
 	}
-	for (u32 w = 0; w < options->workers; w++) {
-		sim->workers[w].own = mem_alloc(sizeof(u32) * options->servers);
-		sim->workers[w].others = mem_alloc(sizeof(u32) * options->servers);
-	}
+	for (u32 w = 0; w < options->workers; w++)
+		sim->workers[w].views = mem_alloc(sizeof(struct view) * options->servers);
 	for (u32 i = 0; i < options->servers; i++) {
 		sim->members[i].id = key_hash(&secret, &(u64){i}, sizeof(u64));
 		sim->servers[i].first = nobody;
@@ -454,10 +459,8 @@ static void end(struct simulation *sim)
 				fmax(result->busiest, (double)sim->servers[i].taken / fair);
 	}
 	result->mean_ms = result->all.count ? sim->sum_ms / (double)result->all.count : 0;
-	for (u32 w = 0; w < sim->options->workers; w++) {
-		mem_free(sim->workers[w].own);
-		mem_free(sim->workers[w].others);
-	}
+	for (u32 w = 0; w < sim->options->workers; w++)
+		mem_free(sim->workers[w].views);
 	mem_free(sim->members);
 	mem_free(sim->servers);
 	mem_free(sim->departures);

@@ -12,6 +12,12 @@
 //    O(log n). No table is rebuilt, except round robin's (balance_kind_info.eligible_only): its
 //    order is spread out over the members that are in it, so whoever owns it builds a new one over
 //    the eligible set (weight 0 for all others) and until then the order skips the ineligible.
+//  - requests that begin and end: a worker tells its state of its own requests at once, when they
+//  begin and end, and of those of
+//    other workers every few milliseconds, for the members whose sums changed. What that costs is
+//    measured in tests/prop/prop_queueing.c: with 16 workers that hear every half a mean service
+//    time, p99 grows by some 5 % under two choices, 20 % under Prequal and 65 % under
+//    least_connections. Latencies a worker takes from its own requests: nearly as good as all.
 //  - members or weights: a new table and a new state for each worker; loads are carried over by
 //    member (balance_change once for each).
 //  - the tables of hashes (ring, Maglev, rendezvous) hold every member, healthy or not, and a pick

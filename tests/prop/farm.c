@@ -20,13 +20,17 @@ struct server {
 	u32 first, last; // jobs, the first is being served
 	u32 length;
 	double speed;
-	struct balance_ewma latency;
+};
+
+struct latencies {
+	struct balance_ewma ewma;
 	struct balance_curve curve;
 };
 
 struct worker {
 	struct balance_state *state;
 	u32 own[FARM_SERVERS_MAX], others[FARM_SERVERS_MAX];
+	struct latencies *latencies; // of each server; one array for all or one for each
 };
 
 struct farm {
@@ -54,15 +58,15 @@ static double exponential(struct rng *rng)
 
 static void tell(struct farm *farm, struct worker *worker, u32 index)
 {
-	const struct server *server = &farm->servers[index];
+	const struct latencies *latencies = &worker->latencies[index];
 	struct balance_load load = {.in_flight = worker->own[index] + worker->others[index],
 		.slow_start = 1,
-		.latency = server->latency,
+		.latency = latencies->ewma,
 		.now = (nsec)(farm->now * farm->unit_ns)};
 
 	balance_change(worker->state, index, true, balance_cost(farm->table, index, &load));
 	if (farm->options->kind == BALANCE_PREQUAL) {
-		struct balance_ewma latency = curve_read(&server->curve, load.in_flight);
+		struct balance_ewma latency = curve_read(&latencies->curve, load.in_flight);
 
 		balance_change_latency(worker->state, index, balance_latency_key(&latency));
 	}
@@ -99,7 +103,9 @@ static void arrive(struct farm *farm)
 	struct server *server = &farm->servers[index];
 	u32 job = take_job(farm);
 
-	farm->jobs[job] = (struct job){farm->now, nobody, at, server->length};
+	farm->jobs[job] = (struct job){farm->now, nobody, at,
+		farm->options->own_latency ? worker->own[index] + worker->others[index]
+					   : server->length};
 	if (server->length++ == 0) {
 		server->first = job;
 		event_push(&farm->queue,
@@ -145,10 +151,10 @@ static void depart(struct farm *farm)
 	if (farm->now > farm->options->duration / 5)
 		count(farm, index, sojourn);
 	if (farm->options->kind == BALANCE_LEAST_RESPONSE_TIME)
-		ewma_observe(&server->latency, (nsec)(sojourn * farm->unit_ns),
+		ewma_observe(&worker->latencies[index].ewma, (nsec)(sojourn * farm->unit_ns),
 			(nsec)(farm->now * farm->unit_ns));
 	if (farm->options->kind == BALANCE_PREQUAL)
-		curve_observe(&server->curve, met, (nsec)(sojourn * farm->unit_ns),
+		curve_observe(&worker->latencies[index].curve, met, (nsec)(sojourn * farm->unit_ns),
 			(nsec)(farm->now * farm->unit_ns));
 	worker->own[index]--;
 	tell(farm, worker, index);
@@ -199,8 +205,15 @@ static void prepare(struct farm *farm, const struct farm_options *options, struc
 	}
 	farm->table =
 		balance_build(options->kind, members, options->servers, &options->balance, arena);
-	for (u32 w = 0; w < farm->worker_count; w++)
-		farm->workers[w].state = balance_state_new(farm->table, w, arena);
+	for (u32 w = 0; w < farm->worker_count; w++) {
+		struct worker *worker = &farm->workers[w];
+
+		worker->state = balance_state_new(farm->table, w, arena);
+		worker->latencies =
+			w == 0 || options->own_latency
+				? arena_zalloc(arena, sizeof(struct latencies) * options->servers)
+				: farm->workers[0].latencies;
+	}
 	farm->next_arrival = exponential(&farm->rng) / farm->arrival_rate;
 	farm->next_sync = farm->worker_count > 1 && !options->blind ? options->sync : INFINITY;
 }

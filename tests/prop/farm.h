@@ -21,8 +21,9 @@ struct farm_options {
 	// workers are one.
 	u32 workers;
 	double sync;
-	bool blind;	// workers never hear of each other
-	double unit_ns; // a unit of time for the code that wants nanoseconds; 0: 10 ms
+	bool blind;	  // workers never hear of each other
+	bool own_latency; // a worker's latencies are of its own requests only, and by what it knew
+	double unit_ns;	  // a unit of time for the code that wants nanoseconds; 0: 10 ms
 };
 
 struct farm_result {
