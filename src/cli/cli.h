@@ -28,5 +28,6 @@ int config_schema_main(const struct cli *cli);
 int config_convert_main(const struct cli *cli);
 int demo_main(const struct cli *cli);
 int test_backend_main(const struct cli *cli);
+int simulate_main(const struct cli *cli);
 int help_main(const struct cli *cli);
 int version_main(const struct cli *cli);

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "cli/plan.h"
+#include "cli/simulate.h"
 
 enum {
 	columns = 80,
@@ -157,5 +158,9 @@ struct str help_command(const char *words, struct arena *arena)
 	for (u32 i = 0; i < plan_option_count; i++)
 		if (plan_options[i].commands & commands)
 			add_option(&text, &plan_options[i]);
+	if (commands & 1u << PLAN_SIMULATE) {
+		text_add(&text, STR("\nThe model, KEY=VALUE:\n"));
+		simulate_list_words(&text);
+	}
 	return text_take(&text, arena);
 }

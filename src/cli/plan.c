@@ -219,6 +219,15 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_JSON:
 		plan->as_json = true;
 		break;
+	case OPTION_SEED:
+		plan->seed = value;
+		break;
+	case OPTION_SVG:
+		plan->svg = value;
+		break;
+	case OPTION_REPLAY:
+		plan->replay = value;
+		break;
 	case OPTION_HELP_ALL:
 		plan->help_all = true;
 		break;
@@ -364,6 +373,10 @@ static int take_rest(struct parser *parser)
 	case PLAN_CONVERT:
 		for (; optind < parser->argc; optind++)
 			parser->files[plan->file_count++] = parser->argv[optind];
+		return 0;
+	case PLAN_SIMULATE:
+		for (; optind < parser->argc; optind++)
+			add_set(parser, parser->argv[optind]);
 		return 0;
 	case PLAN_HELP:
 		return take_word(parser, &plan->topic);

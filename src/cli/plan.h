@@ -20,6 +20,8 @@
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults") \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")    \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")    \
+	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                 \
+		"algorithms compared in virtual time, by a model or a log")                       \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")            \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 
@@ -53,12 +55,13 @@ struct plan {
 	u32 health_interval_s; // 0 = not given
 	bool no_env_file;
 	enum conf_syntax syntax; // --format
-	bool as_json;		 // check and version
+	bool as_json;		 // check, version and simulate
 	bool with_origin;
-	enum conf_io io;     // test-backend
-	const char *address; // test-backend: PORT or ADDRESS:PORT
-	bool is_steady;	     // test-backend: --steady, or the port came from $PORT
-	const char *topic;   // help: a command or a key; NULL = the one screen
+	enum conf_io io;		 // test-backend
+	const char *address;		 // test-backend: PORT or ADDRESS:PORT
+	bool is_steady;			 // test-backend: --steady, or the port came from $PORT
+	const char *seed, *svg, *replay; // simulate; NULL = not given
+	const char *topic;		 // help: a command or a key; NULL = the one screen
 	bool help_all;
 	u32 version_level; // 1 = -V, 2 = -VV
 	const char *error; // why there is no plan

@@ -240,6 +240,24 @@ static void test_test_backend(void **state)
 
 // ---- Mistakes -----------------------------------------------------------------------------------
 
+static void test_simulate(void **state)
+{
+	struct plan plan = good("simulate load=0.5 slow=10 -a rr,lc --seed 3 --svg x.svg --json");
+
+	(void)state;
+	assert_int_equal(plan.command, PLAN_SIMULATE);
+	assert_int_equal(plan.set_count, 2);
+	assert_set(&plan, "load=0.5");
+	assert_set(&plan, "slow=10");
+	assert_string_equal(plan.flags.algorithm, "rr,lc");
+	assert_string_equal(plan.seed, "3");
+	assert_string_equal(plan.svg, "x.svg");
+	assert_null(plan.replay);
+	assert_true(plan.as_json);
+	plan = good("simulate --replay access.log");
+	assert_string_equal(plan.replay, "access.log");
+}
+
 static void test_mistakes(void **state)
 {
 	static const struct {
@@ -383,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_formats),
 		cmocka_unit_test(test_help_and_version_come_first),
 		cmocka_unit_test(test_test_backend),
+		cmocka_unit_test(test_simulate),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_slips_find_their_word),
 		cmocka_unit_test(test_near_words),
