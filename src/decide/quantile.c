@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decide/quantile.h"
+
+enum {
+	parts = 8, // buckets per doubling
+	fine = 3,  // the finest bucket is 2^fine wide
+};
+
+// The first 2 * parts buckets are equally wide; each doubling above them has `parts`.
+static u32 bucket_of(u64 value)
+{
+	u64 scaled = MIN(value, (u64)QUANTILE_VALUE_MAX) >> fine;
+	u32 top;
+
+	if (scaled < 2 * parts)
+		return (u32)scaled;
+	top = 63 - (u32)__builtin_clzll(scaled);
+	return (top - 2) * parts + (u32)(scaled >> (top - 3)) % parts;
+}
+
+// The largest value of a bucket.
+static u64 end_of(u32 bucket)
+{
+	u32 top = bucket / parts + 2;
+	u64 scaled = bucket + 1;
+
+	if (bucket >= 2 * parts)
+		scaled = (u64)(parts + bucket % parts + 1) << (top - 3);
+	return (scaled << fine) - 1;
+}
+
+static void forget_half(struct quantile *quantile)
+{
+	quantile->count = 0;
+	for (u32 i = 0; i < QUANTILE_BUCKETS; i++) {
+		quantile->counts[i] /= 2;
+		quantile->count += quantile->counts[i];
+	}
+}
+
+void quantile_add(struct quantile *quantile, u64 value)
+{
+	u32 bucket = bucket_of(value);
+
+	ASSERT(bucket < QUANTILE_BUCKETS);
+	if (quantile->count >= QUANTILE_SAMPLES_MAX)
+		forget_half(quantile);
+	quantile->counts[bucket]++;
+	quantile->count++;
+}
+
+u64 quantile_get(const struct quantile *quantile, u32 permille)
+{
+	u64 wanted, seen = 0;
+
+	ASSERT(permille >= 1 && permille <= 1000);
+	if (quantile->count == 0)
+		return 0;
+	wanted = ((u64)quantile->count * permille + 999) / 1000;
+	for (u32 i = 0; i < QUANTILE_BUCKETS; i++) {
+		seen += quantile->counts[i];
+		if (seen >= wanted)
+			return end_of(i);
+	}
+	ASSERT(false && "the counts do not add up");
+	return 0;
+}
