@@ -63,7 +63,7 @@ bool ejection_begin(struct ejection *ejection, const struct ejection_rules *rule
 		return false;
 	if (why != EJECTION_CONNECT && !share_has_room(share, rules->share_percent))
 		return false;
-	if (ejection->times < rules->max_ms / rules->base_ms)
+	if (ejection->times * rules->base_ms < rules->max_ms)
 		ejection->times++;
 	span = MIN(rules->base_ms * ejection->times, rules->max_ms);
 	ejection->until_ms = now_ms + jitter_shorten(span, rules->jitter_percent, random);

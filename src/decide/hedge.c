@@ -5,13 +5,13 @@ enum { answers_per_refresh = 32 };
 
 void hedge_note(struct hedge *hedge, const struct hedge_rules *rules, u64 latency_us)
 {
-	quantile_add(&hedge->latency_us, latency_us);
-	if (quantile_count(&hedge->latency_us) < rules->samples_min)
+	latency_add(&hedge->latency, latency_us);
+	if (latency_count(&hedge->latency) < rules->samples_min)
 		return;
 	if (hedge->delay_us && ++hedge->since < answers_per_refresh)
 		return;
 	hedge->since = 0;
-	hedge->delay_us = MAX(quantile_get(&hedge->latency_us, rules->permille), (u64)1);
+	hedge->delay_us = MAX(latency_quantile(&hedge->latency, rules->permille), (u64)1);
 }
 
 static bool may_double(const struct hedge_facts *facts)

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "decide/budget.h"
-#include "decide/quantile.h"
+#include "decide/latency.h"
 
 struct hedge_rules {
 	u32 permille;	  // the quantile to wait for: 950 = p95; 1 to 999
@@ -16,9 +16,9 @@ struct hedge_rules {
 };
 
 struct hedge {
-	struct quantile latency_us;
-	u64 delay_us; // as of the last refresh
-	u32 since;    // answers since then
+	struct latency latency; // microseconds
+	u64 delay_us;		// as of the last refresh
+	u32 since;		// answers since then
 };
 
 #define HEDGE_NEVER UINT64_MAX

@@ -108,8 +108,8 @@ bool retry_names_status(const struct retry_rules *rules, u32 status);
 struct retry_answer retry_ask(const struct retry_rules *rules, struct budget *budget,
 	const struct retry_facts *facts, u32 random, u64 now_ms) must_check;
 
-// Delay before the (backoffs + 1)-th retry that waits: anywhere in [0, min(base * 2^backoffs, max)]
-// ("full jitter").
+// Delay before the (backoffs + 1)-th retry that waits: anywhere in (0, min(base * 2^backoffs, max)]
+// ("full jitter"); 0 when the base is 0.
 u64 retry_backoff_ms(const struct retry_rules *rules, u32 backoffs, u32 random);
 
 // Whether body bytes are worth holding for this request: some failure could have it sent again.

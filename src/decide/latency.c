@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "decide/quantile.h"
+#include "decide/latency.h"
 
 enum {
 	parts = 8, // buckets per doubling
@@ -9,7 +9,7 @@ enum {
 // The first 2 * parts buckets are equally wide; each doubling above them has `parts`.
 static u32 bucket_of(u64 value)
 {
-	u64 scaled = MIN(value, (u64)QUANTILE_VALUE_MAX) >> fine;
+	u64 scaled = MIN(value, (u64)LATENCY_VALUE_MAX) >> fine;
 	u32 top;
 
 	if (scaled < 2 * parts)
@@ -29,36 +29,36 @@ static u64 end_of(u32 bucket)
 	return (scaled << fine) - 1;
 }
 
-static void forget_half(struct quantile *quantile)
+static void forget_half(struct latency *latency)
 {
-	quantile->count = 0;
-	for (u32 i = 0; i < QUANTILE_BUCKETS; i++) {
-		quantile->counts[i] /= 2;
-		quantile->count += quantile->counts[i];
+	latency->count = 0;
+	for (u32 i = 0; i < LATENCY_BUCKETS; i++) {
+		latency->counts[i] /= 2;
+		latency->count += latency->counts[i];
 	}
 }
 
-void quantile_add(struct quantile *quantile, u64 value)
+void latency_add(struct latency *latency, u64 value)
 {
 	u32 bucket = bucket_of(value);
 
-	ASSERT(bucket < QUANTILE_BUCKETS);
-	if (quantile->count >= QUANTILE_SAMPLES_MAX)
-		forget_half(quantile);
-	quantile->counts[bucket]++;
-	quantile->count++;
+	ASSERT(bucket < LATENCY_BUCKETS);
+	if (latency->count >= LATENCY_SAMPLES_MAX)
+		forget_half(latency);
+	latency->counts[bucket]++;
+	latency->count++;
 }
 
-u64 quantile_get(const struct quantile *quantile, u32 permille)
+u64 latency_quantile(const struct latency *latency, u32 permille)
 {
 	u64 wanted, seen = 0;
 
 	ASSERT(permille >= 1 && permille <= 1000);
-	if (quantile->count == 0)
+	if (latency->count == 0)
 		return 0;
-	wanted = ((u64)quantile->count * permille + 999) / 1000;
-	for (u32 i = 0; i < QUANTILE_BUCKETS; i++) {
-		seen += quantile->counts[i];
+	wanted = ((u64)latency->count * permille + 999) / 1000;
+	for (u32 i = 0; i < LATENCY_BUCKETS; i++) {
+		seen += latency->counts[i];
 		if (seen >= wanted)
 			return end_of(i);
 	}
