@@ -10,9 +10,9 @@
 #include "decide/latency.h"
 
 struct hedge_rules {
-	u32 permille;	  // the quantile to wait for: 950 = p95; 1 to 999
-	u32 samples_min;  // before that many answers no copy is sent
-	u64 delay_min_us; // never earlier
+	u32 percent;	  // the quantile to wait for: 95 = p95; 1 to 99, 0 = no hedging
+	u32 samples_min;  // before that many answers no copy is sent; 1 to 2,000
+	u64 delay_min_ms; // never earlier
 };
 
 struct hedge {

@@ -3,7 +3,7 @@
 
 #include "decide/hedge.h"
 
-static const struct hedge_rules rules = {.permille = 950, .samples_min = 100, .delay_min_us = 500};
+static const struct hedge_rules rules = {.percent = 95, .samples_min = 100, .delay_min_ms = 1};
 static const struct budget_rules budget_rules = {.percent = 5, .least = 2, .window_ms = 10000};
 static const struct hedge_facts first = {.idempotent = true, .attempts = 1, .others = 2};
 
@@ -72,7 +72,22 @@ static void the_delay_is_the_quantile_once_enough_is_known(void **state)
 	assert_in_range(hedge_delay_us(&hedge, &rules, &first), 90000, 101250);
 	for (u64 i = 0; i < 50000; i++)
 		hedge_note(&hedge, &rules, 10);
-	assert_int_equal(hedge_delay_us(&hedge, &rules, &first), 500);
+	assert_int_equal(hedge_delay_us(&hedge, &rules, &first), 1000);
+}
+
+static void without_a_quantile_nothing_is_doubled(void **state)
+{
+	struct hedge_rules off = rules;
+	struct hedge hedge = {0};
+
+	(void)state;
+	off.percent = 0;
+	for (u64 i = 0; i < 200; i++)
+		hedge_note(&hedge, &off, 20000);
+	assert_int_equal(latency_count(&hedge.latency), 0);
+	for (u64 i = 0; i < 200; i++)
+		hedge_note(&hedge, &rules, 20000);
+	assert_true(hedge_delay_us(&hedge, &off, &first) == HEDGE_NEVER);
 }
 
 static void only_first_attempts_of_what_may_be_repeated(void **state)
@@ -118,6 +133,7 @@ int main(void)
 		cmocka_unit_test(quantiles_of_a_known_set),
 		cmocka_unit_test(it_forgets),
 		cmocka_unit_test(the_delay_is_the_quantile_once_enough_is_known),
+		cmocka_unit_test(without_a_quantile_nothing_is_doubled),
 		cmocka_unit_test(only_first_attempts_of_what_may_be_repeated),
 		cmocka_unit_test(copies_draw_from_the_budget),
 	};
