@@ -41,6 +41,7 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_CHECK_HOST] = build_check_host,
 	[KIND_CHECK_BODY] = build_check_body,
 	[KIND_STATUSES] = build_statuses,
+	[KIND_BACKEND_CHECK] = build_backend_check,
 	[KIND_RETRY] = build_retry,
 	[KIND_ROUTE_RETRY] = build_route_retry,
 	[KIND_RETRY_WHEN] = build_retry_when,

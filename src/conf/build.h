@@ -46,7 +46,7 @@ build_fn build_host, build_path, build_methods, build_headers, build_split, buil
 	build_redirect_to, build_status, build_route_response;
 build_fn build_percent, build_decimal;
 build_fn build_check_path, build_check_method, build_check_host, build_check_body, build_statuses;
-build_fn build_retry, build_route_retry, build_retry_when;
+build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
 build_fn build_pools, build_backends, build_backend_id, build_address;
 
 // The text of a single value; false, reported, when the node is something else or empty.

@@ -154,6 +154,12 @@ void build_statuses(struct build *build, const struct schema_key *key, const str
 	pool->check.expect.status_count = node->count;
 }
 
+void build_backend_check(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	build_map(build, key->nested, path, node, object);
+}
+
 void build_retry(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {

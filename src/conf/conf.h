@@ -199,7 +199,7 @@ struct conf_backend {
 	u64 slow_start_ms;	       // 0 = the pool's
 	bool is_backup;		       // gets requests only while no other backend of the pool may
 	struct {		       // where it is checked, if not as its pool's check says
-		u16 port;	       // 0 = the pool's
+		u32 port;	       // 0 = the pool's
 		struct str path, host; // empty = the pool's
 	} check;
 	struct place place;

@@ -89,6 +89,8 @@ static void add_member_map(struct text *text, const char *definition)
 		definition);
 }
 
+static void add_form(struct text *text, const struct schema_key *key);
+
 // Shorthands have the form of what they stand for.
 static void add_shorthand(struct text *text, const struct schema_key *key)
 {
@@ -98,6 +100,8 @@ static void add_shorthand(struct text *text, const struct schema_key *key)
 		text_add(text, str_from(texts_or_one));
 	else if (str_eq(key->name, STR("algorithm")))
 		add_words(text, WORDS_algorithm);
+	else if (schema_find(SCHEMA_pool, key->name))
+		add_form(text, schema_find(SCHEMA_pool, key->name));
 	else
 		text_add(text, STR("{\"type\": \"object\"}"));
 }
@@ -109,10 +113,29 @@ static const char *const map_names[SCHEMA_MAP_COUNT] = {
 #include "conf/schema_end.h"
 };
 
+// A map that has a type may be written as the type alone.
+static void add_nested(struct text *text, const struct schema_key *key)
+{
+	const struct schema_key *type = schema_find(key->nested, STR("type"));
+	bool may_be_word = type && type->kind == KIND_WORDS;
+
+	if (may_be_word) {
+		text_add(text, STR("{\"anyOf\": ["));
+		add_words(text, type->words);
+		text_add(text, STR(", "));
+	}
+	text_printf(text, "{\"$ref\": \"#/$defs/%s\"}", map_names[key->nested]);
+	if (may_be_word)
+		text_add(text, STR("]}"));
+}
+
 static void add_form(struct text *text, const struct schema_key *key)
 {
 	switch ((enum schema_kind)key->kind) {
 	case KIND_NESTED:
+		add_nested(text, key);
+		break;
+	case KIND_BACKEND_CHECK:
 	case KIND_RETRY:
 	case KIND_ROUTE_RETRY:
 		text_printf(text, "{\"$ref\": \"#/$defs/%s\"}", map_names[key->nested]);

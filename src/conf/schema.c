@@ -210,6 +210,7 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_CHECK_HOST] = "host name",
 		[KIND_CHECK_BODY] = "text",
 		[KIND_STATUSES] = "list of statuses: 200, 200-299",
+		[KIND_BACKEND_CHECK] = "map",
 		[KIND_RETRY] = "map",
 		[KIND_ROUTE_RETRY] = "map",
 		[KIND_RETRY_WHEN] = "list of failures and statuses",
@@ -222,6 +223,7 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 {
 	switch ((enum schema_kind)key->kind) {
 	case KIND_NESTED:
+	case KIND_BACKEND_CHECK:
 	case KIND_RETRY:
 	case KIND_ROUTE_RETRY:
 		return key->nested;

@@ -369,10 +369,9 @@ static void shape_child(
 		return;
 	case KIND_RETRY:
 	case KIND_ROUTE_RETRY:
+	case KIND_BACKEND_CHECK:
 		rename_aliases(shape, key->nested, child);
 		return;
-	case KIND_STATUSES:
-	case KIND_RETRY_WHEN:
 	case KIND_FRONTENDS:
 	case KIND_POOLS:
 		if (child->kind == NODE_MAP)
@@ -387,6 +386,8 @@ static void shape_child(
 	case KIND_BINDS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
+	case KIND_STATUSES:
+	case KIND_RETRY_WHEN:
 		to_list(shape, parent, child);
 		return;
 	case KIND_REDIRECT:
