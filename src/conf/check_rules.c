@@ -87,34 +87,37 @@ static void check_outliers(struct build *build, const struct conf_pool *pool)
 			pool->success_rate.rules.backends_min);
 }
 
-// Longest time that all tries of a request may take: UINT64_MAX when one alone has no bound.
-static u64 retries_ms(const struct conf_retry *retry, u64 response_ms)
+// When the last try begins at the latest, after tries that each took as long as they may.
+static u64 last_try_ms(const struct conf_retry *retry, const struct conf_pool *pool)
 {
-	u64 one = retry->try_timeout_ms ? MIN(retry->try_timeout_ms, response_ms) : response_ms;
-	u64 sum = one * retry->rules.attempts_max;
+	u64 one = retry->try_timeout_ms ? retry->try_timeout_ms : pool->timeouts.connect_ms;
+	u64 sum = 0;
 
 	for (u32 i = 0; i + 1 < retry->rules.attempts_max; i++)
-		sum += retry_backoff_ms(&retry->rules, i, 0);
+		sum += one + retry_backoff_ms(&retry->rules, i, 0);
 	return sum;
 }
 
 static void check_retry_time(struct build *build, struct place place, const char *where,
-	const struct conf_retry *retry, u64 response_ms, u64 request_ms)
+	const struct conf_retry *retry, const struct conf_pool *pool, u64 request_ms)
 {
-	u64 needed;
+	u64 last_ms;
 
 	if (request_ms == 0 || retry->rules.attempts_max < 2)
 		return;
-	needed = retries_ms(retry, response_ms);
-	if (needed <= request_ms)
+	last_ms = last_try_ms(retry, pool);
+	if (last_ms < request_ms)
 		return;
 	report_advice(build->report,
 		report_at(build->report, CODE_RETRY_TOO_LONG, place, 1,
-			"%s: %u tries may take %s, but timeouts.request ends the request after %s",
+			"%s: the last of %u tries may begin only after %s, but timeouts.request "
+			"ends "
+			"the request after %s",
 			where, retry->rules.attempts_max,
-			value_format_duration(build->arena, needed),
+			value_format_duration(build->arena, last_ms),
 			value_format_duration(build->arena, request_ms)),
-		"a shorter retry.try_timeout leaves time for another backend");
+		"a shorter %s leaves time for another backend",
+		retry->try_timeout_ms ? "retry.try_timeout" : "timeouts.connect");
 }
 
 static u64 shorter(u64 a, u64 b)
@@ -147,8 +150,8 @@ static void check_retry(struct build *build, const struct conf_pool *pool)
 			value_format_duration(build->arena, retry->rules.backoff_base_ms),
 			value_format_duration(build->arena, retry->rules.backoff_max_ms));
 	check_retry_time(build, section ? section->place : pool->place,
-		arena_printf(build->arena, "pool '%.*s'", CLIP(pool->name)), retry,
-		pool->timeouts.response_ms, pool->timeouts.request_ms);
+		arena_printf(build->arena, "pool '%.*s'", CLIP(pool->name)), retry, pool,
+		pool->timeouts.request_ms);
 }
 
 // A route and its frontend may set a deadline that the pool's retries do not fit into.
@@ -158,15 +161,13 @@ static void check_route_time(struct build *build, const struct conf_frontend *fr
 	const struct conf_retry *retry = route && route->retry ? route->retry : &pool->retry;
 	u64 outer = route && route->request_timeout_ms ? route->request_timeout_ms
 						       : frontend->timeouts.request_ms;
-	u64 response = route && route->response_timeout_ms ? route->response_timeout_ms
-							   : pool->timeouts.response_ms;
 
 	if (outer == 0 && !(route && route->retry))
 		return; // the pool's own settings are looked at with the pool
 	check_retry_time(build, route ? route->place : frontend->place,
 		arena_printf(build->arena, "%s%.*s to pool '%.*s'", route ? "route " : "frontends.",
 			CLIP(route ? route->name : frontend->name), CLIP(pool->name)),
-		retry, response, shorter(outer, pool->timeouts.request_ms));
+		retry, pool, shorter(outer, pool->timeouts.request_ms));
 }
 
 static void check_frontend(struct build *build, const struct conf_frontend *frontend)
