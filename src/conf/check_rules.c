@@ -87,6 +87,27 @@ static void check_outliers(struct build *build, const struct conf_pool *pool)
 			pool->success_rate.rules.backends_min);
 }
 
+static void check_limits(struct build *build, const struct conf_pool *pool)
+{
+	const struct gradient_rules *rules = &pool->limits.gradient;
+	const struct node *section = find_section(build, pool, "limits");
+
+	if (!section)
+		return;
+	if (rules->limit_min > rules->limit_start || rules->limit_start > rules->limit_max)
+		report_key(build->report, CODE_CONFLICT, section,
+			"pools.%.*s.limits.adaptive: min %u, start %u and max %u are not in this "
+			"order",
+			CLIP(pool->name), rules->limit_min, rules->limit_start, rules->limit_max);
+	if (pool->limits.shed.target_ms && pool->limits.shed.target_ms >= pool->timeouts.queue_ms)
+		report_key(build->report, CODE_NEVER_SHED, section,
+			"pools.%.*s.limits.shed.target (%s) never counts: nobody waits longer than "
+			"timeouts.queue (%s)",
+			CLIP(pool->name),
+			value_format_duration(build->arena, pool->limits.shed.target_ms),
+			value_format_duration(build->arena, pool->timeouts.queue_ms));
+}
+
 // When the last try begins at the latest, after tries that each took as long as they may.
 static u64 last_try_ms(const struct conf_retry *retry, const struct conf_pool *pool)
 {
@@ -170,10 +191,24 @@ static void check_route_time(struct build *build, const struct conf_frontend *fr
 		retry, pool, shorter(outer, pool->timeouts.request_ms));
 }
 
+static void check_access(struct build *build, const struct conf_frontend *frontend)
+{
+	for (u32 i = 0; i < frontend->access.deny_count; i++) {
+		const struct addr_prefix *prefix = &frontend->access.deny[i];
+
+		if (prefix->bits)
+			continue;
+		report_at(build->report, CODE_DENIES_ALL, frontend->place, 1,
+			"frontends.%.*s denies every IPv%d address", CLIP(frontend->name),
+			prefix->addr.family == ADDR_V4 ? 4 : 6);
+	}
+}
+
 static void check_frontend(struct build *build, const struct conf_frontend *frontend)
 {
 	const struct conf_pool *pools = build->conf->pools;
 
+	check_access(build, frontend);
 	if (frontend->protocol == CONF_TCP)
 		return;
 	if (frontend->pool >= 0)
@@ -193,6 +228,7 @@ void build_check_rules(struct build *build)
 		check_breaker(build, pool);
 		check_outliers(build, pool);
 		check_retry(build, pool);
+		check_limits(build, pool);
 	}
 	for (u32 i = 0; i < build->conf->frontend_count; i++)
 		check_frontend(build, &build->conf->frontends[i]);
