@@ -45,6 +45,8 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_RETRY] = build_retry,
 	[KIND_ROUTE_RETRY] = build_route_retry,
 	[KIND_RETRY_WHEN] = build_retry_when,
+	[KIND_HASH_BY] = build_hash_by,
+	[KIND_FAILOVER] = build_failover,
 };
 
 static void add_path(struct text *text, const struct path *path)
@@ -171,7 +173,7 @@ static bool is_container(const struct schema_key *key)
 	return schema_inside(key) != SCHEMA_MAP_COUNT || key->kind == KIND_BINDS ||
 	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||
 	       key->kind == KIND_HEADERS || key->kind == KIND_STATUSES ||
-	       key->kind == KIND_RETRY_WHEN;
+	       key->kind == KIND_RETRY_WHEN || key->kind == KIND_HASH_BY;
 }
 
 // A key without a value: an empty map or list may be left empty, a single value may not.

@@ -47,6 +47,7 @@ build_fn build_host, build_path, build_methods, build_headers, build_split, buil
 build_fn build_percent, build_decimal;
 build_fn build_check_path, build_check_method, build_check_host, build_check_body, build_statuses;
 build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
+build_fn build_hash_by, build_failover;
 build_fn build_pools, build_backends, build_backend_id, build_address;
 
 // The text of a single value; false, reported, when the node is something else or empty.
@@ -78,6 +79,13 @@ struct str build_method(struct build *build, const struct path *path, struct nod
 
 // What follows from several keys of one pool, after its map.
 void build_finish_pool(struct conf_pool *pool);
+
+// A list that only a default gave, as one text with commas, becomes a list.
+void build_make_list(struct build *build, struct node *node);
+
+// A list of at least one item, or false and reported. `what`: its items, for people.
+bool build_check_list(struct build *build, const struct path *path, const struct node *node,
+	const char *what) must_check;
 
 // Failure and its consequences: settings that contradict each other. Part of build_check.
 void build_check_rules(struct build *build);

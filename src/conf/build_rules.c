@@ -91,7 +91,7 @@ static bool parse_statuses(struct str text, struct conf_statuses *ret_statuses)
 	return true;
 }
 
-static bool check_list(
+bool build_check_list(
 	struct build *build, const struct path *path, const struct node *node, const char *what)
 {
 	if (node->kind == NODE_LIST && node->count)
@@ -105,8 +105,7 @@ static bool check_list(
 	return false;
 }
 
-// A value that a default wrote as one text is a list in the effective configuration.
-static void make_list(struct build *build, struct node *node)
+void build_make_list(struct build *build, struct node *node)
 {
 	struct str rest = node->text;
 
@@ -133,8 +132,8 @@ void build_statuses(struct build *build, const struct schema_key *key, const str
 	struct path item = {.up = path};
 
 	(void)key;
-	make_list(build, node);
-	if (!check_list(build, path, node, "statuses"))
+	build_make_list(build, node);
+	if (!build_check_list(build, path, node, "statuses"))
 		return;
 	statuses = arena_zalloc(build->arena, sizeof(*statuses) * node->count);
 	for (struct node *child = node->first; child; child = child->next, item.index++) {
@@ -254,8 +253,8 @@ void build_retry_when(struct build *build, const struct schema_key *key, const s
 	struct path item = {.up = path};
 
 	(void)key;
-	make_list(build, node);
-	if (!check_list(build, path, node, "failures"))
+	build_make_list(build, node);
+	if (!build_check_list(build, path, node, "failures"))
 		return;
 	for (struct node *child = node->first; child; child = child->next, item.index++)
 		build_retry_word(build, &item, child, rules);

@@ -191,6 +191,34 @@ static void check_route_time(struct build *build, const struct conf_frontend *fr
 		retry, pool, shorter(outer, pool->timeouts.request_ms));
 }
 
+// Taking over for each other, nobody would.
+static void check_failover(struct build *build, const struct conf_pool *pool)
+{
+	const struct conf_pool *at = pool;
+
+	for (u32 i = 0; i <= build->conf->pool_count && at->failover >= 0; i++) {
+		at = &build->conf->pools[at->failover];
+		if (at != pool)
+			continue;
+		report_at(build->report, CODE_CONFLICT, pool->place, 1,
+			"the failover of pool '%.*s' leads back to it", CLIP(pool->name));
+		return;
+	}
+}
+
+static void check_hash(struct build *build, const struct conf_pool *pool)
+{
+	const struct node *section = find_section(build, pool, "hash");
+
+	if (section && pool->algorithm != CONF_CONSISTENT_HASH && pool->algorithm != CONF_MAGLEV &&
+		pool->algorithm != CONF_RENDEZVOUS && pool->algorithm != CONF_IP_HASH)
+		report_advice(build->report,
+			report_key(build->report, CODE_NOT_HASHED, section,
+				"pools.%.*s.hash changes nothing: its algorithm does not hash",
+				CLIP(pool->name)),
+			"algorithm: consistent_hash");
+}
+
 static void check_access(struct build *build, const struct conf_frontend *frontend)
 {
 	for (u32 i = 0; i < frontend->access.deny_count; i++) {
@@ -229,6 +257,8 @@ void build_check_rules(struct build *build)
 		check_outliers(build, pool);
 		check_retry(build, pool);
 		check_limits(build, pool);
+		check_failover(build, pool);
+		check_hash(build, pool);
 	}
 	for (u32 i = 0; i < build->conf->frontend_count; i++)
 		check_frontend(build, &build->conf->frontends[i]);

@@ -186,7 +186,41 @@ struct conf_frontend {
 	struct place place;
 };
 
-enum conf_algorithm { CONF_ROUND_ROBIN }; // smooth weighted
+enum conf_algorithm {
+	CONF_ROUND_ROBIN, // smooth weighted
+	CONF_RANDOM,
+	CONF_WEIGHTED_RANDOM,
+	CONF_POWER_OF_TWO,	  // weighted
+	CONF_LEAST_CONNECTIONS,	  // weighted
+	CONF_LEAST_RESPONSE_TIME, // weighted
+	CONF_IP_HASH,
+	CONF_CONSISTENT_HASH,
+	CONF_MAGLEV,
+	CONF_RENDEZVOUS,
+	CONF_FIRST,
+	CONF_PREQUAL,
+};
+
+// What the hashed kinds choose by.
+enum conf_hash_kind {
+	CONF_HASH_CLIENT_IP,
+	CONF_HASH_PATH,	  // without query
+	CONF_HASH_HEADER, // by name
+	CONF_HASH_COOKIE,
+	CONF_HASH_QUERY, // a parameter
+};
+
+struct conf_hash_part {
+	enum conf_hash_kind kind;
+	struct str name; // of header (lower case), cookie or parameter; else empty
+};
+
+struct conf_hash {
+	const struct conf_hash_part *parts; // in this order; at least one
+	u32 part_count;
+	u32 ipv4_bits, ipv6_bits; // of a client's address that count
+	u32 load_percent;	  // of the even share that one backend may have; 0 = no bound
+};
 
 struct conf_backend {
 	struct str id;		       // as written, else the address; unique in its pool
@@ -232,6 +266,8 @@ struct conf_check {
 struct conf_pool {
 	struct str name;
 	enum conf_algorithm algorithm;
+	struct conf_hash hash;
+	i32 failover; // index of the pool that takes over when nobody is left; -1 = none
 	const struct conf_backend *backends; // at least one
 	u32 backend_count;
 	struct {

@@ -40,6 +40,7 @@ static const char *fixed_form(enum schema_kind kind)
 	case KIND_BINDS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
+	case KIND_HASH_BY:
 		return texts_or_one;
 	case KIND_STATUSES:
 	case KIND_RETRY_WHEN:

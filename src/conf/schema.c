@@ -214,6 +214,8 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_RETRY] = "map",
 		[KIND_ROUTE_RETRY] = "map",
 		[KIND_RETRY_WHEN] = "list of failures and statuses",
+		[KIND_HASH_BY] = "list of parts of a request",
+		[KIND_FAILOVER] = "name of a pool",
 	};
 
 	return texts[kind];

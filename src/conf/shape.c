@@ -388,6 +388,7 @@ static void shape_child(
 	case KIND_METHODS:
 	case KIND_STATUSES:
 	case KIND_RETRY_WHEN:
+	case KIND_HASH_BY:
 		to_list(shape, parent, child);
 		return;
 	case KIND_REDIRECT:
