@@ -14,6 +14,7 @@
 #include "decide/breaker.h"
 #include "decide/client_cap.h"
 #include "decide/ejection.h"
+#include "decide/eligible.h"
 #include "decide/gradient.h"
 #include "decide/health.h"
 #include "decide/latency.h"
@@ -410,6 +411,72 @@ static void no_more_than_the_share_is_ejected(void **state)
 	assert_true(full > seeds * 10);
 }
 
+static struct eligible_facts random_backend(struct rng *rng)
+{
+	return (struct eligible_facts){
+		.enabled = rng_below(rng, 8) > 0,
+		.draining = rng_one_in(rng, 8),
+		.resolved = rng_below(rng, 8) > 0,
+		.checked = rng_below(rng, 4) > 0,
+		.backup = rng_one_in(rng, 4),
+		.health = (u8)rng_below(rng, 3),
+		.ejection = (u8)(rng_one_in(rng, 2) ? 0 : rng_below(rng, 5)),
+		.breaker = (u8)(rng_one_in(rng, 2) ? 0 : rng_below(rng, 3)),
+	};
+}
+
+static bool can_answer(const struct eligible_facts *facts)
+{
+	return facts->enabled && !facts->draining && facts->resolved &&
+	       !(facts->checked && facts->health == HEALTH_DOWN) &&
+	       facts->ejection != EJECTION_CONNECT;
+}
+
+static bool is_spotless(const struct eligible_facts *facts)
+{
+	return can_answer(facts) && !facts->backup && facts->ejection == EJECTION_NONE &&
+	       facts->breaker == BREAKER_CLOSED && (!facts->checked || facts->health == HEALTH_UP);
+}
+
+static void only_those_who_can_answer_get_requests(void **state)
+{
+	u32 panics = 0, stand_ins = 0;
+
+	(void)state;
+	for (u64 seed = 1; seed <= 20 * seeds; seed++) {
+		struct eligible_facts facts[backends_max];
+		struct eligible_pool pool;
+		struct rng rng;
+		u8 why[backends_max];
+		u32 count, in = 0, spotless = 0;
+
+		rng_init(&rng, seed);
+		count = rng_below(&rng, rng_one_in(&rng, 2) ? 5 : backends_max + 1);
+		for (u32 i = 0; i < count; i++)
+			facts[i] = random_backend(&rng);
+		pool = eligible_judge(facts, count, rng_below(&rng, 101), why);
+		for (u32 i = 0; i < count; i++) {
+			bool is_in = eligible_is_in((enum eligible_why)why[i]);
+
+			in += is_in;
+			spotless += is_spotless(&facts[i]);
+			SEEDED(seed, !is_in || can_answer(&facts[i]));
+			SEEDED(seed, is_in || !is_spotless(&facts[i]));
+			SEEDED(seed, why[i] != ELIGIBLE_PANIC || pool.panic);
+			SEEDED(seed, why[i] != ELIGIBLE_OK ||
+					     (facts[i].ejection == EJECTION_NONE &&
+						     facts[i].breaker == BREAKER_CLOSED));
+			stand_ins += is_in && facts[i].backup;
+		}
+		SEEDED(seed, in == pool.eligible);
+		for (u32 i = 0; i < count; i++)
+			SEEDED(seed, !spotless || !facts[i].backup ||
+					     !eligible_is_in((enum eligible_why)why[i]));
+		panics += pool.panic;
+	}
+	assert_true(panics > seeds && stand_ins > seeds);
+}
+
 // ---- Retries ------------------------------------------------------------------------------------
 
 static struct retry_facts random_facts(struct rng *rng, u64 now_ms)
@@ -669,6 +736,7 @@ int main(void)
 		cmocka_unit_test(a_breaker_lets_no_more_than_its_trials_through),
 		cmocka_unit_test(health_never_flips_before_its_threshold),
 		cmocka_unit_test(no_more_than_the_share_is_ejected),
+		cmocka_unit_test(only_those_who_can_answer_get_requests),
 		cmocka_unit_test(nothing_is_sent_again_that_must_not_be),
 		cmocka_unit_test(backoff_is_spread_over_its_whole_range),
 		cmocka_unit_test(the_queue_keeps_its_order),
