@@ -97,6 +97,12 @@ static u64 delay_of(const struct retry_rules *rules, const struct retry_facts *f
 	return retry_backoff_ms(rules, facts->backoffs, random);
 }
 
+bool retry_could_follow(const struct retry_rules *rules, const struct retry_facts *facts)
+{
+	return find_obstacle(rules, facts) == RETRY_BECAUSE_OK && is_wanted(rules, facts) &&
+	       facts->attempts < rules->attempts_max;
+}
+
 struct retry_answer retry_ask(const struct retry_rules *rules, struct budget *budget,
 	const struct retry_facts *facts, u32 random, u64 now_ms)
 {

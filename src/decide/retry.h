@@ -108,6 +108,11 @@ bool retry_names_status(const struct retry_rules *rules, u32 status);
 struct retry_answer retry_ask(const struct retry_rules *rules, struct budget *budget,
 	const struct retry_facts *facts, u32 random, u64 now_ms) must_check;
 
+// Whether the same question would find no obstacle but time and budget: a try that is the last one
+// anyway is better waited for than ended by its try time-out.
+bool retry_could_follow(
+	const struct retry_rules *rules, const struct retry_facts *facts) must_check;
+
 // Delay before the (backoffs + 1)-th retry that waits: anywhere in (0, min(base * 2^backoffs, max)]
 // ("full jitter"); 0 when the base is 0.
 u64 retry_backoff_ms(const struct retry_rules *rules, u32 backoffs, u32 random);

@@ -524,6 +524,13 @@ static void nothing_is_sent_again_that_must_not_be(void **state)
 				retry_ask(&rules, &budget, &facts, bits(&rng), now_ms);
 
 			after = budget_left(&budget, &rules.budget, now_ms);
+			SEEDED(seed, answer.verdict == RETRY_GIVE_UP ||
+					     answer.verdict == RETRY_REPLAY ||
+					     retry_could_follow(&rules, &facts));
+			SEEDED(seed, answer.verdict != RETRY_GIVE_UP ||
+					     answer.reason == RETRY_BECAUSE_NO_TIME ||
+					     answer.reason == RETRY_BECAUSE_NO_BUDGET ||
+					     !retry_could_follow(&rules, &facts));
 			SEEDED(seed, (answer.verdict == RETRY_GIVE_UP) ==
 					     (answer.reason != RETRY_BECAUSE_OK));
 			if (answer.verdict == RETRY_GIVE_UP) {

@@ -230,6 +230,24 @@ static void backoff_doubles_up_to_its_bound(void **state)
 	assert_int_equal(retry_backoff_ms(&none, 7, 0), 0);
 }
 
+static void the_last_try_is_known(void **state)
+{
+	struct retry_facts facts = reset;
+	struct retry_rules never = rules;
+
+	(void)state;
+	facts.cause = RETRY_TIMEOUT;
+	facts.attempts = 2;
+	assert_true(retry_could_follow(&rules, &facts));
+	facts.attempts = 3;
+	assert_false(retry_could_follow(&rules, &facts));
+	facts.attempts = 1;
+	never.causes &= ~RETRY_CAUSE_BIT(RETRY_TIMEOUT);
+	assert_false(retry_could_follow(&never, &facts));
+	facts.idempotent = false;
+	assert_false(retry_could_follow(&rules, &facts));
+}
+
 static void which_bodies_are_worth_holding(void **state)
 {
 	struct retry_rules off = rules;
@@ -273,6 +291,7 @@ int main(void)
 		cmocka_unit_test(the_budget_is_charged_for_what_is_sent_again),
 		cmocka_unit_test(the_budget_follows_the_requests),
 		cmocka_unit_test(backoff_doubles_up_to_its_bound),
+		cmocka_unit_test(the_last_try_is_known),
 		cmocka_unit_test(which_bodies_are_worth_holding),
 		cmocka_unit_test(a_tcp_connection_has_no_status),
 	};
