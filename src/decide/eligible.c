@@ -31,7 +31,7 @@ static enum eligible_why find_fault(const struct eligible_facts *facts, u32 up)
 
 static enum eligible_why find_blame(const struct eligible_facts *facts)
 {
-	if (facts->ejection != EJECTION_NONE)
+	if (facts->ejection != EJECTION_NONE && facts->ejection != EJECTION_CONNECT)
 		return ELIGIBLE_EJECTED;
 	if (facts->breaker == BREAKER_OPEN)
 		return ELIGIBLE_BREAKER_OPEN;
@@ -41,14 +41,15 @@ static enum eligible_why find_blame(const struct eligible_facts *facts)
 static void count_share(
 	const struct eligible_facts *facts, enum eligible_why fault, struct share *share)
 {
+	bool blamed = find_blame(facts) != ELIGIBLE_OK;
+
 	if (facts->backup || fault == ELIGIBLE_DISABLED || fault == ELIGIBLE_DRAINING ||
 		fault == ELIGIBLE_UNRESOLVED)
 		return;
 	share->total++;
-	if (fault != ELIGIBLE_OK)
-		share->down++;
-	else if (find_blame(facts) != ELIGIBLE_OK)
-		share->ejected++;
+	share->down += fault != ELIGIBLE_OK;
+	share->ejected += blamed;
+	share->left += fault == ELIGIBLE_OK && !blamed;
 }
 
 static u32 count_up(const struct eligible_facts *facts, u32 count)

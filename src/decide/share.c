@@ -8,9 +8,8 @@ bool share_has_room(const struct share *share, u32 percent)
 
 bool share_is_panic(const struct share *share, u32 percent)
 {
-	u64 left;
-
-	ASSERT((u64)share->down + share->ejected <= share->total);
-	left = share->total - share->down - share->ejected;
-	return share->ejected > 0 && left * 100 < (u64)share->total * percent;
+	ASSERT((u64)share->down + share->left <= share->total);
+	if (share->down + share->left == share->total)
+		return false; // nobody is out by judgement alone
+	return (u64)share->left * 100 < (u64)share->total * percent;
 }

@@ -13,7 +13,8 @@
 struct share {
 	u32 total;
 	u32 down;
-	u32 ejected; // and not down
+	u32 ejected; // down or not: when it is well again, it is still ejected
+	u32 left;    // neither
 };
 
 // Whether one more may be ejected so that at most `percent` % of all are.

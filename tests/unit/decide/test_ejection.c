@@ -113,12 +113,15 @@ static void shares(void **state)
 static void panic_overrules_ejections_but_not_death(void **state)
 {
 	(void)state;
-	assert_false(share_is_panic(&(struct share){.total = 4, .ejected = 2}, 50));
-	assert_true(share_is_panic(&(struct share){.total = 4, .ejected = 2, .down = 1}, 50));
+	assert_false(share_is_panic(&(struct share){.total = 4, .ejected = 2, .left = 2}, 50));
+	assert_true(share_is_panic(
+		&(struct share){.total = 4, .ejected = 2, .down = 1, .left = 1}, 50));
 	// Nobody is left who could be let in.
 	assert_false(share_is_panic(&(struct share){.total = 4, .down = 4}, 50));
-	assert_false(share_is_panic(&(struct share){.total = 4, .down = 3}, 50));
-	assert_false(share_is_panic(&(struct share){.total = 4, .ejected = 3}, 0));
+	assert_false(share_is_panic(&(struct share){.total = 4, .down = 3, .left = 1}, 50));
+	assert_false(share_is_panic(
+		&(struct share){.total = 4, .down = 3, .ejected = 2, .left = 1}, 50));
+	assert_false(share_is_panic(&(struct share){.total = 4, .ejected = 3, .left = 1}, 0));
 	assert_false(share_is_panic(&(struct share){0}, 50));
 }
 

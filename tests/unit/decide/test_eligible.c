@@ -46,6 +46,7 @@ static void each_reason_has_its_cause(void **state)
 	assert_int_equal(pool.share.total, 7);
 	assert_int_equal(pool.share.down, 3);
 	assert_int_equal(pool.share.ejected, 3);
+	assert_int_equal(pool.share.left, 1);
 	assert_false(pool.panic);
 	assert_string_equal(eligible_why_text(ELIGIBLE_DOWN), "its health checks fail");
 }
@@ -107,6 +108,12 @@ static void panic_lets_the_ejected_in_and_never_the_dead(void **state)
 	assert_int_equal(why[3], ELIGIBLE_OK);
 	assert_int_equal(pool.eligible, 3);
 	assert_false(eligible_judge(facts, backends, 0, why).panic);
+	// Who is down and ejected keeps his place among the ejected: he may be well again first.
+	facts[0].health = HEALTH_DOWN;
+	pool = eligible_judge(facts, backends, 50, why);
+	assert_int_equal(pool.share.down, 2);
+	assert_int_equal(pool.share.ejected, 2);
+	assert_int_equal(pool.share.left, 1);
 	for (u32 i = 0; i < backends; i++)
 		facts[i].ejection = EJECTION_CONNECT;
 	assert_int_equal(eligible_judge(facts, backends, 50, why).eligible, 0);
