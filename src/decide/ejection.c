@@ -30,6 +30,7 @@ static bool is_complete(u32 *streak, u32 needed)
 enum ejection_why misses_note(
 	struct misses *misses, const struct ejection_rules *rules, enum miss miss)
 {
+	ASSERT(miss < MISS_KIND_COUNT);
 	switch (miss) {
 	case MISS_NONE:
 		*misses = (struct misses){0};
@@ -49,7 +50,6 @@ enum ejection_why misses_note(
 	case MISS_KIND_COUNT:
 		break;
 	}
-	ASSERT(false && "no such miss");
 	return EJECTION_NONE;
 }
 
