@@ -12,6 +12,8 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_DURATION] = build_duration,
 	[KIND_SIZE] = build_size,
 	[KIND_WORDS] = build_words,
+	[KIND_PERCENT] = build_percent,
+	[KIND_DECIMAL] = build_decimal,
 	[KIND_POOLS] = build_pools,
 	[KIND_BINDS] = build_binds,
 	[KIND_POOL] = build_pool_name,
@@ -34,6 +36,17 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_ROUTE_RESPONSE] = build_route_response,
 	[KIND_BACKEND_ID] = build_backend_id,
 	[KIND_ADDRESS] = build_address,
+	[KIND_CHECK_PATH] = build_check_path,
+	[KIND_CHECK_METHOD] = build_check_method,
+	[KIND_CHECK_HOST] = build_check_host,
+	[KIND_CHECK_BODY] = build_check_body,
+	[KIND_STATUSES] = build_statuses,
+	[KIND_BACKEND_CHECK] = build_backend_check,
+	[KIND_RETRY] = build_retry,
+	[KIND_ROUTE_RETRY] = build_route_retry,
+	[KIND_RETRY_WHEN] = build_retry_when,
+	[KIND_HASH_BY] = build_hash_by,
+	[KIND_FAILOVER] = build_failover,
 };
 
 static void add_path(struct text *text, const struct path *path)
@@ -135,7 +148,7 @@ static void report_unknown(struct build *build, enum schema_map_id map, const st
 							    : "the top level");
 	} else if (near) {
 		report_advice(build->report, err, "did you mean '%.*s'?", STR_FMT(near->name));
-		if (near->kind != KIND_ALIAS)
+		if (!schema_is_alias(near))
 			set_pointer(build, err, path, near);
 	}
 }
@@ -158,7 +171,9 @@ static void report_strangers(struct build *build, enum schema_map_id map, const 
 static bool is_container(const struct schema_key *key)
 {
 	return schema_inside(key) != SCHEMA_MAP_COUNT || key->kind == KIND_BINDS ||
-	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS || key->kind == KIND_HEADERS;
+	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||
+	       key->kind == KIND_HEADERS || key->kind == KIND_STATUSES ||
+	       key->kind == KIND_RETRY_WHEN || key->kind == KIND_HASH_BY;
 }
 
 // A key without a value: an empty map or list may be left empty, a single value may not.
@@ -180,7 +195,7 @@ static struct node *make_default(struct build *build, const struct schema_key *k
 {
 	struct node *child;
 
-	if (key->kind == KIND_NESTED)
+	if (key->kind == KIND_NESTED || key->kind == KIND_RETRY)
 		child = node_new(build->arena, NODE_MAP, (struct place){0});
 	else if (key->default_text)
 		child = node_new_text(build->arena, str_from(key->default_text), (struct place){0});
@@ -193,7 +208,7 @@ static struct node *make_default(struct build *build, const struct schema_key *k
 
 static bool is_built(const struct schema_key *key)
 {
-	return key->kind != KIND_ALIAS && key->kind != KIND_LATER && key->kind != KIND_SHORTHAND &&
+	return !schema_is_alias(key) && key->kind != KIND_LATER && key->kind != KIND_SHORTHAND &&
 	       key->kind != KIND_VERSION && key->kind != KIND_INCLUDE;
 }
 

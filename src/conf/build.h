@@ -44,6 +44,10 @@ build_fn build_binds, build_prefixes, build_identify, build_request_id, build_fr
 	build_routes, build_pool_name;
 build_fn build_host, build_path, build_methods, build_headers, build_split, build_redirect,
 	build_redirect_to, build_status, build_route_response;
+build_fn build_percent, build_decimal;
+build_fn build_check_path, build_check_method, build_check_host, build_check_body, build_statuses;
+build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
+build_fn build_hash_by, build_failover;
 build_fn build_pools, build_backends, build_backend_id, build_address;
 
 // The text of a single value; false, reported, when the node is something else or empty.
@@ -69,6 +73,22 @@ i32 build_find_pool(struct build *build, const struct path *path, const struct n
 
 // What refers to itself, to nothing, or to the same thing twice. After build_root without errors.
 void build_check(struct build *build);
+
+// "GET" of "get"; an empty text, reported, when it is no method.
+struct str build_method(struct build *build, const struct path *path, struct node *node);
+
+// What follows from several keys of one pool, after its map.
+void build_finish_pool(struct conf_pool *pool);
+
+// A list that only a default gave, as one text with commas, becomes a list.
+void build_make_list(struct build *build, struct node *node);
+
+// A list of at least one item, or false and reported. `what`: its items, for people.
+bool build_check_list(struct build *build, const struct path *path, const struct node *node,
+	const char *what) must_check;
+
+// Failure and its consequences: settings that contradict each other. Part of build_check.
+void build_check_rules(struct build *build);
 
 // Names of HTTP (RFC 9110 section 5.6.2) and printable text.
 bool build_is_token(struct str text);

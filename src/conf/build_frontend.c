@@ -162,7 +162,6 @@ void build_prefixes(struct build *build, const struct schema_key *key, const str
 	struct path item = {.up = path};
 	u32 count = 0;
 
-	(void)key;
 	if (node->kind != NODE_LIST) {
 		report_value(build->report, CODE_WRONG_TYPE, node,
 			"%s is a list of addresses and networks, not %s", path_text(build, path),
@@ -173,8 +172,16 @@ void build_prefixes(struct build *build, const struct schema_key *key, const str
 		build->arena, sizeof(*prefixes) * prefixes_per_word_max * (node->count + 1u));
 	for (struct node *child = node->first; child; child = child->next, item.index++)
 		count += build_prefix(build, &item, child, prefixes + count);
-	frontend->client_ip.trusted_proxies = prefixes;
-	frontend->client_ip.trusted_proxy_count = count;
+	if (str_eq(key->name, STR("allow"))) {
+		frontend->access.allow = prefixes;
+		frontend->access.allow_count = count;
+	} else if (str_eq(key->name, STR("deny"))) {
+		frontend->access.deny = prefixes;
+		frontend->access.deny_count = count;
+	} else {
+		frontend->client_ip.trusted_proxies = prefixes;
+		frontend->client_ip.trusted_proxy_count = count;
+	}
 }
 
 void build_identify(struct build *build, const struct schema_key *key, const struct path *path,

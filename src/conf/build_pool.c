@@ -282,15 +282,19 @@ void build_pools(struct build *build, const struct schema_key *key, const struct
 	build->pool_is_used = arena_zalloc(build->arena, node->count + 1u);
 	build->pool_list =
 		arena_zalloc(build->arena, sizeof(*build->pool_list) * (node->count + 1u));
+	// Numbered before any is built: a pool may name one that follows.
+	for (struct node *child = node->first; child; child = child->next)
+		child->number = count++;
 	for (struct node *child = node->first; child; child = child->next) {
 		struct path inner = {.up = path, .name = child->key};
-		struct conf_pool *pool = &build->pool_list[count];
+		struct conf_pool *pool = &build->pool_list[child->number];
 
-		child->number = count++;
+		pool->failover = -1;
 		pool->name = child->key;
 		pool->place = child->place;
 		if (build_check_name(build, child, "pool"))
 			build_map(build, SCHEMA_pool, &inner, child, pool);
+		build_finish_pool(pool);
 	}
 	conf->pools = build->pool_list;
 	conf->pool_count = count;

@@ -127,7 +127,7 @@ static const struct str *find_slip(struct str method)
 	return NULL;
 }
 
-static struct str build_method(struct build *build, const struct path *path, struct node *node)
+struct str build_method(struct build *build, const struct path *path, struct node *node)
 {
 	const struct str *slip;
 	struct err *err;

@@ -169,8 +169,119 @@ void build_duration(struct build *build, const struct schema_key *key, const str
 {
 	u64 *field = field_of(object, key);
 
+	if (key->other && node->kind == NODE_TEXT &&
+		str_eq_nocase(node->text, str_from(key->other))) {
+		*field = 0;
+		build_canonical(build, node, key->other, false);
+		return;
+	}
 	if (!build_parse_duration(build, path, node, key->min, key->max, field))
 		return;
+}
+
+void build_percent(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	u32 *field = field_of(object, key);
+	u64 number = 0;
+	struct str text, digits;
+	bool has_sign;
+	int rc;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (key->other && str_eq_nocase(text, str_from(key->other))) {
+		*field = 0;
+		build_canonical(build, node, key->other, false);
+		return;
+	}
+	has_sign = text.len && text.ptr[text.len - 1] == '%';
+	digits = str_make(text.ptr, text.len - has_sign);
+	rc = str_to_u64(digits, key->max, &number);
+	if (rc == -EINVAL)
+		report_value(build->report, CODE_WRONG_TYPE, node,
+			"'%.*s' is no percentage (%s): write it like 50%%%s", CLIP(text),
+			path_text(build, path), or_word(build, key->other));
+	else if (rc < 0 || number < key->min)
+		report_value(build->report, CODE_OUT_OF_RANGE, node,
+			"%.*s is too %s for %s: %" PRIu64 "%% to %" PRIu64 "%%%s", CLIP(text),
+			rc < 0 ? "large" : "small", path_text(build, path), key->min, key->max,
+			or_word(build, key->other));
+	else if (!has_sign)
+		report_value(build->report, CODE_NO_UNIT, node,
+			"'%.*s' has no unit (%s): write %.*s%%", CLIP(text), path_text(build, path),
+			CLIP(text));
+	else {
+		*field = (u32)number;
+		build_canonical(
+			build, node, arena_printf(build->arena, "%" PRIu64 "%%", number), false);
+	}
+}
+
+// "1.9" in thousandths, without sign and exponent. 0, -EINVAL or -ERANGE.
+static int parse_thousandths(struct str text, u64 max, u64 *ret_value)
+{
+	struct str fraction = text, whole = str_cut(&fraction, '.');
+	u64 number = 0, value;
+	int rc = str_to_u64(whole, max / 1000, &number);
+
+	if (rc < 0)
+		return rc;
+	value = number * 1000;
+	if (whole.len < text.len && (fraction.len == 0 || fraction.len > 3))
+		return -EINVAL;
+	if (fraction.len) {
+		rc = str_to_u64(fraction, 999, &number);
+		if (rc < 0)
+			return -EINVAL;
+		for (size_t i = fraction.len; i < 3; i++)
+			number *= 10;
+		value += number;
+	}
+	if (value > max)
+		return -ERANGE;
+	*ret_value = value;
+	return 0;
+}
+
+static const char *format_thousandths(const struct build *build, u64 value)
+{
+	char *text =
+		arena_printf(build->arena, "%" PRIu64 ".%03u", value / 1000, (u32)(value % 1000));
+	size_t len = strlen(text);
+
+	while (text[len - 1] == '0')
+		len--;
+	if (text[len - 1] == '.')
+		len--;
+	text[len] = '\0';
+	return text;
+}
+
+void build_decimal(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	u32 *field = field_of(object, key);
+	struct str text;
+	u64 number = 0;
+	int rc;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	rc = parse_thousandths(text, key->max, &number);
+	if (rc == -EINVAL) {
+		report_value(build->report, CODE_WRONG_TYPE, node,
+			"'%.*s' is no decimal number (%s): write it like 1.9", CLIP(text),
+			path_text(build, path));
+	} else if (rc < 0 || number < key->min) {
+		report_value(build->report, CODE_OUT_OF_RANGE, node,
+			"%.*s is too %s for %s: %s to %s", CLIP(text), rc < 0 ? "large" : "small",
+			path_text(build, path), format_thousandths(build, key->min),
+			format_thousandths(build, key->max));
+	} else {
+		*field = (u32)number;
+		build_canonical(build, node, format_thousandths(build, number), true);
+	}
 }
 
 static void report_size(struct build *build, const struct schema_key *key, const struct path *path,

@@ -146,6 +146,7 @@ void build_check(struct build *build)
 
 	check_binds(build);
 	check_pools(build);
+	build_check_rules(build);
 	for (u32 i = 0; i < build->conf->frontend_count; i++) {
 		const struct conf_frontend *frontend = &build->conf->frontends[i];
 

@@ -11,6 +11,15 @@
 
 #include "base/addr.h"
 #include "base/err.h"
+#include "decide/access_list.h"
+#include "decide/breaker.h"
+#include "decide/ejection.h"
+#include "decide/gradient.h"
+#include "decide/health.h"
+#include "decide/hedge.h"
+#include "decide/outlier.h"
+#include "decide/retry.h"
+#include "decide/shed.h"
 
 enum conf_io { CONF_IO_AUTO, CONF_IO_URING, CONF_IO_EPOLL };
 
@@ -106,6 +115,14 @@ struct conf_piece {
 	struct str text;
 };
 
+struct conf_retry {
+	struct retry_rules rules;
+	enum { CONF_RETRY_IDEMPOTENT, CONF_RETRY_ANY } methods; // as rules.any_method
+	enum { CONF_JITTER_FULL } jitter;
+	u64 try_timeout_ms; // for the answer of one try to begin; 0 = timeouts.response only
+	u64 body_bytes_max; // of a request's body held to be sent again
+};
+
 // Exactly one of: split_count > 0 (a plain pool is a split with one entry), or redirect_status.
 struct conf_route {
 	struct str name; // as written, else "FRONTEND.routes[N]"
@@ -115,7 +132,9 @@ struct conf_route {
 	u16 redirect_status; // 301, 302, 303, 307, 308; 0 = no redirect
 	const struct conf_piece *redirect_to;
 	u32 redirect_to_count;
-	u64 response_timeout_ms; // 0 = the pool's
+	u64 response_timeout_ms;	// 0 = the pool's
+	u64 request_timeout_ms;		// 0 = the frontend's and the pool's
+	const struct conf_retry *retry; // NULL = the pool's
 	struct place place;
 };
 
@@ -153,9 +172,12 @@ struct conf_frontend {
 		u64 client_idle_ms;
 		u64 request_body_idle_ms;
 		u64 tunnel_idle_ms; // TCP connections and upgraded ones
+		u64 request_ms;	    // from a request's head to the end of its answer; 0 = none
 	} timeouts;
+	struct access_list access; // who may connect
 	struct {
-		u32 connections; // 0 = no limit
+		u32 connections;	// 0 = no limit
+		u32 per_ip_connections; // 0 = no limit
 	} limits;
 	const struct conf_route *routes; // in the order of the file: the first that matches
 	u32 route_count;
@@ -164,21 +186,88 @@ struct conf_frontend {
 	struct place place;
 };
 
-enum conf_algorithm { CONF_ROUND_ROBIN }; // smooth weighted
+enum conf_algorithm {
+	CONF_ROUND_ROBIN, // smooth weighted
+	CONF_RANDOM,
+	CONF_WEIGHTED_RANDOM,
+	CONF_POWER_OF_TWO,	  // weighted
+	CONF_LEAST_CONNECTIONS,	  // weighted
+	CONF_LEAST_RESPONSE_TIME, // weighted
+	CONF_IP_HASH,
+	CONF_CONSISTENT_HASH,
+	CONF_MAGLEV,
+	CONF_RENDEZVOUS,
+	CONF_FIRST,
+	CONF_PREQUAL,
+};
+
+// What the hashed kinds choose by.
+enum conf_hash_kind {
+	CONF_HASH_CLIENT_IP,
+	CONF_HASH_PATH,	  // without query
+	CONF_HASH_HEADER, // by name
+	CONF_HASH_COOKIE,
+	CONF_HASH_QUERY, // a parameter
+};
+
+struct conf_hash_part {
+	enum conf_hash_kind kind;
+	struct str name; // of header (lower case), cookie or parameter; else empty
+};
+
+struct conf_hash {
+	const struct conf_hash_part *parts; // in this order; at least one
+	u32 part_count;
+	u32 ipv4_bits, ipv6_bits; // of a client's address that count
+	u32 load_percent;	  // of the even share that one backend may have; 0 = no bound
+};
 
 struct conf_backend {
-	struct str id;	    // as written, else the address; unique in its pool
-	struct str address; // "10.0.0.1:80", "[::1]:80", "unix:/path" or "name:80"
-	struct addr addr;   // ADDR_NONE: a name, to be looked up once at start
-	struct str host;    // the name then, else empty
-	u16 port;	    // the port then
-	u32 weight;	    // 0 = no new requests
+	struct str id;		       // as written, else the address; unique in its pool
+	struct str address;	       // "10.0.0.1:80", "[::1]:80", "unix:/path" or "name:80"
+	struct addr addr;	       // ADDR_NONE: a name, to be looked up once at start
+	struct str host;	       // the name then, else empty
+	u16 port;		       // the port then
+	u32 weight;		       // 0 = no new requests
+	u32 max_connections;	       // idle ones too; 0 = no limit
+	u64 slow_start_ms;	       // 0 = the pool's
+	bool is_backup;		       // gets requests only while no other backend of the pool may
+	struct {		       // where it is checked, if not as its pool's check says
+		u32 port;	       // 0 = the pool's
+		struct str path, host; // empty = the pool's
+	} check;
 	struct place place;
+};
+
+enum conf_check_type {
+	CONF_CHECK_AUTO, // health_auto.h
+	CONF_CHECK_HTTP,
+	CONF_CHECK_TCP,
+	CONF_CHECK_NONE,
+};
+
+struct conf_statuses {
+	u16 first, last;
+};
+
+struct conf_check {
+	enum conf_check_type type;
+	struct health_rules rules;
+	struct str path, method;
+	struct str host; // of the Host field; empty = the backend's address
+	u32 port;	 // 0 = the backend's
+	struct {
+		const struct conf_statuses *statuses; // at least one range
+		u32 status_count;
+		struct str body; // the answer's body contains it; empty = any
+	} expect;
 };
 
 struct conf_pool {
 	struct str name;
 	enum conf_algorithm algorithm;
+	struct conf_hash hash;
+	i32 failover; // index of the pool that takes over when nobody is left; -1 = none
 	const struct conf_backend *backends; // at least one
 	u32 backend_count;
 	struct {
@@ -186,10 +275,29 @@ struct conf_pool {
 		u64 response_ms;      // until the first byte of the answer
 		u64 response_idle_ms; // between two pieces of the answer's body
 		u64 upstream_idle_ms; // an unused kept connection
+		u64 queue_ms;	      // for a place at a backend that is full
+		u64 request_ms;	      // as a frontend's; the shorter one counts; 0 = none
 	} timeouts;
 	struct {
 		u32 idle_connections; // kept per backend and worker; 0 = none is kept
+		u32 connections;      // to all backends together, idle ones too; 0 = no limit
+		u32 queue;	      // requests that wait, per worker; 0 = nobody waits
+		bool adaptive;	      // by `gradient`, per backend
+		struct gradient_rules gradient;
+		struct shed_rules shed;
 	} limits;
+	struct conf_check check;
+	struct breaker_rules breaker;
+	struct ejection_rules ejection;
+	struct {
+		bool enabled;
+		u64 interval_ms;
+		struct outlier_rules rules;
+	} success_rate;
+	u32 panic_percent; // 0 = no panic
+	u64 slow_start_ms; // 0 = none
+	struct conf_retry retry;
+	struct hedge_rules hedge;
 	struct place place;
 };
 

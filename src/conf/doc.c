@@ -45,6 +45,12 @@ static void add_bounds(struct text *text, const struct schema_key *key, struct a
 		text_printf(text, " (%s to %s)", value_format_duration(arena, key->min),
 			value_format_duration(arena, key->max));
 		break;
+	case KIND_PERCENT:
+		text_printf(text, " (%" PRIu64 "%% to %" PRIu64 "%%)", key->min, key->max);
+		break;
+	case KIND_DECIMAL:
+		text_printf(text, " %g to %g", (double)key->min / 1000, (double)key->max / 1000);
+		break;
 	case KIND_SIZE:
 		text_printf(text, " (%s to %s)", value_format_size(arena, key->min),
 			value_format_size(arena, key->max));
@@ -80,7 +86,7 @@ static void add_default(struct text *text, const struct schema_key *key)
 
 static bool is_listed(const struct schema_key *key, enum schema_map_id map)
 {
-	return key->map == map && key->kind != KIND_ALIAS && key->kind != KIND_LATER;
+	return key->map == map && !schema_is_alias(key) && key->kind != KIND_LATER;
 }
 
 static void add_table(struct text *text, enum schema_map_id map, struct arena *arena)
@@ -106,9 +112,11 @@ static void add_aliases(struct text *text, enum schema_map_id map)
 	for (u32 i = 0; i < schema_key_count; i++) {
 		const struct schema_key *key = &schema_keys[i];
 
-		if (key->map != map || key->kind != KIND_ALIAS)
+		if (key->map != map || !schema_is_alias(key))
 			continue;
 		text_printf(text, "%s`%.*s` for `%s`", before, STR_FMT(key->name), key->other);
+		if (key->unit)
+			text_printf(text, " (a number of %s)", key->unit);
 		before = ", ";
 	}
 	if (before[0] == ',')
@@ -219,8 +227,11 @@ static void add_help(struct text *text, const struct schema_key *key, struct are
 			schema_milestone_text(key->milestone));
 		return;
 	}
-	if (key->kind == KIND_ALIAS) {
-		text_printf(text, "  another spelling of '%s'\n", key->other);
+	if (schema_is_alias(key)) {
+		text_printf(text, "  another spelling of '%s'", key->other);
+		if (key->unit)
+			text_printf(text, ", as a number of %s", key->unit);
+		text_addc(text, '\n');
 		return;
 	}
 	text_printf(text, "  %s\n  value: ", key->prose);

@@ -20,6 +20,10 @@ static void add_string(struct text *text, struct str value)
 #define DURATION_PATTERN "^([0-9]+[dD])?([0-9]+[hH])?([0-9]+[mM])?([0-9]+[sS])?([0-9]+[mM][sS])?$"
 #define SIZE_PATTERN	 "^[0-9]+([kKmMgGtT]([iI]?[bB])?|[bB])$"
 
+static const char *const scalars_or_one =
+	"{\"anyOf\": [{\"type\": [\"string\", \"integer\"]}, {\"type\": \"array\", \"items\": "
+	"{\"type\": [\"string\", \"integer\"]}}]}";
+
 static const char *const texts_or_one =
 	"{\"anyOf\": [{\"type\": \"string\"}, {\"type\": \"array\", \"items\": {\"type\": "
 	"\"string\"}}]}";
@@ -36,7 +40,17 @@ static const char *fixed_form(enum schema_kind kind)
 	case KIND_BINDS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
+	case KIND_HASH_BY:
 		return texts_or_one;
+	case KIND_STATUSES:
+	case KIND_RETRY_WHEN:
+		return scalars_or_one;
+	case KIND_PERCENT:
+		return "{\"type\": \"string\", \"pattern\": \"^[0-9]+%$\"}";
+	case KIND_DECIMAL:
+		return "{\"type\": \"number\", \"minimum\": 0}";
+	case KIND_ALIAS_IN:
+		return "{\"type\": \"integer\", \"minimum\": 0}";
 	case KIND_IDENTIFY:
 		return "{\"type\": [\"boolean\", \"string\"]}";
 	case KIND_HEADERS:
@@ -76,6 +90,8 @@ static void add_member_map(struct text *text, const char *definition)
 		definition);
 }
 
+static void add_form(struct text *text, const struct schema_key *key);
+
 // Shorthands have the form of what they stand for.
 static void add_shorthand(struct text *text, const struct schema_key *key)
 {
@@ -85,6 +101,8 @@ static void add_shorthand(struct text *text, const struct schema_key *key)
 		text_add(text, str_from(texts_or_one));
 	else if (str_eq(key->name, STR("algorithm")))
 		add_words(text, WORDS_algorithm);
+	else if (schema_find(SCHEMA_pool, key->name))
+		add_form(text, schema_find(SCHEMA_pool, key->name));
 	else
 		text_add(text, STR("{\"type\": \"object\"}"));
 }
@@ -96,10 +114,31 @@ static const char *const map_names[SCHEMA_MAP_COUNT] = {
 #include "conf/schema_end.h"
 };
 
+// A map that has a type may be written as the type alone.
+static void add_nested(struct text *text, const struct schema_key *key)
+{
+	const struct schema_key *type = schema_find(key->nested, STR("type"));
+	bool may_be_word = type && type->kind == KIND_WORDS;
+
+	if (may_be_word) {
+		text_add(text, STR("{\"anyOf\": ["));
+		add_words(text, type->words);
+		text_add(text, STR(", "));
+	}
+	text_printf(text, "{\"$ref\": \"#/$defs/%s\"}", map_names[key->nested]);
+	if (may_be_word)
+		text_add(text, STR("]}"));
+}
+
 static void add_form(struct text *text, const struct schema_key *key)
 {
 	switch ((enum schema_kind)key->kind) {
 	case KIND_NESTED:
+		add_nested(text, key);
+		break;
+	case KIND_BACKEND_CHECK:
+	case KIND_RETRY:
+	case KIND_ROUTE_RETRY:
 		text_printf(text, "{\"$ref\": \"#/$defs/%s\"}", map_names[key->nested]);
 		break;
 	case KIND_FRONTENDS:
@@ -146,7 +185,8 @@ static bool takes_variable(enum schema_kind kind)
 {
 	return kind == KIND_FLAG || kind == KIND_COUNT || kind == KIND_DURATION ||
 	       kind == KIND_SIZE || kind == KIND_WORDS || kind == KIND_STATUS ||
-	       kind == KIND_ROUTE_RESPONSE;
+	       kind == KIND_ROUTE_RESPONSE || kind == KIND_PERCENT || kind == KIND_DECIMAL ||
+	       kind == KIND_ALIAS_IN;
 }
 
 static void add_property(struct text *text, const struct schema_key *key, struct str name)
@@ -155,9 +195,12 @@ static void add_property(struct text *text, const struct schema_key *key, struct
 
 	add_string(text, name);
 	text_add(text, STR(": {\"description\": "));
-	add_string(text, str_from(key->prose));
+	if (key->kind == KIND_ALIAS_IN)
+		text_printf(text, "\"%s, as a number of %s\"", key->other, key->unit);
+	else
+		add_string(text, str_from(key->prose));
 	if (key->default_text) {
-		bool is_bare = key->kind == KIND_FLAG ||
+		bool is_bare = key->kind == KIND_FLAG || key->kind == KIND_DECIMAL ||
 			       ((key->kind == KIND_COUNT || key->kind == KIND_STATUS) &&
 				       ascii_is_digit(key->default_text[0]));
 
@@ -169,7 +212,7 @@ static void add_property(struct text *text, const struct schema_key *key, struct
 	}
 	text_add(text, has_variable ? STR(", \"anyOf\": [") : STR(", \"allOf\": ["));
 	add_form(text, key);
-	if ((key->kind == KIND_COUNT || key->kind == KIND_SIZE) && key->other)
+	if (key->other && key->kind != KIND_ALIAS_IN)
 		text_printf(text, ", {\"const\": \"%s\"}", key->other);
 	if (has_variable)
 		text_add(text, STR(", {\"$ref\": \"#/$defs/variable\"}"));

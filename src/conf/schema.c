@@ -49,6 +49,35 @@ const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
 		.min = (low),                                    \
 		.max = (high),                                   \
 		.prose = (text)},
+#define DURATION_OR(in, key, owner, field, preset, low, high, word, text) \
+	{.map = SCHEMA_##in,                                              \
+		.kind = KIND_DURATION,                                    \
+		NAMED(#key),                                              \
+		AT(owner, field),                                         \
+		.default_text = (preset),                                 \
+		.min = (low),                                             \
+		.max = (high),                                            \
+		.other = (word),                                          \
+		.prose = (text)},
+#define PERCENT(in, key, owner, field, preset, low, high, word, text) \
+	{.map = SCHEMA_##in,                                          \
+		.kind = KIND_PERCENT,                                 \
+		NAMED(#key),                                          \
+		AT(owner, field),                                     \
+		.default_text = (preset),                             \
+		.min = (low),                                         \
+		.max = (high),                                        \
+		.other = (word),                                      \
+		.prose = (text)},
+#define DECIMAL(in, key, owner, field, preset, low, high, text) \
+	{.map = SCHEMA_##in,                                    \
+		.kind = KIND_DECIMAL,                           \
+		NAMED(#key),                                    \
+		AT(owner, field),                               \
+		.default_text = (preset),                       \
+		.min = (low),                                   \
+		.max = (high),                                  \
+		.prose = (text)},
 #define SIZE(in, key, owner, field, preset, low, high, word, text) \
 	{.map = SCHEMA_##in,                                       \
 		.kind = KIND_SIZE,                                 \
@@ -73,8 +102,27 @@ const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
 		NAMED(#key),               \
 		.default_text = (preset),  \
 		.prose = (text)},
+#define OTHER_AT(in, key, type, owner, field, preset, text) \
+	{.map = SCHEMA_##in,                                \
+		.kind = KIND_##type,                        \
+		NAMED(#key),                                \
+		AT(owner, field),                           \
+		.default_text = (preset),                   \
+		.prose = (text)},
 #define NEEDED(in, key, type, text) \
 	{.map = SCHEMA_##in, .kind = KIND_##type, NAMED(#key), .is_needed = true, .prose = (text)},
+#define BRANCH(in, key, type, id, text) \
+	{.map = SCHEMA_##in,            \
+		.kind = KIND_##type,    \
+		NAMED(#key),            \
+		.nested = SCHEMA_##id,  \
+		.prose = (text)},
+#define ALIAS_IN(in, spelling, path, counts) \
+	{.map = SCHEMA_##in,                 \
+		.kind = KIND_ALIAS_IN,       \
+		NAMED(#spelling),            \
+		.other = (path),             \
+		.unit = (counts)},
 #define ALIAS(in, spelling, key) \
 	{.map = SCHEMA_##in, .kind = KIND_ALIAS, NAMED(#spelling), .other = #key},
 #define LATER(in, key, when) \
@@ -127,6 +175,9 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_COUNT] = "number",
 		[KIND_DURATION] = "duration: 250ms, 5s, 1m30s, 1h",
 		[KIND_SIZE] = "size: 512B, 64KiB, 10MB, 1g",
+		[KIND_PERCENT] = "percentage: 50%",
+		[KIND_DECIMAL] = "decimal number",
+		[KIND_ALIAS_IN] = "number",
 		[KIND_WORDS] = "word",
 		[KIND_VERSION] = "number",
 		[KIND_INCLUDE] = "list of paths or patterns",
@@ -154,6 +205,17 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_ROUTE_RESPONSE] = "duration: 250ms, 5s, 1m30s, 1h",
 		[KIND_BACKEND_ID] = "text",
 		[KIND_ADDRESS] = "address",
+		[KIND_CHECK_PATH] = "path",
+		[KIND_CHECK_METHOD] = "method",
+		[KIND_CHECK_HOST] = "host name",
+		[KIND_CHECK_BODY] = "text",
+		[KIND_STATUSES] = "list of statuses: 200, 200-299",
+		[KIND_BACKEND_CHECK] = "map",
+		[KIND_RETRY] = "map",
+		[KIND_ROUTE_RETRY] = "map",
+		[KIND_RETRY_WHEN] = "list of failures and statuses",
+		[KIND_HASH_BY] = "list of parts of a request",
+		[KIND_FAILOVER] = "name of a pool",
 	};
 
 	return texts[kind];
@@ -163,6 +225,9 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 {
 	switch ((enum schema_kind)key->kind) {
 	case KIND_NESTED:
+	case KIND_BACKEND_CHECK:
+	case KIND_RETRY:
+	case KIND_ROUTE_RETRY:
 		return key->nested;
 	case KIND_FRONTENDS:
 		return SCHEMA_frontend;
@@ -275,7 +340,7 @@ const struct schema_key *schema_elsewhere(enum schema_map_id map, struct str nam
 {
 	for (u32 i = 0; i < schema_key_count; i++)
 		if (schema_keys[i].map != map && schema_keys[i].kind != KIND_LATER &&
-			schema_keys[i].kind != KIND_ALIAS &&
+			!schema_is_alias(&schema_keys[i]) &&
 			schema_keys[i].kind != KIND_SHORTHAND && str_eq(schema_keys[i].name, name))
 			return &schema_keys[i];
 	return NULL;

@@ -19,7 +19,10 @@ enum schema_kind {
 	KIND_DURATION,
 	KIND_SIZE,
 	KIND_WORDS,
+	KIND_PERCENT,
+	KIND_DECIMAL,
 	KIND_ALIAS,
+	KIND_ALIAS_IN,
 	KIND_LATER,
 	KIND_VERSION,
 	KIND_INCLUDE,
@@ -47,6 +50,17 @@ enum schema_kind {
 	KIND_ROUTE_RESPONSE,
 	KIND_BACKEND_ID,
 	KIND_ADDRESS,
+	KIND_CHECK_PATH,
+	KIND_CHECK_METHOD,
+	KIND_CHECK_HOST,
+	KIND_CHECK_BODY,
+	KIND_STATUSES,
+	KIND_BACKEND_CHECK,
+	KIND_RETRY,
+	KIND_ROUTE_RETRY,
+	KIND_RETRY_WHEN,
+	KIND_HASH_BY,
+	KIND_FAILOVER,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -76,12 +90,13 @@ struct schema_key {
 	u8 map;	      // enum schema_map_id
 	u8 kind;      // enum schema_kind
 	u8 words;     // KIND_WORDS: enum schema_words
-	u8 nested;    // KIND_NESTED: enum schema_map_id
+	u8 nested;    // of a NESTED or BRANCH: enum schema_map_id
 	u8 milestone; // KIND_LATER
 	bool is_needed;
 	u32 offset; // of the field in the struct of its map
 	struct str name;
-	const char *other;	  // KIND_ALIAS: the key; else the word for the extreme value
+	const char *other;	  // an alias' key; else the word for the extreme value
+	const char *unit;	  // KIND_ALIAS_IN: what its bare number counts
 	const char *default_text; // NULL: absent
 	u64 min, max;
 	const char *prose;
@@ -113,6 +128,12 @@ const char *schema_kind_text(enum schema_kind kind);
 
 // The map inside a value of this key ("frontends" -> frontend), or SCHEMA_MAP_COUNT.
 enum schema_map_id schema_inside(const struct schema_key *key);
+
+// Whether the key is another spelling.
+static inline bool schema_is_alias(const struct schema_key *key)
+{
+	return key->kind == KIND_ALIAS || key->kind == KIND_ALIAS_IN;
+}
 
 // The key of this name, aliases and later ones too, or NULL.
 const struct schema_key *schema_find(enum schema_map_id map, struct str name);

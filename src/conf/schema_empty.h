@@ -17,6 +17,15 @@
 #ifndef DURATION
 #define DURATION(map, key, owner, field, preset, min, max, prose)
 #endif
+#ifndef DURATION_OR
+#define DURATION_OR(map, key, owner, field, preset, min, max, word, prose)
+#endif
+#ifndef PERCENT
+#define PERCENT(map, key, owner, field, preset, min, max, word, prose)
+#endif
+#ifndef DECIMAL
+#define DECIMAL(map, key, owner, field, preset, min, max, prose)
+#endif
 #ifndef SIZE
 #define SIZE(map, key, owner, field, preset, min, max, word, prose)
 #endif
@@ -26,11 +35,20 @@
 #ifndef OTHER
 #define OTHER(map, key, kind, preset, prose)
 #endif
+#ifndef OTHER_AT
+#define OTHER_AT(map, key, kind, owner, field, preset, prose)
+#endif
 #ifndef NEEDED
 #define NEEDED(map, key, kind, prose)
 #endif
+#ifndef BRANCH
+#define BRANCH(map, key, kind, id, prose)
+#endif
 #ifndef ALIAS
 #define ALIAS(map, spelling, key)
+#endif
+#ifndef ALIAS_IN
+#define ALIAS_IN(map, spelling, path, unit)
 #endif
 #ifndef LATER
 #define LATER(map, key, milestone)

@@ -5,11 +5,17 @@
 #undef FLAG
 #undef COUNT
 #undef DURATION
+#undef DURATION_OR
+#undef PERCENT
+#undef DECIMAL
 #undef SIZE
 #undef WORDS
 #undef OTHER
+#undef OTHER_AT
 #undef NEEDED
+#undef BRANCH
 #undef ALIAS
+#undef ALIAS_IN
 #undef LATER
 #undef WORD
 #undef WORD_ALIAS

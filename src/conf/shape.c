@@ -341,6 +341,23 @@ static void shape_routes(struct shape *shape, const struct node *frontend, struc
 
 // ---- spellings ----
 
+// "health_check: none" becomes {type: none}, in every map that has a type.
+static void take_type(
+	struct shape *shape, const struct schema_key *key, struct node *parent, struct node *child)
+{
+	const struct schema_key *type = schema_find(key->nested, STR("type"));
+	struct node *text = child;
+
+	if (child->kind == NODE_TEXT && type && type->kind == KIND_WORDS) {
+		child = node_new(shape->arena, NODE_MAP, text->place);
+		child->width = text->width;
+		node_replace(parent, text, child);
+		text->key = STR("type");
+		node_add(shape->arena, child, text);
+	}
+	rename_aliases(shape, key->nested, child);
+}
+
 static void shape_child(
 	struct shape *shape, const struct schema_key *key, struct node *parent, struct node *child)
 {
@@ -348,6 +365,11 @@ static void shape_child(
 
 	switch ((enum schema_kind)key->kind) {
 	case KIND_NESTED:
+		take_type(shape, key, parent, child);
+		return;
+	case KIND_RETRY:
+	case KIND_ROUTE_RETRY:
+	case KIND_BACKEND_CHECK:
 		rename_aliases(shape, key->nested, child);
 		return;
 	case KIND_FRONTENDS:
@@ -364,6 +386,9 @@ static void shape_child(
 	case KIND_BINDS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
+	case KIND_STATUSES:
+	case KIND_RETRY_WHEN:
+	case KIND_HASH_BY:
 		to_list(shape, parent, child);
 		return;
 	case KIND_REDIRECT:
@@ -381,6 +406,27 @@ static void shape_child(
 	}
 }
 
+// "5" of `interval_secs` becomes "5s" of `interval`; a variable stands for a bare number too.
+static void take_number(
+	struct shape *shape, const struct schema_key *key, struct node *parent, struct node *child)
+{
+	struct str rest = str_from(key->other), name = str_cut(&rest, '.');
+	struct str unit = str_eq(str_from(key->unit), STR("seconds")) ? STR("s") : STR("ms");
+	u64 number;
+
+	node_remove(parent, child);
+	if (child->kind == NODE_TEXT && (str_to_u64(child->text, UINT64_MAX, &number) == 0 ||
+						str_starts(child->text, STR("${"))))
+		child->text = str_from(arena_printf(shape->arena, "%.*s%.*s",
+			(int)MIN(child->text.len, (size_t)4096), child->text.ptr, STR_FMT(unit)));
+	while (rest.len && parent) {
+		parent = get_map(shape, parent, name, child);
+		name = str_cut(&rest, '.');
+	}
+	if (parent)
+		put(shape, parent, name, child);
+}
+
 static void rename_aliases(struct shape *shape, enum schema_map_id map, struct node *node)
 {
 	struct node *next;
@@ -392,6 +438,10 @@ static void rename_aliases(struct shape *shape, enum schema_map_id map, struct n
 		const struct node *old;
 
 		next = child->next;
+		if (key && key->kind == KIND_ALIAS_IN) {
+			take_number(shape, key, node, child);
+			continue;
+		}
 		if (key && key->kind == KIND_ALIAS) {
 			key = schema_find(map, str_from(key->other));
 			old = node_get(node, key->name);
@@ -485,12 +535,16 @@ static void take_shorthands(struct shape *shape)
 		{{"backends", 8}, {"pools", 5}, {"backends", 8}},
 		{{"algorithm", 9}, {"pools", 5}, {"algorithm", 9}},
 		{{"bind", 4}, {"frontends", 9}, {"bind", 4}},
+		{{"health_check", 12}, {"pools", 5}, {"health_check", 12}},
+		{{"circuit_breaker", 15}, {"pools", 5}, {"circuit_breaker", 15}},
+		{{"retry", 5}, {"pools", 5}, {"retry", 5}},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(moves); i++) {
 		struct node *node = node_get(shape->root, moves[i].from);
+		const struct schema_key *key = schema_find(SCHEMA_root, moves[i].from);
 
-		if (node)
+		if (node && key->kind == KIND_SHORTHAND)
 			move_to_default(shape, shape->root, node, moves[i].group, moves[i].to);
 	}
 }
@@ -577,6 +631,18 @@ static struct node *add_implied(struct report *report, struct node *map, const c
 	return node;
 }
 
+// Who writes how to check wants to check: by HTTP, unless it says otherwise.
+static void complete_checks(struct report *report, struct node *pools)
+{
+	for (struct node *pool = pools && pools->kind == NODE_MAP ? pools->first : NULL; pool;
+		pool = pool->next) {
+		struct node *check = node_get(pool, STR("health_check"));
+
+		if (check && check->kind == NODE_MAP && !node_get(check, STR("type")))
+			add_implied(report, check, "type", NODE_TEXT, "http");
+	}
+}
+
 void shape_complete(struct report *report, struct node *root)
 {
 	struct node *frontends = node_get(root, STR("frontends"));
@@ -584,6 +650,7 @@ void shape_complete(struct report *report, struct node *root)
 	struct node *frontend = node_get(frontends, STR("default"));
 	struct node *bind;
 
+	complete_checks(report, pools);
 	if (!frontends && node_get(pools, STR("default")))
 		frontends = add_implied(report, root, "frontends", NODE_MAP, NULL);
 	if (frontends && frontends->kind == NODE_MAP && frontends->is_default)

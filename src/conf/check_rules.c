@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// Settings about failure that contradict each other, or do nothing.
+#include "conf/build.h"
+#include "conf/value.h"
+
+// The section as somebody wrote it; NULL when there are only defaults.
+static const struct node *find_section(
+	const struct build *build, const struct conf_pool *pool, const char *name)
+{
+	const struct node *section = node_get(node_get(build->pools, pool->name), str_from(name));
+
+	return section && !section->is_default ? section : NULL;
+}
+
+static void check_probe(struct build *build, const struct conf_pool *pool)
+{
+	const struct health_rules *rules = &pool->check.rules;
+	const struct node *section = find_section(build, pool, "health_check");
+	struct err *err;
+
+	// Longer than the fast interval is usual: probes of one backend do not overlap.
+	if (!section || pool->check.type == CONF_CHECK_NONE ||
+		rules->timeout_ms <= rules->interval_ms)
+		return;
+	err = report_key(build->report, CODE_CHECK_OVERLAPS, section,
+		"the checks of pool '%.*s' may take longer (timeout %s) than the time between them "
+		"(interval %s)",
+		CLIP(pool->name), value_format_duration(build->arena, rules->timeout_ms),
+		value_format_duration(build->arena, rules->interval_ms));
+	report_advice(build->report, err, "a hanging backend is found only after %u x timeout",
+		rules->unhealthy_threshold);
+}
+
+static u32 count_weighted(const struct conf_pool *pool)
+{
+	u32 count = 0;
+
+	for (u32 i = 0; i < pool->backend_count; i++)
+		count += pool->backends[i].weight > 0;
+	return count;
+}
+
+static void check_breaker(struct build *build, const struct conf_pool *pool)
+{
+	const struct breaker_rules *rules = &pool->breaker;
+	const struct node *section = find_section(build, pool, "circuit_breaker");
+	struct share share = {.total = count_weighted(pool)};
+
+	if (!section)
+		return;
+	if (rules->failure_threshold == 0 && rules->error_percent == 0)
+		report_key(build->report, CODE_NEVER_OPENS, section,
+			"the circuit breaker of pool '%.*s' can never open: failure_threshold and "
+			"error_rate are both none",
+			CLIP(pool->name));
+	else if (share.total && !share_has_room(&share, rules->share_percent))
+		report_key(build->report, CODE_NEVER_OPENS, section,
+			"the circuit breaker of pool '%.*s' can never open: max_ejected %u%% of "
+			"%u backend%s is less than one",
+			CLIP(pool->name), rules->share_percent, share.total,
+			share.total == 1 ? "" : "s");
+	if (rules->open_ms > rules->open_ms_max)
+		report_key(build->report, CODE_CONFLICT, section,
+			"pools.%.*s.circuit_breaker.open_for (%s) is longer than open_for_max (%s)",
+			CLIP(pool->name), value_format_duration(build->arena, rules->open_ms),
+			value_format_duration(build->arena, rules->open_ms_max));
+}
+
+static void check_outliers(struct build *build, const struct conf_pool *pool)
+{
+	const struct ejection_rules *rules = &pool->ejection;
+	const struct node *section = find_section(build, pool, "outliers");
+
+	if (!section)
+		return;
+	if (rules->base_ms > rules->max_ms)
+		report_key(build->report, CODE_CONFLICT, section,
+			"pools.%.*s.outliers.eject_for (%s) is longer than eject_for_max (%s)",
+			CLIP(pool->name), value_format_duration(build->arena, rules->base_ms),
+			value_format_duration(build->arena, rules->max_ms));
+	if (pool->success_rate.enabled &&
+		count_weighted(pool) < pool->success_rate.rules.backends_min)
+		report_key(build->report, CODE_NEVER_EJECTS, section,
+			"pools.%.*s.outliers.success_rate can never eject: the pool has %u "
+			"backends, and backends_min is %u",
+			CLIP(pool->name), count_weighted(pool),
+			pool->success_rate.rules.backends_min);
+}
+
+static void check_limits(struct build *build, const struct conf_pool *pool)
+{
+	const struct gradient_rules *rules = &pool->limits.gradient;
+	const struct node *section = find_section(build, pool, "limits");
+
+	if (!section)
+		return;
+	if (rules->limit_min > rules->limit_start || rules->limit_start > rules->limit_max)
+		report_key(build->report, CODE_CONFLICT, section,
+			"pools.%.*s.limits.adaptive: min %u, start %u and max %u are not in this "
+			"order",
+			CLIP(pool->name), rules->limit_min, rules->limit_start, rules->limit_max);
+	if (pool->limits.shed.target_ms && pool->limits.shed.target_ms >= pool->timeouts.queue_ms)
+		report_key(build->report, CODE_NEVER_SHED, section,
+			"pools.%.*s.limits.shed.target (%s) never counts: nobody waits longer than "
+			"timeouts.queue (%s)",
+			CLIP(pool->name),
+			value_format_duration(build->arena, pool->limits.shed.target_ms),
+			value_format_duration(build->arena, pool->timeouts.queue_ms));
+}
+
+// When the last try begins at the latest, after tries that each took as long as they may.
+static u64 last_try_ms(const struct conf_retry *retry, const struct conf_pool *pool)
+{
+	u64 one = retry->try_timeout_ms ? retry->try_timeout_ms : pool->timeouts.connect_ms;
+	u64 sum = 0;
+
+	for (u32 i = 0; i + 1 < retry->rules.attempts_max; i++)
+		sum += one + retry_backoff_ms(&retry->rules, i, 0);
+	return sum;
+}
+
+static void check_retry_time(struct build *build, struct place place, const char *where,
+	const struct conf_retry *retry, const struct conf_pool *pool, u64 request_ms)
+{
+	u64 last_ms;
+
+	if (request_ms == 0 || retry->rules.attempts_max < 2)
+		return;
+	last_ms = last_try_ms(retry, pool);
+	if (last_ms < request_ms)
+		return;
+	report_advice(build->report,
+		report_at(build->report, CODE_RETRY_TOO_LONG, place, 1,
+			"%s: the last of %u tries may begin only after %s, but timeouts.request "
+			"ends "
+			"the request after %s",
+			where, retry->rules.attempts_max,
+			value_format_duration(build->arena, last_ms),
+			value_format_duration(build->arena, request_ms)),
+		"a shorter %s leaves time for another backend",
+		retry->try_timeout_ms ? "retry.try_timeout" : "timeouts.connect");
+}
+
+static u64 shorter(u64 a, u64 b)
+{
+	return a && b ? MIN(a, b) : MAX(a, b);
+}
+
+static void check_retry(struct build *build, const struct conf_pool *pool)
+{
+	const struct conf_retry *retry = &pool->retry;
+	const struct node *section = find_section(build, pool, "retry");
+	const struct node *hedge = find_section(build, pool, "hedge");
+
+	if (hedge && pool->hedge.percent && !retry->rules.has_budget)
+		report_key(build->report, CODE_CONFLICT, hedge,
+			"pools.%.*s.hedge needs a retry.budget: copies are bounded by it",
+			CLIP(pool->name));
+	if (section && retry->rules.attempts_max > 1 && retry->try_timeout_ms &&
+		retry->try_timeout_ms >= pool->timeouts.response_ms)
+		report_key(build->report, CODE_NEVER_RETRIED, section,
+			"pools.%.*s.retry.try_timeout (%s) never passes: timeouts.response (%s) "
+			"ends the request first",
+			CLIP(pool->name),
+			value_format_duration(build->arena, retry->try_timeout_ms),
+			value_format_duration(build->arena, pool->timeouts.response_ms));
+	if (section && retry->rules.backoff_base_ms > retry->rules.backoff_max_ms)
+		report_key(build->report, CODE_CONFLICT, section,
+			"pools.%.*s.retry.backoff.base (%s) is longer than its max (%s)",
+			CLIP(pool->name),
+			value_format_duration(build->arena, retry->rules.backoff_base_ms),
+			value_format_duration(build->arena, retry->rules.backoff_max_ms));
+	check_retry_time(build, section ? section->place : pool->place,
+		arena_printf(build->arena, "pool '%.*s'", CLIP(pool->name)), retry, pool,
+		pool->timeouts.request_ms);
+}
+
+// A route and its frontend may set a deadline that the pool's retries do not fit into.
+static void check_route_time(struct build *build, const struct conf_frontend *frontend,
+	const struct conf_route *route, const struct conf_pool *pool)
+{
+	const struct conf_retry *retry = route && route->retry ? route->retry : &pool->retry;
+	u64 outer = route && route->request_timeout_ms ? route->request_timeout_ms
+						       : frontend->timeouts.request_ms;
+
+	if (outer == 0 && !(route && route->retry))
+		return; // the pool's own settings are looked at with the pool
+	check_retry_time(build, route ? route->place : frontend->place,
+		arena_printf(build->arena, "%s%.*s to pool '%.*s'", route ? "route " : "frontends.",
+			CLIP(route ? route->name : frontend->name), CLIP(pool->name)),
+		retry, pool, shorter(outer, pool->timeouts.request_ms));
+}
+
+// Taking over for each other, nobody would.
+static void check_failover(struct build *build, const struct conf_pool *pool)
+{
+	const struct conf_pool *at = pool;
+
+	for (u32 i = 0; i <= build->conf->pool_count && at->failover >= 0; i++) {
+		at = &build->conf->pools[at->failover];
+		if (at != pool)
+			continue;
+		report_at(build->report, CODE_CONFLICT, pool->place, 1,
+			"the failover of pool '%.*s' leads back to it", CLIP(pool->name));
+		return;
+	}
+}
+
+static void check_hash(struct build *build, const struct conf_pool *pool)
+{
+	const struct node *section = find_section(build, pool, "hash");
+
+	if (section && pool->algorithm != CONF_CONSISTENT_HASH && pool->algorithm != CONF_MAGLEV &&
+		pool->algorithm != CONF_RENDEZVOUS && pool->algorithm != CONF_IP_HASH)
+		report_advice(build->report,
+			report_key(build->report, CODE_NOT_HASHED, section,
+				"pools.%.*s.hash changes nothing: its algorithm does not hash",
+				CLIP(pool->name)),
+			"algorithm: consistent_hash");
+}
+
+static void check_access(struct build *build, const struct conf_frontend *frontend)
+{
+	for (u32 i = 0; i < frontend->access.deny_count; i++) {
+		const struct addr_prefix *prefix = &frontend->access.deny[i];
+
+		if (prefix->bits)
+			continue;
+		report_at(build->report, CODE_DENIES_ALL, frontend->place, 1,
+			"frontends.%.*s denies every IPv%d address", CLIP(frontend->name),
+			prefix->addr.family == ADDR_V4 ? 4 : 6);
+	}
+}
+
+static void check_frontend(struct build *build, const struct conf_frontend *frontend)
+{
+	const struct conf_pool *pools = build->conf->pools;
+
+	check_access(build, frontend);
+	if (frontend->protocol == CONF_TCP)
+		return;
+	if (frontend->pool >= 0)
+		check_route_time(build, frontend, NULL, &pools[frontend->pool]);
+	for (u32 i = 0; i < frontend->route_count; i++)
+		for (u32 j = 0; j < frontend->routes[i].split_count; j++)
+			check_route_time(build, frontend, &frontend->routes[i],
+				&pools[frontend->routes[i].splits[j].pool]);
+}
+
+void build_check_rules(struct build *build)
+{
+	for (u32 i = 0; i < build->conf->pool_count; i++) {
+		const struct conf_pool *pool = &build->conf->pools[i];
+
+		check_probe(build, pool);
+		check_breaker(build, pool);
+		check_outliers(build, pool);
+		check_retry(build, pool);
+		check_limits(build, pool);
+		check_failover(build, pool);
+		check_hash(build, pool);
+	}
+	for (u32 i = 0; i < build->conf->frontend_count; i++)
+		check_frontend(build, &build->conf->frontends[i]);
+}
