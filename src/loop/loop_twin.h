@@ -21,7 +21,7 @@ enum sock_bit {
 // op->state for all twins; a twin's own states begin at OP_STATE_TWIN.
 enum op_state { OP_STATE_HEARD, OP_STATE_PARKED, OP_STATE_WAITS_BLOCK, OP_STATE_TWIN };
 
-enum { LOOP_PREFETCH_LINES = 9 };
+enum { LOOP_PREFETCH_LINES = 8 };
 
 struct loop_ops {
 	const char *name;

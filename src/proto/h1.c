@@ -176,10 +176,11 @@ static void consume(struct h1 *h1, size_t len)
 // only for short messages. One without a length is taken for long until it has ended.
 static void judge_size(struct h1 *h1, const struct http_head *head)
 {
-	h1->perhaps_small = head->framing == HTTP_CHUNKED || head->framing == HTTP_UNTIL_CLOSE;
-	h1->session.small =
-		head->keep_alive && !h1->perhaps_small &&
-		(head->framing != HTTP_LENGTH || head->content_length <= small_message_bytes_max);
+	u64 len = head->framing == HTTP_LENGTH ? head->content_length : 0;
+	bool known = head->framing == HTTP_NO_BODY || head->framing == HTTP_LENGTH;
+
+	h1->perhaps_small = !known;
+	h1->session.small = head->keep_alive & known & (len <= small_message_bytes_max);
 }
 
 // The head's text lies in the held block, which must outlive the event: the block is kept by a

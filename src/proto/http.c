@@ -155,10 +155,14 @@ static enum http_refusal read_content_length(struct http_head *head)
 	const char *at = field->value, *end = at + field->value_len;
 	u64 length = 0;
 
+	// All but the last 19 digits, which fit, are zeros, or the number is too large.
+	for (; unlikely(end - at > 19); at++)
+		if (*at != '0')
+			return HTTP_REFUSE_CONTENT_LENGTH;
 	for (; at < end; at++) {
 		u32 digit = (u32)(*at - '0');
 
-		if (unlikely(digit > 9 || length > INT64_MAX / 10))
+		if (unlikely(digit > 9))
 			return HTTP_REFUSE_CONTENT_LENGTH;
 		length = length * 10 + digit;
 	}

@@ -43,7 +43,7 @@ struct proxy {
 	u32 client_count, clients_max;
 	u32 next_exchange;
 	bool draining;
-	u32 moves[STEP_COUNT][16]; // how often each move was made
+	u32 moves[STEP_COUNT][16]; // how often each move was made; counted in builds with tests
 	struct faults faults;
 };
 
