@@ -3,13 +3,20 @@
 
 #include <errno.h>
 #include <netdb.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 
-enum { name_bytes_max = 256 };
+enum {
+	name_bytes_max = 256,
+	tries_max = 8,
+	try_ms = 250, // for one address of several
+};
 
 struct answer {
 	struct message message;
@@ -42,19 +49,67 @@ static void deliver(struct message *message)
 		answer->error ? gai_strerror(answer->error) : NULL);
 }
 
+static struct addr address_of(const struct addrinfo *info, u16 port)
+{
+	struct sockaddr_storage sockaddr = {0};
+	struct addr addr;
+
+	memcpy(&sockaddr, info->ai_addr, MIN((size_t)info->ai_addrlen, sizeof(sockaddr)));
+	addr_from_sockaddr(&sockaddr, &addr);
+	addr.port = port;
+	return addr;
+}
+
+static bool accepts(const struct addr *addr)
+{
+	struct sockaddr_storage to;
+	socklen_t len = addr_to_sockaddr(addr, &to);
+	int fd = socket(to.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	struct pollfd connected = {.fd = fd, .events = POLLOUT};
+	socklen_t error_len = sizeof(int);
+	int error = 0;
+
+	if (fd < 0)
+		return false;
+	if (connect(fd, (const struct sockaddr *)&to, len) != 0)
+		error = errno;
+	if (error == EINPROGRESS && poll(&connected, 1, try_ms) == 1 &&
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &error_len) != 0)
+		error = errno;
+	close(fd);
+	return error == 0;
+}
+
+// "localhost" often has an address of either family, and a server that listens on one of them: the
+// first that accepts a connection is taken. When none does, an IPv4 address is the better guess.
+static struct addr choose(const struct addrinfo *found, u16 port)
+{
+	struct addr first = address_of(found, port), addr;
+	u32 tries = 0;
+
+	if (!found->ai_next)
+		return first;
+	for (const struct addrinfo *one = found; one && tries < tries_max; one = one->ai_next) {
+		addr = address_of(one, port);
+		tries++;
+		if (accepts(&addr))
+			return addr;
+		if (addr.family == ADDR_V4 && first.family != ADDR_V4)
+			first = addr;
+	}
+	return first;
+}
+
 static void look_up(struct answer *answer)
 {
 	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
 	struct addrinfo *found = NULL;
-	struct sockaddr_storage sockaddr = {0};
 
 	answer->error = getaddrinfo(answer->name, NULL, &hints, &found);
 	if (answer->error)
 		return;
-	memcpy(&sockaddr, found->ai_addr, MIN((size_t)found->ai_addrlen, sizeof(sockaddr)));
+	answer->addr = choose(found, answer->port);
 	freeaddrinfo(found);
-	addr_from_sockaddr(&sockaddr, &answer->addr);
-	answer->addr.port = answer->port;
 }
 
 // The last user frees.

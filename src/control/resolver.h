@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Looks up the names of backends once, at start, in a thread of its own: a slow or dead name server
-// delays nobody but the backends it is asked about.
+// delays nobody but the backends it is asked about. Of several addresses the first that accepts a
+// connection is taken.
 #pragma once
 
 #include "loop/loop.h"
