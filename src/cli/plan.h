@@ -20,6 +20,7 @@
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults") \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")    \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")    \
+	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")   \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")            \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 
