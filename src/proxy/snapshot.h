@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The compiled configuration: what the data plane reads. Immutable and shared by all workers,
-// except the few atomics of upstream/pool.h and the count of a limited frontend's clients. Built by
-// the control thread, freed when no worker uses it.
+// except the atomics and cells of upstream/pool.h and the count of a limited frontend's clients.
+// Built by the control thread, freed when no worker uses it.
 #pragma once
 
 #include "conf/conf.h"
@@ -45,7 +45,12 @@ struct snapshot {
 	struct pool *pools;
 	u32 pool_count;
 	u32 backend_count; // over all pools: cells of each worker
+	u32 worker_count;
+	struct cell **cells; // of each worker, an array by backend->cell
 };
 
-// Everything lives in `arena`, next to `conf`.
-struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena);
+// Everything lives in `arena`, next to `conf`, except for the views of pools.
+struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u32 worker_count);
+
+// Frees the views. No worker runs.
+void snapshot_done(struct snapshot *snapshot);
