@@ -5,6 +5,7 @@
 #pragma once
 
 #include "conf/conf.h"
+#include "proto/http.h"
 #include "upstream/pool.h"
 
 struct target {
