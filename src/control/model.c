@@ -74,6 +74,16 @@ static u64 warm_ms(const struct model *model, const struct model_backend *one)
 	return model->now_ms > since_ms ? model->now_ms - since_ms : 0;
 }
 
+// When its share takes the next step; a step that is not published yet waits for nothing.
+static u64 step_due_ms(const struct model *model, const struct model_backend *one)
+{
+	u64 since_ms = warm_ms(model, one), window_ms = warm_up_ms(one);
+
+	if (model->shares[model_cell(one)] != slow_start_share(since_ms, window_ms))
+		return model->now_ms;
+	return model->now_ms + slow_start_next_ms(since_ms, window_ms);
+}
+
 // When time alone will change something about it; UINT64_MAX: never.
 static u64 due_ms(const struct model *model, const struct model_backend *one)
 {
@@ -87,8 +97,7 @@ static u64 due_ms(const struct model *model, const struct model_backend *one)
 	if (state->breaker.forced == BREAKER_AUTOMATIC && state->breaker.state == BREAKER_HALF_OPEN)
 		due = model->now_ms; // trials end at any time
 	if (state->slow_start_ms)
-		due = MIN(due,
-			model->now_ms + slow_start_next_ms(warm_ms(model, one), warm_up_ms(one)));
+		due = MIN(due, step_due_ms(model, one));
 	return due;
 }
 
