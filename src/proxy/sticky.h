@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Sticky sessions by cookie. The cookie's value is a keyed tag of the backend's id (128 bits, as
 // text), different for each backend and pool: opaque, not to be made by a client, the same after a
-// restart and on every instance that has the same secret. A client whose cookie is unknown, or whose
-// backend is gone or may get no requests, goes where the algorithm sends it and gets a new one.
+// restart and on every instance that has the same secret. A client whose cookie is unknown, or
+// whose backend is gone or may get no requests, goes where the algorithm sends it and gets a new
+// one.
 #pragma once
 
 #include "proxy/exchange.h"
