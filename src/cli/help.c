@@ -31,7 +31,7 @@ static const char screen[] =
 	"  -b, --backends LIST          servers, comma-separated\n"
 	"                 [default: 127.0.0.1:3001,127.0.0.1:3002,127.0.0.1:3003]\n"
 	"  -a, --algorithm NAME         how a server is chosen [default: round_robin]\n"
-	"      --health-check-interval SECONDS     [default: 30]; not built yet\n"
+	"      --health-check-interval SECONDS     between checks [default: 30]\n"
 	"      --set KEY=VALUE          one setting on top of file and environment\n"
 	"  -v, -q                       log more (-vv, -vvv) or less (-qq)\n"
 	"  -h, --help, --help-all       this screen; everything\n"

@@ -167,7 +167,7 @@ static int take_health(struct parser *parser, const char *value)
 		return FAIL(parser, NULL,
 			"--health-check-interval is a number of seconds from 1 to %d",
 			health_interval_max_s);
-	parser->plan->health_interval_s = (u32)seconds;
+	parser->plan->flags.health_interval_s = (u32)seconds;
 	return 0;
 }
 

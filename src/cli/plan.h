@@ -51,8 +51,7 @@ struct plan {
 	const char *const *sets; // --set, --io, --workers, -v and -q as KEY=VALUE; later ones win
 	u32 set_count;
 	struct conf_flags flags;
-	bool from_flags;       // one of seed 3's flags was given
-	u32 health_interval_s; // 0 = not given
+	bool from_flags; // one of seed 3's flags was given
 	bool no_env_file;
 	enum conf_syntax syntax; // --format
 	bool as_json;		 // check, version and simulate

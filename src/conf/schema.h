@@ -73,6 +73,7 @@ enum schema_words {
 	WORDS_client_ip_header,
 	WORDS_forwarded,
 	WORDS_algorithm,
+	WORDS_check_type,
 };
 
 enum schema_milestone {

@@ -182,7 +182,7 @@ class Maker:
         return Mutant("broken syntax", self.ending, text, None, None)
 
     def not_built(self):
-        put = self.rng.choice(["health_check", "certificates", "metrics", "admin", "providers",
+        put = self.rng.choice(["certificates", "metrics", "admin", "providers",
                                "tracing", "retry", "circuit_breaker"])
         line = {".yaml": "%s: {}\n", ".toml": "%s = {}\n", ".json": "{\"%s\": {},"}
         text = line[self.ending] % put

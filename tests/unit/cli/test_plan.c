@@ -143,7 +143,7 @@ static void test_flags_only(void **state)
 	plan = good("--algorithm random --health-check-interval 10");
 	assert_true(plan.from_flags);
 	assert_string_equal(plan.flags.algorithm, "random");
-	assert_int_equal(plan.health_interval_s, 10);
+	assert_int_equal(plan.flags.health_interval_s, 10);
 	plan = good("-p 1 -b x:1 -a round_robin");
 	assert_string_equal(plan.flags.algorithm, "round_robin");
 }
