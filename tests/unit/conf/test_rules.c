@@ -192,6 +192,140 @@ static void warns_of_checks_that_overlap(void **state)
 	is_silent(ONE "health_check: {type: none, interval: 1s, timeout: 2s}");
 }
 
+// ---- Breaker, outliers, panic, slow start -------------------------------------------------------
+
+static void breakers_have_defaults(void **state)
+{
+	struct world world;
+	const struct conf_pool *pool = &load(&world, ONE)->pools[0];
+
+	(void)state;
+	assert_int_equal(pool->breaker.failure_threshold, 5);
+	assert_int_equal(pool->breaker.error_percent, 0);
+	assert_int_equal(pool->breaker.requests_min, 20);
+	assert_int_equal(pool->breaker.window_ms, 10000);
+	assert_int_equal(pool->breaker.success_threshold, 2);
+	assert_int_equal(pool->breaker.trials_max, 1);
+	assert_int_equal(pool->breaker.open_ms, 30000);
+	assert_int_equal(pool->breaker.open_ms_max, 300000);
+	assert_int_equal(pool->breaker.share_percent, 50);
+	assert_int_equal(pool->ejection.connect_failures, 3);
+	assert_int_equal(pool->ejection.errors, 0);
+	assert_int_equal(pool->ejection.timeouts, 0);
+	assert_int_equal(pool->ejection.base_ms, 30000);
+	assert_int_equal(pool->ejection.max_ms, 300000);
+	assert_int_equal(pool->ejection.jitter_percent, 10);
+	assert_int_equal(pool->ejection.share_percent, 50);
+	assert_false(pool->success_rate.enabled);
+	assert_int_equal(pool->success_rate.rules.factor_thousandths, 1900);
+	assert_int_equal(pool->panic_percent, 50);
+	assert_int_equal(pool->slow_start_ms, 0);
+	assert_int_equal(pool->backends[0].slow_start_ms, 0);
+	world_done(&world);
+}
+
+static void every_key_of_breaker_and_outliers(void **state)
+{
+	static const char *const file = SOURCE_ROOT "/tests/conf/good/full.yaml";
+	struct conf_input input = {.files = &file, .file_count = 1};
+	struct world world;
+	const struct conf *conf;
+	const struct conf_pool *pool;
+
+	(void)state;
+	world_init(&world);
+	conf = conf_load(&input, &world.arena, &world.errs);
+	assert_non_null(conf);
+	pool = &conf->pools[0];
+	assert_int_equal(pool->breaker.failure_threshold, 6);
+	assert_int_equal(pool->breaker.error_percent, 40);
+	assert_int_equal(pool->breaker.requests_min, 30);
+	assert_int_equal(pool->breaker.window_ms, 20000);
+	assert_int_equal(pool->breaker.open_ms, 10000);
+	assert_int_equal(pool->breaker.open_ms_max, 120000);
+	assert_int_equal(pool->breaker.trials_max, 3);
+	assert_int_equal(pool->breaker.success_threshold, 4);
+	assert_int_equal(pool->breaker.share_percent, 34);
+	assert_int_equal(pool->ejection.connect_failures, 2);
+	assert_int_equal(pool->ejection.errors, 7);
+	assert_int_equal(pool->ejection.timeouts, 8);
+	assert_int_equal(pool->ejection.base_ms, 15000);
+	assert_int_equal(pool->ejection.max_ms, 60000);
+	assert_int_equal(pool->ejection.jitter_percent, 5);
+	assert_int_equal(pool->ejection.share_percent, 34);
+	assert_true(pool->success_rate.enabled);
+	assert_int_equal(pool->success_rate.interval_ms, 5000);
+	assert_int_equal(pool->success_rate.rules.backends_min, 3);
+	assert_int_equal(pool->success_rate.rules.requests_min, 50);
+	assert_int_equal(pool->success_rate.rules.factor_thousandths, 1250);
+	assert_int_equal(pool->success_rate.rules.margin_percent, 2);
+	assert_int_equal(pool->panic_percent, 30);
+	assert_int_equal(pool->slow_start_ms, 20000);
+	assert_int_equal(pool->backends[0].slow_start_ms, 60000);
+	world_done(&world);
+}
+
+static void breakers_of_seed_2(void **state)
+{
+	struct world world;
+	const struct breaker_rules *rules =
+		&load(&world, THREE "circuit_breaker: {failure_threshold: 3, success_threshold: 1, "
+				    "timeout_secs: 60}")
+			 ->pools[0]
+			 .breaker;
+
+	(void)state;
+	assert_int_equal(world.errs.warning_count, 0);
+	assert_int_equal(rules->failure_threshold, 3);
+	assert_int_equal(rules->success_threshold, 1);
+	assert_int_equal(rules->open_ms, 60000);
+	world_done(&world);
+}
+
+#define POOL(text) "pools: {default: {backends: [a:1, b:1], " text "}}"
+
+static void refuses_wrong_breakers(void **state)
+{
+	(void)state;
+	refuses(ONE "circuit_breaker: {failure_threshold: 0}", "error[E020]: 0 is too small");
+	refuses(ONE "circuit_breaker: {error_rate: half}", "error[E014]: 'half' is no percentage");
+	refuses(ONE "circuit_breaker: {error_rate: nnone}",
+		"error[E014]: 'nnone' is no percentage");
+	refuses(ONE "circuit_breaker: {open_for: 10m, open_for_max: 5m}",
+		"error[E023]: pools.default.circuit_breaker.open_for (10m) is longer than");
+	refuses(ONE "circuit_breaker: {treshold: 1}", "error[E012]: unknown key 'treshold'");
+	refuses(POOL("outliers: {eject_for: 10m}"),
+		"error[E023]: pools.default.outliers.eject_for (10m) is longer");
+	refuses(POOL("outliers: {success_rate: {deviations: 0.01}}"),
+		"error[E020]: 0.01 is too small for "
+		"pools.default.outliers.success_rate.deviations: "
+		"0.1 to 100");
+	refuses(POOL("outliers: {success_rate: {deviations: 1.2345}}"),
+		"error[E014]: '1.2345' is no decimal number");
+	refuses(POOL("outliers: {success_rate: {deviations: 1.}}"), "error[E014]");
+	refuses(POOL("panic_threshold: 0%"), "error[E020]: 0% is too small");
+	refuses(POOL("panic_threshold: 50"), "write 50%");
+	refuses(POOL("slow_start: soon"), "error[E019]: 'soon' is not a duration");
+}
+
+static void warns_of_what_can_never_happen(void **state)
+{
+	(void)state;
+	warns(THREE "circuit_breaker: {failure_threshold: none}",
+		"warning[W109]: the circuit breaker of pool 'default' can never open: "
+		"failure_threshold and error_rate are both none");
+	warns(ONE "circuit_breaker: {failure_threshold: 3}",
+		"can never open: max_ejected 50% of 1 backend is less than one");
+	warns(THREE "circuit_breaker: {max_ejected: 30%}",
+		"can never open: max_ejected 30% of 3 backends is less than one");
+	is_silent(THREE "circuit_breaker: {failure_threshold: none, error_rate: 50%}");
+	is_silent(ONE "circuit_breaker: {max_ejected: 100%}");
+	is_silent(ONE);
+	warns(POOL("outliers: {success_rate: {enabled: true}}"),
+		"warning[W110]: pools.default.outliers.success_rate can never eject: the pool has "
+		"2");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -201,6 +335,11 @@ int main(void)
 		cmocka_unit_test(every_key_of_a_check),
 		cmocka_unit_test(refuses_wrong_checks),
 		cmocka_unit_test(warns_of_checks_that_overlap),
+		cmocka_unit_test(breakers_have_defaults),
+		cmocka_unit_test(every_key_of_breaker_and_outliers),
+		cmocka_unit_test(breakers_of_seed_2),
+		cmocka_unit_test(refuses_wrong_breakers),
+		cmocka_unit_test(warns_of_what_can_never_happen),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
