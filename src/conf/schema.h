@@ -74,6 +74,8 @@ enum schema_words {
 	WORDS_forwarded,
 	WORDS_algorithm,
 	WORDS_check_type,
+	WORDS_retry_methods,
+	WORDS_retry_jitter,
 };
 
 enum schema_milestone {

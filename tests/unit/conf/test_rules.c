@@ -326,6 +326,171 @@ static void warns_of_what_can_never_happen(void **state)
 		"2");
 }
 
+// ---- Retries ------------------------------------------------------------------------------------
+
+static void retries_have_defaults(void **state)
+{
+	struct world world;
+	const struct conf *conf = load(&world, ONE);
+	const struct conf_pool *pool = &conf->pools[0];
+	const struct retry_rules *rules = &pool->retry.rules;
+
+	(void)state;
+	assert_int_equal(rules->attempts_max, 3);
+	assert_int_equal(rules->causes, RETRY_CAUSE_BIT(RETRY_CONNECT) |
+						RETRY_CAUSE_BIT(RETRY_RESET) |
+						RETRY_CAUSE_BIT(RETRY_TIMEOUT));
+	assert_int_equal(rules->status_count, 3);
+	assert_true(retry_names_status(rules, 502));
+	assert_true(retry_names_status(rules, 503));
+	assert_true(retry_names_status(rules, 504));
+	assert_false(rules->any_method);
+	assert_true(rules->has_budget);
+	assert_int_equal(rules->budget.percent, 20);
+	assert_int_equal(rules->budget.least, 10);
+	assert_int_equal(rules->budget.window_ms, 10000);
+	assert_int_equal(rules->backoff_base_ms, 100);
+	assert_int_equal(rules->backoff_max_ms, 5000);
+	assert_int_equal(pool->retry.try_timeout_ms, 0);
+	assert_int_equal(pool->retry.body_bytes_max, 65536);
+	assert_int_equal(pool->hedge.percent, 0);
+	assert_int_equal(pool->timeouts.request_ms, 0);
+	assert_int_equal(conf->frontends[0].timeouts.request_ms, 0);
+	world_done(&world);
+}
+
+static void every_key_of_retry_and_hedge(void **state)
+{
+	static const char *const file = SOURCE_ROOT "/tests/conf/good/full.yaml";
+	struct conf_input input = {.files = &file, .file_count = 1};
+	struct world world;
+	const struct conf *conf;
+	const struct conf_pool *pool;
+	const struct conf_route *route;
+	const struct retry_rules *rules;
+
+	(void)state;
+	world_init(&world);
+	conf = conf_load(&input, &world.arena, &world.errs);
+	assert_non_null(conf);
+	pool = &conf->pools[0];
+	rules = &pool->retry.rules;
+	assert_int_equal(rules->attempts_max, 4);
+	assert_int_equal(
+		rules->causes, RETRY_CAUSE_BIT(RETRY_CONNECT) | RETRY_CAUSE_BIT(RETRY_TIMEOUT));
+	assert_int_equal(rules->status_count, 2);
+	assert_int_equal(rules->statuses[1], 429);
+	assert_true(rules->any_method);
+	assert_int_equal(rules->backoff_base_ms, 50);
+	assert_int_equal(rules->backoff_max_ms, 2000);
+	assert_int_equal(rules->budget.percent, 15);
+	assert_int_equal(rules->budget.least, 5);
+	assert_int_equal(rules->budget.window_ms, 20000);
+	assert_int_equal(pool->retry.try_timeout_ms, 5000);
+	assert_int_equal(pool->retry.body_bytes_max, 32768);
+	assert_int_equal(pool->hedge.percent, 95);
+	assert_int_equal(pool->hedge.samples_min, 200);
+	assert_int_equal(pool->hedge.delay_min_ms, 3);
+	assert_int_equal(pool->timeouts.request_ms, 120000);
+	assert_int_equal(conf->frontends[0].timeouts.request_ms, 90000);
+	route = &conf->frontends[0].routes[0];
+	assert_int_equal(route->request_timeout_ms, 40000);
+	assert_int_equal(route->retry->rules.attempts_max, 2);
+	assert_false(route->retry->rules.has_budget);
+	assert_int_equal(route->retry->rules.status_count, 3);
+	assert_null(conf->frontends[0].routes[1].retry);
+	world_done(&world);
+}
+
+// The whole file of seed 2 but its metrics, which come with a later milestone.
+static void the_file_of_seed_2(void **state)
+{
+	static const char text[] =
+		"load_balancer: {algorithm: round_robin}\n"
+		"backends:\n"
+		"  - {id: backend-1, url: \"http://127.0.0.1:8001\", weight: 1}\n"
+		"  - {id: backend-2, url: \"http://127.0.0.1:8002\", weight: 2}\n"
+		"  - {id: backend-3, url: \"http://127.0.0.1:8003\", weight: 1}\n"
+		"health_check: {interval_secs: 10, timeout_secs: 5, unhealthy_threshold: 3,\n"
+		"  healthy_threshold: 2, path: /health}\n"
+		"circuit_breaker: {failure_threshold: 5, success_threshold: 2, timeout_secs: 30}\n"
+		"retry: {max_attempts: 3, backoff_base_ms: 100, backoff_max_ms: 1000}\n";
+	struct world world;
+	const struct conf *conf = load(&world, text);
+	const struct conf_pool *pool = &conf->pools[0];
+
+	(void)state;
+	assert_int_equal(world.errs.warning_count, 0);
+	assert_int_equal(pool->backend_count, 3);
+	assert_int_equal(pool->backends[1].weight, 2);
+	assert_int_equal(pool->check.type, CONF_CHECK_HTTP);
+	assert_int_equal(pool->check.rules.interval_ms, 10000);
+	assert_int_equal(pool->check.rules.timeout_ms, 5000);
+	assert_int_equal(pool->breaker.open_ms, 30000);
+	assert_int_equal(pool->retry.rules.attempts_max, 3);
+	assert_int_equal(pool->retry.rules.backoff_base_ms, 100);
+	assert_int_equal(pool->retry.rules.backoff_max_ms, 1000);
+	world_done(&world);
+}
+
+static void refuses_wrong_retries(void **state)
+{
+	(void)state;
+	refuses(ONE "retry: {max_attempts: 0}", "error[E020]: 0 is too small");
+	refuses(ONE "retry: {max_attempts: 17}", "error[E020]: 17 is too large");
+	refuses(ONE "retry: {when: [conect]}", "error[E016]: 'conect' is no failure");
+	refuses(ONE "retry: {when: [conect]}", "did you mean 'connect'?");
+	refuses(ONE "retry: {when: [200]}", "error[E016]: '200' is no failure");
+	refuses(ONE "retry: {when: []}", "error[E025]");
+	refuses(ONE "retry: {when: {a: b}}", "error[E014]: pools.default.retry.when is a list of");
+	refuses(ONE "retry: {when: [400,401,402,403,404,405,406,407,408,409,410,411,412,413,414,"
+		    "415,416]}",
+		"error[E005]: pools.default.retry.when has more than 16 statuses");
+	refuses(ONE "retry: {methods: all}", "error[E016]: unknown methods 'all'");
+	refuses(ONE "retry: {backoff: {base: 10s}}",
+		"error[E023]: pools.default.retry.backoff.base (10s) is longer than its max (5s)");
+	refuses(ONE "retry: {backoff_base_ms: 1s, backoff: {base: 1s}}", "error[E010]");
+	refuses(ONE "retry: {backoff_base_ms: ten}", "error[E019]: 'ten' is not a duration");
+	refuses(ONE "retry: {budget: 20}", "error[E018]: '20' has no unit");
+	refuses(ONE "retry: 3", "error[E014]: pools.default.retry is a map of keys");
+	refuses(POOL("retry: {budget: none}, hedge: {after: 95%}"),
+		"error[E023]: pools.default.hedge needs a retry.budget");
+	refuses(POOL("hedge: {after: 20%}"), "error[E020]: 20% is too small");
+	refuses("pools: {p: {backends: a:1}}\nfrontends: {t: {bind: \":1\", protocol: tcp, pool: "
+		"p, "
+		"timeouts: {request: 1s}}}",
+		"error[E023]: 'request' means nothing");
+}
+
+#define WEB(text) \
+	"pools: {p: {backends: [a:1, b:1], " text "}}\nfrontends: {web: {bind: \":1\", pool: p, "
+
+static void warns_of_retries_that_get_no_time(void **state)
+{
+	(void)state;
+	// Two connects of 5 s and waits of 100 ms and 200 ms before the third try.
+	warns(POOL("timeouts: {request: 10s}"),
+		"warning[W108]: pool 'default': the last of 3 tries may begin only after 10s300ms, "
+		"but timeouts.request ends the request after 10s");
+	is_silent(POOL("timeouts: {request: 11s}"));
+	is_silent(POOL("timeouts: {request: 10s, connect: 1s}"));
+	is_silent(POOL("timeouts: {request: 10s}, retry: {max_attempts: 1}"));
+	is_silent(POOL("timeouts: {request: 10s}, retry: {try_timeout: 3s}"));
+	warns(POOL("timeouts: {request: 6s}, retry: {try_timeout: 3s}"),
+		"a shorter retry.try_timeout leaves time");
+	warns(WEB("") "timeouts: {request: 5s}}}",
+		"warning[W108]: frontends.web to pool 'p': the last of 3 tries");
+	is_silent(WEB("retry: {try_timeout: 2s}") "timeouts: {request: 5s}}}");
+	warns(WEB("") "routes: [{pool: p, timeouts: {request: 3s}}]}}",
+		"warning[W108]: route web.routes[0] to pool 'p': the last of 3 tries");
+	is_silent(
+		WEB("") "routes: [{pool: p, timeouts: {request: 3s}, retry: {try_timeout: 1s}}]}}");
+	is_silent(
+		WEB("") "routes: [{pool: p, timeouts: {request: 3s}, retry: {max_attempts: 1}}]}}");
+	warns(POOL("retry: {try_timeout: 60s}"),
+		"warning[W111]: pools.default.retry.try_timeout (1m) never passes");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -340,6 +505,11 @@ int main(void)
 		cmocka_unit_test(breakers_of_seed_2),
 		cmocka_unit_test(refuses_wrong_breakers),
 		cmocka_unit_test(warns_of_what_can_never_happen),
+		cmocka_unit_test(retries_have_defaults),
+		cmocka_unit_test(every_key_of_retry_and_hedge),
+		cmocka_unit_test(the_file_of_seed_2),
+		cmocka_unit_test(refuses_wrong_retries),
+		cmocka_unit_test(warns_of_retries_that_get_no_time),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
