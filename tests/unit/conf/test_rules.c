@@ -491,6 +491,105 @@ static void warns_of_retries_that_get_no_time(void **state)
 		"warning[W111]: pools.default.retry.try_timeout (1m) never passes");
 }
 
+// ---- Limits -------------------------------------------------------------------------------------
+
+static void limits_have_defaults(void **state)
+{
+	struct world world;
+	const struct conf *conf = load(&world, ONE);
+	const struct conf_pool *pool = &conf->pools[0];
+
+	(void)state;
+	assert_int_equal(pool->backends[0].max_connections, 0);
+	assert_int_equal(pool->limits.connections, 0);
+	assert_int_equal(pool->limits.queue, 1000);
+	assert_int_equal(pool->timeouts.queue_ms, 30000);
+	assert_int_equal(pool->limits.shed.target_ms, 0);
+	assert_int_equal(pool->limits.shed.interval_ms, 1000);
+	assert_false(pool->limits.adaptive);
+	assert_int_equal(pool->limits.gradient.limit_min, 20);
+	assert_int_equal(pool->limits.gradient.limit_max, 200);
+	assert_int_equal(pool->limits.gradient.limit_start, 20);
+	assert_int_equal(conf->frontends[0].limits.per_ip_connections, 0);
+	assert_int_equal(conf->frontends[0].access.allow_count, 0);
+	assert_int_equal(conf->frontends[0].access.deny_count, 0);
+	world_done(&world);
+}
+
+static void every_key_of_limits(void **state)
+{
+	static const char *const file = SOURCE_ROOT "/tests/conf/good/full.yaml";
+	struct conf_input input = {.files = &file, .file_count = 1};
+	struct world world;
+	const struct conf *conf;
+	const struct conf_pool *pool;
+	const struct conf_frontend *web;
+	struct addr addr;
+
+	(void)state;
+	world_init(&world);
+	conf = conf_load(&input, &world.arena, &world.errs);
+	assert_non_null(conf);
+	pool = &conf->pools[0];
+	assert_int_equal(pool->backends[0].max_connections, 300);
+	assert_int_equal(pool->limits.connections, 800);
+	assert_int_equal(pool->limits.queue, 50);
+	assert_int_equal(pool->timeouts.queue_ms, 9000);
+	assert_int_equal(pool->limits.shed.target_ms, 100);
+	assert_int_equal(pool->limits.shed.interval_ms, 2000);
+	assert_true(pool->limits.adaptive);
+	assert_int_equal(pool->limits.gradient.limit_min, 10);
+	assert_int_equal(pool->limits.gradient.limit_max, 300);
+	assert_int_equal(pool->limits.gradient.limit_start, 30);
+	web = &conf->frontends[0];
+	assert_int_equal(web->limits.per_ip_connections, 40);
+	assert_int_equal(addr_parse_ip(STR("10.1.1.1"), &addr), 0);
+	assert_true(access_list_lets_in(&web->access, &addr));
+	assert_int_equal(addr_parse_ip(STR("10.6.6.1"), &addr), 0);
+	assert_false(access_list_lets_in(&web->access, &addr));
+	assert_int_equal(addr_parse_ip(STR("192.0.2.1"), &addr), 0);
+	assert_false(access_list_lets_in(&web->access, &addr));
+	assert_int_equal(conf->frontends[1].access.allow_count, 0);
+	world_done(&world);
+}
+
+static void limits_of_seed_2(void **state)
+{
+	struct world world;
+
+	(void)state;
+	assert_int_equal(load(&world, "backends: [{url: \"http://127.0.0.1:8001\", weight: 1, "
+				      "max_connections: 100}]")
+				 ->pools[0]
+				 .backends[0]
+				 .max_connections,
+		100);
+	world_done(&world);
+}
+
+static void refuses_wrong_limits(void **state)
+{
+	(void)state;
+	refuses("backends: [{address: a:1, max_connections: 0}]", "error[E020]: 0 is too small");
+	refuses(POOL("limits: {adaptive: {min: 300}}"),
+		"error[E023]: pools.default.limits.adaptive: min 300, start 20 and max 200 are not "
+		"in "
+		"this order");
+	refuses(POOL("limits: {adaptive: {start: 10}}"), "error[E023]");
+	refuses(POOL("limits: {shed: {target: 5}}"), "error[E018]");
+	refuses("pools: {p: {backends: a:1}}\nfrontends: {w: {bind: \":1\", pool: p, allow: "
+		"[10.0.0.1/8]}}",
+		"error[E019]: '10.0.0.1/8' is no network");
+	refuses("pools: {p: {backends: a:1}}\nfrontends: {w: {bind: \":1\", pool: p, deny: "
+		"lopback}}",
+		"did you mean 'loopback'?");
+	warns("pools: {p: {backends: a:1}}\nfrontends: {w: {bind: \":1\", pool: p, deny: "
+	      "0.0.0.0/0}}",
+		"warning[W112]: frontends.w denies every IPv4 address");
+	warns(POOL("limits: {shed: {target: 40s}}"),
+		"warning[W113]: pools.default.limits.shed.target (40s) never counts");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -510,6 +609,10 @@ int main(void)
 		cmocka_unit_test(the_file_of_seed_2),
 		cmocka_unit_test(refuses_wrong_retries),
 		cmocka_unit_test(warns_of_retries_that_get_no_time),
+		cmocka_unit_test(limits_have_defaults),
+		cmocka_unit_test(every_key_of_limits),
+		cmocka_unit_test(limits_of_seed_2),
+		cmocka_unit_test(refuses_wrong_limits),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
