@@ -238,7 +238,7 @@ static void runs_from_flags(void **state)
 {
 	struct conf_flags none = {0};
 	struct conf_flags some = {"9000", "192.168.1.10:8001,192.168.1.11:8001", "round_robin", 10};
-	struct conf_flags bad = {"x", "192.168.1.10", "least_connections", 0};
+	struct conf_flags bad = {"x", "192.168.1.10", "least_conections", 0};
 	struct conf_input input = {0};
 	struct world world;
 	const struct conf *conf;
@@ -263,7 +263,7 @@ static void runs_from_flags(void **state)
 	assert_contains(world_errors(&world), "flag --port: error[E019]");
 	assert_contains(world_errors(&world), "flag --backends: error[E019]");
 	assert_contains(world_errors(&world),
-		"flag --algorithm: error[E013]: algorithm 'least_connections' is not built yet");
+		"flag --algorithm: error[E016]: unknown algorithm 'least_conections'");
 	world_done(&world);
 }
 
@@ -341,7 +341,7 @@ static void refuses_wrong_values(void **state)
 	complains("backends: [a:1, a:1]", "E024");
 	complains("algorithm: rond_robin\nbackends: a:1", "did you mean 'round_robin'?");
 	complains("algorithm: best\nbackends: a:1", "E016]: unknown algorithm 'best'");
-	complains("algorithm: maglev\nbackends: a:1", "E013]: algorithm 'maglev' is not built yet");
+	complains("algorithm: magelv\nbackends: a:1", "did you mean 'maglev'?");
 	complains("bind: 8080\nbackends: a:1", "did you mean ':8080'?");
 	complains("bind: \"*:80\"\nbackends: a:1", "did you mean ':80'?");
 	complains("bind: localhost:80\nbackends: a:1", "is a name: listening needs an address");

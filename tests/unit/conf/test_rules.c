@@ -590,6 +590,105 @@ static void refuses_wrong_limits(void **state)
 		"warning[W113]: pools.default.limits.shed.target (40s) never counts");
 }
 
+// ---- Choosing -----------------------------------------------------------------------------------
+
+static void every_name_of_an_algorithm(void **state)
+{
+	static const struct {
+		const char *name;
+		enum conf_algorithm algorithm;
+	} rows[] = {
+		{"round_robin", CONF_ROUND_ROBIN},
+		{"rr", CONF_ROUND_ROBIN},
+		{"weighted_round_robin", CONF_ROUND_ROBIN},
+		{"wrr", CONF_ROUND_ROBIN},
+		{"random", CONF_RANDOM},
+		{"weighted_random", CONF_WEIGHTED_RANDOM},
+		{"power_of_two", CONF_POWER_OF_TWO},
+		{"least_connections", CONF_LEAST_CONNECTIONS},
+		{"weighted_least_connections", CONF_LEAST_CONNECTIONS},
+		{"lc", CONF_LEAST_CONNECTIONS},
+		{"wlc", CONF_LEAST_CONNECTIONS},
+		{"least_response_time", CONF_LEAST_RESPONSE_TIME},
+		{"weighted_least_response_time", CONF_LEAST_RESPONSE_TIME},
+		{"lrt", CONF_LEAST_RESPONSE_TIME},
+		{"wlrt", CONF_LEAST_RESPONSE_TIME},
+		{"ewma", CONF_LEAST_RESPONSE_TIME},
+		{"ip_hash", CONF_IP_HASH},
+		{"consistent_hash", CONF_CONSISTENT_HASH},
+		{"maglev", CONF_MAGLEV},
+		{"rendezvous", CONF_RENDEZVOUS},
+		{"first", CONF_FIRST},
+		{"prequal", CONF_PREQUAL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world world;
+		char text[128];
+
+		snprintf(text, sizeof(text), "load_balancer: {algorithm: %s}\n" ONE, rows[i].name);
+		assert_int_equal(load(&world, text)->pools[0].algorithm, rows[i].algorithm);
+		world_done(&world);
+	}
+	refuses("algorithm: fastest\n" ONE, "error[E016]: unknown algorithm 'fastest' "
+					    "(pools.default.algorithm): round_robin, random");
+}
+
+static void what_is_hashed(void **state)
+{
+	static const char *const file = SOURCE_ROOT "/tests/conf/good/full.yaml";
+	struct conf_input input = {.files = &file, .file_count = 1};
+	struct world world;
+	const struct conf *conf;
+	const struct conf_hash *hash;
+
+	(void)state;
+	world_init(&world);
+	conf = conf_load(&input, &world.arena, &world.errs);
+	assert_non_null(conf);
+	hash = &conf->pools[0].hash;
+	assert_int_equal(conf->pools[0].algorithm, CONF_CONSISTENT_HASH);
+	assert_int_equal(hash->part_count, 2);
+	assert_int_equal(hash->parts[0].kind, CONF_HASH_CLIENT_IP);
+	assert_int_equal(hash->parts[1].kind, CONF_HASH_HEADER);
+	assert_str(hash->parts[1].name, "x-user");
+	assert_int_equal(hash->ipv4_bits, 24);
+	assert_int_equal(hash->ipv6_bits, 56);
+	assert_int_equal(hash->load_percent, 125);
+	assert_str(conf->pools[conf->pools[0].failover].name, "next");
+	assert_int_equal(conf->pools[1].failover, -1);
+	assert_true(conf->pools[0].backends[0].is_backup);
+	assert_false(conf->pools[0].backends[1].is_backup);
+	hash = &conf->pools[1].hash;
+	assert_int_equal(hash->part_count, 1);
+	assert_int_equal(hash->parts[0].kind, CONF_HASH_CLIENT_IP);
+	assert_int_equal(hash->ipv4_bits, 32);
+	assert_int_equal(hash->ipv6_bits, 64);
+	assert_int_equal(hash->load_percent, 0);
+	world_done(&world);
+}
+
+static void refuses_wrong_choices(void **state)
+{
+	(void)state;
+	refuses(POOL("hash: {by: url}"), "error[E016]: 'url' is nothing to choose by");
+	refuses(POOL("hash: {by: clientip}"), "did you mean 'client_ip'?");
+	refuses(POOL("hash: {by: header}"), "error[E016]: 'header' is nothing to choose by");
+	refuses(POOL("hash: {by: \"path:x\"}"), "error[E016]");
+	refuses(POOL("hash: {by: \"header:a b\"}"), "error[E016]");
+	refuses(POOL("hash: {by: []}"), "error[E025]");
+	refuses(POOL("hash: {max_load: 100%}"), "error[E020]: 100% is too small");
+	refuses(POOL("failover: other"), "error[E031]: pool 'other' is not defined");
+	refuses("pools: {a: {backends: a:1, failover: b}, b: {backends: b:1, failover: a}}\n"
+		"frontends: {w: {bind: \":1\", pool: a}}",
+		"error[E023]: the failover of pool 'a' leads back to it");
+	refuses("pools: {default: {backends: a:1, failover: default}}", "leads back to it");
+	warns(POOL("hash: {by: path}"),
+		"warning[W114]: pools.default.hash changes nothing: its algorithm does not hash");
+	is_silent(POOL("algorithm: maglev, hash: {by: path}"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -613,6 +712,9 @@ int main(void)
 		cmocka_unit_test(every_key_of_limits),
 		cmocka_unit_test(limits_of_seed_2),
 		cmocka_unit_test(refuses_wrong_limits),
+		cmocka_unit_test(every_name_of_an_algorithm),
+		cmocka_unit_test(what_is_hashed),
+		cmocka_unit_test(refuses_wrong_choices),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
