@@ -139,7 +139,7 @@ struct str help_all(struct arena *arena)
 static bool is_meant(const char *words, const char *command)
 {
 	return strcmp(words, command) == 0 ||
-	       (strcmp(words, "config") == 0 && str_starts(str_from(command), STR("config ")));
+	       (str_starts(str_from(command), str_from(words)) && command[strlen(words)] == ' ');
 }
 
 struct str help_command(const char *words, struct arena *arena)

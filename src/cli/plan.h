@@ -22,6 +22,7 @@
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")    \
 	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                 \
 		"algorithms compared in virtual time, by a model or a log")                       \
+	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")   \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")            \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 

@@ -91,7 +91,7 @@ static struct node *read_text(
 	case CONF_YAML:
 		break;
 	}
-	return read_yaml(&input);
+	return read_balrs_is(text) ? read_balrs(&input) : read_yaml(&input);
 }
 
 static void load_includes(

@@ -689,6 +689,83 @@ static void refuses_wrong_choices(void **state)
 	is_silent(POOL("algorithm: maglev, hash: {by: path}"));
 }
 
+// ---- The file of Bal.rs -------------------------------------------------------------------------
+
+#define BALRS                                                                     \
+	"load balancer: http://127.0.0.1:8000\n"                                  \
+	"!!  load balancer address\n\n"                                           \
+	"algorithm: weighted_least_connections\n"                                 \
+	"!!  load balancer algorithm\n\n"                                         \
+	"servers: http://127.0.0.1:3001, http://127.0.0.1:3002/,127.0.0.1:3003\n" \
+	"!!  server address\n\n"                                                  \
+	"weights: 20, 30, 10\n!!  server weights\n\n"                             \
+	"max connections: 1000, 900\n!!  max connections\n\n"                     \
+	"timeout: 10\n!!  (in s)\n\nmax retries: 1\n!! later\n\n"
+
+static void reads_the_file_of_seed_1(void **state)
+{
+	struct world world;
+	const struct conf *conf = load(&world, BALRS "health check interval: 10\n!! (in s)");
+	const struct conf_pool *pool = &conf->pools[0];
+
+	(void)state;
+	assert_int_equal(world.errs.warning_count, 0);
+	assert_int_equal(conf->frontend_count, 1);
+	assert_str(conf->frontends[0].binds[0].text, "127.0.0.1:8000");
+	assert_int_equal(pool->algorithm, CONF_LEAST_CONNECTIONS);
+	assert_int_equal(pool->backend_count, 3);
+	assert_str(pool->backends[1].address, "127.0.0.1:3002");
+	assert_int_equal(pool->backends[0].weight, 20);
+	assert_int_equal(pool->backends[2].weight, 10);
+	assert_int_equal(pool->backends[0].max_connections, 1000);
+	assert_int_equal(pool->backends[1].max_connections, 900);
+	assert_int_equal(pool->backends[2].max_connections, 0);
+	assert_int_equal(pool->timeouts.response_ms, 10000);
+	assert_int_equal(pool->retry.rules.attempts_max, 2);
+	assert_int_equal(pool->check.type, CONF_CHECK_HTTP);
+	assert_str(pool->check.path, "/");
+	assert_int_equal(pool->check.rules.interval_ms, 10000);
+	world_done(&world);
+}
+
+static void its_older_spelling_counts_milliseconds(void **state)
+{
+	struct world world;
+	const struct conf_pool *pool = &load(&world,
+		"load balancer: http://127.0.0.1:8000\r\nservers: http://127.0.0.1:1\r\n"
+		"algorithm: round_robin\r\nweights: 20\r\ntimeout: 10000\r\n"
+		"helth check interval: 60000\r\n")
+						->pools[0];
+
+	(void)state;
+	assert_int_equal(pool->timeouts.response_ms, 10000);
+	assert_int_equal(pool->check.rules.interval_ms, 60000);
+	assert_int_equal(pool->backends[0].weight, 1); // Bal.rs' round_robin knows no weights
+	world_done(&world);
+}
+
+static void tells_what_is_wrong_with_it(void **state)
+{
+	(void)state;
+	warns("load balancer: http://127.0.0.1:8000\nservers: http://127.0.0.1:1\n"
+	      "algorithm: wrr\nweights: 20, 30, 10",
+		"t:4:14: warning[W115]: 'weights' has more entries than there are servers");
+	refuses(BALRS "helth interval: 3",
+		"t:22:1: error[E012]: unknown key 'helth interval' in a");
+	refuses(BALRS "max conections: 3", "did you mean 'max connections'?");
+	refuses(BALRS "timeout: 3", "t:22:1: error[E004]: this key is given twice");
+	refuses(BALRS "what is this", "t:22:1: error[E002]: a line is 'key: value'");
+	refuses(BALRS "health check interval: soon",
+		"t:22:24: error[E019]: 'soon' is not a duration "
+		"(pools.default.health_check.interval)");
+	refuses("load balancer: http://127.0.0.1:8000\nservers: 127.0.0.1:1, 127.0.0.1\n",
+		"t:2:23: error[E019]: '127.0.0.1' is no backend address");
+	refuses("load balancer: http://127.0.0.1:8000\nservers: a:1\nalgorithm: fastest",
+		"t:3:12: error[E016]: unknown algorithm 'fastest'");
+	refuses("load balancer: http://127.0.0.1:8000", "needs 'backends'");
+	refuses("load balancer: http://127.0.0.1:8000\nservers: a:1\ntimeout: \x01", "error[E002]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -715,6 +792,9 @@ int main(void)
 		cmocka_unit_test(every_name_of_an_algorithm),
 		cmocka_unit_test(what_is_hashed),
 		cmocka_unit_test(refuses_wrong_choices),
+		cmocka_unit_test(reads_the_file_of_seed_1),
+		cmocka_unit_test(its_older_spelling_counts_milliseconds),
+		cmocka_unit_test(tells_what_is_wrong_with_it),
 	};
 
 	return cmocka_run_group_tests_name("rules", tests, NULL, NULL);
