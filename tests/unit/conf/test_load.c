@@ -170,7 +170,7 @@ static void gives_the_same_from_every_syntax(void **state)
 static void accepts_the_examples(void **state)
 {
 	static const char *const names[] = {"../../etc/minimal.yaml", "../../etc/web.yaml",
-		"../../etc/tcp.toml", "../../etc/canary.json"};
+		"../../etc/tcp.toml", "../../etc/canary.json", "../../etc/resilient.yaml"};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
