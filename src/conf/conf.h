@@ -280,7 +280,7 @@ struct conf_pool {
 	} timeouts;
 	struct {
 		u32 idle_connections; // kept per backend and worker; 0 = none is kept
-		u32 connections;      // to all backends together, idle ones too; 0 = no limit
+		u32 requests;	      // and TCP connections served at the same time; 0 = no limit
 		u32 queue;	      // requests that wait, per worker; 0 = nobody waits
 		bool adaptive;	      // by `gradient`, per backend
 		struct gradient_rules gradient;

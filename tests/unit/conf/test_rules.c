@@ -501,7 +501,7 @@ static void limits_have_defaults(void **state)
 
 	(void)state;
 	assert_int_equal(pool->backends[0].max_connections, 0);
-	assert_int_equal(pool->limits.connections, 0);
+	assert_int_equal(pool->limits.requests, 0);
 	assert_int_equal(pool->limits.queue, 1000);
 	assert_int_equal(pool->timeouts.queue_ms, 30000);
 	assert_int_equal(pool->limits.shed.target_ms, 0);
@@ -532,7 +532,7 @@ static void every_key_of_limits(void **state)
 	assert_non_null(conf);
 	pool = &conf->pools[0];
 	assert_int_equal(pool->backends[0].max_connections, 300);
-	assert_int_equal(pool->limits.connections, 800);
+	assert_int_equal(pool->limits.requests, 800);
 	assert_int_equal(pool->limits.queue, 50);
 	assert_int_equal(pool->timeouts.queue_ms, 9000);
 	assert_int_equal(pool->limits.shed.target_ms, 100);
