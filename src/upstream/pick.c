@@ -460,12 +460,14 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 void pick_end(struct upstream *upstream, struct pick *pick)
 {
 	struct backend *backend = pick->backend;
-	struct picker *picker = upstream_picker(upstream, backend->pool);
-	struct cell *cell = upstream_cell(upstream, backend);
+	struct picker *picker;
+	struct cell *cell;
 
 	if (unlikely(!pick->is_begun))
 		return;
 	pick->is_begun = false;
+	picker = upstream_picker(upstream, backend->pool);
+	cell = upstream_cell(upstream, backend);
 	if (unlikely(!pick->is_noted))
 		pick_note(upstream, pick, PICK_VOID);
 	cell_add(&cell->in_flight, (u32)-1);
