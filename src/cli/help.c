@@ -31,7 +31,7 @@ static const char screen[] =
 	"  -b, --backends LIST          servers, comma-separated\n"
 	"                 [default: 127.0.0.1:3001,127.0.0.1:3002,127.0.0.1:3003]\n"
 	"  -a, --algorithm NAME         how a server is chosen [default: round_robin]\n"
-	"      --health-check-interval SECONDS     [default: 30]; not built yet\n"
+	"      --health-check-interval SECONDS     between checks [default: 30]\n"
 	"      --set KEY=VALUE          one setting on top of file and environment\n"
 	"  -v, -q                       log more (-vv, -vvv) or less (-qq)\n"
 	"  -h, --help, --help-all       this screen; everything\n"
@@ -139,7 +139,7 @@ struct str help_all(struct arena *arena)
 static bool is_meant(const char *words, const char *command)
 {
 	return strcmp(words, command) == 0 ||
-	       (strcmp(words, "config") == 0 && str_starts(str_from(command), STR("config ")));
+	       (str_starts(str_from(command), str_from(words)) && command[strlen(words)] == ' ');
 }
 
 struct str help_command(const char *words, struct arena *arena)

@@ -22,6 +22,7 @@
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")    \
 	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                 \
 		"algorithms compared in virtual time, by a model or a log")                       \
+	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")   \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")            \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 
@@ -51,8 +52,7 @@ struct plan {
 	const char *const *sets; // --set, --io, --workers, -v and -q as KEY=VALUE; later ones win
 	u32 set_count;
 	struct conf_flags flags;
-	bool from_flags;       // one of seed 3's flags was given
-	u32 health_interval_s; // 0 = not given
+	bool from_flags; // one of seed 3's flags was given
 	bool no_env_file;
 	enum conf_syntax syntax; // --format
 	bool as_json;		 // check, version and simulate

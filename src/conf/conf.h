@@ -280,7 +280,7 @@ struct conf_pool {
 	} timeouts;
 	struct {
 		u32 idle_connections; // kept per backend and worker; 0 = none is kept
-		u32 requests;	      // served at the same time, TCP connections too; 0 = no limit
+		u32 requests;	      // and TCP connections served at the same time; 0 = no limit
 		u32 queue;	      // requests that wait, per worker; 0 = nobody waits
 		bool adaptive;	      // by `gradient`, per backend
 		struct gradient_rules gradient;
@@ -343,10 +343,12 @@ struct conf_flags {
 	const char *port;     // "8080": frontends.default.bind = :8080
 	const char *backends; // "a:1,b:2,c:3"
 	const char *algorithm;
+	u32 health_interval_s; // 0 = not given: 30
 };
 
 // No file at all: the flags with seed 3's defaults (8080, 127.0.0.1:3001-3003, round_robin,
-// X-Forwarded-By rust-load-balancer), then `environ` and `sets` of `input` on top.
+// GET /health every 30 s, X-Forwarded-By rust-load-balancer), then `environ` and `sets` of `input`
+// on top.
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 

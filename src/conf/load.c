@@ -91,7 +91,7 @@ static struct node *read_text(
 	case CONF_YAML:
 		break;
 	}
-	return read_yaml(&input);
+	return read_balrs_is(text) ? read_balrs(&input) : read_yaml(&input);
 }
 
 static void load_includes(
@@ -283,6 +283,10 @@ static void apply_flags(struct loader *loader, const struct conf_flags *flags)
 		flags->backends ? "flag --backends" : preset);
 	if (flags->algorithm)
 		apply_flag(loader, "pools.default.algorithm", flags->algorithm, "flag --algorithm");
+	apply_flag(loader, "pools.default.health_check.interval",
+		arena_printf(loader->report.arena, "%us",
+			flags->health_interval_s ? flags->health_interval_s : 30),
+		flags->health_interval_s ? "flag --health-check-interval" : preset);
 	apply_flag(loader, "frontends.default.headers.identify", "rust-load-balancer", preset);
 }
 

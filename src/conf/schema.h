@@ -73,6 +73,9 @@ enum schema_words {
 	WORDS_client_ip_header,
 	WORDS_forwarded,
 	WORDS_algorithm,
+	WORDS_check_type,
+	WORDS_retry_methods,
+	WORDS_retry_jitter,
 };
 
 enum schema_milestone {

@@ -15,7 +15,7 @@
 #include "control/resolver.h"
 #include "control/worker.h"
 #include "net/listen.h"
-#include "upstream/pick.h"
+#include "upstream/view.h"
 
 enum {
 	resolve_wait_ms = 2000, // for names, before the first connection is taken
@@ -149,6 +149,24 @@ static struct access_config access_of(const struct conf *conf)
 
 // ---- Start --------------------------------------------------------------------------------------
 
+static void publish_resolved(struct backend *resolved)
+{
+	struct pool *pool = resolved->pool;
+	u8 *why = mem_alloc(pool->backend_count), *shares = mem_alloc(pool->backend_count);
+	u32 eligible = 0;
+
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		why[i] = (u8)backend_why(&pool->backends[i]);
+		if (&pool->backends[i] == resolved && resolved->weight)
+			why[i] = ELIGIBLE_OK;
+		shares[i] = SLOW_START_WHOLE;
+		eligible += eligible_is_in((enum eligible_why)why[i]);
+	}
+	view_publish(pool, why, shares, eligible);
+	mem_free(why);
+	mem_free(shares);
+}
+
 static void on_resolved(
 	void *owner, struct backend *backend, const struct addr *addr, const char *error)
 {
@@ -164,9 +182,7 @@ static void on_resolved(
 		return;
 	}
 	backend->addr = *addr;
-	atomic_store_explicit(&backend->state, backend->weight ? BACKEND_USABLE : BACKEND_DISABLED,
-		memory_order_release);
-	pick_rebuild(backend->pool, control->arena);
+	publish_resolved(backend);
 	LOG(control->log, LOG_INFO, "backend name resolved", LOG_STR("name", backend->name),
 		LOG_ADDR("address", addr));
 }
@@ -475,8 +491,8 @@ static int start(struct control *control)
 {
 	int error;
 
-	control->snapshot = snapshot_build(control->conf, control->arena);
 	derive_limits(control);
+	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
 	prepare_workers(control);
 	error = open_listeners(control);
 	if (error)
@@ -518,6 +534,8 @@ static void release(struct control *control)
 	mem_free(control->workers.all);
 	if (control->logger)
 		logger_stop(control->logger);
+	if (control->snapshot)
+		snapshot_done(control->snapshot);
 	loop_free(control->loop);
 }
 

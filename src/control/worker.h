@@ -38,7 +38,7 @@ struct worker_config {
 	struct loop_limits blocks;
 	struct proxy_limits limits;
 	struct access_config access;
-	const struct snapshot *snapshot;
+	struct snapshot *snapshot;
 	struct logger *logger;
 	struct loop *control_loop; // hears that the worker has ended
 	message_fn *on_ended;

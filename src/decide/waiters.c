@@ -42,6 +42,13 @@ struct waiter *waiters_pop(struct waiters *waiters, u64 now_ms)
 	return NULL;
 }
 
+void waiters_return(struct waiters *waiters, struct waiter *waiter)
+{
+	ASSERT(!waiter_is_waiting(waiter));
+	list_push_front(&waiters->queue, &waiter->node);
+	waiters->count++;
+}
+
 void waiters_leave(struct waiters *waiters, struct waiter *waiter, u64 now_ms)
 {
 	if (waiter_is_waiting(waiter))

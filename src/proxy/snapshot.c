@@ -112,6 +112,22 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	view_init(pool);
 }
 
+static void build_crowd(struct snapshot *snapshot)
+{
+	struct crowd *crowd = &snapshot->crowd;
+
+	crowd_init(crowd, snapshot->worker_count, snapshot->backend_count, snapshot->arena);
+	crowd->cells = snapshot->cells;
+	crowd->backends = arena_zalloc(
+		snapshot->arena, sizeof(struct backend *) * MAX(snapshot->backend_count, 1));
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		for (u32 j = 0; j < snapshot->pools[i].backend_count; j++) {
+			struct backend *backend = &snapshot->pools[i].backends[j];
+
+			crowd->backends[backend->cell] = backend;
+		}
+}
+
 static void build_pools(struct snapshot *snapshot)
 {
 	u32 room = MAX(snapshot->conf->pool_count, 1);
@@ -125,6 +141,7 @@ static void build_pools(struct snapshot *snapshot)
 	for (u32 i = 0; i < snapshot->worker_count; i++)
 		snapshot->cells[i] = lines_of(
 			snapshot->arena, sizeof(struct cell) * MAX(snapshot->backend_count, 1));
+	build_crowd(snapshot);
 }
 
 static void build_route(

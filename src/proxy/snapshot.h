@@ -6,7 +6,7 @@
 
 #include "conf/conf.h"
 #include "proto/http.h"
-#include "upstream/pool.h"
+#include "upstream/crowd.h"
 
 struct target {
 	struct pool *pool;
@@ -48,6 +48,7 @@ struct snapshot {
 	u32 backend_count; // over all pools: cells of each worker
 	u32 worker_count;
 	struct cell **cells; // of each worker, an array by backend->cell
+	struct crowd crowd;
 };
 
 // Everything lives in `arena`, next to `conf`, except for the views of pools.

@@ -20,6 +20,7 @@
 #include "decide/slow_start.h"
 
 struct view;
+struct sticky; // proxy/sticky.h
 struct upstream;
 
 // What all requests to one backend together may do, found by watching (decide/gradient.h). Only
@@ -63,7 +64,9 @@ struct cell {
 	u32 trials_good, trials_bad, trials_void; // read by all, growing
 	u32 connections;			  // open, idle ones too
 	u32 idle_count;
-	bool is_dirty; // in_flight has changed since other workers were told
+	bool is_dirty;	       // in_flight has changed since other workers were told
+	bool is_full;	       // out of the picker's state, because there was no place
+	struct list full_node; // in the picker's list
 	struct misses misses;
 	struct balance_ewma latency;
 	struct balance_curve *curve; // prequal only
@@ -88,6 +91,7 @@ struct pool {
 	struct pool *failover; // NULL: none
 	enum balance_kind kind;
 	struct balance_options options;
+	struct sticky *sticky;		// NULL: clients are not bound by a cookie
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
 	u64 connect_timeout_ms, response_timeout_ms, response_idle_ms, upstream_idle_ms;

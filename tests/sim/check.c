@@ -37,7 +37,7 @@ static void expect_field(
 }
 
 static void check_forwarding(
-	struct call *call, const struct attempt *attempt, const struct read_message *message)
+	struct call *call, const struct arrival *attempt, const struct read_message *message)
 {
 	struct str address = server_address(attempt->server);
 	const char *own_name = str_starts(address, STR("unix:")) ? "localhost" : address.ptr;
@@ -74,9 +74,9 @@ static void check_hop_fields(struct call *call, const struct read_message *messa
 	expect_field(call, message, "Accept", "*/*");
 }
 
-static void check_again(struct call *call, const struct attempt *attempt)
+static void check_again(struct call *call, const struct arrival *attempt)
 {
-	const struct attempt *first = call->attempts;
+	const struct arrival *first = call->attempts;
 
 	if (attempt == first)
 		return;
@@ -92,7 +92,7 @@ static void check_again(struct call *call, const struct attempt *attempt)
 		world_fail(call->world, "call %u: replayed on a kept connection", call->id);
 }
 
-void check_request(struct call *call, struct attempt *attempt, const struct read_message *message)
+void check_request(struct call *call, struct arrival *attempt, const struct read_message *message)
 {
 	struct world *world = call->world;
 	const struct script *script = &call->script;
@@ -233,7 +233,7 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 	bool all_down = true;
 
 	for (u32 i = 0; i < call->attempt_count; i++) {
-		const struct attempt *attempt = &call->attempts[i];
+		const struct arrival *attempt = &call->attempts[i];
 		// A request that may be replayed survives a kept connection that goes stale.
 		bool survives = call->may_replay && attempt->kept && !attempt->spoke &&
 				!attempt->stalled && !call->answer.bad && body_is_kept(call);
@@ -285,7 +285,7 @@ static void fail_call(struct call *call, const char *what)
 static void check_whole(struct call *call)
 {
 	const struct script *script = &call->script;
-	const struct attempt *attempt = &call->attempts[call->attempt_seen];
+	const struct arrival *attempt = &call->attempts[call->attempt_seen];
 	struct script answer;
 
 	if (call->bad || call->redirect || call->no_route)
@@ -324,7 +324,7 @@ static bool ended_in_time(const struct call *call, u64 from_ms, u64 most_ms)
 
 static u64 last_act_ms(const struct call *call)
 {
-	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+	const struct arrival *last = &call->attempts[call->attempt_count - 1];
 
 	if (!call->attempt_count)
 		return call->sent_ms;
@@ -351,7 +351,7 @@ static u64 head_wait_ms(const struct call *call)
 
 static bool stall_is_due(const struct call *call)
 {
-	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+	const struct arrival *last = &call->attempts[call->attempt_count - 1];
 
 	return call->attempt_count &&
 	       waited(call, last->began_ms, call->world->limits.response_ms - SLACK_MS);
@@ -454,7 +454,7 @@ static bool silence_is_fair(const struct call *call, struct excuses excuses)
 
 static void check_tunnel(struct call *call, struct excuses excuses)
 {
-	const struct attempt *attempt =
+	const struct arrival *attempt =
 		call->attempt_count ? &call->attempts[call->attempt_count - 1] : NULL;
 	u64 due = call->tunnel_first ? call->tunnel_back_len : call->tunnel_len;
 	bool disturbed = excuses.caller || excuses.backend || excuses.connection ||
@@ -479,7 +479,7 @@ static void check_tunnel(struct call *call, struct excuses excuses)
 // When a client resets its connection, the backend's work for it ends at once.
 static void check_leaving(struct call *call)
 {
-	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+	const struct arrival *last = &call->attempts[call->attempt_count - 1];
 	u64 noticed_ms = call->left_ms + 3 * SLACK_MS;
 
 	if (!call->left_ms || !call->sent_all || !call->attempt_count || call->world->scarce ||
@@ -591,13 +591,13 @@ void check_turn(struct world *world)
 		if (!x->over && !timer_is_set(&x->timer))
 			world_fail(world, "an exchange waits in step %s without a deadline",
 				step_names[x->step]);
-		if (x->step == STEP_LEASE && x->active_ms > x->leased_us / 1000 + 1)
+		if (x->step == STEP_LEASE && x->active_ms > x->attempt->leased_us / 1000 + 1)
 			world_fail(world, "a wait for a connection was made longer");
 		if (x->pool && x->tried.count > x->pool->backend_count)
 			world_fail(world, "%u backends were tried of %u", x->tried.count,
 				x->pool->backend_count);
-		if (x->lease.link)
-			check_queue(world, &x->lease.link->conn, "backend");
+		if (x->attempt->lease.link)
+			check_queue(world, &x->attempt->lease.link->conn, "backend");
 	}
 	world->blocks_used_max = MAX(world->blocks_used_max, (u64)world->loop->blocks.large.used);
 }

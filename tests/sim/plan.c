@@ -726,6 +726,11 @@ static void plan_pool(struct world *world, struct conf_pool *pool, u32 index)
 	pool->timeouts.response_idle_ms = world->limits.response_idle_ms;
 	pool->timeouts.upstream_idle_ms = world->limits.upstream_idle_ms;
 	pool->limits.idle_connections = plan_between(world, 0, 4);
+	pool->failover = -1;
+	pool->retry.rules.attempts_max = 16;
+	pool->retry.rules.causes = RETRY_CAUSE_BIT(RETRY_CONNECT);
+	pool->retry.rules.budget.window_ms = 1000;
+	pool->retry.body_bytes_max = 64 * 1024;
 	pool->backends = backends;
 	pool->backend_count = count;
 	for (u32 i = 0; i < count; i++) {

@@ -39,7 +39,7 @@ struct service {
 	struct list node;
 	u32 serial, served;
 	struct call *call;
-	struct attempt *attempt;
+	struct arrival *attempt;
 	struct script script;
 	struct timer timer;
 	u8 waits; // enum waits
@@ -194,7 +194,7 @@ static void finish_answer(struct service *service)
 
 static void note_sent(struct service *service)
 {
-	struct attempt *attempt = service->attempt;
+	struct arrival *attempt = service->attempt;
 
 	attempt->last_ms = world_now_ms(service->world);
 	if (!attempt->spoke)
@@ -335,9 +335,9 @@ static void on_timer(struct timer *timer)
 
 // ---- Reading ------------------------------------------------------------------------------------
 
-static struct attempt *new_attempt(struct service *service, struct call *call)
+static struct arrival *new_attempt(struct service *service, struct call *call)
 {
-	struct attempt *attempt;
+	struct arrival *attempt;
 
 	if (call->attempt_count == ATTEMPTS_MAX) {
 		world_fail(service->world, "call %u: came to backends %u times", call->id,
@@ -345,7 +345,7 @@ static struct attempt *new_attempt(struct service *service, struct call *call)
 		return NULL;
 	}
 	attempt = &call->attempts[call->attempt_count++];
-	*attempt = (struct attempt){.server = service->server,
+	*attempt = (struct arrival){.server = service->server,
 		.connection = service->serial,
 		.kept = service->served > 0,
 		.began_ms = world_now_ms(service->world),
@@ -376,7 +376,7 @@ static void on_head(struct reader *reader, const struct read_message *message)
 	struct service *service = of_reader(reader);
 	struct world *world = service->world;
 	struct call *call = call_of(service, message);
-	struct attempt *attempt;
+	struct arrival *attempt;
 
 	if (!call)
 		return;
@@ -481,7 +481,7 @@ static const struct reader_events reader_events = {
 static size_t read_line(struct service *service, const char *bytes, size_t len)
 {
 	struct world *world = service->world;
-	struct attempt *attempt;
+	struct arrival *attempt;
 	size_t used = 0;
 	u64 id;
 

@@ -92,7 +92,7 @@ struct answer {
 };
 
 // One arrival of a call at a backend.
-struct attempt {
+struct arrival {
 	struct server *server;
 	u32 connection; // serial number of the backend's connection
 	bool kept;	// the connection had served before
@@ -157,7 +157,7 @@ struct call {
 	bool is_over;
 	// What the backends saw.
 	u32 attempt_count;
-	struct attempt attempts[ATTEMPTS_MAX];
+	struct arrival attempts[ATTEMPTS_MAX];
 };
 
 struct world {
@@ -253,7 +253,7 @@ const struct addr *server_addr(const struct server *server);
 struct str server_address(const struct server *server);
 
 // check.c: what the caller saw against what the backends did.
-void check_request(struct call *call, struct attempt *attempt, const struct read_message *message);
+void check_request(struct call *call, struct arrival *attempt, const struct read_message *message);
 void check_answer_head(struct call *call, const struct read_message *message);
 void check_call(struct call *call);
 void check_turn(struct world *world);

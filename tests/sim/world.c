@@ -167,11 +167,11 @@ static void build_proxy(struct world *world)
 	world->trace = mem_alloc(sizeof(*world->trace));
 	trace_init(world->trace, &world->loop->now_us);
 	trace_attach_thread(world->trace);
-	world->snapshot = snapshot_build(world->conf, &world->arena);
+	world->snapshot = snapshot_build(world->conf, &world->arena, 1);
 	world->proxy = mem_alloc_lines(sizeof(*world->proxy));
 	log_init(&world->log, LOG_WARN, LOG_JSON, &world->loop->wall_ms, log_bytes, NULL);
-	proxy_init(world->proxy, world->loop, world->snapshot, &limits, &world->log, world->trace,
-		&world->metrics, rng_u64(&world->rng));
+	proxy_init(world->proxy, world->loop, world->snapshot, 0, &limits, &world->log,
+		world->trace, &world->metrics, rng_u64(&world->rng));
 	listen_all(world);
 }
 
@@ -325,6 +325,7 @@ static void take_down(struct world *world)
 	for (u32 i = 0; i < world->server_count; i++)
 		server_free(world->servers[i]);
 	sim_net_free(world->net);
+	snapshot_done(world->snapshot);
 	arena_done(&world->arena);
 	mem_free(world->listeners);
 	mem_free(world->trace);

@@ -144,6 +144,17 @@ def test_convert(tmp_path, syntax):
     assert run("config", "show", other)[1] == run("config", "show", path)[1]
 
 
+@pytest.mark.parametrize("syntax", ["yaml", "toml", "json"])
+def test_import(tmp_path, syntax):
+    path = written(tmp_path, "config.yaml", "load balancer: http://127.0.0.1:8000\n!! its address\n"
+                   "servers: http://127.0.0.1:1, http://127.0.0.1:2\nalgorithm: wlrt\nweights: 3, 4\n")
+    code, out, err = run("import", "bal-rs", path, "--format", syntax)
+    assert code == 0, err
+    other = written(tmp_path, f"other.{syntax}", out)
+    assert run("config", "show", other)[1] == run("config", "show", path)[1]
+    assert "weight: 4" in run("config", "show", path)[1]
+
+
 def test_schema_is_json():
     code, out, _ = run("config", "schema")
     assert code == 0

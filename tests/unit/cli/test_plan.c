@@ -105,6 +105,7 @@ static void test_positional_file(void **state)
 		{"config show config", "config", PLAN_CONFIG_SHOW},
 		{"config.yaml -T", "config.yaml", PLAN_CONFIG_SHOW},
 		{"config convert a.toml", "a.toml", PLAN_CONVERT},
+		{"import bal-rs config.yaml", "config.yaml", PLAN_IMPORT},
 		{"-- -odd.yaml", "-odd.yaml", PLAN_RUN},
 		{"run -- --help", "--help", PLAN_RUN},
 	};
@@ -143,7 +144,7 @@ static void test_flags_only(void **state)
 	plan = good("--algorithm random --health-check-interval 10");
 	assert_true(plan.from_flags);
 	assert_string_equal(plan.flags.algorithm, "random");
-	assert_int_equal(plan.health_interval_s, 10);
+	assert_int_equal(plan.flags.health_interval_s, 10);
 	plan = good("-p 1 -b x:1 -a round_robin");
 	assert_string_equal(plan.flags.algorithm, "round_robin");
 }
@@ -308,6 +309,10 @@ static void test_mistakes(void **state)
 		{"config show --format jason", "--format is yaml, toml or json",
 			"did you mean 'json'?"},
 		{"config convert", "config convert takes one file", NULL},
+		{"import", "weir import bal-rs FILE?", NULL},
+		{"import bal-rs", "import bal-rs takes one file", "weir import bal-rs FILE"},
+		{"import balrs x", "unknown command 'import balrs'",
+			"did you mean 'weir import bal-rs'?"},
 		{"config convert a b", "config convert takes one file", NULL},
 		{"config schema x", "weir config schema takes no 'x'", NULL},
 		{"help a b", "'b' is one word too many", NULL},

@@ -165,7 +165,8 @@ static void writes_a_schema(void **state)
 	assert_true(has_property(schema, "root", "backends"));
 	assert_true(has_property(schema, "pool_timeouts", "connect"));
 	assert_true(has_property(schema, "frontend", "bind_on"));
-	assert_false(has_property(schema, "pool", "health_check"));
+	assert_false(has_property(schema, "pool", "tls"));
+	assert_true(has_property(schema, "health_check", "interval_secs"));
 	json_decref(schema);
 	world_done(&world);
 }
@@ -205,7 +206,7 @@ static void helps_with_keys(void **state)
 	text = conf_help_key(STR("response"), &world.arena, &near);
 	assert_contains(text.ptr, "pools.NAME.timeouts.response\n");
 	assert_contains(text.ptr, "frontends.NAME.routes[].timeouts.response\n");
-	text = conf_help_key(STR("pools.app.health_check"), &world.arena, &near);
+	text = conf_help_key(STR("pools.app.tls"), &world.arena, &near);
 	assert_contains(text.ptr, "not built yet");
 	text = conf_help_key(STR("pools"), &world.arena, &near);
 	assert_contains(text.ptr, "keys: algorithm backends");
