@@ -321,12 +321,13 @@ static const struct conn_events conn_events = {
 	.on_timer = on_timer,
 };
 
+// A unix address has a port, too, that means nothing.
 static struct addr address_of(const struct watch *watch)
 {
 	struct addr addr = watch->backend->addr;
 	u32 own = watch->backend->conf->check.port, port = own ? own : watch->check->port;
 
-	if (port && addr.family != ADDR_UNIX)
+	if (port)
 		addr.port = (u16)port;
 	return addr;
 }

@@ -497,27 +497,33 @@ static void test_search(void **state)
 	u32 found = 0, missed = 0;
 
 	(void)state;
-	for (u64 seed = 0; seed < 100; seed++) {
+	for (u64 seed = 0; seed < 300; seed++) {
 		struct sim_config config = sim_config_calm();
-		char text[8];
+		char text[12];
 		struct rng rng;
 		u32 len;
 
 		config.short_read_one_in = config.partial_send_one_in = 1;
 		rng_init(&rng, seed);
 		scene_init(20, seed, &config);
-		len = 1 + rng_below(&rng, 6);
+		len = 1 + rng_below(&rng, 10);
 		for (u32 i = 0; i < len; i++)
-			text[i] = (char)('a' + rng_below(&rng, 2));
+			text[i] = "aaabbc"[rng_below(&rng, 6)];
 		text[len] = '\0';
 		scene.pools.pools[0].check.expect.body = str_from(text);
 		for (u32 i = 0; i < 20; i++) {
 			size_t at = strlen("HTTP/1.1 200 OK\r\n\r\n"),
-			       end = at + rng_below(&rng, 40);
+			       end = at + rng_below(&rng, 100);
 
 			memcpy(answers[i], "HTTP/1.1 200 OK\r\n\r\n", at);
-			for (; at < end; at++)
-				answers[i][at] = (char)('a' + rng_below(&rng, 2));
+			while (at < end) { // beginnings of the text
+				u32 part = 1 + rng_below(&rng, MAX(len - 1, 1));
+
+				memcpy(answers[i] + at, text, part);
+				at += part;
+				if (rng_one_in(&rng, 3))
+					answers[i][at++] = text[rng_below(&rng, len)];
+			}
 			answers[i][at] = '\0';
 			scene.origins[i].answer = str_from(answers[i]);
 		}
@@ -534,7 +540,20 @@ static void test_search(void **state)
 		}
 		scene_done();
 	}
-	assert_true(found > 200 && missed > 200);
+	assert_true(found > 500 && missed > 500);
+}
+
+// After "aabaaa" and a 'b' the last three bytes may be the beginning, and are.
+static void test_search_goes_back_in_steps(void **state)
+{
+	(void)state;
+	scene_init_calm(1);
+	scene.pools.pools[0].check.expect.body = STR("aabaaac");
+	scene.origins[0].answer = STR("HTTP/1.1 200 OK\r\n\r\naabaaabaaac");
+	scene_start_all();
+	run(10);
+	assert_health(0, HEALTH_UP, HEALTH_NONE);
+	scene_done();
 }
 
 // ---- Requests -----------------------------------------------------------------------------------
@@ -774,6 +793,36 @@ static void test_hurry(void **state)
 	scene_done();
 }
 
+// The same by its own checks: whoever is told of their end is not the only one concerned.
+static void test_failed_checks_hurry_others(void **state)
+{
+	u64 now_ms = 5000;
+
+	(void)state;
+	scene_init_calm(3);
+	scene.pools.pools[0].check.rules.interval_ms = 60 * 1000;
+	origin_listen(&scene.origins[0]);
+	scene_start(blocks_max);
+	run(now_ms);
+	scene.pools.now_ms = loop_now_ms(scene.inside);
+	pools_eject(&scene.pools, 0, EJECTION_CONNECT); // so that they come out of step
+	checker_wake(scene.checker);
+	run(now_ms += 5000);
+	assert_health(0, HEALTH_UP, HEALTH_NONE);
+	origin_stop(&scene.origins[0]);
+	while (health_of(0)->state == HEALTH_UP)
+		run(now_ms += 10);
+	assert_in_range(now_ms, 60 * 1000, 72 * 1000);
+	run(now_ms + 1010);
+	for (u32 i = 0; i < 3; i++) {
+		const struct model_state *known =
+			model_state(scene.pools.model, pools_backend(&scene.pools, i));
+
+		assert_in_range(known->checked_ms - scene.start_ms, now_ms - 10, now_ms + 1010);
+	}
+	scene_done();
+}
+
 static void test_few_at_once(void **state)
 {
 	(void)state;
@@ -952,6 +1001,7 @@ int main(void)
 		cmocka_unit_test(test_no_connection_in_time),
 		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_search),
+		cmocka_unit_test(test_search_goes_back_in_steps),
 		cmocka_unit_test(test_request),
 		cmocka_unit_test(test_methods),
 		cmocka_unit_test(test_unix_sockets),
@@ -962,6 +1012,7 @@ int main(void)
 		cmocka_unit_test(test_return),
 		cmocka_unit_test(test_suspicion),
 		cmocka_unit_test(test_hurry),
+		cmocka_unit_test(test_failed_checks_hurry_others),
 		cmocka_unit_test(test_few_at_once),
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_stop_amid_probes),
