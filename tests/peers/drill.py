@@ -4,6 +4,7 @@
 A drill is a script. It prints one line per check and ends with 0 when all of them hold. Its figures
 come again as rows of a Markdown table, for docs/drills.md.
 """
+import atexit
 import json
 import os
 import re
@@ -70,6 +71,7 @@ class Server:
             [BINARY, "test-backend", f"{HOST}:{port}", "--steady",
              *(["--fault", fault] if fault else [])], stdout=self.output,
             stderr=subprocess.STDOUT)
+        atexit.register(self.process.kill)  # whatever becomes of the drill
         self.address = re.search(r"http://(\S+?);", until(self.said, "the test backend"))[1]
         self.port = int(self.address.rpartition(":")[2])
 
@@ -114,6 +116,21 @@ class Server:
             self.signal(signal.SIGCONT)
             self.kill()
         self.output.close()
+
+
+def named(*servers, **rest):
+    """Backends of a configuration, `one` to `five`, for a log that is easy to read."""
+    return [{"id": name, "address": server.address, **rest}
+            for name, server in zip(("one", "two", "three", "four", "five"), servers)]
+
+
+# Health checks that notice within a second, for pools whose changes a drill waits for.
+QUICK_CHECKS = {"type": "http", "path": "/health", "interval": "1s", "fast_interval": "200ms",
+                "timeout": "500ms", "unhealthy_threshold": 2, "healthy_threshold": 2,
+                "jitter": "none"}
+# Nothing takes a backend out but what the drill is about.
+NO_BREAKER = {"failure_threshold": "none", "error_rate": "none"}
+NO_OUTLIERS = {"connect_failures": "none", "errors": "none", "timeouts": "none"}
 
 
 class Load:

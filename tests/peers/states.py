@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """State changes of backends, as weir's log tells them: the one place that knows its words."""
 import re
+import time
 
 from .net import until
 
@@ -54,10 +55,14 @@ def states(weir, backend, wanted=STATES):
 def wait_state(weir, backend, *wanted, after=0):
     """Waits until the backend came into one of these states, not counting the first `after` of its
     changes; gives the line."""
-    found = until(lambda: [line for state, line in changes(weir, backend)[after:]
-                           if state in wanted],
-                  f"{backend} to be {' or '.join(wanted)} in\n{weir.stderr[-3000:]}")
-    return found[0]
+    def look():
+        time.sleep(0.01)
+        return [line for state, line in changes(weir, backend)[after:] if state in wanted]
+
+    try:
+        return until(look, f"{backend} to be {' or '.join(wanted)}")[0]
+    except AssertionError as error:
+        raise AssertionError(f"{error} in\n{weir.stderr[-3000:]}") from None
 
 
 def shown(line):

@@ -82,4 +82,5 @@ def test_an_open_load_counts_from_when_it_was_due():
     with Backend(serve(answer)) as backend:
         with Fire(backend.address, 1, rate=200, count=10) as fire:
             fire.wait()
-        assert fire.answers[-1].seconds > 0.3  # ten take half a second; the last was due after 45 ms
+        # Ten take half a second, and the last one was due after 45 ms.
+        assert fire.answers[-1].seconds > 0.3
