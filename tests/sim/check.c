@@ -164,7 +164,7 @@ static void check_backends_answer(
 		return;
 	}
 	call->attempt_seen = (i32)index;
-	if (index + 1 != call->attempt_count && !world->conf->pools[call->pool].hedge.percent)
+	if (index + 1 != call->attempt_count && !judge_hedges(call))
 		world_fail(world, "call %u: got the answer of attempt %u of %u", call->id,
 			(u32)index, call->attempt_count);
 	if (call->answer.bad)

@@ -358,7 +358,6 @@ static u32 tries_of(const struct call *call, u32 pool)
 void judge_check_again(struct call *call, const struct arrival *arrival)
 {
 	struct world *world = call->world;
-	const struct conf_pool *pool = &world->conf->pools[call->pool];
 	// The second copy of a hedged request is bounded by the budget alone.
 	u32 tries_max = MAX(tries_of(call, call->pool), tries_of(call, last_pool(call)));
 	u32 replays = 0;
@@ -372,7 +371,7 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 	if (call->attempt_count - replays > tries_max)
 		world_fail(world, "call %u: %u tries of %u", call->id,
 			call->attempt_count - replays, tries_max);
-	if (call->got_head && !(pool->hedge.percent && arrival->began_ms < call->got_ms + SLACK_MS))
+	if (call->got_head && !(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
 		world_fail(world, "call %u: sent again though its answer has begun", call->id);
 }
 
@@ -390,6 +389,13 @@ bool judge_has_limits(const struct call *call)
 
 	return pool_has_limits(&conf->pools[call->pool]) ||
 	       pool_has_limits(&conf->pools[last_pool(call)]);
+}
+
+bool judge_hedges(const struct call *call)
+{
+	const struct conf *conf = call->world->conf;
+
+	return conf->pools[call->pool].hedge.percent || conf->pools[last_pool(call)].hedge.percent;
 }
 
 bool judge_is_late(const struct call *call)

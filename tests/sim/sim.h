@@ -284,6 +284,7 @@ void judge_free(struct world *world);
 void judge_check_again(struct call *call, const struct arrival *arrival);
 void judge_check_end(struct world *world);
 bool judge_has_limits(const struct call *call); // its pool bounds something
+bool judge_hedges(const struct call *call);	// it may be sent twice at the same time
 bool judge_is_late(const struct call *call);	// its request's deadline is over
 // What its pools have been through since the beginning: a backend that was ill before may still be
 // out, or a request may have met it.
