@@ -333,7 +333,7 @@ def test_hostile_bytes_in_the_log_itself():
 
 def test_a_thousand_failed_requests_are_told_by_number():
     """A handful of lines, and all thousand are in them: the end tells what was not told before."""
-    with start(dead(), dead()) as weir:
+    with start(dead(), dead(), pool={"retry": {"max_attempts": 2}}) as weir:
         began = time.monotonic()
         for _ in range(10):
             with weir.client() as client:
@@ -354,7 +354,7 @@ def test_a_thousand_failed_requests_are_told_by_number():
 
 
 def test_what_is_counted_is_told_after_a_second():
-    with start(dead()) as weir:
+    with start(dead(), pool={"retry": {"max_attempts": 1}}) as weir:
         for _ in range(3):
             assert weir.ask().status == 503
         weir.wait_log("request failed again")

@@ -219,14 +219,15 @@ for port in 3001 3002 3003; do
     until grep -q listening backend-$port; do sleep 0.01; done
 done
 "$2" 2>log &
+weir=$!
 until grep -q serves log; do sleep 0.01; done
 for i in 1 2 3 4 5 6; do
     curl -sS http://localhost:8080/
     echo
 done
 ab -q -n 2000 -c 20 http://127.0.0.1:8080/ >ab 2>&1
-kill %4
-wait %4
+kill $weir
+wait $weir
 kill %1 %2 %3
 """
 
