@@ -614,6 +614,7 @@ static void listen_to_log(struct world *world)
 // After each turn: nobody waits without a deadline, nobody holds more than a window.
 void check_turn(struct world *world)
 {
+	judge_check_turn(world);
 	listen_to_log(world);
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
