@@ -163,8 +163,14 @@ static bool take_place(struct upstream *upstream, struct backend *backend, struc
 			return false;
 	}
 	pick->is_trial = is_trial(backend);
-	if (!pick->is_trial || take_trial(backend))
+	if (!pick->is_trial)
 		return true;
+	if (take_trial(backend)) {
+		// Read behind the token, so that no trial carries an older epoch than it and is
+		// waited for without end.
+		pick->epoch = atomic_load(&backend->epoch);
+		return true;
+	}
 	pick->is_trial = false;
 	pick_cancel(upstream, pick);
 	return false;
@@ -392,14 +398,15 @@ static void note_failure(struct upstream *upstream, const struct pick *pick, u32
 
 	if (why != EJECTION_NONE)
 		report_send(&upstream->reports, backend, REPORT_EJECT, why);
-	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELAXED);
-	if (pick->is_trial || pick->epoch != backend->epoch)
-		return;
-	cell_add(&cell->bad, 1);
-	cell_add(&cell->bad_streak, 1);
-	if (conf->breaker.failure_threshold &&
-		cell->bad_streak % conf->breaker.failure_threshold == 0)
-		report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	if (!pick->is_trial && pick->epoch == backend->epoch) {
+		cell_add(&cell->bad, 1);
+		cell_add(&cell->bad_streak, 1);
+		if (conf->breaker.failure_threshold &&
+			cell->bad_streak % conf->breaker.failure_threshold == 0)
+			report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	}
+	// Last: whoever sees it looks at the cells.
+	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);
 }
 
 void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
