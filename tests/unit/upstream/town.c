@@ -255,7 +255,13 @@ struct town *town_new(u64 seed, u32 workers, const char *pools)
 
 void town_run(struct town *town, u64 ms)
 {
-	sim_net_run(town->net, town_now_ms(town) + ms);
+	u64 until_ms = town_now_ms(town) + ms;
+
+	do
+		loop_turn(town->control, until_ms);
+	while (town_now_ms(town) < until_ms);
+	for (u32 i = 0; i < town->worker_count; i++) // what the tests do now is done in this moment
+		loop_turn(town->workers[i].loop, 0);
 }
 
 static void stop_servers(struct town *town)

@@ -75,6 +75,7 @@ void town_free(struct town *town);
 // the next call. `fields` begins with a comma, or is empty.
 const char *town_backends(u32 count, const char *fields);
 
+// Lets time pass, and everything happen that happens meanwhile.
 void town_run(struct town *town, u64 ms);
 
 static inline u64 town_now_ms(const struct town *town)
