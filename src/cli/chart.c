@@ -41,27 +41,46 @@ double chart_at(const struct chart_axis *axis, double value)
 	return axis->from + (axis->to - axis->from) * part;
 }
 
-static const double steps[] = {1, 2, 5, 10};
-
 // Rounding must not make 1.9999 of what is 2.
+static double decade_of(double value)
+{
+	return pow(10, floor(log10(value) + 1e-9));
+}
+
+static const double tens[] = {1, 2, 3, 5, 10};
+
 double chart_below(double value)
 {
-	double decade = pow(10, floor(log10(value) + 1e-9));
-	size_t i = ARRAY_LEN(steps) - 1;
+	double decade = decade_of(value);
+	size_t i = ARRAY_LEN(tens) - 1;
 
-	while (i > 0 && steps[i] * decade > value * (1 + 1e-9))
+	while (i > 0 && tens[i] * decade > value * (1 + 1e-9))
 		i--;
-	return steps[i] * decade;
+	return tens[i] * decade;
 }
 
 double chart_above(double value)
 {
-	double decade = pow(10, floor(log10(value) + 1e-9));
+	double decade = decade_of(value);
 	size_t i = 0;
 
-	while (steps[i] * decade < value * (1 - 1e-9))
+	while (tens[i] * decade < value * (1 - 1e-9))
 		i++;
-	return steps[i] * decade;
+	return tens[i] * decade;
+}
+
+void chart_set_linear(struct chart_axis *axis, double most, double *ret_step)
+{
+	static const double steps[] = {1, 2, 2.5, 5, 10};
+	double wanted = most * 1.02 / 6, decade = decade_of(wanted);
+	size_t i = 0;
+
+	while (steps[i] * decade < wanted * (1 - 1e-9))
+		i++;
+	*ret_step = steps[i] * decade;
+	axis->is_log = false;
+	axis->least = 0;
+	axis->most = ceil(most * 1.02 / *ret_step) * *ret_step;
 }
 
 void chart_format_ms(char *text, size_t size, double ms)
@@ -149,7 +168,7 @@ void chart_begin(
 	text_printf(text,
 		"<clipPath id='f'><rect x='%g' y='%g' width='%g' height='%g'/></clipPath>\n",
 		chart->left, chart->top - 2, chart->right - chart->left + 4,
-		chart->bottom - chart->top + 3);
+		chart->bottom - chart->top + 6);
 }
 
 void chart_tick_x(struct chart *chart, double value, const char *text)

@@ -27,9 +27,12 @@ struct chart_label {
 
 double chart_at(const struct chart_axis *axis, double value);
 
-// The nearest 1, 2 or 5 times a power of ten that is not above, or not below.
+// The nearest 1, 2, 3 or 5 times a power of ten that is not above, or not below.
 double chart_below(double value);
 double chart_above(double value);
+
+// From 0 to a round number above `most` (more than 0), in some six steps or less.
+void chart_set_linear(struct chart_axis *axis, double most, double *ret_step);
 
 // 20 ms, 1.5 s; three digits at most.
 void chart_format_ms(char *text, size_t size, double ms);
@@ -43,7 +46,7 @@ void chart_begin(struct chart *chart, struct text *text, const char *title, stru
 void chart_tick_x(struct chart *chart, double value, const char *text);
 void chart_tick_y(struct chart *chart, double value, const char *text);
 
-// 1, 2, 5, 10 ... of a logarithmic axis of milliseconds.
+// 1, 2, 3, 5, 10 ... of a logarithmic axis of milliseconds.
 void chart_ticks_ms(struct chart *chart);
 
 void chart_title_x(struct chart *chart, const char *text);

@@ -283,9 +283,7 @@ static void shares_axes(struct chart *chart, const struct simulate_report *repor
 
 	for (u32 i = 0; i < report->count; i++)
 		most = fmax(most, report->results[i].busiest);
-	chart->x.least = 0;
-	step = chart_above(fmax(most, 1) * 1.02 / 6);
-	chart->x.most = ceil(fmax(most, 1) * 1.02 / step) * step;
+	chart_set_linear(&chart->x, fmax(most, 1), &step);
 	chart->x.from += 12;
 	for (u32 i = 0; i * step < chart->x.most * 1.001; i++) {
 		char text[32];
@@ -316,7 +314,7 @@ static void draw_row(struct chart *chart, const struct simulate_report *report,
 		seen[pixel] = true;
 		text_printf(chart->text, "M%.1f %.1fv%.0f", pixel / 2.0, y - height / 2, height);
 	}
-	text_printf(chart->text, "'/>\n<text class='t%u' x='%g' y='%.1f'>%.3gx, %.2g %%</text>\n",
+	text_printf(chart->text, "'/>\n<text class='t%u' x='%g' y='%.1f'>%.3gx, %.3g %%</text>\n",
 		result->kind, chart->right + 30, y + 4, result->busiest, 100 * result->deviation);
 }
 
@@ -392,9 +390,7 @@ static void series_y(
 		set_ms(chart, &range);
 		return;
 	}
-	step = chart_above(most * 1.02 / 6);
-	chart->y.least = 0;
-	chart->y.most = ceil(most * 1.02 / step) * step;
+	chart_set_linear(&chart->y, most, &step);
 	for (u32 i = 0; i * step < chart->y.most * 1.001; i++) {
 		char text[32];
 

@@ -60,7 +60,7 @@ static const struct word words[] = {
 		"ms between a worker's hearings of the others"),
 	WHOLE(clients, "1000", 1, 1e7, MODEL_ONLY, "different hash keys"),
 	PART("skew", skew, "0", 0, 5, MODEL_ONLY, "0: all equally frequent, 1: as words in a text"),
-	WHOLE(bound, "0", 0, 1000, EVERYWHERE, "hash.max_load, percent: 125 is good; 0 is none"),
+	WHOLE(bound, "0", 0, 1000, EVERYWHERE, "hash.max_load in percent, as 125; 0 is none"),
 	CHOICE(by, "client_ip", keys_by, LOG_ONLY, "what hashes go by: client_ip or path"),
 	PART("pace", pace, "1", 0.001, 1000, LOG_ONLY, "how much faster the log is replayed"),
 };

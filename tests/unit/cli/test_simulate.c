@@ -569,8 +569,8 @@ static void test_axes(void **state)
 {
 	static const struct {
 		double value, below, above;
-	} rows[] = {{1, 1, 1}, {1.01, 1, 2}, {2, 2, 2}, {4.9, 2, 5}, {7, 5, 10},
-		{0.003, 0.002, 0.005}, {1000, 1000, 1000}, {999, 500, 1000}};
+	} rows[] = {{1, 1, 1}, {1.01, 1, 2}, {2, 2, 2}, {4.9, 3, 5}, {7, 5, 10},
+		{0.004, 0.003, 0.005}, {1000, 1000, 1000}, {999, 500, 1000}};
 	static const struct {
 		double ms;
 		const char *text;
@@ -586,6 +586,14 @@ static void test_axes(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
 		chart_format_ms(text, sizeof(text), times[i].ms);
 		assert_string_equal(text, times[i].text);
+	}
+	for (double most = 0.01; most < 1e4; most *= 1.1) {
+		struct chart_axis axis = {0};
+		double step;
+
+		chart_set_linear(&axis, most, &step);
+		assert_true(axis.most >= most && axis.most < 1.5 * most);
+		assert_in_range((int)round(axis.most / step), 3, 7);
 	}
 }
 
