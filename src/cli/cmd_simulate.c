@@ -161,38 +161,55 @@ static void tell_speeds(const struct simulate_trace *trace)
 	fprintf(stderr, "%s\n", trace->backend_count > told_max ? " ..." : "");
 }
 
-static void tell_load(const struct simulate_options *options)
+static void tell_load(const struct simulate_options *options, double impossible)
 {
 	double load = simulate_trace_load(options);
 
-	if (load >= 1)
+	if (impossible > 0.02)
 		fprintf(stderr,
-			"weir: the log asks for %.1f times what %llu servers with slots=%llu can "
-			"do; give slots=N, the requests that a server serves at a time\n",
+			"weir: slots=%llu is too few: %.0f %% of the requests of the log would "
+			"have "
+			"been done before they began\n",
+			(unsigned long long)options->slots, 100 * impossible);
+	else if (load >= 1)
+		fprintf(stderr,
+			"weir: the log asks for %.2g times what %llu servers with slots=%llu can "
+			"do: whatever chooses, they fall behind\n",
 			load, (unsigned long long)options->servers,
 			(unsigned long long)options->slots);
 }
 
+static bool varies(const struct simulate_options *options, const char *key)
+{
+	return options->series.key && strcmp(options->series.key, key) == 0;
+}
+
+// Where slots vary, the log is prepared anew for each value.
 static int take_log(
 	const char *path, struct simulate_trace *trace, struct simulate_options *options)
 {
 	int code = read_log(path, options->by, trace);
+	double impossible;
 
 	if (code)
 		return code;
 	options->trace = trace;
 	if (!simulate_is_given(options, "servers") && trace->backend_count)
 		options->servers = trace->backend_count;
-	if (options->servers == trace->backend_count)
+	if (!simulate_is_given(options, "slots"))
+		options->slots = simulate_trace_slots(trace);
+	impossible = simulate_trace_prepare(trace, (u32)options->slots);
+	if (options->servers == trace->backend_count && !varies(options, "slots"))
 		tell_speeds(trace);
-	tell_load(options);
+	if (!options->series.key)
+		tell_load(options, impossible);
 	return 0;
 }
 
 // ---- Runs ---------------------------------------------------------------------------------------
 
-static struct simulate_result *run_all(
-	const struct simulate_options *options, const enum balance_kind *kinds, u32 count)
+static struct simulate_result *run_all(const struct simulate_options *options,
+	struct simulate_trace *trace, const enum balance_kind *kinds, u32 count)
 {
 	u32 values = MAX(options->series.count, 1);
 	struct progress progress = {.runs = count * values};
@@ -204,6 +221,8 @@ static struct simulate_result *run_all(
 		u32 value = progress.run / count;
 		struct simulate_options one = simulate_of_series(options, value);
 
+		if (varies(options, "slots") && options->trace && progress.run % count == 0)
+			simulate_trace_prepare(trace, (u32)one.slots);
 		simulate_run(&one, kinds[progress.run % count], is_live ? show_progress : NULL,
 			&progress, &results[progress.run]);
 		results[progress.run].value = options->series.values[value];
@@ -245,7 +264,7 @@ static int report(const struct cli *cli, const struct simulate_report *report)
 }
 
 static int simulate(const struct cli *cli, const struct simulate_options *options,
-	const enum balance_kind *kinds, u32 count)
+	struct simulate_trace *trace, const enum balance_kind *kinds, u32 count)
 {
 	const char *error = simulate_check(options, cli->arena);
 	struct simulate_result *results;
@@ -253,7 +272,7 @@ static int simulate(const struct cli *cli, const struct simulate_options *option
 
 	if (error)
 		return fail_usage(error);
-	results = run_all(options, kinds, count);
+	results = run_all(options, trace, kinds, count);
 	code = report(cli, &(struct simulate_report){.options = options,
 				   .results = results,
 				   .kinds = count,
@@ -276,7 +295,7 @@ int simulate_main(const struct cli *cli)
 		code = take_log(cli->plan->replay, &trace, &options);
 	if (code)
 		return code;
-	code = simulate(cli, &options, kinds, count);
+	code = simulate(cli, &options, &trace, kinds, count);
 	simulate_trace_done(&trace);
 	return code;
 }

@@ -24,6 +24,7 @@ enum {
 	SIMULATE_BUCKETS = 2100,  // of latency, each 1 % wider than the one before, from 1 us on
 	SIMULATE_SLICES = 40,	  // of a run, by arrivals
 	SIMULATE_NAME_MAX = 64,
+	SIMULATE_NO_BACKEND = UINT32_MAX,
 };
 
 enum simulate_arrival { ARRIVAL_POISSON, ARRIVAL_CONSTANT, ARRIVAL_BURST };
@@ -35,10 +36,13 @@ struct simulate_latency {
 	u32 buckets[SIMULATE_BUCKETS];
 };
 
-// One request of an access log.
+// One request of an access log. Times are from the first one's begin on.
 struct simulate_request {
-	double at_ms, service_ms; // service at a server of speed 1
+	double at_ms;		 // the client's
+	double sent_ms, done_ms; // at its backend, by the log
+	double service_ms;	 // what it asks of a server of speed 1: simulate_trace_prepare
 	u32 client;
+	u32 backend; // or SIMULATE_NO_BACKEND
 };
 
 struct simulate_backend {
@@ -138,6 +142,13 @@ void simulate_print_words(struct text *text, const struct simulate_options *opti
 int simulate_trace_read(const char *path, enum simulate_by by, simulate_progress_fn *progress,
 	void *context, struct simulate_trace *ret_trace) must_check;
 void simulate_trace_done(struct simulate_trace *trace);
+
+// The fewest slots of each backend with which the log could have come about.
+u32 simulate_trace_slots(struct simulate_trace *trace);
+
+// Finds the requests' service times and the backends' speeds, given that each serves so many at a
+// time. Gives the part of the requests that would have been done before they began.
+double simulate_trace_prepare(struct simulate_trace *trace, u32 slots);
 
 // What a log asks of the servers, to what they can do.
 double simulate_trace_load(const struct simulate_options *options);

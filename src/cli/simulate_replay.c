@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Access logs of weir as requests to simulate: when, by which client, and how long the backend
-// took. Time at the backend is total_us without queue_us and connect_us, because queues and
-// connections are what the simulation makes anew.
-//
-// How quick each backend is follows from the log: its speed is one over the median of its times, so
-// that a queue that was in front of it for a while does not count. What a request asks for is its
-// time at the backend it met times that one's speed.
+// Access logs of weir, read: when each request began, by which client, which backend had it and for
+// how long. What that says about the requests and the backends is found in simulate_trace.c.
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -19,8 +15,6 @@
 
 enum {
 	line_bytes_max = 64 * 1024,
-	nobody = UINT32_MAX,
-	samples_min = 30, // of a backend, below which its speed is taken to be the mean
 	progress_lines = 10000,
 };
 
@@ -36,17 +30,18 @@ struct reader {
 	struct simulate_trace *trace;
 	enum simulate_by by;
 	u32 room, backend_room;
-	u32 *met; // of each request, its backend or nobody
 	struct names clients, backends;
+	double base_ms; // of the first line, so that microseconds are not lost beside two millennia
+	bool has_base;
 	double last_s; // combined: the second of the last lines
 	u32 in_second; // how many there were
 };
 
 // What a line says.
 struct entry {
-	double at_ms, total_us, service_us;
-	struct str client, path, backend; // empty: not there
-	bool unsent;			  // no backend got it
+	double at_ms, before_us, total_us; // before: until the backend had it
+	struct str client, path, backend;  // empty: not there
+	bool unsent;			   // no backend got it
 };
 
 // ---- Names --------------------------------------------------------------------------------------
@@ -97,10 +92,10 @@ static u32 backend_of(struct reader *reader, struct str name)
 	u32 number;
 
 	if (name.len == 0)
-		return nobody;
+		return SIMULATE_NO_BACKEND;
 	number = number_of(&reader->backends, name);
 	if (number >= SIMULATE_SERVERS_MAX)
-		return nobody;
+		return SIMULATE_NO_BACKEND;
 	if (number == trace->backend_count) {
 		struct simulate_backend *backend;
 
@@ -119,8 +114,12 @@ static u32 backend_of(struct reader *reader, struct str name)
 static void add(struct reader *reader, const struct entry *entry)
 {
 	struct simulate_trace *trace = reader->trace;
-	double total_ms = entry->total_us / 1000;
+	double total_ms = entry->total_us / 1000, at_ms;
 
+	if (!reader->has_base)
+		reader->base_ms = entry->at_ms;
+	reader->has_base = true;
+	at_ms = entry->at_ms - reader->base_ms;
 	if (entry->unsent) {
 		trace->unsent++;
 		return;
@@ -129,13 +128,13 @@ static void add(struct reader *reader, const struct entry *entry)
 		reader->room = reader->room ? reader->room * 2 : 4096;
 		trace->requests =
 			mem_realloc(trace->requests, sizeof(*trace->requests) * reader->room);
-		reader->met = mem_realloc(reader->met, sizeof(u32) * reader->room);
 	}
-	reader->met[trace->count] = backend_of(reader, entry->backend);
-	trace->requests[trace->count++] = (struct simulate_request){.at_ms = entry->at_ms,
-		.service_ms = entry->service_us > 1 ? entry->service_us / 1000 : 0.001,
+	trace->requests[trace->count++] = (struct simulate_request){.at_ms = at_ms,
+		.sent_ms = at_ms + entry->before_us / 1000,
+		.done_ms = at_ms + fmax(total_ms, entry->before_us / 1000 + 0.001),
 		.client = number_of(
-			&reader->clients, reader->by == BY_PATH ? entry->path : entry->client)};
+			&reader->clients, reader->by == BY_PATH ? entry->path : entry->client),
+		.backend = backend_of(reader, entry->backend)};
 	simulate_count(&trace->logged, total_ms);
 }
 
@@ -208,8 +207,8 @@ static bool read_json(struct reader *reader, const char *line)
 	bool good = when && entry.client.len && json_object_get(object, "total_us") &&
 		    parse_iso(when, &entry.at_ms);
 
-	entry.service_us =
-		entry.total_us - number_at(object, "queue_us") - number_at(object, "connect_us");
+	entry.before_us = number_at(object, "head_us") + number_at(object, "queue_us") +
+			  number_at(object, "connect_us");
 	if (good)
 		add(reader, &entry);
 	json_decref(object);
@@ -271,9 +270,15 @@ static void spread(struct reader *reader)
 {
 	struct simulate_trace *trace = reader->trace;
 
-	for (u32 i = 0; i < reader->in_second; i++)
-		trace->requests[trace->count - reader->in_second + i].at_ms +=
-			1000.0 * i / reader->in_second;
+	for (u32 i = 0; i < reader->in_second; i++) {
+		struct simulate_request *request =
+			&trace->requests[trace->count - reader->in_second + i];
+		double later = 1000.0 * i / reader->in_second;
+
+		request->at_ms += later;
+		request->sent_ms += later;
+		request->done_ms += later;
+	}
 	reader->in_second = 0;
 }
 
@@ -324,7 +329,7 @@ static bool read_combined(struct reader *reader, const char *line)
 	entry.unsent = strstr(at, " tries=0 ") != NULL;
 	entry.at_ms = at_s * 1000;
 	entry.total_us = span(at, " total_us=");
-	entry.service_us = entry.total_us - span(at, " queue_us=") - span(at, " connect_us=");
+	entry.before_us = span(at, " head_us=") + span(at, " queue_us=") + span(at, " connect_us=");
 	if (at_s > reader->last_s || at_s < reader->last_s) {
 		spread(reader);
 		reader->last_s = at_s;
@@ -332,62 +337,6 @@ static bool read_combined(struct reader *reader, const char *line)
 	add(reader, &entry);
 	reader->in_second += !entry.unsent;
 	return true;
-}
-
-// ---- Speeds -------------------------------------------------------------------------------------
-
-struct sample {
-	double ms;
-	u32 backend;
-};
-
-static int by_backend(const void *a, const void *b)
-{
-	const struct sample *x = a, *y = b;
-
-	if (x->backend != y->backend)
-		return x->backend > y->backend ? 1 : -1;
-	return (x->ms > y->ms) - (x->ms < y->ms);
-}
-
-// From medians to speeds whose mean is 1.
-static void find_speeds(struct reader *reader)
-{
-	struct simulate_trace *trace = reader->trace;
-	struct sample *samples = mem_alloc(sizeof(*samples) * MAX(trace->count, 1));
-	double sum = 0;
-	u32 known = 0;
-
-	for (u32 i = 0; i < trace->count; i++)
-		samples[i] = (struct sample){trace->requests[i].service_ms, reader->met[i]};
-	qsort(samples, trace->count, sizeof(*samples), by_backend);
-	for (u32 i = 0; i < trace->backend_count; i++)
-		trace->backends[i].speed = 0;
-	for (u32 i = 0, end; i < trace->count && samples[i].backend != nobody; i = end) {
-		end = i + 1;
-		while (end < trace->count && samples[end].backend == samples[i].backend)
-			end++;
-		if (end - i < samples_min)
-			continue;
-		trace->backends[samples[i].backend].speed = 1 / samples[i + (end - i) / 2].ms;
-		sum += 1 / samples[i + (end - i) / 2].ms;
-		known++;
-	}
-	for (u32 i = 0; i < trace->backend_count; i++) {
-		double *speed = &trace->backends[i].speed;
-
-		*speed = *speed > 0 ? *speed * known / sum : 1;
-	}
-	mem_free(samples);
-}
-
-static void apply_speeds(struct reader *reader)
-{
-	struct simulate_trace *trace = reader->trace;
-
-	for (u32 i = 0; i < trace->count; i++)
-		if (reader->met[i] != nobody)
-			trace->requests[i].service_ms *= trace->backends[reader->met[i]].speed;
 }
 
 // ---- A file -------------------------------------------------------------------------------------
@@ -401,13 +350,13 @@ static int by_time(const void *a, const void *b)
 	// The rest only makes the order the same everywhere.
 	if (x->client != y->client)
 		return x->client > y->client ? 1 : -1;
-	return (x->service_ms > y->service_ms) - (x->service_ms < y->service_ms);
+	return (x->done_ms > y->done_ms) - (x->done_ms < y->done_ms);
 }
 
-// Lines are written when a request ends, so they are nearly in order. `busy` is known then too.
+// Lines are written when a request ends, so they are nearly in order.
 static void sort_and_rebase(struct simulate_trace *trace)
 {
-	double first, work = 0;
+	double first;
 
 	if (trace->count == 0)
 		return;
@@ -415,11 +364,9 @@ static void sort_and_rebase(struct simulate_trace *trace)
 	first = trace->requests[0].at_ms;
 	for (u32 i = 0; i < trace->count; i++) {
 		trace->requests[i].at_ms -= first;
-		work += trace->requests[i].service_ms;
+		trace->requests[i].sent_ms -= first;
+		trace->requests[i].done_ms -= first;
 	}
-	trace->busy = trace->requests[trace->count - 1].at_ms > 0
-			      ? work / trace->requests[trace->count - 1].at_ms
-			      : 0;
 }
 
 static void read_lines(
@@ -456,12 +403,9 @@ int simulate_trace_read(const char *path, enum simulate_by by, simulate_progress
 	if (ferror(file))
 		error = errno ? -errno : -EIO;
 	fclose(file);
-	find_speeds(&reader);
-	apply_speeds(&reader);
 	sort_and_rebase(&trace);
 	trace.keys = reader.clients.keys;
 	trace.client_count = reader.clients.count;
-	mem_free(reader.met);
 	mem_free(reader.clients.slots);
 	mem_free(reader.backends.slots);
 	mem_free(reader.backends.keys);
@@ -477,15 +421,4 @@ void simulate_trace_done(struct simulate_trace *trace)
 	mem_free(trace->requests);
 	mem_free(trace->keys);
 	mem_free(trace->backends);
-}
-
-double simulate_trace_load(const struct simulate_options *options)
-{
-	const struct simulate_trace *trace = options->trace;
-	u64 some = options->servers == trace->backend_count ? options->servers : 0;
-	double speeds = some ? 0 : (double)options->servers;
-
-	for (u32 i = 0; i < some; i++)
-		speeds += trace->backends[i].speed;
-	return trace->busy * options->pace / (speeds * (double)options->slots);
 }

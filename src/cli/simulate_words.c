@@ -40,7 +40,7 @@ static const char *const keys_by[] = {"client_ip", "path", NULL};
 static const struct word words[] = {
 	WHOLE(servers, "10", 1, SIMULATE_SERVERS_MAX, EVERYWHERE,
 		"servers; with --replay those of the log"),
-	WHOLE(slots, "1", 1, 10000, EVERYWHERE, "requests that a server serves at a time"),
+	WHOLE(slots, "1", 1, 10000, EVERYWHERE, "requests served at a time; those of the log"),
 	WHOLE(requests, "200000", 1, 1e8, MODEL_ONLY, "requests of the run"),
 	PART("load", load, "0.7", 0.001, 10, MODEL_ONLY,
 		"arrivals to what servers could do, were all well"),

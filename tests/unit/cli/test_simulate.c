@@ -357,6 +357,7 @@ static void test_json_logs(void **state)
 	assert_int_equal(trace.count, 3);
 	assert_int_equal(trace.skipped, 2);
 	assert_int_equal(trace.client_count, 2);
+	assert_true(simulate_trace_prepare(&trace, 1) <= 0);
 	near(trace.requests[0].service_ms, 10, 1e-9);
 	assert_true(trace.requests[0].at_ms <= 0);
 	near(trace.requests[1].at_ms, 50, 1e-6);
@@ -385,7 +386,8 @@ static void test_combined_logs(void **state)
 	assert_int_equal(trace.count, 3);
 	assert_int_equal(trace.skipped, 1);
 	assert_int_equal(trace.client_count, 2);
-	near(trace.requests[0].service_ms, 10, 1e-9);
+	near(trace.requests[0].done_ms - trace.requests[0].sent_ms, 9.98, 1e-9);
+	near(trace.requests[0].sent_ms, 2.02, 1e-9);
 	near(trace.requests[1].at_ms, 500, 1e-6); // two in one second
 	near(trace.requests[2].at_ms, 2000, 1e-6);
 	assert_int_equal(trace.backend_count, 1);
@@ -395,6 +397,16 @@ static void test_combined_logs(void **state)
 	trace = read_log_by(content, BY_PATH);
 	assert_int_equal(trace.client_count, 1);
 	simulate_trace_done(&trace);
+}
+
+static void add_line(struct text *text, double at_ms, const char *backend, double total_ms)
+{
+	u32 ms = (u32)at_ms;
+
+	text_printf(text,
+		"{\"timestamp\":\"2026-11-21T04:%02u:%02u.%03uZ\",\"client.address\":\"x\","
+		"\"backend\":\"%s\",\"tries\":1,\"total_us\":%.0f}\n",
+		ms / 60000, ms / 1000 % 60, ms % 1000, backend, 1000 * total_ms);
 }
 
 // A backend that takes twice as long is half as quick, and what requests ask for is the same; who
@@ -407,10 +419,7 @@ static void test_a_log_tells_speeds(void **state)
 
 	(void)state;
 	for (u32 i = 0; i < 200; i++)
-		text_printf(&text,
-			"{\"timestamp\":\"2026-11-21T04:00:%02u.%03uZ\",\"client.address\":\"x\","
-			"\"backend\":\"%s\",\"tries\":1,\"total_us\":%u}\n",
-			i / 100, i % 100 * 10, i % 2 ? "slow" : "quick", i % 2 ? 20000 : 10000);
+		add_line(&text, 100 * i, i % 2 ? "slow" : "quick", i % 2 ? 20 : 10);
 	text_add(&text, STR("{\"timestamp\":\"2026-11-21T04:00:00.000Z\",\"client.address\":\"x\","
 			    "\"tries\":0,\"total_us\":20}\n"));
 	trace = read_log(text.data);
@@ -419,14 +428,54 @@ static void test_a_log_tells_speeds(void **state)
 	assert_int_equal(trace.unsent, 1);
 	assert_int_equal(trace.skipped, 0);
 	assert_int_equal(trace.backend_count, 2);
+	assert_int_equal(simulate_trace_slots(&trace), 1);
+	assert_true(simulate_trace_prepare(&trace, 1) <= 0);
 	near(trace.backends[0].speed, 4 / 3.0, 1e-9);
 	near(trace.backends[1].speed, 2 / 3.0, 1e-9);
 	for (u32 i = 0; i < 200; i++)
 		near(trace.requests[i].service_ms, 40 / 3.0, 1e-9);
 	options.trace = &trace;
-	near(simulate_trace_load(&options), 200 * 40 / 3.0 / 1990 / 2, 1e-9);
+	near(simulate_trace_load(&options), 200 * 40 / 3.0 / 19900 / 2, 1e-9);
 	options.servers = 4;
-	near(simulate_trace_load(&options), 200 * 40 / 3.0 / 1990 / 4, 1e-9);
+	near(simulate_trace_load(&options), 200 * 40 / 3.0 / 19900 / 4, 1e-9);
+	simulate_trace_done(&trace);
+}
+
+// One backend with three slots that is busy most of the time: the log shows waiting and service
+// together, and both are found again.
+static void test_waiting_is_told_from_service(void **state)
+{
+	enum { count = 3000, slots = 3 };
+	static double services[count];
+	double free_at[slots] = {0}, now = 0, waited = 0;
+	struct simulate_trace trace;
+	struct text text = {0};
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, 1);
+	for (u32 i = 0; i < count; i++) {
+		u32 first = 0;
+		double begun;
+
+		now += 1 + rng_below(&rng, 13); // 7 ms on average, for 18 ms of one slot of three
+		services[i] = 1 + rng_below(&rng, 35);
+		for (u32 k = 1; k < slots; k++)
+			if (free_at[k] < free_at[first])
+				first = k;
+		begun = fmax(now, free_at[first]);
+		free_at[first] = begun + services[i];
+		waited += begun - now;
+		add_line(&text, now, "only", free_at[first] - now);
+	}
+	assert_true(waited / count > 5);
+	trace = read_log(text.data);
+	text_done(&text);
+	assert_int_equal(simulate_trace_slots(&trace), slots);
+	assert_true(simulate_trace_prepare(&trace, slots) <= 0);
+	for (u32 i = 0; i < count; i++)
+		near(trace.requests[i].service_ms, services[i], 1e-6);
+	assert_true(simulate_trace_prepare(&trace, 1) > 0.02);
 	simulate_trace_done(&trace);
 }
 
@@ -447,6 +496,7 @@ static void test_replay_ranks_algorithms(void **state)
 			i / 6000, i / 100 % 60, i % 100 * 10, i % 7, i % 250);
 	trace = read_log(text.data);
 	text_done(&text);
+	simulate_trace_prepare(&trace, 1);
 	options.trace = &trace;
 	blind = run(&options, BALANCE_ROUND_ROBIN);
 	seeing = run(&options, BALANCE_LEAST_RESPONSE_TIME);
@@ -614,6 +664,7 @@ int main(void)
 		cmocka_unit_test(test_json_logs),
 		cmocka_unit_test(test_combined_logs),
 		cmocka_unit_test(test_a_log_tells_speeds),
+		cmocka_unit_test(test_waiting_is_told_from_service),
 		cmocka_unit_test(test_replay_ranks_algorithms),
 		cmocka_unit_test(test_json_form),
 		cmocka_unit_test(test_plots),
