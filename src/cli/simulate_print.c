@@ -43,7 +43,8 @@ static void describe_load(struct text *text, const struct simulate_options *opti
 static void describe_trouble(struct text *text, const struct simulate_options *options)
 {
 	if (options->slow && !is_series(options, "slow"))
-		text_printf(text, ", %llu %% of them slow", (unsigned long long)options->slow);
+		text_printf(
+			text, ", %llu %% of the servers slow", (unsigned long long)options->slow);
 	if (options->slow && !is_series(options, "slow_factor"))
 		text_printf(text, " by %g times", options->slow_factor);
 	if (options->lose && !is_series(options, "lose"))
@@ -62,7 +63,7 @@ void simulate_describe(struct text *text, const struct simulate_options *options
 	if (options->slots > 1 && !is_series(options, "slots"))
 		text_printf(text, " of %llu slots", (unsigned long long)options->slots);
 	for (u32 i = 0; i < options->weight_count; i++)
-		text_printf(text, "%s%u", i ? "," : " of weights ", options->weights[i]);
+		text_printf(text, "%s%u", i ? "," : ", weights ", options->weights[i]);
 	describe_load(text, options);
 	describe_trouble(text, options);
 	if (options->max_connections && !is_series(options, "max_connections"))
