@@ -378,7 +378,10 @@ static bool stall_is_due(const struct call *call)
 // 408: the head or the body came too slowly.
 static bool late_is_fair(const struct call *call, struct excuses excuses)
 {
-	bool in_head = !call->sent_head || !str_starts(str_from(call->outcome), STR("client_body"));
+	bool in_head = !call->sent_head ||
+		       str_eq(str_from(call->outcome), STR("client_timeout_header")) ||
+		       (call->attempt_count == 0 &&
+			       !str_starts(str_from(call->outcome), STR("client_body")));
 	u64 limit_ms = in_head ? call->world->limits.header_ms : call->world->limits.body_idle_ms;
 
 	return (call->stalled || call->dripped || call->raced || excuses.everywhere) &&
