@@ -374,7 +374,8 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 	if (call->attempt_count - replays > tries_max)
 		world_fail(world, "call %u: %u tries of %u", call->id,
 			call->attempt_count - replays, tries_max);
-	if (call->got_head && !(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
+	if (call->got_head && !call->unasked &&
+		!(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
 		world_fail(world, "call %u: sent again though its answer has begun", call->id);
 }
 
