@@ -8,6 +8,8 @@ enum {
 	full_looks_max = 4, // members that are looked at again in an ordinary pick
 };
 
+static const struct balance_tried nothing_tried;
+
 // ---- What a backend costs -----------------------------------------------------------------------
 
 static u32 in_flight_of(const struct upstream *upstream, const struct backend *backend)
@@ -215,14 +217,16 @@ static bool look_at_full(struct picker *picker, u32 most)
 	return found;
 }
 
-// Somebody is left out for want of a place that a request may wait for: not of a trial.
-static bool is_waited_for(const struct picker *picker)
+// Somebody is left out for want of a place that a request may wait for: not of a trial, and not at
+// a backend that it has tried.
+static bool is_waited_for(const struct picker *picker, const struct balance_tried *tried)
 {
 	list_for_each (node, &picker->full) {
 		const struct backend *backend =
 			backend_of(picker, list_entry(node, struct cell, full_node));
 
-		if (backend_why(backend) <= ELIGIBLE_PANIC && !is_trial(backend))
+		if (eligible_is_in(backend_why(backend)) && !is_trial(backend) &&
+			!balance_was_tried(tried, backend->index))
 			return true;
 	}
 	return false;
@@ -237,7 +241,7 @@ bool picker_has_answer(struct picker *picker)
 	if (requests_max && atomic_load(&pool->requests.used) >= requests_max)
 		return false;
 	look_at_full(picker, picker->full_count);
-	return balance_has_eligible(picker->state) || !is_waited_for(picker);
+	return balance_has_eligible(picker->state) || !is_waited_for(picker, &nothing_tried);
 }
 
 // ---- Picking ------------------------------------------------------------------------------------
@@ -250,7 +254,7 @@ static bool may_take(const struct picker *picker, u32 index, const struct balanc
 
 static enum pick_verdict why_none(const struct picker *picker, const struct pick_ask *ask)
 {
-	if (picker->full_count && is_waited_for(picker))
+	if (picker->full_count && is_waited_for(picker, ask->tried))
 		return PICK_FULL;
 	return ask->tried->count ? PICK_TRIED : PICK_NOBODY;
 }

@@ -76,6 +76,7 @@ struct cell {
 // What one worker has of one pool, as far as others look at it. One writer, the worker.
 struct pool_cell {
 	_Alignas(CACHE_LINE) u64 requests; // read by all, growing: first tries, for the budget
+	u64 charged;			   // read by all, growing: what was taken from the budget
 	u64 failures;		   // read by all, growing: of all its cells, counted after them
 	_Atomic(u64) seen;	   // generation up to which it uses nothing older
 	_Atomic(u32) waiting;	   // requests in its queue
@@ -102,7 +103,6 @@ struct pool {
 	// The retry budget, shared by all workers. Only requests that are sent again take the lock.
 	atomic_flag budget_lock;
 	struct budget budget;
-	u64 budget_noted;    // of all workers' requests, those the budget knows of
 	struct cap requests; // being served, where limits.requests bounds them
 	// Written by the control thread.
 	_Atomic(struct view *) view;

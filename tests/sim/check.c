@@ -378,8 +378,10 @@ static bool stall_is_due(const struct call *call)
 // 408: the head or the body came too slowly.
 static bool late_is_fair(const struct call *call, struct excuses excuses)
 {
-	bool in_head =
-		!call->sent_head || str_eq(str_from(call->outcome), STR("client_timeout_header"));
+	bool in_head = !call->sent_head ||
+		       str_eq(str_from(call->outcome), STR("client_timeout_header")) ||
+		       (call->attempt_count == 0 &&
+			       !str_starts(str_from(call->outcome), STR("client_body")));
 	u64 limit_ms = in_head ? call->world->limits.header_ms : call->world->limits.body_idle_ms;
 
 	return (call->stalled || call->dripped || call->raced || excuses.everywhere) &&
@@ -434,7 +436,8 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		break;
 	case 504:
 		fair = stall_is_due(call) &&
-		       in_time(call, last_act_ms(call), call->world->limits.response_ms) &&
+		       (call->answer.deaf || // it took a while until its window was full
+			       in_time(call, last_act_ms(call), call->world->limits.response_ms)) &&
 		       (call->attempts[call->attempt_count - 1].stalled || call->dripped ||
 			       excuses.everywhere);
 		break;
@@ -446,7 +449,7 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	if (!fair)
 		fail_call(call, "a local answer for no reason");
 	if (call->bad && call->status != call->bad_status && !excuses.everywhere &&
-		!(call->status == 408 && call->dripped))
+		!(call->status == 408 && (call->dripped || call->raced)))
 		fail_call(call, "a malformed request got the wrong answer");
 }
 
@@ -544,8 +547,11 @@ void check_call(struct call *call)
 	check_leaving(call);
 	excuses = excuses_of(call);
 	if (call->unasked) {
-		if (!excuses.backend && call->attempt_count &&
-			!call->attempts[call->attempt_count - 1].gave_up)
+		bool gave_up = false;
+
+		for (u32 i = 0; i < call->attempt_count; i++)
+			gave_up |= call->attempts[i].gave_up;
+		if (!excuses.backend && call->attempt_count && !gave_up)
 			fail_call(call, "got what was said unasked");
 		return;
 	}
@@ -614,6 +620,7 @@ static void listen_to_log(struct world *world)
 // After each turn: nobody waits without a deadline, nobody holds more than a window.
 void check_turn(struct world *world)
 {
+	judge_check_turn(world);
 	listen_to_log(world);
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);

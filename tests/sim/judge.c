@@ -84,8 +84,8 @@ static void plan_retry(struct world *world, struct conf_pool *pool)
 	*rules = (struct retry_rules){.attempts_max = plan_between(world, 1, 4),
 		.causes = plan_between(world, 0, 7),
 		.has_budget = !plan_one_in(world, 4),
-		.backoff_base_ms = one_of(world, 0, 20, 60),
-		.backoff_max_ms = 120,
+		.backoff_base_ms = one_of(world, 0, 20, plan_one_in(world, 4) ? 500 : 60),
+		.backoff_max_ms = 600,
 		.budget = {.percent = one_of(world, 0, 20, 100),
 			.least = plan_between(world, 0, 6),
 			.window_ms = 1000}};
@@ -238,6 +238,7 @@ bool judge_is_idle(const struct world *world)
 
 void judge_free(struct world *world)
 {
+	mem_free(world->flows);
 	if (!world->judge)
 		return;
 	checker_free(world->judge->checker);
@@ -255,66 +256,72 @@ static u32 last_pool(const struct call *call)
 
 // ---- What must hold -----------------------------------------------------------------------------
 
+static bool looks_stale(const struct arrival *arrival)
+{
+	return arrival->kept && !arrival->spoke && !arrival->broken && !arrival->in_ended;
+}
+
 // Sent once more because a kept connection had been closed, to the same backend or, when that could
-// not be connected to, to another one: not a retry.
+// not be connected to, to another one: not a retry. It happens once.
 static bool is_replay(const struct call *call, u32 index)
 {
-	const struct arrival *before = &call->attempts[index - 1];
+	u32 first = 1;
 
-	return before->kept && !before->spoke && !before->broken && !before->in_ended;
+	while (first < index && !looks_stale(&call->attempts[first - 1]))
+		first++;
+	return first == index && looks_stale(&call->attempts[index - 1]);
 }
 
-// Second tries that reached a backend of the pool in a span of time.
-static u32 count_again(const struct world *world, u32 pool, u64 from_ms, u64 to_ms)
+// What came to a pool and what was taken from its budget, by the worker's own counts and time.
+enum { flow_max = 1024 };
+
+struct flow {
+	u32 count;
+	u64 requests, charged; // so far
+	struct {
+		u64 at_ms;
+		u32 requests, charged;
+	} steps[flow_max];
+};
+
+// In any window no more is taken than the rules allow for what came in it.
+static void check_budget(struct world *world, u32 pool, const struct flow *flow)
 {
-	u32 again = 0;
+	const struct budget_rules *rules = &world->conf->pools[pool].retry.rules.budget;
+	u64 now_ms = flow->steps[flow->count - 1].at_ms, requests = 0, charged = 0;
 
-	for (u32 i = 0; i < world->call_count; i++) {
-		const struct call *call = &world->calls[i];
-
-		for (u32 n = 1; n < call->attempt_count; n++)
-			again += server_pool(call->attempts[n].server) == pool &&
-				 call->attempts[n].began_ms > from_ms &&
-				 call->attempts[n].began_ms <= to_ms && !is_replay(call, n);
+	for (u32 i = 0; i < flow->count; i++) {
+		if (flow->steps[i].at_ms + rules->window_ms <= now_ms)
+			continue;
+		requests += flow->steps[i].requests;
+		charged += flow->steps[i].charged;
 	}
-	return again;
+	if (charged > MAX((u64)rules->least, requests * rules->percent / 100))
+		world_fail(world, "%llu second tries within a budget of %u or %u %% of %llu",
+			(unsigned long long)charged, rules->least, rules->percent,
+			(unsigned long long)requests);
 }
 
-// Requests whose heads were sent in a span of time.
-static u32 count_calls(const struct world *world, u64 from_ms, u64 to_ms)
+void judge_check_turn(struct world *world)
 {
-	u32 count = 0;
+	if (!world->flows)
+		world->flows = mem_alloc(sizeof(struct flow) * world->pool_count);
+	for (u32 i = 0; i < world->pool_count; i++) {
+		const struct pool_cell *cell = world->snapshot->pools[i].cells;
+		struct flow *flow = &world->flows[i];
+		u32 requests = (u32)(cell->requests - flow->requests);
+		u32 charged = (u32)(cell->charged - flow->charged);
 
-	for (u32 i = 0; i < world->call_count; i++)
-		count += world->calls[i].sent_any && world->calls[i].head_since_ms > from_ms &&
-			 world->calls[i].head_since_ms <= to_ms;
-	return count;
-}
-
-// Arrivals come later than the budget was asked, by what the network takes.
-// Whose budget a request draws from that has gone over to another pool only the worker knows.
-static bool is_shared(const struct world *world, u32 pool)
-{
-	for (u32 i = 0; i < world->pool_count; i++)
-		if (world->conf->pools[i].failover >= 0 &&
-			(i == pool || (u32)world->conf->pools[i].failover == pool))
-			return true;
-	return false;
-}
-
-static void check_budget(struct world *world, u32 pool, u64 at_ms)
-{
-	const struct retry_rules *rules = &world->conf->pools[pool].retry.rules;
-	u64 window_ms = rules->budget.window_ms, slack_ms = 2 * SLACK_MS;
-	u32 again, calls;
-
-	if (!rules->has_budget || is_shared(world, pool))
-		return;
-	again = count_again(world, pool, at_ms - MIN(at_ms, window_ms - slack_ms), at_ms);
-	calls = count_calls(world, at_ms - MIN(at_ms, window_ms + 10 * slack_ms), at_ms);
-	if (again > MAX(rules->budget.least, calls * rules->budget.percent / 100))
-		world_fail(world, "%u second tries within a budget of %u or %u %% of %u", again,
-			rules->budget.least, rules->budget.percent, calls);
+		if ((!requests && !charged) || flow->count == flow_max)
+			continue;
+		flow->requests += requests;
+		flow->charged += charged;
+		flow->steps[flow->count].at_ms = loop_now_ms(world->loop);
+		flow->steps[flow->count].requests = requests;
+		flow->steps[flow->count++].charged = charged;
+		if (charged)
+			check_budget(world, i, flow);
+	}
 }
 
 static void check_backend(struct world *world, struct backend *backend)
@@ -341,10 +348,6 @@ void judge_check_end(struct world *world)
 		for (u32 b = 0; b < pool->backend_count; b++)
 			check_backend(world, &pool->backends[b]);
 	}
-	for (u32 i = 0; i < world->call_count; i++)
-		for (u32 n = 1; n < world->calls[i].attempt_count; n++)
-			check_budget(world, server_pool(world->calls[i].attempts[n].server),
-				world->calls[i].attempts[n].began_ms);
 }
 
 static u32 tries_of(const struct call *call, u32 pool)
@@ -371,7 +374,8 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 	if (call->attempt_count - replays > tries_max)
 		world_fail(world, "call %u: %u tries of %u", call->id,
 			call->attempt_count - replays, tries_max);
-	if (call->got_head && !(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
+	if (call->got_head && !call->unasked &&
+		!(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
 		world_fail(world, "call %u: sent again though its answer has begun", call->id);
 }
 

@@ -707,7 +707,10 @@ static void die(struct server *server)
 		note_idle_close(server);
 		if (service->attempt)
 			service->attempt->gave_up = service->attempt->reset = true;
+		if (service->answering && script_is_whole(&service->script))
+			service->attempt->answer_whole = true; // and perhaps there
 		service->acted = true;
+		loop_timer_cancel(server->world->outside, &service->timer);
 		peer_reset(&service->peer);
 	}
 }

@@ -191,6 +191,7 @@ struct world {
 	struct snapshot *snapshot;
 	bool judged;	     // backends are checked, ejected, retried ...: judge.c
 	struct judge *judge; // then
+	struct flow *flows;  // of each pool: its requests, and what was sent again
 	bool has_lost[4];    // pools that had no eligible backend at some time
 	bool has_trouble[4]; // pools of which a backend did something bad
 
@@ -282,6 +283,7 @@ void judge_stop(struct world *world); // the loop must turn until judge_is_idle
 bool judge_is_idle(const struct world *world);
 void judge_free(struct world *world);
 void judge_check_again(struct call *call, const struct arrival *arrival);
+void judge_check_turn(struct world *world);
 void judge_check_end(struct world *world);
 bool judge_has_limits(const struct call *call); // its pool bounds something
 bool judge_hedges(const struct call *call);	// it may be sent twice at the same time
