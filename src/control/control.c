@@ -489,13 +489,13 @@ static void say_started(struct control *control)
 {
 	const struct worker *first = &control->workers.all[0];
 
+	watch_say(control->watch);
 	LOG(control->log, LOG_NOTICE, "weir " WEIR_VERSION " serves",
 		LOG_CSTR("configuration", control->options->mode),
 		LOG_CSTR("io", loop_kind_name(first->loop)), LOG_CSTR("io_why", first->loop_why),
 		LOG_U64("workers", control->workers.count),
 		LOG_U64("max_connections", control->max_connections),
 		LOG_U64("descriptors", control->fd_limit));
-	watch_say(control->watch);
 	say_listening(control);
 }
 
