@@ -103,6 +103,8 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	pool->response_idle_ms = conf->timeouts.response_idle_ms;
 	pool->upstream_idle_ms = conf->timeouts.upstream_idle_ms;
 	pool->is_bounded = conf->limits.requests > 0;
+	pool->learns = pool->kind == BALANCE_LEAST_RESPONSE_TIME || pool->kind == BALANCE_PREQUAL ||
+		       conf->limits.adaptive || conf->hedge.percent;
 	pool->worker_count = snapshot->worker_count;
 	pool->cells = lines_of(arena, sizeof(struct pool_cell) * snapshot->worker_count);
 	for (u32 i = 0; i < conf->backend_count; i++) {

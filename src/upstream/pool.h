@@ -96,6 +96,7 @@ struct pool {
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
 	u64 connect_timeout_ms, response_timeout_ms, response_idle_ms, upstream_idle_ms;
+	bool learns;	 // how long answers take matters: to the algorithm, a bound, or hedging
 	bool is_bounded; // somebody may have to wait: for a socket, for a place, for the adaptive
 			 // limit
 	struct pool_cell *cells; // one for each worker
