@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/snapshot.h"
 
+#include "proxy/sticky.h"
 #include "upstream/view.h"
 
 // Begins and ends on cache lines, so that no other thread's data is beside it.
@@ -93,6 +94,7 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	pool->index = index;
 	pool->kind = kind_of(conf->algorithm);
 	pool->options.load_percent = conf->hash.load_percent;
+	pool->hash_secret = key_hash_secret(conf->hash.secret);
 	pool->backend_count = conf->backend_count;
 	pool->backends = lines_of(arena, sizeof(struct backend) * room);
 	pool->members = arena_zalloc(arena, sizeof(struct balance_member) * room);
@@ -109,6 +111,7 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 		build_backend(pool, i, arena, snapshot->backend_count++);
 		pool->eligible += eligible_is_in(backend_why(&pool->backends[i]));
 	}
+	pool->sticky = sticky_build(pool, arena);
 	view_init(pool);
 }
 
