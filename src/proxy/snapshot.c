@@ -188,6 +188,7 @@ static void build_frontend(
 	frontend->pool = conf->pool >= 0 ? &snapshot->pools[conf->pool] : NULL;
 	if (conf->limits.connections)
 		frontend->clients = arena_zalloc(arena, sizeof(*frontend->clients));
+	frontend->is_guarded = guard_is_wanted(conf);
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++) {
@@ -218,8 +219,28 @@ struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u3
 	return snapshot;
 }
 
+void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < snapshot->frontend_count; i++) {
+		const struct conf_frontend *conf = snapshot->frontends[i].conf;
+		u64 own = conf->limits.connections ? conf->limits.connections : clients_max;
+
+		if (guard_counts(conf))
+			sum += MIN(own, clients_max);
+	}
+	if (sum == 0)
+		return;
+	snapshot->guard = guard_new(MIN(sum, clients_max), snapshot->worker_count, seed);
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		if (guard_counts(snapshot->frontends[i].conf))
+			snapshot->frontends[i].guard = snapshot->guard;
+}
+
 void snapshot_done(struct snapshot *snapshot)
 {
+	guard_free(snapshot->guard);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		view_done(&snapshot->pools[i]);
 }
