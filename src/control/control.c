@@ -316,6 +316,7 @@ static void prepare_workers(struct control *control)
 			.seed = seed,
 		};
 	}
+	snapshot_guard(control->snapshot, (u64)clients * count, seed);
 }
 
 static int start_workers(struct control *control)

@@ -17,6 +17,7 @@
 #include "decide/balance_cost.h"
 #include "decide/cap.h"
 #include "decide/eligible.h"
+#include "decide/key_hash.h"
 #include "decide/slow_start.h"
 
 struct view;
@@ -92,6 +93,7 @@ struct pool {
 	struct pool *failover; // NULL: none
 	enum balance_kind kind;
 	struct balance_options options;
+	struct key_hash_secret hash_secret;
 	struct sticky *sticky;		// NULL: clients are not bound by a cookie
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
