@@ -139,8 +139,7 @@ static bool has_place(struct upstream *upstream, struct backend *backend)
 	if (backend->sockets_max && upstream_cell(upstream, backend)->idle_count == 0 &&
 		atomic_load(&backend->sockets.used) >= backend->sockets_max)
 		return false;
-	return !adaptive || atomic_load(&adaptive->requests.used) <
-				    atomic_load_explicit(&adaptive->limit, memory_order_relaxed);
+	return !adaptive || atomic_load(&adaptive->requests.used) < atomic_load(&adaptive->limit);
 }
 
 static bool take_trial(struct backend *backend)
@@ -429,17 +428,21 @@ void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
 		note_trial(upstream, pick, miss);
 }
 
-static void note_adaptive(struct backend *backend, u64 latency_us)
+// True when there is room for more requests now than there was before.
+static bool note_adaptive(struct backend *backend, u64 latency_us)
 {
 	struct adaptive *adaptive = backend->adaptive;
+	u32 before, limit;
 
 	while (atomic_flag_test_and_set_explicit(&adaptive->lock, memory_order_acquire))
 		;
+	before = gradient_limit(&adaptive->gradient);
 	gradient_note(&adaptive->gradient, &backend->pool->conf->limits.gradient, latency_us,
 		cap_used(&adaptive->requests));
-	atomic_store_explicit(
-		&adaptive->limit, gradient_limit(&adaptive->gradient), memory_order_relaxed);
+	limit = gradient_limit(&adaptive->gradient);
+	atomic_store(&adaptive->limit, limit); // as places are given back: see cap_give
 	atomic_flag_clear_explicit(&adaptive->lock, memory_order_release);
+	return limit > before;
 }
 
 void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency_us)
@@ -449,8 +452,8 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 	struct cell *cell = upstream_cell(upstream, backend);
 	u64 now_ns = loop_now_us(upstream->loop) * 1000;
 
-	if (backend->adaptive)
-		note_adaptive(backend, latency_us);
+	if (backend->adaptive && note_adaptive(backend, latency_us))
+		queue_freed(upstream, backend->pool);
 	if (backend->pool->conf->hedge.percent)
 		hedge_note(&picker->hedge, &backend->pool->conf->hedge, latency_us);
 	if (!picker->learns)
