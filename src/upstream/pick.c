@@ -225,7 +225,8 @@ static bool is_waited_for(const struct picker *picker, const struct balance_trie
 	return false;
 }
 
-bool picker_has_answer(struct picker *picker)
+// Looks again at all who are full. False: the pool as a whole serves as many requests as it may.
+static bool look_again(struct picker *picker)
 {
 	const struct pool *pool = picker->pool;
 	u32 requests_max = pool->conf->limits.requests;
@@ -234,7 +235,18 @@ bool picker_has_answer(struct picker *picker)
 	if (requests_max && atomic_load(&pool->requests.used) >= requests_max)
 		return false;
 	look_at_full(picker, picker->full_count);
-	return balance_has_eligible(picker->state) || !is_waited_for(picker, &nothing_tried);
+	return true;
+}
+
+bool picker_has_answer(struct picker *picker)
+{
+	return look_again(picker) &&
+	       (balance_has_eligible(picker->state) || !is_waited_for(picker, &nothing_tried));
+}
+
+bool picker_has_place(struct picker *picker)
+{
+	return look_again(picker) && balance_has_eligible(picker->state);
 }
 
 // ---- Picking ------------------------------------------------------------------------------------

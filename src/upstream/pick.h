@@ -66,5 +66,8 @@ void picker_sync(struct picker *picker);
 // Whether a pick would find somebody, or find out that nobody is eligible any more.
 bool picker_has_answer(struct picker *picker);
 
+// Whether there is a place, as far as this worker knows.
+bool picker_has_place(struct picker *picker);
+
 // This backend has no place: it is left out until it has.
 void picker_mark_full(struct picker *picker, struct backend *backend);

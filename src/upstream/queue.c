@@ -18,22 +18,65 @@ static void count(struct picker *picker, u32 by)
 	atomic_fetch_add(&picker->pool->waiting, by);
 }
 
+static void wake(struct upstream *upstream, struct pool *pool, u32 worker)
+{
+	struct upstream *other;
+
+	if (worker == upstream->number) {
+		loop_defer(upstream->loop, &upstream_picker(upstream, pool)->serve);
+		return;
+	}
+	other = atomic_load(&upstream->crowd->members[worker]);
+	if (other)
+		upstream_nudge(other);
+}
+
+// The next worker with a queue behind `last`, `except` left out; worker_count when there is none.
+static u32 next_worker(struct pool *pool, u32 last, u32 except)
+{
+	u32 waiting[workers_max], count = MIN(pool->worker_count, (u32)workers_max);
+
+	for (u32 i = 0; i < count; i++)
+		waiting[i] = i == except ? 0 : atomic_load(&pool->cells[i].waiting);
+	return waiters_next_thread(waiting, count, last);
+}
+
+// What was meant for this worker is more than it needs, or came too late for those who waited here:
+// others may wait for it. That is no turn of theirs.
+static void pass_on(struct picker *picker)
+{
+	u32 own = picker->upstream->number, next;
+
+	if (!queue_others_wait(picker) || !picker_has_place(picker))
+		return;
+	next = next_worker(picker->pool, own, own);
+	if (next < picker->pool->worker_count)
+		wake(picker->upstream, picker->pool, next);
+}
+
 static void serve(struct task *task)
 {
 	struct picker *picker = container_of(task, struct picker, serve);
 	struct loop *loop = picker->upstream->loop;
+	u32 left = 2 * picker->queue.count;
 
-	// Each turn of this may take a place; one that finds none goes back to the front.
-	for (u32 left = picker->queue.count; left > 0 && picker_has_answer(picker); left--) {
-		struct waiter *first = waiters_pop(&picker->queue, loop_now_ms(loop));
-		struct queue_waiter *waiter;
+	// Each turn of this may take a place; one that finds none goes back to the front. Whoever
+	// went back is counted when this looks again, so no place becomes free unseen.
+	while (picker->queue.count && picker_has_answer(picker)) {
+		struct waiter *first;
 
-		if (!first)
+		if (left-- == 0) { // others are faster, again and again: let the loop turn
+			loop_defer(loop, &picker->serve);
 			return;
+		}
+		first = waiters_pop(&picker->queue, loop_now_ms(loop));
+		if (!first)
+			break;
 		count(picker, (u32)-1);
-		waiter = container_of(first, struct queue_waiter, waiter);
-		waiter->on_turn(waiter);
+		container_of(first, struct queue_waiter, waiter)
+			->on_turn(container_of(first, struct queue_waiter, waiter));
 	}
+	pass_on(picker);
 }
 
 void queue_init(struct picker *picker)
@@ -101,33 +144,17 @@ void queue_leave(struct upstream *upstream, struct queue_waiter *waiter)
 		queue_freed(upstream, picker->pool);
 }
 
-static u32 next_worker(struct pool *pool)
-{
-	u32 waiting[workers_max], count = MIN(pool->worker_count, (u32)workers_max);
-
-	for (u32 i = 0; i < count; i++)
-		waiting[i] = atomic_load(&pool->cells[i].waiting);
-	return waiters_next_thread(waiting, count, atomic_load(&pool->last_served));
-}
-
 void queue_freed(struct upstream *upstream, struct pool *pool)
 {
-	struct upstream *other;
 	u32 next;
 
 	if (likely(!pool->is_bounded) || atomic_load(&pool->waiting) == 0)
 		return;
-	next = next_worker(pool);
+	next = next_worker(pool, atomic_load(&pool->last_served), UINT32_MAX);
 	if (next >= pool->worker_count)
 		return;
 	atomic_store(&pool->last_served, next);
-	if (next == upstream->number) {
-		loop_defer(upstream->loop, &upstream_picker(upstream, pool)->serve);
-		return;
-	}
-	other = atomic_load(&upstream->crowd->members[next]);
-	if (other)
-		upstream_nudge(other);
+	wake(upstream, pool, next);
 }
 
 bool queue_others_wait(const struct picker *picker)
