@@ -252,7 +252,7 @@ static bool take_place(struct exchange *x)
 
 	if (likely(requests_max == 0) || x->has_place)
 		return true;
-	if (!x->is_next && x->attempts == 0 && queue_waiting(x->pool))
+	if (!x->is_next && x->attempts == 0 && queue_is_general(x->pool))
 		return false;
 	x->has_place = cap_take(&x->pool->requests, requests_max);
 	return x->has_place;
@@ -648,6 +648,6 @@ void attempt_init(struct exchange *x)
 		attempt->leased_us = attempt->sent_us = 0;
 	}
 	x->attempt = &x->tries[0];
-	queue_waiter_init(&x->waiter, on_turn);
+	queue_waiter_init(&x->waiter, &x->tried, on_turn);
 	timer_init(&x->hedge_timer, on_hedge);
 }

@@ -8,8 +8,6 @@ enum {
 	full_looks_max = 4, // members that are looked at again in an ordinary pick
 };
 
-static const struct balance_tried nothing_tried;
-
 // ---- What a backend costs -----------------------------------------------------------------------
 
 static u32 in_flight_of(const struct upstream *upstream, const struct backend *backend)
@@ -238,10 +236,10 @@ static bool look_again(struct picker *picker)
 	return true;
 }
 
-bool picker_has_answer(struct picker *picker)
+bool picker_has_answer(struct picker *picker, const struct balance_tried *tried)
 {
 	return look_again(picker) &&
-	       (balance_has_eligible(picker->state) || !is_waited_for(picker, &nothing_tried));
+	       (balance_has_untried(picker->state, tried) || !is_waited_for(picker, tried));
 }
 
 bool picker_has_place(struct picker *picker)
@@ -286,7 +284,7 @@ static enum pick_verdict pick_among_full(
 	struct balance_ask balance = ask_of(picker, ask);
 	bool looked = false;
 
-	if (pool->is_bounded && !ask->is_next && atomic_load(&pool->waiting))
+	if (pool->is_bounded && !ask->is_next && queue_is_general(pool))
 		return PICK_FULL;
 	look_at_full(picker, full_looks_max);
 	for (;;) {

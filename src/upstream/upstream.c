@@ -18,7 +18,7 @@ static void on_nudge(struct message *message)
 		picker_sync(picker);
 		if (queue_waiting(picker->pool))
 			loop_defer(upstream->loop, &picker->serve);
-		if (queue_others_wait(picker))
+		if (queue_others(picker))
 			lease_yield_idle(picker);
 	}
 }

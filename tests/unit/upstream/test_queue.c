@@ -342,6 +342,145 @@ static void a_place_that_finds_nobody_goes_on(void **state)
 	town_free(town);
 }
 
+// ---- Those who want another backend
+// ---------------------------------------------------------------
+
+static void init_choosy(struct guest *guest, struct town *town, u32 worker, u32 tried)
+{
+	init_dry(guest, 1, town, worker);
+	guest->hold_ms = 1000;
+	assert_true(balance_try(&guest->tried, tried));
+}
+
+// One at each of two backends: the first one at backend 0.
+static void hold_both(struct guest *holds, struct town *town, u32 worker)
+{
+	init_dry(holds, 2, town, worker);
+	for (u32 i = 0; i < 2; i++) {
+		holds[i].hold_ms = 1000;
+		assert_true(balance_try(&holds[i].tried, 1 - i));
+		guest_come(&holds[i]);
+		assert_int_equal(holds[i].pick.backend->index, i);
+	}
+}
+
+// A retry waits for the backend that it has not tried. Those behind it take what is free elsewhere.
+static void who_waits_for_another_backend_is_passed_by(void **state)
+{
+	struct town *town = town_of(1, 1, 2, 1, "");
+	struct guest holds[2], choosy, plain[3];
+
+	(void)state;
+	hold_both(holds, town, 0);
+	init_choosy(&choosy, town, 0, 0);
+	init_dry(plain, 3, town, 0);
+	for (u32 i = 0; i < 3; i++)
+		plain[i].hold_ms = 1000;
+	guest_come(&choosy);
+	come(plain, 2);
+	assert_int_equal(queue_waiting(town->pool), 3);
+	for (u32 i = 0; i < 2; i++) {
+		guest_leave(i ? &plain[0] : &holds[0]); // backend 0 is free
+		town_run(town, 1);
+		assert_int_equal(choosy.state, GUEST_QUEUES);
+		assert_int_equal(plain[i].state, GUEST_HOLDS);
+	}
+	guest_leave(&plain[1]);
+	town_run(town, 1);
+	guest_come(&plain[2]); // nobody else waits for backend 0
+	town_run(town, 1);
+	assert_int_equal(plain[2].state, GUEST_HOLDS);
+	assert_int_equal(choosy.state, GUEST_QUEUES);
+	guest_leave(&holds[1]); // backend 1 is free
+	town_run(town, 1);
+	assert_int_equal(choosy.state, GUEST_HOLDS);
+	assert_int_equal(choosy.pick.backend->index, 1);
+	assert_nobody_waits(town);
+	guest_leave(&choosy);
+	guest_leave(&plain[2]);
+	town_free(town);
+}
+
+// Nobody is refused for want of room in the queue while there is a place.
+static void who_can_be_served_needs_no_room_in_the_queue(void **state)
+{
+	struct town *town = town_of(1, 1, 2, 1, "\"queue\": 1,");
+	struct guest holds[2], choosy, plain;
+
+	(void)state;
+	hold_both(holds, town, 0);
+	init_choosy(&choosy, town, 0, 0);
+	init_dry(&plain, 1, town, 0);
+	guest_come(&choosy);
+	guest_leave(&holds[0]);
+	town_run(town, 1);
+	guest_come(&plain);
+	town_run(town, 1);
+	assert_int_equal(plain.state, GUEST_HOLDS);
+	guest_leave(&plain);
+	guest_leave(&holds[1]);
+	town_run(town, 1);
+	guest_leave(&choosy);
+	town_free(town);
+}
+
+// It is told to a worker where nobody has a use for it: each of the others hears of it.
+static void places_pass_by_those_who_want_another_backend(void **state)
+{
+	for (u32 last = 0; last < 3; last++)
+		for (u32 freed = 0; freed < 2; freed++) {
+			struct town *town = town_of(1, 3, 2, 1, "");
+			struct guest holds[2], choosy[2];
+
+			hold_both(holds, town, 2);
+			for (u32 i = 0; i < 2; i++) // one wants backend 1, the other backend 0
+				init_choosy(&choosy[i], town, i, i);
+			come(choosy, 2);
+			town_run(town, 1);
+			assert_int_equal(queue_waiting(town->pool), 2);
+			atomic_store(&town->pool->last_served, last);
+			guest_leave(&holds[freed]);
+			town_run(town, 1);
+			assert_int_equal(choosy[1 - freed].state, GUEST_HOLDS);
+			assert_int_equal(choosy[freed].state, GUEST_QUEUES);
+			guest_leave(&holds[1 - freed]);
+			town_run(town, 1);
+			assert_int_equal(choosy[freed].state, GUEST_HOLDS);
+			for (u32 i = 0; i < 2; i++)
+				guest_leave(&choosy[i]);
+			assert_nobody_waits(town);
+			town_free(town);
+		}
+	(void)state;
+}
+
+static void and_to_those_who_take_any(void **state)
+{
+	for (u32 last = 0; last < 3; last++) {
+		struct town *town = town_of(1, 3, 2, 1, "");
+		struct guest holds[2], choosy, plain;
+
+		hold_both(holds, town, 2);
+		init_choosy(&choosy, town, 0, 0);
+		init_dry(&plain, 1, town, 1);
+		guest_come(&choosy);
+		guest_come(&plain);
+		town_run(town, 1);
+		atomic_store(&town->pool->last_served, last);
+		guest_leave(&holds[0]);
+		town_run(town, 1);
+		assert_int_equal(plain.state, GUEST_HOLDS);
+		assert_int_equal(choosy.state, GUEST_QUEUES);
+		guest_leave(&holds[1]);
+		town_run(town, 1);
+		assert_int_equal(choosy.state, GUEST_HOLDS);
+		guest_leave(&choosy);
+		guest_leave(&plain);
+		town_free(town);
+	}
+	(void)state;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -357,6 +496,10 @@ int main(void)
 		cmocka_unit_test(a_limit_that_grows_serves_those_who_wait),
 		cmocka_unit_test(places_go_round_between_workers),
 		cmocka_unit_test(a_place_that_finds_nobody_goes_on),
+		cmocka_unit_test(who_waits_for_another_backend_is_passed_by),
+		cmocka_unit_test(who_can_be_served_needs_no_room_in_the_queue),
+		cmocka_unit_test(places_pass_by_those_who_want_another_backend),
+		cmocka_unit_test(and_to_those_who_take_any),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
