@@ -2,6 +2,14 @@
 // What is well-formed in each part, but wrong or useless as a whole.
 #include "conf/build.h"
 
+const struct node *build_section(
+	const struct build *build, const struct conf_pool *pool, const char *key)
+{
+	const struct node *section = node_get(node_get(build->pools, pool->name), str_from(key));
+
+	return section && !section->is_default ? section : NULL;
+}
+
 static void check_binds(struct build *build)
 {
 	struct node seen = {.kind = NODE_MAP};
@@ -147,6 +155,7 @@ void build_check(struct build *build)
 	check_binds(build);
 	check_pools(build);
 	build_check_rules(build);
+	build_check_choice(build);
 	for (u32 i = 0; i < build->conf->frontend_count; i++) {
 		const struct conf_frontend *frontend = &build->conf->frontends[i];
 

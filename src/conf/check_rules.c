@@ -3,19 +3,10 @@
 #include "conf/build.h"
 #include "conf/value.h"
 
-// The section as somebody wrote it; NULL when there are only defaults.
-static const struct node *find_section(
-	const struct build *build, const struct conf_pool *pool, const char *name)
-{
-	const struct node *section = node_get(node_get(build->pools, pool->name), str_from(name));
-
-	return section && !section->is_default ? section : NULL;
-}
-
 static void check_probe(struct build *build, const struct conf_pool *pool)
 {
 	const struct health_rules *rules = &pool->check.rules;
-	const struct node *section = find_section(build, pool, "health_check");
+	const struct node *section = build_section(build, pool, "health_check");
 	struct err *err;
 
 	// Longer than the fast interval is usual: probes of one backend do not overlap.
@@ -43,7 +34,7 @@ static u32 count_weighted(const struct conf_pool *pool)
 static void check_breaker(struct build *build, const struct conf_pool *pool)
 {
 	const struct breaker_rules *rules = &pool->breaker;
-	const struct node *section = find_section(build, pool, "circuit_breaker");
+	const struct node *section = build_section(build, pool, "circuit_breaker");
 	struct share share = {.total = count_weighted(pool)};
 
 	if (!section)
@@ -69,7 +60,7 @@ static void check_breaker(struct build *build, const struct conf_pool *pool)
 static void check_outliers(struct build *build, const struct conf_pool *pool)
 {
 	const struct ejection_rules *rules = &pool->ejection;
-	const struct node *section = find_section(build, pool, "outliers");
+	const struct node *section = build_section(build, pool, "outliers");
 
 	if (!section)
 		return;
@@ -90,7 +81,7 @@ static void check_outliers(struct build *build, const struct conf_pool *pool)
 static void check_limits(struct build *build, const struct conf_pool *pool)
 {
 	const struct gradient_rules *rules = &pool->limits.gradient;
-	const struct node *section = find_section(build, pool, "limits");
+	const struct node *section = build_section(build, pool, "limits");
 
 	if (!section)
 		return;
@@ -149,8 +140,8 @@ static u64 shorter(u64 a, u64 b)
 static void check_retry(struct build *build, const struct conf_pool *pool)
 {
 	const struct conf_retry *retry = &pool->retry;
-	const struct node *section = find_section(build, pool, "retry");
-	const struct node *hedge = find_section(build, pool, "hedge");
+	const struct node *section = build_section(build, pool, "retry");
+	const struct node *hedge = build_section(build, pool, "hedge");
 
 	if (hedge && pool->hedge.percent && !retry->rules.has_budget)
 		report_key(build->report, CODE_CONFLICT, hedge,
@@ -206,19 +197,6 @@ static void check_failover(struct build *build, const struct conf_pool *pool)
 	}
 }
 
-static void check_hash(struct build *build, const struct conf_pool *pool)
-{
-	const struct node *section = find_section(build, pool, "hash");
-
-	if (section && pool->algorithm != CONF_CONSISTENT_HASH && pool->algorithm != CONF_MAGLEV &&
-		pool->algorithm != CONF_RENDEZVOUS && pool->algorithm != CONF_IP_HASH)
-		report_advice(build->report,
-			report_key(build->report, CODE_NOT_HASHED, section,
-				"pools.%.*s.hash changes nothing: its algorithm does not hash",
-				CLIP(pool->name)),
-			"algorithm: consistent_hash");
-}
-
 static void check_access(struct build *build, const struct conf_frontend *frontend)
 {
 	for (u32 i = 0; i < frontend->access.deny_count; i++) {
@@ -258,7 +236,6 @@ void build_check_rules(struct build *build)
 		check_retry(build, pool);
 		check_limits(build, pool);
 		check_failover(build, pool);
-		check_hash(build, pool);
 	}
 	for (u32 i = 0; i < build->conf->frontend_count; i++)
 		check_frontend(build, &build->conf->frontends[i]);

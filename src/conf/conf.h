@@ -18,6 +18,7 @@
 #include "decide/health.h"
 #include "decide/hedge.h"
 #include "decide/outlier.h"
+#include "decide/prequal.h"
 #include "decide/retry.h"
 #include "decide/shed.h"
 
@@ -239,6 +240,38 @@ struct conf_backend {
 	struct place place;
 };
 
+// Where Prequal's numbers are from.
+enum conf_prequal_load {
+	CONF_PREQUAL_OWN,    // this process' own counts: balance_pick
+	CONF_PREQUAL_HEADER, // a field of answers: prequal_pick
+	CONF_PREQUAL_PROBE,  // a page of each backend: prequal_pick
+};
+
+struct conf_prequal {
+	enum conf_prequal_load load;
+	struct str header;		// lower case
+	struct str probe;		// path of the page
+	struct prequal_options options; // hot_percent is for balance_options as well
+	u64 age_max_ms;			// as options.age_max
+	u32 choices;			// for balance_options
+};
+
+enum conf_sticky_by { CONF_STICKY_COOKIE };
+
+enum conf_same_site { CONF_SAME_SITE_LAX, CONF_SAME_SITE_STRICT, CONF_SAME_SITE_NONE };
+
+// What leads a client back to its backend.
+struct conf_sticky {
+	bool enabled; // else all others are zero
+	enum conf_sticky_by by;
+	struct str name;   // of the cookie, a token
+	u64 ttl_ms;	   // at least a second; 0 = until the browser is closed
+	struct str secret; // any bytes; empty = none is given
+	struct str path;   // starts with '/'
+	bool secure;
+	enum conf_same_site same_site;
+};
+
 enum conf_check_type {
 	CONF_CHECK_AUTO, // health_auto.h
 	CONF_CHECK_HTTP,
@@ -267,6 +300,8 @@ struct conf_pool {
 	struct str name;
 	enum conf_algorithm algorithm;
 	struct conf_hash hash;
+	struct conf_prequal prequal;
+	struct conf_sticky sticky;
 	i32 failover; // index of the pool that takes over when nobody is left; -1 = none
 	const struct conf_backend *backends; // at least one
 	u32 backend_count;
@@ -363,7 +398,10 @@ u32 conf_locate(
 enum conf_syntax conf_syntax_of(const char *file);
 
 // The effective configuration, canonical and complete; YAML may carry the origin of each value as a
-// comment. Loading what it gives yields the same configuration.
+// comment. Loading what it gives yields the same configuration. Secrets are not in it: one that a
+// variable, a file or a credential holds is shown as that reference, and loads where the reference
+// leads somewhere; one that stands in the configuration itself is shown as ***, which is refused
+// when loaded.
 struct str conf_show(
 	const struct conf *conf, enum conf_syntax syntax, bool with_origin, struct arena *arena);
 

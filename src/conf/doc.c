@@ -159,6 +159,11 @@ static const char introduction[] =
 	"`${`. A single value may stand where a list is meant. Keys that start with `x-` at the "
 	"top level are ignored. Later wins: files, then variables like "
 	"`WEIR_FRONTENDS__WEB__BIND=:80`, then `--set frontends.web.bind=:80`.\n\n"
+	"A secret comes from a variable (`${NAME}`, `{env: NAME}`), a file (`{file: PATH}`) or a "
+	"credential of systemd (`{credential: NAME}`). `weir config show` prints where it is, "
+	"never "
+	"what it is; one that stands in the configuration itself is printed as `***`, which is "
+	"refused when it is read again.\n\n"
 	"The smallest configuration:\n\n"
 	"```yaml\nbackends: [10.0.0.11:8080, 10.0.0.12:8080, 10.0.0.13:8080]\n```\n";
 

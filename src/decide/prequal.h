@@ -16,6 +16,7 @@ enum { PREQUAL_POOL_MAX = 16, PREQUAL_PROBES_MAX = 8 };
 // The paper's constants are the defaults (all zero gives them).
 struct prequal_options {
 	u32 probes;	 // for each request, at most PREQUAL_PROBES_MAX; 3
+	u32 pool_max;	 // probes that are kept, at most PREQUAL_POOL_MAX; 16
 	u32 removals;	 // for each request, by turns the oldest and the worst; 1
 	nsec age_max;	 // 1 s
 	double spread;	 // delta of the reuse formula; 1
