@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 #include "cli/origin.h"
+#include "cli/origin_control.h"
+#include "cli/origin_faults.h"
 #include "cli/websocket.h"
 #include "net/conn.h"
 
@@ -16,14 +18,18 @@ struct origin {
 	struct slab clients;
 	struct list client_list;
 	struct h1_parser parser;
+	struct origin_faults faults;
+	struct timer fault_over;
+	struct origin_counts counts;
 	u64 start_ms;
-	bool stopping;
+	bool stopping, refusing;
 };
 
 enum origin_kind {
 	ORIGIN_MIRROR,	  // JSON about the request
 	ORIGIN_HEALTH,	  // JSON about ourselves
-	ORIGIN_WRONG,	  // a parameter that makes no sense
+	ORIGIN_CONTROL,	  // JSON about faults and counts
+	ORIGIN_WRONG,	  // JSON of an error
 	ORIGIN_ECHO,	  // the request body; the kinds before it answer once it was read
 	ORIGIN_TUNNEL,	  // 101 and all bytes back
 	ORIGIN_WEBSOCKET, // 101 and all messages back
@@ -42,9 +48,20 @@ struct origin_client {
 	u32 adler, queued; // answer bytes that have not left
 	u32 delay_ms;
 	u16 status;
-	u8 kind; // enum origin_kind
+	u8 kind;  // enum origin_kind
+	u8 fault; // enum origin_fault
 	bool has_size, chunked, to_head, request_ended, ended;
+	bool awaits_continue; // before it sends its body
+	bool is_counted;      // the request is one of those in the counts
+	bool is_control;      // the connection has asked for /-/fault
 };
 
 // Takes over an accepted descriptor.
 void origin_accept(struct origin *origin, int fd);
+
+// After the faults have changed: ends the connection while the port is closed, and answers a
+// request that was left to hang.
+void origin_client_obey(struct origin_client *client);
+
+// The faults as they are set now begin to hold.
+void origin_obey(struct origin *origin);

@@ -60,6 +60,7 @@ struct plan {
 	enum conf_io io;		 // test-backend
 	const char *address;		 // test-backend: PORT or ADDRESS:PORT
 	bool is_steady;			 // test-backend: --steady, or the port came from $PORT
+	const char *fault;		 // test-backend; NULL = not given
 	const char *seed, *svg, *replay; // simulate; NULL = not given
 	const char *topic;		 // help: a command or a key; NULL = the one screen
 	bool help_all;

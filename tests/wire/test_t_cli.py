@@ -11,7 +11,9 @@ import subprocess
 import pytest
 
 from peers.backend import Backend
-from peers.net import HOST, free_port, until
+from peers.client import Client
+from peers.http1 import Cut, request
+from peers.net import HOST, free_port, refuses, until
 from peers.weir import BINARY, IO, Weir, run, settings, start
 
 
@@ -310,6 +312,53 @@ def test_test_backend_behind_weir(test_backend):
         assert client.ask("GET", "/health").status == 200
         assert client.ask("POST", "/", body=b"x" * 100000).status == 200
         assert client.ask("HEAD", "/").body == b""
+
+
+def test_test_backend_told_to_fail(test_backend):
+    def ask(*what, **rest):
+        with Client(test_backend) as client:
+            return client.ask(*what, **rest)
+
+    with Client(test_backend) as control:
+        def tell(words):
+            assert control.ask("POST", f"/-/fault?{words}").status == 200
+
+        def counts():
+            return json.loads(control.ask("GET", "/-/fault").body)
+
+        tell("status=500&health=200")
+        assert ask().status == ask("POST", "/", body=b"x" * 1000).status == 500
+        assert ask("GET", "/health").status == 200
+        tell("reset=1")
+        with pytest.raises(ConnectionResetError):
+            ask()
+        tell("close=1")
+        with pytest.raises(Cut):
+            ask()
+        tell("cut=1")
+        with pytest.raises(Cut) as cut:
+            ask("GET", "/?size=1000000")
+        assert len(cut.value.got) == 500000
+        tell("refuse=1&for=1h")
+        until(lambda: refuses(test_backend), "nobody to listen")
+        tell("")
+        until(lambda: not refuses(test_backend), "its return")
+        tell("hang=1")
+        with Client(test_backend) as client:
+            client.send(request())
+            until(lambda: counts()["faulty"] == 6, "the request to hang")
+            tell("hang=1&for=1ms")
+            assert client.response().status == 200
+        assert counts()["methods"] == {"GET": 5, "POST": 1}
+        until(lambda: counts()["sockets"] == 0, "the other connections to be gone")
+        assert control.ask("DELETE", "/-/fault").status == 200
+        assert counts()["requests"] == counts()["sockets_max"] == 0
+
+
+@pytest.mark.parametrize("words", ["hang=2", "nonsense=1", "refuse=1"])
+def test_test_backend_with_a_wrong_fault(words):
+    code, out, err = run("test-backend", "1", "--fault", words)
+    assert code == 2 and out == "" and "--fault" in err and "weir help test-backend" in err
 
 
 def test_an_error_at_the_start_comes_alone():

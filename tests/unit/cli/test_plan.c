@@ -230,6 +230,8 @@ static void test_test_backend(void **state)
 	assert_string_equal(plan.address, "8001");
 	assert_false(plan.is_steady);
 	assert_true(good("test-backend 8001 --steady").is_steady);
+	assert_null(plan.fault);
+	assert_string_equal(good("test-backend 1 --fault hang=1").fault, "hang=1");
 	assert_int_equal(good("test-backend 1 --io epoll").io, CONF_IO_EPOLL);
 	assert_int_equal(make_in("test-backend", env, &plan), 0);
 	assert_string_equal(plan.address, "3001");
