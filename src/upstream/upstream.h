@@ -33,7 +33,9 @@ struct picker {
 	struct waiters queue;
 	struct task serve; // those who wait
 	struct hedge hedge;
-	struct arena arena; // of `state`
+	struct prequal *prequal; // NULL: no pool of probes
+	struct list told;	 // struct load_told, oldest first
+	struct arena arena;	 // of `state`
 };
 
 struct upstream {
