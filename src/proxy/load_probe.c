@@ -306,6 +306,8 @@ void load_probes_drain(struct load_probes *probes)
 
 void load_probes_done(struct load_probes *probes)
 {
+	for (u32 i = 0; i < probes->upstream->pool_count; i++)
+		ASSERT(!probes->probers[i].send.next);
 	mem_free(probes->probers);
 	slab_done(&probes->probes);
 }
