@@ -19,7 +19,7 @@ enum {
 	backends_max = 12,
 	request_room = 1024,
 	arena_bytes_max = 64 * 1024 * 1024,
-	links_max = 64,
+	links_max = 48,
 	probes_of_a_pool_max = 48, // 16 times prequal.probes
 	probes_of_a_backend_max = 4,
 	a_moment_ms = 100, // a few round trips
