@@ -228,6 +228,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_SVG:
 		plan->svg = value;
 		break;
+	case OPTION_DRAW:
+		plan->draw = value;
+		break;
 	case OPTION_REPLAY:
 		plan->replay = value;
 		break;

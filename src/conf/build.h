@@ -97,9 +97,11 @@ bool build_check_list(struct build *build, const struct path *path, const struct
 void build_check_rules(struct build *build);
 void build_check_choice(struct build *build);
 
-// What stands under a key of a pool; NULL when nobody wrote it.
+// What stands under a key of a pool or frontend; NULL when nobody wrote it.
 const struct node *build_section(
 	const struct build *build, const struct conf_pool *pool, const char *key);
+const struct node *build_frontend_section(
+	const struct build *build, const struct conf_frontend *frontend, const char *key);
 
 // Names of HTTP (RFC 9110 section 5.6.2) and printable text.
 bool build_is_token(struct str text);

@@ -110,9 +110,12 @@ static u64 last_try_ms(const struct conf_retry *retry, const struct conf_pool *p
 	return sum;
 }
 
-static void check_retry_time(struct build *build, struct place place, const char *where,
-	const struct conf_retry *retry, const struct conf_pool *pool, u64 request_ms)
+// `node`: the key that is to blame, or NULL: what stands at `place`.
+static void check_retry_time(struct build *build, const struct node *node, struct place place,
+	const char *where, const struct conf_retry *retry, const struct conf_pool *pool,
+	u64 request_ms)
 {
+	const char *message;
 	u64 last_ms;
 
 	if (request_ms == 0 || retry->rules.attempts_max < 2)
@@ -120,14 +123,14 @@ static void check_retry_time(struct build *build, struct place place, const char
 	last_ms = last_try_ms(retry, pool);
 	if (last_ms < request_ms)
 		return;
+	message = arena_printf(build->arena,
+		"%s: the last of %u tries may begin only after %s, but timeouts.request ends the "
+		"request after %s",
+		where, retry->rules.attempts_max, value_format_duration(build->arena, last_ms),
+		value_format_duration(build->arena, request_ms));
 	report_advice(build->report,
-		report_at(build->report, CODE_RETRY_TOO_LONG, place, 1,
-			"%s: the last of %u tries may begin only after %s, but timeouts.request "
-			"ends "
-			"the request after %s",
-			where, retry->rules.attempts_max,
-			value_format_duration(build->arena, last_ms),
-			value_format_duration(build->arena, request_ms)),
+		node ? report_key(build->report, CODE_RETRY_TOO_LONG, node, "%s", message)
+		     : report_at(build->report, CODE_RETRY_TOO_LONG, place, 1, "%s", message),
 		"a shorter %s leaves time for another backend",
 		retry->try_timeout_ms ? "retry.try_timeout" : "timeouts.connect");
 }
@@ -161,12 +164,13 @@ static void check_retry(struct build *build, const struct conf_pool *pool)
 			CLIP(pool->name),
 			value_format_duration(build->arena, retry->rules.backoff_base_ms),
 			value_format_duration(build->arena, retry->rules.backoff_max_ms));
-	check_retry_time(build, section ? section->place : pool->place,
-		arena_printf(build->arena, "pool '%.*s'", CLIP(pool->name)), retry, pool,
-		pool->timeouts.request_ms);
+	check_retry_time(build, section ? section : build_section(build, pool, "timeouts"),
+		pool->place, arena_printf(build->arena, "pool '%.*s'", CLIP(pool->name)), retry,
+		pool, pool->timeouts.request_ms);
 }
 
-// A route and its frontend may set a deadline that the pool's retries do not fit into.
+// A route and its frontend may set a deadline that the pool's retries do not fit into. `route` is
+// NULL for all that have no settings of their own.
 static void check_route_time(struct build *build, const struct conf_frontend *frontend,
 	const struct conf_route *route, const struct conf_pool *pool)
 {
@@ -176,7 +180,8 @@ static void check_route_time(struct build *build, const struct conf_frontend *fr
 
 	if (outer == 0 && !(route && route->retry))
 		return; // the pool's own settings are looked at with the pool
-	check_retry_time(build, route ? route->place : frontend->place,
+	check_retry_time(build, route ? NULL : build_frontend_section(build, frontend, "timeouts"),
+		route ? route->place : frontend->place,
 		arena_printf(build->arena, "%s%.*s to pool '%.*s'", route ? "route " : "frontends.",
 			CLIP(route ? route->name : frontend->name), CLIP(pool->name)),
 		retry, pool, shorter(outer, pool->timeouts.request_ms));
@@ -191,7 +196,7 @@ static void check_failover(struct build *build, const struct conf_pool *pool)
 		at = &build->conf->pools[at->failover];
 		if (at != pool)
 			continue;
-		report_at(build->report, CODE_CONFLICT, pool->place, 1,
+		report_key(build->report, CODE_CONFLICT, build_section(build, pool, "failover"),
 			"the failover of pool '%.*s' leads back to it", CLIP(pool->name));
 		return;
 	}
@@ -204,25 +209,43 @@ static void check_access(struct build *build, const struct conf_frontend *fronte
 
 		if (prefix->bits)
 			continue;
-		report_at(build->report, CODE_DENIES_ALL, frontend->place, 1,
+		report_key(build->report, CODE_DENIES_ALL,
+			build_frontend_section(build, frontend, "deny"),
 			"frontends.%.*s denies every IPv%d address", CLIP(frontend->name),
 			prefix->addr.family == ADDR_V4 ? 4 : 6);
 	}
 }
 
-static void check_frontend(struct build *build, const struct conf_frontend *frontend)
+// Each pool once, and each route that has settings of its own.
+static void check_deadlines(struct build *build, const struct conf_frontend *frontend)
 {
 	const struct conf_pool *pools = build->conf->pools;
+	bool *seen = arena_zalloc(build->arena, build->conf->pool_count + 1u);
 
-	check_access(build, frontend);
-	if (frontend->protocol == CONF_TCP)
-		return;
-	if (frontend->pool >= 0)
+	if (frontend->pool >= 0) {
+		seen[frontend->pool] = true;
 		check_route_time(build, frontend, NULL, &pools[frontend->pool]);
-	for (u32 i = 0; i < frontend->route_count; i++)
-		for (u32 j = 0; j < frontend->routes[i].split_count; j++)
-			check_route_time(build, frontend, &frontend->routes[i],
-				&pools[frontend->routes[i].splits[j].pool]);
+	}
+	for (u32 i = 0; i < frontend->route_count; i++) {
+		const struct conf_route *route = &frontend->routes[i];
+		bool is_own = route->request_timeout_ms || route->retry;
+
+		for (u32 j = 0; j < route->split_count; j++) {
+			u32 pool = route->splits[j].pool;
+
+			if (!is_own && seen[pool])
+				continue;
+			seen[pool] |= !is_own;
+			check_route_time(build, frontend, is_own ? route : NULL, &pools[pool]);
+		}
+	}
+}
+
+static void check_frontend(struct build *build, const struct conf_frontend *frontend)
+{
+	check_access(build, frontend);
+	if (frontend->protocol == CONF_HTTP)
+		check_deadlines(build, frontend);
 }
 
 void build_check_rules(struct build *build)

@@ -594,7 +594,7 @@ static void shape_pools_and_frontends(struct shape *shape)
 	if (!pools || pools->kind != NODE_MAP)
 		return;
 	for (struct node *child = pools->first; child; child = child->next) {
-		struct node *backends = node_get(child, STR("backends"));
+		struct node *backends;
 
 		rename_aliases(shape, SCHEMA_pool, child);
 		backends = node_get(child, STR("backends"));

@@ -15,7 +15,7 @@ static const struct str own_lines =
 	STR("User-Agent: weir/" WEIR_VERSION " health-check\r\nConnection: close\r\n");
 
 // One backend, as far as it is checked.
-struct watch {
+struct subject {
 	struct checker *checker;
 	const struct backend *backend;
 	const struct conf_check *check;
@@ -28,7 +28,7 @@ struct watch {
 struct probe {
 	struct conn conn;
 	struct addr addr;
-	struct watch *watch;
+	struct subject *subject;
 	struct list node; // in checker->running
 	u64 begun_us;
 	bool over; // its result is known; the connection is still closing
@@ -44,11 +44,11 @@ struct checker {
 	struct h1_parser parser;
 	struct slab probes;
 	struct list running, waiting;
-	struct watch *watches; // by cell
-	u32 watch_count;
+	struct subject *subjects; // by cell
+	u32 subject_count;
 	u32 **fallbacks; // by pool
 	u32 pool_count;
-	struct task look;   // at all watches, at the end of the turn
+	struct task look;   // at all subjects, at the end of the turn
 	struct timer pause; // for want of a descriptor
 	u64 moved;	    // model_checks_moved when it looked last
 	bool stopped;
@@ -75,8 +75,8 @@ static u32 *build_fallback(struct str text)
 // Goes on with `len` bytes. True: the text has been found.
 static bool search(struct probe *probe, const char *bytes, size_t len)
 {
-	struct str text = probe->watch->check->expect.body;
-	const u32 *fallback = probe->watch->fallback;
+	struct str text = probe->subject->check->expect.body;
+	const u32 *fallback = probe->subject->fallback;
 
 	for (size_t i = 0; i < len && probe->matched < text.len; i++) {
 		while (probe->matched && bytes[i] != text.ptr[probe->matched])
@@ -93,36 +93,36 @@ static struct probe *of_session(struct session *session)
 	return container_of(conn_of_session(session), struct probe, conn);
 }
 
-static void set_timer(struct watch *watch)
+static void set_timer(struct subject *subject)
 {
-	struct checker *checker = watch->checker;
-	u64 wake_ms = model_check_wake_ms(checker->model, watch->backend);
+	struct checker *checker = subject->checker;
+	u64 wake_ms = model_check_wake_ms(checker->model, subject->backend);
 
 	if (wake_ms == UINT64_MAX)
-		loop_timer_cancel(checker->loop, &watch->timer);
+		loop_timer_cancel(checker->loop, &subject->timer);
 	else
-		loop_timer_set(checker->loop, &watch->timer, wake_ms);
+		loop_timer_set(checker->loop, &subject->timer, wake_ms);
 }
 
 static void look_if_moved(struct checker *checker)
 {
-	if (model_checks_moved(checker->model) != checker->moved)
+	if (!checker->stopped && model_checks_moved(checker->model) != checker->moved)
 		loop_defer(checker->loop, &checker->look);
 }
 
 // The result is known. The connection may still have to close.
 static void finish(struct probe *probe, enum health_reason reason)
 {
-	struct watch *watch = probe->watch;
-	struct checker *checker = watch->checker;
+	struct subject *subject = probe->subject;
+	struct checker *checker = subject->checker;
 
 	if (probe->over)
 		return;
 	probe->over = true;
-	watch->probing = false;
-	model_check_end(checker->model, watch->backend, reason, probe->status,
+	subject->probing = false;
+	model_check_end(checker->model, subject->backend, reason, probe->status,
 		loop_now_us(checker->loop) - probe->begun_us, loop_now_ms(checker->loop));
-	set_timer(watch);
+	set_timer(subject);
 	look_if_moved(checker);
 	conn_close(&probe->conn);
 }
@@ -168,7 +168,7 @@ static bool is_expected(const struct conf_check *check, u16 status)
 static void on_head(struct stream *stream, struct http_head *head, bool end)
 {
 	struct probe *probe = stream->owner;
-	const struct conf_check *check = probe->watch->check;
+	const struct conf_check *check = probe->subject->check;
 
 	if (probe->over || head->status < 200)
 		return;
@@ -238,16 +238,16 @@ static const struct session_events session_events = {
 
 // ---- The request --------------------------------------------------------------------------------
 
-static struct str host_of(const struct watch *watch)
+static struct str host_of(const struct subject *subject)
 {
-	const struct conf_backend *conf = watch->backend->conf;
+	const struct conf_backend *conf = subject->backend->conf;
 
 	if (conf->check.host.len)
 		return conf->check.host;
-	if (watch->check->host.len)
-		return watch->check->host;
-	return watch->backend->addr.family == ADDR_UNIX ? STR("localhost")
-							: watch->backend->address;
+	if (subject->check->host.len)
+		return subject->check->host;
+	return subject->backend->addr.family == ADDR_UNIX ? STR("localhost")
+							  : subject->backend->address;
 }
 
 // Methods of which an empty body is said to be empty (RFC 9110 8.6).
@@ -258,24 +258,24 @@ static bool announces_body(enum http_method method)
 
 static void send_request(struct probe *probe)
 {
-	const struct watch *watch = probe->watch;
-	const struct conf_backend *conf = watch->backend->conf;
+	const struct subject *subject = probe->subject;
+	const struct conf_backend *conf = subject->backend->conf;
 	struct session *session = probe->conn.session;
 	struct stream *stream = session->ops->open(session);
 	struct http_head head;
 
 	http_head_init(&head, NULL);
-	head.method_text = watch->check->method;
+	head.method_text = subject->check->method;
 	head.method = (u8)http_method_parse(head.method_text);
-	head.path = conf->check.path.len ? conf->check.path : watch->check->path;
-	head.authority = host_of(watch);
+	head.path = conf->check.path.len ? conf->check.path : subject->check->path;
+	head.authority = host_of(subject);
 	head.version_minor = 1;
 	head.framing = announces_body((enum http_method)head.method) ? HTTP_LENGTH : HTTP_NO_BODY;
 	head.added[head.added_count++] = own_lines;
 	stream->events = &stream_events;
 	stream->owner = probe;
 	stream->ops->send_head(stream, &head, true);
-	if (watch->check->expect.body.len)
+	if (subject->check->expect.body.len)
 		stream->ops->grant(stream, CHECKER_BODY_BYTES_MAX);
 }
 
@@ -307,7 +307,7 @@ static void on_timer(struct conn *conn)
 static void on_closed(struct conn *conn)
 {
 	struct probe *probe = container_of(conn, struct probe, conn);
-	struct checker *checker = probe->watch->checker;
+	struct checker *checker = probe->subject->checker;
 
 	ASSERT(probe->over);
 	list_remove(&probe->node);
@@ -321,33 +321,34 @@ static const struct conn_events conn_events = {
 	.on_timer = on_timer,
 };
 
-static struct addr address_of(const struct watch *watch)
+// A unix address has a port, too, that means nothing.
+static struct addr address_of(const struct subject *subject)
 {
-	struct addr addr = watch->backend->addr;
-	u32 own = watch->backend->conf->check.port, port = own ? own : watch->check->port;
+	struct addr addr = subject->backend->addr;
+	u32 own = subject->backend->conf->check.port, port = own ? own : subject->check->port;
 
-	if (port && addr.family != ADDR_UNIX)
+	if (port)
 		addr.port = (u16)port;
 	return addr;
 }
 
 // ---- Beginning ----------------------------------------------------------------------------------
 
-static bool is_due(const struct watch *watch)
+static bool is_due(const struct subject *subject)
 {
-	const struct checker *checker = watch->checker;
-	u64 wake_ms = model_check_wake_ms(checker->model, watch->backend);
+	const struct checker *checker = subject->checker;
+	u64 wake_ms = model_check_wake_ms(checker->model, subject->backend);
 
-	return !watch->probing && wake_ms <= loop_now_ms(checker->loop);
+	return !subject->probing && wake_ms <= loop_now_ms(checker->loop);
 }
 
 // 0, or negative errno when there is no descriptor: the backend is not to blame, and its check
 // begins later.
-static int begin(struct watch *watch)
+static int begin(struct subject *subject)
 {
-	struct checker *checker = watch->checker;
+	struct checker *checker = subject->checker;
 	struct probe *probe = slab_get(&checker->probes);
-	struct addr addr = address_of(watch);
+	struct addr addr = address_of(subject);
 	u64 now_ms = loop_now_ms(checker->loop);
 	int error;
 
@@ -359,21 +360,21 @@ static int begin(struct watch *watch)
 		return error;
 	}
 	probe->addr = addr;
-	probe->watch = watch;
+	probe->subject = subject;
 	probe->begun_us = loop_now_us(checker->loop);
-	probe->tcp = model_check_type(checker->model, watch->backend) == CONF_CHECK_TCP;
+	probe->tcp = model_check_type(checker->model, subject->backend) == CONF_CHECK_TCP;
 	probe->over = false;
 	probe->status = 0;
 	probe->body_len = probe->matched = 0;
 	list_push_back(&checker->running, &probe->node);
-	watch->probing = true;
-	loop_timer_cancel(checker->loop, &watch->timer);
-	model_check_begin(checker->model, watch->backend, now_ms);
+	subject->probing = true;
+	loop_timer_cancel(checker->loop, &subject->timer);
+	model_check_begin(checker->model, subject->backend, now_ms);
 	if (probe->tcp)
 		conn_use_raw(&probe->conn, STREAM_CLIENT, &session_events);
 	else
 		conn_use_h1(&probe->conn, STREAM_CLIENT, &checker->parser, &session_events);
-	conn_set_timer(&probe->conn, model_check_wake_ms(checker->model, watch->backend));
+	conn_set_timer(&probe->conn, model_check_wake_ms(checker->model, subject->backend));
 	conn_connect(&probe->conn, &probe->addr);
 	return 0;
 }
@@ -382,33 +383,33 @@ static void start_waiting(struct checker *checker)
 {
 	while (!checker->stopped && !list_is_empty(&checker->waiting) &&
 		checker->probes.used < checker->probes.used_max && !timer_is_set(&checker->pause)) {
-		struct watch *watch = list_first(&checker->waiting, struct watch, node);
+		struct subject *subject = list_first(&checker->waiting, struct subject, node);
 
-		if (is_due(watch) && begin(watch) != 0) {
+		if (is_due(subject) && begin(subject) != 0) {
 			loop_timer_set(checker->loop, &checker->pause,
 				loop_now_ms(checker->loop) + no_descriptor_pause_ms);
 			return;
 		}
-		list_remove(&watch->node);
-		if (!watch->probing)
-			set_timer(watch);
+		list_remove(&subject->node);
+		if (!subject->probing)
+			set_timer(subject);
 	}
 }
 
-static void queue(struct watch *watch)
+static void queue(struct subject *subject)
 {
-	if (!list_is_linked(&watch->node))
-		list_push_back(&watch->checker->waiting, &watch->node);
+	if (!list_is_linked(&subject->node))
+		list_push_back(&subject->checker->waiting, &subject->node);
 }
 
 static void on_due(struct timer *timer)
 {
-	struct watch *watch = container_of(timer, struct watch, timer);
+	struct subject *subject = container_of(timer, struct subject, timer);
 
-	if (watch->probing || watch->checker->stopped)
+	if (subject->probing || subject->checker->stopped)
 		return;
-	queue(watch);
-	start_waiting(watch->checker);
+	queue(subject);
+	start_waiting(subject->checker);
 }
 
 static void on_pause_over(struct timer *timer)
@@ -423,25 +424,25 @@ static void look(struct task *task)
 	if (checker->stopped)
 		return;
 	checker->moved = model_checks_moved(checker->model);
-	for (u32 i = 0; i < checker->watch_count; i++) {
-		struct watch *watch = &checker->watches[i];
+	for (u32 i = 0; i < checker->subject_count; i++) {
+		struct subject *subject = &checker->subjects[i];
 
-		if (is_due(watch))
-			queue(watch);
-		else if (!watch->probing && !list_is_linked(&watch->node))
-			set_timer(watch);
+		if (is_due(subject))
+			queue(subject);
+		else if (!subject->probing && !list_is_linked(&subject->node))
+			set_timer(subject);
 	}
 	start_waiting(checker);
 }
 
 void checker_wake(struct checker *checker)
 {
-	loop_defer(checker->loop, &checker->look);
+	look_if_moved(checker);
 }
 
 // ---- Life ---------------------------------------------------------------------------------------
 
-static void init_watches(struct checker *checker, const struct pool *pool)
+static void init_subjects(struct checker *checker, const struct pool *pool)
 {
 	const struct conf_check *check = &pool->conf->check;
 
@@ -449,14 +450,14 @@ static void init_watches(struct checker *checker, const struct pool *pool)
 		checker->fallbacks[pool->index] = build_fallback(check->expect.body);
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		const struct backend *backend = &pool->backends[i];
-		struct watch *watch = &checker->watches[backend->cell];
+		struct subject *subject = &checker->subjects[backend->cell];
 
-		watch->checker = checker;
-		watch->backend = backend;
-		watch->check = check;
-		watch->fallback = checker->fallbacks[pool->index];
-		timer_init(&watch->timer, on_due);
-		list_init(&watch->node);
+		subject->checker = checker;
+		subject->backend = backend;
+		subject->check = check;
+		subject->fallback = checker->fallbacks[pool->index];
+		timer_init(&subject->timer, on_due);
+		list_init(&subject->node);
 	}
 }
 
@@ -467,11 +468,12 @@ struct checker *checker_new(
 
 	checker->loop = loop;
 	checker->model = model;
+	checker->moved = UINT64_MAX; // it has not looked yet
 	checker->parser.limits = (struct h1_limits){
 		.head_bytes_max = HTTP_HEAD_BYTES_MAX, .target_bytes_max = target_bytes_max};
-	checker->watch_count = snapshot->backend_count;
+	checker->subject_count = snapshot->backend_count;
 	checker->pool_count = snapshot->pool_count;
-	checker->watches = mem_alloc(sizeof(struct watch) * MAX(snapshot->backend_count, 1));
+	checker->subjects = mem_alloc(sizeof(struct subject) * MAX(snapshot->backend_count, 1));
 	checker->fallbacks = mem_alloc(sizeof(u32 *) * MAX(snapshot->pool_count, 1));
 	checker->look = (struct task){.run = look};
 	timer_init(&checker->pause, on_pause_over);
@@ -479,7 +481,7 @@ struct checker *checker_new(
 	list_init(&checker->waiting);
 	slab_init(&checker->probes, "probe", sizeof(struct probe), MAX(probes_max, 1));
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		init_watches(checker, &snapshot->pools[i]);
+		init_subjects(checker, &snapshot->pools[i]);
 	return checker;
 }
 
@@ -487,9 +489,9 @@ void checker_stop(struct checker *checker)
 {
 	checker->stopped = true;
 	loop_timer_cancel(checker->loop, &checker->pause);
-	for (u32 i = 0; i < checker->watch_count; i++) {
-		loop_timer_cancel(checker->loop, &checker->watches[i].timer);
-		list_remove(&checker->watches[i].node);
+	for (u32 i = 0; i < checker->subject_count; i++) {
+		loop_timer_cancel(checker->loop, &checker->subjects[i].timer);
+		list_remove(&checker->subjects[i].node);
 	}
 	list_for_each (node, &checker->running) {
 		struct probe *probe = list_entry(node, struct probe, node);
@@ -512,7 +514,7 @@ void checker_free(struct checker *checker)
 	for (u32 i = 0; i < checker->pool_count; i++)
 		mem_free(checker->fallbacks[i]);
 	mem_free(checker->fallbacks);
-	mem_free(checker->watches);
+	mem_free(checker->subjects);
 	slab_done(&checker->probes);
 	mem_free(checker);
 }

@@ -21,8 +21,8 @@ struct checker;
 struct checker *checker_new(
 	struct loop *loop, struct model *model, const struct snapshot *snapshot, u32 probes_max);
 
-// Begins what is due, at the end of this turn. To be called once at the start and then after
-// changes that may have made a check due sooner (a report, an address).
+// Begins what is due, at the end of this turn. To be called once at the start, and then after what
+// may have made a check due sooner (a report, an address); it costs nothing when that was not so.
 void checker_wake(struct checker *checker);
 
 // Cancels all. The loop must turn until checker_is_idle, then checker_free.

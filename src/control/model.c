@@ -227,6 +227,7 @@ static void publish(struct model *model, struct model_pool *pool)
 		pool->judged.eligible);
 	pool->shares_moved = false;
 	pool->uncollected = true;
+	model->published++;
 }
 
 static void tell_of_judgement(
@@ -502,6 +503,11 @@ bool model_tick(struct model *model, u64 now_ms)
 	}
 	settle(model, true);
 	return collect(model);
+}
+
+u64 model_published(const struct model *model)
+{
+	return model->published;
 }
 
 void model_report(struct model *model, const struct report *report, u64 now_ms)

@@ -61,6 +61,9 @@ enum { MODEL_TICK_MS = 100, MODEL_JUDGED_PER_MS = 128 };
 // the workers.
 bool model_tick(struct model *model, u64 now_ms);
 
+// Grows with each publication: workers with requests that wait want to be nudged.
+u64 model_published(const struct model *model);
+
 // A report of a worker, in the control thread. model_tick's share of it is done at once.
 void model_report(struct model *model, const struct report *report, u64 now_ms);
 

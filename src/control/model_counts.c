@@ -89,9 +89,8 @@ static struct breaker_counts take_counts(struct model *model, struct model_backe
 	};
 
 	*seen = now;
-	counts.bad_at_the_end = counts.bad ? note_bad(model, model_cell(one)) : 0;
-	if (counts.good == 0 || counts.bad_at_the_end > counts.bad)
-		counts.bad_at_the_end = counts.bad;
+	if (counts.bad)
+		counts.bad_at_the_end = MIN(note_bad(model, model_cell(one)), counts.bad);
 	clamp_trials(&counts, one->state.breaker.trials);
 	return counts;
 }

@@ -53,7 +53,7 @@ struct model {
 	void *owner;
 	struct rng rng;
 	u64 now_ms;
-	u64 checks_moved;
+	u64 checks_moved, published;
 	u32 new_count;		   // backends that are checked and have had no result
 	struct model_pool *pools;  // as the snapshot's
 	struct list dirty;	   // pools

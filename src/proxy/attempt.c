@@ -28,27 +28,41 @@ static void unlock_budget(struct pool *pool)
 	atomic_flag_clear_explicit(&pool->budget_lock, memory_order_release);
 }
 
-// Under the lock: the budget hears of all requests of all workers.
-static void note_requests(struct pool *pool, const struct budget_rules *rules, u64 now_ms)
+static const struct budget_rules *budget_rules_of(const struct pool *pool)
 {
-	u64 all = 0;
+	return &pool->conf->retry.rules.budget;
+}
 
-	for (u32 i = 0; i < pool->worker_count; i++)
-		all += __atomic_load_n(&pool->cells[i].requests, __ATOMIC_RELAXED);
-	budget_note(
-		&pool->budget, rules, (u32)MIN(all - pool->budget_noted, (u64)UINT32_MAX), now_ms);
-	pool->budget_noted = all;
+// Under the lock: the budget hears of this worker's requests since the last time.
+static void note_requests(struct picker *picker)
+{
+	u64 growth = picker->shared->requests - picker->noted;
+
+	if (growth)
+		budget_note_at(&picker->pool->budget, budget_rules_of(picker->pool),
+			(u32)MIN(growth, (u64)UINT32_MAX), picker->requested_ms);
+	picker->noted += growth;
+}
+
+static void charge(struct picker *picker)
+{
+	__atomic_store_n(&picker->shared->charged, picker->shared->charged + 1, __ATOMIC_RELAXED);
 }
 
 static struct retry_answer ask_retry(struct exchange *x, const struct retry_facts *facts)
 {
-	const struct retry_rules *rules = &x->retry->rules;
+	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
+	struct retry_rules rules = x->retry->rules;
 	struct retry_answer answer;
 
+	// A route may say how much, but over how long is the pool's.
+	rules.budget.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
-	note_requests(x->pool, &rules->budget, exchange_now_ms(x));
-	answer = retry_ask(rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
+	note_requests(picker);
+	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
 	unlock_budget(x->pool);
+	if (answer.is_charged)
+		charge(picker);
 	if (answer.reason == RETRY_BECAUSE_NO_BUDGET)
 		metrics_inc(x->proxy->metrics, M_RETRIES_REFUSED);
 	return answer;
@@ -57,10 +71,18 @@ static struct retry_answer ask_retry(struct exchange *x, const struct retry_fact
 // The first try of a request; what is sent again has been counted.
 static void count_request(struct exchange *x)
 {
-	struct pool_cell *cell = upstream_picker(exchange_upstream(x), x->pool)->shared;
+	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
+	u64 now_ms = exchange_now_ms(x);
 
+	if (unlikely(now_ms >= picker->note_ms)) {
+		lock_budget(x->pool);
+		note_requests(picker);
+		unlock_budget(x->pool);
+		picker->note_ms = budget_slot_end_ms(budget_rules_of(x->pool), now_ms);
+	}
 	x->is_counted = true;
-	__atomic_store_n(&cell->requests, cell->requests + 1, __ATOMIC_RELAXED);
+	picker->requested_ms = now_ms;
+	__atomic_store_n(&picker->shared->requests, picker->shared->requests + 1, __ATOMIC_RELAXED);
 }
 
 // ---- Failure ------------------------------------------------------------------------------------
@@ -359,7 +381,11 @@ enum step step_pick(struct exchange *x)
 		case PICK_OK:
 			return picked(x);
 		case PICK_FULL:
-			return wait_for_place(x);
+			if (x->tried.count == 0)
+				return wait_for_place(x);
+			// Better the same backend again than waiting for another one.
+			x->tried.count = 0;
+			continue;
 		case PICK_TRIED:
 		case PICK_NOBODY:
 			break;
@@ -533,13 +559,15 @@ static struct hedge_facts hedge_facts_of(const struct exchange *x)
 static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
-	const struct budget_rules *rules = &x->retry->rules.budget;
+	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
 	bool may;
 
 	lock_budget(x->pool);
-	note_requests(x->pool, rules, exchange_now_ms(x));
-	may = hedge_ask(&facts, &x->pool->budget, rules, exchange_now_ms(x));
+	note_requests(picker);
+	may = hedge_ask(&facts, &x->pool->budget, budget_rules_of(x->pool), exchange_now_ms(x));
 	unlock_budget(x->pool);
+	if (may)
+		charge(picker);
 	return may;
 }
 

@@ -9,6 +9,8 @@ enum {
 	full_looks_max = 4, // members that are looked at again in an ordinary pick
 };
 
+static const struct balance_tried nothing_tried;
+
 // ---- What a backend costs -----------------------------------------------------------------------
 
 u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend)
@@ -183,8 +185,14 @@ static bool take_place(struct upstream *upstream, struct backend *backend, struc
 			return false;
 	}
 	pick->is_trial = is_trial(backend);
-	if (!pick->is_trial || take_trial(backend))
+	if (!pick->is_trial)
 		return true;
+	if (take_trial(backend)) {
+		// Read behind the token, so that no trial carries an older epoch than it and is
+		// waited for without end.
+		pick->epoch = atomic_load(&backend->epoch);
+		return true;
+	}
 	pick->is_trial = false;
 	pick_cancel(upstream, pick);
 	return false;
@@ -229,14 +237,16 @@ static bool look_at_full(struct picker *picker, u32 most)
 	return found;
 }
 
-// Somebody is left out for want of a place that a request may wait for: not of a trial.
-static bool is_waited_for(const struct picker *picker)
+// Somebody is left out for want of a place that a request may wait for: not of a trial, and not at
+// a backend that it has tried.
+static bool is_waited_for(const struct picker *picker, const struct balance_tried *tried)
 {
 	list_for_each (node, &picker->full) {
 		const struct backend *backend =
 			backend_of(picker, list_entry(node, struct cell, full_node));
 
-		if (backend_why(backend) <= ELIGIBLE_PANIC && !is_trial(backend))
+		if (eligible_is_in(backend_why(backend)) && !is_trial(backend) &&
+			!balance_was_tried(tried, backend->index))
 			return true;
 	}
 	return false;
@@ -251,7 +261,7 @@ bool picker_has_answer(struct picker *picker)
 	if (requests_max && atomic_load(&pool->requests.used) >= requests_max)
 		return false;
 	look_at_full(picker, picker->full_count);
-	return balance_has_eligible(picker->state) || !is_waited_for(picker);
+	return balance_has_eligible(picker->state) || !is_waited_for(picker, &nothing_tried);
 }
 
 // ---- Picking ------------------------------------------------------------------------------------
@@ -264,7 +274,7 @@ static bool may_take(const struct picker *picker, u32 index, const struct balanc
 
 static enum pick_verdict why_none(const struct picker *picker, const struct pick_ask *ask)
 {
-	if (picker->full_count && is_waited_for(picker))
+	if (picker->full_count && is_waited_for(picker, ask->tried))
 		return PICK_FULL;
 	return ask->tried->count ? PICK_TRIED : PICK_NOBODY;
 }
@@ -422,14 +432,15 @@ static void note_failure(struct upstream *upstream, const struct pick *pick, u32
 
 	if (why != EJECTION_NONE)
 		report_send(&upstream->reports, backend, REPORT_EJECT, why);
-	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELAXED);
-	if (pick->is_trial || pick->epoch != backend->epoch)
-		return;
-	cell_add(&cell->bad, 1);
-	cell_add(&cell->bad_streak, 1);
-	if (conf->breaker.failure_threshold &&
-		cell->bad_streak % conf->breaker.failure_threshold == 0)
-		report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	if (!pick->is_trial && pick->epoch == backend->epoch) {
+		cell_add(&cell->bad, 1);
+		cell_add(&cell->bad_streak, 1);
+		if (conf->breaker.failure_threshold &&
+			cell->bad_streak % conf->breaker.failure_threshold == 0)
+			report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	}
+	// Last: whoever sees it looks at the cells.
+	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);
 }
 
 void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)

@@ -50,7 +50,7 @@ struct backend {
 	_Atomic(u8) why;     // enum eligible_why
 	_Atomic(u8) share;   // of its weight, in parts of SLOW_START_WHOLE
 	_Atomic(u32) epoch;  // of its breaker, another one in each state
-	_Atomic(u32) trials; // trial requests that may begin; workers take from it
+	_Atomic(u32) trials; // trial requests that may begin; workers take from it, then read epoch
 	struct cap sockets;  // counted where sockets_max bounds them
 };
 
@@ -79,7 +79,8 @@ struct cell {
 // What one worker has of one pool, as far as others look at it. One writer, the worker.
 struct pool_cell {
 	_Alignas(CACHE_LINE) u64 requests; // read by all, growing: first tries, for the budget
-	u64 failures;		   // read by all, growing: `bad` and bad trials of all its cells
+	u64 charged;			   // read by all, growing: what was taken from the budget
+	u64 failures;		   // read by all, growing: of all its cells, counted after them
 	_Atomic(u64) seen;	   // generation up to which it uses nothing older
 	_Atomic(u32) waiting;	   // requests in its queue
 	_Atomic(u32) idle_bounded; // idle links to backends with a bound on sockets
@@ -106,7 +107,6 @@ struct pool {
 	// The retry budget, shared by all workers. Only requests that are sent again take the lock.
 	atomic_flag budget_lock;
 	struct budget budget;
-	u64 budget_noted;    // of all workers' requests, those the budget knows of
 	struct cap requests; // being served, where limits.requests bounds them
 	// Written by the control thread.
 	_Atomic(struct view *) view;

@@ -111,11 +111,11 @@ def test_syntax_errors(tmp_path, name, text):
 
 
 def test_keys_that_are_not_built_yet_are_errors(tmp_path):
-    path = written(tmp_path, "c.yaml", GOOD + "pools: {p: {backends: [127.0.0.1:1], sticky: "
-                   "{by: cookie}}}\n")
+    path = written(tmp_path, "c.yaml", GOOD + "pools: {p: {backends: [127.0.0.1:1], tls: "
+                   "{verify: false}}}\n")
     code, _, err = run("check", path)
     assert code == 78
-    assert "sticky" in err and "not built yet" in err
+    assert "'tls'" in err and "not built yet" in err
 
 
 def test_check_of_a_good_file(tmp_path):
@@ -163,6 +163,20 @@ def test_schema_is_json():
     schema = json.loads(out)
     assert "2020-12" in schema["$schema"]
     assert "frontends" in out and "algorithm" in out
+
+
+def test_no_command_prints_a_secret(tmp_path):
+    path = written(tmp_path, "c.yaml", "backends: [127.0.0.1:1]\npools: {default: {sticky: {secret: "
+                   "correct-horse-battery}}}\n")
+    for words in (["check"], ["check", "--format", "json"], ["config", "show"],
+                  ["config", "show", "--origin"]):
+        code, out, err = run(*words, path)
+        assert code == 0, err
+        assert "W116" in out + err and "horse" not in out + err
+    code, out, _ = run("config", "show", path)
+    shown = written(tmp_path, "shown.yaml", out)
+    code, _, err = run("check", shown)
+    assert code == 78 and "was not shown" in err
 
 
 def test_help_on_a_key():

@@ -245,7 +245,8 @@ static void test_test_backend(void **state)
 
 static void test_simulate(void **state)
 {
-	struct plan plan = good("simulate load=0.5 slow=10 -a rr,lc --seed 3 --svg x.svg --json");
+	struct plan plan =
+		good("simulate load=0.5 slow=10 -a rr,lc --seed 3 --svg x.svg --draw p90 --json");
 
 	(void)state;
 	assert_int_equal(plan.command, PLAN_SIMULATE);
@@ -255,6 +256,7 @@ static void test_simulate(void **state)
 	assert_string_equal(plan.flags.algorithm, "rr,lc");
 	assert_string_equal(plan.seed, "3");
 	assert_string_equal(plan.svg, "x.svg");
+	assert_string_equal(plan.draw, "p90");
 	assert_null(plan.replay);
 	assert_true(plan.as_json);
 	plan = good("simulate --replay access.log");

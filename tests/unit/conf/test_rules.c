@@ -540,6 +540,78 @@ static void refuses_wrong_limits(void **state)
 		"warning[W113]: pools.default.limits.shed.target (40s) never counts");
 }
 
+// ---- Advice -------------------------------------------------------------------------------------
+
+// All of one run, each at the key that is to blame.
+static void every_advice_has_its_place(void **state)
+{
+	static const char text[] = "frontends:\n"
+				   "  web:\n"
+				   "    bind: \":8080\"\n"
+				   "    pool: app\n"
+				   "    timeouts: {request: 2s}\n"
+				   "    deny: 0.0.0.0/0\n"
+				   "    client_ip: {trusted_proxies: \"::/0\"}\n"
+				   "    routes:\n"
+				   "      - match: {path: /a/*}\n"
+				   "        pool: app\n"
+				   "      - match: {path: /a/b}\n"
+				   "        pool: app\n"
+				   "pools:\n"
+				   "  app:\n"
+				   "    backends:\n"
+				   "      - {address: \"10.0.0.1:80\", weight: 0}\n"
+				   "    health_check: {interval: 1s, timeout: 2s}\n"
+				   "    circuit_breaker: {failure_threshold: none}\n"
+				   "    retry: {try_timeout: 2m}\n"
+				   "    limits: {shed: {target: 1m}}\n"
+				   "    outliers: {success_rate: {enabled: true}}\n"
+				   "    hash: {by: path}\n"
+				   "  lost:\n"
+				   "    backends: 127.0.0.1:8080\n";
+	static const char *const advice[] = {
+		"t:5:5: warning[W108]: frontends.web to pool 'app': the last of 3 tries",
+		"t:6:5: warning[W112]: frontends.web denies every IPv4 address",
+		"t:7:5: warning[W105]: frontends.web trusts every address",
+		"t:11:9: warning[W102]: web.routes[1] can never be reached: web.routes[0] at t:9:9",
+		"t:15:5: warning[W104]: all backends of pool 'app' have weight 0",
+		"t:17:5: warning[W107]: the checks of pool 'app' may take longer",
+		"t:18:5: warning[W109]: the circuit breaker of pool 'app' can never open",
+		"t:19:5: warning[W111]: pools.app.retry.try_timeout (2m) never passes",
+		"t:20:5: warning[W113]: pools.app.limits.shed.target (1m) never counts",
+		"t:21:5: warning[W110]: pools.app.outliers.success_rate can never eject",
+		"t:22:5: warning[W114]: pools.app.hash changes nothing",
+		"t:23:3: warning[W101]: pool 'lost' is defined, but nothing leads to it",
+		"t:24:15: warning[W106]: backend 127.0.0.1:8080 of pool 'lost' is what weir itself",
+	};
+	struct world world;
+
+	(void)state;
+	(void)load(&world, text);
+	for (size_t i = 0; i < ARRAY_LEN(advice); i++)
+		assert_contains(world_errors(&world), advice[i]);
+	assert_int_equal(world.errs.warning_count, ARRAY_LEN(advice));
+	world_done(&world);
+}
+
+// Routes without settings of their own say nothing that their frontend has not said.
+static void a_deadline_is_told_once(void **state)
+{
+	struct world world;
+
+	(void)state;
+	(void)load(&world,
+		"pools: {p: {backends: [a:1, b:1]}, q: {backends: [a:1, b:1]}}\n"
+		"frontends: {web: {bind: \":1\", pool: p, timeouts: {request: 5s}, routes: "
+		"[{pool: p, match: {path: /a}}, {pool: q, match: {path: /b}}, {pool: q, "
+		"match: {path: /c}}, {pool: q, match: {path: /d}, timeouts: {request: 6s}}]}}");
+	assert_contains(world_errors(&world), "t:2:40: warning[W108]: frontends.web to pool 'p'");
+	assert_contains(world_errors(&world), "t:2:40: warning[W108]: frontends.web to pool 'q'");
+	assert_contains(world_errors(&world), "warning[W108]: route web.routes[3] to pool 'q'");
+	assert_int_equal(world.errs.warning_count, 3);
+	world_done(&world);
+}
+
 // ---- The file of Bal.rs -------------------------------------------------------------------------
 
 #define BALRS                                                                     \
@@ -684,6 +756,8 @@ int main(void)
 		cmocka_unit_test(every_key_of_limits),
 		cmocka_unit_test(limits_of_seed_2),
 		cmocka_unit_test(refuses_wrong_limits),
+		cmocka_unit_test(every_advice_has_its_place),
+		cmocka_unit_test(a_deadline_is_told_once),
 		cmocka_unit_test(reads_the_file_of_seed_1),
 		cmocka_unit_test(its_older_spelling_counts_milliseconds),
 		cmocka_unit_test(its_algorithms),

@@ -29,11 +29,11 @@ static void file_put(struct file *file, const char *text, mode_t mode)
 }
 
 // Loads a text as a file, with an environment.
-static const struct conf *load_with(struct world *world, const char *text, char *const *environ)
+static const struct conf *load_with(struct world *world, const char *text, char *const *variables)
 {
 	struct file file;
 	const char *name;
-	struct conf_input input = {.files = &name, .file_count = 1, .environ = environ};
+	struct conf_input input = {.files = &name, .file_count = 1, .environ = variables};
 	const struct conf *conf;
 
 	world_init(world);
@@ -45,10 +45,10 @@ static const struct conf *load_with(struct world *world, const char *text, char 
 }
 
 // What is said of a text, and that it does not tell the secret.
-static void finds(const char *text, char *const *environ, bool is_good, const char *expected)
+static void finds(const char *text, char *const *variables, bool is_good, const char *expected)
 {
 	struct world world;
-	const struct conf *conf = load_with(&world, text, environ);
+	const struct conf *conf = load_with(&world, text, variables);
 	const char *said = world_errors(&world);
 
 	if (is_good != (conf != NULL))
@@ -61,10 +61,10 @@ static void finds(const char *text, char *const *environ, bool is_good, const ch
 }
 
 // Shown in every syntax as `shown`, without the secret; and what is shown loads as the same.
-static void shows(const char *text, char *const *environ, const char *shown)
+static void shows(const char *text, char *const *variables, const char *shown)
 {
 	struct world world;
-	const struct conf *conf = load_with(&world, text, environ);
+	const struct conf *conf = load_with(&world, text, variables);
 
 	if (!conf)
 		fail_msg("%s", world_errors(&world));
@@ -77,7 +77,7 @@ static void shows(const char *text, char *const *environ, const char *shown)
 
 		assert_contains(all.ptr, shown);
 		assert_null(strstr(all.ptr, "horse"));
-		same = load_with(&again, all.ptr, environ);
+		same = load_with(&again, all.ptr, variables);
 		if (!same)
 			fail_msg("%s", world_errors(&again));
 		assert_str(same->pools[0].sticky.secret, SECRET);

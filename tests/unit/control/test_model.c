@@ -347,6 +347,10 @@ static void test_ejection_without_checks(void **state)
 	assert_int_equal(pools_last(&pools, MODEL_RETURNED)->eligible, 2);
 	pools_eject(&pools, 0, EJECTION_CONNECT);
 	assert_int_equal(pools_last(&pools, MODEL_EJECTED)->next_ms, 60 * 1000);
+	pools_run(&pools, pools.now_ms + 60 * 1000);
+	pools_run(&pools, pools.now_ms + 90 * 1000); // of good conduct
+	pools_eject(&pools, 0, EJECTION_CONNECT);
+	assert_int_equal(pools_last(&pools, MODEL_EJECTED)->next_ms, 30 * 1000);
 }
 
 static void test_ejection_is_bounded(void **state)
@@ -614,6 +618,8 @@ static void test_tokens_do_not_leak(void **state)
 	assert_why(0, ELIGIBLE_TRIAL);
 	assert_int_equal(pools_backend(&pools, 0)->trials, 2);
 	assert_true(take_trial(0));
+	pools_run(&pools, pools.now_ms + 100);
+	assert_int_equal(pools_backend(&pools, 0)->trials, 1); // the other one
 	trial_good(0, 0);
 	assert_true(take_trial(0));
 	trial_good(0, 0);
@@ -639,6 +645,41 @@ static void test_one_good_ends_the_row(void **state)
 		pools_run(&pools, pools.now_ms + 100);
 		assert_why(1, ELIGIBLE_OK);
 	}
+	// What worker 0 has met since its last good one was counted long ago.
+	for (u32 i = 0; i < 4; i++)
+		pools_bad(&pools, 0, 2);
+	pools_run(&pools, pools.now_ms + 100);
+	for (u32 i = 0; i < 4; i++)
+		pools_bad(&pools, 1, 2);
+	pools_good(&pools, 1, 2);
+	pools_run(&pools, pools.now_ms + 100);
+	for (u32 i = 0; i < 4; i++)
+		pools_bad(&pools, 1, 2);
+	pools_run(&pools, pools.now_ms + 100);
+	assert_why(2, ELIGIBLE_OK);
+	pools_bad(&pools, 2, 2);
+	pools_run(&pools, pools.now_ms + 100);
+	assert_why(2, ELIGIBLE_BREAKER_OPEN);
+}
+
+// A pool whose workers say that nothing has failed is not looked at.
+static void test_looks_only_when_told(void **state)
+{
+	(void)state;
+	build(5, 2);
+	cell_add(&cell(1, 0)->bad, 5);
+	pools_run(&pools, pools.now_ms + 100);
+	assert_why(0, ELIGIBLE_OK);
+	the_pool()->cells[0].failures++;
+	pools_run(&pools, pools.now_ms + 100);
+	assert_why(0, ELIGIBLE_OK); // another worker's
+	the_pool()->cells[1].failures++;
+	pools_run(&pools, pools.now_ms + 100);
+	assert_why(0, ELIGIBLE_BREAKER_OPEN);
+	pools_run(&pools, pools.now_ms + 200);
+	cell_add(&cell(1, 1)->bad, 5);
+	pools_run(&pools, pools.now_ms + 100);
+	assert_why(1, ELIGIBLE_OK); // what was seen is no news
 }
 
 static void test_breakers_are_bounded(void **state)
@@ -758,6 +799,16 @@ static void test_outliers(void **state)
 	pools_run(&pools, 60 * 1000); // without requests in the intervals that follow
 	assert_int_equal(pools_heard(&pools, MODEL_EJECTED, NULL), 1);
 	assert_int_equal(the_pool()->eligible, 6);
+	for (u32 i = 0; i < 6; i++) // each interval by itself: what was good before does not help
+		for (u32 j = 0; j < 110; j++) {
+			if (i == 3 && j % 10 == 0)
+				pools_bad(&pools, j % 3, i);
+			else
+				pools_good(&pools, j % 3, i);
+		}
+	pools_run(&pools, 71 * 1000);
+	assert_why(3, ELIGIBLE_EJECTED);
+	assert_int_equal(pools_heard(&pools, MODEL_EJECTED, NULL), 2);
 }
 
 // ---- Publishing ---------------------------------------------------------------------------------
@@ -798,6 +849,12 @@ static void test_publishes_only_what_changed(void **state)
 	}
 	assert_int_equal(the_pool()->generation, generation);
 	assert_int_equal(pools.heard_count, 3);
+	pools_done(&pools);
+	build_checked(1);
+	generation = the_pool()->generation;
+	passes(0); // known now, and in as before
+	assert_int_equal(pools.heard_count, 1);
+	assert_int_equal(the_pool()->generation, generation);
 }
 
 static void test_old_views_wait_for_workers(void **state)
@@ -949,6 +1006,7 @@ int main(void)
 		TEST(test_a_void_trial_frees_its_place),
 		TEST(test_tokens_do_not_leak),
 		TEST(test_one_good_ends_the_row),
+		TEST(test_looks_only_when_told),
 		TEST(test_breakers_are_bounded),
 		TEST(test_share_of_failures),
 		TEST(test_counts_wrap),
