@@ -90,9 +90,9 @@ static void check_prequal(struct build *build, const struct conf_pool *pool)
 	static const struct {
 		const char *key;
 		bool in_header, in_probe; // nowhere else
-	} rows[] = {{"header", true, false}, {"probe", false, true}, {"probes", false, true},
-		{"pool", true, true}, {"age_max", true, true}, {"removals", true, true},
-		{"reuse_max", true, true}};
+	} rows[] = {{"header", true, true}, {"age_max", true, true}, {"probe", false, true},
+		{"probes", false, true}, {"pool", false, true}, {"removals", false, true},
+		{"reuse_max", false, true}};
 	const struct node *section = build_section(build, pool, "prequal");
 	enum conf_prequal_load load = pool->prequal.load;
 

@@ -244,8 +244,8 @@ struct conf_backend {
 // Where Prequal's numbers are from.
 enum conf_prequal_load {
 	CONF_PREQUAL_OWN,    // this process' own counts: balance_pick
-	CONF_PREQUAL_HEADER, // a field of answers: prequal_pick
-	CONF_PREQUAL_PROBE,  // a page of each backend: prequal_pick
+	CONF_PREQUAL_HEADER, // a field of answers to requests: balance_pick
+	CONF_PREQUAL_PROBE,  // the same of answers to probes: prequal_pick
 };
 
 struct conf_prequal {

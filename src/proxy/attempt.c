@@ -290,6 +290,8 @@ static void prepare_pool(struct exchange *x)
 	x->sticky = pool->sticky && !x->tcp ? sticky_find(x) : BALANCE_NONE;
 	if (balance_kind_info(pool->kind)->keyed)
 		x->key = key_of_request(x);
+	if (unlikely(pool->load == CONF_PREQUAL_PROBE))
+		load_probes_ask(&x->proxy->load_probes, x->pool);
 }
 
 static bool fail_over(struct exchange *x)

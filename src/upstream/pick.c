@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/pick.h"
 
+#include "upstream/load.h"
 #include "upstream/queue.h"
 
 enum {
@@ -10,23 +11,46 @@ enum {
 
 // ---- What a backend costs -----------------------------------------------------------------------
 
-static u32 in_flight_of(const struct upstream *upstream, const struct backend *backend)
+u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend)
 {
 	u32 own = upstream->cells[backend->cell].in_flight;
 
 	return upstream->ear.in_flight ? own + upstream->ear.in_flight[backend->cell] : own;
 }
 
-static double cost_of(const struct picker *picker, const struct backend *backend)
+double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight)
 {
 	struct upstream *upstream = picker->upstream;
 	u32 share = atomic_load_explicit(&backend->share, memory_order_relaxed);
-	struct balance_load load = {.in_flight = in_flight_of(upstream, backend),
+	struct balance_load load = {.in_flight = in_flight,
 		.slow_start = share / (double)SLOW_START_WHOLE,
 		.latency = upstream->cells[backend->cell].latency,
 		.now = loop_now_us(upstream->loop) * 1000};
 
 	return balance_cost(picker->table, backend->index, &load);
+}
+
+static double cost_of(const struct picker *picker, const struct backend *backend)
+{
+	u32 own = picker_in_flight(picker->upstream, backend);
+	const struct load_told *told = picker->upstream->cells[backend->cell].told;
+
+	return picker_cost(
+		picker, backend, unlikely(load_is_told(told)) ? load_in_flight(told, own) : own);
+}
+
+// Prequal's second number.
+static double latency_key_of(const struct picker *picker, const struct backend *backend)
+{
+	const struct cell *cell = upstream_cell(picker->upstream, backend);
+	struct balance_ewma latency;
+
+	if (load_is_told(cell->told) && cell->told->has_latency)
+		latency = (struct balance_ewma){
+			.value_ns = (double)MAX(cell->told->latency, 1), .at = cell->told->at};
+	else
+		latency = curve_read(cell->curve, picker_in_flight(picker->upstream, backend));
+	return balance_latency_key(&latency);
 }
 
 static bool is_in(const struct picker *picker, const struct backend *backend)
@@ -39,24 +63,19 @@ static void change(struct picker *picker, const struct backend *backend, bool in
 {
 	balance_change(picker->state, backend->index, in,
 		picker->has_costs ? cost_of(picker, backend) : 0);
-	if (picker->pool->kind == BALANCE_PREQUAL) {
-		const struct balance_curve *curve = upstream_cell(picker->upstream, backend)->curve;
-		struct balance_ewma latency =
-			curve_read(curve, in_flight_of(picker->upstream, backend));
-
+	if (picker->pool->kind == BALANCE_PREQUAL)
 		balance_change_latency(
-			picker->state, backend->index, balance_latency_key(&latency));
-	}
+			picker->state, backend->index, latency_key_of(picker, backend));
 }
 
-static void cost_changed(struct picker *picker, const struct backend *backend)
+void picker_cost_changed(struct picker *picker, const struct backend *backend)
 {
 	change(picker, backend, balance_is_eligible(picker->state, backend->index));
 }
 
 static void on_heard(struct upstream *upstream, struct backend *backend)
 {
-	cost_changed(upstream_picker(upstream, backend->pool), backend);
+	picker_cost_changed(upstream_picker(upstream, backend->pool), backend);
 }
 
 // ---- What the control thread says ---------------------------------------------------------------
@@ -102,6 +121,7 @@ void picker_init(struct picker *picker, struct upstream *upstream, struct pool *
 	queue_init(picker);
 	arena_init(&picker->arena, state_bytes_max);
 	picker->state = balance_state_new(view->table, upstream->number, &picker->arena);
+	load_init(picker);
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		struct backend *backend = &pool->backends[i];
 		struct cell *cell = upstream_cell(upstream, backend);
@@ -281,6 +301,14 @@ static struct balance_ask ask_of(struct picker *picker, const struct pick_ask *a
 		.tried = ask->tried};
 }
 
+static u32 choose(struct picker *picker, const struct balance_ask *ask)
+{
+	if (unlikely(picker->prequal))
+		return prequal_pick(picker->prequal, picker->state, ask,
+			loop_now_us(picker->upstream->loop) * 1000);
+	return balance_pick(picker->state, ask);
+}
+
 // Somebody may be full, or on trial.
 static enum pick_verdict pick_among_full(
 	struct picker *picker, const struct pick_ask *ask, struct pick *ret_pick)
@@ -294,11 +322,11 @@ static enum pick_verdict pick_among_full(
 		return PICK_FULL;
 	look_at_full(picker, full_looks_max);
 	for (;;) {
-		u32 index = may_take(picker, ask->preferred, ask->tried)
-				    ? ask->preferred
-				    : balance_pick(picker->state, &balance);
+		u32 index = ask->preferred;
 		struct backend *backend;
 
+		if (!may_take(picker, index, ask->tried))
+			index = choose(picker, &balance);
 		if (index == BALANCE_NONE) {
 			if (looked || !look_at_full(picker, picker->full_count))
 				return why_none(picker, ask);
@@ -329,6 +357,8 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 		picker_sync(picker);
 	if (picker->has_costs)
 		crowd_hear(upstream, on_heard);
+	if (unlikely(!list_is_empty(&picker->told)))
+		load_expire(picker);
 	if (unlikely(pool->is_bounded || picker->full_count))
 		return pick_among_full(picker, ask, ret_pick);
 	if (unlikely(ask->preferred != BALANCE_NONE) &&
@@ -336,7 +366,7 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 		index = ask->preferred;
 	} else {
 		balance = ask_of(picker, ask);
-		index = balance_pick(picker->state, &balance);
+		index = choose(picker, &balance);
 		if (unlikely(index == BALANCE_NONE))
 			return why_none(picker, ask);
 	}
@@ -372,10 +402,10 @@ void pick_begin(struct upstream *upstream, struct pick *pick)
 		cell_add(&cell->in_flight, 1);
 		return;
 	}
-	pick->met = in_flight_of(upstream, pick->backend);
+	pick->met = picker_in_flight(upstream, pick->backend);
 	cell_add(&cell->in_flight, 1);
 	crowd_mark(upstream, cell, pick->backend->cell);
-	cost_changed(pick->picker, pick->backend);
+	picker_cost_changed(pick->picker, pick->backend);
 }
 
 static void give_place(struct upstream *upstream, struct pick *pick)
@@ -499,7 +529,7 @@ void pick_end(struct upstream *upstream, struct pick *pick)
 	cell_add(&pick->cell->in_flight, (u32)-1);
 	if (pick->picker->has_costs) {
 		crowd_mark(upstream, pick->cell, pick->backend->cell);
-		cost_changed(pick->picker, pick->backend);
+		picker_cost_changed(pick->picker, pick->backend);
 	}
 	if (unlikely(pick->has_place))
 		give_place(upstream, pick);

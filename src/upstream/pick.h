@@ -72,5 +72,12 @@ bool picker_has_answer(struct picker *picker, const struct balance_tried *tried)
 // Whether there is a place, as far as this worker knows.
 bool picker_has_place(struct picker *picker);
 
+// Requests in flight to a backend, as far as this worker knows.
+u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend);
+
+// What `in_flight` requests mean for the algorithm; and that they are others now.
+double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight);
+void picker_cost_changed(struct picker *picker, const struct backend *backend);
+
 // This backend has no place: it is left out until it has.
 void picker_mark_full(struct picker *picker, struct backend *backend);

@@ -20,6 +20,7 @@
 #include "decide/key_hash.h"
 #include "decide/slow_start.h"
 
+struct load_told;
 struct view;
 struct sticky; // proxy/sticky.h
 struct upstream;
@@ -71,6 +72,8 @@ struct cell {
 	struct misses misses;
 	struct balance_ewma latency;
 	struct balance_curve *curve; // prequal only
+	struct load_told *told;	     // by the backend; where pool->load is HEADER
+	u32 load_probes;	     // on their way to it
 	struct list idle;	     // links, newest first
 };
 
@@ -94,6 +97,7 @@ struct pool {
 	enum balance_kind kind;
 	struct balance_options options;
 	struct key_hash_secret hash_secret;
+	u8 load;			// enum conf_prequal_load; OWN where the kind is another one
 	struct sticky *sticky;		// NULL: clients are not bound by a cookie
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
