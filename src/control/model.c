@@ -674,9 +674,37 @@ static void init_pool(struct model *model, u32 index)
 	list_init(&pool->dirty);
 	list_init(&pool->restless);
 	health_auto_init(&pool->automatic, pool->count);
+	if (pool->serves_tcp && !pool->serves_http)
+		pool->automatic.mode = HEALTH_AUTO_TCP; // a page would be asked of strangers
 	for (u32 i = 0; i < pool->count; i++)
 		init_backend(model, pool, &pool->pool->backends[i]);
 	(void)judge(model, pool);
+}
+
+// Some frontend sends to this pool, and to the one that takes over from it.
+static void note_use(struct model *model, const struct pool *pool, enum conf_protocol protocol)
+{
+	for (; pool; pool = pool->failover) {
+		struct model_pool *used = &model->pools[pool->index];
+		bool *serves = protocol == CONF_TCP ? &used->serves_tcp : &used->serves_http;
+
+		if (*serves)
+			return;
+		*serves = true;
+	}
+}
+
+static void note_uses(struct model *model)
+{
+	for (u32 i = 0; i < model->snapshot->frontend_count; i++) {
+		const struct frontend *frontend = &model->snapshot->frontends[i];
+
+		note_use(model, frontend->pool, frontend->conf->protocol);
+		for (u32 r = 0; r < frontend->route_count; r++)
+			for (u32 t = 0; t < frontend->routes[r].target_count; t++)
+				note_use(model, frontend->routes[r].targets[t].pool,
+					frontend->conf->protocol);
+	}
 }
 
 static u32 largest_pool(const struct snapshot *snapshot)
@@ -708,6 +736,7 @@ struct model *model_new(const struct snapshot *snapshot, model_listener_fn *list
 	model->fresh_why = mem_alloc(room);
 	model->samples = mem_alloc(sizeof(struct outlier_sample) * room);
 	model->is_outlier = mem_alloc(sizeof(bool) * room);
+	note_uses(model);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		init_pool(model, i);
 	return model;

@@ -79,7 +79,8 @@ void model_force_breaker(
 // ---- For the checker ----------------------------------------------------------------------------
 
 // Is this backend checked at all, and how: CONF_CHECK_HTTP or CONF_CHECK_TCP (`auto` is decided
-// here); CONF_CHECK_NONE: not, or it has no address yet.
+// here; a pool that only TCP frontends send to is never asked for a page); CONF_CHECK_NONE: not, or
+// it has no address yet.
 enum conf_check_type model_check_type(const struct model *model, const struct backend *backend);
 
 // When this backend has to be probed next; a probe runs: when it is over at the latest. UINT64_MAX:

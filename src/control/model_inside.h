@@ -45,6 +45,7 @@ struct model_pool {
 	bool uncollected; // views are left
 	bool was_lost;	  // told so
 	bool has_breakers;
+	bool serves_http, serves_tcp; // frontends that send to it
 };
 
 struct model {

@@ -325,7 +325,10 @@ static enum pick_verdict pick_among_full(
 			continue;
 		}
 		backend = &pool->backends[index];
-		*ret_pick = (struct pick){.backend = backend, .epoch = backend->epoch};
+		*ret_pick = (struct pick){.backend = backend,
+			.picker = picker,
+			.cell = upstream_cell(upstream, backend),
+			.epoch = backend->epoch};
 		if (take_place(upstream, backend, ret_pick))
 			return PICK_OK;
 		picker_mark_full(picker, backend);
@@ -360,6 +363,8 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 	}
 	backend = &pool->backends[index];
 	ret_pick->backend = backend;
+	ret_pick->picker = picker;
+	ret_pick->cell = upstream_cell(upstream, backend);
 	ret_pick->epoch = atomic_load_explicit(&backend->epoch, memory_order_relaxed);
 	ret_pick->is_trial = ret_pick->has_place = ret_pick->is_begun = ret_pick->is_noted = false;
 	if (likely(!is_trial(backend)) || take_place(upstream, backend, ret_pick))
@@ -381,18 +386,17 @@ u32 pick_others(const struct pool *pool, const struct balance_tried *tried)
 
 void pick_begin(struct upstream *upstream, struct pick *pick)
 {
-	struct backend *backend = pick->backend;
-	struct picker *picker = upstream_picker(upstream, backend->pool);
-	struct cell *cell = upstream_cell(upstream, backend);
+	struct cell *cell = pick->cell;
 
 	pick->is_begun = true;
-	if (picker->has_costs)
-		pick->met = picker_in_flight(upstream, backend);
-	cell_add(&cell->in_flight, 1);
-	if (!picker->has_costs)
+	if (likely(!pick->picker->has_costs)) {
+		cell_add(&cell->in_flight, 1);
 		return;
-	crowd_mark(upstream, cell, backend->cell);
-	picker_cost_changed(picker, backend);
+	}
+	pick->met = picker_in_flight(upstream, pick->backend);
+	cell_add(&cell->in_flight, 1);
+	crowd_mark(upstream, cell, pick->backend->cell);
+	picker_cost_changed(pick->picker, pick->backend);
 }
 
 static void give_place(struct upstream *upstream, struct pick *pick)
@@ -406,7 +410,7 @@ static void give_place(struct upstream *upstream, struct pick *pick)
 
 static void note_trial(struct upstream *upstream, const struct pick *pick, u32 miss)
 {
-	struct cell *cell = upstream_cell(upstream, pick->backend);
+	struct cell *cell = pick->cell;
 
 	cell_add(miss == PICK_VOID   ? &cell->trials_void
 		 : miss == MISS_NONE ? &cell->trials_good
@@ -443,25 +447,29 @@ static void note_failure(struct upstream *upstream, const struct pick *pick, u32
 	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);
 }
 
+static void note_success(const struct pick *pick)
+{
+	struct cell *cell = pick->cell;
+
+	if (unlikely(cell->misses.connects | cell->misses.errors | cell->misses.timeouts))
+		cell->misses = (struct misses){0};
+	if (unlikely(pick->is_trial) ||
+		pick->epoch != atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed))
+		return;
+	cell_add(&cell->good, 1);
+	if (unlikely(cell->bad_streak))
+		cell_set(&cell->bad_streak, 0);
+}
+
 void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
 {
-	struct cell *cell = upstream_cell(upstream, pick->backend);
-
-	if (pick->is_noted)
+	if (unlikely(pick->is_noted))
 		return;
 	pick->is_noted = true;
-	if (unlikely(miss != MISS_NONE)) {
-		if (miss != PICK_VOID)
-			note_failure(upstream, pick, miss);
-	} else {
-		cell->misses = (struct misses){0};
-		if (pick->epoch ==
-				atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed) &&
-			!pick->is_trial) {
-			cell_add(&cell->good, 1);
-			cell_set(&cell->bad_streak, 0);
-		}
-	}
+	if (likely(miss == MISS_NONE))
+		note_success(pick);
+	else if (miss != PICK_VOID)
+		note_failure(upstream, pick, miss);
 	if (unlikely(pick->is_trial) && pick->epoch == pick->backend->epoch)
 		note_trial(upstream, pick, miss);
 }
@@ -500,21 +508,15 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 
 void pick_end(struct upstream *upstream, struct pick *pick)
 {
-	struct backend *backend = pick->backend;
-	struct picker *picker;
-	struct cell *cell;
-
 	if (unlikely(!pick->is_begun))
 		return;
 	pick->is_begun = false;
-	picker = upstream_picker(upstream, backend->pool);
-	cell = upstream_cell(upstream, backend);
 	if (unlikely(!pick->is_noted))
 		pick_note(upstream, pick, PICK_VOID);
-	cell_add(&cell->in_flight, (u32)-1);
-	if (picker->has_costs) {
-		crowd_mark(upstream, cell, backend->cell);
-		picker_cost_changed(picker, backend);
+	cell_add(&pick->cell->in_flight, (u32)-1);
+	if (pick->picker->has_costs) {
+		crowd_mark(upstream, pick->cell, pick->backend->cell);
+		picker_cost_changed(pick->picker, pick->backend);
 	}
 	if (unlikely(pick->has_place))
 		give_place(upstream, pick);

@@ -27,10 +27,12 @@ struct pick_ask {
 // What an attempt holds of its backend.
 struct pick {
 	struct backend *backend;
-	u32 epoch;	// of the breaker, at its beginning
-	u32 met;	// requests in flight at its beginning
-	bool is_trial;	// of a half-open breaker
-	bool has_place; // of the adaptive limit
+	struct picker *picker; // of its pool
+	struct cell *cell;     // this worker's of it
+	u32 epoch;	       // of the breaker, at its beginning
+	u32 met;	       // requests in flight at its beginning
+	bool is_trial;	       // of a half-open breaker
+	bool has_place;	       // of the adaptive limit
 	bool is_begun, is_noted;
 };
 

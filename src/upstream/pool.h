@@ -17,6 +17,7 @@
 #include "decide/balance_cost.h"
 #include "decide/cap.h"
 #include "decide/eligible.h"
+#include "decide/key_hash.h"
 #include "decide/slow_start.h"
 
 struct load_told;
@@ -95,11 +96,13 @@ struct pool {
 	struct pool *failover; // NULL: none
 	enum balance_kind kind;
 	struct balance_options options;
-	u8 load;			// enum conf_prequal_load; OWN where the kind is another one
+	u8 load; // enum conf_prequal_load; OWN where the kind is another one
+	struct key_hash_secret hash_secret;
 	struct sticky *sticky;		// NULL: clients are not bound by a cookie
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
 	u64 connect_timeout_ms, response_timeout_ms, response_idle_ms, upstream_idle_ms;
+	bool learns;	 // how long answers take matters: to the algorithm, a bound, or hedging
 	bool is_bounded; // somebody may have to wait: for a socket, for a place, for the adaptive
 			 // limit
 	struct pool_cell *cells; // one for each worker

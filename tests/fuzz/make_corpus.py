@@ -62,6 +62,10 @@ def request_inputs(rng, maker):
                   "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: gzip,, chunked"):
         for minor in (0, 1):
             inputs.append(f"POST / HTTP/1.{minor}\r\nHost: a\r\n{lines}\r\n\r\n".encode())
+    for lines in ("Cookie: a=1; b=2", "Cookie: a=;b", "Cookie:  a = \"x;y\" ;=", "Cookie: ;a=1",
+                  "Cookie: a=1\r\nX: y\r\nCookie: a=2; c=3"):
+        for query in ("?a", "?a=1&b=2", "?=&&a=b=c?d", "?"):
+            inputs.append(f"GET /{query} HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n".encode())
     for host in ("a%2Eb:80", "a%2", "[::1]:443", "[::1", "a!b", "a:0", "a:65536", "a:",
                  "A-LONG-NAME.EXAMPLE:8080"):
         inputs.append(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())

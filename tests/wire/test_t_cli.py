@@ -190,7 +190,7 @@ def test_the_port_is_taken():
             code, out, err = run("--io", IO, "-c", weir.config_path, "--workers", workers)
             assert code == 1
             assert out == ""
-            lines = [line for line in err.splitlines() if not line.startswith("{")]
+            lines = [line for line in err.splitlines() if line.startswith("weir: ")]
             assert len(lines) == 1
             assert f"unable to bind on {weir.address}: Address already in use" in lines[0]
         assert weir.ask().status == 200

@@ -297,6 +297,32 @@ static void test_auto_waits_for_all(void **state)
 	assert_int_equal(pools_heard(&pools, MODEL_CHECK_TYPE, "tcp"), 1);
 }
 
+// TCP frontends' backends speak whatever they like; what takes over from them, too.
+static void test_auto_of_tcp_frontends(void **state)
+{
+	static const struct conf_frontend frontends[] = {
+		{.protocol = CONF_TCP, .pool = 0},
+		{.protocol = CONF_TCP, .pool = 2},
+		{.protocol = CONF_HTTP, .pool = 2},
+	};
+
+	(void)state;
+	pools_init(&pools, 1);
+	for (u32 i = 1; i < 4; i++)
+		pools_add(&pools, 1);
+	for (u32 i = 0; i < 4; i++)
+		pools.pools[i].check.type = CONF_CHECK_AUTO;
+	pools.pools[0].failover = 1;
+	pools.conf.frontends = frontends;
+	pools.conf.frontend_count = 3;
+	pools_build(&pools, 1, 1000);
+	for (u32 i = 0; i < 4; i++)
+		assert_int_equal(
+			model_check_type(pools.model, &pools.snapshot->pools[i].backends[0]),
+			i < 2 ? CONF_CHECK_TCP : CONF_CHECK_HTTP);
+	assert_int_equal(pools.heard_count, 0);
+}
+
 // ---- Ejections ----------------------------------------------------------------------------------
 
 static void test_suspect(void **state)
@@ -993,6 +1019,7 @@ int main(void)
 		TEST(test_auto_becomes_tcp),
 		TEST(test_auto_becomes_http),
 		TEST(test_auto_waits_for_all),
+		TEST(test_auto_of_tcp_frontends),
 		TEST(test_suspect),
 		TEST(test_ejection_without_checks),
 		TEST(test_ejection_is_bounded),
