@@ -275,7 +275,7 @@ static bool take_place(struct exchange *x)
 
 	if (likely(requests_max == 0) || x->has_place)
 		return true;
-	if (!x->is_next && x->attempts == 0 && queue_waiting(x->pool))
+	if (!x->is_next && x->attempts == 0 && queue_is_general(x->pool))
 		return false;
 	x->has_place = cap_take(&x->pool->requests, requests_max);
 	return x->has_place;
@@ -342,7 +342,7 @@ static enum step wait_for_place(struct exchange *x)
 	}
 	x->queued_ms = now_ms;
 	if (!x->may_wait)
-		queue_waiter_init(&x->waiter, on_turn);
+		queue_waiter_init(&x->waiter, &x->tried, on_turn);
 	x->may_wait = true;
 	if (!queue_join(exchange_upstream(x), x->pool, &x->waiter,
 		    now_ms + x->pool->conf->timeouts.queue_ms))
@@ -385,11 +385,7 @@ enum step step_pick(struct exchange *x)
 		case PICK_OK:
 			return picked(x);
 		case PICK_FULL:
-			if (x->tried.count == 0)
-				return wait_for_place(x);
-			// Better the same backend again than waiting for another one.
-			x->tried.count = 0;
-			continue;
+			return wait_for_place(x);
 		case PICK_TRIED:
 		case PICK_NOBODY:
 			break;

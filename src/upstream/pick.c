@@ -9,8 +9,6 @@ enum {
 	full_looks_max = 4, // members that are looked at again in an ordinary pick
 };
 
-static const struct balance_tried nothing_tried;
-
 // ---- What a backend costs -----------------------------------------------------------------------
 
 u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend)
@@ -159,8 +157,7 @@ static bool has_place(struct upstream *upstream, struct backend *backend)
 	if (backend->sockets_max && upstream_cell(upstream, backend)->idle_count == 0 &&
 		atomic_load(&backend->sockets.used) >= backend->sockets_max)
 		return false;
-	return !adaptive || atomic_load(&adaptive->requests.used) <
-				    atomic_load_explicit(&adaptive->limit, memory_order_relaxed);
+	return !adaptive || atomic_load(&adaptive->requests.used) < atomic_load(&adaptive->limit);
 }
 
 static bool take_trial(struct backend *backend)
@@ -252,7 +249,8 @@ static bool is_waited_for(const struct picker *picker, const struct balance_trie
 	return false;
 }
 
-bool picker_has_answer(struct picker *picker)
+// Looks again at all who are full. False: the pool as a whole serves as many requests as it may.
+static bool look_again(struct picker *picker)
 {
 	const struct pool *pool = picker->pool;
 	u32 requests_max = pool->conf->limits.requests;
@@ -261,7 +259,18 @@ bool picker_has_answer(struct picker *picker)
 	if (requests_max && atomic_load(&pool->requests.used) >= requests_max)
 		return false;
 	look_at_full(picker, picker->full_count);
-	return balance_has_eligible(picker->state) || !is_waited_for(picker, &nothing_tried);
+	return true;
+}
+
+bool picker_has_answer(struct picker *picker, const struct balance_tried *tried)
+{
+	return look_again(picker) &&
+	       (balance_has_untried(picker->state, tried) || !is_waited_for(picker, tried));
+}
+
+bool picker_has_place(struct picker *picker)
+{
+	return look_again(picker) && balance_has_eligible(picker->state);
 }
 
 // ---- Picking ------------------------------------------------------------------------------------
@@ -309,7 +318,7 @@ static enum pick_verdict pick_among_full(
 	struct balance_ask balance = ask_of(picker, ask);
 	bool looked = false;
 
-	if (pool->is_bounded && !ask->is_next && atomic_load(&pool->waiting))
+	if (pool->is_bounded && !ask->is_next && queue_is_general(pool))
 		return PICK_FULL;
 	look_at_full(picker, full_looks_max);
 	for (;;) {
@@ -474,17 +483,21 @@ void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
 		note_trial(upstream, pick, miss);
 }
 
-static void note_adaptive(struct backend *backend, u64 latency_us)
+// True when there is room for more requests now than there was before.
+static bool note_adaptive(struct backend *backend, u64 latency_us)
 {
 	struct adaptive *adaptive = backend->adaptive;
+	u32 before, limit;
 
 	while (atomic_flag_test_and_set_explicit(&adaptive->lock, memory_order_acquire))
 		;
+	before = gradient_limit(&adaptive->gradient);
 	gradient_note(&adaptive->gradient, &backend->pool->conf->limits.gradient, latency_us,
 		cap_used(&adaptive->requests));
-	atomic_store_explicit(
-		&adaptive->limit, gradient_limit(&adaptive->gradient), memory_order_relaxed);
+	limit = gradient_limit(&adaptive->gradient);
+	atomic_store(&adaptive->limit, limit); // as places are given back: see cap_give
 	atomic_flag_clear_explicit(&adaptive->lock, memory_order_release);
+	return limit > before;
 }
 
 void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency_us)
@@ -494,8 +507,8 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 	struct cell *cell = upstream_cell(upstream, backend);
 	u64 now_ns = loop_now_us(upstream->loop) * 1000;
 
-	if (backend->adaptive)
-		note_adaptive(backend, latency_us);
+	if (backend->adaptive && note_adaptive(backend, latency_us))
+		queue_freed(upstream, backend->pool);
 	if (backend->pool->conf->hedge.percent)
 		hedge_note(&picker->hedge, &backend->pool->conf->hedge, latency_us);
 	if (!picker->learns)

@@ -65,8 +65,12 @@ void picker_done(struct picker *picker);
 // Takes up what the control thread has published since.
 void picker_sync(struct picker *picker);
 
-// Whether a pick would find somebody, or find out that nobody is eligible any more.
-bool picker_has_answer(struct picker *picker);
+// Whether a pick would find somebody who was not tried, or find out that there is nobody to wait
+// for any more.
+bool picker_has_answer(struct picker *picker, const struct balance_tried *tried);
+
+// Whether there is a place, as far as this worker knows.
+bool picker_has_place(struct picker *picker);
 
 // Requests in flight to a backend, as far as this worker knows.
 u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend);

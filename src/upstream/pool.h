@@ -117,6 +117,7 @@ struct pool {
 	_Atomic(u32) eligible; // how many may get requests
 	// Written by workers, together: of all their queues. Sequentially consistent, see queue.h.
 	_Alignas(CACHE_LINE) _Atomic(u32) waiting;
+	_Atomic(u32) choosy;	  // of them, those to whom not every backend is of use
 	_Atomic(u32) last_served; // worker whose queue had the last place that became free
 	// One position for all workers: the next connection goes to the next backend, whoever took
 	// it.

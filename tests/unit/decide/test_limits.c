@@ -121,6 +121,35 @@ static void who_waited_too_long_is_passed_over(void **state)
 	assert_int_equal(waiters.empty_ms, 101);
 }
 
+static void who_comes_back_stands_where_it_stood(void **state)
+{
+	struct waiters waiters;
+	struct waiter each[4], late;
+
+	(void)state;
+	waiters_init(&waiters, 0);
+	waiter_init(&late);
+	assert_true(waiters_push(&waiters, &late, 10, 50, 1));
+	for (u32 i = 0; i < 4; i++) {
+		waiter_init(&each[i]);
+		assert_true(waiters_push(&waiters, &each[i], 10, 1000, 10 + i));
+	}
+	// Those whose time is over are not seen.
+	assert_ptr_equal(waiters_next(&waiters, NULL, 49), &late);
+	assert_ptr_equal(waiters_next(&waiters, NULL, 50), &each[0]);
+	assert_ptr_equal(waiters_next(&waiters, &each[0], 50), &each[1]);
+	assert_ptr_equal(waiters_next(&waiters, &each[2], 50), &each[3]);
+	assert_null(waiters_next(&waiters, &each[3], 50));
+	for (u32 i = 0; i < 4; i++) { // also from the middle and from the end
+		waiters_leave(&waiters, &each[i], 60);
+		waiters_return(&waiters, &each[i]);
+		assert_int_equal(waiters.count, 5);
+	}
+	for (u32 i = 0; i < 4; i++)
+		assert_ptr_equal(waiters_pop(&waiters, 60), &each[i]);
+	waiters_leave(&waiters, &late, 60);
+}
+
 static void free_places_go_round(void **state)
 {
 	u32 waiting[4] = {1, 0, 2, 1};
@@ -322,6 +351,7 @@ int main(void)
 		cmocka_unit_test(a_cap_holds_between_threads),
 		cmocka_unit_test(the_queue_is_first_come_first_served),
 		cmocka_unit_test(who_waited_too_long_is_passed_over),
+		cmocka_unit_test(who_comes_back_stands_where_it_stood),
 		cmocka_unit_test(free_places_go_round),
 		cmocka_unit_test(a_client_has_its_own_count),
 		cmocka_unit_test(an_ipv6_client_is_its_network),
