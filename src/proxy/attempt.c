@@ -250,7 +250,8 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 	} else if (unlikely(x->second)) {
 		attempt_drop_second(x, PICK_VOID);
 	}
-	if (x->pool->learns)
+	// Who fails fast is not fast.
+	if (x->pool->learns && status < 500)
 		pick_note_latency(upstream, &attempt->pick, now_us - attempt->sent_us);
 	if (unlikely(status >= 500))
 		pick_note(upstream, &attempt->pick, MISS_STATUS);

@@ -375,7 +375,7 @@ static void reads_bodies_and_drops_them(void **state)
 // Who tells nothing is known by our own counts.
 static void takes_own_counts_where_nothing_is_told(void **state)
 {
-	struct pick pick = {0};
+	struct pick picks[4];
 
 	(void)state;
 	begin(4, ", probes: 4", "");
@@ -386,9 +386,11 @@ static void takes_own_counts_where_nothing_is_told(void **state)
 				  "Content-Length: 0\r\n\r\n";
 	scene.servers[3].answer = "HTTP/1.1 204 Fine\r\nX-Weir-Load: in_flight=5\r\n\r\n";
 	for (u32 i = 0; i < 4; i++) {
-		pick = (struct pick){.backend = &scene.pool->backends[i]};
-		pick_begin(&scene.upstream, &pick);
-		pick_note_latency(&scene.upstream, &pick, 7000);
+		picks[i] = (struct pick){.backend = &scene.pool->backends[i],
+			.picker = upstream_picker(&scene.upstream, scene.pool),
+			.cell = &scene.upstream.cells[i]};
+		pick_begin(&scene.upstream, &picks[i]);
+		pick_note_latency(&scene.upstream, &picks[i], 7000);
 	}
 	ask();
 	run(a_moment_ms);
@@ -403,10 +405,8 @@ static void takes_own_counts_where_nothing_is_told(void **state)
 	counted(3, 1, 0);
 	assert_int_equal(scene.metrics.values[M_LOAD_REPORTS], 1);
 	assert_int_equal(scene.metrics.values[M_LOAD_REPORTS_MALFORMED], 1);
-	for (u32 i = 0; i < 4; i++) {
-		pick = (struct pick){.backend = &scene.pool->backends[i], .is_begun = true};
-		pick_end(&scene.upstream, &pick);
-	}
+	for (u32 i = 0; i < 4; i++)
+		pick_end(&scene.upstream, &picks[i]);
 	end();
 }
 

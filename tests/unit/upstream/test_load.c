@@ -90,7 +90,9 @@ static void end(void)
 
 static struct pick begin_at(u32 index)
 {
-	struct pick pick = {.backend = &scene.pool->backends[index]};
+	struct pick pick = {.backend = &scene.pool->backends[index],
+		.picker = upstream_picker(&scene.upstream, scene.pool),
+		.cell = &scene.upstream.cells[index]};
 
 	pick_begin(&scene.upstream, &pick);
 	return pick;
