@@ -70,6 +70,25 @@ static void pass_on(struct picker *picker)
 		wake(picker->upstream, picker->pool, next);
 }
 
+// Idle connections of other workers hold places: one that has any closes some. What they were to is
+// not known here. When it turns out that they were of no use, this is called again, until none is
+// left.
+static void ask_for_idle(struct picker *picker)
+{
+	struct crowd *crowd = picker->upstream->crowd;
+
+	for (u32 i = 0; i < crowd->count; i++) {
+		u32 other = (picker->upstream->number + 1 + i) % crowd->count;
+		struct upstream *upstream = atomic_load(&crowd->members[other]);
+
+		if (upstream && upstream != picker->upstream &&
+			atomic_load(&picker->pool->cells[other].idle_bounded)) {
+			upstream_nudge(upstream);
+			return;
+		}
+	}
+}
+
 static void serve(struct task *task)
 {
 	struct picker *picker = container_of(task, struct picker, serve);
@@ -96,6 +115,8 @@ static void serve(struct task *task)
 		waiter->on_turn(waiter);
 		at = NULL;
 	}
+	if (picker->queue.count)
+		ask_for_idle(picker);
 	pass_on(picker);
 }
 
@@ -103,23 +124,6 @@ void queue_init(struct picker *picker)
 {
 	waiters_init(&picker->queue, loop_now_ms(picker->upstream->loop));
 	picker->serve = (struct task){.run = serve};
-}
-
-// Idle connections of other workers hold places: one that has any closes one.
-static void ask_for_idle(struct picker *picker)
-{
-	struct crowd *crowd = picker->upstream->crowd;
-
-	for (u32 i = 0; i < crowd->count; i++) {
-		u32 other = (picker->upstream->number + 1 + i) % crowd->count;
-		struct upstream *upstream = atomic_load(&crowd->members[other]);
-
-		if (upstream && upstream != picker->upstream &&
-			atomic_load(&picker->pool->cells[other].idle_bounded)) {
-			upstream_nudge(upstream);
-			return;
-		}
-	}
 }
 
 bool queue_join(

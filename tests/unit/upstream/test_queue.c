@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Requests that wait for a place: first come, first served, round about between workers, and no
 // place stays free while somebody waits for it.
-#include "guest.h"
-
 #include <stdio.h>
+
+#include "guest.h"
+#include "life.h"
 
 // So many places at each backend, over all workers, without connections.
 static struct town *town_of(u64 seed, u32 workers, u32 backends, u32 places, const char *limits)
@@ -481,6 +482,23 @@ static void and_to_those_who_take_any(void **state)
 	(void)state;
 }
 
+// ---- Random histories ---------------------------------------------------------------------------
+
+static void random_histories(void **state)
+{
+	(void)state;
+	for (u64 seed = 1; seed <= 400; seed++) {
+		struct rng rng;
+		u32 workers, backends, places;
+
+		rng_init(&rng, seed);
+		workers = 1 + rng_below(&rng, 4);
+		backends = 1 + rng_below(&rng, 3);
+		places = 1 + rng_below(&rng, 2);
+		life_run(town_of(seed, workers, backends, places, ""), true);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,6 +518,7 @@ int main(void)
 		cmocka_unit_test(who_can_be_served_needs_no_room_in_the_queue),
 		cmocka_unit_test(places_pass_by_those_who_want_another_backend),
 		cmocka_unit_test(and_to_those_who_take_any),
+		cmocka_unit_test(random_histories),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
