@@ -69,7 +69,7 @@ static struct line line_of(const struct model_change *change)
 	case MODEL_EJECTED:
 		return (struct line){LOG_WARN, "backend is ejected", "ejected_for_ms"};
 	case MODEL_RETURNED:
-		return (struct line){LOG_NOTICE, "backend returns", ""};
+		return (struct line){LOG_NOTICE, "backend has returned", ""};
 	case MODEL_BREAKER:
 		return line_of_breaker(change);
 	case MODEL_PANIC:
