@@ -94,17 +94,10 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	pool->index = index;
 	pool->kind = kind_of(conf->algorithm);
 	pool->options.load_percent = conf->hash.load_percent;
-<<<<<<< HEAD
 	pool->hash_secret = key_hash_secret(conf->hash.secret);
 	pool->options.choices = conf->prequal.choices;
 	pool->options.hot_percent = conf->prequal.options.hot_percent;
 	pool->load = (u8)(pool->kind == BALANCE_PREQUAL ? conf->prequal.load : CONF_PREQUAL_OWN);
-=======
-	pool->options.choices = conf->prequal.choices;
-	pool->options.hot_percent = conf->prequal.options.hot_percent;
-	pool->load = (u8)(pool->kind == BALANCE_PREQUAL ? conf->prequal.load : CONF_PREQUAL_OWN);
-	pool->hash_secret = key_hash_secret(conf->hash.secret);
->>>>>>> prequal
 	pool->backend_count = conf->backend_count;
 	pool->backends = lines_of(arena, sizeof(struct backend) * room);
 	pool->members = arena_zalloc(arena, sizeof(struct balance_member) * room);

@@ -96,13 +96,8 @@ struct pool {
 	struct pool *failover; // NULL: none
 	enum balance_kind kind;
 	struct balance_options options;
-<<<<<<< HEAD
 	struct key_hash_secret hash_secret;
 	u8 load;			// enum conf_prequal_load; OWN where the kind is another one
-=======
-	u8 load; // enum conf_prequal_load; OWN where the kind is another one
-	struct key_hash_secret hash_secret;
->>>>>>> prequal
 	struct sticky *sticky;		// NULL: clients are not bound by a cookie
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
