@@ -131,15 +131,6 @@ static u32 miss_of(enum retry_cause cause, u16 status)
 	}
 }
 
-void attempt_end(struct exchange *x, struct attempt *attempt, bool whole)
-{
-	if (whole)
-		lease_release(&attempt->lease);
-	else
-		lease_abandon(&attempt->lease);
-	pick_end(exchange_upstream(x), &attempt->pick);
-}
-
 void attempt_drop_second(struct exchange *x, u32 miss)
 {
 	struct attempt *second = x->second;

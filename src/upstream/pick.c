@@ -456,30 +456,22 @@ static void note_failure(struct upstream *upstream, const struct pick *pick, u32
 	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);
 }
 
-static void note_success(const struct pick *pick)
+void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss)
 {
 	struct cell *cell = pick->cell;
 
-	if (unlikely(cell->misses.connects | cell->misses.errors | cell->misses.timeouts))
-		cell->misses = (struct misses){0};
-	if (unlikely(pick->is_trial) ||
-		pick->epoch != atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed))
-		return;
-	cell_add(&cell->good, 1);
-	if (unlikely(cell->bad_streak))
-		cell_set(&cell->bad_streak, 0);
-}
-
-void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
-{
-	if (unlikely(pick->is_noted))
-		return;
 	pick->is_noted = true;
-	if (likely(miss == MISS_NONE))
-		note_success(pick);
-	else if (miss != PICK_VOID)
+	if (miss == MISS_NONE) {
+		cell->misses = (struct misses){0};
+		if (!pick->is_trial && pick->epoch == atomic_load_explicit(&pick->backend->epoch,
+							      memory_order_relaxed)) {
+			cell_add(&cell->good, 1);
+			cell_set(&cell->bad_streak, 0);
+		}
+	} else if (miss != PICK_VOID) {
 		note_failure(upstream, pick, miss);
-	if (unlikely(pick->is_trial) && pick->epoch == pick->backend->epoch)
+	}
+	if (pick->is_trial && pick->epoch == pick->backend->epoch)
 		note_trial(upstream, pick, miss);
 }
 
@@ -519,18 +511,16 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 		ewma_observe(&cell->latency, latency_us * 1000, now_ns);
 }
 
-void pick_end(struct upstream *upstream, struct pick *pick)
+void pick_end_slowly(struct upstream *upstream, struct pick *pick)
 {
-	if (unlikely(!pick->is_begun))
+	if (!pick->is_begun)
 		return;
 	pick->is_begun = false;
-	if (unlikely(!pick->is_noted))
-		pick_note(upstream, pick, PICK_VOID);
+	pick_note(upstream, pick, PICK_VOID);
 	cell_add(&pick->cell->in_flight, (u32)-1);
 	if (pick->picker->has_costs) {
 		crowd_mark(upstream, pick->cell, pick->backend->cell);
 		picker_cost_changed(pick->picker, pick->backend);
 	}
-	if (unlikely(pick->has_place))
-		give_place(upstream, pick);
+	give_place(upstream, pick);
 }

@@ -48,14 +48,42 @@ void pick_begin(struct upstream *upstream, struct pick *pick);
 void pick_cancel(struct upstream *upstream, struct pick *pick);
 
 // What it taught: an enum miss, or PICK_VOID where the backend is not to blame and not to praise.
-// Only the first call counts.
+// Only the first call counts. A success after successes is all there is to most of them.
 enum { PICK_VOID = MISS_KIND_COUNT };
-void pick_note(struct upstream *upstream, struct pick *pick, u32 miss);
+void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss);
+
+static inline void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
+{
+	struct cell *cell = pick->cell;
+
+	if (unlikely(pick->is_noted))
+		return;
+	if (unlikely(miss != MISS_NONE || pick->is_trial || cell->misses.connects ||
+		     cell->misses.errors || cell->misses.timeouts || cell->bad_streak ||
+		     pick->epoch !=
+			     atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed))) {
+		pick_note_slowly(upstream, pick, miss);
+		return;
+	}
+	pick->is_noted = true;
+	cell_add(&cell->good, 1);
+}
 
 // How long the head of its answer took. Before pick_note.
 void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency_us);
 
-void pick_end(struct upstream *upstream, struct pick *pick);
+void pick_end_slowly(struct upstream *upstream, struct pick *pick);
+
+static inline void pick_end(struct upstream *upstream, struct pick *pick)
+{
+	if (unlikely(!pick->is_begun || !pick->is_noted || pick->has_place ||
+		     pick->picker->has_costs)) {
+		pick_end_slowly(upstream, pick);
+		return;
+	}
+	pick->is_begun = false;
+	cell_add(&pick->cell->in_flight, (u32)-1);
+}
 
 // ---- Inside of upstream/ ------------------------------------------------------------------------
 
