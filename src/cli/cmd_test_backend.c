@@ -50,7 +50,7 @@ static void say_ready(const struct addr *addr, bool flips)
 	char text[ADDR_TEXT_MAX];
 
 	addr_format(addr, text);
-	printf("weir test-backend: listening on %s%s; /health %s; try / /echo ?delay=MS "
+	printf("weir test-backend: listening on %s%s; /health %s; try / /echo /load ?delay=MS "
 	       "?status=CODE ?size=BYTES; POST /-/fault makes it fail\n",
 		addr->family == ADDR_UNIX ? "" : "http://", text,
 		flips ? "changes every 30 s" : "stays 200");

@@ -4,13 +4,14 @@
 // trusts: it has no limits on time.
 //
 // GET /health     200, or 503 in every other half minute when it flips
+// GET /load       what it works on, with the field that tells its load (proto/load_report.h)
 // ANY /echo       the request body, as it comes
 // ANY anything    JSON: message, server_port, method, path, query, headers, body {bytes, adler32}
 // Upgrade: echo   101, then every byte comes back
 // Upgrade: websocket   101, then every message comes back (RFC 6455)
 //
 // ?delay=MS waits before the answer, ?status=CODE sets its status, ?size=BYTES makes it that long,
-// and ?chunked=1 sends that without a length.
+// ?chunked=1 sends that without a length, and ?load=1 adds the field that tells the load.
 //
 // It can be told to fail while it runs (origin_faults.h has the words, origin_control.h the
 // counts):

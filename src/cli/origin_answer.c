@@ -127,6 +127,10 @@ void origin_answer_finish(struct origin_client *client)
 		text_printf(&client->json, "{\"status\":\"%s\",\"server_port\":%u",
 			client->status < 300 ? "healthy" : "unhealthy",
 			client->origin->options->addr.port);
+	if (client->kind == ORIGIN_LOAD)
+		text_printf(&client->json, "{\"in_flight\":%u,\"latency_ms\":%u.%03u",
+			client->origin->in_flight, origin_latency_us(client->origin) / 1000,
+			origin_latency_us(client->origin) % 1000);
 	if (client->kind == ORIGIN_MIRROR)
 		text_printf(&client->json, ",\"body\":{\"bytes\":%llu,\"adler32\":\"%08x\"}",
 			(unsigned long long)client->body_bytes, client->adler);
@@ -165,6 +169,8 @@ static const char *take_parameter(struct origin_client *client, struct str name,
 		client->has_size = true;
 	} else if (str_eq(name, STR("chunked"))) {
 		client->chunked = !str_eq(value, STR("0"));
+	} else if (str_eq(name, STR("load"))) {
+		client->tells_load = !str_eq(value, STR("0"));
 	}
 	return NULL;
 }
@@ -220,6 +226,9 @@ void origin_answer_begin(struct origin_client *client, const struct http_head *h
 	} else if (str_eq(path, STR("/health"))) {
 		client->kind = ORIGIN_HEALTH;
 		begin_health(client);
+	} else if (str_eq(path, STR("/load"))) {
+		client->kind = ORIGIN_LOAD;
+		client->tells_load = true;
 	} else if (!client->has_size) {
 		begin_mirror(client, head, path, query);
 	}

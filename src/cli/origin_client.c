@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/origin_client.h"
 
+#include <stdio.h>
+
 #include "cli/origin_answer.h"
 
 enum {
@@ -43,8 +45,29 @@ static u32 adler_add(u32 adler, struct str data)
 
 // ---- The end of a request -----------------------------------------------------------------------
 
+static void end_work(struct origin_client *client)
+{
+	struct origin *origin = client->origin;
+	u64 now_us = loop_now_us(origin->loop);
+
+	if (client->began_us == 0)
+		return;
+	origin->in_flight--;
+	curve_observe(
+		&origin->latency, client->met, (now_us - client->began_us) * 1000, now_us * 1000);
+	client->began_us = 0;
+}
+
+u32 origin_latency_us(const struct origin *origin)
+{
+	struct balance_ewma latency = curve_read(&origin->latency, origin->in_flight);
+
+	return (u32)(latency.value_ns / 1000);
+}
+
 static void finish(struct origin_client *client)
 {
+	end_work(client);
 	loop_timer_cancel(client->origin->loop, &client->delay);
 	client->stream = NULL;
 	client->json.len = 0;
@@ -116,6 +139,8 @@ static bool has_no_body(u16 status)
 
 static void send_head(struct origin_client *client, struct http_head *head, bool end)
 {
+	char load[64];
+
 	head->status = client->status;
 	head->reason = str_from(http_reason(client->status));
 	head->version_minor = 1;
@@ -123,6 +148,13 @@ static void send_head(struct origin_client *client, struct http_head *head, bool
 	if (client->is_counted)
 		client->origin->counts.statuses[client->status]++;
 	add(head, "Server", STR("weir/" WEIR_VERSION " test-backend"), HTTP_F_SERVER);
+	if (client->tells_load) {
+		u32 us = origin_latency_us(client->origin);
+		int len = snprintf(load, sizeof(load), "in_flight=%u, latency_ms=%u.%03u",
+			client->origin->in_flight, us / 1000, us % 1000);
+
+		add(head, "X-Weir-Load", str_make(load, (size_t)len), HTTP_F_OTHER);
+	}
 	client->stream->ops->send_head(client->stream, head, end);
 }
 
@@ -258,6 +290,7 @@ static void go_on(struct origin_client *client)
 		break;
 	case ORIGIN_MIRROR:
 	case ORIGIN_HEALTH:
+	case ORIGIN_LOAD:
 	case ORIGIN_CONTROL:
 	case ORIGIN_WRONG:
 		if (client->request_ended)
@@ -318,6 +351,7 @@ static void on_body(struct stream *stream, struct slice slice, bool end)
 		return;
 	case ORIGIN_MIRROR:
 	case ORIGIN_HEALTH:
+	case ORIGIN_LOAD:
 	case ORIGIN_CONTROL:
 	case ORIGIN_WRONG:
 		break;
@@ -350,6 +384,7 @@ static void on_drained(struct stream *stream, size_t len)
 		break;
 	case ORIGIN_MIRROR:
 	case ORIGIN_HEALTH:
+	case ORIGIN_LOAD:
 	case ORIGIN_CONTROL:
 	case ORIGIN_WRONG:
 		send_pieces(client);
@@ -385,7 +420,7 @@ static void begin(struct origin_client *client, struct stream *stream)
 	client->kind = ORIGIN_MIRROR;
 	client->has_size = client->chunked = client->to_head = false;
 	client->request_ended = client->ended = client->awaits_continue = client->is_counted =
-		false;
+		client->tells_load = false;
 	client->fault = ORIGIN_SOUND;
 }
 
@@ -393,12 +428,14 @@ static void count(struct origin_client *client, enum http_method method)
 {
 	struct origin_counts *counts = &client->origin->counts;
 
-	if (client->kind == ORIGIN_CONTROL)
+	if (client->kind == ORIGIN_CONTROL || client->kind == ORIGIN_LOAD)
 		return;
 	client->is_counted = client->kind != ORIGIN_HEALTH;
 	if (client->is_counted) {
 		counts->requests++;
 		counts->methods[method]++;
+		client->began_us = loop_now_us(client->origin->loop);
+		client->met = client->origin->in_flight++;
 	} else {
 		counts->health_checks++;
 	}
@@ -413,7 +450,8 @@ static void meet_fate(struct origin_client *client)
 		return;
 	fate = origin_faults_next(&origin->faults, client->kind == ORIGIN_HEALTH);
 	client->fault = fate.kind;
-	client->delay_ms += fate.delay_ms;
+	if (client->kind != ORIGIN_LOAD) // it tells how slow we are, and is not
+		client->delay_ms += fate.delay_ms;
 	if (client->is_counted && fate.kind != ORIGIN_SOUND)
 		origin->counts.faulty++;
 	if (fate.kind == ORIGIN_STATUS)
@@ -514,6 +552,7 @@ void origin_accept(struct origin *origin, int fd)
 	client->stream = NULL;
 	client->json = (struct text){0};
 	client->is_control = false;
+	client->began_us = 0;
 	origin_counts_add_socket(&origin->counts);
 	timer_init(&client->delay, on_delay_over);
 	list_push_front(&origin->client_list, &client->node);

@@ -8,7 +8,7 @@ struct origin_client;
 
 enum { ORIGIN_STATUS_MAX = 599, ORIGIN_METHODS = HTTP_CONNECT + 1 };
 
-// Since the start or the last DELETE. Neither /health nor /-/fault count as requests.
+// Since the start or the last DELETE. /health, /load and /-/fault do not count as requests.
 struct origin_counts {
 	u64 requests, health_checks;
 	u64 faulty; // requests that met a fault other than a delay

@@ -16,8 +16,9 @@ struct build {
 	struct conf_pool *pool_list;
 	bool *pool_is_used;
 	struct variables *variables;
-	bool has_files;	 // files that are named in it may be read
-	bool is_partial; // a file could not be read: what is missing may stand there
+	const char *machine_id; // file that names this machine; NULL: none is read
+	bool has_files;		// files that are named in it may be read
+	bool is_partial;	// a file could not be read: what is missing may stand there
 };
 
 // Where a value stands, for messages: "frontends.web.routes[2].pool".
@@ -53,6 +54,9 @@ build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
 build_fn build_hash_by, build_failover, build_field_name;
 build_fn build_sticky, build_cookie_name, build_cookie_path, build_secure;
 build_fn build_secret, build_secret_place;
+
+// A sticky pool that was given no secret gets this machine's. After build_root without errors.
+void build_machine_secret(struct build *build);
 build_fn build_pools, build_backends, build_backend_id, build_address;
 
 // The text of a single value; false, reported, when the node is something else or empty.

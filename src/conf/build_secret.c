@@ -8,7 +8,7 @@
 #include "conf/file.h"
 #include "conf/hide.h"
 
-enum { secret_bytes_max = 4096, secret_bytes_advised = 16 };
+enum { secret_bytes_max = 4096, secret_bytes_advised = 16, machine_id_len = 32 };
 
 static const char advice[] = "keep it elsewhere: ${NAME}, {env: NAME} or {file: PATH}";
 
@@ -172,4 +172,34 @@ void build_secret_place(struct build *build, const struct schema_key *key, const
 	if (build_scalar(build, path, node, &text) && text.len == 0)
 		report_value(
 			build->report, CODE_MALFORMED, node, "%s is empty", path_text(build, path));
+}
+
+// What systemd writes there once in the life of an installation: 32 hexadecimal digits. Images of
+// containers often have an empty file, or "uninitialized".
+static struct str read_machine_id(struct build *build)
+{
+	struct str text;
+	u64 identity;
+
+	if (!build->machine_id || file_read(build->arena, build->machine_id, &text, &identity) < 0)
+		return STR_EMPTY;
+	text = str_cut(&text, '\n');
+	return text.len == machine_id_len && strspn(text.ptr, "0123456789abcdef") == text.len
+		       ? text
+		       : STR_EMPTY;
+}
+
+void build_machine_secret(struct build *build)
+{
+	struct str secret = STR_EMPTY;
+
+	for (u32 i = 0; i < build->conf->pool_count; i++) {
+		struct conf_sticky *sticky = &build->pool_list[i].sticky;
+
+		if (!sticky->enabled || sticky->secret.len)
+			continue;
+		if (secret.len == 0)
+			secret = read_machine_id(build);
+		sticky->secret = secret;
+	}
 }

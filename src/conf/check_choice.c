@@ -90,9 +90,9 @@ static void check_prequal(struct build *build, const struct conf_pool *pool)
 	static const struct {
 		const char *key;
 		bool in_header, in_probe; // nowhere else
-	} rows[] = {{"header", true, false}, {"probe", false, true}, {"probes", false, true},
-		{"pool", true, true}, {"age_max", true, true}, {"removals", true, true},
-		{"reuse_max", true, true}};
+	} rows[] = {{"header", true, true}, {"age_max", true, true}, {"probe", false, true},
+		{"probes", false, true}, {"pool", false, true}, {"removals", false, true},
+		{"reuse_max", false, true}};
 	const struct node *section = build_section(build, pool, "prequal");
 	enum conf_prequal_load load = pool->prequal.load;
 
@@ -136,6 +136,26 @@ static const char *find_refusal(const struct conf_sticky *sticky)
 							: NULL;
 }
 
+// A pool that was given no secret.
+static void check_own_secret(
+	struct build *build, const struct conf_pool *pool, const struct node *section)
+{
+	struct err *err;
+
+	if (build->machine_id && pool->sticky.secret.len == 0)
+		err = report_key(build->report, CODE_EXPOSED_SECRET, section,
+			"anybody can make the cookies of pool '%.*s': pools.%.*s.sticky has no "
+			"secret, and there is no %s in its place",
+			CLIP(pool->name), CLIP(pool->name), build->machine_id);
+	else
+		err = report_key(build->report, CODE_NO_SECRET, section,
+			"the cookies of pool '%.*s' are bound to this machine: "
+			"pools.%.*s.sticky has no secret",
+			CLIP(pool->name), CLIP(pool->name));
+	report_advice(build->report, err,
+		"several instances need one, like secret: ${WEIR_STICKY_SECRET}");
+}
+
 static void check_sticky(struct build *build, const struct conf_pool *pool)
 {
 	const struct node *section = build_section(build, pool, "sticky");
@@ -150,13 +170,8 @@ static void check_sticky(struct build *build, const struct conf_pool *pool)
 				"browsers refuse the cookie of pool '%.*s': it %s",
 				CLIP(pool->name), refusal),
 			"secure: true, where clients come by TLS");
-	if (pool->sticky.secret.len == 0)
-		report_advice(build->report,
-			report_key(build->report, CODE_NO_SECRET, section,
-				"the cookies of pool '%.*s' are bound to this machine: "
-				"pools.%.*s.sticky has no secret",
-				CLIP(pool->name), CLIP(pool->name)),
-			"several instances need one, like secret: ${WEIR_STICKY_SECRET}");
+	if (!node_get(section, STR("secret")))
+		check_own_secret(build, pool, section);
 }
 
 // A pool that requests for some hosts may come to.

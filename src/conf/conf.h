@@ -220,6 +220,7 @@ struct conf_hash {
 	const struct conf_hash_part *parts; // in this order; at least one
 	u32 part_count;
 	u32 ipv4_bits, ipv6_bits; // of a client's address that count
+	struct str secret;	  // any bytes; empty = none is given
 	u32 load_percent;	  // of the even share that one backend may have; 0 = no bound
 };
 
@@ -243,8 +244,8 @@ struct conf_backend {
 // Where Prequal's numbers are from.
 enum conf_prequal_load {
 	CONF_PREQUAL_OWN,    // this process' own counts: balance_pick
-	CONF_PREQUAL_HEADER, // a field of answers: prequal_pick
-	CONF_PREQUAL_PROBE,  // a page of each backend: prequal_pick
+	CONF_PREQUAL_HEADER, // a field of answers to requests: balance_pick
+	CONF_PREQUAL_PROBE,  // the same of answers to probes: prequal_pick
 };
 
 struct conf_prequal {
@@ -266,7 +267,7 @@ struct conf_sticky {
 	enum conf_sticky_by by;
 	struct str name;   // of the cookie, a token
 	u64 ttl_ms;	   // at least a second; 0 = until the browser is closed
-	struct str secret; // any bytes; empty = none is given
+	struct str secret; // any bytes; else this machine's; empty = one that everybody knows
 	struct str path;   // starts with '/'
 	bool secure;
 	enum conf_same_site same_site;
@@ -356,6 +357,8 @@ struct conf_input {
 	u32 set_count;
 	char *const *environ; // NULL-terminated NAME=VALUE list, or NULL: WEIR_* and ${VAR}
 	const char *dotenv;   // path of a .env file that may be missing, or NULL
+	// Path of a file that names this machine and may be missing, or NULL.
+	const char *machine_id;
 };
 
 // What one configuration and its tree may take at most; the arena given to the calls below must

@@ -120,10 +120,20 @@ static struct str hide_one(struct arena *arena, struct str text, struct str name
 	return text_take(&hidden, arena);
 }
 
+// Keys of several maps may have one name. A second round would take what the first one left.
+static bool is_first_of_name(u32 index)
+{
+	for (u32 i = 0; i < index; i++)
+		if (schema_keys[i].kind == KIND_SECRET &&
+			str_eq(schema_keys[i].name, schema_keys[index].name))
+			return false;
+	return true;
+}
+
 struct str hide_secrets(struct arena *arena, struct str text)
 {
 	for (u32 i = 0; i < schema_key_count; i++)
-		if (schema_keys[i].kind == KIND_SECRET)
+		if (schema_keys[i].kind == KIND_SECRET && is_first_of_name(i))
 			text = hide_one(arena, text, schema_keys[i].name);
 	return text;
 }

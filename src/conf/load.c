@@ -18,6 +18,7 @@ struct loader {
 	size_t byte_count;
 	bool is_partial; // a text could not be read
 	bool has_files;	 // files that are named in it may be read
+	const char *machine_id;
 	bool keeps_text; // for conf_convert: variables stay, includes too
 	u32 file_count;
 	u32 file_room;
@@ -310,6 +311,7 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 		.conf = conf,
 		.root = loader->root,
 		.variables = &loader->variables,
+		.machine_id = loader->machine_id,
 		.has_files = loader->has_files,
 		.is_partial = loader->is_partial};
 
@@ -318,6 +320,7 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 	override_warn_strays(&loader->report, &loader->variables);
 	if (loader->report.errs->error_count > errors_before)
 		return NULL;
+	build_machine_secret(&build);
 	build_check(&build);
 	if (loader->report.errs->error_count > errors_before)
 		return NULL;
@@ -331,6 +334,7 @@ static void add_variables(struct loader *loader, const struct conf_input *input)
 {
 	variables_add_environ(&loader->variables, loader->report.arena, input->environ);
 	load_dotenv(loader, input->dotenv);
+	loader->machine_id = input->machine_id;
 }
 
 struct conf *conf_load(const struct conf_input *input, struct arena *arena, struct errs *errs)

@@ -333,6 +333,7 @@ static void prepare_workers(struct control *control)
 			.seed = control->seed,
 		};
 	}
+	snapshot_guard(control->snapshot, (u64)clients * count, control->seed);
 }
 
 static int start_workers(struct control *control)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prequal's pool of probes (Wydrowski et al., NSDI'24), for backends that tell their own load: by a
-// probe endpoint or a header of a response. It pays where several balancers share the backends and
-// so do not see each other's requests; one that sees all of them picks by balance_pick, which
-// follows the same rule over its own counts.
+// Prequal's pool of probes (Wydrowski et al., NSDI'24), for backends that tell their own load when
+// they are asked for it. It pays where several balancers share the backends and so do not see each
+// other's requests; one that sees all of them picks by balance_pick, which follows the same rule
+// over its own counts. What backends tell with their answers to requests is for balance_pick, too:
+// a pool of that would lead every next request back to those who answered last.
 //
 // For each request: prequal_pick, then send the probes that prequal_targets names, and give what
 // comes back to prequal_add. One pool belongs to one worker.

@@ -131,15 +131,6 @@ static u32 miss_of(enum retry_cause cause, u16 status)
 	}
 }
 
-void attempt_end(struct exchange *x, struct attempt *attempt, bool whole)
-{
-	if (whole)
-		lease_release(&attempt->lease);
-	else
-		lease_abandon(&attempt->lease);
-	pick_end(exchange_upstream(x), &attempt->pick);
-}
-
 void attempt_drop_second(struct exchange *x, u32 miss)
 {
 	struct attempt *second = x->second;
@@ -243,17 +234,19 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 		metrics_inc(x->proxy->metrics, M_HEDGES_WON);
 		// That it has taken so long is known, and without it the estimate would drift
 		// downwards.
-		if (loser->sent_us)
+		if (loser->sent_us && x->pool->learns)
 			pick_note_latency(upstream, &loser->pick, now_us - loser->sent_us);
 		promote_second(x);
 		attempt_end(x, loser, false);
-	} else {
+	} else if (unlikely(x->second)) {
 		attempt_drop_second(x, PICK_VOID);
 	}
-	pick_note_latency(upstream, &attempt->pick, now_us - attempt->sent_us);
-	if (status >= 500)
+	// Who fails fast is not fast.
+	if (x->pool->learns && status < 500)
+		pick_note_latency(upstream, &attempt->pick, now_us - attempt->sent_us);
+	if (unlikely(status >= 500))
 		pick_note(upstream, &attempt->pick, MISS_STATUS);
-	else if (attempt->pick.is_trial || status == 101)
+	else if (unlikely(attempt->pick.is_trial || status == 101))
 		pick_note(upstream, &attempt->pick, MISS_NONE); // a stream may be long
 }
 
@@ -274,7 +267,7 @@ static bool take_place(struct exchange *x)
 
 	if (likely(requests_max == 0) || x->has_place)
 		return true;
-	if (!x->is_next && x->attempts == 0 && queue_waiting(x->pool))
+	if (!x->is_next && x->attempts == 0 && queue_is_general(x->pool))
 		return false;
 	x->has_place = cap_take(&x->pool->requests, requests_max);
 	return x->has_place;
@@ -289,6 +282,8 @@ static void prepare_pool(struct exchange *x)
 	x->sticky = pool->sticky && !x->tcp ? sticky_find(x) : BALANCE_NONE;
 	if (balance_kind_info(pool->kind)->keyed)
 		x->key = key_of_request(x);
+	if (unlikely(pool->load == CONF_PREQUAL_PROBE))
+		load_probes_ask(&x->proxy->load_probes, x->pool);
 }
 
 static bool fail_over(struct exchange *x)
@@ -307,6 +302,14 @@ static enum step nobody_is_left(struct exchange *x)
 {
 	return exchange_give_up(
 		x, x->failure ? (enum outcome)x->failure : OUTCOME_NO_BACKEND_AVAILABLE);
+}
+
+static void on_turn(struct queue_waiter *waiter)
+{
+	struct exchange *x = container_of(waiter, struct exchange, waiter);
+
+	x->is_next = true;
+	exchange_go(x, STEP_PICK);
 }
 
 static u64 queue_look_ms(struct exchange *x)
@@ -330,20 +333,15 @@ static enum step wait_for_place(struct exchange *x)
 		return STEP_QUEUE;
 	}
 	x->queued_ms = now_ms;
+	if (!x->may_wait)
+		queue_waiter_init(&x->waiter, &x->tried, on_turn);
+	x->may_wait = true;
 	if (!queue_join(exchange_upstream(x), x->pool, &x->waiter,
 		    now_ms + x->pool->conf->timeouts.queue_ms))
 		return exchange_give_up(x, OUTCOME_QUEUE_FULL);
 	metrics_inc(x->proxy->metrics, M_QUEUED);
 	x->wait_until_ms = queue_look_ms(x);
 	return STEP_QUEUE;
-}
-
-static void on_turn(struct queue_waiter *waiter)
-{
-	struct exchange *x = container_of(waiter, struct exchange, waiter);
-
-	x->is_next = true;
-	exchange_go(x, STEP_PICK);
 }
 
 static enum step picked(struct exchange *x)
@@ -379,11 +377,7 @@ enum step step_pick(struct exchange *x)
 		case PICK_OK:
 			return picked(x);
 		case PICK_FULL:
-			if (x->tried.count == 0)
-				return wait_for_place(x);
-			// Better the same backend again than waiting for another one.
-			x->tried.count = 0;
-			continue;
+			return wait_for_place(x);
 		case PICK_TRIED:
 		case PICK_NOBODY:
 			break;
@@ -573,6 +567,7 @@ static void begin_second(struct exchange *x, struct attempt *second)
 {
 	int error = 0;
 
+	second->x = x;
 	x->second = second;
 	x->attempts++;
 	metrics_inc(x->proxy->metrics, M_HEDGES);
@@ -614,9 +609,13 @@ static void arm_hedge(struct exchange *x)
 	struct hedge_facts facts = hedge_facts_of(x);
 	u64 delay_us = hedge_delay_us(&picker->hedge, &x->pool->conf->hedge, &facts);
 
-	if (delay_us != HEDGE_NEVER)
-		loop_timer_set(x->proxy->loop, &x->hedge_timer,
-			exchange_now_ms(x) + (delay_us + 999) / 1000);
+	if (delay_us == HEDGE_NEVER)
+		return;
+	if (!x->may_hedge)
+		timer_init(&x->hedge_timer, on_hedge);
+	x->may_hedge = true;
+	loop_timer_set(
+		x->proxy->loop, &x->hedge_timer, exchange_now_ms(x) + (delay_us + 999) / 1000);
 }
 
 enum step step_await(struct exchange *x)
@@ -666,16 +665,12 @@ static void on_lease_failed(struct lease *lease, int error)
 
 void attempt_init(struct exchange *x)
 {
-	for (u32 i = 0; i < ARRAY_LEN(x->tries); i++) {
-		struct attempt *attempt = &x->tries[i];
+	struct attempt *attempt = &x->tries[0];
 
-		attempt->x = x;
-		attempt->lease.link = NULL;
-		attempt->lease.reused = false;
-		attempt->pick.is_begun = false;
-		attempt->leased_us = attempt->sent_us = 0;
-	}
-	x->attempt = &x->tries[0];
-	queue_waiter_init(&x->waiter, on_turn);
-	timer_init(&x->hedge_timer, on_hedge);
+	attempt->x = x;
+	attempt->lease.link = NULL;
+	attempt->lease.reused = false;
+	attempt->pick.is_begun = false;
+	attempt->leased_us = attempt->sent_us = 0;
+	x->attempt = attempt;
 }

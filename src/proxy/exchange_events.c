@@ -2,6 +2,7 @@
 // What the streams of both sides say to the exchange, and the request's body that is kept to be
 // sent again.
 #include "proxy/exchange_parts.h"
+#include "upstream/load.h"
 
 static struct exchange *of_down(struct stream *stream)
 {
@@ -168,6 +169,8 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 		up_interim(x, attempt, head);
 		return;
 	}
+	if (unlikely(x->pool->load == CONF_PREQUAL_HEADER))
+		load_note_answer(exchange_upstream(x), attempt->pick.backend, head);
 	if (head->status == 101 && !http_upgrade_agrees(x->request, head)) {
 		pick_note(exchange_upstream(x), &attempt->pick, MISS_RESET);
 		exchange_fail(x, OUTCOME_UPGRADE_FAILED);

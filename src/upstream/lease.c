@@ -59,7 +59,7 @@ static void offer_idle(struct link *link)
 	atomic_fetch_add(&picker->shared->idle_bounded, 1);
 	if (atomic_load(&picker->pool->waiting) == 0)
 		return;
-	if (picker->queue.count && !queue_others_wait(picker)) {
+	if (picker->queue.count && queue_others(picker) == 0) {
 		loop_defer(picker->upstream->loop, &picker->serve);
 		return;
 	}

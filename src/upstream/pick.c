@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/pick.h"
 
+#include "upstream/load.h"
 #include "upstream/queue.h"
 
 enum {
@@ -8,27 +9,48 @@ enum {
 	full_looks_max = 4, // members that are looked at again in an ordinary pick
 };
 
-static const struct balance_tried nothing_tried;
-
 // ---- What a backend costs -----------------------------------------------------------------------
 
-static u32 in_flight_of(const struct upstream *upstream, const struct backend *backend)
+u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend)
 {
 	u32 own = upstream->cells[backend->cell].in_flight;
 
 	return upstream->ear.in_flight ? own + upstream->ear.in_flight[backend->cell] : own;
 }
 
-static double cost_of(const struct picker *picker, const struct backend *backend)
+double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight)
 {
 	struct upstream *upstream = picker->upstream;
 	u32 share = atomic_load_explicit(&backend->share, memory_order_relaxed);
-	struct balance_load load = {.in_flight = in_flight_of(upstream, backend),
+	struct balance_load load = {.in_flight = in_flight,
 		.slow_start = share / (double)SLOW_START_WHOLE,
 		.latency = upstream->cells[backend->cell].latency,
 		.now = loop_now_us(upstream->loop) * 1000};
 
 	return balance_cost(picker->table, backend->index, &load);
+}
+
+static double cost_of(const struct picker *picker, const struct backend *backend)
+{
+	u32 own = picker_in_flight(picker->upstream, backend);
+	const struct load_told *told = picker->upstream->cells[backend->cell].told;
+
+	return picker_cost(
+		picker, backend, unlikely(load_is_told(told)) ? load_in_flight(told, own) : own);
+}
+
+// Prequal's second number.
+static double latency_key_of(const struct picker *picker, const struct backend *backend)
+{
+	const struct cell *cell = upstream_cell(picker->upstream, backend);
+	struct balance_ewma latency;
+
+	if (load_is_told(cell->told) && cell->told->has_latency)
+		latency = (struct balance_ewma){
+			.value_ns = (double)MAX(cell->told->latency, 1), .at = cell->told->at};
+	else
+		latency = curve_read(cell->curve, picker_in_flight(picker->upstream, backend));
+	return balance_latency_key(&latency);
 }
 
 static bool is_in(const struct picker *picker, const struct backend *backend)
@@ -41,24 +63,19 @@ static void change(struct picker *picker, const struct backend *backend, bool in
 {
 	balance_change(picker->state, backend->index, in,
 		picker->has_costs ? cost_of(picker, backend) : 0);
-	if (picker->pool->kind == BALANCE_PREQUAL) {
-		const struct balance_curve *curve = upstream_cell(picker->upstream, backend)->curve;
-		struct balance_ewma latency =
-			curve_read(curve, in_flight_of(picker->upstream, backend));
-
+	if (picker->pool->kind == BALANCE_PREQUAL)
 		balance_change_latency(
-			picker->state, backend->index, balance_latency_key(&latency));
-	}
+			picker->state, backend->index, latency_key_of(picker, backend));
 }
 
-static void cost_changed(struct picker *picker, const struct backend *backend)
+void picker_cost_changed(struct picker *picker, const struct backend *backend)
 {
 	change(picker, backend, balance_is_eligible(picker->state, backend->index));
 }
 
 static void on_heard(struct upstream *upstream, struct backend *backend)
 {
-	cost_changed(upstream_picker(upstream, backend->pool), backend);
+	picker_cost_changed(upstream_picker(upstream, backend->pool), backend);
 }
 
 // ---- What the control thread says ---------------------------------------------------------------
@@ -104,6 +121,7 @@ void picker_init(struct picker *picker, struct upstream *upstream, struct pool *
 	queue_init(picker);
 	arena_init(&picker->arena, state_bytes_max);
 	picker->state = balance_state_new(view->table, upstream->number, &picker->arena);
+	load_init(picker);
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		struct backend *backend = &pool->backends[i];
 		struct cell *cell = upstream_cell(upstream, backend);
@@ -139,8 +157,7 @@ static bool has_place(struct upstream *upstream, struct backend *backend)
 	if (backend->sockets_max && upstream_cell(upstream, backend)->idle_count == 0 &&
 		atomic_load(&backend->sockets.used) >= backend->sockets_max)
 		return false;
-	return !adaptive || atomic_load(&adaptive->requests.used) <
-				    atomic_load_explicit(&adaptive->limit, memory_order_relaxed);
+	return !adaptive || atomic_load(&adaptive->requests.used) < atomic_load(&adaptive->limit);
 }
 
 static bool take_trial(struct backend *backend)
@@ -232,7 +249,8 @@ static bool is_waited_for(const struct picker *picker, const struct balance_trie
 	return false;
 }
 
-bool picker_has_answer(struct picker *picker)
+// Looks again at all who are full. False: the pool as a whole serves as many requests as it may.
+static bool look_again(struct picker *picker)
 {
 	const struct pool *pool = picker->pool;
 	u32 requests_max = pool->conf->limits.requests;
@@ -241,7 +259,18 @@ bool picker_has_answer(struct picker *picker)
 	if (requests_max && atomic_load(&pool->requests.used) >= requests_max)
 		return false;
 	look_at_full(picker, picker->full_count);
-	return balance_has_eligible(picker->state) || !is_waited_for(picker, &nothing_tried);
+	return true;
+}
+
+bool picker_has_answer(struct picker *picker, const struct balance_tried *tried)
+{
+	return look_again(picker) &&
+	       (balance_has_untried(picker->state, tried) || !is_waited_for(picker, tried));
+}
+
+bool picker_has_place(struct picker *picker)
+{
+	return look_again(picker) && balance_has_eligible(picker->state);
 }
 
 // ---- Picking ------------------------------------------------------------------------------------
@@ -272,6 +301,14 @@ static struct balance_ask ask_of(struct picker *picker, const struct pick_ask *a
 		.tried = ask->tried};
 }
 
+static u32 choose(struct picker *picker, const struct balance_ask *ask)
+{
+	if (unlikely(picker->prequal))
+		return prequal_pick(picker->prequal, picker->state, ask,
+			loop_now_us(picker->upstream->loop) * 1000);
+	return balance_pick(picker->state, ask);
+}
+
 // Somebody may be full, or on trial.
 static enum pick_verdict pick_among_full(
 	struct picker *picker, const struct pick_ask *ask, struct pick *ret_pick)
@@ -281,15 +318,15 @@ static enum pick_verdict pick_among_full(
 	struct balance_ask balance = ask_of(picker, ask);
 	bool looked = false;
 
-	if (pool->is_bounded && !ask->is_next && atomic_load(&pool->waiting))
+	if (pool->is_bounded && !ask->is_next && queue_is_general(pool))
 		return PICK_FULL;
 	look_at_full(picker, full_looks_max);
 	for (;;) {
-		u32 index = may_take(picker, ask->preferred, ask->tried)
-				    ? ask->preferred
-				    : balance_pick(picker->state, &balance);
+		u32 index = ask->preferred;
 		struct backend *backend;
 
+		if (!may_take(picker, index, ask->tried))
+			index = choose(picker, &balance);
 		if (index == BALANCE_NONE) {
 			if (looked || !look_at_full(picker, picker->full_count))
 				return why_none(picker, ask);
@@ -297,7 +334,10 @@ static enum pick_verdict pick_among_full(
 			continue;
 		}
 		backend = &pool->backends[index];
-		*ret_pick = (struct pick){.backend = backend, .epoch = backend->epoch};
+		*ret_pick = (struct pick){.backend = backend,
+			.picker = picker,
+			.cell = upstream_cell(upstream, backend),
+			.epoch = backend->epoch};
 		if (take_place(upstream, backend, ret_pick))
 			return PICK_OK;
 		picker_mark_full(picker, backend);
@@ -317,6 +357,8 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 		picker_sync(picker);
 	if (picker->has_costs)
 		crowd_hear(upstream, on_heard);
+	if (unlikely(!list_is_empty(&picker->told)))
+		load_expire(picker);
 	if (unlikely(pool->is_bounded || picker->full_count))
 		return pick_among_full(picker, ask, ret_pick);
 	if (unlikely(ask->preferred != BALANCE_NONE) &&
@@ -324,12 +366,14 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 		index = ask->preferred;
 	} else {
 		balance = ask_of(picker, ask);
-		index = balance_pick(picker->state, &balance);
+		index = choose(picker, &balance);
 		if (unlikely(index == BALANCE_NONE))
 			return why_none(picker, ask);
 	}
 	backend = &pool->backends[index];
 	ret_pick->backend = backend;
+	ret_pick->picker = picker;
+	ret_pick->cell = upstream_cell(upstream, backend);
 	ret_pick->epoch = atomic_load_explicit(&backend->epoch, memory_order_relaxed);
 	ret_pick->is_trial = ret_pick->has_place = ret_pick->is_begun = ret_pick->is_noted = false;
 	if (likely(!is_trial(backend)) || take_place(upstream, backend, ret_pick))
@@ -351,18 +395,17 @@ u32 pick_others(const struct pool *pool, const struct balance_tried *tried)
 
 void pick_begin(struct upstream *upstream, struct pick *pick)
 {
-	struct backend *backend = pick->backend;
-	struct picker *picker = upstream_picker(upstream, backend->pool);
-	struct cell *cell = upstream_cell(upstream, backend);
+	struct cell *cell = pick->cell;
 
 	pick->is_begun = true;
-	if (picker->has_costs)
-		pick->met = in_flight_of(upstream, backend);
-	cell_add(&cell->in_flight, 1);
-	if (!picker->has_costs)
+	if (likely(!pick->picker->has_costs)) {
+		cell_add(&cell->in_flight, 1);
 		return;
-	crowd_mark(upstream, cell, backend->cell);
-	cost_changed(picker, backend);
+	}
+	pick->met = picker_in_flight(upstream, pick->backend);
+	cell_add(&cell->in_flight, 1);
+	crowd_mark(upstream, cell, pick->backend->cell);
+	picker_cost_changed(pick->picker, pick->backend);
 }
 
 static void give_place(struct upstream *upstream, struct pick *pick)
@@ -376,7 +419,7 @@ static void give_place(struct upstream *upstream, struct pick *pick)
 
 static void note_trial(struct upstream *upstream, const struct pick *pick, u32 miss)
 {
-	struct cell *cell = upstream_cell(upstream, pick->backend);
+	struct cell *cell = pick->cell;
 
 	cell_add(miss == PICK_VOID   ? &cell->trials_void
 		 : miss == MISS_NONE ? &cell->trials_good
@@ -413,40 +456,40 @@ static void note_failure(struct upstream *upstream, const struct pick *pick, u32
 	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);
 }
 
-void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
+void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss)
 {
-	struct cell *cell = upstream_cell(upstream, pick->backend);
+	struct cell *cell = pick->cell;
 
-	if (pick->is_noted)
-		return;
 	pick->is_noted = true;
-	if (unlikely(miss != MISS_NONE)) {
-		if (miss != PICK_VOID)
-			note_failure(upstream, pick, miss);
-	} else {
+	if (miss == MISS_NONE) {
 		cell->misses = (struct misses){0};
-		if (pick->epoch ==
-				atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed) &&
-			!pick->is_trial) {
+		if (!pick->is_trial && pick->epoch == atomic_load_explicit(&pick->backend->epoch,
+							      memory_order_relaxed)) {
 			cell_add(&cell->good, 1);
 			cell_set(&cell->bad_streak, 0);
 		}
+	} else if (miss != PICK_VOID) {
+		note_failure(upstream, pick, miss);
 	}
-	if (unlikely(pick->is_trial) && pick->epoch == pick->backend->epoch)
+	if (pick->is_trial && pick->epoch == pick->backend->epoch)
 		note_trial(upstream, pick, miss);
 }
 
-static void note_adaptive(struct backend *backend, u64 latency_us)
+// True when there is room for more requests now than there was before.
+static bool note_adaptive(struct backend *backend, u64 latency_us)
 {
 	struct adaptive *adaptive = backend->adaptive;
+	u32 before, limit;
 
 	while (atomic_flag_test_and_set_explicit(&adaptive->lock, memory_order_acquire))
 		;
+	before = gradient_limit(&adaptive->gradient);
 	gradient_note(&adaptive->gradient, &backend->pool->conf->limits.gradient, latency_us,
 		cap_used(&adaptive->requests));
-	atomic_store_explicit(
-		&adaptive->limit, gradient_limit(&adaptive->gradient), memory_order_relaxed);
+	limit = gradient_limit(&adaptive->gradient);
+	atomic_store(&adaptive->limit, limit); // as places are given back: see cap_give
 	atomic_flag_clear_explicit(&adaptive->lock, memory_order_release);
+	return limit > before;
 }
 
 void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency_us)
@@ -456,8 +499,8 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 	struct cell *cell = upstream_cell(upstream, backend);
 	u64 now_ns = loop_now_us(upstream->loop) * 1000;
 
-	if (backend->adaptive)
-		note_adaptive(backend, latency_us);
+	if (backend->adaptive && note_adaptive(backend, latency_us))
+		queue_freed(upstream, backend->pool);
 	if (backend->pool->conf->hedge.percent)
 		hedge_note(&picker->hedge, &backend->pool->conf->hedge, latency_us);
 	if (!picker->learns)
@@ -468,24 +511,16 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 		ewma_observe(&cell->latency, latency_us * 1000, now_ns);
 }
 
-void pick_end(struct upstream *upstream, struct pick *pick)
+void pick_end_slowly(struct upstream *upstream, struct pick *pick)
 {
-	struct backend *backend = pick->backend;
-	struct picker *picker;
-	struct cell *cell;
-
-	if (unlikely(!pick->is_begun))
+	if (!pick->is_begun)
 		return;
 	pick->is_begun = false;
-	picker = upstream_picker(upstream, backend->pool);
-	cell = upstream_cell(upstream, backend);
-	if (unlikely(!pick->is_noted))
-		pick_note(upstream, pick, PICK_VOID);
-	cell_add(&cell->in_flight, (u32)-1);
-	if (picker->has_costs) {
-		crowd_mark(upstream, cell, backend->cell);
-		cost_changed(picker, backend);
+	pick_note(upstream, pick, PICK_VOID);
+	cell_add(&pick->cell->in_flight, (u32)-1);
+	if (pick->picker->has_costs) {
+		crowd_mark(upstream, pick->cell, pick->backend->cell);
+		picker_cost_changed(pick->picker, pick->backend);
 	}
-	if (unlikely(pick->has_place))
-		give_place(upstream, pick);
+	give_place(upstream, pick);
 }

@@ -17,8 +17,10 @@
 #include "decide/balance_cost.h"
 #include "decide/cap.h"
 #include "decide/eligible.h"
+#include "decide/key_hash.h"
 #include "decide/slow_start.h"
 
+struct load_told;
 struct view;
 struct sticky; // proxy/sticky.h
 struct upstream;
@@ -70,6 +72,8 @@ struct cell {
 	struct misses misses;
 	struct balance_ewma latency;
 	struct balance_curve *curve; // prequal only
+	struct load_told *told;	     // by the backend; where pool->load is HEADER
+	u32 load_probes;	     // on their way to it
 	struct list idle;	     // links, newest first
 };
 
@@ -92,10 +96,13 @@ struct pool {
 	struct pool *failover; // NULL: none
 	enum balance_kind kind;
 	struct balance_options options;
+	struct key_hash_secret hash_secret;
+	u8 load;			// enum conf_prequal_load; OWN where the kind is another one
 	struct sticky *sticky;		// NULL: clients are not bound by a cookie
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
 	u64 connect_timeout_ms, response_timeout_ms, response_idle_ms, upstream_idle_ms;
+	bool learns;	 // how long answers take matters: to the algorithm, a bound, or hedging
 	bool is_bounded; // somebody may have to wait: for a socket, for a place, for the adaptive
 			 // limit
 	struct pool_cell *cells; // one for each worker
@@ -110,6 +117,7 @@ struct pool {
 	_Atomic(u32) eligible; // how many may get requests
 	// Written by workers, together: of all their queues. Sequentially consistent, see queue.h.
 	_Alignas(CACHE_LINE) _Atomic(u32) waiting;
+	_Atomic(u32) choosy;	  // of them, those to whom not every backend is of use
 	_Atomic(u32) last_served; // worker whose queue had the last place that became free
 	// One position for all workers: the next connection goes to the next backend, whoever took
 	// it.

@@ -16,9 +16,9 @@ static void on_nudge(struct message *message)
 		struct picker *picker = &upstream->pickers[i];
 
 		picker_sync(picker);
-		if (picker->queue.count)
+		if (queue_waiting(picker->pool))
 			loop_defer(upstream->loop, &picker->serve);
-		if (queue_others_wait(picker))
+		if (queue_others(picker))
 			lease_yield_idle(picker);
 	}
 }

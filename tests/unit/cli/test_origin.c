@@ -150,6 +150,29 @@ static void test_parameters(void **state)
 	assert_true(has(ask("GET /?delay=1 HTTP/1.1\r\n" CLOSE), "200 OK"));
 }
 
+static void test_load(void **state)
+{
+	static const char begun[] = "POST /?load=1 HTTP/1.1\r\nContent-Length: 1\r\n" CLOSE;
+	int fds[2] = {dial(), dial()};
+
+	(void)state;
+	assert_true(
+		has(ask("GET /load HTTP/1.1\r\n" CLOSE), "X-Weir-Load: in_flight=0, latency_ms="));
+	assert_true(has(str_from(answer), "{\"in_flight\":0,\"latency_ms\":"));
+	assert_false(has(ask("GET / HTTP/1.1\r\n" CLOSE), "X-Weir-Load"));
+	tell(fds[0], begun, sizeof(begun) - 1);
+	tell(fds[1], begun, sizeof(begun) - 1);
+	while (!has(ask("GET /load HTTP/1.1\r\n" CLOSE), "X-Weir-Load: in_flight=2, "))
+		; // they are on their way
+	tell(fds[0], "x", 1);
+	assert_true(has(hear(fds[0]), "X-Weir-Load: in_flight=2, "));
+	tell(fds[1], "x", 1);
+	assert_true(has(hear(fds[1]), "X-Weir-Load: in_flight=1, "));
+	assert_true(has(ask("GET /load HTTP/1.1\r\n" CLOSE), "X-Weir-Load: in_flight=0, "));
+	assert_true(has(ask("GET /?load=1 HTTP/1.1\r\n" CLOSE), "X-Weir-Load: in_flight=1, "));
+	assert_false(has(ask("GET /?load=0 HTTP/1.1\r\n" CLOSE), "X-Weir-Load"));
+}
+
 static void test_wrong_parameters(void **state)
 {
 	static const char *const queries[] = {"status=100", "status=600", "status=x", "delay=-1",
@@ -477,6 +500,7 @@ int main(void)
 		cmocka_unit_test(test_mirror),
 		cmocka_unit_test(test_health),
 		cmocka_unit_test(test_parameters),
+		cmocka_unit_test(test_load),
 		cmocka_unit_test(test_wrong_parameters),
 		cmocka_unit_test(test_echo),
 		cmocka_unit_test(test_continue_comes_first),

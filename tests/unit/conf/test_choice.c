@@ -181,10 +181,12 @@ static void warns_of_prequal_that_is_not_used(void **state)
 		"t:1:71: warning[W115]: pools.default.prequal.probes changes nothing: load is own");
 	warns(POOL("algorithm: prequal, prequal: {load: header, probe: /x}"),
 		"pools.default.prequal.probe changes nothing: load is header");
-	warns(POOL("algorithm: prequal, prequal: {load: probe, header: x}"),
-		"pools.default.prequal.header changes nothing: load is probe");
-	is_silent(POOL("algorithm: prequal, prequal: {load: header, header: x, pool: 4}"));
-	is_silent(POOL("algorithm: prequal, prequal: {load: probe, probe: /x, probes: 4}"));
+	warns(POOL("algorithm: prequal, prequal: {load: header, pool: 4}"),
+		"pools.default.prequal.pool changes nothing: load is header");
+	is_silent(POOL("algorithm: prequal, prequal: {load: header, header: x, age_max: 2s}"));
+	is_silent(
+		POOL("algorithm: prequal, prequal: {load: probe, probe: /x, header: x, probes: 4, "
+		     "pool: 4}"));
 	warns("pools: {p: {backends: a:1, algorithm: prequal, prequal: {load: header}}}\n"
 	      "frontends: {db: {bind: \":1\", protocol: tcp, pool: p}}",
 		"t:1:58: warning[W115]: pools.p.prequal.load changes nothing: frontends.db, whose "

@@ -217,6 +217,80 @@ static void settings_on_top(void **state)
 	world_done(&world);
 }
 
+#define MACHINE "0123456789abcdef0123456789abcdef"
+
+// A sticky pool without a secret, on a machine with this in its /etc/machine-id (NULL: no file).
+static const struct conf *load_on_machine(struct world *world, const char *id)
+{
+	struct file file, machine = {"/tmp/weir-secret-nowhere"};
+	const char *name = file.name;
+	struct conf_input input = {.files = &name, .file_count = 1, .machine_id = machine.name};
+	const struct conf *conf;
+
+	world_init(world);
+	file_put(&file, "backends: [a:1, b:1]\npools: {default: {sticky: cookie}}\n", 0600);
+	if (id)
+		file_put(&machine, id, 0444);
+	conf = conf_load(&input, &world->arena, &world->errs);
+	if (!conf)
+		fail_msg("%s", world_errors(world));
+	unlink(file.name);
+	if (id)
+		unlink(machine.name);
+	return conf;
+}
+
+static void this_machine_is_the_secret(void **state)
+{
+	struct world world;
+	const struct conf *conf = load_on_machine(&world, MACHINE "\n");
+
+	(void)state;
+	assert_str(conf->pools[0].sticky.secret, MACHINE);
+	assert_contains(world_errors(&world), "warning[W117]: the cookies of pool 'default' are "
+					      "bound to this machine");
+	assert_null(strstr(world_errors(&world), MACHINE));
+	assert_null(strstr(conf_show(conf, CONF_YAML, true, &world.arena).ptr, MACHINE));
+	world_done(&world);
+}
+
+static void a_machine_without_a_name(void **state)
+{
+	static const char *const ids[] = {NULL, "", "uninitialized\n", "0123\n", MACHINE "0\n",
+		"0123456789abcdef0123456789ABCDEF\n"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		struct world world;
+		const struct conf *conf = load_on_machine(&world, ids[i]);
+
+		assert_int_equal(conf->pools[0].sticky.secret.len, 0);
+		assert_contains(world_errors(&world), "warning[W116]: anybody can make the cookies "
+						      "of pool 'default'");
+		assert_null(strstr(world_errors(&world), "W117"));
+		world_done(&world);
+	}
+}
+
+static void a_secret_for_hashes(void **state)
+{
+	struct world world;
+	const struct conf *conf = load_with(&world,
+		"backends: [a:1, b:1]\nalgorithm: maglev\n"
+		"pools: {default: {hash: {secret: {env: WEIR_STICKY_SECRET}}}}\n",
+		env);
+
+	(void)state;
+	assert_non_null(conf);
+	assert_str(conf->pools[0].hash.secret, SECRET);
+	assert_int_equal(conf->pools[0].sticky.secret.len, 0);
+	assert_null(strstr(conf_show(conf, CONF_YAML, true, &world.arena).ptr, "horse"));
+	world_done(&world);
+	finds("backends: [a:1, b:1]\nalgorithm: maglev\n"
+	      "pools: {default: {hash: {secret: horse}}}\n",
+		NULL, true, "warning[W116]: pools.default.hash.secret has only 5 bytes");
+}
+
 // Whatever is wrong with a line, its secret is not told.
 static void no_finding_tells_a_secret(void **state)
 {
@@ -274,6 +348,9 @@ int main(void)
 		cmocka_unit_test(it_is_in_one_place),
 		cmocka_unit_test(what_stands_in_the_configuration_is_hidden),
 		cmocka_unit_test(settings_on_top),
+		cmocka_unit_test(this_machine_is_the_secret),
+		cmocka_unit_test(a_machine_without_a_name),
+		cmocka_unit_test(a_secret_for_hashes),
 		cmocka_unit_test(no_finding_tells_a_secret),
 		cmocka_unit_test(what_is_hidden),
 	};

@@ -208,6 +208,15 @@ static void helps_with_keys(void **state)
 	text = conf_help_key(STR("response"), &world.arena, &near);
 	assert_contains(text.ptr, "pools.NAME.timeouts.response\n");
 	assert_contains(text.ptr, "frontends.NAME.routes[].timeouts.response\n");
+	// Maps that two keys hold.
+	text = conf_help_key(STR("pools.app.hash.secret.env"), &world.arena, &near);
+	assert_contains(text.ptr, "pools.NAME.sticky.secret.env\n");
+	text = conf_help_key(
+		STR("frontends.web.routes[0].retry.max_attempts"), &world.arena, &near);
+	assert_contains(text.ptr, "pools.NAME.retry.max_attempts\n");
+	text = conf_help_key(STR("frontends.web.retry.max_attempts"), &world.arena, &near);
+	assert_int_equal(text.len, 0);
+	near = NULL;
 	text = conf_help_key(STR("pools.app.tls"), &world.arena, &near);
 	assert_contains(text.ptr, "not built yet");
 	text = conf_help_key(STR("pools"), &world.arena, &near);

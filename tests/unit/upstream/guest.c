@@ -234,7 +234,7 @@ void guest_init(struct guest *guest, struct town *town, u32 worker)
 		.hold_ms = 10,
 		.patience_ms = 1000 * 1000};
 	timer_init(&guest->timer, on_timer);
-	queue_waiter_init(&guest->waiter, on_turn);
+	queue_waiter_init(&guest->waiter, &guest->tried, on_turn);
 }
 
 void guest_come(struct guest *guest)
