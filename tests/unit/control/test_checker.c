@@ -32,7 +32,8 @@ enum {
 	asked_max = 256,
 	request_bytes_max = 1024,
 	drip_ms = 50,
-	blocks_max = 1024,
+	blocks_max = 16 * 1024,
+	crowd = 10 * 1000,
 	jitter_percent = 10,
 	answer_room = 100 * 1024,
 };
@@ -256,7 +257,7 @@ static void scene_init(u32 backends, u64 seed, const struct sim_config *config)
 	sim_loop_set_outside(scene.outside);
 	pools_init(&scene.pools, backends);
 	scene.pools.pools[0].check.type = CONF_CHECK_HTTP;
-	for (u32 i = 0; i < backends; i++)
+	for (u32 i = 0; i < MIN(backends, (u32)origins_max); i++)
 		scene.origins[i] = (struct origin){.scene = &scene,
 			.addr = scene.pools.backends[0][i].addr,
 			.answer = str_from(ok_answer)};
@@ -730,6 +731,37 @@ static void test_half_of_them_hang(void **state)
 	scene_done();
 }
 
+// Very many, all of them at once; one listener stands for all, and it accepts some ten in a
+// millisecond.
+static void start_crowd(enum conduct conduct)
+{
+	scene_init_calm(crowd);
+	scene.origins[0].addr = (struct addr){.family = ADDR_V4, .port = 80};
+	scene.origins[0].conduct = (u8)conduct;
+	origin_listen(&scene.origins[0]);
+	scene_start(blocks_max);
+}
+
+static void test_crowd(void **state)
+{
+	(void)state;
+	start_crowd(HANGS);
+	run(1900);
+	assert_int_equal(scene.origins[0].open, crowd);
+	run(2001);
+	assert_true(model_is_complete(scene.pools.model));
+	run(2101); // so large a pool is judged once in a while
+	assert_int_equal(scene.pools.snapshot->pools[0].eligible, 0);
+	scene_done();
+	start_crowd(ANSWERS);
+	run(1900);
+	assert_true(model_is_complete(scene.pools.model));
+	run(2001);
+	assert_int_equal(pools_heard(&scene.pools, MODEL_HEALTH, "up"), crowd);
+	assert_int_equal(scene.pools.snapshot->pools[0].eligible, crowd);
+	scene_done();
+}
+
 static void test_return(void **state)
 {
 	(void)state;
@@ -1009,6 +1041,7 @@ int main(void)
 		cmocka_unit_test(test_auto),
 		cmocka_unit_test(test_schedule),
 		cmocka_unit_test(test_half_of_them_hang),
+		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_return),
 		cmocka_unit_test(test_suspicion),
 		cmocka_unit_test(test_hurry),
