@@ -222,7 +222,8 @@ static void settings_on_top(void **state)
 // A sticky pool without a secret, on a machine with this in its /etc/machine-id (NULL: no file).
 static const struct conf *load_on_machine(struct world *world, const char *id)
 {
-	struct file file, machine = {"/tmp/weir-secret-nowhere"};
+	static struct file file; // its name stands in the places of the configuration
+	struct file machine = {"/tmp/weir-secret-nowhere"};
 	const char *name = file.name;
 	struct conf_input input = {.files = &name, .file_count = 1, .machine_id = machine.name};
 	const struct conf *conf;

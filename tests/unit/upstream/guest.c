@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "guest.h"
 
-u64 guests_served;
+#include <sched.h>
+
+_Atomic(u64) guests_served;
 
 static void seek(struct guest *guest);
 
@@ -18,6 +20,8 @@ static void set_timer(struct guest *guest, u64 in_ms)
 static void give_back(struct guest *guest, bool whole, enum guest_state state)
 {
 	loop_timer_cancel(guest->worker->loop, &guest->timer);
+	if (guest->dry)
+		atomic_fetch_sub(&guest->town->held[guest->pick.backend->index], 1);
 	if (whole)
 		lease_release(&guest->lease);
 	else
@@ -33,7 +37,9 @@ static void has_all(struct guest *guest)
 	guest->served_ms = now_ms(guest);
 	guest->served_order = ++guests_served;
 	guest->state = GUEST_HOLDS;
-	if (guest->hold_ms)
+	if (guest->is_brief)
+		loop_defer(guest->worker->loop, &guest->brief);
+	else if (guest->hold_ms)
 		set_timer(guest, guest->hold_ms);
 	else
 		give_back(guest, !guest->cuts, GUEST_SERVED);
@@ -122,6 +128,11 @@ static bool begin(struct guest *guest)
 
 	pick_begin(upstream, &guest->pick);
 	if (guest->dry) {
+		const struct backend *backend = guest->pick.backend;
+
+		if (atomic_fetch_add(&guest->town->held[backend->index], 1) >=
+			backend->adaptive->limit)
+			guest->town->was_exceeded = true;
 		guest->is_next = false;
 		has_all(guest);
 		return true;
@@ -151,6 +162,8 @@ static void wait_in_queue(struct guest *guest)
 	struct upstream *upstream = &guest->worker->upstream;
 
 	guest->state = GUEST_QUEUES;
+	if (guest->dawdles) // the place may become free before it is counted
+		sched_yield();
 	if (guest->is_next) {
 		guest->is_next = false;
 		queue_rejoin(upstream, &guest->waiter);
@@ -213,6 +226,14 @@ static void on_timer(struct timer *timer)
 	}
 }
 
+static void on_brief(struct task *task)
+{
+	struct guest *guest = container_of(task, struct guest, brief);
+
+	if (guest->state == GUEST_HOLDS)
+		give_back(guest, !guest->cuts, GUEST_SERVED);
+}
+
 void guest_leave(struct guest *guest)
 {
 	if (guest->state == GUEST_QUEUES) {
@@ -234,6 +255,7 @@ void guest_init(struct guest *guest, struct town *town, u32 worker)
 		.hold_ms = 10,
 		.patience_ms = 1000 * 1000};
 	timer_init(&guest->timer, on_timer);
+	guest->brief = (struct task){.run = on_brief};
 	queue_waiter_init(&guest->waiter, &guest->tried, on_turn);
 }
 

@@ -28,6 +28,8 @@ struct guest {
 	bool fresh;	 // wants a connection that nobody has used
 	bool cuts;	 // ends its connection instead of giving it back
 	u32 hold_ms;	 // after the answer
+	bool dawdles;	 // between looking for a place and joining the queue
+	bool is_brief;	 // holds it to the end of the turn instead
 	u32 patience_ms; // in the queue
 	struct balance_tried tried;
 	// What it has.
@@ -35,6 +37,7 @@ struct guest {
 	struct lease lease;
 	struct queue_waiter waiter;
 	struct timer timer;
+	struct task brief;
 	u8 state; // enum guest_state
 	bool is_next;
 	u32 waits, turns; // times it joined the queue | it was its turn
@@ -42,7 +45,7 @@ struct guest {
 };
 
 // The order in which guests got what they wanted, over all of them.
-extern u64 guests_served;
+extern _Atomic(u64) guests_served;
 
 void guest_init(struct guest *guest, struct town *town, u32 worker);
 void guest_come(struct guest *guest);

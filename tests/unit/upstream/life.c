@@ -46,6 +46,7 @@ static void check(struct life *life)
 	u32 waiting = 0;
 
 	life->served = guests_served;
+	SEEDED(life->seed, !town->was_exceeded);
 	for (u32 k = 0; k < town->pool->backend_count; k++) {
 		const struct backend *backend = &town->pool->backends[k];
 

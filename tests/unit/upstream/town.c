@@ -208,11 +208,10 @@ static struct conf *load(struct town *town, const char *pools)
 	return conf;
 }
 
-static void start_worker(struct town *town, u32 number)
+void town_start_worker(struct town *town, u32 number, struct loop *loop)
 {
-	struct loop_limits limits = {256, 2048};
 	struct resident *worker = &town->workers[number];
-	struct upstream_config config = {.loop = sim_loop_new(town->net, &limits),
+	struct upstream_config config = {.loop = loop,
 		.parser = &worker->parser,
 		.metrics = &worker->metrics,
 		.crowd = &town->snapshot->crowd,
@@ -223,30 +222,45 @@ static void start_worker(struct town *town, u32 number)
 		.reports = {.loop = town->control, .deliver = on_report, .owner = town},
 		.seed = town->seed * 1000 + number};
 
-	worker->loop = config.loop;
+	worker->loop = loop;
 	worker->parser.limits =
 		(struct h1_limits){.head_bytes_max = 8192, .target_bytes_max = 4096};
 	upstream_init(&worker->upstream, &config);
 }
 
-struct town *town_new(u64 seed, u32 workers, const char *pools)
+struct town *town_new_bare(u64 seed, u32 workers, const char *pools)
 {
 	struct town *town = mem_alloc(sizeof(*town));
-	struct sim_config calm = sim_config_calm();
-	struct loop_limits limits = {256, 2048};
 
 	town->seed = seed;
-	town->net = sim_net_new(seed, &calm);
 	arena_init(&town->arena, arena_bytes_max);
 	town->snapshot = snapshot_build(load(town, pools), &town->arena, workers);
 	town->pool = &town->snapshot->pools[0];
 	assert_true(str_eq(town->pool->name, STR("app")));
-	town->control = sim_loop_new(town->net, &limits);
-	town->outside = sim_loop_new(town->net, &limits);
 	town->worker_count = workers;
 	town->workers = mem_alloc_lines(sizeof(struct resident) * workers);
+	return town;
+}
+
+void town_free_bare(struct town *town)
+{
+	snapshot_done(town->snapshot);
+	arena_done(&town->arena);
+	mem_free(town->workers);
+	mem_free(town);
+}
+
+struct town *town_new(u64 seed, u32 workers, const char *pools)
+{
+	struct town *town = town_new_bare(seed, workers, pools);
+	struct sim_config calm = sim_config_calm();
+	struct loop_limits limits = {256, 2048};
+
+	town->net = sim_net_new(seed, &calm);
+	town->control = sim_loop_new(town->net, &limits);
+	town->outside = sim_loop_new(town->net, &limits);
 	for (u32 i = 0; i < workers; i++)
-		start_worker(town, i);
+		town_start_worker(town, i, sim_loop_new(town->net, &limits));
 	town->server_count = MIN(town->pool->backend_count, (u32)TOWN_BACKENDS_MAX);
 	for (u32 i = 0; i < town->server_count; i++)
 		start_server(town, i);
@@ -293,10 +307,7 @@ void town_free(struct town *town)
 	loop_free(town->control);
 	loop_free(town->outside);
 	sim_net_free(town->net);
-	snapshot_done(town->snapshot);
-	arena_done(&town->arena);
-	mem_free(town->workers);
-	mem_free(town);
+	town_free_bare(town);
 }
 
 // ---- Picks --------------------------------------------------------------------------------------

@@ -60,6 +60,9 @@ struct town {
 	struct loop *control, *outside;
 	struct server servers[TOWN_BACKENDS_MAX]; // of the first pool, by index
 	u32 server_count;
+	// Of dry guests: places held, by backend | more of them at some moment than there are.
+	_Atomic(u32) held[TOWN_BACKENDS_MAX];
+	_Atomic(bool) was_exceeded;
 	u32 looks, ejections; // reports that came
 };
 
@@ -67,6 +70,11 @@ struct town {
 // 10.0.0.1:80 and so on (town_backends); the first addresses of the
 // first pool have a server.
 struct town *town_new(u64 seed, u32 workers, const char *pools);
+
+// The same without network, loops and servers, for threads that bring loops of their own.
+struct town *town_new_bare(u64 seed, u32 workers, const char *pools);
+void town_start_worker(struct town *town, u32 number, struct loop *loop);
+void town_free_bare(struct town *town);
 
 // Closes what idles and takes everything down. Nothing may be in use.
 void town_free(struct town *town);
