@@ -14,7 +14,7 @@ enum metric {
 
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
 
-enum { METRICS_OUTCOMES_MAX = 32 }; // room for proxy/outcome.h
+enum { METRICS_OUTCOMES_MAX = 48 }; // room for proxy/outcome.h
 
 struct metrics_cells {
 	u64 values[METRICS_COUNT];

@@ -29,6 +29,7 @@ static int run_command(const struct cli *cli)
 	case PLAN_CONFIG_SCHEMA:
 		return config_schema_main(cli);
 	case PLAN_CONVERT:
+	case PLAN_IMPORT:
 		return config_convert_main(cli);
 	case PLAN_SIMULATE:
 		return simulate_main(cli);

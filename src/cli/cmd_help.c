@@ -13,7 +13,7 @@ static bool is_command(const char *topic)
 	for (u32 i = 0; i < PLAN_COMMAND_COUNT; i++)
 		if (strcmp(topic, plan_commands[i].words) == 0)
 			return true;
-	return strcmp(topic, "config") == 0;
+	return strcmp(topic, "config") == 0 || strcmp(topic, "import") == 0;
 }
 
 static int help_key(const struct cli *cli, const char *topic)

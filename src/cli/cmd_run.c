@@ -1,19 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // weir run: loads the configuration and hands it to the control thread.
-#include <stdio.h>
 #include <unistd.h>
 
 #include "cli/summary.h"
 #include "control/control.h"
-
-static void note_health(const struct plan *plan)
-{
-	if (plan->health_interval_s)
-		fprintf(stderr,
-			"weir: note: health checks are not built yet; --health-check-interval %u "
-			"has no effect\n",
-			plan->health_interval_s);
-}
 
 static struct str greeting(const struct cli *cli, const struct load *load)
 {
@@ -30,7 +20,6 @@ int run_main(const struct cli *cli)
 
 	if (code)
 		return code;
-	note_health(cli->plan);
 	options.greeting = greeting(cli, &load);
 	options.mode = load.source;
 	return control_run(load.conf, cli->arena, &options);

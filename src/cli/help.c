@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "cli/origin_faults.h"
 #include "cli/plan.h"
 #include "cli/simulate.h"
 
@@ -31,7 +32,7 @@ static const char screen[] =
 	"  -b, --backends LIST          servers, comma-separated\n"
 	"                 [default: 127.0.0.1:3001,127.0.0.1:3002,127.0.0.1:3003]\n"
 	"  -a, --algorithm NAME         how a server is chosen [default: round_robin]\n"
-	"      --health-check-interval SECONDS     [default: 30]; not built yet\n"
+	"      --health-check-interval SECONDS     between checks [default: 30]\n"
 	"      --set KEY=VALUE          one setting on top of file and environment\n"
 	"  -v, -q                       log more (-vv, -vvv) or less (-qq)\n"
 	"  -h, --help, --help-all       this screen; everything\n"
@@ -139,7 +140,7 @@ struct str help_all(struct arena *arena)
 static bool is_meant(const char *words, const char *command)
 {
 	return strcmp(words, command) == 0 ||
-	       (strcmp(words, "config") == 0 && str_starts(str_from(command), STR("config ")));
+	       (str_starts(str_from(command), str_from(words)) && command[strlen(words)] == ' ');
 }
 
 struct str help_command(const char *words, struct arena *arena)
@@ -158,6 +159,14 @@ struct str help_command(const char *words, struct arena *arena)
 	for (u32 i = 0; i < plan_option_count; i++)
 		if (plan_options[i].commands & commands)
 			add_option(&text, &plan_options[i]);
+	if (commands & 1u << PLAN_TEST_BACKEND) {
+		text_add(&text,
+			STR("\nWhat it can be told to do, at the start with --fault or while it "
+			    "runs with\ncurl -X POST '127.0.0.1:PORT/-/fault?WORDS', WORDS "
+			    "being WORD&WORD...; without\nWORDS all is well again. GET tells "
+			    "what it does and has counted.\n"));
+		origin_faults_list_words(&text);
+	}
 	if (commands & 1u << PLAN_SIMULATE) {
 		text_add(&text, STR("\nThe model, KEY=VALUE:\n"));
 		simulate_list_words(&text);

@@ -167,7 +167,7 @@ static int take_health(struct parser *parser, const char *value)
 		return FAIL(parser, NULL,
 			"--health-check-interval is a number of seconds from 1 to %d",
 			health_interval_max_s);
-	parser->plan->health_interval_s = (u32)seconds;
+	parser->plan->flags.health_interval_s = (u32)seconds;
 	return 0;
 }
 
@@ -216,6 +216,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_STEADY:
 		plan->is_steady = true;
 		break;
+	case OPTION_FAULT:
+		plan->fault = value;
+		break;
 	case OPTION_JSON:
 		plan->as_json = true;
 		break;
@@ -224,6 +227,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 		break;
 	case OPTION_SVG:
 		plan->svg = value;
+		break;
+	case OPTION_DRAW:
+		plan->draw = value;
 		break;
 	case OPTION_REPLAY:
 		plan->replay = value;
@@ -319,11 +325,13 @@ static int take_command(struct parser *parser)
 
 	if (!first || looks_like_file(first))
 		return 0;
-	if (strcmp(first, "config") == 0) {
+	if (strcmp(first, "config") == 0 || strcmp(first, "import") == 0) {
 		if (optind + 1 == parser->argc && !(parser->seen & 1u << OPTION_HELP))
-			return FAIL(parser, NULL, "weir config show, schema or convert?");
+			return FAIL(parser, NULL,
+				first[0] == 'c' ? "weir config show, schema or convert?"
+						: "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
-			words = arena_printf(parser->arena, "config %s", parser->argv[++optind]);
+			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
 	}
 	for (u32 i = 0; i < PLAN_COMMAND_COUNT; i++)
 		if (strcmp(words, plan_commands[i].words) == 0) {
@@ -332,7 +340,8 @@ static int take_command(struct parser *parser)
 			optind++;
 			return 0;
 		}
-	if (parser->seen & 1u << OPTION_HELP && strcmp(words, "config") == 0)
+	if (parser->seen & 1u << OPTION_HELP &&
+		(strcmp(words, "config") == 0 || strcmp(words, "import") == 0))
 		return 0;
 	return fail_unknown_command(parser, words);
 }
@@ -371,6 +380,7 @@ static int take_rest(struct parser *parser)
 	case PLAN_CHECK:
 	case PLAN_CONFIG_SHOW:
 	case PLAN_CONVERT:
+	case PLAN_IMPORT:
 		for (; optind < parser->argc; optind++)
 			parser->files[plan->file_count++] = parser->argv[optind];
 		return 0;
@@ -416,8 +426,12 @@ static int check_sources(struct parser *parser)
 		OPTION_PORT, OPTION_BACKENDS, OPTION_ALGORITHM, OPTION_HEALTH};
 	struct plan *plan = parser->plan;
 
-	if (plan->command == PLAN_CONVERT && plan->file_count != 1)
-		return fail(parser, "config convert takes one file", "weir config convert FILE");
+	if ((plan->command == PLAN_CONVERT || plan->command == PLAN_IMPORT) &&
+		plan->file_count != 1)
+		return FAIL(parser,
+			arena_printf(
+				parser->arena, "weir %s FILE", plan_commands[plan->command].words),
+			"%s takes one file", plan_commands[plan->command].words);
 	for (u32 i = 0; i < ARRAY_LEN(flags); i++) {
 		if (!(parser->seen & 1u << flags[i]))
 			continue;

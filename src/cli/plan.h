@@ -22,6 +22,7 @@
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")    \
 	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                 \
 		"algorithms compared in virtual time, by a model or a log")                       \
+	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")   \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")            \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 
@@ -51,17 +52,17 @@ struct plan {
 	const char *const *sets; // --set, --io, --workers, -v and -q as KEY=VALUE; later ones win
 	u32 set_count;
 	struct conf_flags flags;
-	bool from_flags;       // one of seed 3's flags was given
-	u32 health_interval_s; // 0 = not given
+	bool from_flags; // one of seed 3's flags was given
 	bool no_env_file;
 	enum conf_syntax syntax; // --format
 	bool as_json;		 // check, version and simulate
 	bool with_origin;
-	enum conf_io io;		 // test-backend
-	const char *address;		 // test-backend: PORT or ADDRESS:PORT
-	bool is_steady;			 // test-backend: --steady, or the port came from $PORT
-	const char *seed, *svg, *replay; // simulate; NULL = not given
-	const char *topic;		 // help: a command or a key; NULL = the one screen
+	enum conf_io io;     // test-backend
+	const char *address; // test-backend: PORT or ADDRESS:PORT
+	bool is_steady;	     // test-backend: --steady, or the port came from $PORT
+	const char *fault;   // test-backend; NULL = not given
+	const char *seed, *svg, *draw, *replay; // simulate; NULL = not given
+	const char *topic;			// help: a command or a key; NULL = the one screen
 	bool help_all;
 	u32 version_level; // 1 = -V, 2 = -VV
 	const char *error; // why there is no plan

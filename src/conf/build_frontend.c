@@ -255,7 +255,8 @@ static void check_tcp(struct build *build, const struct path *path, struct node 
 {
 	static const char *const only_http[][2] = {{NULL, "http"}, {NULL, "client_ip"},
 		{NULL, "headers"}, {NULL, "routes"}, {"timeouts", "client_header"},
-		{"timeouts", "client_idle"}, {"timeouts", "request_body_idle"}};
+		{"timeouts", "client_idle"}, {"timeouts", "request_body_idle"},
+		{"timeouts", "request"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(only_http); i++) {
 		struct node *map =

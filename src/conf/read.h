@@ -24,6 +24,11 @@ struct node *read_yaml_value(const struct read_input *input) must_check;
 struct node *read_json(const struct read_input *input) must_check;
 struct node *read_toml(const struct read_input *input) must_check;
 
+// The file of Bal.rs (seed 1): not YAML, although it is named so. Unlike the others it tells all
+// errors.
+bool read_balrs_is(struct str text);
+struct node *read_balrs(const struct read_input *input) must_check;
+
 // The way back: a tree as text. In a source ${...} are variables, in an effective tree they are
 // text. Origins become comments, in YAML only.
 enum tree_write_kind { TREE_WRITE_SOURCE, TREE_WRITE_EFFECTIVE, TREE_WRITE_ORIGINS };

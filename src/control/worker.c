@@ -344,9 +344,10 @@ static int start_loop(struct worker *worker)
 	log = logger_log(config->logger, &worker->loop->wall_ms);
 	trace_init(&worker->trace, &worker->loop->now_us);
 	trace_attach_thread(&worker->trace);
-	proxy_init(&worker->proxy, worker->loop, config->snapshot, &config->limits, log,
-		&worker->trace, &worker->metrics, config->seed + worker->index);
+	proxy_init(&worker->proxy, worker->loop, config->snapshot, worker->index, &config->limits,
+		log, &worker->trace, &worker->metrics, config->seed + worker->index);
 	worker->proxy.access = config->access;
+	worker->proxy.upstream.reports = config->reports;
 	return 0;
 }
 

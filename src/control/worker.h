@@ -38,10 +38,11 @@ struct worker_config {
 	struct loop_limits blocks;
 	struct proxy_limits limits;
 	struct access_config access;
-	const struct snapshot *snapshot;
+	struct snapshot *snapshot;
 	struct logger *logger;
 	struct loop *control_loop; // hears that the worker has ended
 	message_fn *on_ended;
+	struct report_to reports; // what it learns about backends
 	bool pin;
 	u64 seed;
 };

@@ -218,6 +218,38 @@ void balance_change_latency(struct balance_state *state, u32 index, double laten
 	state->latency_keys[index] = latency_key;
 }
 
+void balance_retable(struct balance_state *state, const struct balance_table *table)
+{
+	ASSERT(state->costs && table->count == state->table->count && !table->load_percent);
+	for (u32 i = 0; i < table->count; i++) {
+		u32 weight = sum_tree_get(&state->weights, i) ? table->weights[i] : 0;
+
+		if (weight != sum_tree_get(&state->weights, i))
+			sum_tree_set(&state->weights, i, weight);
+	}
+	state->table = table;
+}
+
+bool balance_has_eligible(const struct balance_state *state)
+{
+	return state->weights.sums[1] > 0;
+}
+
+bool balance_has_untried(const struct balance_state *state, const struct balance_tried *tried)
+{
+	u32 rest = state->weights.sums[1];
+
+	for (u32 i = 0; i < tried->count; i++) {
+		bool seen = tried->index[i] >= state->table->count;
+
+		for (u32 k = 0; k < i && !seen; k++)
+			seen = tried->index[k] == tried->index[i];
+		if (!seen)
+			rest -= sum_tree_get(&state->weights, tried->index[i]);
+	}
+	return rest > 0;
+}
+
 bool balance_is_eligible(const struct balance_state *state, u32 index)
 {
 	ASSERT(index < state->table->count);

@@ -130,7 +130,14 @@ void balance_change(struct balance_state *state, u32 index, bool eligible, doubl
 // Prequal's second number: the latency as balance_latency_key gives it. O(1).
 void balance_change_latency(struct balance_state *state, u32 index, double latency_key);
 
+// The state goes over to a newer table of the same members: for kinds whose tables depend on who is
+// eligible or on slow starts (round robin and the random ones). Takes no memory. Who is eligible
+// stays as it was.
+void balance_retable(struct balance_state *state, const struct balance_table *table);
+
 bool balance_is_eligible(const struct balance_state *state, u32 index);
+bool balance_has_eligible(const struct balance_state *state); // anybody
+bool balance_has_untried(const struct balance_state *state, const struct balance_tried *tried);
 const struct balance_table *balance_table_of(const struct balance_state *state);
 enum balance_kind balance_kind_of(const struct balance_table *table);
 u32 balance_weight(const struct balance_table *table, u32 index);

@@ -25,9 +25,11 @@ static inline bool cap_take(struct cap *cap, u32 max)
 	return true;
 }
 
+// Sequentially consistent: whoever gives a place back looks afterwards whether anybody waits, and
+// whoever begins to wait looks afterwards whether there is a place.
 static inline void cap_give(struct cap *cap)
 {
-	u32 before = atomic_fetch_sub_explicit(&cap->used, 1, memory_order_release);
+	u32 before = atomic_fetch_sub(&cap->used, 1);
 
 	ASSERT(before > 0);
 }

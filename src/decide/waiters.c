@@ -31,15 +31,36 @@ static struct waiter *take(struct waiters *waiters, struct waiter *waiter, u64 n
 	return waiter;
 }
 
-struct waiter *waiters_pop(struct waiters *waiters, u64 now_ms)
+struct waiter *waiters_next(const struct waiters *waiters, const struct waiter *after, u64 now_ms)
 {
-	list_for_each (node, &waiters->queue) {
+	const struct list *node = after ? &after->node : &waiters->queue;
+
+	while ((node = node->next) != &waiters->queue) {
 		struct waiter *waiter = list_entry(node, struct waiter, node);
 
 		if (now_ms < waiter->deadline_ms)
-			return take(waiters, waiter, now_ms);
+			return waiter;
 	}
 	return NULL;
+}
+
+struct waiter *waiters_pop(struct waiters *waiters, u64 now_ms)
+{
+	struct waiter *waiter = waiters_next(waiters, NULL, now_ms);
+
+	return waiter ? take(waiters, waiter, now_ms) : NULL;
+}
+
+void waiters_return(struct waiters *waiters, struct waiter *waiter)
+{
+	struct list *at = waiters->queue.next;
+
+	ASSERT(!waiter_is_waiting(waiter));
+	while (at != &waiters->queue &&
+		list_entry(at, struct waiter, node)->since_ms < waiter->since_ms)
+		at = at->next;
+	list_insert_between(&waiter->node, at->prev, at);
+	waiters->count++;
 }
 
 void waiters_leave(struct waiters *waiters, struct waiter *waiter, u64 now_ms)

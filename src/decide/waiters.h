@@ -39,6 +39,13 @@ bool waiters_push(struct waiters *waiters, struct waiter *waiter, u32 count_max,
 // passed over stay until their owners' timers ring. NULL: nobody.
 struct waiter *waiters_pop(struct waiters *waiters, u64 now_ms) must_check;
 
+// The oldest one behind `after` (NULL: of all) whose deadline has not passed, left where it is.
+struct waiter *waiters_next(
+	const struct waiters *waiters, const struct waiter *after, u64 now_ms) must_check;
+
+// Back to where it was, with the moments it had: what it was taken for has gone to somebody else.
+void waiters_return(struct waiters *waiters, struct waiter *waiter);
+
 // Goes away by itself, as when its owner's timer rings; nothing happens when it does not wait.
 void waiters_leave(struct waiters *waiters, struct waiter *waiter, u64 now_ms);
 

@@ -2,11 +2,23 @@
 // One request and its answer, from client stream to server stream; or one TCP connection, which is
 // the same without heads. A table of named steps (steps.def) run by one small loop: every move is
 // checked against the table and traced, and no step waits without a deadline.
+//
+// What an exchange does to get an answer out of some backend is an attempt (attempt.c): there is
+// one at a time, or two while a slow request is hedged; the first final head wins.
 #pragma once
 
 #include "proxy/front.h"
 #include "proxy/relay.h"
 #include "proxy/router.h"
+#include "upstream/pick.h"
+#include "upstream/queue.h"
+
+struct attempt {
+	struct exchange *x;
+	struct lease lease;	// the server stream
+	struct pick pick;	// what it holds of its backend
+	u64 leased_us, sent_us; // 0: not yet
+};
 
 struct exchange {
 	struct http_head *request;  // in the arena; NULL for TCP and for what could not be parsed
@@ -14,33 +26,50 @@ struct exchange {
 	const struct route *route;
 	struct pool *pool;
 	struct backend *backend; // of the running or last attempt
-	struct str path;	 // normal form
-	struct bytes replay;	 // request body already sent, while it may be sent again
-	u64 leased_us, sent_us, answered_us;
+	const struct conf_retry *retry;
+	struct str path;	// normal form
+	struct bytes replay;	// request body already sent, while it may be sent again
+	struct attempt *second; // the copy of a hedged request, while it runs
+	u64 wait_until_ms;	// in QUEUE and PAUSE
+	u64 queued_ms;		// when it began to wait in QUEUE
+	u64 key;		// of a pool that hashes
+	u64 answered_us;
 	struct trace_event *trace; // of the run that goes on
+	u32 sticky;		   // index of the backend that the client's cookie names
 	u16 status;		   // of the answer
 	u8 step;		   // enum step
 	u8 outcome;		   // enum outcome
 	u8 refusal;		   // enum http_refusal, for a local answer
-	u8 connect_failure;	   // enum outcome of the last try that found no connection
-	u8 attempts;
+	u8 failure;		   // enum outcome of the last attempt that failed
+	u8 attempts;		   // begun, without replays
+	u8 pauses;		   // waited
+	u8 failovers;
 	bool tcp, running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;
 	bool tunnelling, tunnel_whole; // a tunnel | both its directions ended in order
 	bool replayed;
 	bool answer_begun; // the client has (part of) an answer
 	bool keep_request_id;
-	bool names_no_host; // an HTTP/1.0 request: each backend is called by its own name
+	bool names_no_host;	  // an HTTP/1.0 request: each backend is called by its own name
+	bool is_counted;	  // in its pool's requests
+	bool has_place;		  // of the pool's bounded requests
+	bool is_next;		  // has waited for a place, and it is its turn
+	bool may_hedge, may_wait; // hedge_timer | waiter was made ready
+	bool is_tried_shortly;	  // retry.try_timeout counts for the running attempt
 	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
 	struct timer timer;
 	struct proxy *proxy;
 	struct client *client;
-	struct stream *down; // the client's
-	struct lease lease;  // the attempt's server stream
+	struct stream *down;	 // the client's
+	struct attempt *attempt; // the one that counts: one of the two
+	struct attempt tries[2];
+	struct queue_waiter waiter;
+	struct timer hedge_timer;
 	struct task free_task;
-	u64 active_ms; // last progress; deadlines count from it
-	u64 began_us;  // the head's first byte
-	u64 headed_us; // its last one
+	u64 deadline_ms; // of the whole request; UINT64_MAX: none
+	u64 active_ms;	 // last progress; deadlines of silence count from it
+	u64 began_us;	 // the head's first byte
+	u64 headed_us;	 // its last one
 	i64 headed_wall_ms;
 	u32 id;
 	struct half up, answer; // request body | response body

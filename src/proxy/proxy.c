@@ -20,17 +20,26 @@ static struct h1_parser *new_parsers(const struct snapshot *snapshot)
 	return parsers;
 }
 
-void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *snapshot,
+void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapshot, u32 number,
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
 	struct metrics_cells *metrics, u64 seed)
 {
+	struct upstream_config upstream = {.loop = loop,
+		.metrics = metrics,
+		.crowd = &snapshot->crowd,
+		.pools = snapshot->pools,
+		.pool_count = snapshot->pool_count,
+		.number = number,
+		.links_max = limits->links_max,
+		.seed = seed ^ 0x9e3779b97f4a7c15ull};
+
 	memset(proxy, 0, sizeof(*proxy));
 	proxy->loop = loop;
 	proxy->snapshot = snapshot;
 	proxy->log = log;
 	proxy->trace = trace;
 	proxy->metrics = metrics;
-	proxy->parsers = new_parsers(snapshot);
+	proxy->parsers = upstream.parser = new_parsers(snapshot);
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
 	list_init(&proxy->client_list);
@@ -40,9 +49,9 @@ void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *s
 	// another.
 	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), limits->clients_max * 2);
 	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
-	upstream_init(&proxy->upstream, loop, proxy->parsers, metrics, snapshot->backend_count,
-		limits->links_max);
+	upstream_init(&proxy->upstream, &upstream);
 	faults_init(&proxy->faults, loop, log, snapshot);
+	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }
 
 bool proxy_has_room(const struct proxy *proxy, const struct frontend *frontend)
@@ -66,6 +75,7 @@ void proxy_drain(struct proxy *proxy)
 		return;
 	proxy->draining = true;
 	trace_add(proxy->trace, TRACE_DRAIN, 0, proxy->client_count, proxy->exchanges.used, 0);
+	load_probes_drain(&proxy->load_probes);
 	upstream_drain(&proxy->upstream);
 	front_drain(proxy);
 }
@@ -79,13 +89,14 @@ void proxy_abort(struct proxy *proxy)
 bool proxy_is_empty(const struct proxy *proxy)
 {
 	return proxy->client_count == 0 && proxy->exchanges.used == 0 &&
-	       upstream_is_empty(&proxy->upstream);
+	       load_probes_is_empty(&proxy->load_probes) && upstream_is_empty(&proxy->upstream);
 }
 
 void proxy_done(struct proxy *proxy)
 {
 	ASSERT(proxy_is_empty(proxy));
 	faults_done(&proxy->faults);
+	load_probes_done(&proxy->load_probes);
 	upstream_done(&proxy->upstream);
 	mover_pipes_done(&proxy->pipes);
 	slab_done(&proxy->arenas);

@@ -10,6 +10,7 @@
 #include "net/mover.h"
 #include "proxy/access.h"
 #include "proxy/faults.h"
+#include "proxy/load_probe.h"
 #include "proxy/snapshot.h"
 #include "upstream/lease.h"
 
@@ -43,8 +44,10 @@ struct proxy {
 	u32 client_count, clients_max;
 	u32 next_exchange;
 	bool draining;
-	u32 moves[STEP_COUNT][16]; // how often each move was made; counted in builds with tests
+	u32 moves[STEP_COUNT]
+		 [STEP_COUNT]; // how often each move was made; counted in builds with tests
 	struct faults faults;
+	struct load_probes load_probes;
 };
 
 struct proxy_limits {
@@ -53,8 +56,9 @@ struct proxy_limits {
 };
 
 // Everything in `proxy` is the caller's memory; loop, snapshot, log, trace and metrics are
-// borrowed.
-void proxy_init(struct proxy *proxy, struct loop *loop, const struct snapshot *snapshot,
+// borrowed. `number` is the worker's, below the snapshot's worker_count. What it learns about
+// backends goes to proxy->upstream.reports, which the caller sets.
+void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapshot, u32 number,
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
 	struct metrics_cells *metrics, u64 seed);
 

@@ -85,9 +85,11 @@ static void try_move(struct half *half)
 	}
 }
 
-void half_init(struct half *half, const struct relay_events *events, struct mover_pipes *pipes)
+void half_init(struct half *half, void *owner, const struct relay_events *events,
+	struct mover_pipes *pipes)
 {
 	half->source = half->target = NULL;
+	half->owner = owner;
 	half->events = events;
 	half->pipes = pipes;
 	half->granted = half->undrained = half->total = half->run = 0;

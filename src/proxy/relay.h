@@ -23,6 +23,7 @@ struct relay_events {
 struct half {
 	struct stream *source, *target;
 	const struct relay_events *events;
+	void *owner;		   // the receiver's of the events
 	struct mover_pipes *pipes; // NULL: never splice
 	u64 granted;		   // credit the source still has
 	u64 undrained;		   // given to the target, not yet gone
@@ -39,7 +40,8 @@ enum {
 	RELAY_COPY_RUN_BYTES = 64 * 1024, // after so much one way in a row splicing begins
 };
 
-void half_init(struct half *half, const struct relay_events *events, struct mover_pipes *pipes);
+void half_init(struct half *half, void *owner, const struct relay_events *events,
+	struct mover_pipes *pipes);
 
 // Opens the direction and grants the first credit.
 void half_open(struct half *half, struct stream *source, struct stream *target);

@@ -217,16 +217,16 @@ int request_prepare(struct exchange *x)
 	return 0;
 }
 
-void request_address(struct exchange *x)
+void request_address(struct exchange *x, const struct backend *backend)
 {
 	struct http_head *head = x->request;
 
 	if (x->client->frontend->conf->headers.identify.len)
-		head->added[head->added_count - 1] = x->backend->server_line;
+		head->added[head->added_count - 1] = backend->server_line;
 	// A path is no host. "localhost" is true, and some servers refuse an empty Host.
 	if (x->names_no_host)
-		head->authority = x->backend->addr.family == ADDR_UNIX ? STR("localhost")
-								       : x->backend->address;
+		head->authority =
+			backend->addr.family == ADDR_UNIX ? STR("localhost") : backend->address;
 }
 
 struct str request_id(const struct exchange *x)

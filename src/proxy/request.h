@@ -12,7 +12,7 @@ void request_identify(struct exchange *x);
 int request_prepare(struct exchange *x) must_check;
 
 // Names the backend of this attempt (X-Backend-Server; Host where the client sent none).
-void request_address(struct exchange *x);
+void request_address(struct exchange *x, const struct backend *backend);
 
 // An identifier for logs: the client's own when the peer is trusted, else random.
 struct str request_id(const struct exchange *x);

@@ -1,7 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/snapshot.h"
 
-#include "upstream/pick.h"
+#include "proxy/sticky.h"
+#include "upstream/view.h"
+
+// Begins and ends on cache lines, so that no other thread's data is beside it.
+static void *lines_of(struct arena *arena, size_t size)
+{
+	uintptr_t at = (uintptr_t)arena_zalloc(arena, size + 2 * CACHE_LINE);
+
+	return (void *)((at + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+}
 
 // "Name: value" with its line end.
 static struct str line(struct arena *arena, const char *name, struct str value)
@@ -9,37 +18,138 @@ static struct str line(struct arena *arena, const char *name, struct str value)
 	return str_from(arena_printf(arena, "%s: %.*s\r\n", name, STR_FMT(value)));
 }
 
-static void build_pool(
-	struct pool *pool, const struct conf_pool *conf, struct arena *arena, u32 *first_cell)
+static enum eligible_why first_why(const struct conf_backend *conf)
 {
+	return conf->weight == 0 ? ELIGIBLE_DISABLED
+	       : conf->host.len	 ? ELIGIBLE_UNRESOLVED
+				 : ELIGIBLE_OK;
+}
+
+static struct adaptive *build_adaptive(const struct conf_pool *conf, struct arena *arena)
+{
+	struct adaptive *adaptive = arena_zalloc(arena, sizeof(*adaptive));
+
+	gradient_init(&adaptive->gradient, &conf->limits.gradient);
+	adaptive->limit = gradient_limit(&adaptive->gradient);
+	return adaptive;
+}
+
+static void build_backend(struct pool *pool, u32 index, struct arena *arena, u32 cell)
+{
+	const struct conf_backend *from = &pool->conf->backends[index];
+	struct backend *backend = &pool->backends[index];
+
+	backend->id = from->id;
+	backend->address = from->address;
+	backend->addr = from->addr;
+	if (from->host.len)
+		backend->addr.port = from->port;
+	backend->name = from->host;
+	backend->conf = from;
+	backend->pool = pool;
+	backend->index = index;
+	backend->cell = cell;
+	backend->weight = from->weight;
+	backend->sockets_max = from->max_connections;
+	backend->server_line = line(arena, "X-Backend-Server", from->address);
+	if (pool->conf->limits.adaptive)
+		backend->adaptive = build_adaptive(pool->conf, arena);
+	backend->why = (u8)first_why(from);
+	backend->share = SLOW_START_WHOLE;
+	pool->members[index] =
+		(struct balance_member){.id = balance_id(from->id), .weight = from->weight};
+	pool->is_bounded |= from->max_connections || pool->conf->limits.adaptive;
+}
+
+static enum balance_kind kind_of(enum conf_algorithm algorithm)
+{
+	static const u8 kinds[] = {
+		[CONF_ROUND_ROBIN] = BALANCE_ROUND_ROBIN,
+		[CONF_RANDOM] = BALANCE_RANDOM,
+		[CONF_WEIGHTED_RANDOM] = BALANCE_WEIGHTED_RANDOM,
+		[CONF_POWER_OF_TWO] = BALANCE_POWER_OF_TWO,
+		[CONF_LEAST_CONNECTIONS] = BALANCE_LEAST_CONNECTIONS,
+		[CONF_LEAST_RESPONSE_TIME] = BALANCE_LEAST_RESPONSE_TIME,
+		[CONF_IP_HASH] = BALANCE_IP_HASH,
+		[CONF_CONSISTENT_HASH] = BALANCE_CONSISTENT_HASH,
+		[CONF_MAGLEV] = BALANCE_MAGLEV,
+		[CONF_RENDEZVOUS] = BALANCE_RENDEZVOUS,
+		[CONF_FIRST] = BALANCE_FIRST,
+		[CONF_PREQUAL] = BALANCE_PREQUAL,
+	};
+
+	ASSERT((size_t)algorithm < ARRAY_LEN(kinds));
+	return (enum balance_kind)kinds[algorithm];
+}
+
+static void build_pool(struct snapshot *snapshot, u32 index)
+{
+	const struct conf_pool *conf = &snapshot->conf->pools[index];
+	struct pool *pool = &snapshot->pools[index];
+	struct arena *arena = snapshot->arena;
+	u32 room = MAX(conf->backend_count, 1);
+
 	pool->name = conf->name;
+	pool->conf = conf;
+	pool->index = index;
+	pool->kind = kind_of(conf->algorithm);
+	pool->options.load_percent = conf->hash.load_percent;
+	pool->hash_secret = key_hash_secret(conf->hash.secret);
+	pool->options.choices = conf->prequal.choices;
+	pool->options.hot_percent = conf->prequal.options.hot_percent;
+	pool->load = (u8)(pool->kind == BALANCE_PREQUAL ? conf->prequal.load : CONF_PREQUAL_OWN);
 	pool->backend_count = conf->backend_count;
-	pool->backends = arena_zalloc(arena, sizeof(struct backend) * MAX(conf->backend_count, 1));
+	pool->backends = lines_of(arena, sizeof(struct backend) * room);
+	pool->members = arena_zalloc(arena, sizeof(struct balance_member) * room);
+	pool->failover = conf->failover >= 0 ? &snapshot->pools[conf->failover] : NULL;
 	pool->idle_connections_max = conf->limits.idle_connections;
 	pool->connect_timeout_ms = conf->timeouts.connect_ms;
 	pool->response_timeout_ms = conf->timeouts.response_ms;
 	pool->response_idle_ms = conf->timeouts.response_idle_ms;
 	pool->upstream_idle_ms = conf->timeouts.upstream_idle_ms;
+	pool->is_bounded = conf->limits.requests > 0;
+	pool->learns = pool->kind == BALANCE_LEAST_RESPONSE_TIME || pool->kind == BALANCE_PREQUAL ||
+		       conf->limits.adaptive || conf->hedge.percent;
+	pool->worker_count = snapshot->worker_count;
+	pool->cells = lines_of(arena, sizeof(struct pool_cell) * snapshot->worker_count);
 	for (u32 i = 0; i < conf->backend_count; i++) {
-		const struct conf_backend *from = &conf->backends[i];
-		struct backend *backend = &pool->backends[i];
-
-		backend->id = from->id;
-		backend->address = from->address;
-		backend->addr = from->addr;
-		backend->name = from->host;
-		backend->pool = pool;
-		backend->index = i;
-		backend->cell = (*first_cell)++;
-		backend->weight = from->weight;
-		backend->server_line = line(arena, "X-Backend-Server", from->address);
-		backend->state = from->weight == 0 ? BACKEND_DISABLED
-				 : from->host.len  ? BACKEND_UNRESOLVED
-						   : BACKEND_USABLE;
-		if (from->host.len)
-			backend->addr.port = from->port;
+		build_backend(pool, i, arena, snapshot->backend_count++);
+		pool->eligible += eligible_is_in(backend_why(&pool->backends[i]));
 	}
-	pick_rebuild(pool, arena);
+	pool->sticky = sticky_build(pool, arena);
+	view_init(pool);
+}
+
+static void build_crowd(struct snapshot *snapshot)
+{
+	struct crowd *crowd = &snapshot->crowd;
+
+	crowd_init(crowd, snapshot->worker_count, snapshot->backend_count, snapshot->arena);
+	crowd->cells = snapshot->cells;
+	crowd->backends = arena_zalloc(
+		snapshot->arena, sizeof(struct backend *) * MAX(snapshot->backend_count, 1));
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		for (u32 j = 0; j < snapshot->pools[i].backend_count; j++) {
+			struct backend *backend = &snapshot->pools[i].backends[j];
+
+			crowd->backends[backend->cell] = backend;
+		}
+}
+
+static void build_pools(struct snapshot *snapshot)
+{
+	u32 room = MAX(snapshot->conf->pool_count, 1);
+
+	snapshot->pool_count = snapshot->conf->pool_count;
+	snapshot->pools = lines_of(snapshot->arena, sizeof(struct pool) * room);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		build_pool(snapshot, i);
+	snapshot->cells =
+		arena_zalloc(snapshot->arena, sizeof(struct cell *) * snapshot->worker_count);
+	for (u32 i = 0; i < snapshot->worker_count; i++)
+		snapshot->cells[i] = lines_of(
+			snapshot->arena, sizeof(struct cell) * MAX(snapshot->backend_count, 1));
+	build_crowd(snapshot);
 }
 
 static void build_route(
@@ -83,6 +193,7 @@ static void build_frontend(
 	frontend->pool = conf->pool >= 0 ? &snapshot->pools[conf->pool] : NULL;
 	if (conf->limits.connections)
 		frontend->clients = arena_zalloc(arena, sizeof(*frontend->clients));
+	frontend->is_guarded = guard_is_wanted(conf);
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++) {
@@ -95,18 +206,14 @@ static void build_frontend(
 		str_from(arena_printf(arena, "%.*s: ", STR_FMT(conf->headers.request_id)));
 }
 
-struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena)
+struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u32 worker_count)
 {
 	struct snapshot *snapshot = arena_zalloc(arena, sizeof(*snapshot));
 
 	snapshot->conf = conf;
 	snapshot->arena = arena;
-	snapshot->pool_count = conf->pool_count;
-	snapshot->pools = arena_zalloc(arena, sizeof(struct pool) * MAX(conf->pool_count, 1) + 64);
-	// The position of each pool has a cache line of its own, so the array must start on one.
-	snapshot->pools = (struct pool *)(((uintptr_t)snapshot->pools + 63) & ~(uintptr_t)63);
-	for (u32 i = 0; i < conf->pool_count; i++)
-		build_pool(&snapshot->pools[i], &conf->pools[i], arena, &snapshot->backend_count);
+	snapshot->worker_count = worker_count;
+	build_pools(snapshot);
 	snapshot->frontend_count = conf->frontend_count;
 	snapshot->frontends =
 		arena_zalloc(arena, sizeof(struct frontend) * MAX(conf->frontend_count, 1));
@@ -115,4 +222,30 @@ struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena)
 		build_frontend(&snapshot->frontends[i], &conf->frontends[i], snapshot);
 	}
 	return snapshot;
+}
+
+void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < snapshot->frontend_count; i++) {
+		const struct conf_frontend *conf = snapshot->frontends[i].conf;
+		u64 own = conf->limits.connections ? conf->limits.connections : clients_max;
+
+		if (guard_counts(conf))
+			sum += MIN(own, clients_max);
+	}
+	if (sum == 0)
+		return;
+	snapshot->guard = guard_new(MIN(sum, clients_max), snapshot->worker_count, seed);
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		if (guard_counts(snapshot->frontends[i].conf))
+			snapshot->frontends[i].guard = snapshot->guard;
+}
+
+void snapshot_done(struct snapshot *snapshot)
+{
+	guard_free(snapshot->guard);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		view_done(&snapshot->pools[i]);
 }

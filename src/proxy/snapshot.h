@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // The compiled configuration: what the data plane reads. Immutable and shared by all workers,
-// except the few atomics of upstream/pool.h and the count of a limited frontend's clients. Built by
-// the control thread, freed when no worker uses it.
+// except the atomics and cells of upstream/pool.h and the count of a limited frontend's clients.
+// Built by the control thread, freed when no worker uses it.
 #pragma once
 
 #include "conf/conf.h"
-#include "upstream/pool.h"
+#include "proto/http.h"
+#include "proxy/guard.h"
+#include "upstream/crowd.h"
 
 struct target {
 	struct pool *pool;
@@ -27,6 +29,8 @@ struct frontend {
 	u32 route_count;
 	struct pool *pool;     // what no route matched; NULL: 404
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
+	bool is_guarded;       // not everybody may connect (guard.h)
+	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
 	bool any_needs_path;   // some route looks at the path, so it must be normalized
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
 	// the configuration wants them; the first proto_line_len bytes are the former's.
@@ -45,7 +49,18 @@ struct snapshot {
 	struct pool *pools;
 	u32 pool_count;
 	u32 backend_count; // over all pools: cells of each worker
+	u32 worker_count;
+	struct cell **cells; // of each worker, an array by backend->cell
+	struct guard *guard; // of all frontends that want one
+	struct crowd crowd;
 };
 
-// Everything lives in `arena`, next to `conf`.
-struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena);
+// Everything lives in `arena`, next to `conf`, except for the views of pools and the guard.
+struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u32 worker_count);
+
+// Before any worker runs: how many clients all of them together may have at the same time. The seed
+// is as guard_new wants it.
+void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed);
+
+// Frees the views and the guard. No worker runs.
+void snapshot_done(struct snapshot *snapshot);

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "base/mem.h"
+#include "upstream/queue.h"
 
 static struct link *of_session(struct session *session)
 {
@@ -15,6 +15,11 @@ static struct cell *cell_of(const struct link *link)
 	return &link->upstream->cells[link->backend->cell];
 }
 
+static struct picker *picker_of(const struct link *link)
+{
+	return upstream_picker(link->upstream, link->backend->pool);
+}
+
 static void leave_idle(struct link *link)
 {
 	if (!list_is_linked(&link->node))
@@ -23,12 +28,43 @@ static void leave_idle(struct link *link)
 	cell_of(link)->idle_count--;
 	link->upstream->idle_count--;
 	metrics_dec(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
+	if (link->has_socket) {
+		list_remove(&link->bound_node);
+		atomic_fetch_sub(&picker_of(link)->shared->idle_bounded, 1);
+	}
 }
 
 static bool is_usable(const struct link *link)
 {
 	return link->conn.session->end == SESSION_GOES_ON && !link->conn.closing &&
 	       !link->conn.failed;
+}
+
+// An idle link goes. Where sockets are bounded the backend must have seen the last one go before it
+// sees the next one come: its end is waited for.
+static void let_go(struct link *link)
+{
+	if (link->has_socket && is_usable(link))
+		h1_finish(&link->conn.h1);
+	else
+		conn_close(&link->conn);
+}
+
+// It serves the next request in the order in which they came, in this worker or in another one.
+static void offer_idle(struct link *link)
+{
+	struct picker *picker = picker_of(link);
+
+	list_push_front(&picker->idle, &link->bound_node);
+	atomic_fetch_add(&picker->shared->idle_bounded, 1);
+	if (atomic_load(&picker->pool->waiting) == 0)
+		return;
+	if (picker->queue.count && queue_others(picker) == 0) {
+		loop_defer(picker->upstream->loop, &picker->serve);
+		return;
+	}
+	leave_idle(link);
+	let_go(link);
 }
 
 // Keeps a free link for the next request, or lets it go.
@@ -45,7 +81,7 @@ static void park(struct link *link)
 	if (!is_usable(link) || link->upstream->draining ||
 		cell->idle_count >= pool->idle_connections_max ||
 		link->upstream->idle_count >= link->upstream->idle_max) {
-		conn_close(&link->conn);
+		let_go(link);
 		return;
 	}
 	list_push_front(&cell->idle, &link->node);
@@ -54,6 +90,8 @@ static void park(struct link *link)
 	metrics_inc(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 	link->idle_until_ms = now_ms + pool->upstream_idle_ms;
 	conn_set_timer(&link->conn, link->idle_until_ms);
+	if (unlikely(link->has_socket))
+		offer_idle(link);
 }
 
 static void on_stream_done(struct session *session)
@@ -90,7 +128,24 @@ static void on_timer(struct conn *conn)
 		return;
 	}
 	leave_idle(link);
-	conn_close(&link->conn);
+	let_go(link);
+}
+
+static void connect_heir(struct lease *lease, struct upstream *upstream, struct backend *backend);
+
+// The place goes to who waits for just this one, else to whoever waits longest.
+static void give_socket(struct link *link)
+{
+	struct lease *heir = link->heir;
+
+	if (!link->has_socket)
+		return;
+	if (heir) {
+		connect_heir(heir, link->upstream, link->backend);
+		return;
+	}
+	cap_give(&link->backend->sockets);
+	queue_freed(link->upstream, link->backend->pool);
 }
 
 static void on_closed(struct conn *conn)
@@ -104,6 +159,7 @@ static void on_closed(struct conn *conn)
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_IN, conn->bytes_in);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_OUT, conn->bytes_out);
+	give_socket(link);
 	slab_put(&upstream->links, link);
 }
 
@@ -143,49 +199,9 @@ static const struct conn_events conn_events = {
 	.on_timer = on_timer,
 };
 
-void upstream_init(struct upstream *upstream, struct loop *loop, struct h1_parser *parser,
-	struct metrics_cells *metrics, u32 cell_count, u32 links_max)
-{
-	*upstream = (struct upstream){.loop = loop,
-		.parser = parser,
-		.metrics = metrics,
-		.cell_count = cell_count,
-		.idle_max = links_max / 2};
-	slab_init(&upstream->links, "link", sizeof(struct link), links_max);
-	upstream->cells = mem_alloc(sizeof(struct cell) * MAX(cell_count, 1));
-	for (u32 i = 0; i < cell_count; i++)
-		list_init(&upstream->cells[i].idle);
-}
-
-void upstream_drain(struct upstream *upstream)
-{
-	upstream->draining = true;
-	for (u32 i = 0; i < upstream->cell_count; i++) {
-		struct list *idle = &upstream->cells[i].idle;
-
-		while (!list_is_empty(idle)) {
-			struct link *link = list_first(idle, struct link, node);
-
-			leave_idle(link);
-			conn_close(&link->conn);
-		}
-	}
-}
-
-bool upstream_is_empty(const struct upstream *upstream)
-{
-	return upstream->links.used == 0;
-}
-
-void upstream_done(struct upstream *upstream)
-{
-	slab_done(&upstream->links);
-	mem_free(upstream->cells);
-}
-
 static struct link *take_idle(struct upstream *upstream, struct backend *backend)
 {
-	struct cell *cell = &upstream->cells[backend->cell];
+	struct cell *cell = upstream_cell(upstream, backend);
 
 	while (!list_is_empty(&cell->idle)) {
 		struct link *link = list_first(&cell->idle, struct link, node);
@@ -215,21 +231,63 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	}
 	link->upstream = upstream;
 	link->backend = backend;
-	link->lease = NULL;
+	link->lease = link->heir = NULL;
 	link->stream_done = false;
+	link->has_socket = backend->sockets_max > 0;
 	list_init(&link->node);
-	upstream->cells[backend->cell].connections++;
+	list_init(&link->bound_node);
+	cell_of(link)->connections++;
 	metrics_inc(upstream->metrics, M_CONNECTS);
 	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	return link;
 }
 
-static void bind_lease(
-	struct lease *lease, struct link *link, const struct lease_events *events, bool reused)
+// The place at the backend, where they are bounded, was taken.
+static enum lease_result connect_link(
+	struct lease *lease, struct upstream *upstream, struct backend *backend, int *ret_error)
 {
-	*lease = (struct lease){
-		.events = events, .link = link, .backend = link->backend, .reused = reused};
+	struct link *link = new_link(upstream, backend, ret_error);
+
+	if (!link) {
+		if (backend->sockets_max) {
+			cap_give(&backend->sockets);
+			queue_freed(upstream, backend->pool);
+		}
+		return LEASE_FAILED;
+	}
 	link->lease = lease;
+	lease->link = link;
+	if (lease->raw)
+		conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
+	else
+		conn_use_h1(&link->conn, STREAM_CLIENT, upstream->parser, &session_events);
+	conn_connect(&link->conn, &backend->addr);
+	return LEASE_WAIT;
+}
+
+static void connect_heir(struct lease *lease, struct upstream *upstream, struct backend *backend)
+{
+	int error = 0;
+
+	lease->link = NULL;
+	if (connect_link(lease, upstream, backend, &error) == LEASE_FAILED)
+		lease->events->on_failed(lease, error);
+}
+
+static enum lease_result open_new(struct lease *lease, struct upstream *upstream, int *ret_error)
+{
+	struct backend *backend = lease->backend;
+	struct link *idle;
+
+	if (likely(!backend->sockets_max) || cap_take(&backend->sockets, backend->sockets_max))
+		return connect_link(lease, upstream, backend, ret_error);
+	idle = take_idle(upstream, backend);
+	if (!idle)
+		return LEASE_FULL;
+	idle->heir = lease;
+	lease->link = idle;
+	let_go(idle);
+	return LEASE_WAIT;
 }
 
 enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
@@ -237,33 +295,46 @@ enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 {
 	struct link *link = may_reuse ? take_idle(upstream, backend) : NULL;
 
+	*lease = (struct lease){.events = events, .backend = backend};
 	if (link) {
 		metrics_inc(upstream->metrics, M_REUSE_HITS);
-		bind_lease(lease, link, events, true);
+		lease->link = link;
+		lease->reused = true;
+		link->lease = lease;
 		take_stream(link, lease);
 		return LEASE_READY;
 	}
 	metrics_inc(upstream->metrics, M_REUSE_MISSES);
-	link = new_link(upstream, backend, ret_error);
-	if (!link)
-		return LEASE_FAILED;
-	bind_lease(lease, link, events, false);
-	conn_use_h1(&link->conn, STREAM_CLIENT, upstream->parser, &session_events);
-	conn_connect(&link->conn, &backend->addr);
-	return LEASE_WAIT;
+	return open_new(lease, upstream, ret_error);
 }
 
 enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, const struct lease_events *events, int *ret_error)
 {
-	struct link *link = new_link(upstream, backend, ret_error);
+	*lease = (struct lease){.events = events, .backend = backend, .raw = true};
+	return open_new(lease, upstream, ret_error);
+}
 
-	if (!link)
-		return LEASE_FAILED;
-	bind_lease(lease, link, events, false);
-	conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
-	conn_connect(&link->conn, &backend->addr);
-	return LEASE_WAIT;
+void lease_close_idle(struct upstream *upstream, struct cell *cell)
+{
+	(void)upstream;
+	while (!list_is_empty(&cell->idle)) {
+		struct link *link = list_first(&cell->idle, struct link, node);
+
+		leave_idle(link);
+		conn_close(&link->conn);
+	}
+}
+
+void lease_yield_idle(struct picker *picker)
+{
+	struct link *link;
+
+	if (list_is_empty(&picker->idle))
+		return;
+	link = list_entry(picker->idle.prev, struct link, bound_node);
+	leave_idle(link);
+	let_go(link);
 }
 
 void lease_release(struct lease *lease)
@@ -285,6 +356,10 @@ void lease_abandon(struct lease *lease)
 	if (!link)
 		return;
 	lease->link = NULL;
+	if (link->heir == lease) { // it goes anyway
+		link->heir = NULL;
+		return;
+	}
 	link->lease = NULL;
 	if (lease->stream)
 		lease->stream->ops->reset(lease->stream);

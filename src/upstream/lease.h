@@ -6,9 +6,8 @@
 // message pair is complete, the connection may serve again) or lease_abandon (it may not).
 #pragma once
 
-#include "base/metrics.h"
 #include "net/conn.h"
-#include "upstream/pool.h"
+#include "upstream/upstream.h"
 
 struct lease;
 struct link;
@@ -24,6 +23,7 @@ struct lease {
 	struct stream *stream;
 	struct backend *backend;
 	bool reused;	  // the connection served before
+	bool raw;	  // without HTTP
 	u64 heard_before; // bytes that had come on it when the stream was taken
 };
 
@@ -32,38 +32,22 @@ struct link {
 	struct conn conn;
 	struct upstream *upstream;
 	struct backend *backend;
-	struct lease *lease; // NULL: idle or closing
-	struct list node;    // in its cell's idle list
+	struct lease *lease;	// NULL: idle or closing
+	struct lease *heir;	// waits for this link to be gone, to have its place
+	struct list node;	// in its cell's idle list
+	struct list bound_node; // in its picker's idle list, where sockets are bounded
 	u64 idle_until_ms;
 	bool stream_done;
+	bool has_socket; // holds one of backend->sockets
 };
 
-// One worker's upstream side.
-struct upstream {
-	struct loop *loop;
-	struct h1_parser *parser;
-	struct metrics_cells *metrics;
-	struct cell *cells;
-	u32 cell_count;
-	struct slab links;
-	u32 idle_count,
-		idle_max; // over all backends; the rest of the links is for running requests
-	bool draining;	  // keep nothing
-};
-
-void upstream_init(struct upstream *upstream, struct loop *loop, struct h1_parser *parser,
-	struct metrics_cells *metrics, u32 cell_count, u32 links_max);
-
-// Closes idle links and keeps no more. The loop must turn until upstream_is_empty.
-void upstream_drain(struct upstream *upstream);
-bool upstream_is_empty(const struct upstream *upstream);
-void upstream_done(struct upstream *upstream);
-
-enum lease_result { LEASE_READY, LEASE_WAIT, LEASE_FAILED };
+// FULL: the backend has as many sockets as it may; nothing was begun.
+enum lease_result { LEASE_READY, LEASE_WAIT, LEASE_FAILED, LEASE_FULL };
 
 // A stream to `backend`. `may_reuse`: an idle connection will do. READY: lease->stream can be used
 // now. WAIT: one of the events follows in a later turn. FAILED: *ret_error says why; no event
-// follows.
+// follows. A backend's bound on sockets holds at every moment: where only an idle connection stands
+// in the way of a fresh one, it is closed first.
 enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, bool may_reuse, const struct lease_events *events, int *ret_error);
 
@@ -79,3 +63,10 @@ static inline bool lease_has_heard(const struct lease *lease)
 
 void lease_release(struct lease *lease);
 void lease_abandon(struct lease *lease);
+
+// ---- Inside of upstream/ ------------------------------------------------------------------------
+
+void lease_close_idle(struct upstream *upstream, struct cell *cell);
+
+// Others wait for a place in this pool: the longest idle of its bounded connections is closed.
+void lease_yield_idle(struct picker *picker);

@@ -1,29 +1,526 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/pick.h"
 
-#include <stdatomic.h>
+#include "upstream/load.h"
+#include "upstream/queue.h"
 
-static bool is_eligible(const struct backend *backend)
+enum {
+	state_bytes_max = 1 << 28,
+	full_looks_max = 4, // members that are looked at again in an ordinary pick
+};
+
+// ---- What a backend costs -----------------------------------------------------------------------
+
+u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend)
 {
-	return atomic_load_explicit(&backend->state, memory_order_acquire) == BACKEND_USABLE;
+	u32 own = upstream->cells[backend->cell].in_flight;
+
+	return upstream->ear.in_flight ? own + upstream->ear.in_flight[backend->cell] : own;
 }
 
-struct backend *pick_backend(struct pool *pool, const struct balance_tried *tried)
+double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight)
 {
-	struct balance_order *order = atomic_load_explicit(&pool->order, memory_order_acquire);
-	u64 position = atomic_fetch_add_explicit(&pool->position, 1, memory_order_relaxed);
-	u32 index = balance_order_pick(order, position, tried);
+	struct upstream *upstream = picker->upstream;
+	u32 share = atomic_load_explicit(&backend->share, memory_order_relaxed);
+	struct balance_load load = {.in_flight = in_flight,
+		.slow_start = share / (double)SLOW_START_WHOLE,
+		.latency = upstream->cells[backend->cell].latency,
+		.now = loop_now_us(upstream->loop) * 1000};
 
-	return index == BALANCE_NONE ? NULL : &pool->backends[index];
+	return balance_cost(picker->table, backend->index, &load);
 }
 
-void pick_rebuild(struct pool *pool, struct arena *arena)
+static double cost_of(const struct picker *picker, const struct backend *backend)
 {
-	u32 *weights = arena_zalloc(arena, sizeof(u32) * pool->backend_count);
-	struct balance_order *order = arena_zalloc(arena, sizeof(*order));
+	u32 own = picker_in_flight(picker->upstream, backend);
+	const struct load_told *told = picker->upstream->cells[backend->cell].told;
 
-	for (u32 i = 0; i < pool->backend_count; i++)
-		weights[i] = is_eligible(&pool->backends[i]) ? pool->backends[i].weight : 0;
-	balance_order_build(arena, weights, pool->backend_count, order);
-	atomic_store_explicit(&pool->order, order, memory_order_release);
+	return picker_cost(
+		picker, backend, unlikely(load_is_told(told)) ? load_in_flight(told, own) : own);
+}
+
+// Prequal's second number.
+static double latency_key_of(const struct picker *picker, const struct backend *backend)
+{
+	const struct cell *cell = upstream_cell(picker->upstream, backend);
+	struct balance_ewma latency;
+
+	if (load_is_told(cell->told) && cell->told->has_latency)
+		latency = (struct balance_ewma){
+			.value_ns = (double)MAX(cell->told->latency, 1), .at = cell->told->at};
+	else
+		latency = curve_read(cell->curve, picker_in_flight(picker->upstream, backend));
+	return balance_latency_key(&latency);
+}
+
+static bool is_in(const struct picker *picker, const struct backend *backend)
+{
+	return eligible_is_in(backend_why(backend)) && backend->weight > 0 &&
+	       !picker->upstream->cells[backend->cell].is_full;
+}
+
+static void change(struct picker *picker, const struct backend *backend, bool in)
+{
+	balance_change(picker->state, backend->index, in,
+		picker->has_costs ? cost_of(picker, backend) : 0);
+	if (picker->pool->kind == BALANCE_PREQUAL)
+		balance_change_latency(
+			picker->state, backend->index, latency_key_of(picker, backend));
+}
+
+void picker_cost_changed(struct picker *picker, const struct backend *backend)
+{
+	change(picker, backend, balance_is_eligible(picker->state, backend->index));
+}
+
+static void on_heard(struct upstream *upstream, struct backend *backend)
+{
+	picker_cost_changed(upstream_picker(upstream, backend->pool), backend);
+}
+
+// ---- What the control thread says ---------------------------------------------------------------
+
+void picker_sync(struct picker *picker)
+{
+	struct pool *pool = picker->pool;
+	u64 generation = atomic_load_explicit(&pool->generation, memory_order_acquire);
+	const struct view *view = atomic_load_explicit(&pool->view, memory_order_acquire);
+
+	if (generation == picker->generation)
+		return;
+	if (view->table != picker->table) {
+		balance_retable(picker->state, view->table);
+		picker->table = view->table;
+	}
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		const struct backend *backend = &pool->backends[i];
+		bool in = is_in(picker, backend);
+
+		if (picker->has_costs || in != balance_is_eligible(picker->state, i))
+			change(picker, backend, in);
+	}
+	picker->generation = generation;
+	atomic_store_explicit(&picker->shared->seen, generation, memory_order_release);
+	if (picker->queue.count)
+		loop_defer(picker->upstream->loop, &picker->serve);
+}
+
+void picker_init(struct picker *picker, struct upstream *upstream, struct pool *pool)
+{
+	const struct view *view = atomic_load_explicit(&pool->view, memory_order_acquire);
+	enum balance_cost_kind cost = balance_cost_kind_of(view->table);
+
+	picker->upstream = upstream;
+	picker->pool = pool;
+	picker->shared = &pool->cells[upstream->number];
+	picker->table = view->table;
+	picker->has_costs = cost != BALANCE_COST_NONE;
+	picker->learns = cost == BALANCE_COST_LATENCY || pool->kind == BALANCE_PREQUAL;
+	list_init(&picker->full);
+	list_init(&picker->idle);
+	queue_init(picker);
+	arena_init(&picker->arena, state_bytes_max);
+	picker->state = balance_state_new(view->table, upstream->number, &picker->arena);
+	load_init(picker);
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		struct backend *backend = &pool->backends[i];
+		struct cell *cell = upstream_cell(upstream, backend);
+
+		list_init(&cell->full_node);
+		if (pool->kind == BALANCE_PREQUAL)
+			cell->curve = arena_zalloc(&picker->arena, sizeof(*cell->curve));
+		change(picker, backend, is_in(picker, backend));
+	}
+	picker->generation = 0;
+	picker_sync(picker);
+}
+
+void picker_done(struct picker *picker)
+{
+	ASSERT(picker->queue.count == 0);
+	arena_done(&picker->arena);
+}
+
+// ---- Places -------------------------------------------------------------------------------------
+
+static bool is_trial(const struct backend *backend)
+{
+	return unlikely(backend_why(backend) == ELIGIBLE_TRIAL);
+}
+
+static bool has_place(struct upstream *upstream, struct backend *backend)
+{
+	const struct adaptive *adaptive = backend->adaptive;
+
+	if (is_trial(backend) && atomic_load(&backend->trials) == 0)
+		return false;
+	if (backend->sockets_max && upstream_cell(upstream, backend)->idle_count == 0 &&
+		atomic_load(&backend->sockets.used) >= backend->sockets_max)
+		return false;
+	return !adaptive || atomic_load(&adaptive->requests.used) < atomic_load(&adaptive->limit);
+}
+
+static bool take_trial(struct backend *backend)
+{
+	u32 left = atomic_load(&backend->trials);
+
+	while (left && !atomic_compare_exchange_weak(&backend->trials, &left, left - 1))
+		;
+	return left > 0;
+}
+
+static bool take_place(struct upstream *upstream, struct backend *backend, struct pick *pick)
+{
+	struct adaptive *adaptive = backend->adaptive;
+
+	if (!has_place(upstream, backend))
+		return false;
+	if (adaptive) {
+		pick->has_place = cap_take(&adaptive->requests,
+			atomic_load_explicit(&adaptive->limit, memory_order_relaxed));
+		if (!pick->has_place)
+			return false;
+	}
+	pick->is_trial = is_trial(backend);
+	if (!pick->is_trial)
+		return true;
+	if (take_trial(backend)) {
+		// Read behind the token, so that no trial carries an older epoch than it and is
+		// waited for without end.
+		pick->epoch = atomic_load(&backend->epoch);
+		return true;
+	}
+	pick->is_trial = false;
+	pick_cancel(upstream, pick);
+	return false;
+}
+
+void picker_mark_full(struct picker *picker, struct backend *backend)
+{
+	struct cell *cell = upstream_cell(picker->upstream, backend);
+
+	if (cell->is_full)
+		return;
+	cell->is_full = true;
+	list_push_back(&picker->full, &cell->full_node);
+	picker->full_count++;
+	change(picker, backend, false);
+}
+
+static struct backend *backend_of(const struct picker *picker, const struct cell *cell)
+{
+	return picker->upstream->crowd->backends[cell - picker->upstream->cells];
+}
+
+// Lets those in again that have a place now, among the first `most` of the list.
+static bool look_at_full(struct picker *picker, u32 most)
+{
+	bool found = false;
+
+	for (u32 i = MIN(most, picker->full_count); i > 0; i--) {
+		struct cell *cell = list_first(&picker->full, struct cell, full_node);
+		struct backend *backend = backend_of(picker, cell);
+
+		list_remove(&cell->full_node);
+		if (has_place(picker->upstream, backend)) {
+			cell->is_full = false;
+			picker->full_count--;
+			change(picker, backend, is_in(picker, backend));
+			found = true;
+		} else {
+			list_push_back(&picker->full, &cell->full_node);
+		}
+	}
+	return found;
+}
+
+// Somebody is left out for want of a place that a request may wait for: not of a trial, and not at
+// a backend that it has tried.
+static bool is_waited_for(const struct picker *picker, const struct balance_tried *tried)
+{
+	list_for_each (node, &picker->full) {
+		const struct backend *backend =
+			backend_of(picker, list_entry(node, struct cell, full_node));
+
+		if (eligible_is_in(backend_why(backend)) && !is_trial(backend) &&
+			!balance_was_tried(tried, backend->index))
+			return true;
+	}
+	return false;
+}
+
+// Looks again at all who are full. False: the pool as a whole serves as many requests as it may.
+static bool look_again(struct picker *picker)
+{
+	const struct pool *pool = picker->pool;
+	u32 requests_max = pool->conf->limits.requests;
+
+	picker_sync(picker);
+	if (requests_max && atomic_load(&pool->requests.used) >= requests_max)
+		return false;
+	look_at_full(picker, picker->full_count);
+	return true;
+}
+
+bool picker_has_answer(struct picker *picker, const struct balance_tried *tried)
+{
+	return look_again(picker) &&
+	       (balance_has_untried(picker->state, tried) || !is_waited_for(picker, tried));
+}
+
+bool picker_has_place(struct picker *picker)
+{
+	return look_again(picker) && balance_has_eligible(picker->state);
+}
+
+// ---- Picking ------------------------------------------------------------------------------------
+
+static bool may_take(const struct picker *picker, u32 index, const struct balance_tried *tried)
+{
+	return index < picker->pool->backend_count && balance_is_eligible(picker->state, index) &&
+	       !balance_was_tried(tried, index);
+}
+
+static enum pick_verdict why_none(const struct picker *picker, const struct pick_ask *ask)
+{
+	if (picker->full_count && is_waited_for(picker, ask->tried))
+		return PICK_FULL;
+	return ask->tried->count ? PICK_TRIED : PICK_NOBODY;
+}
+
+static struct balance_ask ask_of(struct picker *picker, const struct pick_ask *ask)
+{
+	struct pool *pool = picker->pool;
+
+	return (struct balance_ask){.key = ask->key,
+		.position = pool->kind == BALANCE_ROUND_ROBIN
+				    ? atomic_fetch_add_explicit(
+					      &pool->position, 1, memory_order_relaxed)
+				    : 0,
+		.rng = &picker->upstream->rng,
+		.tried = ask->tried};
+}
+
+static u32 choose(struct picker *picker, const struct balance_ask *ask)
+{
+	if (unlikely(picker->prequal))
+		return prequal_pick(picker->prequal, picker->state, ask,
+			loop_now_us(picker->upstream->loop) * 1000);
+	return balance_pick(picker->state, ask);
+}
+
+// Somebody may be full, or on trial.
+static enum pick_verdict pick_among_full(
+	struct picker *picker, const struct pick_ask *ask, struct pick *ret_pick)
+{
+	struct upstream *upstream = picker->upstream;
+	struct pool *pool = picker->pool;
+	struct balance_ask balance = ask_of(picker, ask);
+	bool looked = false;
+
+	if (pool->is_bounded && !ask->is_next && queue_is_general(pool))
+		return PICK_FULL;
+	look_at_full(picker, full_looks_max);
+	for (;;) {
+		u32 index = ask->preferred;
+		struct backend *backend;
+
+		if (!may_take(picker, index, ask->tried))
+			index = choose(picker, &balance);
+		if (index == BALANCE_NONE) {
+			if (looked || !look_at_full(picker, picker->full_count))
+				return why_none(picker, ask);
+			looked = true;
+			continue;
+		}
+		backend = &pool->backends[index];
+		*ret_pick = (struct pick){.backend = backend,
+			.picker = picker,
+			.cell = upstream_cell(upstream, backend),
+			.epoch = backend->epoch};
+		if (take_place(upstream, backend, ret_pick))
+			return PICK_OK;
+		picker_mark_full(picker, backend);
+	}
+}
+
+enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
+	const struct pick_ask *ask, struct pick *ret_pick)
+{
+	struct picker *picker = upstream_picker(upstream, pool);
+	struct balance_ask balance;
+	struct backend *backend;
+	u32 index;
+
+	if (unlikely(picker->generation !=
+		     atomic_load_explicit(&pool->generation, memory_order_acquire)))
+		picker_sync(picker);
+	if (picker->has_costs)
+		crowd_hear(upstream, on_heard);
+	if (unlikely(!list_is_empty(&picker->told)))
+		load_expire(picker);
+	if (unlikely(pool->is_bounded || picker->full_count))
+		return pick_among_full(picker, ask, ret_pick);
+	if (unlikely(ask->preferred != BALANCE_NONE) &&
+		may_take(picker, ask->preferred, ask->tried)) {
+		index = ask->preferred;
+	} else {
+		balance = ask_of(picker, ask);
+		index = choose(picker, &balance);
+		if (unlikely(index == BALANCE_NONE))
+			return why_none(picker, ask);
+	}
+	backend = &pool->backends[index];
+	ret_pick->backend = backend;
+	ret_pick->picker = picker;
+	ret_pick->cell = upstream_cell(upstream, backend);
+	ret_pick->epoch = atomic_load_explicit(&backend->epoch, memory_order_relaxed);
+	ret_pick->is_trial = ret_pick->has_place = ret_pick->is_begun = ret_pick->is_noted = false;
+	if (likely(!is_trial(backend)) || take_place(upstream, backend, ret_pick))
+		return PICK_OK;
+	picker_mark_full(picker, backend);
+	return pick_among_full(picker, ask, ret_pick);
+}
+
+u32 pick_others(const struct pool *pool, const struct balance_tried *tried)
+{
+	u32 others = atomic_load_explicit(&pool->eligible, memory_order_relaxed);
+
+	for (u32 i = 0; i < tried->count && others; i++)
+		others -= eligible_is_in(backend_why(&pool->backends[tried->index[i]]));
+	return others;
+}
+
+// ---- The life of an attempt ---------------------------------------------------------------------
+
+void pick_begin(struct upstream *upstream, struct pick *pick)
+{
+	struct cell *cell = pick->cell;
+
+	pick->is_begun = true;
+	if (likely(!pick->picker->has_costs)) {
+		cell_add(&cell->in_flight, 1);
+		return;
+	}
+	pick->met = picker_in_flight(upstream, pick->backend);
+	cell_add(&cell->in_flight, 1);
+	crowd_mark(upstream, cell, pick->backend->cell);
+	picker_cost_changed(pick->picker, pick->backend);
+}
+
+static void give_place(struct upstream *upstream, struct pick *pick)
+{
+	if (!pick->has_place)
+		return;
+	pick->has_place = false;
+	cap_give(&pick->backend->adaptive->requests);
+	queue_freed(upstream, pick->backend->pool);
+}
+
+static void note_trial(struct upstream *upstream, const struct pick *pick, u32 miss)
+{
+	struct cell *cell = pick->cell;
+
+	cell_add(miss == PICK_VOID   ? &cell->trials_void
+		 : miss == MISS_NONE ? &cell->trials_good
+				     : &cell->trials_bad,
+		1);
+	report_send(&upstream->reports, pick->backend, REPORT_LOOK, EJECTION_NONE);
+}
+
+void pick_cancel(struct upstream *upstream, struct pick *pick)
+{
+	if (pick->is_trial)
+		pick_note(upstream, pick, PICK_VOID);
+	give_place(upstream, pick);
+}
+
+static void note_failure(struct upstream *upstream, const struct pick *pick, u32 miss)
+{
+	struct backend *backend = pick->backend;
+	struct cell *cell = upstream_cell(upstream, backend);
+	const struct conf_pool *conf = backend->pool->conf;
+	enum ejection_why why = misses_note(&cell->misses, &conf->ejection, (enum miss)miss);
+	struct pool_cell *shared = upstream_picker(upstream, backend->pool)->shared;
+
+	if (why != EJECTION_NONE)
+		report_send(&upstream->reports, backend, REPORT_EJECT, why);
+	if (!pick->is_trial && pick->epoch == backend->epoch) {
+		cell_add(&cell->bad, 1);
+		cell_add(&cell->bad_streak, 1);
+		if (conf->breaker.failure_threshold &&
+			cell->bad_streak % conf->breaker.failure_threshold == 0)
+			report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	}
+	// Last: whoever sees it looks at the cells.
+	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);
+}
+
+void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss)
+{
+	struct cell *cell = pick->cell;
+
+	pick->is_noted = true;
+	if (miss == MISS_NONE) {
+		cell->misses = (struct misses){0};
+		if (!pick->is_trial && pick->epoch == atomic_load_explicit(&pick->backend->epoch,
+							      memory_order_relaxed)) {
+			cell_add(&cell->good, 1);
+			cell_set(&cell->bad_streak, 0);
+		}
+	} else if (miss != PICK_VOID) {
+		note_failure(upstream, pick, miss);
+	}
+	if (pick->is_trial && pick->epoch == pick->backend->epoch)
+		note_trial(upstream, pick, miss);
+}
+
+// True when there is room for more requests now than there was before.
+static bool note_adaptive(struct backend *backend, u64 latency_us)
+{
+	struct adaptive *adaptive = backend->adaptive;
+	u32 before, limit;
+
+	while (atomic_flag_test_and_set_explicit(&adaptive->lock, memory_order_acquire))
+		;
+	before = gradient_limit(&adaptive->gradient);
+	gradient_note(&adaptive->gradient, &backend->pool->conf->limits.gradient, latency_us,
+		cap_used(&adaptive->requests));
+	limit = gradient_limit(&adaptive->gradient);
+	atomic_store(&adaptive->limit, limit); // as places are given back: see cap_give
+	atomic_flag_clear_explicit(&adaptive->lock, memory_order_release);
+	return limit > before;
+}
+
+void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency_us)
+{
+	struct backend *backend = pick->backend;
+	struct picker *picker = upstream_picker(upstream, backend->pool);
+	struct cell *cell = upstream_cell(upstream, backend);
+	u64 now_ns = loop_now_us(upstream->loop) * 1000;
+
+	if (backend->adaptive && note_adaptive(backend, latency_us))
+		queue_freed(upstream, backend->pool);
+	if (backend->pool->conf->hedge.percent)
+		hedge_note(&picker->hedge, &backend->pool->conf->hedge, latency_us);
+	if (!picker->learns)
+		return;
+	if (cell->curve)
+		curve_observe(cell->curve, pick->met, latency_us * 1000, now_ns);
+	else
+		ewma_observe(&cell->latency, latency_us * 1000, now_ns);
+}
+
+void pick_end_slowly(struct upstream *upstream, struct pick *pick)
+{
+	if (!pick->is_begun)
+		return;
+	pick->is_begun = false;
+	pick_note(upstream, pick, PICK_VOID);
+	cell_add(&pick->cell->in_flight, (u32)-1);
+	if (pick->picker->has_costs) {
+		crowd_mark(upstream, pick->cell, pick->backend->cell);
+		picker_cost_changed(pick->picker, pick->backend);
+	}
+	give_place(upstream, pick);
 }

@@ -1,14 +1,111 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which backend takes the next request: the one place that decides who is eligible. Today's rule:
-// it has an address, a weight, and was not tried for this request.
+// Which backend takes the next request, and what requests teach about backends. Who is eligible was
+// decided by the control thread (decide/eligible.h) and is known here by the pool's view; this
+// worker's own knowledge is who is full. The algorithm itself is decide/balance.h.
+//
+// The life of an attempt here: pick_backend reserves what is bounded, pick_begin counts it as in
+// flight, pick_note says what it taught (once, as soon as that is certain), pick_end gives
+// everything back. After pick_backend gave PICK_OK, either pick_begin or pick_cancel must follow.
 #pragma once
 
-#include "upstream/pool.h"
+#include "upstream/upstream.h"
 
-// NULL: nobody is left.
-struct backend *pick_backend(struct pool *pool, const struct balance_tried *tried);
+enum pick_verdict {
+	PICK_OK,
+	PICK_FULL,   // the eligible ones that are left have no place now: wait, or give up
+	PICK_TRIED,  // the eligible ones that are left were tried
+	PICK_NOBODY, // nobody is eligible
+};
 
-// Builds the order over the backends that are eligible now, in `arena`, and makes it current.
-// Called by one thread at a time; an order that was current may still be read, so the arena must
-// live as long as the pool.
-void pick_rebuild(struct pool *pool, struct arena *arena);
+struct pick_ask {
+	u64 key;
+	u32 preferred; // index of a sticky client's backend; BALANCE_NONE: nobody
+	bool is_next;  // has waited, and it is its turn: need not stand back for those who wait
+	const struct balance_tried *tried;
+};
+
+// What an attempt holds of its backend.
+struct pick {
+	struct backend *backend;
+	struct picker *picker; // of its pool
+	struct cell *cell;     // this worker's of it
+	u32 epoch;	       // of the breaker, at its beginning
+	u32 met;	       // requests in flight at its beginning
+	bool is_trial;	       // of a half-open breaker
+	bool has_place;	       // of the adaptive limit
+	bool is_begun, is_noted;
+};
+
+enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
+	const struct pick_ask *ask, struct pick *ret_pick) must_check;
+
+// How many eligible backends of the pool are not in `tried`.
+u32 pick_others(const struct pool *pool, const struct balance_tried *tried);
+
+void pick_begin(struct upstream *upstream, struct pick *pick);
+
+// It came to nothing before it began.
+void pick_cancel(struct upstream *upstream, struct pick *pick);
+
+// What it taught: an enum miss, or PICK_VOID where the backend is not to blame and not to praise.
+// Only the first call counts. A success after successes is all there is to most of them.
+enum { PICK_VOID = MISS_KIND_COUNT };
+void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss);
+
+static inline void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
+{
+	struct cell *cell = pick->cell;
+
+	if (unlikely(pick->is_noted))
+		return;
+	if (unlikely(miss != MISS_NONE || pick->is_trial || cell->misses.connects ||
+		     cell->misses.errors || cell->misses.timeouts || cell->bad_streak ||
+		     pick->epoch !=
+			     atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed))) {
+		pick_note_slowly(upstream, pick, miss);
+		return;
+	}
+	pick->is_noted = true;
+	cell_add(&cell->good, 1);
+}
+
+// How long the head of its answer took. Before pick_note.
+void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency_us);
+
+void pick_end_slowly(struct upstream *upstream, struct pick *pick);
+
+static inline void pick_end(struct upstream *upstream, struct pick *pick)
+{
+	if (unlikely(!pick->is_begun || !pick->is_noted || pick->has_place ||
+		     pick->picker->has_costs)) {
+		pick_end_slowly(upstream, pick);
+		return;
+	}
+	pick->is_begun = false;
+	cell_add(&pick->cell->in_flight, (u32)-1);
+}
+
+// ---- Inside of upstream/ ------------------------------------------------------------------------
+
+void picker_init(struct picker *picker, struct upstream *upstream, struct pool *pool);
+void picker_done(struct picker *picker);
+
+// Takes up what the control thread has published since.
+void picker_sync(struct picker *picker);
+
+// Whether a pick would find somebody who was not tried, or find out that there is nobody to wait
+// for any more.
+bool picker_has_answer(struct picker *picker, const struct balance_tried *tried);
+
+// Whether there is a place, as far as this worker knows.
+bool picker_has_place(struct picker *picker);
+
+// Requests in flight to a backend, as far as this worker knows.
+u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend);
+
+// What `in_flight` requests mean for the algorithm; and that they are others now.
+double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight);
+void picker_cost_changed(struct picker *picker, const struct backend *backend);
+
+// This backend has no place: it is left out until it has.
+void picker_mark_full(struct picker *picker, struct backend *backend);

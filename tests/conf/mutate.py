@@ -27,7 +27,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz_"
 CHOSEN = {"web", "db", "app", "catalog", "next", "pg", "x-note", "this", "x-canary", "$schema"}
 # Words that schema.def lists, and references to pools.
 WORDS = {"epoll", "info", "logfmt", "stdout", "combined", "x-real-ip", "x-forwarded", "http", "tcp",
-         "round_robin", "wrr", "rr", "weighted_round_robin", "true", "loopback"}
+         "consistent_hash", "ewma", "lrt", "least_response_time", "true", "loopback", "cookie",
+         "strict", "prequal", "probe"}
 
 KEY_PATTERNS = {
     ".yaml": re.compile(r"(?:(?<=[{\s,])|^)(\$?[a-z_][\w-]*)(?=:(?:\s|$))", re.M),
@@ -182,8 +183,8 @@ class Maker:
         return Mutant("broken syntax", self.ending, text, None, None)
 
     def not_built(self):
-        put = self.rng.choice(["health_check", "certificates", "metrics", "admin", "providers",
-                               "tracing", "retry", "circuit_breaker"])
+        put = self.rng.choice(["certificates", "metrics", "admin", "providers",
+                               "tracing", "tests"])
         line = {".yaml": "%s: {}\n", ".toml": "%s = {}\n", ".json": "{\"%s\": {},"}
         text = line[self.ending] % put
         text += self.text if self.ending != ".json" else self.text.lstrip()[1:]

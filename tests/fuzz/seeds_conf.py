@@ -62,6 +62,37 @@ ODD = [
     b"sWEIR_RUNTIME__WORKERS=4\nruntime.workers=auto\nlog={level: info, format: json}",
     b"sbackends=[a:1, b:2]\nbind=:1,:2\nalgorithm=rr", b"sx\n=\na..b=1\na[=1\na[0][1]=2\na[x]=1",
     b"sfrontends.default.routes=[{match: {path: /x/*}, redirect: /y/{rest}}]\nWEIR_LOG_LEVEL=1",
+    b"ybackends: [{address: a:1, max_connections: 3, backup: true, slow_start: 1s, health_check: "
+    b"{port: 1, path: /, host: h}}, b:1]\nalgorithm: maglev\nhealth_check: {interval_secs: 5, "
+    b"timeout_secs: 9, expect: {status: '200, 300-301', body: x}}\ncircuit_breaker: {timeout_secs: 3, "
+    b"error_rate: 50%, failure_threshold: none}\nretry: {backoff_base_ms: 5, backoff_max_ms: 9, "
+    b"when: 'connect, 503', budget: none, try_timeout: 90s}",
+    b"ypools: {a: {backends: a:1, health_check: none, failover: b, hash: {by: 'path, header:X'}, "
+    b"slow_start: none}, b: {backends: b:1, outliers: {success_rate: {enabled: true, deviations: "
+    b"1.25}}, hedge: {after: 95%}, limits: {shed: {target: 40s}, adaptive: {min: 3}}}}\nfrontends: "
+    b"{w: {bind: ':1', allow: private, deny: 0.0.0.0/0, routes: [{pool: a, retry: {max_attempts: 1}, "
+    b"timeouts: {request: none}}]}}",
+    b"yload balancer: http://127.0.0.1:8000\n!! x\nalgorithm: wlrt\nservers: http://a:1/, b:2,\n"
+    b"weights: 1, 2, 3\nmax connections: 4\ntimeout: 10\nmax retries: 1\nhealth check interval: 9",
+    b"yload balancer: 127.0.0.1:1\r\nservers: a:1\r\nhelth check interval: 9000\r\ntimeout: 5000",
+    b"yhealth_check: {interval: ${A}s, interval_secs: ${B}}\nretry: {backoff_base_ms: '${X}'}",
+    b"ypools: {default: {backends: a:1-70, algorithm: rendezvous, slow_start: 1s, sticky: cookie}}",
+    b"ypools: {default: {backends: [a:1], sticky: {secret: 'it''s a secret, or so', name: __Host-x, "
+    b"path: /b, ttl: session, secure: auto, same_site: none}}}",
+    b"ypools: {p: {backends: a:1, sticky: {secret: '***'}}, q: {backends: b:1, sticky: {secret: {env: "
+    b"A, file: B, credential: C}}}}\nfrontends: {f: {bind: ':1', routes: [{split: {p: 1, q: 2}}]}}",
+    b"y{secret: \xc3\xa4, secret: \"\\\"\", 'secret': 'a''', secret: ${A}, secret: ${A:-b}",
+    b"tsecret = \"a\\\"b\" # c\r\nsecret='\n\"secret\" = {file = 'x'}\nsecret\n",
+    b"ypools: {p: {backends: a:1, algorithm: prequal, prequal: {load: header, header: X-A, probe: /x, "
+    b"pool: 3}, hash: {by: [path]}, sticky: {by: cookie}}}\n"
+    b"frontends: {f: {bind: ':1', protocol: tcp, pool: p}}",
+    b"ypools: {p: {backends: a:1, sticky: cookie}, q: {backends: b:1, sticky: cookie}}\n"
+    b"frontends: {f: {bind: ':1', pool: p, routes: [{split: {p: 1, q: 2}, match: {host: '*.a'}}]}}",
+    b"fA=0123456789abcdef\nWEIR_S=x\n---\nbackends: a:1\npools: {default: {sticky: {secret: '${A}'}}}\n",
+    b"fA=0123456789abcdef\n---\nbackends: a:1\npools: {default: {sticky: {secret: {env: A}}}}\n",
+    b"f\n---\nbackends: a:1\npools: {default: {sticky: {secret: {credential: x}}}}\n",
+    b"spools.default.sticky.secret=0123456789abcdef", b"spools.default.sticky=cookie",
+    b"sWEIR_POOLS__DEFAULT__STICKY__SECRET=0123456789abcdef\nWEIR_POOLS__DEFAULT__STICKY__TTL=1h",
     b"sfrontends.default.protocol=tcp\nfrontends.default.pool={backends: [b:1]}\nWEIR_X=1",
 ]
 

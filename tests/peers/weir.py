@@ -172,9 +172,16 @@ class Weir:
             self.done()
 
 
+# Nobody is judged by what happens: what the tests of single failures stand on.
+CALM = {"health_check": "none",
+        "outliers": {"connect_failures": "none", "errors": "none", "timeouts": "none"},
+        "circuit_breaker": {"failure_threshold": 1000000}}
+
+
 def settings(backends=(), *, protocol=None, bind=None, workers=1, frontend=None, pool=None,
              **top):
-    """A configuration with one frontend `web` and one pool `app`; gives (tree, address)."""
+    """A configuration with one frontend `web` and one pool `app`; gives (tree, address). The pool
+    is CALM where `pool` does not say otherwise."""
     address = bind or f"{HOST}:{free_port()}"
     web = {"bind": address, **(frontend or {})}
     if protocol:
@@ -184,7 +191,7 @@ def settings(backends=(), *, protocol=None, bind=None, workers=1, frontend=None,
         web.setdefault("pool", "app")
         tree["pools"] = {"app": {"backends": [
             each if isinstance(each, (str, dict)) else each.address for each in backends],
-            **(pool or {})}}
+            **CALM, **(pool or {})}}
     for key, value in top.items():
         if isinstance(value, dict) and isinstance(tree.get(key), dict):
             tree[key] = {**tree[key], **value}

@@ -11,7 +11,6 @@
 #include "base/arena.h"
 #include "base/rng.h"
 #include "decide/balance.h"
-#include "upstream/pick.h"
 
 enum { seeds = 1000, arena_bytes = 64 * 1024 * 1024, members_max = 300 };
 
@@ -262,33 +261,30 @@ static void one_position_is_exact_across_workers(void **state)
 {
 	(void)state;
 	for (u64 seed = 1; seed <= seeds / 10; seed++) {
-		struct case_of_seed c;
-		struct backend backends[8] = {0};
+		struct balance_member members[8] = {0};
+		struct balance_options options = {0};
+		struct balance_state *workers[4];
+		const struct balance_table *table;
 		struct balance_tried none = {0};
-		static struct pool pool;
+		struct case_of_seed c;
 		u32 taken[8] = {0};
 
 		begin(&c, seed, 8, 5);
-		pool = (struct pool){.backends = backends, .backend_count = c.count};
-		for (u32 i = 0; i < c.count; i++) {
-			backends[i].pool = &pool;
-			backends[i].index = i;
-			backends[i].weight = c.weights[i];
-			backends[i].state = c.weights[i] ? BACKEND_USABLE : BACKEND_DISABLED;
-		}
-		pick_rebuild(&pool, &c.arena);
+		for (u32 i = 0; i < c.count; i++)
+			members[i] = (struct balance_member){.id = i, .weight = c.weights[i]};
+		table = balance_build(BALANCE_ROUND_ROBIN, members, c.count, &options, &c.arena);
+		for (u32 i = 0; i < ARRAY_LEN(workers); i++)
+			workers[i] = balance_state_new(table, i, &c.arena);
 		for (u64 i = 0; i < 3 * c.sum; i++) {
-			struct backend *backend = pick_backend(&pool, &none);
+			struct balance_ask ask = {.position = i, .tried = &none};
+			u32 index = balance_pick(workers[rng_below(&c.rng, 4)], &ask);
 
-			assert_non_null(backend);
-			assert_int_equal(backend->index, pick(&c, i));
-			taken[backend->index]++;
+			assert_int_equal(index, pick(&c, i));
+			taken[index]++;
 		}
 		for (u32 i = 0; i < c.count; i++)
 			assert_int_equal((u64)taken[i] * divisor_of(c.weights, c.count),
 				3 * (u64)c.weights[i]);
-		if (c.sum == 0)
-			assert_null(pick_backend(&pool, &none));
 		end(&c);
 	}
 }

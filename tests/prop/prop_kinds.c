@@ -89,6 +89,8 @@ static void picks_are_eligible_and_untried(void **state)
 
 				world_turn(&world, &pool);
 				choices = world_choices(&world, &pool);
+				HOLDS(&pool, balance_has_untried(pool.state, &world.tried) ==
+						     (choices > 0));
 				index = pool_pick(&pool, rng_u64(&pool.rng), &world.tried);
 				if (index == BALANCE_NONE) {
 					HOLDS(&pool, choices == 0);

@@ -37,7 +37,7 @@ static void expect_field(
 }
 
 static void check_forwarding(
-	struct call *call, const struct attempt *attempt, const struct read_message *message)
+	struct call *call, const struct arrival *attempt, const struct read_message *message)
 {
 	struct str address = server_address(attempt->server);
 	const char *own_name = str_starts(address, STR("unix:")) ? "localhost" : address.ptr;
@@ -74,12 +74,16 @@ static void check_hop_fields(struct call *call, const struct read_message *messa
 	expect_field(call, message, "Accept", "*/*");
 }
 
-static void check_again(struct call *call, const struct attempt *attempt)
+static void check_again(struct call *call, const struct arrival *attempt)
 {
-	const struct attempt *first = call->attempts;
+	const struct arrival *first = call->attempts;
 
 	if (attempt == first)
 		return;
+	if (call->world->judged) {
+		judge_check_again(call, attempt);
+		return;
+	}
 	if (!call->may_replay)
 		world_fail(
 			call->world, "call %u: %s came to backends twice", call->id, call->method);
@@ -92,7 +96,7 @@ static void check_again(struct call *call, const struct attempt *attempt)
 		world_fail(call->world, "call %u: replayed on a kept connection", call->id);
 }
 
-void check_request(struct call *call, struct attempt *attempt, const struct read_message *message)
+void check_request(struct call *call, struct arrival *attempt, const struct read_message *message)
 {
 	struct world *world = call->world;
 	const struct script *script = &call->script;
@@ -112,7 +116,8 @@ void check_request(struct call *call, struct attempt *attempt, const struct read
 		world_fail(world, "call %u: framing changed", call->id);
 	if (script->framing == READ_LENGTH && message->length != script->body_len)
 		world_fail(world, "call %u: length changed", call->id);
-	if (server_pool(attempt->server) != call->pool)
+	if (server_pool(attempt->server) != call->pool &&
+		(i32)server_pool(attempt->server) != world->conf->pools[call->pool].failover)
 		world_fail(world, "call %u: went to the wrong pool", call->id);
 	check_forwarding(call, attempt, message);
 	check_hop_fields(call, message);
@@ -159,7 +164,7 @@ static void check_backends_answer(
 		return;
 	}
 	call->attempt_seen = (i32)index;
-	if (index + 1 != call->attempt_count)
+	if (index + 1 != call->attempt_count && !judge_hedges(call))
 		world_fail(world, "call %u: got the answer of attempt %u of %u", call->id,
 			(u32)index, call->attempt_count);
 	if (call->answer.bad)
@@ -233,7 +238,7 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 	bool all_down = true;
 
 	for (u32 i = 0; i < call->attempt_count; i++) {
-		const struct attempt *attempt = &call->attempts[i];
+		const struct arrival *attempt = &call->attempts[i];
 		// A request that may be replayed survives a kept connection that goes stale.
 		bool survives = call->may_replay && attempt->kept && !attempt->spoke &&
 				!attempt->stalled && !call->answer.bad && body_is_kept(call);
@@ -256,8 +261,15 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		if (server_closed_idle(server, call->began_ms, to_ms) &&
 			!(call->may_replay && body_is_kept(call)))
 			excuses->backend = true;
+		// The rest of what was said unasked met this one, and looked like its answer.
+		if (call->local && call->attempt_count == 0 &&
+			server_closed_idle(
+				server, call->began_ms - MIN(call->began_ms, SLACK_MS), to_ms))
+			excuses->backend = true;
 	}
 	excuses->connection = all_down || world->chaotic;
+	if (world->judged)
+		judge_excuses(call, &excuses->backend, &excuses->connection);
 }
 
 static struct excuses excuses_of(const struct call *call)
@@ -285,7 +297,7 @@ static void fail_call(struct call *call, const char *what)
 static void check_whole(struct call *call)
 {
 	const struct script *script = &call->script;
-	const struct attempt *attempt = &call->attempts[call->attempt_seen];
+	const struct arrival *attempt = &call->attempts[call->attempt_seen];
 	struct script answer;
 
 	if (call->bad || call->redirect || call->no_route)
@@ -293,7 +305,8 @@ static void check_whole(struct call *call)
 	if (call->answer.status == 101)
 		return;
 	plan_answer_script(call, 0, &answer);
-	if (call->minor && call->interims != call->answer.interims + attempt->interims)
+	if (call->minor && call->interims != call->answer.interims + attempt->interims &&
+		!(call->world->judged && call->attempt_count > 1))
 		fail_call(call, "interim answers were lost or invented");
 	if (!attempt->answer_whole)
 		fail_call(call, "an answer looks complete and is not");
@@ -324,7 +337,7 @@ static bool ended_in_time(const struct call *call, u64 from_ms, u64 most_ms)
 
 static u64 last_act_ms(const struct call *call)
 {
-	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+	const struct arrival *last = &call->attempts[call->attempt_count - 1];
 
 	if (!call->attempt_count)
 		return call->sent_ms;
@@ -344,14 +357,19 @@ static const struct call *call_before(const struct call *call)
 // When weir can have begun to wait for the head: a pipelined one is not looked at before.
 static u64 head_wait_ms(const struct call *call)
 {
+	const struct world *world = call->world;
 	const struct call *before = call_before(call);
 
+	// The second of grace that draining gives may begin anew with a head's first byte.
+	if (world->drained_ms && world->drained_ms >= call->head_since_ms &&
+		world->drained_ms <= call->sent_ms)
+		return call->sent_ms;
 	return before ? MAX(call->head_since_ms, before->ended_ms) : call->head_since_ms;
 }
 
 static bool stall_is_due(const struct call *call)
 {
-	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+	const struct arrival *last = &call->attempts[call->attempt_count - 1];
 
 	return call->attempt_count &&
 	       waited(call, last->began_ms, call->world->limits.response_ms - SLACK_MS);
@@ -360,13 +378,29 @@ static bool stall_is_due(const struct call *call)
 // 408: the head or the body came too slowly.
 static bool late_is_fair(const struct call *call, struct excuses excuses)
 {
-	bool in_head =
-		!call->sent_head || str_eq(str_from(call->outcome), STR("client_timeout_header"));
+	bool in_head = !call->sent_head ||
+		       str_eq(str_from(call->outcome), STR("client_timeout_header")) ||
+		       (call->attempt_count == 0 &&
+			       !str_starts(str_from(call->outcome), STR("client_body")));
 	u64 limit_ms = in_head ? call->world->limits.header_ms : call->world->limits.body_idle_ms;
 
-	return (call->stalled || call->dripped || excuses.everywhere) &&
+	return (call->stalled || call->dripped || call->raced || excuses.everywhere) &&
 	       waited(call, MIN(call->head_since_ms, call->sent_ms), limit_ms) &&
 	       in_time(call, in_head ? head_wait_ms(call) : last_act_ms(call), limit_ms);
+}
+
+// In a seed where backends are judged.
+static bool refusal_is_fair(const struct call *call, struct excuses excuses)
+{
+	struct str outcome = str_from(call->outcome);
+
+	if (excuses.everywhere)
+		return true;
+	if (str_starts(outcome, STR("queue_")) || str_eq(outcome, STR("shed")))
+		return judge_has_limits(call);
+	if (str_eq(outcome, STR("request_timeout")))
+		return judge_is_late(call);
+	return excuses.backend || excuses.connection;
 }
 
 static void check_local_status(struct call *call, struct excuses excuses)
@@ -402,17 +436,20 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		break;
 	case 504:
 		fair = stall_is_due(call) &&
-		       in_time(call, last_act_ms(call), call->world->limits.response_ms) &&
+		       (call->answer.deaf || // it took a while until its window was full
+			       in_time(call, last_act_ms(call), call->world->limits.response_ms)) &&
 		       (call->attempts[call->attempt_count - 1].stalled || call->dripped ||
 			       excuses.everywhere);
 		break;
 	default:
 		fair = call->bad && call->status == call->bad_status;
 	}
+	if (call->world->judged && call->status >= 502 && call->status <= 504)
+		fair = refusal_is_fair(call, excuses);
 	if (!fair)
 		fail_call(call, "a local answer for no reason");
 	if (call->bad && call->status != call->bad_status && !excuses.everywhere &&
-		!(call->status == 408 && call->dripped))
+		!(call->status == 408 && (call->dripped || call->raced)))
 		fail_call(call, "a malformed request got the wrong answer");
 }
 
@@ -454,7 +491,7 @@ static bool silence_is_fair(const struct call *call, struct excuses excuses)
 
 static void check_tunnel(struct call *call, struct excuses excuses)
 {
-	const struct attempt *attempt =
+	const struct arrival *attempt =
 		call->attempt_count ? &call->attempts[call->attempt_count - 1] : NULL;
 	u64 due = call->tunnel_first ? call->tunnel_back_len : call->tunnel_len;
 	bool disturbed = excuses.caller || excuses.backend || excuses.connection ||
@@ -479,7 +516,7 @@ static void check_tunnel(struct call *call, struct excuses excuses)
 // When a client resets its connection, the backend's work for it ends at once.
 static void check_leaving(struct call *call)
 {
-	const struct attempt *last = &call->attempts[call->attempt_count - 1];
+	const struct arrival *last = &call->attempts[call->attempt_count - 1];
 	u64 noticed_ms = call->left_ms + 3 * SLACK_MS;
 
 	if (!call->left_ms || !call->sent_all || !call->attempt_count || call->world->scarce ||
@@ -510,8 +547,11 @@ void check_call(struct call *call)
 	check_leaving(call);
 	excuses = excuses_of(call);
 	if (call->unasked) {
-		if (!excuses.backend && call->attempt_count &&
-			!call->attempts[call->attempt_count - 1].gave_up)
+		bool gave_up = false;
+
+		for (u32 i = 0; i < call->attempt_count; i++)
+			gave_up |= call->attempts[i].gave_up;
+		if (!excuses.backend && call->attempt_count && !gave_up)
 			fail_call(call, "got what was said unasked");
 		return;
 	}
@@ -580,6 +620,7 @@ static void listen_to_log(struct world *world)
 // After each turn: nobody waits without a deadline, nobody holds more than a window.
 void check_turn(struct world *world)
 {
+	judge_check_turn(world);
 	listen_to_log(world);
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
@@ -591,13 +632,13 @@ void check_turn(struct world *world)
 		if (!x->over && !timer_is_set(&x->timer))
 			world_fail(world, "an exchange waits in step %s without a deadline",
 				step_names[x->step]);
-		if (x->step == STEP_LEASE && x->active_ms > x->leased_us / 1000 + 1)
+		if (x->step == STEP_LEASE && x->active_ms > x->attempt->leased_us / 1000 + 1)
 			world_fail(world, "a wait for a connection was made longer");
 		if (x->pool && x->tried.count > x->pool->backend_count)
 			world_fail(world, "%u backends were tried of %u", x->tried.count,
 				x->pool->backend_count);
-		if (x->lease.link)
-			check_queue(world, &x->lease.link->conn, "backend");
+		if (x->attempt->lease.link)
+			check_queue(world, &x->attempt->lease.link->conn, "backend");
 	}
 	world->blocks_used_max = MAX(world->blocks_used_max, (u64)world->loop->blocks.large.used);
 }
@@ -610,6 +651,7 @@ static void check_zero(struct world *world, u64 value, const char *what)
 
 void check_end(struct world *world)
 {
+
 	const struct metrics_cells *cells = &world->metrics;
 	const struct block_pool *blocks = &world->loop->blocks;
 	u64 ended = 0;
@@ -639,6 +681,7 @@ void check_end(struct world *world)
 	check_zero(world, blocks->segments.used, "segments");
 	check_zero(world, blocks->huge_used, "huge blocks");
 	check_zero(world, world->loop->ops_out, "operations");
+	judge_check_end(world);
 }
 
 // What the log was spared has its timers until the proxy is gone.

@@ -72,7 +72,8 @@ HEADS = {
 
 @pytest.mark.parametrize("name", HEADS)
 def test_head_is_502(name):
-    with Backend(raw(HEADS[name], "close")) as backend, start(backend) as weir:
+    once = {"retry": {"max_attempts": 1}}
+    with Backend(raw(HEADS[name], "close")) as backend, start(backend, pool=once) as weir:
         with weir.client() as client:
             response = client.ask()
             assert response.status == 502, response

@@ -10,6 +10,9 @@ from peers.net import HOST, free_port, until
 from peers.weir import start
 
 
+ONCE = {"retry": {"max_attempts": 1}}  # what is replayed all the same
+
+
 def dead():
     """An address that refuses."""
     return f"{HOST}:{free_port()}"
@@ -25,7 +28,8 @@ def test_a_backend_that_refuses_is_passed_over():
 
 
 def test_a_body_goes_whole_to_the_next_backend():
-    with Backend() as backend, start(dead(), dead(), dead(), backend) as weir:
+    four = {"retry": {"max_attempts": 4}}
+    with Backend() as backend, start(dead(), dead(), dead(), backend, pool=four) as weir:
         body = b"0123456789" * 30000
         for _ in range(4):
             assert weir.ask("POST", "/", body=body).status == 200
@@ -49,7 +53,7 @@ def test_all_backends_refuse():
 def test_the_last_failure_is_the_one_that_is_told(refuses_last):
     """One backend refuses, the other never answers the connect; the order is round robin's."""
     listener, silent, fillers = full_listener()
-    pool = {"timeouts": {"connect": "150ms"}}
+    pool = {"timeouts": {"connect": "150ms"}, "retry": {"max_attempts": 2}}
     backends = [silent, dead()] if refuses_last else [dead(), silent]
     wanted = "connection_refused" if refuses_last else "connection_timeout"
     with start(*backends, pool=pool) as weir:
@@ -77,13 +81,13 @@ def test_a_unix_socket_that_is_not_there(tmp_path):
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closes", "resets"])
 def test_a_fresh_connection_that_ends_without_an_answer_is_502(reset):
-    """It may have been executed: not even a GET is sent twice over a fresh connection."""
+    """It may have been executed: without retries not even a GET is sent twice."""
     def script(connection):
         connection.request()
         if reset:
             connection.reset()
 
-    with Backend(script) as backend, start(backend) as weir, weir.client() as client:
+    with Backend(script) as backend, start(backend, pool=ONCE) as weir, weir.client() as client:
         for i in range(3):
             response = client.ask()
             assert response.status == 502
@@ -151,7 +155,7 @@ def test_the_replay_is_not_replayed():
             connection.send(http1.response(body=b"first"))
             connection.request()
 
-    with Backend(script) as backend, start(backend) as weir, weir.client() as client:
+    with Backend(script) as backend, start(backend, pool=ONCE) as weir, weir.client() as client:
         assert client.ask().body == b"first"
         assert client.ask("GET", "/again").status == 502
         assert len(backend.connections) == 2

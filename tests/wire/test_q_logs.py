@@ -12,7 +12,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend, full_listener, raw, tcp_echo
 from peers.net import HOST, free_port, until
-from peers.weir import BINARY, settings, start, told
+from peers.weir import BINARY, CALM, settings, start, told
 
 SHORT = "150ms"
 
@@ -333,7 +333,7 @@ def test_hostile_bytes_in_the_log_itself():
 
 def test_a_thousand_failed_requests_are_told_by_number():
     """A handful of lines, and all thousand are in them: the end tells what was not told before."""
-    with start(dead(), dead()) as weir:
+    with start(dead(), dead(), pool={"retry": {"max_attempts": 2}}) as weir:
         began = time.monotonic()
         for _ in range(10):
             with weir.client() as client:
@@ -354,7 +354,7 @@ def test_a_thousand_failed_requests_are_told_by_number():
 
 
 def test_what_is_counted_is_told_after_a_second():
-    with start(dead()) as weir:
+    with start(dead(), pool={"retry": {"max_attempts": 1}}) as weir:
         for _ in range(3):
             assert weir.ask().status == 503
         weir.wait_log("request failed again")
@@ -367,8 +367,9 @@ def test_each_outcome_is_told_by_itself():
         connection.request()
 
     with Backend(script) as backend:
-        routes = [{"match": {"path": "/dead"}, "pool": [dead()]}]
-        with start(backend, frontend={"routes": routes}) as weir:
+        routes = [{"match": {"path": "/dead"}, "pool": "dead"}]
+        pools = {"dead": {"backends": [dead()], **CALM}}
+        with start(backend, frontend={"routes": routes}, pools=pools) as weir:
             for _ in range(5):
                 assert weir.ask("GET", "/dead").status == 503
                 assert weir.ask("GET", "/").status == 502

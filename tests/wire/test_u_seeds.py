@@ -54,7 +54,8 @@ def test_seed_0_with_free_ports(tmp_path):
                                   capture_output=True, timeout=HANG_SECONDS, check=False)
             assert done.stdout == b"connection %d\n" % i, done.stderr
             until(lambda i=i: weir.stderr.count("served connection") == i + 1, "its last line")
-        assert (len(first.connections), len(second.connections)) == (3, 2)
+        spoken = [[each for each in backend.connections if each.raw] for backend in (first, second)]
+        assert [len(each) for each in spoken] == [3, 2]  # health checks say nothing
         check_lines(weir.stderr, address, [first.address, second.address] * 2 + [first.address])
     first.stop()
     second.stop()
@@ -132,8 +133,30 @@ def test_seed_0_a_backend_is_down(tmp_path):
                     assert client.rest() == b""
             except ConnectionResetError:
                 pass
-        lines = [json.loads(line) for line in weir.wait_log("Connection refused")]
-        assert lines[0]["level"] in ("warn", "error")
+        down = json.loads(weir.wait_log("backend is down")[0])
+        assert (down["level"], down["reason"]) == ("warn", "connection refused")
+        failed = json.loads(weir.wait_log("failed to served connection")[0])
+        assert (failed["level"], failed["outcome"]) == ("error", "no_backend_available")
+
+
+# Seed 1: a file that is named YAML and is none
+
+def test_seed_1_file(tmp_path):
+    backends = [Backend() for _ in range(3)]
+    address = f"{HOST}:{free_port()}"
+    servers = ", ".join(f"http://{backend.address}" for backend in backends)
+    (tmp_path / "config.yaml").write_text(
+        f"load balancer: http://{address}\n!!  load balancer address\n\n"
+        f"algorithm: round_robin\n!!  load balancer algorithm\n\nservers: {servers}\n!!  server "
+        "address\n\nweights: 20, 30, 10, 40\n!!  server weights\n\nmax connections: 1000, 1000, 1000, "
+        "1000\n!!  max connections\n\ntimeout: 10\n!!  max server response time (in s)\n\n"
+        "max retries: 1\n!!  max retires\n\nhealth check interval: 10\n!!  interval (in s)")
+    with Weir(cwd=tmp_path, address=address) as weir:
+        for _ in range(6):
+            assert weir.ask("GET", "/once").status == 200
+    for backend in backends:
+        assert sum(head.target == "/once" for head in backend.heads) == 2
+        backend.stop()
 
 
 # Seed 2: a file by position, YAML or JSON; requests in turn
@@ -151,7 +174,7 @@ def test_seed_2_file(tmp_path, name, named):
     with Weir(args=arguments, cwd=tmp_path, address=address) as weir:
         for path in ("/", "/api/test", "/health") * 100:
             assert weir.ask("GET", path).status == 200
-    assert [len(backend.heads) for backend in backends] == [100, 100, 100]
+    assert [len(backend.served) for backend in backends] == [100, 100, 100]
     for backend in backends:
         backend.stop()
 
@@ -164,11 +187,12 @@ def test_seed_3_flags():
     flags = ["--port", str(port), "--backends", ",".join(each.address for each in backends),
              "--algorithm", "round_robin", "--health-check-interval", "10"]
     with Weir(args=flags, address=f"127.0.0.1:{port}") as weir:
-        assert "health checks are not built yet" in weir.stderr
+        assert "not built yet" not in weir.stderr
         for _ in range(6):
             assert weir.ask().status == 200
         for backend in backends:
-            assert len(backend.heads) == 2
+            assert len(backend.served) == 2
+            assert len(backend.heads) == 3  # the page was asked for before the first request
             assert backend.last().get("x-forwarded-by") == "rust-load-balancer"
             assert backend.last().get("x-backend-server") == backend.address
     for backend in backends:
@@ -199,14 +223,15 @@ for port in 3001 3002 3003; do
     until grep -q listening backend-$port; do sleep 0.01; done
 done
 "$2" 2>log &
+weir=$!
 until grep -q serves log; do sleep 0.01; done
 for i in 1 2 3 4 5 6; do
     curl -sS http://localhost:8080/
     echo
 done
 ab -q -n 2000 -c 20 http://127.0.0.1:8080/ >ab 2>&1
-kill %4
-wait %4
+kill $weir
+wait $weir
 kill %1 %2 %3
 """
 

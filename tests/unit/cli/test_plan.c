@@ -105,6 +105,7 @@ static void test_positional_file(void **state)
 		{"config show config", "config", PLAN_CONFIG_SHOW},
 		{"config.yaml -T", "config.yaml", PLAN_CONFIG_SHOW},
 		{"config convert a.toml", "a.toml", PLAN_CONVERT},
+		{"import bal-rs config.yaml", "config.yaml", PLAN_IMPORT},
 		{"-- -odd.yaml", "-odd.yaml", PLAN_RUN},
 		{"run -- --help", "--help", PLAN_RUN},
 	};
@@ -143,7 +144,7 @@ static void test_flags_only(void **state)
 	plan = good("--algorithm random --health-check-interval 10");
 	assert_true(plan.from_flags);
 	assert_string_equal(plan.flags.algorithm, "random");
-	assert_int_equal(plan.health_interval_s, 10);
+	assert_int_equal(plan.flags.health_interval_s, 10);
 	plan = good("-p 1 -b x:1 -a round_robin");
 	assert_string_equal(plan.flags.algorithm, "round_robin");
 }
@@ -229,6 +230,8 @@ static void test_test_backend(void **state)
 	assert_string_equal(plan.address, "8001");
 	assert_false(plan.is_steady);
 	assert_true(good("test-backend 8001 --steady").is_steady);
+	assert_null(plan.fault);
+	assert_string_equal(good("test-backend 1 --fault hang=1").fault, "hang=1");
 	assert_int_equal(good("test-backend 1 --io epoll").io, CONF_IO_EPOLL);
 	assert_int_equal(make_in("test-backend", env, &plan), 0);
 	assert_string_equal(plan.address, "3001");
@@ -242,7 +245,8 @@ static void test_test_backend(void **state)
 
 static void test_simulate(void **state)
 {
-	struct plan plan = good("simulate load=0.5 slow=10 -a rr,lc --seed 3 --svg x.svg --json");
+	struct plan plan =
+		good("simulate load=0.5 slow=10 -a rr,lc --seed 3 --svg x.svg --draw p90 --json");
 
 	(void)state;
 	assert_int_equal(plan.command, PLAN_SIMULATE);
@@ -252,6 +256,7 @@ static void test_simulate(void **state)
 	assert_string_equal(plan.flags.algorithm, "rr,lc");
 	assert_string_equal(plan.seed, "3");
 	assert_string_equal(plan.svg, "x.svg");
+	assert_string_equal(plan.draw, "p90");
 	assert_null(plan.replay);
 	assert_true(plan.as_json);
 	plan = good("simulate --replay access.log");
@@ -308,6 +313,10 @@ static void test_mistakes(void **state)
 		{"config show --format jason", "--format is yaml, toml or json",
 			"did you mean 'json'?"},
 		{"config convert", "config convert takes one file", NULL},
+		{"import", "weir import bal-rs FILE?", NULL},
+		{"import bal-rs", "import bal-rs takes one file", "weir import bal-rs FILE"},
+		{"import balrs x", "unknown command 'import balrs'",
+			"did you mean 'weir import bal-rs'?"},
 		{"config convert a b", "config convert takes one file", NULL},
 		{"config schema x", "weir config schema takes no 'x'", NULL},
 		{"help a b", "'b' is one word too many", NULL},

@@ -121,6 +121,35 @@ static void who_waited_too_long_is_passed_over(void **state)
 	assert_int_equal(waiters.empty_ms, 101);
 }
 
+static void who_comes_back_stands_where_it_stood(void **state)
+{
+	struct waiters waiters;
+	struct waiter each[4], late;
+
+	(void)state;
+	waiters_init(&waiters, 0);
+	waiter_init(&late);
+	assert_true(waiters_push(&waiters, &late, 10, 50, 1));
+	for (u32 i = 0; i < 4; i++) {
+		waiter_init(&each[i]);
+		assert_true(waiters_push(&waiters, &each[i], 10, 1000, 10 + i));
+	}
+	// Those whose time is over are not seen.
+	assert_ptr_equal(waiters_next(&waiters, NULL, 49), &late);
+	assert_ptr_equal(waiters_next(&waiters, NULL, 50), &each[0]);
+	assert_ptr_equal(waiters_next(&waiters, &each[0], 50), &each[1]);
+	assert_ptr_equal(waiters_next(&waiters, &each[2], 50), &each[3]);
+	assert_null(waiters_next(&waiters, &each[3], 50));
+	for (u32 i = 0; i < 4; i++) { // also from the middle and from the end
+		waiters_leave(&waiters, &each[i], 60);
+		waiters_return(&waiters, &each[i]);
+		assert_int_equal(waiters.count, 5);
+	}
+	for (u32 i = 0; i < 4; i++)
+		assert_ptr_equal(waiters_pop(&waiters, 60), &each[i]);
+	waiters_leave(&waiters, &late, 60);
+}
+
 static void free_places_go_round(void **state)
 {
 	u32 waiting[4] = {1, 0, 2, 1};
@@ -170,7 +199,7 @@ static void a_client_has_its_own_count(void **state)
 	client_cap_give(&cap, &two);
 	assert_int_equal(cap.used, 0);
 	for (size_t i = 0; i < ARRAY_LEN(slots); i++)
-		assert_int_equal(slots[i].family, ADDR_NONE);
+		assert_int_equal(slots[i].key.family, ADDR_NONE);
 }
 
 static void an_ipv6_client_is_its_network(void **state)
@@ -185,6 +214,23 @@ static void an_ipv6_client_is_its_network(void **state)
 	assert_int_equal(client_cap_take(&cap, &one, 1), CLIENT_CAP_OK);
 	assert_int_equal(client_cap_take(&cap, &same, 1), CLIENT_CAP_REFUSED);
 	assert_int_equal(client_cap_take(&cap, &other, 1), CLIENT_CAP_OK);
+}
+
+static void groups_count_apart(void **state)
+{
+	struct client_slot slots[8];
+	struct client_cap cap;
+	struct client_key one = key_of("10.0.0.1"), other = one;
+
+	(void)state;
+	other.group = 1;
+	client_cap_init(&cap, slots, ARRAY_LEN(slots), 3);
+	assert_int_equal(client_cap_take(&cap, &one, 1), CLIENT_CAP_OK);
+	assert_int_equal(client_cap_take(&cap, &other, 1), CLIENT_CAP_OK);
+	assert_int_equal(client_cap_take(&cap, &one, 1), CLIENT_CAP_REFUSED);
+	client_cap_give(&cap, &other);
+	assert_int_equal(client_cap_count(&cap, &one), 1);
+	assert_int_equal(client_cap_count(&cap, &other), 0);
 }
 
 static void a_full_table_and_strange_peers_are_let_in_uncounted(void **state)
@@ -305,9 +351,11 @@ int main(void)
 		cmocka_unit_test(a_cap_holds_between_threads),
 		cmocka_unit_test(the_queue_is_first_come_first_served),
 		cmocka_unit_test(who_waited_too_long_is_passed_over),
+		cmocka_unit_test(who_comes_back_stands_where_it_stood),
 		cmocka_unit_test(free_places_go_round),
 		cmocka_unit_test(a_client_has_its_own_count),
 		cmocka_unit_test(an_ipv6_client_is_its_network),
+		cmocka_unit_test(groups_count_apart),
 		cmocka_unit_test(a_full_table_and_strange_peers_are_let_in_uncounted),
 		cmocka_unit_test(access_lists),
 		cmocka_unit_test(a_standing_queue_is_shed),

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+// The last step of an exchange: what is written about it, and giving everything back.
+#include "proxy/exchange_parts.h"
+#include "proxy/request.h"
+
+static u32 span_us(u64 from_us, u64 to_us)
+{
+	return from_us && to_us >= from_us ? (u32)MIN(to_us - from_us, (u64)UINT32_MAX - 1)
+					   : ACCESS_NO_TIME;
+}
+
+static struct str field_text(const struct http_head *head, enum http_known known)
+{
+	const struct http_field *field = head ? http_head_find(head, known) : NULL;
+
+	return field ? str_make(field->value, field->value_len) : STR_EMPTY;
+}
+
+static void write_access(struct exchange *x)
+{
+	const struct http_head *head = x->request;
+	const struct attempt *attempt = x->attempt;
+	u32 head_us = span_us(x->began_us, x->headed_us);
+	struct access_entry entry = {
+		.wall_ms = x->headed_wall_ms - head_us / 1000,
+		.protocol = x->tcp			       ? STR("TCP")
+			    : head && head->version_minor == 0 ? STR("HTTP/1.0")
+							       : STR("HTTP/1.1"),
+		.frontend = x->client->frontend->conf->name,
+		.route = x->route ? x->route->conf->name : STR_EMPTY,
+		.pool = x->pool ? x->pool->name : STR_EMPTY,
+		.backend = x->backend ? x->backend->id : STR_EMPTY,
+		.bytes_in = x->up.total,
+		.bytes_out = x->answer.total,
+		.total_us = exchange_now_us(x) - x->began_us,
+		.head_us = head_us,
+		.queue_us = span_us(x->headed_us, attempt->leased_us),
+		.connect_us =
+			attempt->lease.reused ? 0 : span_us(attempt->leased_us, attempt->sent_us),
+		.first_byte_us = span_us(attempt->sent_us, x->answered_us),
+		.status = x->status,
+		.tries = x->attempts,
+		.outcome = x->outcome,
+		.reused = attempt->lease.reused,
+	};
+
+	if (addr_parse_ip(request_client_ip(x), &entry.client) != 0)
+		entry.client = (struct addr){0};
+	else if (!x->client->trusted)
+		entry.client.port = x->client->port;
+	if (head) {
+		entry.method = head->method_text;
+		entry.target = head->target;
+		entry.host = head->authority;
+		entry.user_agent = field_text(head, HTTP_F_USER_AGENT);
+		entry.referer = field_text(head, HTTP_F_REFERER);
+		entry.request_id = request_id(x);
+	}
+	access_write(x->proxy->log, &x->proxy->access, &entry);
+}
+
+static void log_end(struct exchange *x)
+{
+	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
+	struct addr peer;
+
+	if (!faults_is_news(&x->proxy->faults, (enum outcome)x->outcome, x->tcp))
+		return;
+	front_peer(x->client, &peer);
+	LOG(x->proxy->log, faults_level((enum outcome)x->outcome, x->tcp), faults_message(x->tcp),
+		LOG_STR("outcome", info->name), LOG_STR("cause", info->cause),
+		LOG_U64("status", x->status), LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY),
+		LOG_STR("backend", x->backend ? x->backend->id : STR_EMPTY),
+		LOG_STR("target", x->request ? x->request->path : STR_EMPTY),
+		LOG_STR("request_id", x->request ? request_id(x) : STR_EMPTY),
+		LOG_STR("cure", info->cure), LOG_SPAN("handle_connection"),
+		LOG_ADDR("peer_address", &peer));
+}
+
+// What an attempt that came as far as an answer teaches by its end.
+static void note_end(struct exchange *x)
+{
+	struct attempt *attempt = x->attempt;
+
+	if (!attempt->pick.is_begun)
+		return;
+	if (exchange_is_whole(x))
+		pick_note(exchange_upstream(x), &attempt->pick, MISS_NONE);
+	else if (x->outcome == OUTCOME_RESPONSE_CUT)
+		pick_note(exchange_upstream(x), &attempt->pick, MISS_RESET);
+}
+
+static void give_back(struct exchange *x)
+{
+	if (unlikely(x->may_wait))
+		queue_leave(exchange_upstream(x), &x->waiter);
+	if (unlikely(x->second))
+		attempt_drop_second(x, PICK_VOID);
+	attempt_end(x, x->attempt, (exchange_is_whole(x) && x->request_ended) || x->tunnel_whole);
+	if (unlikely(x->has_place)) {
+		cap_give(&x->pool->requests);
+		queue_freed(exchange_upstream(x), x->pool);
+	}
+	// A stream whose answer is complete and whose request is too is already over; resetting it
+	// then does nothing. Anything else is cut so that the client can see it.
+	if (x->down && !x->tunnel_whole)
+		x->down->ops->reset(x->down);
+}
+
+void exchange_free(struct task *task)
+{
+	struct exchange *x = container_of(task, struct exchange, free_task);
+
+	bytes_clear(&x->replay);
+	arena_done(&x->arena);
+	slab_put(&x->proxy->exchanges, x);
+}
+
+enum step step_done(struct exchange *x)
+{
+	struct proxy *proxy = x->proxy;
+
+	x->over = true;
+	loop_timer_cancel(proxy->loop, &x->timer);
+	if (unlikely(x->may_hedge))
+		loop_timer_cancel(proxy->loop, &x->hedge_timer);
+	half_stop(&x->up);
+	half_stop(&x->answer);
+	trace_add(proxy->trace, TRACE_DONE, x->outcome, x->id, x->status,
+		exchange_now_us(x) - x->began_us);
+	metrics_bump(&proxy->metrics->outcomes[x->outcome], 1);
+	metrics_dec(proxy->metrics, M_REQUESTS_ACTIVE);
+	if (x->tunnelling)
+		metrics_dec(proxy->metrics, M_TUNNELS_ACTIVE);
+	if (x->outcome != OUTCOME_OK)
+		log_end(x);
+	if (access_is_on(&proxy->access))
+		write_access(x);
+	note_end(x);
+	give_back(x);
+	front_exchange_done(x->client);
+	loop_defer(proxy->loop, &x->free_task);
+	return STEP_STAY;
+}

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// One worker's upstream side as one object: what it believes about each pool (pick.h), its
+// connections to backends (lease.h), its requests that wait for a place (queue.h), and what it
+// hears of the other workers (crowd.h).
+#pragma once
+
+#include "base/metrics.h"
+#include "base/rng.h"
+#include "decide/hedge.h"
+#include "decide/prequal.h"
+#include "decide/waiters.h"
+#include "loop/loop.h"
+#include "proto/h1.h"
+#include "upstream/crowd.h"
+#include "upstream/report.h"
+#include "upstream/view.h"
+
+// What one worker has of one pool to itself.
+struct picker {
+	struct upstream *upstream;
+	struct pool *pool;
+	struct pool_cell *shared;
+	struct balance_state *state;
+	const struct balance_table *table;
+	u64 generation; // of the pool, that `state` is up to
+	bool has_costs; // requests in flight change what the algorithm picks
+	bool learns;	// latencies do
+	// Eligible, but with no place for another request when that was last looked at; out of
+	// `state` until there is one.
+	struct list full;
+	u32 full_count, full_trials; // of them, for want of a trial
+	struct list idle;	     // links to backends with a bound on sockets, newest first
+	struct waiters queue;
+	struct task serve; // those who wait
+	struct hedge hedge;
+	struct prequal *prequal; // NULL: no pool of probes
+	struct list told;	 // struct load_told, oldest first
+	// Of the pool's requests that this worker counted: those its budget knows of, when the last
+	// one came, and when the budget has to hear of them.
+	u64 noted, requested_ms, note_ms;
+	struct arena arena; // of `state`
+};
+
+struct upstream {
+	struct loop *loop;
+	struct h1_parser *parser;
+	struct metrics_cells *metrics;
+	struct crowd *crowd;
+	struct cell *cells; // of all backends
+	struct picker *pickers;
+	u32 pool_count, cell_count;
+	u32 number; // this worker's
+	struct report_to reports;
+	struct rng rng;
+	struct crowd_ear ear;
+	struct slab links;
+	// Over all backends; the rest of the links is for running requests.
+	u32 idle_count, idle_max;
+	bool draining; // keep nothing
+	struct message nudge;
+	_Atomic(bool) nudged; // `nudge` is on its way
+};
+
+struct upstream_config {
+	struct loop *loop;
+	struct h1_parser *parser;
+	struct metrics_cells *metrics;
+	struct crowd *crowd;
+	struct pool *pools;
+	u32 pool_count;
+	u32 number;
+	u32 links_max;
+	struct report_to reports;
+	u64 seed;
+};
+
+void upstream_init(struct upstream *upstream, const struct upstream_config *config);
+
+// Closes idle links and keeps no more. The loop must turn until upstream_is_empty.
+void upstream_drain(struct upstream *upstream);
+bool upstream_is_empty(const struct upstream *upstream);
+void upstream_done(struct upstream *upstream);
+
+// From any thread: look at your pools. The worker takes up what was published, serves those who
+// wait if there are places, and closes idle connections that others wait for. It must not have
+// ended its loop.
+void upstream_nudge(struct upstream *upstream);
+
+static inline struct picker *upstream_picker(struct upstream *upstream, const struct pool *pool)
+{
+	return &upstream->pickers[pool->index];
+}
+
+static inline struct cell *upstream_cell(struct upstream *upstream, const struct backend *backend)
+{
+	return &upstream->cells[backend->cell];
+}
