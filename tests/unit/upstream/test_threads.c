@@ -120,6 +120,12 @@ static void settle(struct loop *loop, u64 ms)
 		loop_turn(loop, until_ms);
 }
 
+static void ignore(struct upstream *upstream, struct backend *backend)
+{
+	(void)upstream;
+	(void)backend;
+}
+
 static void *run(void *data)
 {
 	struct hand *hand = data;
@@ -149,7 +155,7 @@ static void *run(void *data)
 	while (crew->ready < 2 * workers)
 		settle(loop, 1);
 	settle(loop, CROWD_HEAR_MS);
-	(void)town_pick(town, hand->number);
+	crowd_hear(town_upstream(town, hand->number), ignore);
 	return loop;
 }
 
