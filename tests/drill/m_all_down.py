@@ -19,6 +19,7 @@ SLACK = 0.2
 BACKOFFS = 0.1 + 0.2  # before a second and a third try at those who refused (retry.backoff.base)
 POOL = {"health_check": {**QUICK_CHECKS, "fast_interval": f"{int(FAST * 1000)}ms",
                          "healthy_threshold": THRESHOLD},
+        "outliers": {"connect_failures": 3},
         "retry": {"max_attempts": 3, "when": ["connect", "reset_before_response"]}}
 
 
