@@ -129,10 +129,11 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 	attempt_end(x, second, false);
 }
 
-// The copy takes over.
+// The copy takes over, with the time that it has had so far.
 static void promote_second(struct exchange *x)
 {
 	x->attempt = x->second;
+	x->active_ms = x->attempt->sent_us ? x->attempt->sent_us / 1000 : exchange_now_ms(x);
 	x->backend = x->attempt->pick.backend;
 	x->second = NULL;
 }
