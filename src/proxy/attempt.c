@@ -40,14 +40,21 @@ static void note_requests(struct pool *pool, const struct budget_rules *rules, u
 	pool->budget_noted = all;
 }
 
+// How far the budget looks back is its pool's to say: routes share what is counted in its slots.
+static u64 budget_window_ms(const struct exchange *x)
+{
+	return x->pool->conf->retry.rules.budget.window_ms;
+}
+
 static struct retry_answer ask_retry(struct exchange *x, const struct retry_facts *facts)
 {
-	const struct retry_rules *rules = &x->retry->rules;
+	struct retry_rules rules = x->retry->rules;
 	struct retry_answer answer;
 
+	rules.budget.window_ms = budget_window_ms(x);
 	lock_budget(x->pool);
-	note_requests(x->pool, &rules->budget, exchange_now_ms(x));
-	answer = retry_ask(rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
+	note_requests(x->pool, &rules.budget, exchange_now_ms(x));
+	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
 	unlock_budget(x->pool);
 	if (answer.reason == RETRY_BECAUSE_NO_BUDGET)
 		metrics_inc(x->proxy->metrics, M_RETRIES_REFUSED);
@@ -532,12 +539,13 @@ static struct hedge_facts hedge_facts_of(const struct exchange *x)
 static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
-	const struct budget_rules *rules = &x->retry->rules.budget;
+	struct budget_rules rules = x->retry->rules.budget;
 	bool may;
 
+	rules.window_ms = budget_window_ms(x);
 	lock_budget(x->pool);
-	note_requests(x->pool, rules, exchange_now_ms(x));
-	may = hedge_ask(&facts, &x->pool->budget, rules, exchange_now_ms(x));
+	note_requests(x->pool, &rules, exchange_now_ms(x));
+	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));
 	unlock_budget(x->pool);
 	return may;
 }
