@@ -142,10 +142,11 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 	attempt_end(x, second, false);
 }
 
-// The copy takes over.
+// The copy takes over, with the time that it has had so far.
 static void promote_second(struct exchange *x)
 {
 	x->attempt = x->second;
+	x->active_ms = x->attempt->sent_us ? x->attempt->sent_us / 1000 : exchange_now_ms(x);
 	x->backend = x->attempt->pick.backend;
 	x->second = NULL;
 }
@@ -554,6 +555,7 @@ static bool may_hedge(struct exchange *x)
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
 	bool may;
 
+	rules.window_ms = budget_window_ms(x);
 	lock_budget(x->pool);
 	note_requests(picker);
 	may = hedge_ask(&facts, &x->pool->budget, budget_rules_of(x->pool), exchange_now_ms(x));

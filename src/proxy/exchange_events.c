@@ -214,8 +214,11 @@ static void up_trailers(struct stream *stream, const struct http_field *fields, 
 
 static void up_drained(struct stream *stream, size_t len)
 {
-	struct exchange *x = of_up(stream)->x;
+	const struct attempt *attempt = of_up(stream);
+	struct exchange *x = attempt->x;
 
+	if (attempt != x->attempt) // a copy has no body, and a time of its own
+		return;
 	x->active_ms = exchange_now_ms(x);
 	half_drained(&x->up, len);
 	look_at_deadline(x);
