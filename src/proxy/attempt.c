@@ -553,12 +553,13 @@ static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
+	struct budget_rules rules = x->retry->rules.budget;
 	bool may;
 
-	rules.window_ms = budget_window_ms(x);
+	rules.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
 	note_requests(picker);
-	may = hedge_ask(&facts, &x->pool->budget, budget_rules_of(x->pool), exchange_now_ms(x));
+	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));
 	unlock_budget(x->pool);
 	if (may)
 		charge(picker);
