@@ -418,7 +418,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 
 	if (!x)
 		return NULL;
-	memset(x, 0, offsetof(struct exchange, timer));
+	zero_plain(x, offsetof(struct exchange, timer));
 	x->tried.count = 0;
 	x->proxy = proxy;
 	if (arena_init_slab(&x->arena, &proxy->arenas, arena_heap_bytes_max) != 0) {

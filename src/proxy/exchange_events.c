@@ -220,6 +220,10 @@ static void up_drained(struct stream *stream, size_t len)
 	if (attempt != x->attempt) // a copy has no body, and a time of its own
 		return;
 	x->active_ms = exchange_now_ms(x);
+	// The head of a request without a body: who is waited for stays the same, and on_deadline
+	// counts from active_ms.
+	if (x->up.state == HALF_IDLE)
+		return;
 	half_drained(&x->up, len);
 	look_at_deadline(x);
 }
