@@ -354,7 +354,7 @@ static void attempt_is_due(struct exchange *x, enum outcome outcome)
 		faults_connect(&x->proxy->faults, x->backend, ETIMEDOUT, x->attempts);
 		exchange_go(x, attempt_failed(x, RETRY_CONNECT, outcome));
 	} else if (outcome == OUTCOME_RESPONSE_TIMEOUT && x->is_tried_shortly) {
-		exchange_go(x, attempt_failed(x, RETRY_TIMEOUT, outcome));
+		exchange_go(x, attempt_is_late(x));
 	} else {
 		bool is_backend = outcome == OUTCOME_RESPONSE_TIMEOUT ||
 				  (outcome == OUTCOME_REQUEST_TIMEOUT && x->step == STEP_AWAIT);
