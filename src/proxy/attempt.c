@@ -213,6 +213,17 @@ enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcom
 	return exchange_give_up(x, outcome);
 }
 
+enum step attempt_is_late(struct exchange *x)
+{
+	bool gave_up;
+	enum step next =
+		after_failure(x, RETRY_TIMEOUT, 0, false, OUTCOME_RESPONSE_TIMEOUT, &gave_up);
+
+	if (gave_up)
+		x->is_tried_shortly = false;
+	return next;
+}
+
 bool attempt_is_refused(struct exchange *x, u16 status, bool end, enum step *ret_next)
 {
 	bool gave_up;
@@ -519,6 +530,7 @@ enum step step_send(struct exchange *x)
 {
 	bool again = x->up.state != HALF_IDLE;
 
+	x->is_tried_shortly = false;
 	if (x->retry->try_timeout_ms) {
 		struct retry_facts facts = facts_of(x, RETRY_TIMEOUT, 0);
 

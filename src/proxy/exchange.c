@@ -372,15 +372,16 @@ static void attempt_is_due(struct exchange *x, enum outcome outcome)
 		faults_connect(&x->proxy->faults, x->backend, ETIMEDOUT, x->attempts);
 		exchange_go(x, attempt_failed(x, RETRY_CONNECT, outcome));
 	} else if (outcome == OUTCOME_RESPONSE_TIMEOUT && x->is_tried_shortly) {
-		exchange_go(x, attempt_failed(x, RETRY_TIMEOUT, outcome));
+		exchange_go(x, attempt_is_late(x));
 	} else {
 		bool is_backend = outcome == OUTCOME_RESPONSE_TIMEOUT ||
 				  (outcome == OUTCOME_REQUEST_TIMEOUT && x->step == STEP_AWAIT);
 
-		pick_note(exchange_upstream(x), &x->attempt->pick,
-			is_backend				   ? (u32)MISS_TIMEOUT
-			: outcome == OUTCOME_UPSTREAM_IDLE_TIMEOUT ? (u32)MISS_RESET
-								   : (u32)PICK_VOID);
+		if (x->attempt->pick.is_begun) // nobody was picked yet while it waits for a place
+			pick_note(exchange_upstream(x), &x->attempt->pick,
+				is_backend				   ? (u32)MISS_TIMEOUT
+				: outcome == OUTCOME_UPSTREAM_IDLE_TIMEOUT ? (u32)MISS_RESET
+									   : (u32)PICK_VOID);
 		exchange_fail(x, outcome);
 	}
 }

@@ -183,8 +183,8 @@ class Counting(Backend):
 
 
 class Gate:
-    """A script for requests that wait: each waits until it is let through, in any order, or until
-    weir goes away. `inside_most`: how many waited or were served at the same time."""
+    """A script for requests that wait: each waits until it is let through, in any order; /free does
+    not. `inside_most`: how many waited or were served at the same time."""
 
     def __init__(self, answer=None):
         self.answer = answer or echo
@@ -195,6 +195,9 @@ class Gate:
 
     def __call__(self, connection):
         while message := connection.request():
+            if message.target == "/free":
+                connection.send(self.answer(message))
+                continue
             with self.condition:
                 self.inside += 1
                 self.inside_most = max(self.inside_most, self.inside)
