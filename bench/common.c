@@ -87,6 +87,9 @@ int bench_listen(const struct sockaddr_in *at)
 
 	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)))
 		bench_die("SO_REUSEADDR");
+	if (at->sin_addr.s_addr == INADDR_ANY &&
+		setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", sizeof("lo")))
+		bench_die("binding to the loopback device");
 	if (bind(fd, (const struct sockaddr *)at, sizeof(*at)))
 		bench_die("bind to port %d", ntohs(at->sin_port));
 	if (listen(fd, LISTEN_BACKLOG))

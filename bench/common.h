@@ -20,7 +20,8 @@ struct sockaddr_in bench_address(const char *text);
 // A whole number within [min, max]; ends the program otherwise, naming the option.
 uint64_t bench_number(const char *option, const char *text, uint64_t min, uint64_t max);
 
-// A listening, non-blocking socket. What it accepts inherits TCP_NODELAY.
+// A listening, non-blocking socket. What it accepts inherits TCP_NODELAY. 0.0.0.0 stands for all
+// addresses of the loopback and for no others.
 int bench_listen(const struct sockaddr_in *at);
 
 // A non-blocking, TCP_NODELAY socket, ready to be connected. Never fails (it ends the program).

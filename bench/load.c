@@ -27,6 +27,8 @@ static const char usage[] =
 	"  --answer-fields N header fields the origin is asked for (its default)\n"
 	"  --fields N        header fields of a request, Host among them (1)\n"
 	"  --close           one connection per request\n"
+	"  --vary WHAT       another value in each request: path (/SIZE/NNNNNN) or client\n"
+	"                    (X-Forwarded-For: 10.1NN.1NN.1NN)\n"
 	"  --tcp             lines instead of HTTP, for bench-origin --tcp\n"
 	"  --sources N       source addresses from 127.0.0.1 on (enough for the connections)\n"
 	"  --warm N          requests of each connection before the measured ones (3)\n"
@@ -66,6 +68,7 @@ enum option_name {
 	OPT_FIELDS,
 	OPT_CLOSE,
 	OPT_TCP,
+	OPT_VARY,
 	OPT_SOURCES,
 	OPT_WARM,
 	OPT_RAMP,
@@ -85,6 +88,7 @@ static const struct option long_options[] = {
 	{"fields", required_argument, NULL, OPT_FIELDS},
 	{"close", no_argument, NULL, OPT_CLOSE},
 	{"tcp", no_argument, NULL, OPT_TCP},
+	{"vary", required_argument, NULL, OPT_VARY},
 	{"sources", required_argument, NULL, OPT_SOURCES},
 	{"warm", required_argument, NULL, OPT_WARM},
 	{"ramp", required_argument, NULL, OPT_RAMP},
@@ -98,6 +102,7 @@ struct settings {
 	uint32_t answer_fields; // 0: the origin's default
 	uint32_t fields;
 	bool warm_only, sync;
+	bool vary_path, vary_client;
 };
 
 static double fraction(const char *option, const char *text, double max)
@@ -170,6 +175,13 @@ static void set_option(struct settings *settings, int option)
 	case OPT_FIELDS:
 		settings->fields = small("--fields", 1, 64);
 		break;
+	case OPT_VARY:
+		settings->vary_path = !strcmp(optarg, "path");
+		settings->vary_client = !strcmp(optarg, "client");
+		errno = 0;
+		if (!settings->vary_path && !settings->vary_client)
+			bench_die("--vary takes path or client, not '%s'", optarg);
+		break;
 	case OPT_WARM_ONLY:
 		settings->warm_only = true;
 		break;
@@ -193,6 +205,20 @@ static size_t append(char *to, size_t used, const char *line)
 	return used + bytes + 2;
 }
 
+// Each '#' of a request is a digit that changes.
+static void find_digits(struct load_options *load)
+{
+	char *at = load->request;
+
+	while ((at = memchr(at, '#', load->request_bytes - (size_t)(at - load->request)))) {
+		errno = 0;
+		if (load->digit_count == LOAD_DIGITS)
+			bench_die("more than %d digits change", LOAD_DIGITS);
+		*at = '0';
+		load->digits[load->digit_count++] = at++;
+	}
+}
+
 static void build_request(struct settings *settings, char *to)
 {
 	const uint32_t named = sizeof(browser_fields) / sizeof(browser_fields[0]);
@@ -206,8 +232,8 @@ static void build_request(struct settings *settings, char *to)
 			to, REQUEST_MAX, "%llu\n", (unsigned long long)settings->load.body);
 		return;
 	}
-	int start =
-		snprintf(line, sizeof(line), "GET /%llu", (unsigned long long)settings->load.body);
+	int start = snprintf(line, sizeof(line), "GET /%llu%s",
+		(unsigned long long)settings->load.body, settings->vary_path ? "/######" : "");
 	if (settings->answer_fields)
 		start += snprintf(line + start, sizeof(line) - (size_t)start, "?fields=%u",
 			settings->answer_fields);
@@ -218,9 +244,13 @@ static void build_request(struct settings *settings, char *to)
 		snprintf(line, sizeof(line), "X-Bench-%u: %u", i, i);
 		used = append(to, used, i < named ? browser_fields[i] : line);
 	}
+	if (settings->vary_client)
+		used = append(to, used, "X-Forwarded-For: 10.1##.1##.1##");
 	if (settings->load.close_each)
 		used = append(to, used, "Connection: close");
 	settings->load.request_bytes = append(to, used, "");
+	if (settings->vary_path || settings->vary_client)
+		find_digits(&settings->load);
 }
 
 static void read_options(struct settings *settings, int argc, char **argv)

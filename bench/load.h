@@ -14,6 +14,8 @@
 
 #include "histogram.h"
 
+enum { LOAD_DIGITS = 6 };
+
 struct load_options {
 	struct sockaddr_in to, also; // also: where every second connection goes
 	uint32_t connections;
@@ -26,8 +28,10 @@ struct load_options {
 	uint64_t body;	   // expected length of a body
 	bool close_each;   // a connection for each request
 	bool tcp;	   // no HTTP: the body follows the request at once
-	const char *request;
+	char *request;	   // the digits in it count up with each one that is sent
 	size_t request_bytes;
+	char *digits[LOAD_DIGITS];
+	uint32_t digit_count;
 };
 
 enum load_error {

@@ -178,8 +178,20 @@ static void answered(struct load *load, struct slot *slot)
 	rest(load, slot, now_ns);
 }
 
+static void count_up(struct load_options *options)
+{
+	for (uint32_t i = options->digit_count; i; i--) {
+		if (*options->digits[i - 1] != '9') {
+			++*options->digits[i - 1];
+			return;
+		}
+		*options->digits[i - 1] = '0';
+	}
+}
+
 static void send_request(struct load *load, struct slot *slot)
 {
+	count_up(&load->options);
 	ssize_t sent =
 		send(slot->fd, load->options.request, load->options.request_bytes, MSG_NOSIGNAL);
 

@@ -2,10 +2,13 @@
 // bench-origin: a cheap server to stand behind a proxy. One thread, edge-triggered epoll, answers
 // built once and sent with one call.
 //
-// HTTP (default): GET /SIZE[?fields=N] gives SIZE bytes (100 for "/") and N header fields in all,
-// of which Content-Type and Content-Length are the first two. Keep-alive and pipelining;
-// "Connection: close" and HTTP/1.0 close. Requests with a body are refused: nothing here sends any.
-// TCP (--tcp): each line "SIZE\n" gives SIZE bytes.
+// HTTP (default): GET /SIZE[/ANYTHING][?fields=N] gives SIZE bytes (100 for "/") and N header
+// fields in all, of which Content-Type and Content-Length are the first two. Keep-alive and
+// pipelining; "Connection: close" and HTTP/1.0 close. Requests with a body are refused: nothing
+// here sends any. TCP (--tcp): each line "SIZE\n" gives SIZE bytes.
+//
+// On 0.0.0.0 it stands for as many servers as are wanted: every address of 127.0.0.0/8 is answered,
+// and nobody else, since bench_listen keeps such a socket to the loopback.
 
 #include "common.h"
 
@@ -166,6 +169,8 @@ static const struct answer *read_request(const char *head, const char *end)
 		return refuse();
 	if (*at != ' ' && *at != '?' && !take_number(&at, line_end, SIZE_MAX_BYTES, &size))
 		return refuse();
+	if (*at == '/')
+		at += strcspn(at, "? \n");
 	if (line_end - at > 8 && !memcmp(at, "?fields=", 8)) {
 		at += 8;
 		if (!take_number(&at, line_end, FIELDS_MAX, &fields))

@@ -19,13 +19,13 @@ class BenchError(Exception):
     """A run that gives no figure: a process that died, a wrong answer, a missed deadline."""
 
 
-def free_port():
+def free_port(host="127.0.0.1"):
     for port in PORTS:
         if port >= 32000:
             raise BenchError("no free port is left between 20000 and 32000")
         with socket.socket() as probe:
             try:
-                probe.bind(("127.0.0.1", port))
+                probe.bind((host, port))
                 return port
             except OSError:
                 continue
@@ -155,6 +155,17 @@ def core_times(cpu):
             tick = os.sysconf("SC_CLK_TCK")
             return (user + nice + system + irq + soft) / tick, steal / tick
     return 0.0, 0.0
+
+
+def connected_addresses(port):
+    """Addresses of this machine to which somebody has a connection at the given port."""
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _number, _local, remote, state = line.split(maxsplit=4)[:4]
+        address, _colon, at = remote.partition(":")
+        if int(at, 16) == port and state == "01":
+            found.add(address)
+    return found
 
 
 def wait_listening(child, port, seconds=10):

@@ -11,288 +11,26 @@ every process it started, by its id, whatever happens.
 import argparse
 import contextlib
 import itertools
-import json
 import mmap
 import os
-import re
-import resource
-import shutil
 import signal
 import statistics
 import struct
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
+import balancing
 import report
-from process import (BenchError, Child, core_times, cpu_ns, cpu_ticks, family, free_port,
-                     private_bytes, speed_probe_ms, wait_listening)
+from harness import (Bench, Load, Proxy, best_of, check, check_number, cpu_of, divide, instructions,
+                     measure_once, repeat, rounds, say, show_progress, show_runs, timed,
+                     undisturbed)
+from process import BenchError, Child, private_bytes
+from subjects import PEERS, SUBJECTS, WEIRS
 
-FOREIGN_MAX = 0.10  # share of the proxy's core that others may take before a run is repeated
-STEAL_MAX = 0.01
-SLOWER_MAX = 1.25  # of the machine, against its best
-RETRIES = 1
-READY_SECONDS = 60
 IDLE_FEW, IDLE_MANY = 2000, 8000
-CALLS_FEW, CALLS_MANY = 2000, 12000
 MALLOC_REQUESTS = 10000
-
-
-def say(text=""):
-    print(text, flush=True)
-
-
-# ---- what is measured -------------------------------------------------------------------------
-
-NGINX_HEAD = """\
-daemon off; {master} worker_processes 1; worker_rlimit_nofile {files};
-error_log stderr error; pid {work}/nginx.pid; {user} {modules}
-events {{ worker_connections 18000; }}
-"""
-NGINX_HTTP = NGINX_HEAD + """\
-http {{
-    access_log off; keepalive_timeout 300s; keepalive_requests 1000000000;
-    client_body_temp_path {work}/body; proxy_temp_path {work}/proxy;
-    fastcgi_temp_path {work}/f; uwsgi_temp_path {work}/u; scgi_temp_path {work}/s;
-    upstream app {{
-        server 127.0.0.1:{origin};
-        keepalive 4096; keepalive_requests 1000000000; keepalive_timeout 300s;
-    }}
-    server {{
-        listen 127.0.0.1:{port} backlog=8192;
-        location / {{
-            proxy_pass http://app; proxy_http_version 1.1;
-            proxy_set_header Connection ""; proxy_set_header Host $host;
-            proxy_max_temp_file_size 0;
-        }}
-    }}
-}}
-"""
-NGINX_TCP = NGINX_HEAD + """\
-stream {{
-    server {{ listen 127.0.0.1:{port} backlog=8192; proxy_pass 127.0.0.1:{origin}; }}
-}}
-"""
-HAPROXY = """\
-global
-    nbthread 1
-    maxconn {connections}
-defaults
-    mode {mode}
-    timeout connect 5s
-    timeout client 300s
-    timeout server 300s
-    {http_only}
-    {splice}
-frontend web
-    bind 127.0.0.1:{port} backlog 8192
-    default_backend app
-backend app
-    {reuse}
-    server origin 127.0.0.1:{origin}
-"""
-WEIR = """\
-runtime: {{workers: {workers}, io: {io}}}
-log: {{level: error, access: {{output: none}}}}
-frontends:
-  web: {{bind: "127.0.0.1:{port}", protocol: {mode}, pool: app}}
-pools:
-  app: {{backends: ["127.0.0.1:{origin}"]}}
-"""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Something that stands between the generator and the origin."""
-
-    name: str
-    kind: str  # weir, relay, nginx, haproxy, direct
-    engine: str = ""
-    workers: int = 1
-    splice: bool = False
-
-    def command(self, bench, port, origin, work, tcp=False, single=False):
-        """argv, after writing its configuration. single: one process, for valgrind."""
-        return getattr(self, "command_" + self.kind)(bench, port, origin, work, tcp, single)
-
-    def command_weir(self, bench, port, origin, work, tcp, _single):
-        config = WEIR.format(workers=self.workers, io=self.engine, port=port, origin=origin,
-                             mode="tcp" if tcp else "http")
-        return [bench.args.weir, "-c", write(work / "weir.yaml", config)]
-
-    def command_relay(self, bench, port, origin, _work, _tcp, _single):
-        return [bench.tool("bench-relay"), "--listen", f"127.0.0.1:{port}", "--upstream",
-                f"127.0.0.1:{origin}", "--mode", self.engine, *bench.relay_sizes]
-
-    def command_nginx(self, bench, port, origin, work, tcp, single):
-        config = (NGINX_TCP if tcp else NGINX_HTTP).format(
-            port=port, origin=origin, work=work, files=bench.files,
-            user="user root;" if os.geteuid() == 0 else "",
-            master="master_process off;" if single else "",
-            modules=f"load_module {bench.nginx_stream};" if tcp and bench.nginx_stream else "")
-        return [bench.nginx, "-p", str(work), "-e", "stderr", "-c",
-                write(work / "nginx.conf", config)]
-
-    def command_haproxy(self, bench, port, origin, work, tcp, _single):
-        config = HAPROXY.format(
-            port=port, origin=origin, mode="tcp" if tcp else "http",
-            http_only="" if tcp else "timeout http-keep-alive 300s\n    option http-keep-alive",
-            reuse="" if tcp else "http-reuse always",
-            # Its pipes count against the limit of descriptors.
-            connections=4000 if self.splice else 9000,
-            splice="option splice-auto" if self.splice else "")
-        return [bench.haproxy, "-db", "-f", write(work / "haproxy.cfg", config)]
-
-
-def write(path, text):
-    text = "\n".join(line for line in text.splitlines() if line.strip()) + "\n"
-    path.write_text(text)
-    return str(path)
-
-
-SUBJECTS = {subject.name: subject for subject in [
-    Subject("weir-epoll", "weir", "epoll"),
-    Subject("weir-uring", "weir", "io_uring"),
-    Subject("weir-epoll-2", "weir", "epoll", workers=2),
-    Subject("weir-uring-2", "weir", "io_uring", workers=2),
-    Subject("relay-epoll", "relay", "epoll"),
-    Subject("relay-epoll-again", "relay", "epoll"),
-    Subject("relay-uring", "relay", "uring"),
-    Subject("relay-multishot", "relay", "uring-multishot"),
-    Subject("relay-splice", "relay", "splice"),
-    Subject("nginx", "nginx"),
-    Subject("haproxy", "haproxy"),
-    Subject("haproxy-splice", "haproxy", splice=True),
-    Subject("direct", "direct"),
-]}
-WEIRS = ["weir-epoll", "weir-uring"]
-PEERS = ["nginx", "haproxy"]
-
-
-@dataclass
-class Run:
-    """One measured part."""
-
-    cpu_us: float
-    rate: float
-    answered: int
-    latency_us: dict
-    foreign: float  # share of the proxy's core taken by others
-    steal: float
-    probe_ms: float = 0.0  # see speed_probe_ms
-    disturbed: bool = False
-
-
-@dataclass
-class Check:
-    """One line of the table that is judged."""
-
-    row: str
-    what: str
-    must: float  # None: the row has only an aim
-    aim: float = None
-    unit: str = "x"
-    values: list = field(default_factory=list)
-    basis: str = ""
-    missing: str = ""
-
-    def value(self):
-        return statistics.median(self.values)
-
-    def verdict(self):
-        if not self.values:
-            return "not measured: " + self.missing
-        if self.aim is not None and self.value() <= self.aim:
-            return "aim met"
-        if self.must is None:
-            return "aim missed"
-        return "must met" if self.value() <= self.must else "FALLS SHORT"
-
-    def figure(self, number):
-        if number is None:
-            return ""
-        digits = 2 if self.unit in ("x", "per request") else 0
-        return f"{number:,.{digits}f} {self.unit}"
-
-    def shown(self):
-        if not self.values:
-            return "-"
-        spread = f" ({min(self.values):,.2f} to {max(self.values):,.2f})"
-        return self.figure(self.value()) + (spread if len(self.values) > 1 else "")
-
-
-class Bench:
-    """The options, the tools, and the results so far."""
-
-    def __init__(self, args, work):
-        self.args = args
-        self.work = work
-        self.figures = []  # for the report: scenario, load, subject, list of Run or numbers
-        self.checks = []
-        self.problems = []
-        self.disturbed = 0
-        self.probe_ms = None  # the best so far
-        self.relay_sizes = []
-        self.serial = itertools.count()
-        self.nginx = find_program("nginx")
-        self.haproxy = find_program("haproxy")
-        self.valgrind = find_program("valgrind")
-        self.nginx_stream = stream_module()
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        self.files = hard if hard != resource.RLIM_INFINITY else soft
-        cpus = sorted(os.sched_getaffinity(0))
-        self.all_cpus = set(cpus)
-        self.proxy_cpus = {cpus[0]}
-        self.load_cpus = set(cpus[1:]) or {cpus[0]}
-        os.sched_setaffinity(0, self.load_cpus)
-        self.rounds = args.pairs
-        self.seconds = args.seconds / (5 if args.quick else 1)
-        self.absent = {}
-        self.origins = {}
-
-    def tool(self, name):
-        return str(Path(self.args.tools, name))
-
-    def why_absent(self, name):
-        """Why a subject cannot be measured here, or ''. Said once."""
-        if name not in self.absent:
-            self.absent[name] = self.probe(SUBJECTS[name])
-            if self.absent[name]:
-                say(f"skipped: {name}: {self.absent[name]}")
-                if SUBJECTS[name].kind == "weir" and os.path.exists(self.args.weir):
-                    self.problems.append(f"{name}: {self.absent[name]}")
-        return self.absent[name]
-
-    def probe(self, subject):
-        if subject.kind == "direct":
-            return ""
-        if subject.kind == "nginx" and not self.nginx:
-            return "nginx is not installed"
-        if subject.kind == "haproxy" and not self.haproxy:
-            return "haproxy is not installed"
-        if subject.kind == "weir" and not os.access(self.args.weir, os.X_OK):
-            return f"{self.args.weir} does not exist"
-        try:
-            with Proxy(self, subject):
-                return ""
-        except BenchError as error:
-            return f"does not start: {error}"
-
-    def present(self, names):
-        return [name for name in names if not self.why_absent(name)]
-
-    def origin(self, tcp=False):
-        """The port of a running origin, started at its first use."""
-        if tcp not in self.origins:
-            port = free_port()
-            argv = [self.tool("bench-origin"), f"127.0.0.1:{port}"] + (["--tcp"] if tcp else [])
-            child = Child(argv, self.load_cpus, self.work / f"origin-{port}.log")
-            wait_listening(child, port)
-            self.origins[tcp] = port
-        return self.origins[tcp]
 
 
 def configurations(bench):
@@ -305,195 +43,6 @@ def configurations(bench):
         texts.append((os.path.basename(path),
                       Path(path).read_text().replace(str(work), "WORK")))
     return texts
-
-
-def find_program(name):
-    return shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
-
-
-def stream_module():
-    path = "/usr/lib/nginx/modules/ngx_stream_module.so"
-    return path if os.path.exists(path) else None
-
-
-class Proxy:
-    """A running subject. Each start takes a new port: a closed one may be in use for a while."""
-
-    def __init__(self, bench, subject, tcp=False, valgrind=None, env=None):
-        self.pids = []
-        if subject.kind == "direct":
-            self.port = bench.origin(tcp)
-            self.child = None
-            return
-        self.port = free_port()
-        work = bench.work / f"{subject.name}-{next(bench.serial)}"
-        work.mkdir()
-        argv = subject.command(bench, self.port, bench.origin(tcp), work, tcp,
-                               single=bool(valgrind))
-        self.child = Child((valgrind or []) + argv, bench.proxy_cpus, work / "log", env)
-        try:
-            wait_listening(self.child, self.port, 90 if valgrind else 10)
-            time.sleep(0.2)  # its start is over; its probe connection is gone
-            self.pids = family(self.child.pid)
-        except BaseException:
-            self.child.end()
-            raise
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_exc):
-        if self.child:
-            self.child.end()
-
-
-class Load:
-    """A running generator, warmed up and waiting."""
-
-    def __init__(self, bench, port, argv):
-        argv = [bench.tool("bench-load"), "--to", f"127.0.0.1:{port}", "--sync", *map(str, argv)]
-        self.child = Child(argv, bench.load_cpus, bench.work / f"load-{port}.log", pipes=True)
-        try:
-            line = self.child.line(READY_SECONDS)
-            if line != "ready":
-                raise BenchError(f"unexpected: {line}")
-        except BaseException:
-            self.child.end()
-            raise
-
-    def measure(self, seconds):
-        self.child.go_on()
-        result = json.loads(self.child.line(seconds))
-        if result["errors"]:
-            raise BenchError(f"wrong answers: {result['errors']}")
-        return result
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_exc):
-        self.child.end()
-
-
-def timed(bench, load, pids):
-    """The measured part of a load, with the CPU time of the given processes over it."""
-    core = min(bench.proxy_cpus)
-    busy, steal = core_times(core)
-    ticks, clock, start = cpu_ticks(pids), cpu_ns(pids), time.monotonic()
-    result = load.measure(bench.seconds + 60)
-    used = cpu_ns(pids) - clock
-    elapsed = max(time.monotonic() - start, 1e-6)
-    ticked = cpu_ticks(pids) - ticks
-    now_busy, now_steal = core_times(core)
-    if abs(ticked - used) > 0.05 * used + 40e6:
-        raise BenchError(f"the two clocks differ: {used / 1e6:.0f} and {ticked / 1e6:.0f} ms")
-    if not result["answered"]:
-        raise BenchError("nothing was answered")
-    if result["unsent"]:
-        raise BenchError(f"cannot keep up: {result['unsent']} requests were never sent")
-    foreign = ((now_busy - busy) - used / 1e9) / elapsed
-    return Run(used / 1e3 / result["answered"], result["rate"], result["answered"],
-               result["latency_us"], foreign, (now_steal - steal) / elapsed)
-
-
-def measure_once(bench, subject, argv, tcp):
-    with Proxy(bench, subject, tcp) as proxy, Load(bench, proxy.port, argv) as load:
-        run = timed(bench, load, proxy.pids)
-    if subject.kind == "direct":
-        run.foreign = 0.0
-    return run
-
-
-def undisturbed(bench, measure):
-    """What measure() gives, repeated when others disturbed it. The last one counts, marked."""
-    core = min(bench.proxy_cpus)
-    for attempt in range(RETRIES + 1):
-        before = speed_probe_ms(core)
-        run = measure()
-        run.probe_ms = max(before, speed_probe_ms(core))
-        bench.probe_ms = min(run.probe_ms, bench.probe_ms or run.probe_ms)
-        slack = 0.03 / bench.seconds  # two ticks of /proc/stat
-        run.disturbed = (run.foreign > FOREIGN_MAX + slack or run.steal > STEAL_MAX + slack
-                         or run.probe_ms > bench.probe_ms * SLOWER_MAX)
-        if not run.disturbed or attempt == RETRIES:
-            bench.disturbed += run.disturbed
-            return run
-    raise AssertionError
-
-
-def rounds(bench, scenario, names, loads, tcp=False):
-    """Runs every load on every subject, A B .. B A .., each time on a fresh process.
-
-    Gives {load: {subject: [Run of each round]}}. A subject that fails once is left out."""
-    names = bench.present(names)
-    results = {load: {name: [] for name in names} for load in loads}
-    failed = set()
-    for index in range(bench.rounds):
-        order = names if index % 2 == 0 else names[::-1]
-        for name, (load, argv) in itertools.product(order, loads.items()):
-            if name in failed:
-                continue
-            try:
-                results[load][name].append(undisturbed(
-                    bench, lambda: measure_once(bench, SUBJECTS[name], argv, tcp)))
-            except BenchError as error:
-                failed.add(name)
-                bench.problems.append(f"{scenario}, {load}, {name}: {error}")
-                say(f"failed: {bench.problems[-1]}")
-        show_progress(scenario, index + 1, bench.rounds)
-    for load in loads:
-        for name in failed:
-            results[load].pop(name, None)
-    for load, runs in results.items():
-        for name, of_name in runs.items():
-            bench.figures.append((scenario, load, name, of_name))
-    show_runs(results)
-    return results
-
-
-def show_progress(scenario, done, of):
-    print(f"  {scenario}: round {done} of {of}", file=sys.stderr, flush=True)
-
-
-def show_runs(results):
-    for load, runs in results.items():
-        if not runs:
-            continue
-        say(f"  {load}:")
-        for name, of_name in runs.items():
-            cpu = [run.cpu_us for run in of_name]
-            rate = statistics.median(run.rate for run in of_name)
-            say(f"    {name:18} {statistics.median(cpu):9.2f} us/request "
-                f"({min(cpu):.2f} to {max(cpu):.2f}), {rate:,.0f} requests/s")
-
-
-def cpu_of(runs, name):
-    return [run.cpu_us for run in runs.get(name, [])]
-
-
-def best_of(runs, names):
-    """The subject among names with the lowest median, or None."""
-    known = [name for name in names if cpu_of(runs, name)]
-    return min(known, key=lambda name: statistics.median(cpu_of(runs, name)), default=None)
-
-
-def divide(over, under):
-    return [a / b for a, b in zip(over, under)]
-
-
-def check(bench, row, what, over, under, must, aim, basis, missing=""):
-    """A judged ratio of two lists of the same rounds."""
-    values = divide(over, under)
-    if not values:
-        missing = missing or "one of the two has no figures"
-    bench.checks.append(Check(row, what, must, aim, values=values, basis=basis, missing=missing))
-    show_check(bench.checks[-1])
-
-
-def show_check(item):
-    limits = [f"{word} {item.figure(limit)}" for word, limit in
-              (("must", item.must), ("aim", item.aim)) if limit is not None]
-    say(f"  {item.what}: {item.shown()}; {', '.join(limits)}: {item.verdict()}")
 
 
 # ---- scenarios --------------------------------------------------------------------------------
@@ -727,28 +276,6 @@ def idle_slope(bench, subject):
     return (many - few) / (IDLE_MANY - IDLE_FEW)
 
 
-def repeat(bench, scenario, load, names, count, one):
-    """Numbers that are no runs: {subject: [numbers]}."""
-    results = {}
-    for name in bench.present(names):
-        try:
-            results[name] = [one(SUBJECTS[name]) for _ in range(count)]
-        except BenchError as error:
-            bench.problems.append(f"{scenario}, {load}, {name}: {error}")
-            say(f"failed: {bench.problems[-1]}")
-            continue
-        bench.figures.append((scenario, load, name, results[name]))
-        low, high = min(results[name]), max(results[name])
-        say(f"    {name:18} {statistics.median(results[name]):12,.2f} ({low:,.2f} to {high:,.2f})")
-    return results
-
-
-def check_number(bench, row, name, values, must, aim, unit):
-    missing = bench.why_absent(name) or "no figures"
-    bench.checks.append(Check(row, name, must, aim, unit, values, "", missing))
-    show_check(bench.checks[-1])
-
-
 def scenario_idle(bench):
     """Private memory per idle keep-alive connection: the slope from 2,000 to 8,000."""
     row = "idle keep-alive connection"
@@ -756,26 +283,6 @@ def scenario_idle(bench):
                      lambda subject: idle_slope(bench, subject))
     for name in WEIRS:
         check_number(bench, row, name, results.get(name, []), 600, 400, "bytes")
-
-
-def instructions(bench, subject, argv):
-    """User-space instructions per request: the difference of two runs under callgrind."""
-    totals = []
-    for requests in (CALLS_FEW, CALLS_MANY):
-        out = bench.work / f"callgrind-{next(bench.serial)}"
-        valgrind = [bench.valgrind, "--tool=callgrind", f"--callgrind-out-file={out}"]
-        load_argv = ["--connections", 64, "--warm", 2, "--requests", requests, *argv]
-        with Proxy(bench, subject, valgrind=valgrind) as proxy:
-            with Load(bench, proxy.port, load_argv) as load:
-                answered = load.measure(300)["answered"]
-            proxy.child.end(60)
-            complaint = proxy.child.complaint()
-        found = re.search(r"^(?:totals|summary): (\d+)", out.read_text() if out.exists() else "",
-                          re.MULTILINE)
-        if not found or answered != requests:
-            raise BenchError(f"callgrind gave no total: {complaint}")
-        totals.append(int(found.group(1)))
-    return (totals[1] - totals[0]) / (CALLS_MANY - CALLS_FEW)
 
 
 def scenario_instructions(bench):
@@ -790,9 +297,18 @@ def scenario_instructions(bench):
         results = {}
         if bench.valgrind:
             results = repeat(bench, "instructions", row, ["weir-epoll", "relay-epoll"] + PEERS, 1,
-                             lambda subject: instructions(bench, subject, argv))
+                             lambda subject: instructions(
+                                 bench, subject, ["--connections", 64, "--warm", 2, *argv]))
         check_number(bench, row, "weir-epoll", results.get("weir-epoll", []), must, aim,
                      "instructions")
+
+
+def scenario_balancing(bench):
+    """User-space instructions per request of each algorithm with 3, 1,000 and 10,000 backends."""
+    if bench.valgrind and not bench.why_absent("weir-epoll"):
+        balancing.run(bench)
+    else:
+        say("skipped: valgrind or weir is missing")
 
 
 def malloc_calls(bench, subject):
@@ -842,7 +358,11 @@ def parse_args():
                         help="folder of bench-relay, -origin, -load (%(default)s)")
     parser.add_argument("--only", action="append", choices=list(SCENARIOS), metavar="SCENARIO",
                         help="one of: " + ", ".join(SCENARIOS) + " (may be repeated)")
-    parser.add_argument("--quick", action="store_true", help="runs of a fifth of the length")
+    parser.add_argument("--algorithm", action="append", metavar="NAME",
+                        choices=sorted({row.name for row in balancing.ALGORITHMS}),
+                        help="of `balancing`: only this one (may be repeated)")
+    parser.add_argument("--quick", action="store_true",
+                        help="runs of a fifth of the length, `balancing` of few algorithms")
     parser.add_argument("--pairs", type=int, default=5, help="rounds of A B .. B A (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3, help="of a run (%(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write every run")

@@ -67,14 +67,29 @@ static void printer_words(struct printer *printer, const char *words)
 	log_text_bytes(&printer->text, words, strlen(words));
 }
 
+static void printer_hex(struct printer *printer, u64 value)
+{
+	int shift = 60;
+
+	while (shift && !(value >> shift))
+		shift -= 4;
+	for (; shift >= 0; shift -= 4)
+		log_text_char(&printer->text, "0123456789abcdef"[value >> shift & 15]);
+}
+
 static void printer_number(struct printer *printer, const char *label, u64 value)
 {
+	bool hex = *label == '#';
+
 	if (!*label)
 		return;
 	log_text_char(&printer->text, ' ');
-	printer_words(printer, label);
+	printer_words(printer, label + hex);
 	log_text_char(&printer->text, '=');
-	log_text_u64(&printer->text, value);
+	if (hex)
+		printer_hex(printer, value);
+	else
+		log_text_u64(&printer->text, value);
 }
 
 static void print_event(struct printer *printer, const struct trace_event *event, u64 newest_us)

@@ -95,7 +95,7 @@ static _Noreturn void be_server(struct demo *demo, u32 index, pid_t parent)
 		[CONF_IO_URING] = LOOP_URING,
 		[CONF_IO_EPOLL] = LOOP_EPOLL};
 	struct origin_options options = {.fd = demo->servers[index].fd,
-		.port = demo->servers[index].port,
+		.addr = loopback(demo->servers[index].port),
 		.io = kinds[demo->cli->plan->io]};
 	const char *why;
 
@@ -181,6 +181,9 @@ static void explain(const struct demo *demo)
 	explain_line("", "x-backend-server and x-forwarded-* are weir's");
 	explain_line(arena_printf(arena, "curl '%s/?delay=500'", url),
 		"a slow answer; also ?status=503 ?size=1000000");
+	explain_line(
+		arena_printf(arena, "curl -X POST '127.0.0.1:%u/-/fault?status=500'", all[0].port),
+		"one server fails; also ?hang=1 ?delay=300");
 	explain_line(arena_printf(arena, "curl -d hello %s/echo", url), "a body, sent back");
 	explain_line(arena_printf(arena, "kill %d", (int)all[0].pid),
 		"ends one server; the others go on");

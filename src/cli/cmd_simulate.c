@@ -9,7 +9,8 @@
 #include "cli/simulate.h"
 #include "cli/terminal.h"
 
-enum { long_run_requests = 1000000 };
+// A second or two.
+enum { long_run_requests = 10000000 };
 
 static const struct {
 	const char *alias;
@@ -46,10 +47,11 @@ static int fail_kind(struct str name)
 	return EXIT_USAGE;
 }
 
-// Comma-separated; "all" and none are all of them.
+// Comma-separated, each once; "all" and none are all of them.
 static int take_kinds(const char *list, enum balance_kind kinds[BALANCE_KINDS], u32 *ret_count)
 {
 	struct str rest = str_from(list ? list : "all");
+	bool is_taken[BALANCE_KINDS] = {false};
 	u32 count = 0;
 
 	if (str_eq(rest, STR("all"))) {
@@ -58,17 +60,29 @@ static int take_kinds(const char *list, enum balance_kind kinds[BALANCE_KINDS], 
 		*ret_count = BALANCE_KINDS;
 		return 0;
 	}
-	while (rest.len && count < BALANCE_KINDS) {
+	do {
 		struct str name = str_cut(&rest, ',');
+		enum balance_kind kind;
 
-		if (!find_kind(name, &kinds[count++]))
+		if (!find_kind(name, &kind))
 			return fail_kind(name);
-	}
+		if (is_taken[kind])
+			continue;
+		is_taken[kind] = true;
+		kinds[count++] = kind;
+	} while (rest.len);
 	*ret_count = count;
 	return 0;
 }
 
-static int take_model(const struct cli *cli, struct simulate_options *options)
+static int fail_usage(const char *error)
+{
+	fprintf(stderr, "weir: %s\n", error);
+	return EXIT_USAGE;
+}
+
+// The words by themselves; whether they fit together is asked when a log is read.
+static int take_words(const struct cli *cli, struct simulate_options *options)
 {
 	const char *error = NULL;
 	const char *seed = cli->plan->seed;
@@ -79,17 +93,46 @@ static int take_model(const struct cli *cli, struct simulate_options *options)
 	if (!error && seed && str_to_u64(str_from(seed), UINT64_MAX, &options->seed) != 0)
 		error = "--seed is a whole number";
 	if (!error)
-		error = simulate_check(options, cli->arena);
-	if (!error)
-		return 0;
-	fprintf(stderr, "weir: %s\n", error);
-	return EXIT_USAGE;
+		error = simulate_check_scope(options, cli->plan->replay != NULL, cli->arena);
+	if (!error && cli->plan->draw && !cli->plan->svg)
+		error = "--draw says what --svg draws: give it a FILE";
+	if (!error && cli->plan->svg)
+		error = simulate_plot_check(options, cli->plan->draw);
+	return error ? fail_usage(error) : 0;
 }
 
-static int take_log(const char *path, struct simulate_trace *trace)
-{
-	int error = simulate_trace_read(path, trace);
+// ---- Progress -----------------------------------------------------------------------------------
 
+struct progress {
+	u32 run, runs;
+};
+
+static void show_progress(void *context, const char *what, double part)
+{
+	const struct progress *progress = context;
+
+	if (progress->runs > 1)
+		fprintf(stderr, "\r%u of %u ", progress->run + 1, progress->runs);
+	else
+		fprintf(stderr, "\r");
+	fprintf(stderr, "%-20s %3.0f %%", what, 100 * part);
+}
+
+static void end_progress(void)
+{
+	fprintf(stderr, "\r%40s\r", "");
+}
+
+// ---- Log ----------------------------------------------------------------------------------------
+
+static int read_log(const char *path, enum simulate_by by, struct simulate_trace *trace)
+{
+	struct progress progress = {.runs = 1};
+	bool is_live = isatty(STDERR_FILENO);
+	int error = simulate_trace_read(path, by, is_live ? show_progress : NULL, &progress, trace);
+
+	if (is_live)
+		end_progress();
 	if (error) {
 		fprintf(stderr, "weir: cannot read %s: %s\n", path, strerror(-error));
 		return EXIT_FAILED;
@@ -100,10 +143,93 @@ static int take_log(const char *path, struct simulate_trace *trace)
 	if (trace->count > 0)
 		return 0;
 	fprintf(stderr,
-		"weir: %s has no request: an access log of weir, JSON or combined, is wanted\n",
+		"weir: %s has no request that a backend got: an access log of weir, JSON or "
+		"combined, is wanted\n",
 		path);
 	simulate_trace_done(trace);
 	return EXIT_FAILED;
+}
+
+static void tell_speeds(const struct simulate_trace *trace)
+{
+	enum { told_max = 8 };
+
+	fprintf(stderr, "weir: speeds by the log:");
+	for (u32 i = 0; i < MIN(trace->backend_count, told_max); i++)
+		fprintf(stderr, "%s %s %.2f", i ? "," : "", trace->backends[i].name,
+			trace->backends[i].speed);
+	fprintf(stderr, "%s\n", trace->backend_count > told_max ? " ..." : "");
+}
+
+static void tell_load(const struct simulate_options *options, double impossible)
+{
+	double load = simulate_trace_load(options);
+
+	if (impossible > 0.02)
+		fprintf(stderr,
+			"weir: slots=%llu is too few: %.0f %% of the requests of the log would "
+			"have "
+			"been done before they began\n",
+			(unsigned long long)options->slots, 100 * impossible);
+	else if (load >= 1)
+		fprintf(stderr,
+			"weir: the log asks for %.2g times what %llu servers with slots=%llu can "
+			"do: whatever chooses, they fall behind\n",
+			load, (unsigned long long)options->servers,
+			(unsigned long long)options->slots);
+}
+
+static bool varies(const struct simulate_options *options, const char *key)
+{
+	return options->series.key && strcmp(options->series.key, key) == 0;
+}
+
+// Where slots vary, the log is prepared anew for each value.
+static int take_log(
+	const char *path, struct simulate_trace *trace, struct simulate_options *options)
+{
+	int code = read_log(path, options->by, trace);
+	double impossible;
+
+	if (code)
+		return code;
+	options->trace = trace;
+	if (!simulate_is_given(options, "servers") && trace->backend_count)
+		options->servers = trace->backend_count;
+	if (!simulate_is_given(options, "slots"))
+		options->slots = simulate_trace_slots(trace);
+	impossible = simulate_trace_prepare(trace, (u32)options->slots);
+	if (options->servers == trace->backend_count && !varies(options, "slots"))
+		tell_speeds(trace);
+	if (!options->series.key)
+		tell_load(options, impossible);
+	return 0;
+}
+
+// ---- Runs ---------------------------------------------------------------------------------------
+
+static struct simulate_result *run_all(const struct simulate_options *options,
+	struct simulate_trace *trace, const enum balance_kind *kinds, u32 count)
+{
+	u32 values = MAX(options->series.count, 1);
+	struct progress progress = {.runs = count * values};
+	u64 requests = options->trace ? options->trace->count : options->requests;
+	bool is_live = requests * progress.runs >= long_run_requests && isatty(STDERR_FILENO);
+	struct simulate_result *results = mem_alloc(sizeof(*results) * progress.runs);
+
+	for (; progress.run < progress.runs; progress.run++) {
+		u32 value = progress.run / count;
+		struct simulate_options one = simulate_of_series(options, value);
+
+		if (varies(options, "slots") && options->trace && progress.run % count == 0)
+			simulate_trace_prepare(trace, (u32)one.slots);
+		simulate_run(&one, kinds[progress.run % count], is_live ? show_progress : NULL,
+			&progress, &results[progress.run]);
+		results[progress.run].value = options->series.values[value];
+	}
+	if (is_live)
+		end_progress();
+	return results;
 }
 
 static int write_svg(const char *path, struct str svg)
@@ -119,46 +245,40 @@ static int write_svg(const char *path, struct str svg)
 	return EXIT_FAILED;
 }
 
-static void show_progress(void *context, enum balance_kind kind, double part)
-{
-	(void)context;
-	fprintf(stderr, "\r%-20s %3.0f %%", balance_kind_info(kind)->name, 100 * part);
-}
-
-static void run_all(const struct simulate_options *options, const enum balance_kind *kinds,
-	struct simulate_result *results, u32 count)
-{
-	u64 requests = options->trace ? options->trace->count : options->requests;
-	bool is_long = requests * count >= long_run_requests;
-	bool is_live = is_long && isatty(STDERR_FILENO);
-
-	for (u32 i = 0; i < count; i++) {
-		if (is_long && !is_live)
-			fprintf(stderr, "weir: simulating %s (%u of %u)\n",
-				balance_kind_info(kinds[i])->name, i + 1, count);
-		simulate_run(options, kinds[i], is_live ? show_progress : NULL, NULL, &results[i]);
-	}
-	if (is_live)
-		fprintf(stderr, "\r%26s\r", "");
-}
-
-static int report(const struct cli *cli, const struct simulate_options *options,
-	const struct simulate_result *results, u32 count)
+static int report(const struct cli *cli, const struct simulate_report *report)
 {
 	struct text text = {0};
 	int code = 0;
 
 	if (cli->plan->svg) {
-		simulate_print_svg(&text, options, results, count);
+		simulate_print_svg(&text, report, cli->plan->draw);
 		code = write_svg(cli->plan->svg, text_take(&text, cli->arena));
 	}
 	if (code)
 		return code;
 	if (cli->plan->as_json)
-		simulate_print_json(&text, options, results, count);
+		simulate_print_json(&text, report);
 	else
-		simulate_print_table(&text, options, results, count);
+		simulate_print_table(&text, report);
 	return terminal_print(text_take(&text, cli->arena));
+}
+
+static int simulate(const struct cli *cli, const struct simulate_options *options,
+	struct simulate_trace *trace, const enum balance_kind *kinds, u32 count)
+{
+	const char *error = simulate_check(options, cli->arena);
+	struct simulate_result *results;
+	int code;
+
+	if (error)
+		return fail_usage(error);
+	results = run_all(options, trace, kinds, count);
+	code = report(cli, &(struct simulate_report){.options = options,
+				   .results = results,
+				   .kinds = count,
+				   .count = count * MAX(options->series.count, 1)});
+	mem_free(results);
+	return code;
 }
 
 int simulate_main(const struct cli *cli)
@@ -166,21 +286,16 @@ int simulate_main(const struct cli *cli)
 	enum balance_kind kinds[BALANCE_KINDS];
 	struct simulate_options options;
 	struct simulate_trace trace = {0};
-	struct simulate_result *results;
 	u32 count = 0;
 	int code = take_kinds(cli->plan->flags.algorithm, kinds, &count);
 
 	if (!code)
-		code = take_model(cli, &options);
+		code = take_words(cli, &options);
 	if (!code && cli->plan->replay)
-		code = take_log(cli->plan->replay, &trace);
+		code = take_log(cli->plan->replay, &trace, &options);
 	if (code)
 		return code;
-	options.trace = cli->plan->replay ? &trace : NULL;
-	results = mem_alloc(sizeof(*results) * BALANCE_KINDS);
-	run_all(&options, kinds, results, count);
-	code = report(cli, &options, results, count);
-	mem_free(results);
+	code = simulate(cli, &options, &trace, kinds, count);
 	simulate_trace_done(&trace);
 	return code;
 }

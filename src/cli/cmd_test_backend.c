@@ -7,6 +7,7 @@
 
 #include "cli/cli.h"
 #include "cli/origin.h"
+#include "cli/origin_faults.h"
 #include "net/listen.h"
 
 static int fail_address(const char *text)
@@ -49,11 +50,23 @@ static void say_ready(const struct addr *addr, bool flips)
 	char text[ADDR_TEXT_MAX];
 
 	addr_format(addr, text);
-	printf("weir test-backend: listening on %s%s; /health %s; try / /echo ?delay=MS "
-	       "?status=CODE ?size=BYTES\n",
+	printf("weir test-backend: listening on %s%s; /health %s; try / /echo /load ?delay=MS "
+	       "?status=CODE ?size=BYTES; POST /-/fault makes it fail\n",
 		addr->family == ADDR_UNIX ? "" : "http://", text,
 		flips ? "changes every 30 s" : "stays 200");
 	fflush(stdout);
+}
+
+static bool is_fault(const char *words)
+{
+	struct origin_faults faults;
+	const char *why;
+
+	origin_faults_init(&faults, 0);
+	why = origin_faults_set(&faults, str_from(words));
+	if (why)
+		fprintf(stderr, "weir: --fault: %s\n       weir help test-backend\n", why);
+	return !why;
 }
 
 static int report_bind(const struct addr *addr, int error)
@@ -70,19 +83,23 @@ int test_backend_main(const struct cli *cli)
 	static const enum loop_kind kinds[] = {[CONF_IO_AUTO] = LOOP_AUTO,
 		[CONF_IO_URING] = LOOP_URING,
 		[CONF_IO_EPOLL] = LOOP_EPOLL};
-	struct origin_options options = {
-		.io = kinds[cli->plan->io], .flips = !cli->plan->is_steady, .hears_terminal = true};
+	struct origin_options options = {.io = kinds[cli->plan->io],
+		.fault = cli->plan->fault,
+		.flips = !cli->plan->is_steady,
+		.hears_terminal = true};
 	const char *why;
 	struct addr addr;
 	int error;
 
 	if (parse_address(cli->plan->address, &addr) != 0)
 		return fail_address(cli->plan->address);
+	if (options.fault && !is_fault(options.fault))
+		return EXIT_USAGE;
 	options.fd = listen_open(&addr, false);
 	if (options.fd < 0)
 		return report_bind(&addr, options.fd);
 	learn_port(options.fd, &addr);
-	options.port = addr.port;
+	options.addr = addr;
 	say_ready(&addr, options.flips);
 	error = origin_serve(&options, &why);
 	listen_unlink(&addr);

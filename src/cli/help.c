@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "cli/origin_faults.h"
 #include "cli/plan.h"
 #include "cli/simulate.h"
 
@@ -158,6 +159,14 @@ struct str help_command(const char *words, struct arena *arena)
 	for (u32 i = 0; i < plan_option_count; i++)
 		if (plan_options[i].commands & commands)
 			add_option(&text, &plan_options[i]);
+	if (commands & 1u << PLAN_TEST_BACKEND) {
+		text_add(&text,
+			STR("\nWhat it can be told to do, at the start with --fault or while it "
+			    "runs with\ncurl -X POST '127.0.0.1:PORT/-/fault?WORDS', WORDS "
+			    "being WORD&WORD...; without\nWORDS all is well again. GET tells "
+			    "what it does and has counted.\n"));
+		origin_faults_list_words(&text);
+	}
 	if (commands & 1u << PLAN_SIMULATE) {
 		text_add(&text, STR("\nThe model, KEY=VALUE:\n"));
 		simulate_list_words(&text);

@@ -151,6 +151,7 @@ static struct conf *load_from(const struct cli *cli, const struct source *source
 		.set_count = plan->set_count,
 		.environ = cli->environ,
 		.dotenv = plan->no_env_file ? NULL : dotenv_file,
+		.machine_id = "/etc/machine-id",
 	};
 
 	if (source->file_count || (source->by_settings && !plan->from_flags))

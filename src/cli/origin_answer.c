@@ -18,7 +18,7 @@ static bool is_plain(unsigned char c)
 }
 
 // Bytes of strangers; those beyond ASCII are taken for Latin-1.
-static void add_escaped(struct text *json, struct str value)
+void origin_answer_escape(struct text *json, struct str value)
 {
 	size_t from = 0;
 
@@ -40,9 +40,9 @@ static void add_escaped(struct text *json, struct str value)
 static void add_member(struct text *json, struct str name, struct str value)
 {
 	text_add(json, STR(",\""));
-	add_escaped(json, name);
+	origin_answer_escape(json, name);
 	text_add(json, STR("\":\""));
-	add_escaped(json, value);
+	origin_answer_escape(json, value);
 	text_add(json, STR("\""));
 }
 
@@ -76,7 +76,7 @@ static void add_field(struct text *json, const struct http_head *head, u32 at)
 		if (!first)
 			text_add(json, field->known == HTTP_F_COOKIE ? STR("; ") : STR(", "));
 		first = false;
-		add_escaped(json, str_make(field->value, field->value_len));
+		origin_answer_escape(json, str_make(field->value, field->value_len));
 	}
 	text_addc(json, '"');
 }
@@ -99,7 +99,7 @@ static void add_fields(struct text *json, const struct http_head *head)
 static void begin_mirror(struct origin_client *client, const struct http_head *head,
 	struct str path, struct str query)
 {
-	u16 port = client->origin->options->port;
+	u16 port = client->origin->options->addr.port;
 	struct text *json = &client->json;
 
 	text_printf(json,
@@ -116,28 +116,36 @@ static void begin_health(struct origin_client *client)
 {
 	const struct origin *origin = client->origin;
 	u64 up_ms = loop_now_ms(origin->loop) - origin->start_ms;
-	bool healthy = !origin->options->flips || up_ms / flip_ms % 2 == 0;
 
-	if (!healthy)
+	if (origin->options->flips && up_ms / flip_ms % 2)
 		client->status = 503;
-	text_printf(&client->json, "{\"status\":\"%s\",\"server_port\":%u",
-		healthy ? "healthy" : "unhealthy", origin->options->port);
 }
 
 void origin_answer_finish(struct origin_client *client)
 {
+	if (client->kind == ORIGIN_HEALTH)
+		text_printf(&client->json, "{\"status\":\"%s\",\"server_port\":%u",
+			client->status < 300 ? "healthy" : "unhealthy",
+			client->origin->options->addr.port);
+	if (client->kind == ORIGIN_LOAD)
+		text_printf(&client->json, "{\"in_flight\":%u,\"latency_ms\":%u.%03u",
+			client->origin->in_flight, origin_latency_us(client->origin) / 1000,
+			origin_latency_us(client->origin) % 1000);
 	if (client->kind == ORIGIN_MIRROR)
 		text_printf(&client->json, ",\"body\":{\"bytes\":%llu,\"adler32\":\"%08x\"}",
 			(unsigned long long)client->body_bytes, client->adler);
 	text_add(&client->json, STR("}\n"));
 }
 
-void origin_answer_error(struct origin_client *client, const char *why)
+void origin_answer_wrong(struct origin_client *client, u16 status, const char *why)
 {
+	client->kind = ORIGIN_WRONG;
+	client->status = status;
+	client->has_size = false;
 	client->json.len = 0;
 	text_add(&client->json, STR("{\"error\":\""));
-	add_escaped(&client->json, str_from(why));
-	text_add(&client->json, STR("\"}\n"));
+	origin_answer_escape(&client->json, str_from(why));
+	text_addc(&client->json, '"');
 }
 
 // ---- Parameters ---------------------------------------------------------------------------------
@@ -161,6 +169,8 @@ static const char *take_parameter(struct origin_client *client, struct str name,
 		client->has_size = true;
 	} else if (str_eq(name, STR("chunked"))) {
 		client->chunked = !str_eq(value, STR("0"));
+	} else if (str_eq(name, STR("load"))) {
+		client->tells_load = !str_eq(value, STR("0"));
 	}
 	return NULL;
 }
@@ -176,13 +186,8 @@ static void take_parameters(struct origin_client *client, struct str query)
 	}
 	if (!why)
 		return;
-	client->kind = ORIGIN_WRONG;
-	client->status = 400;
-	client->has_size = false;
 	client->delay_ms = 0;
-	text_add(&client->json, STR("{\"error\":\""));
-	add_escaped(&client->json, str_from(why));
-	text_addc(&client->json, '"');
+	origin_answer_wrong(client, 400, why);
 }
 
 static void take_upgrade(struct origin_client *client, const struct http_head *head)
@@ -203,6 +208,10 @@ void origin_answer_begin(struct origin_client *client, const struct http_head *h
 
 	client->json.len = 0;
 	client->to_head = head->method == HTTP_HEAD;
+	if (str_eq(path, STR("/-/fault"))) {
+		origin_control(client, head, query);
+		return;
+	}
 	take_parameters(client, query);
 	if (client->kind == ORIGIN_WRONG)
 		return;
@@ -217,6 +226,9 @@ void origin_answer_begin(struct origin_client *client, const struct http_head *h
 	} else if (str_eq(path, STR("/health"))) {
 		client->kind = ORIGIN_HEALTH;
 		begin_health(client);
+	} else if (str_eq(path, STR("/load"))) {
+		client->kind = ORIGIN_LOAD;
+		client->tells_load = true;
 	} else if (!client->has_size) {
 		begin_mirror(client, head, path, query);
 	}

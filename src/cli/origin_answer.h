@@ -11,5 +11,8 @@ void origin_answer_begin(struct origin_client *client, const struct http_head *h
 // Ends the JSON, once the request body is known.
 void origin_answer_finish(struct origin_client *client);
 
-// The JSON of an error.
-void origin_answer_error(struct origin_client *client, const char *why);
+// An error in place of whatever was asked for; origin_answer_finish ends it.
+void origin_answer_wrong(struct origin_client *client, u16 status, const char *why);
+
+// Text of strangers as part of a JSON string.
+void origin_answer_escape(struct text *json, struct str value);

@@ -216,6 +216,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_STEADY:
 		plan->is_steady = true;
 		break;
+	case OPTION_FAULT:
+		plan->fault = value;
+		break;
 	case OPTION_JSON:
 		plan->as_json = true;
 		break;
@@ -224,6 +227,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 		break;
 	case OPTION_SVG:
 		plan->svg = value;
+		break;
+	case OPTION_DRAW:
+		plan->draw = value;
 		break;
 	case OPTION_REPLAY:
 		plan->replay = value;

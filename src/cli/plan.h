@@ -57,11 +57,12 @@ struct plan {
 	enum conf_syntax syntax; // --format
 	bool as_json;		 // check, version and simulate
 	bool with_origin;
-	enum conf_io io;		 // test-backend
-	const char *address;		 // test-backend: PORT or ADDRESS:PORT
-	bool is_steady;			 // test-backend: --steady, or the port came from $PORT
-	const char *seed, *svg, *replay; // simulate; NULL = not given
-	const char *topic;		 // help: a command or a key; NULL = the one screen
+	enum conf_io io;     // test-backend
+	const char *address; // test-backend: PORT or ADDRESS:PORT
+	bool is_steady;	     // test-backend: --steady, or the port came from $PORT
+	const char *fault;   // test-backend; NULL = not given
+	const char *seed, *svg, *draw, *replay; // simulate; NULL = not given
+	const char *topic;			// help: a command or a key; NULL = the one screen
 	bool help_all;
 	u32 version_level; // 1 = -V, 2 = -VV
 	const char *error; // why there is no plan

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Access logs of weir as requests to simulate: when, by which client, and how long the backend
-// took. Time at the backend is total_us without queue_us and connect_us, because queues and
-// connections are what the simulation makes anew.
+// Access logs of weir, read: when each request began, by which client, which backend had it and for
+// how long. What that says about the requests and the backends is found in simulate_trace.c.
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include <jansson.h>
 
@@ -12,72 +13,129 @@
 #include "base/mem.h"
 #include "cli/simulate.h"
 
-enum { line_bytes_max = 64 * 1024 };
+enum {
+	line_bytes_max = 64 * 1024,
+	progress_lines = 10000,
+};
+
+// Different names, numbered in the order of their coming. The hash of a name is the name: two in
+// 2^64 are one.
+struct names {
+	u64 *keys;
+	u32 count, room, slot_count;
+	u32 *slots; // hash table of numbers, + 1
+};
 
 struct reader {
 	struct simulate_trace *trace;
-	u32 room, key_room, slot_count;
-	u32 *slots;    // hash table of clients, index + 1
+	enum simulate_by by;
+	u32 room, backend_room;
+	struct names clients, backends;
+	double base_ms; // of the first line, so that microseconds are not lost beside two millennia
+	bool has_base;
 	double last_s; // combined: the second of the last lines
 	u32 in_second; // how many there were
 };
 
-// ---- Clients ------------------------------------------------------------------------------------
+// What a line says.
+struct entry {
+	double at_ms, before_us, total_us; // before: until the backend had it
+	struct str client, path, backend;  // empty: not there
+	bool unsent;			   // no backend got it
+};
 
-static void grow_slots(struct reader *reader)
+// ---- Names --------------------------------------------------------------------------------------
+
+static void grow_slots(struct names *names)
 {
-	u32 count = reader->slot_count ? reader->slot_count * 2 : 1024;
+	u32 count = names->slot_count ? names->slot_count * 2 : 1024;
 
-	mem_free(reader->slots);
-	reader->slots = mem_alloc(sizeof(u32) * count);
-	reader->slot_count = count;
-	for (u32 i = 0; i < reader->trace->client_count; i++) {
-		u32 at = (u32)reader->trace->keys[i] & (count - 1);
+	mem_free(names->slots);
+	names->slots = mem_alloc(sizeof(u32) * count);
+	names->slot_count = count;
+	for (u32 i = 0; i < names->count; i++) {
+		u32 at = (u32)names->keys[i] & (count - 1);
 
-		while (reader->slots[at])
+		while (names->slots[at])
 			at = (at + 1) & (count - 1);
-		reader->slots[at] = i + 1;
+		names->slots[at] = i + 1;
 	}
 }
 
-// The hash of an address is the client: two in 2^64 are one.
-static u32 client_of(struct reader *reader, struct str address)
+static u32 number_of(struct names *names, struct str name)
 {
-	struct simulate_trace *trace = reader->trace;
-	u64 key = hash_str(address, 0);
+	u64 key = hash_str(name, 0);
 	u32 at;
 
-	if (trace->client_count * 2 >= reader->slot_count)
-		grow_slots(reader);
-	at = (u32)key & (reader->slot_count - 1);
-	while (reader->slots[at]) {
-		if (trace->keys[reader->slots[at] - 1] == key)
-			return reader->slots[at] - 1;
-		at = (at + 1) & (reader->slot_count - 1);
+	if (names->count * 2 >= names->slot_count)
+		grow_slots(names);
+	at = (u32)key & (names->slot_count - 1);
+	while (names->slots[at]) {
+		if (names->keys[names->slots[at] - 1] == key)
+			return names->slots[at] - 1;
+		at = (at + 1) & (names->slot_count - 1);
 	}
-	if (trace->client_count == reader->key_room) {
-		reader->key_room = reader->key_room ? reader->key_room * 2 : 1024;
-		trace->keys = mem_realloc(trace->keys, sizeof(u64) * reader->key_room);
+	if (names->count == names->room) {
+		names->room = names->room ? names->room * 2 : 1024;
+		names->keys = mem_realloc(names->keys, sizeof(u64) * names->room);
 	}
-	trace->keys[trace->client_count] = key;
-	reader->slots[at] = ++trace->client_count;
-	return trace->client_count - 1;
+	names->keys[names->count] = key;
+	names->slots[at] = ++names->count;
+	return names->count - 1;
 }
 
 // ---- Lines --------------------------------------------------------------------------------------
 
-static void add(struct reader *reader, double at_ms, double service_us, struct str address)
+static u32 backend_of(struct reader *reader, struct str name)
 {
 	struct simulate_trace *trace = reader->trace;
+	u32 number;
 
+	if (name.len == 0)
+		return SIMULATE_NO_BACKEND;
+	number = number_of(&reader->backends, name);
+	if (number >= SIMULATE_SERVERS_MAX)
+		return SIMULATE_NO_BACKEND;
+	if (number == trace->backend_count) {
+		struct simulate_backend *backend;
+
+		if (number == reader->backend_room) {
+			reader->backend_room = MAX(16, reader->backend_room * 2);
+			trace->backends = mem_realloc(
+				trace->backends, sizeof(*trace->backends) * reader->backend_room);
+		}
+		backend = &trace->backends[trace->backend_count++];
+		*backend = (struct simulate_backend){.speed = 1};
+		memcpy(backend->name, name.ptr, MIN(name.len, SIMULATE_NAME_MAX - 1));
+	}
+	return number;
+}
+
+static void add(struct reader *reader, const struct entry *entry)
+{
+	struct simulate_trace *trace = reader->trace;
+	double total_ms = entry->total_us / 1000, at_ms;
+
+	if (!reader->has_base)
+		reader->base_ms = entry->at_ms;
+	reader->has_base = true;
+	at_ms = entry->at_ms - reader->base_ms;
+	if (entry->unsent) {
+		trace->unsent++;
+		return;
+	}
 	if (trace->count == reader->room) {
 		reader->room = reader->room ? reader->room * 2 : 4096;
 		trace->requests =
 			mem_realloc(trace->requests, sizeof(*trace->requests) * reader->room);
 	}
 	trace->requests[trace->count++] = (struct simulate_request){.at_ms = at_ms,
-		.service_ms = service_us > 1 ? service_us / 1000 : 0.001,
-		.client = client_of(reader, address)};
+		.sent_ms = at_ms + entry->before_us / 1000,
+		.done_ms = at_ms + fmax(total_ms, entry->before_us / 1000 + 0.001),
+		.client = number_of(
+			&reader->clients, reader->by == BY_PATH ? entry->path : entry->client),
+		.backend = backend_of(reader, entry->backend)};
+	simulate_count(&trace->logged, total_ms);
 }
 
 static u32 digits(const char *at, u32 count)
@@ -108,6 +166,13 @@ static double number_at(json_t *object, const char *key)
 	return json_is_number(value) ? json_number_value(value) : 0;
 }
 
+static struct str text_at(json_t *object, const char *key)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text ? str_from(text) : STR_EMPTY;
+}
+
 // "2026-11-21T04:05:06.789Z"
 static bool parse_iso(const char *text, double *ret_ms)
 {
@@ -132,17 +197,20 @@ static bool parse_iso(const char *text, double *ret_ms)
 static bool read_json(struct reader *reader, const char *line)
 {
 	json_t *object = json_loads(line, 0, NULL);
+	json_t *tries = json_object_get(object, "tries");
 	const char *when = json_string_value(json_object_get(object, "timestamp"));
-	const char *client = json_string_value(json_object_get(object, "client.address"));
-	bool good = when && client && json_object_get(object, "total_us");
-	double at_ms;
+	struct entry entry = {.total_us = number_at(object, "total_us"),
+		.client = text_at(object, "client.address"),
+		.path = text_at(object, "url.path"),
+		.backend = text_at(object, "backend"),
+		.unsent = tries && number_at(object, "tries") < 1};
+	bool good = when && entry.client.len && json_object_get(object, "total_us") &&
+		    parse_iso(when, &entry.at_ms);
 
-	good = good && parse_iso(when, &at_ms);
+	entry.before_us = number_at(object, "head_us") + number_at(object, "queue_us") +
+			  number_at(object, "connect_us");
 	if (good)
-		add(reader, at_ms,
-			number_at(object, "total_us") - number_at(object, "queue_us") -
-				number_at(object, "connect_us"),
-			str_from(client));
+		add(reader, &entry);
 	json_decref(object);
 	return good;
 }
@@ -179,36 +247,95 @@ static double span(const char *line, const char *key)
 	return found ? strtod(found + strlen(key), NULL) : 0;
 }
 
+// A value behind a key, without its quotes.
+static struct str word(const char *line, const char *key)
+{
+	const char *found = strstr(line, key);
+	struct str value;
+
+	if (!found)
+		return STR_EMPTY;
+	value = str_from(found + strlen(key));
+	if (value.len && value.ptr[0] == '"') {
+		value = str_make(value.ptr + 1, value.len - 1);
+		value.len = str_find(value, '"');
+	} else {
+		value.len = MIN(str_find(value, ' '), str_find(value, '\n'));
+	}
+	return value;
+}
+
 // The log knows the second only. Those of one second are spread over it when the next one begins.
 static void spread(struct reader *reader)
 {
 	struct simulate_trace *trace = reader->trace;
 
-	for (u32 i = 0; i < reader->in_second; i++)
-		trace->requests[trace->count - reader->in_second + i].at_ms +=
-			1000.0 * i / reader->in_second;
+	for (u32 i = 0; i < reader->in_second; i++) {
+		struct simulate_request *request =
+			&trace->requests[trace->count - reader->in_second + i];
+		double later = 1000.0 * i / reader->in_second;
+
+		request->at_ms += later;
+		request->sent_ms += later;
+		request->done_ms += later;
+	}
 	reader->in_second = 0;
+}
+
+// What stands between the next two quotes, a backslash hiding one; moves *at behind it. False:
+// there is no such thing.
+static bool cut_quoted(const char **at, struct str *ret_text)
+{
+	const char *begin = strchr(*at, '"'), *end;
+
+	if (!begin)
+		return false;
+	for (end = ++begin; *end != '"'; end++) {
+		if (*end == '\\' && end[1])
+			end++;
+		if (!*end)
+			return false;
+	}
+	*ret_text = str_make(begin, (size_t)(end - begin));
+	*at = end + 1;
+	return true;
+}
+
+// Of "GET /a?b HTTP/1.1".
+static struct str path_of(struct str request)
+{
+	struct str rest = request, path;
+
+	str_cut(&rest, ' ');
+	path = str_cut(&rest, ' ');
+	path.len = str_find(path, '?');
+	return path;
 }
 
 static bool read_combined(struct reader *reader, const char *line)
 {
-	struct str address = str_from(line);
-	const char *when = strchr(line, '['), *extras = strrchr(line, '"');
+	const char *when = strchr(line, '['), *at = when;
+	struct entry entry = {.client = str_from(line)};
+	struct str request, referer, agent;
 	double at_s;
 
-	if (!when || strlen(when) < 28 || !extras || !strstr(extras, " total_us=") ||
-		!parse_clf(when + 1, &at_s))
+	if (!when || strlen(when) < 28 || !parse_clf(when + 1, &at_s) ||
+		!cut_quoted(&at, &request) || !cut_quoted(&at, &referer) ||
+		!cut_quoted(&at, &agent) || !strstr(at, " total_us="))
 		return false;
-	address.len = str_find(address, ' ');
+	entry.client.len = str_find(entry.client, ' ');
+	entry.path = path_of(request);
+	entry.backend = word(at, " backend=");
+	entry.unsent = strstr(at, " tries=0 ") != NULL;
+	entry.at_ms = at_s * 1000;
+	entry.total_us = span(at, " total_us=");
+	entry.before_us = span(at, " head_us=") + span(at, " queue_us=") + span(at, " connect_us=");
 	if (at_s > reader->last_s || at_s < reader->last_s) {
 		spread(reader);
 		reader->last_s = at_s;
 	}
-	add(reader, at_s * 1000,
-		span(extras, " total_us=") - span(extras, " queue_us=") -
-			span(extras, " connect_us="),
-		address);
-	reader->in_second++;
+	add(reader, &entry);
+	reader->in_second += !entry.unsent;
 	return true;
 }
 
@@ -223,7 +350,7 @@ static int by_time(const void *a, const void *b)
 	// The rest only makes the order the same everywhere.
 	if (x->client != y->client)
 		return x->client > y->client ? 1 : -1;
-	return (x->service_ms > y->service_ms) - (x->service_ms < y->service_ms);
+	return (x->done_ms > y->done_ms) - (x->done_ms < y->done_ms);
 }
 
 // Lines are written when a request ends, so they are nearly in order.
@@ -235,31 +362,53 @@ static void sort_and_rebase(struct simulate_trace *trace)
 		return;
 	qsort(trace->requests, trace->count, sizeof(*trace->requests), by_time);
 	first = trace->requests[0].at_ms;
-	for (u32 i = 0; i < trace->count; i++)
+	for (u32 i = 0; i < trace->count; i++) {
 		trace->requests[i].at_ms -= first;
+		trace->requests[i].sent_ms -= first;
+		trace->requests[i].done_ms -= first;
+	}
 }
 
-int simulate_trace_read(const char *path, struct simulate_trace *ret_trace)
+static void read_lines(
+	struct reader *reader, FILE *file, simulate_progress_fn *progress, void *context)
+{
+	char *line = mem_alloc(line_bytes_max);
+	struct simulate_trace *trace = reader->trace;
+	struct stat stat;
+	u32 lines = 0;
+
+	if (fstat(fileno(file), &stat) != 0 || stat.st_size <= 0)
+		progress = NULL;
+	while (fgets(line, line_bytes_max, file) && trace->count < UINT32_MAX / 4) {
+		trace->skipped +=
+			line[0] == '{' ? !read_json(reader, line) : !read_combined(reader, line);
+		if (progress && ++lines % progress_lines == 0)
+			progress(context, "reading", (double)ftello(file) / (double)stat.st_size);
+	}
+	spread(reader);
+	mem_free(line);
+}
+
+int simulate_trace_read(const char *path, enum simulate_by by, simulate_progress_fn *progress,
+	void *context, struct simulate_trace *ret_trace)
 {
 	struct simulate_trace trace = {0};
-	struct reader reader = {.trace = &trace};
+	struct reader reader = {.trace = &trace, .by = by};
 	FILE *file = fopen(path, "re");
-	char *line;
 	int error = 0;
 
 	if (!file)
 		return -errno;
-	line = mem_alloc(line_bytes_max);
-	while (fgets(line, line_bytes_max, file) && trace.count < UINT32_MAX / 4)
-		trace.skipped +=
-			line[0] == '{' ? !read_json(&reader, line) : !read_combined(&reader, line);
+	read_lines(&reader, file, progress, context);
 	if (ferror(file))
 		error = errno ? -errno : -EIO;
-	spread(&reader);
 	fclose(file);
-	mem_free(line);
-	mem_free(reader.slots);
 	sort_and_rebase(&trace);
+	trace.keys = reader.clients.keys;
+	trace.client_count = reader.clients.count;
+	mem_free(reader.clients.slots);
+	mem_free(reader.backends.slots);
+	mem_free(reader.backends.keys);
 	if (error)
 		simulate_trace_done(&trace);
 	else
@@ -271,4 +420,5 @@ void simulate_trace_done(struct simulate_trace *trace)
 {
 	mem_free(trace->requests);
 	mem_free(trace->keys);
+	mem_free(trace->backends);
 }

@@ -46,6 +46,13 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_ROUTE_RETRY] = build_route_retry,
 	[KIND_RETRY_WHEN] = build_retry_when,
 	[KIND_HASH_BY] = build_hash_by,
+	[KIND_FIELD_NAME] = build_field_name,
+	[KIND_STICKY] = build_sticky,
+	[KIND_COOKIE_NAME] = build_cookie_name,
+	[KIND_COOKIE_PATH] = build_cookie_path,
+	[KIND_SECURE] = build_secure,
+	[KIND_SECRET] = build_secret,
+	[KIND_SECRET_PLACE] = build_secret_place,
 	[KIND_FAILOVER] = build_failover,
 };
 
@@ -170,6 +177,8 @@ static void report_strangers(struct build *build, enum schema_map_id map, const 
 
 static bool is_container(const struct schema_key *key)
 {
+	if (key->kind == KIND_STICKY || key->kind == KIND_SECRET)
+		return false; // empty they would say nothing, and somebody relies on them
 	return schema_inside(key) != SCHEMA_MAP_COUNT || key->kind == KIND_BINDS ||
 	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||
 	       key->kind == KIND_HEADERS || key->kind == KIND_STATUSES ||

@@ -5,6 +5,7 @@
 
 #include "conf/conf.h"
 #include "conf/schema.h"
+#include "conf/variables.h"
 
 struct build {
 	struct arena *arena;
@@ -14,7 +15,10 @@ struct build {
 	struct node *pools, *frontends; // NULL: none
 	struct conf_pool *pool_list;
 	bool *pool_is_used;
-	bool is_partial; // a file could not be read: what is missing may stand there
+	struct variables *variables;
+	const char *machine_id; // file that names this machine; NULL: none is read
+	bool has_files;		// files that are named in it may be read
+	bool is_partial;	// a file could not be read: what is missing may stand there
 };
 
 // Where a value stands, for messages: "frontends.web.routes[2].pool".
@@ -47,7 +51,12 @@ build_fn build_host, build_path, build_methods, build_headers, build_split, buil
 build_fn build_percent, build_decimal;
 build_fn build_check_path, build_check_method, build_check_host, build_check_body, build_statuses;
 build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
-build_fn build_hash_by, build_failover;
+build_fn build_hash_by, build_failover, build_field_name;
+build_fn build_sticky, build_cookie_name, build_cookie_path, build_secure;
+build_fn build_secret, build_secret_place;
+
+// A sticky pool that was given no secret gets this machine's. After build_root without errors.
+void build_machine_secret(struct build *build);
 build_fn build_pools, build_backends, build_backend_id, build_address;
 
 // The text of a single value; false, reported, when the node is something else or empty.
@@ -87,8 +96,16 @@ void build_make_list(struct build *build, struct node *node);
 bool build_check_list(struct build *build, const struct path *path, const struct node *node,
 	const char *what) must_check;
 
-// Failure and its consequences: settings that contradict each other. Part of build_check.
+// Failure and its consequences, and how backends are chosen: settings that contradict each other.
+// Parts of build_check.
 void build_check_rules(struct build *build);
+void build_check_choice(struct build *build);
+
+// What stands under a key of a pool or frontend; NULL when nobody wrote it.
+const struct node *build_section(
+	const struct build *build, const struct conf_pool *pool, const char *key);
+const struct node *build_frontend_section(
+	const struct build *build, const struct conf_frontend *frontend, const char *key);
 
 // Names of HTTP (RFC 9110 section 5.6.2) and printable text.
 bool build_is_token(struct str text);

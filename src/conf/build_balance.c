@@ -95,6 +95,23 @@ void build_hash_by(struct build *build, const struct schema_key *key, const stru
 	hash->part_count = node->count;
 }
 
+void build_field_name(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct str *field = (struct str *)(void *)((char *)object + key->offset), text;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (text.len > name_bytes_max || !build_is_token(text)) {
+		report_value(build->report, CODE_MALFORMED, node,
+			"'%.*s' is not the name of a header field (%s)", CLIP(text),
+			path_text(build, path));
+		return;
+	}
+	*field = copy_name(build, text, true);
+	build_canonical(build, node, field->ptr, false);
+}
+
 void build_failover(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {

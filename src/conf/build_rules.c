@@ -185,6 +185,7 @@ void build_finish_pool(struct conf_pool *pool)
 {
 	finish_retry(&pool->retry);
 	pool->ejection.share_percent = pool->breaker.share_percent;
+	pool->prequal.options.age_max = pool->prequal.age_max_ms * NSEC_PER_MS;
 }
 
 static const struct {

@@ -2,6 +2,25 @@
 // What is well-formed in each part, but wrong or useless as a whole.
 #include "conf/build.h"
 
+static const struct node *written(const struct node *map, const char *key)
+{
+	const struct node *section = node_get(map, str_from(key));
+
+	return section && !section->is_default ? section : NULL;
+}
+
+const struct node *build_section(
+	const struct build *build, const struct conf_pool *pool, const char *key)
+{
+	return written(node_get(build->pools, pool->name), key);
+}
+
+const struct node *build_frontend_section(
+	const struct build *build, const struct conf_frontend *frontend, const char *key)
+{
+	return written(node_get(build->frontends, frontend->name), key);
+}
+
 static void check_binds(struct build *build)
 {
 	struct node seen = {.kind = NODE_MAP};
@@ -39,13 +58,14 @@ static void check_pools(struct build *build)
 		u64 weight = 0;
 
 		if (!build->pool_is_used[i])
-			report_at(build->report, CODE_UNUSED, pool->place, 1,
+			report_key(build->report, CODE_UNUSED, node_get(build->pools, pool->name),
 				"pool '%.*s' is defined, but nothing leads to it",
 				CLIP(pool->name));
 		for (u32 j = 0; j < pool->backend_count; j++)
 			weight += pool->backends[j].weight;
 		if (weight == 0)
-			report_at(build->report, CODE_NO_WEIGHT, pool->place, 1,
+			report_key(build->report, CODE_NO_WEIGHT,
+				build_section(build, pool, "backends"),
 				"all backends of pool '%.*s' have weight 0: each request gets 503",
 				CLIP(pool->name));
 	}
@@ -56,7 +76,8 @@ static void check_trust(struct build *build, const struct conf_frontend *fronten
 	for (u32 i = 0; i < frontend->client_ip.trusted_proxy_count; i++) {
 		if (frontend->client_ip.trusted_proxies[i].bits)
 			continue;
-		report_at(build->report, CODE_TRUSTS_ALL, frontend->place, 1,
+		report_key(build->report, CODE_TRUSTS_ALL,
+			build_frontend_section(build, frontend, "client_ip"),
 			"frontends.%.*s trusts every address in trusted_proxies: each client can "
 			"claim to be another",
 			CLIP(frontend->name));
@@ -147,6 +168,7 @@ void build_check(struct build *build)
 	check_binds(build);
 	check_pools(build);
 	build_check_rules(build);
+	build_check_choice(build);
 	for (u32 i = 0; i < build->conf->frontend_count; i++) {
 		const struct conf_frontend *frontend = &build->conf->frontends[i];
 

@@ -3,19 +3,10 @@
 #include "conf/build.h"
 #include "conf/value.h"
 
-// The section as somebody wrote it; NULL when there are only defaults.
-static const struct node *find_section(
-	const struct build *build, const struct conf_pool *pool, const char *name)
-{
-	const struct node *section = node_get(node_get(build->pools, pool->name), str_from(name));
-
-	return section && !section->is_default ? section : NULL;
-}
-
 static void check_probe(struct build *build, const struct conf_pool *pool)
 {
 	const struct health_rules *rules = &pool->check.rules;
-	const struct node *section = find_section(build, pool, "health_check");
+	const struct node *section = build_section(build, pool, "health_check");
 	struct err *err;
 
 	// Longer than the fast interval is usual: probes of one backend do not overlap.
@@ -43,7 +34,7 @@ static u32 count_weighted(const struct conf_pool *pool)
 static void check_breaker(struct build *build, const struct conf_pool *pool)
 {
 	const struct breaker_rules *rules = &pool->breaker;
-	const struct node *section = find_section(build, pool, "circuit_breaker");
+	const struct node *section = build_section(build, pool, "circuit_breaker");
 	struct share share = {.total = count_weighted(pool)};
 
 	if (!section)
@@ -69,7 +60,7 @@ static void check_breaker(struct build *build, const struct conf_pool *pool)
 static void check_outliers(struct build *build, const struct conf_pool *pool)
 {
 	const struct ejection_rules *rules = &pool->ejection;
-	const struct node *section = find_section(build, pool, "outliers");
+	const struct node *section = build_section(build, pool, "outliers");
 
 	if (!section)
 		return;
@@ -90,7 +81,7 @@ static void check_outliers(struct build *build, const struct conf_pool *pool)
 static void check_limits(struct build *build, const struct conf_pool *pool)
 {
 	const struct gradient_rules *rules = &pool->limits.gradient;
-	const struct node *section = find_section(build, pool, "limits");
+	const struct node *section = build_section(build, pool, "limits");
 
 	if (!section)
 		return;
@@ -119,9 +110,12 @@ static u64 last_try_ms(const struct conf_retry *retry, const struct conf_pool *p
 	return sum;
 }
 
-static void check_retry_time(struct build *build, struct place place, const char *where,
-	const struct conf_retry *retry, const struct conf_pool *pool, u64 request_ms)
+// `node`: the key that is to blame, or NULL: what stands at `place`.
+static void check_retry_time(struct build *build, const struct node *node, struct place place,
+	const char *where, const struct conf_retry *retry, const struct conf_pool *pool,
+	u64 request_ms)
 {
+	const char *message;
 	u64 last_ms;
 
 	if (request_ms == 0 || retry->rules.attempts_max < 2)
@@ -129,14 +123,14 @@ static void check_retry_time(struct build *build, struct place place, const char
 	last_ms = last_try_ms(retry, pool);
 	if (last_ms < request_ms)
 		return;
+	message = arena_printf(build->arena,
+		"%s: the last of %u tries may begin only after %s, but timeouts.request ends the "
+		"request after %s",
+		where, retry->rules.attempts_max, value_format_duration(build->arena, last_ms),
+		value_format_duration(build->arena, request_ms));
 	report_advice(build->report,
-		report_at(build->report, CODE_RETRY_TOO_LONG, place, 1,
-			"%s: the last of %u tries may begin only after %s, but timeouts.request "
-			"ends "
-			"the request after %s",
-			where, retry->rules.attempts_max,
-			value_format_duration(build->arena, last_ms),
-			value_format_duration(build->arena, request_ms)),
+		node ? report_key(build->report, CODE_RETRY_TOO_LONG, node, "%s", message)
+		     : report_at(build->report, CODE_RETRY_TOO_LONG, place, 1, "%s", message),
 		"a shorter %s leaves time for another backend",
 		retry->try_timeout_ms ? "retry.try_timeout" : "timeouts.connect");
 }
@@ -149,8 +143,8 @@ static u64 shorter(u64 a, u64 b)
 static void check_retry(struct build *build, const struct conf_pool *pool)
 {
 	const struct conf_retry *retry = &pool->retry;
-	const struct node *section = find_section(build, pool, "retry");
-	const struct node *hedge = find_section(build, pool, "hedge");
+	const struct node *section = build_section(build, pool, "retry");
+	const struct node *hedge = build_section(build, pool, "hedge");
 
 	if (hedge && pool->hedge.percent && !retry->rules.has_budget)
 		report_key(build->report, CODE_CONFLICT, hedge,
@@ -170,12 +164,13 @@ static void check_retry(struct build *build, const struct conf_pool *pool)
 			CLIP(pool->name),
 			value_format_duration(build->arena, retry->rules.backoff_base_ms),
 			value_format_duration(build->arena, retry->rules.backoff_max_ms));
-	check_retry_time(build, section ? section->place : pool->place,
-		arena_printf(build->arena, "pool '%.*s'", CLIP(pool->name)), retry, pool,
-		pool->timeouts.request_ms);
+	check_retry_time(build, section ? section : build_section(build, pool, "timeouts"),
+		pool->place, arena_printf(build->arena, "pool '%.*s'", CLIP(pool->name)), retry,
+		pool, pool->timeouts.request_ms);
 }
 
-// A route and its frontend may set a deadline that the pool's retries do not fit into.
+// A route and its frontend may set a deadline that the pool's retries do not fit into. `route` is
+// NULL for all that have no settings of their own.
 static void check_route_time(struct build *build, const struct conf_frontend *frontend,
 	const struct conf_route *route, const struct conf_pool *pool)
 {
@@ -185,7 +180,8 @@ static void check_route_time(struct build *build, const struct conf_frontend *fr
 
 	if (outer == 0 && !(route && route->retry))
 		return; // the pool's own settings are looked at with the pool
-	check_retry_time(build, route ? route->place : frontend->place,
+	check_retry_time(build, route ? NULL : build_frontend_section(build, frontend, "timeouts"),
+		route ? route->place : frontend->place,
 		arena_printf(build->arena, "%s%.*s to pool '%.*s'", route ? "route " : "frontends.",
 			CLIP(route ? route->name : frontend->name), CLIP(pool->name)),
 		retry, pool, shorter(outer, pool->timeouts.request_ms));
@@ -200,23 +196,10 @@ static void check_failover(struct build *build, const struct conf_pool *pool)
 		at = &build->conf->pools[at->failover];
 		if (at != pool)
 			continue;
-		report_at(build->report, CODE_CONFLICT, pool->place, 1,
+		report_key(build->report, CODE_CONFLICT, build_section(build, pool, "failover"),
 			"the failover of pool '%.*s' leads back to it", CLIP(pool->name));
 		return;
 	}
-}
-
-static void check_hash(struct build *build, const struct conf_pool *pool)
-{
-	const struct node *section = find_section(build, pool, "hash");
-
-	if (section && pool->algorithm != CONF_CONSISTENT_HASH && pool->algorithm != CONF_MAGLEV &&
-		pool->algorithm != CONF_RENDEZVOUS && pool->algorithm != CONF_IP_HASH)
-		report_advice(build->report,
-			report_key(build->report, CODE_NOT_HASHED, section,
-				"pools.%.*s.hash changes nothing: its algorithm does not hash",
-				CLIP(pool->name)),
-			"algorithm: consistent_hash");
 }
 
 static void check_access(struct build *build, const struct conf_frontend *frontend)
@@ -226,25 +209,43 @@ static void check_access(struct build *build, const struct conf_frontend *fronte
 
 		if (prefix->bits)
 			continue;
-		report_at(build->report, CODE_DENIES_ALL, frontend->place, 1,
+		report_key(build->report, CODE_DENIES_ALL,
+			build_frontend_section(build, frontend, "deny"),
 			"frontends.%.*s denies every IPv%d address", CLIP(frontend->name),
 			prefix->addr.family == ADDR_V4 ? 4 : 6);
 	}
 }
 
-static void check_frontend(struct build *build, const struct conf_frontend *frontend)
+// Each pool once, and each route that has settings of its own.
+static void check_deadlines(struct build *build, const struct conf_frontend *frontend)
 {
 	const struct conf_pool *pools = build->conf->pools;
+	bool *seen = arena_zalloc(build->arena, build->conf->pool_count + 1u);
 
-	check_access(build, frontend);
-	if (frontend->protocol == CONF_TCP)
-		return;
-	if (frontend->pool >= 0)
+	if (frontend->pool >= 0) {
+		seen[frontend->pool] = true;
 		check_route_time(build, frontend, NULL, &pools[frontend->pool]);
-	for (u32 i = 0; i < frontend->route_count; i++)
-		for (u32 j = 0; j < frontend->routes[i].split_count; j++)
-			check_route_time(build, frontend, &frontend->routes[i],
-				&pools[frontend->routes[i].splits[j].pool]);
+	}
+	for (u32 i = 0; i < frontend->route_count; i++) {
+		const struct conf_route *route = &frontend->routes[i];
+		bool is_own = route->request_timeout_ms || route->retry;
+
+		for (u32 j = 0; j < route->split_count; j++) {
+			u32 pool = route->splits[j].pool;
+
+			if (!is_own && seen[pool])
+				continue;
+			seen[pool] |= !is_own;
+			check_route_time(build, frontend, is_own ? route : NULL, &pools[pool]);
+		}
+	}
+}
+
+static void check_frontend(struct build *build, const struct conf_frontend *frontend)
+{
+	check_access(build, frontend);
+	if (frontend->protocol == CONF_HTTP)
+		check_deadlines(build, frontend);
 }
 
 void build_check_rules(struct build *build)
@@ -258,7 +259,6 @@ void build_check_rules(struct build *build)
 		check_retry(build, pool);
 		check_limits(build, pool);
 		check_failover(build, pool);
-		check_hash(build, pool);
 	}
 	for (u32 i = 0; i < build->conf->frontend_count; i++)
 		check_frontend(build, &build->conf->frontends[i]);

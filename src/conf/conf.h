@@ -18,6 +18,7 @@
 #include "decide/health.h"
 #include "decide/hedge.h"
 #include "decide/outlier.h"
+#include "decide/prequal.h"
 #include "decide/retry.h"
 #include "decide/shed.h"
 
@@ -219,6 +220,7 @@ struct conf_hash {
 	const struct conf_hash_part *parts; // in this order; at least one
 	u32 part_count;
 	u32 ipv4_bits, ipv6_bits; // of a client's address that count
+	struct str secret;	  // any bytes; empty = none is given
 	u32 load_percent;	  // of the even share that one backend may have; 0 = no bound
 };
 
@@ -237,6 +239,38 @@ struct conf_backend {
 		struct str path, host; // empty = the pool's
 	} check;
 	struct place place;
+};
+
+// Where Prequal's numbers are from.
+enum conf_prequal_load {
+	CONF_PREQUAL_OWN,    // this process' own counts: balance_pick
+	CONF_PREQUAL_HEADER, // a field of answers to requests: balance_pick
+	CONF_PREQUAL_PROBE,  // the same of answers to probes: prequal_pick
+};
+
+struct conf_prequal {
+	enum conf_prequal_load load;
+	struct str header;		// lower case
+	struct str probe;		// path of the page
+	struct prequal_options options; // hot_percent is for balance_options as well
+	u64 age_max_ms;			// as options.age_max
+	u32 choices;			// for balance_options
+};
+
+enum conf_sticky_by { CONF_STICKY_COOKIE };
+
+enum conf_same_site { CONF_SAME_SITE_LAX, CONF_SAME_SITE_STRICT, CONF_SAME_SITE_NONE };
+
+// What leads a client back to its backend.
+struct conf_sticky {
+	bool enabled; // else all others are zero
+	enum conf_sticky_by by;
+	struct str name;   // of the cookie, a token
+	u64 ttl_ms;	   // at least a second; 0 = until the browser is closed
+	struct str secret; // any bytes; else this machine's; empty = one that everybody knows
+	struct str path;   // starts with '/'
+	bool secure;
+	enum conf_same_site same_site;
 };
 
 enum conf_check_type {
@@ -267,6 +301,8 @@ struct conf_pool {
 	struct str name;
 	enum conf_algorithm algorithm;
 	struct conf_hash hash;
+	struct conf_prequal prequal;
+	struct conf_sticky sticky;
 	i32 failover; // index of the pool that takes over when nobody is left; -1 = none
 	const struct conf_backend *backends; // at least one
 	u32 backend_count;
@@ -321,6 +357,8 @@ struct conf_input {
 	u32 set_count;
 	char *const *environ; // NULL-terminated NAME=VALUE list, or NULL: WEIR_* and ${VAR}
 	const char *dotenv;   // path of a .env file that may be missing, or NULL
+	// Path of a file that names this machine and may be missing, or NULL.
+	const char *machine_id;
 };
 
 // What one configuration and its tree may take at most; the arena given to the calls below must
@@ -363,7 +401,10 @@ u32 conf_locate(
 enum conf_syntax conf_syntax_of(const char *file);
 
 // The effective configuration, canonical and complete; YAML may carry the origin of each value as a
-// comment. Loading what it gives yields the same configuration.
+// comment. Loading what it gives yields the same configuration. Secrets are not in it: one that a
+// variable, a file or a credential holds is shown as that reference, and loads where the reference
+// leads somewhere; one that stands in the configuration itself is shown as ***, which is refused
+// when loaded.
 struct str conf_show(
 	const struct conf *conf, enum conf_syntax syntax, bool with_origin, struct arena *arena);
 

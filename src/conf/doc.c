@@ -159,6 +159,11 @@ static const char introduction[] =
 	"`${`. A single value may stand where a list is meant. Keys that start with `x-` at the "
 	"top level are ignored. Later wins: files, then variables like "
 	"`WEIR_FRONTENDS__WEB__BIND=:80`, then `--set frontends.web.bind=:80`.\n\n"
+	"A secret comes from a variable (`${NAME}`, `{env: NAME}`), a file (`{file: PATH}`) or a "
+	"credential of systemd (`{credential: NAME}`). `weir config show` prints where it is, "
+	"never "
+	"what it is; one that stands in the configuration itself is printed as `***`, which is "
+	"refused when it is read again.\n\n"
 	"The smallest configuration:\n\n"
 	"```yaml\nbackends: [10.0.0.11:8080, 10.0.0.12:8080, 10.0.0.13:8080]\n```\n";
 
@@ -199,12 +204,10 @@ static struct str without_index(struct str part)
 }
 
 // From the end, so that the tail of a path is enough: "app.algorithm" means "pools.NAME.algorithm".
-static bool is_path_of(const struct schema_key *key, struct str path, bool whole)
+static bool is_path_of_map(enum schema_map_id map, struct str path, bool whole)
 {
-	struct str map_path = str_from(schema_maps[key->map].path);
+	struct str map_path = str_from(schema_maps[map].path);
 
-	if (!str_eq(without_index(cut_last(&path)), key->name))
-		return false;
 	while (path.len && map_path.len) {
 		struct str want = without_index(cut_last(&map_path));
 		struct str part = without_index(cut_last(&path));
@@ -213,6 +216,24 @@ static bool is_path_of(const struct schema_key *key, struct str path, bool whole
 			return false;
 	}
 	return path.len == 0 && (!whole || map_path.len == 0);
+}
+
+static bool is_path_of(const struct schema_key *key, struct str path, bool whole)
+{
+	if (!str_eq(without_index(cut_last(&path)), key->name))
+		return false;
+	if (is_path_of_map((enum schema_map_id)key->map, path, whole))
+		return true;
+	// A map that several keys hold has the path of one of them.
+	for (u32 i = 0; i < schema_key_count && path.len; i++) {
+		struct str rest = path, name = without_index(cut_last(&rest));
+
+		if (schema_inside(&schema_keys[i]) == (enum schema_map_id)key->map &&
+			str_eq(name, schema_keys[i].name) &&
+			is_path_of_map((enum schema_map_id)schema_keys[i].map, rest, whole))
+			return true;
+	}
+	return false;
 }
 
 static void add_help(struct text *text, const struct schema_key *key, struct arena *arena)

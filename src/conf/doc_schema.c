@@ -53,6 +53,8 @@ static const char *fixed_form(enum schema_kind kind)
 		return "{\"type\": \"integer\", \"minimum\": 0}";
 	case KIND_IDENTIFY:
 		return "{\"type\": [\"boolean\", \"string\"]}";
+	case KIND_SECURE:
+		return "{\"enum\": [true, false, \"auto\"]}";
 	case KIND_HEADERS:
 		return "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", "
 		       "\"integer\", \"boolean\"]}}";
@@ -117,16 +119,15 @@ static const char *const map_names[SCHEMA_MAP_COUNT] = {
 // A map that has a type may be written as the type alone.
 static void add_nested(struct text *text, const struct schema_key *key)
 {
-	const struct schema_key *type = schema_find(key->nested, STR("type"));
-	bool may_be_word = type && type->kind == KIND_WORDS;
+	const struct schema_key *type = schema_type_of(key->nested);
 
-	if (may_be_word) {
+	if (type) {
 		text_add(text, STR("{\"anyOf\": ["));
 		add_words(text, type->words);
 		text_add(text, STR(", "));
 	}
 	text_printf(text, "{\"$ref\": \"#/$defs/%s\"}", map_names[key->nested]);
-	if (may_be_word)
+	if (type)
 		text_add(text, STR("]}"));
 }
 
@@ -134,7 +135,13 @@ static void add_form(struct text *text, const struct schema_key *key)
 {
 	switch ((enum schema_kind)key->kind) {
 	case KIND_NESTED:
+	case KIND_STICKY:
 		add_nested(text, key);
+		break;
+	case KIND_SECRET:
+		text_printf(text,
+			"{\"anyOf\": [{\"type\": \"string\"}, {\"$ref\": \"#/$defs/%s\"}]}",
+			map_names[key->nested]);
 		break;
 	case KIND_BACKEND_CHECK:
 	case KIND_RETRY:
@@ -183,10 +190,10 @@ static void add_form(struct text *text, const struct schema_key *key)
 
 static bool takes_variable(enum schema_kind kind)
 {
-	return kind == KIND_FLAG || kind == KIND_COUNT || kind == KIND_DURATION ||
-	       kind == KIND_SIZE || kind == KIND_WORDS || kind == KIND_STATUS ||
-	       kind == KIND_ROUTE_RESPONSE || kind == KIND_PERCENT || kind == KIND_DECIMAL ||
-	       kind == KIND_ALIAS_IN;
+	return kind == KIND_FLAG || kind == KIND_SECURE || kind == KIND_COUNT ||
+	       kind == KIND_DURATION || kind == KIND_SIZE || kind == KIND_WORDS ||
+	       kind == KIND_STATUS || kind == KIND_ROUTE_RESPONSE || kind == KIND_PERCENT ||
+	       kind == KIND_DECIMAL || kind == KIND_ALIAS_IN;
 }
 
 static void add_property(struct text *text, const struct schema_key *key, struct str name)

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,6 +81,22 @@ const char *file_relative(struct arena *arena, const char *from, struct str name
 	if (!slash || (name.len && name.ptr[0] == '/'))
 		return arena_str(arena, name).ptr;
 	return arena_printf(arena, "%.*s/%s", (int)(slash - from), from, name.ptr);
+}
+
+const char *file_absolute(struct arena *arena, const char *name)
+{
+	char folder[PATH_MAX];
+
+	if (name[0] == '/' || !getcwd(folder, sizeof(folder)))
+		return name;
+	return arena_printf(arena, "%s/%s", folder, name);
+}
+
+bool file_is_public(const char *name)
+{
+	struct stat info;
+
+	return stat(name, &info) == 0 && (info.st_mode & S_IROTH);
 }
 
 bool file_is_pattern(const char *name)

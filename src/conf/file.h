@@ -17,6 +17,12 @@ bool file_exists(const char *name);
 // `name` as seen from the folder of `from`: absolute names stay as they are.
 const char *file_relative(struct arena *arena, const char *from, struct str name);
 
+// The same name as seen from everywhere: the folder of the process is put before it.
+const char *file_absolute(struct arena *arena, const char *name);
+
+// Whether every user of this machine may read it.
+bool file_is_public(const char *name);
+
 // The files a pattern means, in order of their names; 0 when there are none.
 u32 file_glob(struct arena *arena, const char *pattern, const char *const **ret_names) must_check;
 bool file_is_pattern(const char *name);

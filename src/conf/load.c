@@ -4,6 +4,7 @@
 
 #include "conf/build.h"
 #include "conf/file.h"
+#include "conf/hide.h"
 #include "conf/override.h"
 #include "conf/read.h"
 
@@ -16,7 +17,8 @@ struct loader {
 	u32 nodes_left;
 	size_t byte_count;
 	bool is_partial; // a text could not be read
-	bool has_files;	 // includes may be followed
+	bool has_files;	 // files that are named in it may be read
+	const char *machine_id;
 	bool keeps_text; // for conf_convert: variables stay, includes too
 	u32 file_count;
 	u32 file_room;
@@ -82,7 +84,7 @@ static struct node *read_text(
 		.text = text,
 		.nodes_left = &loader->nodes_left};
 
-	report_add_source(&loader->report, file, text);
+	report_add_source(&loader->report, file, hide_secrets(loader->report.arena, text));
 	switch (syntax) {
 	case CONF_TOML:
 		return read_toml(&input);
@@ -244,7 +246,7 @@ static void load_dotenv(struct loader *loader, const char *file)
 	if (!file || loader->file_count == files_max ||
 		file_read(arena, file, &text, &identity) < 0)
 		return;
-	report_add_source(&loader->report, file, text);
+	report_add_source(&loader->report, file, hide_values(arena, text));
 	variables_add_dotenv(&loader->variables, &loader->report, file, text);
 	add_file(loader, file, identity);
 }
@@ -308,12 +310,17 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 		.report = &loader->report,
 		.conf = conf,
 		.root = loader->root,
+		.variables = &loader->variables,
+		.machine_id = loader->machine_id,
+		.has_files = loader->has_files,
 		.is_partial = loader->is_partial};
 
 	shape_complete(&loader->report, loader->root);
 	build_root(&build);
+	override_warn_strays(&loader->report, &loader->variables);
 	if (loader->report.errs->error_count > errors_before)
 		return NULL;
+	build_machine_secret(&build);
 	build_check(&build);
 	if (loader->report.errs->error_count > errors_before)
 		return NULL;
@@ -327,6 +334,7 @@ static void add_variables(struct loader *loader, const struct conf_input *input)
 {
 	variables_add_environ(&loader->variables, loader->report.arena, input->environ);
 	load_dotenv(loader, input->dotenv);
+	loader->machine_id = input->machine_id;
 }
 
 struct conf *conf_load(const struct conf_input *input, struct arena *arena, struct errs *errs)
@@ -366,6 +374,7 @@ struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_i
 	struct loader loader;
 
 	loader_init(&loader, arena, errs);
+	loader.has_files = true;
 	add_variables(&loader, input);
 	apply_flags(&loader, flags);
 	apply_overrides(&loader, input);

@@ -302,19 +302,30 @@ static void apply_variable(
 	apply(&setting, root, variable->value);
 }
 
+static bool is_meant(struct str name)
+{
+	return str_starts(name, prefix) && !str_eq(name, STR("WEIR_CONFIG")) &&
+	       !is_from_kubernetes(name);
+}
+
 void override_from_variables(struct report *report, struct node *root,
 	const struct variables *variables, u32 *nodes_left)
 {
 	for (u32 i = 0; i < variables->count; i++) {
 		const struct variable *variable = &variables->list[i];
 
-		if (!str_starts(variable->name, prefix) ||
-			str_eq(variable->name, STR("WEIR_CONFIG")) ||
-			is_from_kubernetes(variable->name))
-			continue;
-		if (override_is_setting(variable->name))
+		if (is_meant(variable->name) && override_is_setting(variable->name))
 			apply_variable(report, root, variable, nodes_left);
-		else
+	}
+}
+
+void override_warn_strays(struct report *report, const struct variables *variables)
+{
+	for (u32 i = 0; i < variables->count; i++) {
+		const struct variable *variable = &variables->list[i];
+
+		if (is_meant(variable->name) && !variable->is_used &&
+			!override_is_setting(variable->name))
 			warn_stray(report, variable);
 	}
 }

@@ -11,9 +11,12 @@
 void override_set(struct report *report, struct node *root, struct str path, struct str value,
 	struct place place, u32 *nodes_left);
 
-// All WEIR_* variables. Those that are no settings but look like slips are warned of.
+// All WEIR_* variables that are settings.
 void override_from_variables(struct report *report, struct node *root,
 	const struct variables *variables, u32 *nodes_left);
+
+// Warns of WEIR_* variables that are no settings, and that no configuration names either: slips.
+void override_warn_strays(struct report *report, const struct variables *variables);
 
 // Whether NAME of NAME=VALUE is the name of a setting.
 bool override_is_setting(struct str name);

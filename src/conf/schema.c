@@ -111,6 +111,13 @@ const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
 		.prose = (text)},
 #define NEEDED(in, key, type, text) \
 	{.map = SCHEMA_##in, .kind = KIND_##type, NAMED(#key), .is_needed = true, .prose = (text)},
+#define SECRET(in, key, owner, field, text) \
+	{.map = SCHEMA_##in,                \
+		.kind = KIND_SECRET,        \
+		NAMED(#key),                \
+		AT(owner, field),           \
+		.nested = SCHEMA_secret,    \
+		.prose = (text)},
 #define BRANCH(in, key, type, id, text) \
 	{.map = SCHEMA_##in,            \
 		.kind = KIND_##type,    \
@@ -155,7 +162,6 @@ const char *schema_milestone_text(enum schema_milestone milestone)
 {
 	static const char *const texts[] = {
 		[MILESTONE_NONE] = "",
-		[MILESTONE_BALANCING] = "balancing, health checks and retries",
 		[MILESTONE_STEERING] = "metrics, traces and administration",
 		[MILESTONE_TLS] = "TLS and HTTP/2",
 		[MILESTONE_CHANGE] = "live backends, reload and service management",
@@ -215,6 +221,13 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_ROUTE_RETRY] = "map",
 		[KIND_RETRY_WHEN] = "list of failures and statuses",
 		[KIND_HASH_BY] = "list of parts of a request",
+		[KIND_FIELD_NAME] = "field name",
+		[KIND_STICKY] = "map, or `cookie`",
+		[KIND_COOKIE_NAME] = "name of a cookie",
+		[KIND_COOKIE_PATH] = "path",
+		[KIND_SECURE] = "true, false or auto",
+		[KIND_SECRET] = "text like ${NAME}, or a map",
+		[KIND_SECRET_PLACE] = "text",
 		[KIND_FAILOVER] = "name of a pool",
 	};
 
@@ -228,6 +241,8 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 	case KIND_BACKEND_CHECK:
 	case KIND_RETRY:
 	case KIND_ROUTE_RETRY:
+	case KIND_STICKY:
+	case KIND_SECRET:
 		return key->nested;
 	case KIND_FRONTENDS:
 		return SCHEMA_frontend;
@@ -249,6 +264,19 @@ const struct schema_key *schema_find(enum schema_map_id map, struct str name)
 	for (u32 i = 0; i < schema_key_count; i++)
 		if (schema_keys[i].map == map && str_eq(schema_keys[i].name, name))
 			return &schema_keys[i];
+	return NULL;
+}
+
+const struct schema_key *schema_type_of(enum schema_map_id map)
+{
+	static const struct str names[] = {{"type", 4}, {"by", 2}};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		const struct schema_key *key = schema_find(map, names[i]);
+
+		if (key && key->kind == KIND_WORDS)
+			return key;
+	}
 	return NULL;
 }
 
@@ -367,16 +395,24 @@ const struct schema_word *schema_near_word(enum schema_words words, struct str t
 	return nearest.found ? schema_find_word(words, nearest.name) : NULL;
 }
 
+static void add_words(
+	struct text *list, enum schema_words words, bool same_as_others, const char *before)
+{
+	for (u32 i = 0; i < schema_word_count; i++) {
+		const struct schema_word *word = &schema_words[i];
+
+		if (word->words != words || word->milestone || !word->same_as == same_as_others)
+			continue;
+		text_printf(list, "%s%.*s", before, STR_FMT(word->word));
+		before = ", ";
+	}
+}
+
 const char *schema_list_words(enum schema_words words, struct arena *arena)
 {
 	struct text list = {0};
 
-	for (u32 i = 0; i < schema_word_count; i++) {
-		const struct schema_word *word = &schema_words[i];
-
-		if (word->words != words || word->same_as || word->milestone)
-			continue;
-		text_printf(&list, "%s%.*s", list.len ? ", " : "", STR_FMT(word->word));
-	}
+	add_words(&list, words, false, "");
+	add_words(&list, words, true, "; also ");
 	return text_take(&list, arena).ptr;
 }

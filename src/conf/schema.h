@@ -60,6 +60,13 @@ enum schema_kind {
 	KIND_ROUTE_RETRY,
 	KIND_RETRY_WHEN,
 	KIND_HASH_BY,
+	KIND_FIELD_NAME,
+	KIND_STICKY,
+	KIND_COOKIE_NAME,
+	KIND_COOKIE_PATH,
+	KIND_SECURE,
+	KIND_SECRET,
+	KIND_SECRET_PLACE,
 	KIND_FAILOVER,
 	SCHEMA_KIND_COUNT,
 };
@@ -76,11 +83,13 @@ enum schema_words {
 	WORDS_check_type,
 	WORDS_retry_methods,
 	WORDS_retry_jitter,
+	WORDS_prequal_load,
+	WORDS_sticky_by,
+	WORDS_same_site,
 };
 
 enum schema_milestone {
 	MILESTONE_NONE,
-	MILESTONE_BALANCING,
 	MILESTONE_STEERING,
 	MILESTONE_TLS,
 	MILESTONE_CHANGE,
@@ -132,6 +141,9 @@ const char *schema_kind_text(enum schema_kind kind);
 // The map inside a value of this key ("frontends" -> frontend), or SCHEMA_MAP_COUNT.
 enum schema_map_id schema_inside(const struct schema_key *key);
 
+// The key whose word may stand for the whole map ("type" of health_check, "by" of sticky), or NULL.
+const struct schema_key *schema_type_of(enum schema_map_id map);
+
 // Whether the key is another spelling.
 static inline bool schema_is_alias(const struct schema_key *key)
 {
@@ -150,7 +162,7 @@ const struct schema_key *schema_elsewhere(enum schema_map_id map, struct str nam
 
 const struct schema_word *schema_find_word(enum schema_words words, struct str text);
 
-// "round_robin, least_connections": the real words of a set that are built.
+// "round_robin, least_connections; also rr, lc": the words of a set that are built.
 const char *schema_list_words(enum schema_words words, struct arena *arena);
 
 // How near a wrong name must be for a suggestion: half its letters, at most 2.

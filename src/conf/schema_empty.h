@@ -41,6 +41,9 @@
 #ifndef NEEDED
 #define NEEDED(map, key, kind, prose)
 #endif
+#ifndef SECRET
+#define SECRET(map, key, owner, field, prose)
+#endif
 #ifndef BRANCH
 #define BRANCH(map, key, kind, id, prose)
 #endif

@@ -13,6 +13,7 @@
 #undef OTHER
 #undef OTHER_AT
 #undef NEEDED
+#undef SECRET
 #undef BRANCH
 #undef ALIAS
 #undef ALIAS_IN

@@ -341,18 +341,18 @@ static void shape_routes(struct shape *shape, const struct node *frontend, struc
 
 // ---- spellings ----
 
-// "health_check: none" becomes {type: none}, in every map that has a type.
+// "health_check: none" becomes {type: none}, in every map that has a word for what it is.
 static void take_type(
 	struct shape *shape, const struct schema_key *key, struct node *parent, struct node *child)
 {
-	const struct schema_key *type = schema_find(key->nested, STR("type"));
+	const struct schema_key *type = schema_type_of(key->nested);
 	struct node *text = child;
 
-	if (child->kind == NODE_TEXT && type && type->kind == KIND_WORDS) {
+	if (child->kind == NODE_TEXT && type) {
 		child = node_new(shape->arena, NODE_MAP, text->place);
 		child->width = text->width;
 		node_replace(parent, text, child);
-		text->key = STR("type");
+		text->key = type->name;
 		node_add(shape->arena, child, text);
 	}
 	rename_aliases(shape, key->nested, child);
@@ -365,6 +365,7 @@ static void shape_child(
 
 	switch ((enum schema_kind)key->kind) {
 	case KIND_NESTED:
+	case KIND_STICKY:
 		take_type(shape, key, parent, child);
 		return;
 	case KIND_RETRY:
@@ -593,7 +594,7 @@ static void shape_pools_and_frontends(struct shape *shape)
 	if (!pools || pools->kind != NODE_MAP)
 		return;
 	for (struct node *child = pools->first; child; child = child->next) {
-		struct node *backends = node_get(child, STR("backends"));
+		struct node *backends;
 
 		rename_aliases(shape, SCHEMA_pool, child);
 		backends = node_get(child, STR("backends"));

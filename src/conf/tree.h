@@ -21,6 +21,7 @@ struct node {
 	bool is_quoted;	 // a text that was written as one: "5" and not 5
 	bool is_bare;	 // canonical number or boolean: written without quotes in every syntax
 	bool is_default; // filled in from the schema
+	bool is_secret;	 // its text is not for other eyes
 	u32 width;	 // characters on its first line
 	u32 key_width;
 	u32 number; // position of a pool in struct conf

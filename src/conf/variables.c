@@ -14,6 +14,11 @@ const struct variable *variables_find(const struct variables *variables, struct 
 	return NULL;
 }
 
+static struct variable *find(struct variables *variables, struct str name)
+{
+	return (struct variable *)(uintptr_t)variables_find(variables, name);
+}
+
 static void add(struct variables *variables, struct arena *arena, struct variable variable)
 {
 	struct variable *list;
@@ -105,7 +110,7 @@ void variables_add_dotenv(
 				CLIP(name));
 			continue;
 		}
-		old = (struct variable *)(uintptr_t)variables_find(variables, name);
+		old = find(variables, name);
 		if (old && old < variables->list + environ_count)
 			continue;
 		if (old)
@@ -116,6 +121,23 @@ void variables_add_dotenv(
 					.value = parse_value(report->arena, str_trim(line)),
 					.place = place});
 	}
+}
+
+bool variables_gave(const struct variables *variables, struct place place)
+{
+	for (u32 i = 0; i < variables->count; i++)
+		if (variables->list[i].place.file == place.file &&
+			variables->list[i].place.line == place.line)
+			return true;
+	return false;
+}
+
+bool variables_is_one(struct str written)
+{
+	size_t colon = str_find(written, ':');
+
+	return str_starts(written, STR("${")) && str_find(written, '}') + 1 == written.len &&
+	       !(colon + 1 < written.len && written.ptr[colon + 1] == '-');
 }
 
 static void report_unset(const struct variables *variables, struct report *report,
@@ -138,12 +160,26 @@ static void report_unset(const struct variables *variables, struct report *repor
 		report_advice(report, err, "set it, or write ${%.*s:-default}", CLIP(name));
 }
 
+bool variables_use(struct variables *variables, struct report *report, const struct node *node,
+	struct str name, const char *why, struct str *ret_value)
+{
+	struct variable *variable = find(variables, name);
+
+	if (!variable) {
+		report_unset(variables, report, node, name, str_from(why));
+		return false;
+	}
+	variable->is_used = true;
+	*ret_value = variable->value;
+	return true;
+}
+
 // `inside` is what stands between "${" and "}".
-static bool fill_one(const struct variables *variables, struct report *report,
-	const struct node *node, struct str inside, struct text *filled)
+static bool fill_one(struct variables *variables, struct report *report, const struct node *node,
+	struct str inside, struct text *filled)
 {
 	struct str name = inside, rest, word = STR_EMPTY;
-	const struct variable *variable;
+	struct variable *variable;
 	char kind = '\0';
 
 	name.len = 0;
@@ -162,7 +198,9 @@ static bool fill_one(const struct variables *variables, struct report *report,
 			CLIP(inside));
 		return false;
 	}
-	variable = variables_find(variables, name);
+	variable = find(variables, name);
+	if (variable)
+		variable->is_used = true;
 	if (variable && (variable->value.len || !kind)) {
 		text_add(filled, variable->value);
 	} else if (kind == '-') {
@@ -174,7 +212,7 @@ static bool fill_one(const struct variables *variables, struct report *report,
 	return true;
 }
 
-static void fill_text(const struct variables *variables, struct report *report, struct node *node)
+static void fill_text(struct variables *variables, struct report *report, struct node *node)
 {
 	struct str rest = node->text;
 	struct text filled = {0};
@@ -222,7 +260,7 @@ static void fill_text(const struct variables *variables, struct report *report, 
 	text_done(&filled);
 }
 
-void variables_fill(const struct variables *variables, struct report *report, struct node *node)
+void variables_fill(struct variables *variables, struct report *report, struct node *node)
 {
 	if (node->kind == NODE_TEXT && str_find(node->text, '$') < node->text.len)
 		fill_text(variables, report, node);

@@ -7,6 +7,7 @@
 struct variable {
 	struct str name, value;
 	struct place place; // {"environment NAME"} or the line of the .env file
+	bool is_used;	    // a configuration names it
 };
 
 struct variables {
@@ -22,6 +23,16 @@ void variables_add_dotenv(
 
 const struct variable *variables_find(const struct variables *variables, struct str name);
 
+// The value of a variable that `node` names; false, reported with `why`, when it is not set.
+bool variables_use(struct variables *variables, struct report *report, const struct node *node,
+	struct str name, const char *why, struct str *ret_value) must_check;
+
+// Whether a value stands at `place` because a variable put it there.
+bool variables_gave(const struct variables *variables, struct place place);
+
+// Whether a text as written is one ${NAME} or ${NAME:?message}: nothing of its value stands in it.
+bool variables_is_one(struct str written);
+
 // Fills ${NAME}, ${NAME:-default}, ${NAME:?message} into all texts of a tree; $${ stands for ${.
 // What is not set, or not complete, is reported.
-void variables_fill(const struct variables *variables, struct report *report, struct node *node);
+void variables_fill(struct variables *variables, struct report *report, struct node *node);

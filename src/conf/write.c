@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // A tree as YAML, TOML or JSON text.
 #include "base/text.h"
+#include "conf/hide.h"
 #include "conf/read.h"
+#include "conf/variables.h"
 
 struct writer {
 	struct text text;
@@ -77,6 +79,12 @@ static void add_quoted_value(struct writer *writer, struct str value)
 	text_done(&hidden);
 }
 
+// A secret is shown by the variable that holds it, or not at all.
+static struct str shown_secret(const struct node *node)
+{
+	return variables_is_one(node->written) ? node->written : STR(HIDDEN_SECRET);
+}
+
 // A number or boolean in every syntax. What a user wrote without quotes may be one, too.
 static bool is_bare(const struct node *node)
 {
@@ -90,6 +98,16 @@ static bool is_bare(const struct node *node)
 		return true;
 	return (node->text.len == 1 || (node->text.len && node->text.ptr[0] != '0')) &&
 	       str_to_u64(node->text, INT64_MAX, &number) == 0;
+}
+
+static void add_scalar(struct writer *writer, const struct node *node)
+{
+	if (node->is_secret)
+		add_quoted(&writer->text, shown_secret(node));
+	else if (is_bare(node))
+		text_add(&writer->text, node->text);
+	else
+		add_quoted_value(writer, node->text);
 }
 
 // Texts that every reader of YAML takes for the text they are: a word that is no boolean or null,
@@ -126,10 +144,10 @@ static void add_yaml_text(struct text *text, struct str value)
 
 static void add_yaml_scalar(struct writer *writer, const struct node *node)
 {
-	if (is_bare(node) || is_plain_in_yaml(node->text))
+	if (!node->is_secret && is_plain_in_yaml(node->text))
 		text_add(&writer->text, node->text);
 	else
-		add_quoted_value(writer, node->text);
+		add_scalar(writer, node);
 	if (writer->with_origin && !node->place.file)
 		text_add(&writer->text, STR("  # default"));
 	else if (writer->with_origin && node->place.line)
@@ -186,10 +204,7 @@ static void add_json(struct writer *writer, const struct node *node, u32 depth)
 		return;
 	}
 	if (node->kind == NODE_TEXT) {
-		if (is_bare(node))
-			text_add(&writer->text, node->text);
-		else
-			add_quoted_value(writer, node->text);
+		add_scalar(writer, node);
 		return;
 	}
 	text_addc(&writer->text, is_map ? '{' : '[');
@@ -228,10 +243,7 @@ static void add_toml_value(struct writer *writer, const struct node *node, bool 
 	bool has_lines = !is_inline && !is_map && node->first && node->first->kind == NODE_MAP;
 
 	if (node->kind == NODE_TEXT) {
-		if (is_bare(node))
-			text_add(&writer->text, node->text);
-		else
-			add_quoted_value(writer, node->text);
+		add_scalar(writer, node);
 		return;
 	}
 	text_addc(&writer->text, is_map ? '{' : '[');

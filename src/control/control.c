@@ -13,15 +13,17 @@
 #include "base/mem.h"
 #include "control/logger.h"
 #include "control/resolver.h"
+#include "control/watch.h"
 #include "control/worker.h"
 #include "net/listen.h"
-#include "upstream/view.h"
 
 enum {
 	resolve_wait_ms = 2000, // for names, before the first connection is taken
 	reserved_fds = 64,	// logs, loops, signals, a little air
 	fds_per_worker = 8,
 	fds_per_connection = 2, // the client's and the backend's
+	probes_share = 4,	// of the descriptors, for health checks: at most one in so many
+	control_blocks = 64,	// and as many as probes
 	large_blocks_min = 1024,
 	large_blocks_max = 32 * 1024,
 };
@@ -35,12 +37,16 @@ struct control {
 	struct logger *logger;
 	struct log *log;
 	struct resolver *resolver;
+	struct watch *watch;
+	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
 	struct sock signals;
 	struct op signal_op;
 	struct timer drain_timer;
 	u64 fd_limit, max_connections;
+	u32 probes_max;
+	u64 seed;
 	bool draining, aborting, finished;
 };
 
@@ -69,9 +75,17 @@ static u32 count_cpus(void)
 	return (u32)CPU_COUNT(&set);
 }
 
-static u64 connections_for(u64 fd_limit, u32 workers)
+// One descriptor for each backend that is checked, within bounds: beyond them probes take turns.
+static u32 probes_for(const struct conf *conf, u64 fd_limit)
 {
-	u64 fixed = reserved_fds + (u64)workers * fds_per_worker;
+	u64 most = MIN(fd_limit / probes_share, (u64)UINT16_MAX);
+
+	return (u32)MIN((u64)watch_count_checked(conf), MAX(most, 1));
+}
+
+static u64 connections_for(u64 fd_limit, u32 workers, u32 probes)
+{
+	u64 fixed = reserved_fds + (u64)workers * fds_per_worker + probes;
 	u64 rest = fd_limit > fixed ? fd_limit - fixed : 0;
 
 	return MAX(1, MIN(rest / fds_per_connection, 4ull << 20));
@@ -84,8 +98,7 @@ static void derive_limits(struct control *control)
 
 	control->workers.count =
 		control->conf->runtime.workers ? control->conf->runtime.workers : count_cpus();
-	control->fd_limit = raise_fd_limit();
-	possible = connections_for(control->fd_limit, control->workers.count);
+	possible = connections_for(control->fd_limit, control->workers.count, control->probes_max);
 	control->max_connections = wanted ? MIN((u64)wanted, possible) : possible;
 	if (wanted > possible)
 		LOG(control->log, LOG_WARN, "max_connections lowered to what descriptors allow",
@@ -149,22 +162,9 @@ static struct access_config access_of(const struct conf *conf)
 
 // ---- Start --------------------------------------------------------------------------------------
 
-static void publish_resolved(struct backend *resolved)
+static void await_checks(struct control *control)
 {
-	struct pool *pool = resolved->pool;
-	u8 *why = mem_alloc(pool->backend_count), *shares = mem_alloc(pool->backend_count);
-	u32 eligible = 0;
-
-	for (u32 i = 0; i < pool->backend_count; i++) {
-		why[i] = (u8)backend_why(&pool->backends[i]);
-		if (&pool->backends[i] == resolved && resolved->weight)
-			why[i] = ELIGIBLE_OK;
-		shares[i] = SLOW_START_WHOLE;
-		eligible += eligible_is_in((enum eligible_why)why[i]);
-	}
-	view_publish(pool, why, shares, eligible);
-	mem_free(why);
-	mem_free(shares);
+	control->checks_until_ms = loop_now_ms(control->loop) + watch_first_wait_ms(control->conf);
 }
 
 static void on_resolved(
@@ -179,17 +179,25 @@ static void on_resolved(
 			LOG_CSTR("state", "unresolved"),
 			LOG_CSTR("cure", "it gets no traffic; correct the name or the resolver and "
 					 "restart"));
+		watch_resolved(control->watch, backend, false);
 		return;
 	}
 	backend->addr = *addr;
-	publish_resolved(backend);
+	watch_resolved(control->watch, backend, true);
+	await_checks(control);
 	LOG(control->log, LOG_INFO, "backend name resolved", LOG_STR("name", backend->name),
 		LOG_ADDR("address", addr));
 }
 
-static void resolve_names(struct control *control)
+static bool names_are_known(const struct control *control)
 {
-	u64 until_ms = loop_now_ms(control->loop) + resolve_wait_ms;
+	return !control->resolver || resolver_is_done(control->resolver);
+}
+
+// First results come before the first request, and so do names; but neither is waited for long.
+static void await_backends(struct control *control)
+{
+	u64 names_until_ms = loop_now_ms(control->loop) + resolve_wait_ms;
 	int error = 0;
 
 	control->resolver =
@@ -197,10 +205,19 @@ static void resolve_names(struct control *control)
 	if (error)
 		LOG(control->log, LOG_ERROR, "names of backends cannot be looked up",
 			LOG_ERRNO(error));
-	while (control->resolver && !resolver_is_done(control->resolver) &&
-		loop_now_ms(control->loop) < until_ms)
+	await_checks(control);
+	for (;;) {
+		u64 until_ms = 0;
+
+		if (!names_are_known(control))
+			until_ms = names_until_ms;
+		if (!watch_is_complete(control->watch))
+			until_ms = MAX(until_ms, control->checks_until_ms);
+		if (loop_now_ms(control->loop) >= until_ms)
+			break;
 		loop_turn(control->loop, until_ms);
-	if (control->resolver && !resolver_is_done(control->resolver))
+	}
+	if (!names_are_known(control))
 		LOG(control->log, LOG_WARN, "names of backends are still being looked up",
 			LOG_CSTR("state", "unresolved until the answer comes"));
 }
@@ -291,7 +308,6 @@ static void prepare_workers(struct control *control)
 	u32 count = control->workers.count, binds = count_binds(control->conf);
 	u32 clients = (u32)((control->max_connections + count - 1) / count);
 	u32 large = MIN(MAX(clients * 2, (u32)large_blocks_min), (u32)large_blocks_max);
-	u64 seed = random_seed();
 
 	control->workers.all = mem_alloc_lines(sizeof(struct worker) * count);
 	for (u32 i = 0; i < count; i++) {
@@ -312,10 +328,12 @@ static void prepare_workers(struct control *control)
 			.logger = control->logger,
 			.control_loop = control->loop,
 			.on_ended = on_worker_ended,
+			.reports = watch_reports(control->watch),
 			.pin = control->conf->runtime.pin,
-			.seed = seed,
+			.seed = control->seed,
 		};
 	}
+	snapshot_guard(control->snapshot, (u64)clients * count, control->seed);
 }
 
 static int start_workers(struct control *control)
@@ -378,6 +396,7 @@ static void on_worker_ended(struct message *message)
 		return;
 	control->finished = true;
 	loop_timer_cancel(control->loop, &control->drain_timer);
+	watch_leave_workers(control->watch);
 	for (u32 i = 0; i < control->workers.count; i++)
 		worker_join(&control->workers.all[i]);
 }
@@ -471,6 +490,7 @@ static void say_started(struct control *control)
 {
 	const struct worker *first = &control->workers.all[0];
 
+	watch_say(control->watch);
 	LOG(control->log, LOG_NOTICE, "weir " WEIR_VERSION " serves",
 		LOG_CSTR("configuration", control->options->mode),
 		LOG_CSTR("io", loop_kind_name(first->loop)), LOG_CSTR("io_why", first->loop_why),
@@ -487,12 +507,24 @@ static void unlink_sockets(const struct conf *conf)
 			listen_unlink(&conf->frontends[f].binds[b].addr);
 }
 
+static void start_watch(struct control *control)
+{
+	struct watch_config config = {.loop = control->loop,
+		.log = control->log,
+		.snapshot = control->snapshot,
+		.probes_max = control->probes_max,
+		.seed = control->seed};
+
+	control->watch = watch_new(&config);
+}
+
 static int start(struct control *control)
 {
 	int error;
 
 	derive_limits(control);
 	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
+	start_watch(control);
 	prepare_workers(control);
 	error = open_listeners(control);
 	if (error)
@@ -503,7 +535,7 @@ static int start(struct control *control)
 			strerror(-error));
 		return error;
 	}
-	resolve_names(control);
+	await_backends(control);
 	error = start_workers(control);
 	if (error)
 		return error;
@@ -522,12 +554,24 @@ static void stop_hearing(struct control *control)
 	sock_close(control->loop, &control->signals);
 }
 
+static void stop_watch(struct control *control)
+{
+	if (!control->watch)
+		return;
+	watch_stop(control->watch);
+	loop_turn(control->loop, 0); // what workers reported last is on its way
+	while (!watch_is_idle(control->watch))
+		loop_turn(control->loop, UINT64_MAX);
+	watch_free(control->watch);
+}
+
 // Gives back everything. No worker runs.
 static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
+	stop_watch(control);
 	if (control->workers.all)
 		for (u32 i = 0; i < control->workers.count; i++)
 			mem_free(control->workers.all[i].listeners);
@@ -541,12 +585,19 @@ static void release(struct control *control)
 
 int control_run(const struct conf *conf, struct arena *arena, const struct control_options *options)
 {
-	struct loop_limits limits = {.large_blocks_max = 16, .small_blocks_max = 16};
-	struct control control = {
-		.conf = conf, .arena = arena, .options = options, .signals = {.fd = -1}};
+	struct control control = {.conf = conf,
+		.arena = arena,
+		.options = options,
+		.signals = {.fd = -1},
+		.fd_limit = raise_fd_limit(),
+		.seed = random_seed()};
+	struct loop_limits limits;
 	const char *why;
-	int error = loop_new(LOOP_EPOLL, &limits, &control.loop, &why);
+	int error;
 
+	control.probes_max = probes_for(conf, control.fd_limit);
+	limits.large_blocks_max = limits.small_blocks_max = control_blocks + control.probes_max;
+	error = loop_new(LOOP_EPOLL, &limits, &control.loop, &why);
 	if (error) {
 		fprintf(stderr, "weir: cannot start: %s\n", strerror(-error));
 		return 1;

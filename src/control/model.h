@@ -8,6 +8,11 @@
 // time passes by model_tick. Everything that changes is told to one listener, once: the log line
 // and the event.
 //
+// What a call changes is published before it returns, with one exception: judging a pool costs time
+// in proportion to its size, so a pool that was judged less than a millisecond per
+// MODEL_JUDGED_PER_MS backends ago waits for the next tick. A thousand backends that fail within
+// one turn are judged together, not a thousand times. The listener hears with the publication.
+//
 // One thread, the control thread's. Everything it looks at outlives it.
 #pragma once
 
@@ -27,7 +32,7 @@ enum model_change_kind {
 	MODEL_CHECK_TYPE, // `auto` has decided how a pool is checked
 };
 
-// One change. Which fields mean something depends on `kind`.
+// One change. Which fields mean something depends on `kind`. All texts are static.
 struct model_change {
 	u8 kind; // enum model_change_kind
 	const struct pool *pool;
@@ -39,27 +44,31 @@ struct model_change {
 	u32 eligible; // of the pool, after the change
 };
 
+// Must not call the model.
 typedef void model_listener_fn(void *owner, const struct model_change *change);
 
 // Borrows the snapshot. `now_ms` is the control loop's. All backends with a check begin as unknown
-// and due at once.
+// and due at once. What follows from the configuration alone is published, and told to nobody.
 struct model *model_new(const struct snapshot *snapshot, model_listener_fn *listener, void *owner,
 	u64 seed, u64 now_ms);
 void model_free(struct model *model);
 
 // Lets time pass: ends ejections, opens half, sums what workers counted, looks for outliers, moves
-// slow starts on, publishes. Cheap when nothing moved. Call it about every MODEL_TICK_MS, and after
-// reports have changed something.
-enum { MODEL_TICK_MS = 100 };
+// slow starts on, publishes. Cheap when nothing moved. Call it about every MODEL_TICK_MS.
+enum { MODEL_TICK_MS = 100, MODEL_JUDGED_PER_MS = 128 };
 
 // False: tables of old views are left (view_collect), because a worker has not looked since; nudge
 // the workers.
 bool model_tick(struct model *model, u64 now_ms);
 
+// Grows with each publication: workers with requests that wait want to be nudged.
+u64 model_published(const struct model *model);
+
 // A report of a worker, in the control thread. model_tick's share of it is done at once.
 void model_report(struct model *model, const struct report *report, u64 now_ms);
 
-// A backend's name has an address now (backend->addr is written), or has lost it.
+// A backend's name has an address now (backend->addr is written), or has lost it, or cannot be
+// resolved.
 void model_resolved(struct model *model, const struct backend *backend, bool resolved, u64 now_ms);
 
 // By order (the API): no new requests | again. Breakers: breaker_force.
@@ -70,12 +79,17 @@ void model_force_breaker(
 // ---- For the checker ----------------------------------------------------------------------------
 
 // Is this backend checked at all, and how: CONF_CHECK_HTTP or CONF_CHECK_TCP (`auto` is decided
-// here); CONF_CHECK_NONE: not, or it has no address yet.
+// here; a pool that only TCP frontends send to is never asked for a page); CONF_CHECK_NONE: not, or
+// it has no address yet.
 enum conf_check_type model_check_type(const struct model *model, const struct backend *backend);
 
 // When this backend has to be probed next; a probe runs: when it is over at the latest. UINT64_MAX:
 // never.
 u64 model_check_wake_ms(const struct model *model, const struct backend *backend);
+
+// Grows whenever some backend's next probe may have become due sooner than it was, for another
+// reason than the end of its own probe: then model_check_wake_ms is to be asked anew for all.
+u64 model_checks_moved(const struct model *model);
 
 // A probe begins now; it is due (health_is_due) and none runs.
 void model_check_begin(struct model *model, const struct backend *backend, u64 now_ms);
@@ -85,7 +99,7 @@ void model_check_begin(struct model *model, const struct backend *backend, u64 n
 void model_check_end(struct model *model, const struct backend *backend, enum health_reason reason,
 	u32 status, u64 latency_us, u64 now_ms);
 
-// Every backend that is checked has had a first result.
+// Every backend that is checked and has an address has had a first result.
 bool model_is_complete(const struct model *model);
 
 // ---- For looking at -----------------------------------------------------------------------------
@@ -94,7 +108,7 @@ struct model_state {
 	struct health health;
 	struct ejection ejection;
 	struct breaker breaker;
-	u8 why; // enum eligible_why
+	u8 why; // enum eligible_why, as last published
 	bool checked;
 	u64 latency_us;	   // of the last probe that had an answer
 	u64 checked_ms;	   // when it ended; 0 = never
@@ -102,3 +116,11 @@ struct model_state {
 };
 
 const struct model_state *model_state(const struct model *model, const struct backend *backend);
+
+// As last published.
+struct model_pool_state {
+	struct eligible_pool judged;
+	u8 check_type; // enum conf_check_type; AUTO: not decided yet
+};
+
+struct model_pool_state model_pool_state(const struct model *model, const struct pool *pool);

@@ -347,6 +347,7 @@ static int start_loop(struct worker *worker)
 	proxy_init(&worker->proxy, worker->loop, config->snapshot, worker->index, &config->limits,
 		log, &worker->trace, &worker->metrics, config->seed + worker->index);
 	worker->proxy.access = config->access;
+	worker->proxy.upstream.reports = config->reports;
 	return 0;
 }
 

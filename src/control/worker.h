@@ -42,6 +42,7 @@ struct worker_config {
 	struct logger *logger;
 	struct loop *control_loop; // hears that the worker has ended
 	message_fn *on_ended;
+	struct report_to reports; // what it learns about backends
 	bool pin;
 	u64 seed;
 };

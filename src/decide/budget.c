@@ -27,13 +27,33 @@ static void turn(struct budget *budget, const struct budget_rules *rules, u64 no
 	budget->slot = now_slot;
 }
 
+static void add(struct budget *budget, u64 slot, u32 requests)
+{
+	u32 *sum = &budget->requests[slot % slots];
+
+	*sum = *sum > UINT32_MAX - requests ? UINT32_MAX : *sum + requests;
+}
+
 void budget_note(struct budget *budget, const struct budget_rules *rules, u32 requests, u64 now_ms)
 {
-	u32 *now;
-
 	turn(budget, rules, now_ms);
-	now = &budget->requests[budget->slot % slots];
-	*now = *now > UINT32_MAX - requests ? UINT32_MAX : *now + requests;
+	add(budget, budget->slot, requests);
+}
+
+void budget_note_at(
+	struct budget *budget, const struct budget_rules *rules, u32 requests, u64 at_ms)
+{
+	u64 slot = at_ms / slot_ms(rules);
+
+	if (slot > budget->slot)
+		turn(budget, rules, at_ms);
+	if (budget->slot - slot < slots)
+		add(budget, slot, requests);
+}
+
+u64 budget_slot_end_ms(const struct budget_rules *rules, u64 now_ms)
+{
+	return (now_ms / slot_ms(rules) + 1) * slot_ms(rules);
 }
 
 u32 budget_left(struct budget *budget, const struct budget_rules *rules, u64 now_ms)

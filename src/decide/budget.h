@@ -8,8 +8,9 @@
 // Time is kept in slots; where a slot straddles the window's edge, takes count as inside and
 // requests as outside.
 //
-// One owner. Where several threads share a pool's budget, each notes its requests in a counter of
-// its own and, under a lock that only retries take, passes on the growth of all before it asks.
+// One owner. Where several threads share a pool's budget, each counts its requests itself, and
+// under a lock passes them on once in a slot (budget_note_at) and before it asks. What others have
+// not passed on yet only makes the answer stricter.
 #pragma once
 
 #include "base/base.h"
@@ -29,6 +30,14 @@ struct budget {
 
 // First requests of clients, not what is sent again. now_ms never goes back.
 void budget_note(struct budget *budget, const struct budget_rules *rules, u32 requests, u64 now_ms);
+
+// The same for requests that came at_ms, which may be past; longer ago than the window they count
+// for nothing.
+void budget_note_at(
+	struct budget *budget, const struct budget_rules *rules, u32 requests, u64 at_ms);
+
+// When the slot of now_ms ends.
+u64 budget_slot_end_ms(const struct budget_rules *rules, u64 now_ms);
 
 // Takes one, or not.
 bool budget_take(struct budget *budget, const struct budget_rules *rules, u64 now_ms) must_check;

@@ -24,35 +24,39 @@ struct client_key client_cap_key(const struct addr *addr)
 	return key;
 }
 
-static u64 hash_of(u64 network, u32 family, u64 seed)
+static u64 hash_of(const struct client_key *key, u64 seed)
 {
-	u64 words[2] = {network, family};
+	u64 words[2] = {key->network, (u64)key->group << 32 | key->family};
 
 	return hash_bytes(words, sizeof(words), seed);
+}
+
+static bool is_same(const struct client_key *a, const struct client_key *b)
+{
+	return a->network == b->network && a->family == b->family && a->group == b->group;
 }
 
 u32 client_cap_part(const struct client_key *key, u32 parts, u64 seed)
 {
 	ASSERT(parts);
 	// The upper half: the lower one chooses the slot.
-	return (u32)((hash_of(key->network, key->family, seed) >> 32) % parts);
+	return (u32)((hash_of(key, seed) >> 32) % parts);
 }
 
-static u32 home_of(const struct client_cap *cap, u64 network, u32 family)
+static u32 home_of(const struct client_cap *cap, const struct client_key *key)
 {
-	return (u32)hash_of(network, family, cap->seed) & (cap->slot_count - 1);
+	return (u32)hash_of(key, cap->seed) & (cap->slot_count - 1);
 }
 
 // The slot of this key or the free one where it would go; slot_count when there is neither.
 static u32 find(const struct client_cap *cap, const struct client_key *key)
 {
-	u32 at = home_of(cap, key->network, key->family);
+	u32 at = home_of(cap, key);
 
 	for (u32 i = 0; i < cap->slot_count; i++) {
 		const struct client_slot *slot = &cap->slots[at];
 
-		if (slot->family == ADDR_NONE ||
-			(slot->family == key->family && slot->network == key->network))
+		if (slot->key.family == ADDR_NONE || is_same(&slot->key, key))
 			return at;
 		at = (at + 1) & (cap->slot_count - 1);
 	}
@@ -74,8 +78,7 @@ enum client_cap_answer client_cap_take(
 	if (max && slot->count >= max)
 		return CLIENT_CAP_REFUSED;
 	if (slot->count++ == 0) {
-		slot->network = key->network;
-		slot->family = key->family;
+		slot->key = *key;
 		cap->used++;
 	}
 	return CLIENT_CAP_OK;
@@ -93,9 +96,9 @@ static void close_gap(struct client_cap *cap, u32 hole)
 
 		at = (at + 1) & mask;
 		slot = &cap->slots[at];
-		if (slot->family == ADDR_NONE)
+		if (slot->key.family == ADDR_NONE)
 			break;
-		home = home_of(cap, slot->network, slot->family);
+		home = home_of(cap, &slot->key);
 		if (((at - home) & mask) < ((at - hole) & mask))
 			continue;
 		cap->slots[hole] = *slot;

@@ -16,11 +16,11 @@
 struct client_key {
 	u64 network; // IPv4: the address; IPv6: its first 64 bits
 	u32 family;  // enum addr_family
+	u32 group;   // the caller's: the same client has a count in each
 };
 
 struct client_slot {
-	u64 network;
-	u32 family; // ADDR_NONE: free
+	struct client_key key; // of family ADDR_NONE: free
 	u32 count;
 };
 
@@ -40,6 +40,7 @@ enum client_cap_answer {
 // slot_count is a power of two; slots are zeroed here.
 void client_cap_init(struct client_cap *cap, struct client_slot *slots, u32 slot_count, u64 seed);
 
+// In group 0.
 struct client_key client_cap_key(const struct addr *addr);
 
 // Which of `parts` tables (1 or more) this client belongs to.

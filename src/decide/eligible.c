@@ -38,13 +38,23 @@ static enum eligible_why find_blame(const struct eligible_facts *facts)
 	return facts->breaker == BREAKER_HALF_OPEN ? ELIGIBLE_TRIAL : ELIGIBLE_OK;
 }
 
+// Backups, and those that nobody expects to serve, are no part of what a pool can lose.
+static bool counts_in_share(const struct eligible_facts *facts)
+{
+	return facts->enabled && !facts->draining && facts->resolved && !facts->backup;
+}
+
+bool eligible_counts_ejected(const struct eligible_facts *facts)
+{
+	return counts_in_share(facts) && find_blame(facts) != ELIGIBLE_OK;
+}
+
 static void count_share(
 	const struct eligible_facts *facts, enum eligible_why fault, struct share *share)
 {
 	bool blamed = find_blame(facts) != ELIGIBLE_OK;
 
-	if (facts->backup || fault == ELIGIBLE_DISABLED || fault == ELIGIBLE_DRAINING ||
-		fault == ELIGIBLE_UNRESOLVED)
+	if (!counts_in_share(facts))
 		return;
 	share->total++;
 	share->down += fault != ELIGIBLE_OK;
@@ -52,13 +62,17 @@ static void count_share(
 	share->left += fault == ELIGIBLE_OK && !blamed;
 }
 
+bool eligible_counts_up(const struct eligible_facts *facts)
+{
+	return facts->enabled && !facts->draining && facts->checked && facts->health == HEALTH_UP;
+}
+
 static u32 count_up(const struct eligible_facts *facts, u32 count)
 {
 	u32 up = 0;
 
 	for (u32 i = 0; i < count; i++)
-		up += facts[i].enabled && !facts[i].draining && facts[i].checked &&
-		      facts[i].health == HEALTH_UP;
+		up += eligible_counts_up(&facts[i]);
 	return up;
 }
 

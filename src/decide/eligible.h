@@ -59,6 +59,11 @@ static inline bool eligible_is_in(enum eligible_why why)
 	return why <= ELIGIBLE_PANIC;
 }
 
+// Whether this backend counts in eligible_pool.up | in its share.ejected: what follows for the pool
+// from one backend, between two judgements.
+bool eligible_counts_up(const struct eligible_facts *facts);
+bool eligible_counts_ejected(const struct eligible_facts *facts);
+
 // Judges all backends of one pool: why[i] for facts[i]. panic_percent: 0 = no panic.
 struct eligible_pool eligible_judge(
 	const struct eligible_facts *facts, u32 count, u32 panic_percent, u8 *why);

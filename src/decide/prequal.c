@@ -11,6 +11,8 @@ void prequal_init(struct prequal *prequal, const struct prequal_options *options
 	*own = *options;
 	if (!own->probes)
 		own->probes = 3;
+	if (!own->pool_max)
+		own->pool_max = PREQUAL_POOL_MAX;
 	if (!own->removals)
 		own->removals = 1;
 	if (!own->age_max)
@@ -21,7 +23,7 @@ void prequal_init(struct prequal *prequal, const struct prequal_options *options
 		own->reuse_max = 16;
 	if (!own->hot_percent)
 		own->hot_percent = 84;
-	ASSERT(own->probes <= PREQUAL_PROBES_MAX);
+	ASSERT(own->probes <= PREQUAL_PROBES_MAX && own->pool_max <= PREQUAL_POOL_MAX);
 	prequal->members = members;
 	prequal->reuse = prequal_reuse(own, members);
 	quantile_init(&prequal->heat, own->hot_percent);
@@ -29,7 +31,7 @@ void prequal_init(struct prequal *prequal, const struct prequal_options *options
 
 double prequal_reuse(const struct prequal_options *options, u32 members)
 {
-	double kept = 1 - (double)PREQUAL_POOL_MAX / MAX(members, 1);
+	double kept = 1 - (double)options->pool_max / MAX(members, 1);
 	double surplus = kept * options->probes - options->removals, reuse;
 
 	if (surplus <= 0)
@@ -75,7 +77,7 @@ void prequal_add(
 			drop(prequal, i);
 			break;
 		}
-	if (prequal->count == PREQUAL_POOL_MAX)
+	if (prequal->count == prequal->options.pool_max)
 		drop(prequal, 0);
 	if (rest > 0 && (double)(rng_u64(rng) >> 11) * 0x1p-53 < rest)
 		uses++;

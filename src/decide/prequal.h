@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prequal's pool of probes (Wydrowski et al., NSDI'24), for backends that tell their own load: by a
-// probe endpoint or a header of a response. It pays where several balancers share the backends and
-// so do not see each other's requests; one that sees all of them picks by balance_pick, which
-// follows the same rule over its own counts.
+// Prequal's pool of probes (Wydrowski et al., NSDI'24), for backends that tell their own load when
+// they are asked for it. It pays where several balancers share the backends and so do not see each
+// other's requests; one that sees all of them picks by balance_pick, which follows the same rule
+// over its own counts. What backends tell with their answers to requests is for balance_pick, too:
+// a pool of that would lead every next request back to those who answered last.
 //
 // For each request: prequal_pick, then send the probes that prequal_targets names, and give what
 // comes back to prequal_add. One pool belongs to one worker.
@@ -16,6 +17,7 @@ enum { PREQUAL_POOL_MAX = 16, PREQUAL_PROBES_MAX = 8 };
 // The paper's constants are the defaults (all zero gives them).
 struct prequal_options {
 	u32 probes;	 // for each request, at most PREQUAL_PROBES_MAX; 3
+	u32 pool_max;	 // probes that are kept, at most PREQUAL_POOL_MAX; 16
 	u32 removals;	 // for each request, by turns the oldest and the worst; 1
 	nsec age_max;	 // 1 s
 	double spread;	 // delta of the reuse formula; 1

@@ -126,7 +126,8 @@ struct retry_answer retry_ask(const struct retry_rules *rules, struct budget *bu
 	yes.delay_ms = delay_of(rules, facts, random);
 	if (yes.delay_ms >= facts->deadline_ms - now_ms)
 		return no(RETRY_BECAUSE_NO_TIME);
-	if (is_charged(rules, facts) && !budget_take(budget, &rules->budget, now_ms))
+	yes.is_charged = is_charged(rules, facts);
+	if (yes.is_charged && !budget_take(budget, &rules->budget, now_ms))
 		return no(RETRY_BECAUSE_NO_BUDGET);
 	yes.verdict = facts->others ? RETRY_ANOTHER : RETRY_ANY;
 	return yes;

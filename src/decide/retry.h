@@ -94,8 +94,9 @@ enum retry_reason {
 };
 
 struct retry_answer {
-	u8 verdict; // enum retry_verdict
-	u8 reason;  // enum retry_reason
+	u8 verdict;	 // enum retry_verdict
+	u8 reason;	 // enum retry_reason
+	bool is_charged; // the budget has one less
 	u64 delay_ms;
 };
 

@@ -28,34 +28,41 @@ static void unlock_budget(struct pool *pool)
 	atomic_flag_clear_explicit(&pool->budget_lock, memory_order_release);
 }
 
-// Under the lock: the budget hears of all requests of all workers.
-static void note_requests(struct pool *pool, const struct budget_rules *rules, u64 now_ms)
+static const struct budget_rules *budget_rules_of(const struct pool *pool)
 {
-	u64 all = 0;
-
-	for (u32 i = 0; i < pool->worker_count; i++)
-		all += __atomic_load_n(&pool->cells[i].requests, __ATOMIC_RELAXED);
-	budget_note(
-		&pool->budget, rules, (u32)MIN(all - pool->budget_noted, (u64)UINT32_MAX), now_ms);
-	pool->budget_noted = all;
+	return &pool->conf->retry.rules.budget;
 }
 
-// How far the budget looks back is its pool's to say: routes share what is counted in its slots.
-static u64 budget_window_ms(const struct exchange *x)
+// Under the lock: the budget hears of this worker's requests since the last time.
+static void note_requests(struct picker *picker)
 {
-	return x->pool->conf->retry.rules.budget.window_ms;
+	u64 growth = picker->shared->requests - picker->noted;
+
+	if (growth)
+		budget_note_at(&picker->pool->budget, budget_rules_of(picker->pool),
+			(u32)MIN(growth, (u64)UINT32_MAX), picker->requested_ms);
+	picker->noted += growth;
+}
+
+static void charge(struct picker *picker)
+{
+	__atomic_store_n(&picker->shared->charged, picker->shared->charged + 1, __ATOMIC_RELAXED);
 }
 
 static struct retry_answer ask_retry(struct exchange *x, const struct retry_facts *facts)
 {
+	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
 	struct retry_rules rules = x->retry->rules;
 	struct retry_answer answer;
 
-	rules.budget.window_ms = budget_window_ms(x);
+	// A route may say how much, but over how long is the pool's.
+	rules.budget.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
-	note_requests(x->pool, &rules.budget, exchange_now_ms(x));
+	note_requests(picker);
 	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
 	unlock_budget(x->pool);
+	if (answer.is_charged)
+		charge(picker);
 	if (answer.reason == RETRY_BECAUSE_NO_BUDGET)
 		metrics_inc(x->proxy->metrics, M_RETRIES_REFUSED);
 	return answer;
@@ -64,10 +71,18 @@ static struct retry_answer ask_retry(struct exchange *x, const struct retry_fact
 // The first try of a request; what is sent again has been counted.
 static void count_request(struct exchange *x)
 {
-	struct pool_cell *cell = upstream_picker(exchange_upstream(x), x->pool)->shared;
+	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
+	u64 now_ms = exchange_now_ms(x);
 
+	if (unlikely(now_ms >= picker->note_ms)) {
+		lock_budget(x->pool);
+		note_requests(picker);
+		unlock_budget(x->pool);
+		picker->note_ms = budget_slot_end_ms(budget_rules_of(x->pool), now_ms);
+	}
 	x->is_counted = true;
-	__atomic_store_n(&cell->requests, cell->requests + 1, __ATOMIC_RELAXED);
+	picker->requested_ms = now_ms;
+	__atomic_store_n(&picker->shared->requests, picker->shared->requests + 1, __ATOMIC_RELAXED);
 }
 
 // ---- Failure ------------------------------------------------------------------------------------
@@ -114,15 +129,6 @@ static u32 miss_of(enum retry_cause cause, u16 status)
 	default:
 		return PICK_VOID;
 	}
-}
-
-void attempt_end(struct exchange *x, struct attempt *attempt, bool whole)
-{
-	if (whole)
-		lease_release(&attempt->lease);
-	else
-		lease_abandon(&attempt->lease);
-	pick_end(exchange_upstream(x), &attempt->pick);
 }
 
 void attempt_drop_second(struct exchange *x, u32 miss)
@@ -243,17 +249,19 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 		metrics_inc(x->proxy->metrics, M_HEDGES_WON);
 		// That it has taken so long is known, and without it the estimate would drift
 		// downwards.
-		if (loser->sent_us)
+		if (loser->sent_us && x->pool->learns)
 			pick_note_latency(upstream, &loser->pick, now_us - loser->sent_us);
 		promote_second(x);
 		attempt_end(x, loser, false);
-	} else {
+	} else if (unlikely(x->second)) {
 		attempt_drop_second(x, PICK_VOID);
 	}
-	pick_note_latency(upstream, &attempt->pick, now_us - attempt->sent_us);
-	if (status >= 500)
+	// Who fails fast is not fast.
+	if (x->pool->learns && status < 500)
+		pick_note_latency(upstream, &attempt->pick, now_us - attempt->sent_us);
+	if (unlikely(status >= 500))
 		pick_note(upstream, &attempt->pick, MISS_STATUS);
-	else if (attempt->pick.is_trial || status == 101)
+	else if (unlikely(attempt->pick.is_trial || status == 101))
 		pick_note(upstream, &attempt->pick, MISS_NONE); // a stream may be long
 }
 
@@ -289,6 +297,8 @@ static void prepare_pool(struct exchange *x)
 	x->sticky = pool->sticky && !x->tcp ? sticky_find(x) : BALANCE_NONE;
 	if (balance_kind_info(pool->kind)->keyed)
 		x->key = key_of_request(x);
+	if (unlikely(pool->load == CONF_PREQUAL_PROBE))
+		load_probes_ask(&x->proxy->load_probes, x->pool);
 }
 
 static bool fail_over(struct exchange *x)
@@ -307,6 +317,14 @@ static enum step nobody_is_left(struct exchange *x)
 {
 	return exchange_give_up(
 		x, x->failure ? (enum outcome)x->failure : OUTCOME_NO_BACKEND_AVAILABLE);
+}
+
+static void on_turn(struct queue_waiter *waiter)
+{
+	struct exchange *x = container_of(waiter, struct exchange, waiter);
+
+	x->is_next = true;
+	exchange_go(x, STEP_PICK);
 }
 
 static u64 queue_look_ms(struct exchange *x)
@@ -330,20 +348,15 @@ static enum step wait_for_place(struct exchange *x)
 		return STEP_QUEUE;
 	}
 	x->queued_ms = now_ms;
+	if (!x->may_wait)
+		queue_waiter_init(&x->waiter, &x->tried, on_turn);
+	x->may_wait = true;
 	if (!queue_join(exchange_upstream(x), x->pool, &x->waiter,
 		    now_ms + x->pool->conf->timeouts.queue_ms))
 		return exchange_give_up(x, OUTCOME_QUEUE_FULL);
 	metrics_inc(x->proxy->metrics, M_QUEUED);
 	x->wait_until_ms = queue_look_ms(x);
 	return STEP_QUEUE;
-}
-
-static void on_turn(struct queue_waiter *waiter)
-{
-	struct exchange *x = container_of(waiter, struct exchange, waiter);
-
-	x->is_next = true;
-	exchange_go(x, STEP_PICK);
 }
 
 static enum step picked(struct exchange *x)
@@ -550,14 +563,17 @@ static struct hedge_facts hedge_facts_of(const struct exchange *x)
 static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
+	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
 	struct budget_rules rules = x->retry->rules.budget;
 	bool may;
 
-	rules.window_ms = budget_window_ms(x);
+	rules.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
-	note_requests(x->pool, &rules, exchange_now_ms(x));
+	note_requests(picker);
 	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));
 	unlock_budget(x->pool);
+	if (may)
+		charge(picker);
 	return may;
 }
 
@@ -565,6 +581,7 @@ static void begin_second(struct exchange *x, struct attempt *second)
 {
 	int error = 0;
 
+	second->x = x;
 	x->second = second;
 	x->attempts++;
 	metrics_inc(x->proxy->metrics, M_HEDGES);
@@ -606,9 +623,13 @@ static void arm_hedge(struct exchange *x)
 	struct hedge_facts facts = hedge_facts_of(x);
 	u64 delay_us = hedge_delay_us(&picker->hedge, &x->pool->conf->hedge, &facts);
 
-	if (delay_us != HEDGE_NEVER)
-		loop_timer_set(x->proxy->loop, &x->hedge_timer,
-			exchange_now_ms(x) + (delay_us + 999) / 1000);
+	if (delay_us == HEDGE_NEVER)
+		return;
+	if (!x->may_hedge)
+		timer_init(&x->hedge_timer, on_hedge);
+	x->may_hedge = true;
+	loop_timer_set(
+		x->proxy->loop, &x->hedge_timer, exchange_now_ms(x) + (delay_us + 999) / 1000);
 }
 
 enum step step_await(struct exchange *x)
@@ -658,16 +679,12 @@ static void on_lease_failed(struct lease *lease, int error)
 
 void attempt_init(struct exchange *x)
 {
-	for (u32 i = 0; i < ARRAY_LEN(x->tries); i++) {
-		struct attempt *attempt = &x->tries[i];
+	struct attempt *attempt = &x->tries[0];
 
-		attempt->x = x;
-		attempt->lease.link = NULL;
-		attempt->lease.reused = false;
-		attempt->pick.is_begun = false;
-		attempt->leased_us = attempt->sent_us = 0;
-	}
-	x->attempt = &x->tries[0];
-	queue_waiter_init(&x->waiter, &x->tried, on_turn);
-	timer_init(&x->hedge_timer, on_hedge);
+	attempt->x = x;
+	attempt->lease.link = NULL;
+	attempt->lease.reused = false;
+	attempt->pick.is_begun = false;
+	attempt->leased_us = attempt->sent_us = 0;
+	x->attempt = attempt;
 }

@@ -16,19 +16,34 @@ const char *const step_names[STEP_COUNT] = {
 };
 
 #define TO(name) (1u << STEP_##name)
-static const struct {
-	step_fn *run;
-	u32 to;
-} steps[STEP_COUNT] = {
-#define X(name, text, run, to) [STEP_##name] = {run, to},
+static const u16 ways[STEP_COUNT] = {
+#define X(name, text, run, to) [STEP_##name] = to,
 #include "proxy/steps.def"
 #undef X
 };
 #undef TO
+_Static_assert(STEP_COUNT <= 16, "a bit of u16, and a digit of a trace event, for each step");
 
 bool step_may_go(enum step from, enum step to)
 {
-	return steps[from].to & (1u << to);
+	return ways[from] & (1u << to);
+}
+
+// A call for each step, so that the compiler may put their bodies in a row.
+static inline enum step take_step(struct exchange *x, enum step step)
+{
+	switch (step) {
+#define X(name, text, run, to) \
+	case STEP_##name:      \
+		return run(x);
+#include "proxy/steps.def"
+#undef X
+	case STEP_COUNT:
+	case STEP_STAY:
+		break;
+	}
+	ASSERT(false && "no such step");
+	return STEP_STAY;
 }
 
 static bool answer_is_stalled_by_client(const struct exchange *x)
@@ -113,15 +128,13 @@ static bool is_bounded(const struct exchange *x)
 	       x->timer.deadline_ms <= x->active_ms + x->pool->response_idle_ms;
 }
 
-static void move(struct exchange *x, enum step to)
+static inline void move(struct exchange *x, enum step from, enum step to, u64 *path)
 {
-	enum step from = (enum step)x->step;
-
-	ASSERT(steps[from].to >> to & 1);
+	ASSERT(ways[from] >> to & 1);
 #if WEIR_TESTS
 	x->proxy->moves[from][to]++;
 #endif
-	x->trace->a = x->trace->a * 100 + to;
+	*path = *path << 4 | to;
 	x->step = (u8)to;
 }
 
@@ -133,17 +146,22 @@ static void open_trace(struct exchange *x)
 
 static void run(struct exchange *x)
 {
+	u64 *path = &x->trace->a;
+
 	ASSERT(!x->running);
 	x->running = true;
 	x->active_ms = exchange_now_ms(x);
-	while (!x->over) {
-		u8 before = x->step;
-		enum step next = steps[before].run(x);
+	for (enum step step = (enum step)x->step; !x->over;) {
+		enum step next = take_step(x, step);
 
-		if (next != STEP_STAY)
-			move(x, next);
-		else if (x->step == before)
+		if (next != STEP_STAY) {
+			move(x, step, next, path);
+			step = next;
+		} else if (x->step != step) {
+			step = (enum step)x->step; // moved by an event
+		} else {
 			break;
+		}
 	}
 	x->running = false;
 	if (!x->over && !is_bounded(x))
@@ -161,7 +179,7 @@ void exchange_go(struct exchange *x, enum step to)
 	}
 	if (!x->running)
 		open_trace(x);
-	move(x, to);
+	move(x, (enum step)x->step, to, &x->trace->a);
 	if (!x->running)
 		run(x);
 }
@@ -401,7 +419,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 
 	if (!x)
 		return NULL;
-	memset(x, 0, offsetof(struct exchange, timer));
+	zero_plain(x, offsetof(struct exchange, timer));
 	x->tried.count = 0;
 	x->proxy = proxy;
 	if (arena_init_slab(&x->arena, &proxy->arenas, arena_heap_bytes_max) != 0) {

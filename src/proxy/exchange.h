@@ -50,11 +50,12 @@ struct exchange {
 	bool replayed;
 	bool answer_begun; // the client has (part of) an answer
 	bool keep_request_id;
-	bool names_no_host;    // an HTTP/1.0 request: each backend is called by its own name
-	bool is_counted;       // in its pool's requests
-	bool has_place;	       // of the pool's bounded requests
-	bool is_next;	       // has waited for a place, and it is its turn
-	bool is_tried_shortly; // retry.try_timeout counts for the running attempt
+	bool names_no_host;	  // an HTTP/1.0 request: each backend is called by its own name
+	bool is_counted;	  // in its pool's requests
+	bool has_place;		  // of the pool's bounded requests
+	bool is_next;		  // has waited for a place, and it is its turn
+	bool may_hedge, may_wait; // hedge_timer | waiter was made ready
+	bool is_tried_shortly;	  // retry.try_timeout counts for the running attempt
 	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
 	struct timer timer;
 	struct proxy *proxy;

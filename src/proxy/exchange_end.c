@@ -92,10 +92,12 @@ static void note_end(struct exchange *x)
 
 static void give_back(struct exchange *x)
 {
-	queue_leave(exchange_upstream(x), &x->waiter);
-	attempt_drop_second(x, PICK_VOID);
+	if (unlikely(x->may_wait))
+		queue_leave(exchange_upstream(x), &x->waiter);
+	if (unlikely(x->second))
+		attempt_drop_second(x, PICK_VOID);
 	attempt_end(x, x->attempt, (exchange_is_whole(x) && x->request_ended) || x->tunnel_whole);
-	if (x->has_place) {
+	if (unlikely(x->has_place)) {
 		cap_give(&x->pool->requests);
 		queue_freed(exchange_upstream(x), x->pool);
 	}
@@ -120,7 +122,8 @@ enum step step_done(struct exchange *x)
 
 	x->over = true;
 	loop_timer_cancel(proxy->loop, &x->timer);
-	loop_timer_cancel(proxy->loop, &x->hedge_timer);
+	if (unlikely(x->may_hedge))
+		loop_timer_cancel(proxy->loop, &x->hedge_timer);
 	half_stop(&x->up);
 	half_stop(&x->answer);
 	trace_add(proxy->trace, TRACE_DONE, x->outcome, x->id, x->status,

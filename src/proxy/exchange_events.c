@@ -2,6 +2,7 @@
 // What the streams of both sides say to the exchange, and the request's body that is kept to be
 // sent again.
 #include "proxy/exchange_parts.h"
+#include "upstream/load.h"
 
 static struct exchange *of_down(struct stream *stream)
 {
@@ -168,6 +169,8 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 		up_interim(x, attempt, head);
 		return;
 	}
+	if (unlikely(x->pool->load == CONF_PREQUAL_HEADER))
+		load_note_answer(exchange_upstream(x), attempt->pick.backend, head);
 	if (head->status == 101 && !http_upgrade_agrees(x->request, head)) {
 		pick_note(exchange_upstream(x), &attempt->pick, MISS_RESET);
 		exchange_fail(x, OUTCOME_UPGRADE_FAILED);
@@ -217,6 +220,10 @@ static void up_drained(struct stream *stream, size_t len)
 	if (attempt != x->attempt) // a copy has no body, and a time of its own
 		return;
 	x->active_ms = exchange_now_ms(x);
+	// The head of a request without a body: who is waited for stays the same, and on_deadline
+	// counts from active_ms.
+	if (x->up.state == HALF_IDLE)
+		return;
 	half_drained(&x->up, len);
 	look_at_deadline(x);
 }

@@ -83,7 +83,14 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status);
 void attempt_drop_second(struct exchange *x, u32 miss);
 
 // The end of what an attempt holds. `whole`: its message pair is complete.
-void attempt_end(struct exchange *x, struct attempt *attempt, bool whole);
+static inline void attempt_end(struct exchange *x, struct attempt *attempt, bool whole)
+{
+	if (whole)
+		lease_release(&attempt->lease);
+	else
+		lease_abandon(&attempt->lease);
+	pick_end(exchange_upstream(x), &attempt->pick);
+}
 
 // ---- The end (exchange_end.c) -------------------------------------------------------------------
 

@@ -6,9 +6,11 @@
 struct fault {
 	struct hush hush;
 	struct log *log;
-	const struct backend *backend; // that could not be connected to; NULL: an exchange ended
-	int error;		       // of the last connect
-	u8 outcome;		       // enum outcome
+	const struct backend *backend;	 // that could not be connected to
+	const struct frontend *frontend; // that somebody may not connect to
+	int error;			 // of the last connect
+	u8 why;				 // enum guard_answer
+	u8 outcome;			 // enum outcome, when it is neither of these
 	bool tcp;
 };
 
@@ -32,6 +34,35 @@ static void say_ends(struct hush *hush, u64 times)
 			   : "request failed again in the last second",
 		LOG_U64("times", times), LOG_STR("outcome", info->name),
 		LOG_STR("cause", info->cause), LOG_STR("cure", info->cure));
+}
+
+static enum log_level denial_level(enum guard_answer why)
+{
+	return why == GUARD_FULL ? LOG_WARN : LOG_INFO;
+}
+
+static void say_denials(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+	enum guard_answer why = (enum guard_answer)fault->why;
+	char key[GUARD_KEY_MAX];
+
+	guard_key_text(fault->frontend, why, key);
+	LOG(fault->log, denial_level(why), "connection denied again in the last second",
+		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
+		LOG_CSTR("key", key));
+}
+
+static void init_denials(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->frontend_count * FAULTS_DENIALS; i++) {
+		struct fault *fault = &faults->denials[i];
+
+		*fault = (struct fault){.log = faults->log,
+			.frontend = &snapshot->frontends[i / FAULTS_DENIALS],
+			.why = (u8)(GUARD_DENIED + i % FAULTS_DENIALS)};
+		hush_init(&fault->hush, loop, say_denials);
+	}
 }
 
 static void init_ends(struct faults *faults, struct loop *loop)
@@ -65,11 +96,14 @@ void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
 	faults->log = log;
-	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count;
+	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count +
+			snapshot->frontend_count * FAULTS_DENIALS;
 	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
 	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
+	faults->denials = faults->connects + snapshot->backend_count;
 	init_ends(faults, loop);
 	init_connects(faults, loop, snapshot);
+	init_denials(faults, loop, snapshot);
 }
 
 void faults_done(struct faults *faults)
@@ -89,6 +123,22 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
 		LOG_ERRNO(error), LOG_U64("try", tries));
+}
+
+void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
+	const struct addr *peer)
+{
+	struct fault *fault =
+		&faults->denials[frontend->index * FAULTS_DENIALS + (u32)why - GUARD_DENIED];
+	char client[GUARD_TEXT_MAX], key[GUARD_KEY_MAX];
+
+	ASSERT(why >= GUARD_DENIED);
+	if (!log_is_on(faults->log, denial_level(why)) || !hush_is_news(&fault->hush))
+		return;
+	guard_client_text(peer, client);
+	guard_key_text(frontend, why, key);
+	LOG(faults->log, denial_level(why), "connection denied", LOG_CSTR("client", client),
+		LOG_STR("frontend", frontend->conf->name), LOG_CSTR("key", key));
 }
 
 enum log_level faults_level(enum outcome outcome, bool tcp)

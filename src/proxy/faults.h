@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // What one worker says about things that go wrong again and again: a line at once, and then one a
-// second with a count (proxy/hush.h), for each backend that cannot be connected to and for each
-// outcome that is a backend's or our own doing.
+// second with a count (proxy/hush.h), for each backend that cannot be connected to, for each
+// outcome that is a backend's or our own doing, and for each rule of a frontend that turns clients
+// away.
 #pragma once
 
 #include "base/log.h"
@@ -9,13 +10,16 @@
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
 
+enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1 };
+
 struct fault;
 
 struct faults {
 	struct log *log;
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
 	struct fault *connects; // by backend->cell
-	u32 count;		// of both, which are one array
+	struct fault *denials;	// by frontend->index and FAULTS_DENIALS
+	u32 count;		// of all three, which are one array
 };
 
 // Borrows all of it until faults_done.
@@ -27,6 +31,11 @@ void faults_done(struct faults *faults);
 
 // No connection to `backend`, the `tries`th that was asked. `error`: positive or negative errno.
 void faults_connect(struct faults *faults, const struct backend *backend, int error, u32 tries);
+
+// Somebody may not connect: not GUARD_GONE. A list does what it is there for, which is info; who
+// has too many connections may be a client that somebody misses, which is a warning.
+void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
+	const struct addr *peer);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

@@ -152,6 +152,22 @@ static void say(const struct client *client, const char *what)
 		LOG_ADDR("peer_address", &peer));
 }
 
+static void give_place(const struct frontend *frontend)
+{
+	if (frontend->clients)
+		atomic_fetch_sub(frontend->clients, 1);
+}
+
+static void leave_guard(const struct client *client)
+{
+	struct addr peer;
+
+	if (!client->counted)
+		return;
+	front_peer(client, &peer);
+	guard_leave(client->frontend, &peer);
+}
+
 static void on_closed(struct conn *conn)
 {
 	struct client *client = container_of(conn, struct client, conn);
@@ -161,8 +177,8 @@ static void on_closed(struct conn *conn)
 	ASSERT(!client->exchange);
 	list_remove(&client->node);
 	proxy->client_count--;
-	if (client->frontend->clients)
-		atomic_fetch_sub(client->frontend->clients, 1);
+	give_place(client->frontend);
+	leave_guard(client);
 	metrics_dec(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_IN, conn->bytes_in);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_OUT, conn->bytes_out);
@@ -172,11 +188,11 @@ static void on_closed(struct conn *conn)
 
 static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
 
-static struct client *new_client(struct proxy *proxy, const struct frontend *frontend, int fd)
+static struct client *new_client(
+	struct proxy *proxy, const struct frontend *frontend, int fd, const struct addr *peer)
 {
 	struct client *client = slab_get(&proxy->clients);
 	char text[ADDR_TEXT_MAX];
-	struct addr peer;
 
 	if (!client)
 		return NULL;
@@ -185,11 +201,10 @@ static struct client *new_client(struct proxy *proxy, const struct frontend *fro
 	client->exchange = NULL;
 	client->requests = 0;
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
-	sock_peer(proxy->loop, &client->conn.sock, &peer);
-	client->trusted = request_is_trusted(frontend->conf, &peer);
-	client->ip_len = (u8)MIN(addr_format_ip(&peer, text), sizeof(client->ip));
+	client->trusted = request_is_trusted(frontend->conf, peer);
+	client->ip_len = (u8)MIN(addr_format_ip(peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
-	client->port = peer.port;
+	client->port = peer->port;
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
@@ -235,30 +250,79 @@ static void begin(struct client *client)
 	conn_start(&client->conn);
 }
 
-bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
+// Asked once in the life of a connection: the answer is another one when it was reset meanwhile.
+static void peer_of(struct proxy *proxy, int fd, struct addr *ret_peer)
+{
+	struct sock sock;
+
+	sock_open_accepted(proxy->loop, &sock, fd);
+	sock_peer(proxy->loop, &sock, ret_peer);
+	(void)sock_release(proxy->loop, &sock);
+}
+
+static void reset(struct proxy *proxy, int fd)
+{
+	struct sock sock;
+
+	sock_open(proxy->loop, &sock, fd);
+	sock_reset_on_close(proxy->loop, &sock);
+	sock_close(proxy->loop, &sock);
+}
+
+static void deny(struct proxy *proxy, const struct frontend *frontend, int fd,
+	enum guard_answer why, const struct addr *peer)
+{
+	metrics_inc(
+		proxy->metrics, why == GUARD_FULL ? M_CONNECTIONS_CROWDED : M_CONNECTIONS_DENIED);
+	if (why != GUARD_GONE)
+		faults_denied(&proxy->faults, frontend, why, peer);
+	reset(proxy, fd);
+}
+
+static struct client *admit(
+	struct proxy *proxy, const struct frontend *frontend, int fd, const struct addr *peer)
 {
 	struct client *client;
 
-	if (proxy->client_count >= proxy->clients_max || !take_place(frontend))
+	if (!take_place(frontend))
+		return NULL;
+	client = new_client(proxy, frontend, fd, peer);
+	if (!client)
+		give_place(frontend);
+	return client;
+}
+
+bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
+{
+	enum guard_answer answer = GUARD_IN;
+	struct client *client;
+	struct addr peer;
+
+	if (proxy->client_count >= proxy->clients_max)
 		return false;
-	client = new_client(proxy, frontend, fd);
-	if (client)
+	peer_of(proxy, fd, &peer);
+	if (frontend->is_guarded)
+		answer = guard_ask(frontend, &peer);
+	if (guard_refuses(answer)) {
+		deny(proxy, frontend, fd, answer, &peer);
+		return true;
+	}
+	client = admit(proxy, frontend, fd, &peer);
+	if (client) {
+		client->counted = answer == GUARD_IN_COUNTED;
 		begin(client);
-	else if (frontend->clients)
-		atomic_fetch_sub(frontend->clients, 1);
+	} else if (answer == GUARD_IN_COUNTED) {
+		guard_leave(frontend, &peer);
+	}
 	return client;
 }
 
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
 {
-	struct sock sock;
-
 	if (front_offer(proxy, frontend, fd))
 		return;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_REFUSED);
-	sock_open(proxy->loop, &sock, fd);
-	sock_reset_on_close(proxy->loop, &sock);
-	sock_close(proxy->loop, &sock);
+	reset(proxy, fd);
 }
 
 void front_exchange_done(struct client *client)

@@ -18,6 +18,7 @@ struct client {
 	u16 port;
 	u8 waiting;   // enum client_waiting
 	bool trusted; // the peer may tell us who the client is
+	bool counted; // by frontend->guard
 	u8 ip_len;
 	char ip[39]; // the peer's address as text
 };
@@ -28,7 +29,8 @@ void front_exchange_done(struct client *client);
 // The peer's address as accepted (a unix peer has an empty path).
 void front_peer(const struct client *client, struct addr *ret_addr);
 
-// What proxy_has_room, proxy_offer and proxy_accept promise.
+// What proxy_has_room, proxy_offer and proxy_accept promise. Who may not connect (guard.h) is reset
+// and told apart from what there is no room for: front_offer has taken the descriptor then.
 bool front_has_room(const struct proxy *proxy, const struct frontend *frontend);
 bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd) must_check;
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd);

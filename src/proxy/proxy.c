@@ -51,6 +51,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
 	upstream_init(&proxy->upstream, &upstream);
 	faults_init(&proxy->faults, loop, log, snapshot);
+	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }
 
 bool proxy_has_room(const struct proxy *proxy, const struct frontend *frontend)
@@ -74,6 +75,7 @@ void proxy_drain(struct proxy *proxy)
 		return;
 	proxy->draining = true;
 	trace_add(proxy->trace, TRACE_DRAIN, 0, proxy->client_count, proxy->exchanges.used, 0);
+	load_probes_drain(&proxy->load_probes);
 	upstream_drain(&proxy->upstream);
 	front_drain(proxy);
 }
@@ -87,13 +89,14 @@ void proxy_abort(struct proxy *proxy)
 bool proxy_is_empty(const struct proxy *proxy)
 {
 	return proxy->client_count == 0 && proxy->exchanges.used == 0 &&
-	       upstream_is_empty(&proxy->upstream);
+	       load_probes_is_empty(&proxy->load_probes) && upstream_is_empty(&proxy->upstream);
 }
 
 void proxy_done(struct proxy *proxy)
 {
 	ASSERT(proxy_is_empty(proxy));
 	faults_done(&proxy->faults);
+	load_probes_done(&proxy->load_probes);
 	upstream_done(&proxy->upstream);
 	mover_pipes_done(&proxy->pipes);
 	slab_done(&proxy->arenas);

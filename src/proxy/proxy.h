@@ -10,6 +10,7 @@
 #include "net/mover.h"
 #include "proxy/access.h"
 #include "proxy/faults.h"
+#include "proxy/load_probe.h"
 #include "proxy/snapshot.h"
 #include "upstream/lease.h"
 
@@ -46,6 +47,7 @@ struct proxy {
 	u32 moves[STEP_COUNT]
 		 [STEP_COUNT]; // how often each move was made; counted in builds with tests
 	struct faults faults;
+	struct load_probes load_probes;
 };
 
 struct proxy_limits {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/snapshot.h"
 
+#include "proxy/sticky.h"
 #include "upstream/view.h"
 
 // Begins and ends on cache lines, so that no other thread's data is beside it.
@@ -93,6 +94,10 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	pool->index = index;
 	pool->kind = kind_of(conf->algorithm);
 	pool->options.load_percent = conf->hash.load_percent;
+	pool->hash_secret = key_hash_secret(conf->hash.secret);
+	pool->options.choices = conf->prequal.choices;
+	pool->options.hot_percent = conf->prequal.options.hot_percent;
+	pool->load = (u8)(pool->kind == BALANCE_PREQUAL ? conf->prequal.load : CONF_PREQUAL_OWN);
 	pool->backend_count = conf->backend_count;
 	pool->backends = lines_of(arena, sizeof(struct backend) * room);
 	pool->members = arena_zalloc(arena, sizeof(struct balance_member) * room);
@@ -103,12 +108,15 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	pool->response_idle_ms = conf->timeouts.response_idle_ms;
 	pool->upstream_idle_ms = conf->timeouts.upstream_idle_ms;
 	pool->is_bounded = conf->limits.requests > 0;
+	pool->learns = pool->kind == BALANCE_LEAST_RESPONSE_TIME || pool->kind == BALANCE_PREQUAL ||
+		       conf->limits.adaptive || conf->hedge.percent;
 	pool->worker_count = snapshot->worker_count;
 	pool->cells = lines_of(arena, sizeof(struct pool_cell) * snapshot->worker_count);
 	for (u32 i = 0; i < conf->backend_count; i++) {
 		build_backend(pool, i, arena, snapshot->backend_count++);
 		pool->eligible += eligible_is_in(backend_why(&pool->backends[i]));
 	}
+	pool->sticky = sticky_build(pool, arena);
 	view_init(pool);
 }
 
@@ -185,6 +193,7 @@ static void build_frontend(
 	frontend->pool = conf->pool >= 0 ? &snapshot->pools[conf->pool] : NULL;
 	if (conf->limits.connections)
 		frontend->clients = arena_zalloc(arena, sizeof(*frontend->clients));
+	frontend->is_guarded = guard_is_wanted(conf);
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++) {
@@ -215,8 +224,28 @@ struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u3
 	return snapshot;
 }
 
+void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed)
+{
+	u64 sum = 0;
+
+	for (u32 i = 0; i < snapshot->frontend_count; i++) {
+		const struct conf_frontend *conf = snapshot->frontends[i].conf;
+		u64 own = conf->limits.connections ? conf->limits.connections : clients_max;
+
+		if (guard_counts(conf))
+			sum += MIN(own, clients_max);
+	}
+	if (sum == 0)
+		return;
+	snapshot->guard = guard_new(MIN(sum, clients_max), snapshot->worker_count, seed);
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		if (guard_counts(snapshot->frontends[i].conf))
+			snapshot->frontends[i].guard = snapshot->guard;
+}
+
 void snapshot_done(struct snapshot *snapshot)
 {
+	guard_free(snapshot->guard);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		view_done(&snapshot->pools[i]);
 }

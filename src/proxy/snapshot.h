@@ -6,6 +6,7 @@
 
 #include "conf/conf.h"
 #include "proto/http.h"
+#include "proxy/guard.h"
 #include "upstream/crowd.h"
 
 struct target {
@@ -28,6 +29,8 @@ struct frontend {
 	u32 route_count;
 	struct pool *pool;     // what no route matched; NULL: 404
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
+	bool is_guarded;       // not everybody may connect (guard.h)
+	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
 	bool any_needs_path;   // some route looks at the path, so it must be normalized
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
 	// the configuration wants them; the first proto_line_len bytes are the former's.
@@ -48,11 +51,16 @@ struct snapshot {
 	u32 backend_count; // over all pools: cells of each worker
 	u32 worker_count;
 	struct cell **cells; // of each worker, an array by backend->cell
+	struct guard *guard; // of all frontends that want one
 	struct crowd crowd;
 };
 
-// Everything lives in `arena`, next to `conf`, except for the views of pools.
+// Everything lives in `arena`, next to `conf`, except for the views of pools and the guard.
 struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u32 worker_count);
 
-// Frees the views. No worker runs.
+// Before any worker runs: how many clients all of them together may have at the same time. The seed
+// is as guard_new wants it.
+void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed);
+
+// Frees the views and the guard. No worker runs.
 void snapshot_done(struct snapshot *snapshot);

@@ -4,6 +4,8 @@
 // restart and on every instance that has the same secret. A client whose cookie is unknown, or
 // whose backend is gone or may get no requests, goes where the algorithm sends it and gets a new
 // one.
+//
+// What it does not promise: a client may show a cookie that another client was given.
 #pragma once
 
 #include "proxy/exchange.h"
@@ -12,9 +14,11 @@
 struct sticky;
 struct sticky *sticky_build(const struct pool *pool, struct arena *arena);
 
-// The backend that the request's cookie names: its index in x->pool, or BALANCE_NONE.
-u32 sticky_find(struct exchange *x);
+// The backend that the request's cookie names: its index in x->pool, or BALANCE_NONE. However many
+// backends there are, it takes one look.
+u32 sticky_find(const struct exchange *x);
 
-// The line "Set-Cookie: ..." with its line end that binds the client to x's backend; empty when its
-// cookie says so already, or when the pool is not sticky. In the exchange's arena.
-struct str sticky_line(struct exchange *x);
+// The line "Set-Cookie: ..." with its line end that binds the client to x->backend, which is of
+// x->pool; empty when its cookie says so already (x->sticky, from sticky_find), or when the pool is
+// not sticky. Ready-made: it lives as long as the pool.
+struct str sticky_line(const struct exchange *x);

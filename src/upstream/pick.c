@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "upstream/pick.h"
 
+#include "upstream/load.h"
 #include "upstream/queue.h"
 
 enum {
@@ -10,23 +11,46 @@ enum {
 
 // ---- What a backend costs -----------------------------------------------------------------------
 
-static u32 in_flight_of(const struct upstream *upstream, const struct backend *backend)
+u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend)
 {
 	u32 own = upstream->cells[backend->cell].in_flight;
 
 	return upstream->ear.in_flight ? own + upstream->ear.in_flight[backend->cell] : own;
 }
 
-static double cost_of(const struct picker *picker, const struct backend *backend)
+double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight)
 {
 	struct upstream *upstream = picker->upstream;
 	u32 share = atomic_load_explicit(&backend->share, memory_order_relaxed);
-	struct balance_load load = {.in_flight = in_flight_of(upstream, backend),
+	struct balance_load load = {.in_flight = in_flight,
 		.slow_start = share / (double)SLOW_START_WHOLE,
 		.latency = upstream->cells[backend->cell].latency,
 		.now = loop_now_us(upstream->loop) * 1000};
 
 	return balance_cost(picker->table, backend->index, &load);
+}
+
+static double cost_of(const struct picker *picker, const struct backend *backend)
+{
+	u32 own = picker_in_flight(picker->upstream, backend);
+	const struct load_told *told = picker->upstream->cells[backend->cell].told;
+
+	return picker_cost(
+		picker, backend, unlikely(load_is_told(told)) ? load_in_flight(told, own) : own);
+}
+
+// Prequal's second number.
+static double latency_key_of(const struct picker *picker, const struct backend *backend)
+{
+	const struct cell *cell = upstream_cell(picker->upstream, backend);
+	struct balance_ewma latency;
+
+	if (load_is_told(cell->told) && cell->told->has_latency)
+		latency = (struct balance_ewma){
+			.value_ns = (double)MAX(cell->told->latency, 1), .at = cell->told->at};
+	else
+		latency = curve_read(cell->curve, picker_in_flight(picker->upstream, backend));
+	return balance_latency_key(&latency);
 }
 
 static bool is_in(const struct picker *picker, const struct backend *backend)
@@ -39,24 +63,19 @@ static void change(struct picker *picker, const struct backend *backend, bool in
 {
 	balance_change(picker->state, backend->index, in,
 		picker->has_costs ? cost_of(picker, backend) : 0);
-	if (picker->pool->kind == BALANCE_PREQUAL) {
-		const struct balance_curve *curve = upstream_cell(picker->upstream, backend)->curve;
-		struct balance_ewma latency =
-			curve_read(curve, in_flight_of(picker->upstream, backend));
-
+	if (picker->pool->kind == BALANCE_PREQUAL)
 		balance_change_latency(
-			picker->state, backend->index, balance_latency_key(&latency));
-	}
+			picker->state, backend->index, latency_key_of(picker, backend));
 }
 
-static void cost_changed(struct picker *picker, const struct backend *backend)
+void picker_cost_changed(struct picker *picker, const struct backend *backend)
 {
 	change(picker, backend, balance_is_eligible(picker->state, backend->index));
 }
 
 static void on_heard(struct upstream *upstream, struct backend *backend)
 {
-	cost_changed(upstream_picker(upstream, backend->pool), backend);
+	picker_cost_changed(upstream_picker(upstream, backend->pool), backend);
 }
 
 // ---- What the control thread says ---------------------------------------------------------------
@@ -102,6 +121,7 @@ void picker_init(struct picker *picker, struct upstream *upstream, struct pool *
 	queue_init(picker);
 	arena_init(&picker->arena, state_bytes_max);
 	picker->state = balance_state_new(view->table, upstream->number, &picker->arena);
+	load_init(picker);
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		struct backend *backend = &pool->backends[i];
 		struct cell *cell = upstream_cell(upstream, backend);
@@ -162,8 +182,14 @@ static bool take_place(struct upstream *upstream, struct backend *backend, struc
 			return false;
 	}
 	pick->is_trial = is_trial(backend);
-	if (!pick->is_trial || take_trial(backend))
+	if (!pick->is_trial)
 		return true;
+	if (take_trial(backend)) {
+		// Read behind the token, so that no trial carries an older epoch than it and is
+		// waited for without end.
+		pick->epoch = atomic_load(&backend->epoch);
+		return true;
+	}
 	pick->is_trial = false;
 	pick_cancel(upstream, pick);
 	return false;
@@ -275,6 +301,14 @@ static struct balance_ask ask_of(struct picker *picker, const struct pick_ask *a
 		.tried = ask->tried};
 }
 
+static u32 choose(struct picker *picker, const struct balance_ask *ask)
+{
+	if (unlikely(picker->prequal))
+		return prequal_pick(picker->prequal, picker->state, ask,
+			loop_now_us(picker->upstream->loop) * 1000);
+	return balance_pick(picker->state, ask);
+}
+
 // Somebody may be full, or on trial.
 static enum pick_verdict pick_among_full(
 	struct picker *picker, const struct pick_ask *ask, struct pick *ret_pick)
@@ -288,11 +322,11 @@ static enum pick_verdict pick_among_full(
 		return PICK_FULL;
 	look_at_full(picker, full_looks_max);
 	for (;;) {
-		u32 index = may_take(picker, ask->preferred, ask->tried)
-				    ? ask->preferred
-				    : balance_pick(picker->state, &balance);
+		u32 index = ask->preferred;
 		struct backend *backend;
 
+		if (!may_take(picker, index, ask->tried))
+			index = choose(picker, &balance);
 		if (index == BALANCE_NONE) {
 			if (looked || !look_at_full(picker, picker->full_count))
 				return why_none(picker, ask);
@@ -300,7 +334,10 @@ static enum pick_verdict pick_among_full(
 			continue;
 		}
 		backend = &pool->backends[index];
-		*ret_pick = (struct pick){.backend = backend, .epoch = backend->epoch};
+		*ret_pick = (struct pick){.backend = backend,
+			.picker = picker,
+			.cell = upstream_cell(upstream, backend),
+			.epoch = backend->epoch};
 		if (take_place(upstream, backend, ret_pick))
 			return PICK_OK;
 		picker_mark_full(picker, backend);
@@ -320,6 +357,8 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 		picker_sync(picker);
 	if (picker->has_costs)
 		crowd_hear(upstream, on_heard);
+	if (unlikely(!list_is_empty(&picker->told)))
+		load_expire(picker);
 	if (unlikely(pool->is_bounded || picker->full_count))
 		return pick_among_full(picker, ask, ret_pick);
 	if (unlikely(ask->preferred != BALANCE_NONE) &&
@@ -327,12 +366,14 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 		index = ask->preferred;
 	} else {
 		balance = ask_of(picker, ask);
-		index = balance_pick(picker->state, &balance);
+		index = choose(picker, &balance);
 		if (unlikely(index == BALANCE_NONE))
 			return why_none(picker, ask);
 	}
 	backend = &pool->backends[index];
 	ret_pick->backend = backend;
+	ret_pick->picker = picker;
+	ret_pick->cell = upstream_cell(upstream, backend);
 	ret_pick->epoch = atomic_load_explicit(&backend->epoch, memory_order_relaxed);
 	ret_pick->is_trial = ret_pick->has_place = ret_pick->is_begun = ret_pick->is_noted = false;
 	if (likely(!is_trial(backend)) || take_place(upstream, backend, ret_pick))
@@ -354,18 +395,17 @@ u32 pick_others(const struct pool *pool, const struct balance_tried *tried)
 
 void pick_begin(struct upstream *upstream, struct pick *pick)
 {
-	struct backend *backend = pick->backend;
-	struct picker *picker = upstream_picker(upstream, backend->pool);
-	struct cell *cell = upstream_cell(upstream, backend);
+	struct cell *cell = pick->cell;
 
 	pick->is_begun = true;
-	if (picker->has_costs)
-		pick->met = in_flight_of(upstream, backend);
-	cell_add(&cell->in_flight, 1);
-	if (!picker->has_costs)
+	if (likely(!pick->picker->has_costs)) {
+		cell_add(&cell->in_flight, 1);
 		return;
-	crowd_mark(upstream, cell, backend->cell);
-	cost_changed(picker, backend);
+	}
+	pick->met = picker_in_flight(upstream, pick->backend);
+	cell_add(&cell->in_flight, 1);
+	crowd_mark(upstream, cell, pick->backend->cell);
+	picker_cost_changed(pick->picker, pick->backend);
 }
 
 static void give_place(struct upstream *upstream, struct pick *pick)
@@ -379,7 +419,7 @@ static void give_place(struct upstream *upstream, struct pick *pick)
 
 static void note_trial(struct upstream *upstream, const struct pick *pick, u32 miss)
 {
-	struct cell *cell = upstream_cell(upstream, pick->backend);
+	struct cell *cell = pick->cell;
 
 	cell_add(miss == PICK_VOID   ? &cell->trials_void
 		 : miss == MISS_NONE ? &cell->trials_good
@@ -405,36 +445,33 @@ static void note_failure(struct upstream *upstream, const struct pick *pick, u32
 
 	if (why != EJECTION_NONE)
 		report_send(&upstream->reports, backend, REPORT_EJECT, why);
-	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELAXED);
-	if (pick->is_trial || pick->epoch != backend->epoch)
-		return;
-	cell_add(&cell->bad, 1);
-	cell_add(&cell->bad_streak, 1);
-	if (conf->breaker.failure_threshold &&
-		cell->bad_streak % conf->breaker.failure_threshold == 0)
-		report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	if (!pick->is_trial && pick->epoch == backend->epoch) {
+		cell_add(&cell->bad, 1);
+		cell_add(&cell->bad_streak, 1);
+		if (conf->breaker.failure_threshold &&
+			cell->bad_streak % conf->breaker.failure_threshold == 0)
+			report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	}
+	// Last: whoever sees it looks at the cells.
+	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);
 }
 
-void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
+void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss)
 {
-	struct cell *cell = upstream_cell(upstream, pick->backend);
+	struct cell *cell = pick->cell;
 
-	if (pick->is_noted)
-		return;
 	pick->is_noted = true;
-	if (unlikely(miss != MISS_NONE)) {
-		if (miss != PICK_VOID)
-			note_failure(upstream, pick, miss);
-	} else {
+	if (miss == MISS_NONE) {
 		cell->misses = (struct misses){0};
-		if (pick->epoch ==
-				atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed) &&
-			!pick->is_trial) {
+		if (!pick->is_trial && pick->epoch == atomic_load_explicit(&pick->backend->epoch,
+							      memory_order_relaxed)) {
 			cell_add(&cell->good, 1);
 			cell_set(&cell->bad_streak, 0);
 		}
+	} else if (miss != PICK_VOID) {
+		note_failure(upstream, pick, miss);
 	}
-	if (unlikely(pick->is_trial) && pick->epoch == pick->backend->epoch)
+	if (pick->is_trial && pick->epoch == pick->backend->epoch)
 		note_trial(upstream, pick, miss);
 }
 
@@ -474,24 +511,16 @@ void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency
 		ewma_observe(&cell->latency, latency_us * 1000, now_ns);
 }
 
-void pick_end(struct upstream *upstream, struct pick *pick)
+void pick_end_slowly(struct upstream *upstream, struct pick *pick)
 {
-	struct backend *backend = pick->backend;
-	struct picker *picker;
-	struct cell *cell;
-
-	if (unlikely(!pick->is_begun))
+	if (!pick->is_begun)
 		return;
 	pick->is_begun = false;
-	picker = upstream_picker(upstream, backend->pool);
-	cell = upstream_cell(upstream, backend);
-	if (unlikely(!pick->is_noted))
-		pick_note(upstream, pick, PICK_VOID);
-	cell_add(&cell->in_flight, (u32)-1);
-	if (picker->has_costs) {
-		crowd_mark(upstream, cell, backend->cell);
-		cost_changed(picker, backend);
+	pick_note(upstream, pick, PICK_VOID);
+	cell_add(&pick->cell->in_flight, (u32)-1);
+	if (pick->picker->has_costs) {
+		crowd_mark(upstream, pick->cell, pick->backend->cell);
+		picker_cost_changed(pick->picker, pick->backend);
 	}
-	if (unlikely(pick->has_place))
-		give_place(upstream, pick);
+	give_place(upstream, pick);
 }

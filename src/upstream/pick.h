@@ -27,10 +27,12 @@ struct pick_ask {
 // What an attempt holds of its backend.
 struct pick {
 	struct backend *backend;
-	u32 epoch;	// of the breaker, at its beginning
-	u32 met;	// requests in flight at its beginning
-	bool is_trial;	// of a half-open breaker
-	bool has_place; // of the adaptive limit
+	struct picker *picker; // of its pool
+	struct cell *cell;     // this worker's of it
+	u32 epoch;	       // of the breaker, at its beginning
+	u32 met;	       // requests in flight at its beginning
+	bool is_trial;	       // of a half-open breaker
+	bool has_place;	       // of the adaptive limit
 	bool is_begun, is_noted;
 };
 
@@ -46,14 +48,42 @@ void pick_begin(struct upstream *upstream, struct pick *pick);
 void pick_cancel(struct upstream *upstream, struct pick *pick);
 
 // What it taught: an enum miss, or PICK_VOID where the backend is not to blame and not to praise.
-// Only the first call counts.
+// Only the first call counts. A success after successes is all there is to most of them.
 enum { PICK_VOID = MISS_KIND_COUNT };
-void pick_note(struct upstream *upstream, struct pick *pick, u32 miss);
+void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss);
+
+static inline void pick_note(struct upstream *upstream, struct pick *pick, u32 miss)
+{
+	struct cell *cell = pick->cell;
+
+	if (unlikely(pick->is_noted))
+		return;
+	if (unlikely(miss != MISS_NONE || pick->is_trial || cell->misses.connects ||
+		     cell->misses.errors || cell->misses.timeouts || cell->bad_streak ||
+		     pick->epoch !=
+			     atomic_load_explicit(&pick->backend->epoch, memory_order_relaxed))) {
+		pick_note_slowly(upstream, pick, miss);
+		return;
+	}
+	pick->is_noted = true;
+	cell_add(&cell->good, 1);
+}
 
 // How long the head of its answer took. Before pick_note.
 void pick_note_latency(struct upstream *upstream, struct pick *pick, u64 latency_us);
 
-void pick_end(struct upstream *upstream, struct pick *pick);
+void pick_end_slowly(struct upstream *upstream, struct pick *pick);
+
+static inline void pick_end(struct upstream *upstream, struct pick *pick)
+{
+	if (unlikely(!pick->is_begun || !pick->is_noted || pick->has_place ||
+		     pick->picker->has_costs)) {
+		pick_end_slowly(upstream, pick);
+		return;
+	}
+	pick->is_begun = false;
+	cell_add(&pick->cell->in_flight, (u32)-1);
+}
 
 // ---- Inside of upstream/ ------------------------------------------------------------------------
 
@@ -69,6 +99,13 @@ bool picker_has_answer(struct picker *picker, const struct balance_tried *tried)
 
 // Whether there is a place, as far as this worker knows.
 bool picker_has_place(struct picker *picker);
+
+// Requests in flight to a backend, as far as this worker knows.
+u32 picker_in_flight(const struct upstream *upstream, const struct backend *backend);
+
+// What `in_flight` requests mean for the algorithm; and that they are others now.
+double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight);
+void picker_cost_changed(struct picker *picker, const struct backend *backend);
 
 // This backend has no place: it is left out until it has.
 void picker_mark_full(struct picker *picker, struct backend *backend);

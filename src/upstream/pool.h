@@ -17,8 +17,10 @@
 #include "decide/balance_cost.h"
 #include "decide/cap.h"
 #include "decide/eligible.h"
+#include "decide/key_hash.h"
 #include "decide/slow_start.h"
 
+struct load_told;
 struct view;
 struct sticky; // proxy/sticky.h
 struct upstream;
@@ -49,7 +51,7 @@ struct backend {
 	_Atomic(u8) why;     // enum eligible_why
 	_Atomic(u8) share;   // of its weight, in parts of SLOW_START_WHOLE
 	_Atomic(u32) epoch;  // of its breaker, another one in each state
-	_Atomic(u32) trials; // trial requests that may begin; workers take from it
+	_Atomic(u32) trials; // trial requests that may begin; workers take from it, then read epoch
 	struct cap sockets;  // counted where sockets_max bounds them
 };
 
@@ -70,13 +72,16 @@ struct cell {
 	struct misses misses;
 	struct balance_ewma latency;
 	struct balance_curve *curve; // prequal only
+	struct load_told *told;	     // by the backend; where pool->load is HEADER
+	u32 load_probes;	     // on their way to it
 	struct list idle;	     // links, newest first
 };
 
 // What one worker has of one pool, as far as others look at it. One writer, the worker.
 struct pool_cell {
 	_Alignas(CACHE_LINE) u64 requests; // read by all, growing: first tries, for the budget
-	u64 failures;		   // read by all, growing: `bad` and bad trials of all its cells
+	u64 charged;			   // read by all, growing: what was taken from the budget
+	u64 failures;		   // read by all, growing: of all its cells, counted after them
 	_Atomic(u64) seen;	   // generation up to which it uses nothing older
 	_Atomic(u32) waiting;	   // requests in its queue
 	_Atomic(u32) idle_bounded; // idle links to backends with a bound on sockets
@@ -91,10 +96,13 @@ struct pool {
 	struct pool *failover; // NULL: none
 	enum balance_kind kind;
 	struct balance_options options;
+	struct key_hash_secret hash_secret;
+	u8 load;			// enum conf_prequal_load; OWN where the kind is another one
 	struct sticky *sticky;		// NULL: clients are not bound by a cookie
 	struct balance_member *members; // of backends, with their configured weights
 	u32 idle_connections_max;	// kept per backend and worker
 	u64 connect_timeout_ms, response_timeout_ms, response_idle_ms, upstream_idle_ms;
+	bool learns;	 // how long answers take matters: to the algorithm, a bound, or hedging
 	bool is_bounded; // somebody may have to wait: for a socket, for a place, for the adaptive
 			 // limit
 	struct pool_cell *cells; // one for each worker
@@ -102,7 +110,6 @@ struct pool {
 	// The retry budget, shared by all workers. Only requests that are sent again take the lock.
 	atomic_flag budget_lock;
 	struct budget budget;
-	u64 budget_noted;    // of all workers' requests, those the budget knows of
 	struct cap requests; // being served, where limits.requests bounds them
 	// Written by the control thread.
 	_Atomic(struct view *) view;

@@ -33,6 +33,11 @@ struct picker {
 	struct waiters queue;
 	struct task serve; // those who wait
 	struct hedge hedge;
+	struct prequal *prequal; // NULL: no pool of probes
+	struct list told;	 // struct load_told, oldest first
+	// Of the pool's requests that this worker counted: those its budget knows of, when the last
+	// one came, and when the budget has to hear of them.
+	u64 noted, requested_ms, note_ms;
 	struct arena arena; // of `state`
 };
 

@@ -27,7 +27,8 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz_"
 CHOSEN = {"web", "db", "app", "catalog", "next", "pg", "x-note", "this", "x-canary", "$schema"}
 # Words that schema.def lists, and references to pools.
 WORDS = {"epoll", "info", "logfmt", "stdout", "combined", "x-real-ip", "x-forwarded", "http", "tcp",
-         "consistent_hash", "ewma", "lrt", "least_response_time", "true", "loopback"}
+         "consistent_hash", "ewma", "lrt", "least_response_time", "true", "loopback", "cookie",
+         "strict", "prequal", "probe"}
 
 KEY_PATTERNS = {
     ".yaml": re.compile(r"(?:(?<=[{\s,])|^)(\$?[a-z_][\w-]*)(?=:(?:\s|$))", re.M),

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Any text as a configuration. The first byte says what the rest is: 'y' YAML, 't' TOML, 'j' JSON,
 // 's' lines that are --set arguments, or environment variables when they start with WEIR_, and 'f'
-// a .env file, a line "---" and a YAML file, both read as files (without includes, which could name
-// any file of this machine).
+// a .env file, a line "---" and a YAML file, both read as files (without includes and secrets in
+// files, which could name any file of this machine).
 //
 // Nothing may crash; what is refused has a finding with a place; what is accepted is shown in each
-// syntax, and that text must load again and show the same.
+// syntax, and that text must load again and show the same. Only secrets do not come back: they are
+// not shown.
 #include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -49,6 +50,14 @@ static void check_findings(struct trial *trial, bool refused)
 	}
 }
 
+static bool has_secrets(const struct conf *conf)
+{
+	for (u32 i = 0; i < conf->pool_count; i++)
+		if (conf->pools[i].sticky.secret.len)
+			return true;
+	return false;
+}
+
 // Shown, loaded and shown again: nothing may be lost or changed on the way.
 static void check_round_trip(const struct conf *conf, struct arena *arena)
 {
@@ -62,6 +71,10 @@ static void check_round_trip(const struct conf *conf, struct arena *arena)
 
 		trial_init(&trial);
 		again = conf_load_text("again", text, syntax, &trial.arena, &trial.errs);
+		if (has_secrets(conf)) {
+			trial_done(&trial);
+			continue;
+		}
 		if (!again) {
 			errs_sort(&trial.errs);
 			fprintf(stderr, "%s\n%s\n", text.ptr,
@@ -109,9 +122,12 @@ static struct conf *load_settings(struct trial *trial, struct str text)
 	struct conf_input input = {.sets = sets, .environ = (char *const *)environ_lines};
 	struct conf_flags flags = {0};
 
+	if (strstr(copy, "file"))
+		copy = NULL;
 	input.set_count = split_lines(copy, false, sets);
 	environ_lines[split_lines(copy, true, environ_lines)] = NULL;
-	cut_lines(copy);
+	if (copy)
+		cut_lines(copy);
 	return conf_from_flags(&flags, &input, &trial->arena, &trial->errs);
 }
 
@@ -137,7 +153,7 @@ static struct conf *load_files(struct trial *trial, struct str text)
 	const char *file;
 	int fds[2];
 
-	if (strstr(copy, "inc") || strlen(copy) != text.len)
+	if (strstr(copy, "inc") || strstr(copy, "file") || strlen(copy) != text.len)
 		text.len = at = 0;
 	input.dotenv = make_file(&trial->arena, str_make(text.ptr, at), &fds[0]);
 	at = at ? at + 5 : 0;

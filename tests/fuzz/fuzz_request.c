@@ -3,6 +3,8 @@
 // same head; its path and host have normal forms.
 #include "fuzz_check.h"
 
+#include "proto/http_parts.h"
+
 static void check_path(const struct http_head *head)
 {
 	char *buffer = malloc(head->path.len + 1), *again;
@@ -33,6 +35,31 @@ static void check_host(const struct http_head *head)
 	free(buffer);
 }
 
+// The first cookie and the first parameter are found under their own names.
+static void check_parts(const struct http_head *head)
+{
+	const struct http_field *field = http_head_find(head, HTTP_F_COOKIE);
+	struct str rest = head->path, pair, value;
+
+	(void)str_cut(&rest, '?');
+	if (rest.len) {
+		pair = str_cut(&rest, '&');
+		ASSERT(http_query(head->path, str_make(pair.ptr, str_find(pair, '=')), &value));
+		ASSERT(value.len < pair.len || value.len == 0);
+		if (value.len)
+			fuzz_check_inside(value, pair);
+	}
+	if (!field)
+		return;
+	rest = str_make(field->value, field->value_len);
+	pair = str_cut(&rest, ';');
+	if (str_find(pair, '=') == pair.len)
+		return;
+	ASSERT(http_cookie(head, str_trim(str_make(pair.ptr, str_find(pair, '='))), &value));
+	fuzz_check_inside(value, pair);
+	ASSERT(str_trim(value).len == value.len);
+}
+
 static void check(const struct http_head *head, int used)
 {
 	const char *end = head->raw.ptr + head->raw.len;
@@ -54,6 +81,7 @@ static void check(const struct http_head *head, int used)
 		ASSERT(scan_is(head->target.ptr[i], SCAN_TARGET));
 	check_path(head);
 	check_host(head);
+	check_parts(head);
 }
 
 // As a session reads: `piece` bytes at a time, parsed when the end has been seen.

@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the first inputs of the HTTP/1 fuzz targets to corpus/{request,response,chunked}/.
+"""Writes the first inputs of the fuzz targets for HTTP/1 and what is in its fields, to
+corpus/{request,response,chunked,load_report}/.
 
 Deterministic: a second run writes the same files and removes none. Names are those libFuzzer gives
 (SHA-1 of the content), so that what a fuzzer finds later lies beside them.
@@ -61,6 +62,10 @@ def request_inputs(rng, maker):
                   "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: gzip,, chunked"):
         for minor in (0, 1):
             inputs.append(f"POST / HTTP/1.{minor}\r\nHost: a\r\n{lines}\r\n\r\n".encode())
+    for lines in ("Cookie: a=1; b=2", "Cookie: a=;b", "Cookie:  a = \"x;y\" ;=", "Cookie: ;a=1",
+                  "Cookie: a=1\r\nX: y\r\nCookie: a=2; c=3"):
+        for query in ("?a", "?a=1&b=2", "?=&&a=b=c?d", "?"):
+            inputs.append(f"GET /{query} HTTP/1.1\r\nHost: a\r\n{lines}\r\n\r\n".encode())
     for host in ("a%2Eb:80", "a%2", "[::1]:443", "[::1", "a!b", "a:0", "a:65536", "a:",
                  "A-LONG-NAME.EXAMPLE:8080"):
         inputs.append(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
@@ -115,10 +120,31 @@ def chunked_inputs(rng, maker):
     return inputs
 
 
+def load_report_inputs(rng, _maker):
+    numbers = ["0", "1", "12", "3.5", "0.000001", "007", "1000000", "1000000.0", "1000001", "3600000",
+               "3600000.5", "3.5000000000000001", "", ".5", "5.", "1.2.3", "-1", "+1", "1e3", "0x1",
+               "nan", "1 2", "18446744073709551616", "9" * 32, "0" * 33, "1." + "0" * 32]
+    texts = [f"in_flight={number}" for number in numbers]
+    texts += [f"in_flight=1, latency_ms={number}" for number in numbers]
+    texts += [f"latency_ms={number},in_flight={number}" for number in numbers]
+    texts += [f"cpu={number}, in_flight = 4\t;x" for number in numbers]
+    texts += ["a," * count + "in_flight=1" for count in (1, 2, 29, 30, 31, 32, 33)]
+    texts += ["in_flight=1,in_flight=1", "latency_ms=1,latency_ms=1,in_flight=1", "IN_FLIGHT=1",
+              'in_flight=1,x="a,b"', "=", ",", "=,=", "in_flight", "latency_ms=1", "in_flight==1",
+              "\x80=1,in_flight=1", "in_flight=1\0", "in_flight\0=1"]
+    members = ["in_flight", "latency_ms", "cpu", "in_flight ", ""]
+    for _ in range(130):
+        count = rng.randint(1, 5)
+        texts.append(rng.choice((",", ", ", " ,\t")).join(
+            rng.choice(members) + rng.choice(("=", " = ", "")) + rng.choice(numbers[:12])
+            for _ in range(count)))
+    return [requests.latin(text) for text in texts]
+
+
 def main():
     rng, maker = random.Random(SEED), requests.Maker(SEED)
     for name, make in (("request", request_inputs), ("response", response_inputs),
-                       ("chunked", chunked_inputs)):
+                       ("chunked", chunked_inputs), ("load_report", load_report_inputs)):
         folder = HERE / "corpus" / name
         folder.mkdir(parents=True, exist_ok=True)
         inputs = set(make(rng, maker))

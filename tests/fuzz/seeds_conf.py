@@ -76,6 +76,23 @@ ODD = [
     b"weights: 1, 2, 3\nmax connections: 4\ntimeout: 10\nmax retries: 1\nhealth check interval: 9",
     b"yload balancer: 127.0.0.1:1\r\nservers: a:1\r\nhelth check interval: 9000\r\ntimeout: 5000",
     b"yhealth_check: {interval: ${A}s, interval_secs: ${B}}\nretry: {backoff_base_ms: '${X}'}",
+    b"ypools: {default: {backends: a:1-70, algorithm: rendezvous, slow_start: 1s, sticky: cookie}}",
+    b"ypools: {default: {backends: [a:1], sticky: {secret: 'it''s a secret, or so', name: __Host-x, "
+    b"path: /b, ttl: session, secure: auto, same_site: none}}}",
+    b"ypools: {p: {backends: a:1, sticky: {secret: '***'}}, q: {backends: b:1, sticky: {secret: {env: "
+    b"A, file: B, credential: C}}}}\nfrontends: {f: {bind: ':1', routes: [{split: {p: 1, q: 2}}]}}",
+    b"y{secret: \xc3\xa4, secret: \"\\\"\", 'secret': 'a''', secret: ${A}, secret: ${A:-b}",
+    b"tsecret = \"a\\\"b\" # c\r\nsecret='\n\"secret\" = {file = 'x'}\nsecret\n",
+    b"ypools: {p: {backends: a:1, algorithm: prequal, prequal: {load: header, header: X-A, probe: /x, "
+    b"pool: 3}, hash: {by: [path]}, sticky: {by: cookie}}}\n"
+    b"frontends: {f: {bind: ':1', protocol: tcp, pool: p}}",
+    b"ypools: {p: {backends: a:1, sticky: cookie}, q: {backends: b:1, sticky: cookie}}\n"
+    b"frontends: {f: {bind: ':1', pool: p, routes: [{split: {p: 1, q: 2}, match: {host: '*.a'}}]}}",
+    b"fA=0123456789abcdef\nWEIR_S=x\n---\nbackends: a:1\npools: {default: {sticky: {secret: '${A}'}}}\n",
+    b"fA=0123456789abcdef\n---\nbackends: a:1\npools: {default: {sticky: {secret: {env: A}}}}\n",
+    b"f\n---\nbackends: a:1\npools: {default: {sticky: {secret: {credential: x}}}}\n",
+    b"spools.default.sticky.secret=0123456789abcdef", b"spools.default.sticky=cookie",
+    b"sWEIR_POOLS__DEFAULT__STICKY__SECRET=0123456789abcdef\nWEIR_POOLS__DEFAULT__STICKY__TTL=1h",
     b"sfrontends.default.protocol=tcp\nfrontends.default.pool={backends: [b:1]}\nWEIR_X=1",
 ]
 

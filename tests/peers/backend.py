@@ -115,6 +115,12 @@ class Backend:
             self.heads.append(message)
 
     @property
+    def served(self):
+        """The heads of requests that were no health checks."""
+        return [head for head in list(self.heads)
+                if not (head.get("user-agent") or "").endswith(" health-check")]
+
+    @property
     def received(self):
         """Bytes from weir over all connections."""
         return sum(connection.reader.total for connection in list(self.connections))

@@ -80,6 +80,10 @@ static void check_again(struct call *call, const struct arrival *attempt)
 
 	if (attempt == first)
 		return;
+	if (call->world->judged) {
+		judge_check_again(call, attempt);
+		return;
+	}
 	if (!call->may_replay)
 		world_fail(
 			call->world, "call %u: %s came to backends twice", call->id, call->method);
@@ -112,7 +116,8 @@ void check_request(struct call *call, struct arrival *attempt, const struct read
 		world_fail(world, "call %u: framing changed", call->id);
 	if (script->framing == READ_LENGTH && message->length != script->body_len)
 		world_fail(world, "call %u: length changed", call->id);
-	if (server_pool(attempt->server) != call->pool)
+	if (server_pool(attempt->server) != call->pool &&
+		(i32)server_pool(attempt->server) != world->conf->pools[call->pool].failover)
 		world_fail(world, "call %u: went to the wrong pool", call->id);
 	check_forwarding(call, attempt, message);
 	check_hop_fields(call, message);
@@ -159,7 +164,7 @@ static void check_backends_answer(
 		return;
 	}
 	call->attempt_seen = (i32)index;
-	if (index + 1 != call->attempt_count)
+	if (index + 1 != call->attempt_count && !judge_hedges(call))
 		world_fail(world, "call %u: got the answer of attempt %u of %u", call->id,
 			(u32)index, call->attempt_count);
 	if (call->answer.bad)
@@ -256,8 +261,15 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		if (server_closed_idle(server, call->began_ms, to_ms) &&
 			!(call->may_replay && body_is_kept(call)))
 			excuses->backend = true;
+		// The rest of what was said unasked met this one, and looked like its answer.
+		if (call->local && call->attempt_count == 0 &&
+			server_closed_idle(
+				server, call->began_ms - MIN(call->began_ms, SLACK_MS), to_ms))
+			excuses->backend = true;
 	}
 	excuses->connection = all_down || world->chaotic;
+	if (world->judged)
+		judge_excuses(call, &excuses->backend, &excuses->connection);
 }
 
 static struct excuses excuses_of(const struct call *call)
@@ -293,7 +305,8 @@ static void check_whole(struct call *call)
 	if (call->answer.status == 101)
 		return;
 	plan_answer_script(call, 0, &answer);
-	if (call->minor && call->interims != call->answer.interims + attempt->interims)
+	if (call->minor && call->interims != call->answer.interims + attempt->interims &&
+		!(call->world->judged && call->attempt_count > 1))
 		fail_call(call, "interim answers were lost or invented");
 	if (!attempt->answer_whole)
 		fail_call(call, "an answer looks complete and is not");
@@ -344,8 +357,13 @@ static const struct call *call_before(const struct call *call)
 // When weir can have begun to wait for the head: a pipelined one is not looked at before.
 static u64 head_wait_ms(const struct call *call)
 {
+	const struct world *world = call->world;
 	const struct call *before = call_before(call);
 
+	// The second of grace that draining gives may begin anew with a head's first byte.
+	if (world->drained_ms && world->drained_ms >= call->head_since_ms &&
+		world->drained_ms <= call->sent_ms)
+		return call->sent_ms;
 	return before ? MAX(call->head_since_ms, before->ended_ms) : call->head_since_ms;
 }
 
@@ -360,13 +378,29 @@ static bool stall_is_due(const struct call *call)
 // 408: the head or the body came too slowly.
 static bool late_is_fair(const struct call *call, struct excuses excuses)
 {
-	bool in_head =
-		!call->sent_head || str_eq(str_from(call->outcome), STR("client_timeout_header"));
+	bool in_head = !call->sent_head ||
+		       str_eq(str_from(call->outcome), STR("client_timeout_header")) ||
+		       (call->attempt_count == 0 &&
+			       !str_starts(str_from(call->outcome), STR("client_body")));
 	u64 limit_ms = in_head ? call->world->limits.header_ms : call->world->limits.body_idle_ms;
 
-	return (call->stalled || call->dripped || excuses.everywhere) &&
+	return (call->stalled || call->dripped || call->raced || excuses.everywhere) &&
 	       waited(call, MIN(call->head_since_ms, call->sent_ms), limit_ms) &&
 	       in_time(call, in_head ? head_wait_ms(call) : last_act_ms(call), limit_ms);
+}
+
+// In a seed where backends are judged.
+static bool refusal_is_fair(const struct call *call, struct excuses excuses)
+{
+	struct str outcome = str_from(call->outcome);
+
+	if (excuses.everywhere)
+		return true;
+	if (str_starts(outcome, STR("queue_")) || str_eq(outcome, STR("shed")))
+		return judge_has_limits(call);
+	if (str_eq(outcome, STR("request_timeout")))
+		return judge_is_late(call);
+	return excuses.backend || excuses.connection;
 }
 
 static void check_local_status(struct call *call, struct excuses excuses)
@@ -402,17 +436,20 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		break;
 	case 504:
 		fair = stall_is_due(call) &&
-		       in_time(call, last_act_ms(call), call->world->limits.response_ms) &&
+		       (call->answer.deaf || // it took a while until its window was full
+			       in_time(call, last_act_ms(call), call->world->limits.response_ms)) &&
 		       (call->attempts[call->attempt_count - 1].stalled || call->dripped ||
 			       excuses.everywhere);
 		break;
 	default:
 		fair = call->bad && call->status == call->bad_status;
 	}
+	if (call->world->judged && call->status >= 502 && call->status <= 504)
+		fair = refusal_is_fair(call, excuses);
 	if (!fair)
 		fail_call(call, "a local answer for no reason");
 	if (call->bad && call->status != call->bad_status && !excuses.everywhere &&
-		!(call->status == 408 && call->dripped))
+		!(call->status == 408 && (call->dripped || call->raced)))
 		fail_call(call, "a malformed request got the wrong answer");
 }
 
@@ -510,8 +547,11 @@ void check_call(struct call *call)
 	check_leaving(call);
 	excuses = excuses_of(call);
 	if (call->unasked) {
-		if (!excuses.backend && call->attempt_count &&
-			!call->attempts[call->attempt_count - 1].gave_up)
+		bool gave_up = false;
+
+		for (u32 i = 0; i < call->attempt_count; i++)
+			gave_up |= call->attempts[i].gave_up;
+		if (!excuses.backend && call->attempt_count && !gave_up)
 			fail_call(call, "got what was said unasked");
 		return;
 	}
@@ -580,6 +620,7 @@ static void listen_to_log(struct world *world)
 // After each turn: nobody waits without a deadline, nobody holds more than a window.
 void check_turn(struct world *world)
 {
+	judge_check_turn(world);
 	listen_to_log(world);
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
@@ -610,6 +651,7 @@ static void check_zero(struct world *world, u64 value, const char *what)
 
 void check_end(struct world *world)
 {
+
 	const struct metrics_cells *cells = &world->metrics;
 	const struct block_pool *blocks = &world->loop->blocks;
 	u64 ended = 0;
@@ -639,6 +681,7 @@ void check_end(struct world *world)
 	check_zero(world, blocks->segments.used, "segments");
 	check_zero(world, blocks->huge_used, "huge blocks");
 	check_zero(world, world->loop->ops_out, "operations");
+	judge_check_end(world);
 }
 
 // What the log was spared has its timers until the proxy is gone.

@@ -731,6 +731,10 @@ static void plan_pool(struct world *world, struct conf_pool *pool, u32 index)
 	pool->retry.rules.causes = RETRY_CAUSE_BIT(RETRY_CONNECT);
 	pool->retry.rules.budget.window_ms = 1000;
 	pool->retry.body_bytes_max = 64 * 1024;
+	if (world->judged)
+		judge_plan_pool(world, pool, index == world->pool_count - 1);
+	if (world->judged && index == 0 && world->pool_count > 2 && plan_one_in(world, 3))
+		pool->failover = 1;
 	pool->backends = backends;
 	pool->backend_count = count;
 	for (u32 i = 0; i < count; i++) {
@@ -741,6 +745,8 @@ static void plan_pool(struct world *world, struct conf_pool *pool, u32 index)
 		backends[i].id = backends[i].address = server_address(server);
 		backends[i].addr = *server_addr(server);
 		backends[i].weight = plan_between(world, 1, 3);
+		if (world->judged)
+			judge_plan_backend(world, &backends[i], i);
 	}
 }
 

@@ -28,6 +28,9 @@ struct server {
 	u64 down_from_ms, down_to_ms; // 0, 0 = never
 	u32 idle_close_ms;	      // closes kept connections after this time; 0 = never
 	u32 speaks_ms;		      // says something unasked on them; 0 = never
+	u64 hang_from_ms, hang_to_ms; // takes requests and answers none; 0, 0 = never
+	u64 sick_from_ms, sick_to_ms; // its health page says so
+	bool dies;		      // when it goes down, with all its connections
 	u64 idle_closed_ms[64];	      // when it did either, a ring
 	u32 idle_closed_count;
 	struct list services;
@@ -79,14 +82,26 @@ static void note_idle_close(struct server *server)
 	u32 at = server->idle_closed_count++ % ARRAY_LEN(server->idle_closed_ms);
 
 	server->idle_closed_ms[at] = world_now_ms(server->world);
+	server->world->has_trouble[server->pool] = true;
 }
 
 // ---- Answering ----------------------------------------------------------------------------------
 
 static void pump(struct service *service);
 
+static bool is_between(const struct world *world, u64 from_ms, u64 to_ms)
+{
+	return world_now_ms(world) >= from_ms && world_now_ms(world) < to_ms;
+}
+
+static void note_trouble(const struct server *server)
+{
+	server->world->has_trouble[server->pool] = true;
+}
+
 static void give_up(struct service *service, enum sim_fault fault)
 {
+	note_trouble(service->server);
 	service->acted = true;
 	if (service->attempt)
 		service->attempt->gave_up = true;
@@ -292,6 +307,8 @@ static void start_answer(struct service *service)
 		service->server->index, service->serial, call->id, call->answer.status,
 		service->script.body_len, service->script.framing, service->script.act,
 		service->script.act_at);
+	if (call->answer.bad || call->answer.flaw || call->answer.status >= 500)
+		note_trouble(service->server);
 	if (call->answer.bad)
 		world_fault(service->world, call->answer.bad == BAD_ANSWER_FLOOD
 						    ? FAULT_SERVER_FLOODS
@@ -315,7 +332,8 @@ static void on_timer(struct timer *timer)
 		start_answer(service);
 		break;
 	case WAITS_IDLE:
-		if (service->call || service->reader.len)
+		if (service->call || service->reader.len || service->peer.closing ||
+			service->peer.shut)
 			break;
 		note_idle_close(service->server);
 		if (service->server->speaks_ms && !peer_is_sending(&service->peer)) {
@@ -371,13 +389,54 @@ static struct call *call_of(struct service *service, const struct read_message *
 	return &service->world->calls[id - 1];
 }
 
+static bool is_probe(const struct read_message *message)
+{
+	const struct str *agent = message_find(message, "User-Agent");
+
+	return str_eq(message->target, STR("/health")) && agent &&
+	       memmem(agent->ptr, agent->len, "health", 6);
+}
+
+static void answer_probe(struct service *service)
+{
+	static const char well[] = "HTTP/1.1 200 OK\r\nConnection: close\r\n"
+				   "Content-Length: 2\r\n\r\nok";
+	static const char ill[] = "HTTP/1.1 503 Ill\r\nConnection: close\r\n"
+				  "Content-Length: 0\r\n\r\n";
+	const struct server *server = service->server;
+
+	service->spoke = true; // whatever follows: no request is served here
+	if (is_between(service->world, server->hang_from_ms, server->hang_to_ms))
+		return;
+	if (is_between(service->world, server->sick_from_ms, server->sick_to_ms)) {
+		note_trouble(server);
+		world_fault(service->world, FAULT_SERVER_SICK);
+		peer_send(&service->peer, ill, sizeof(ill) - 1);
+	} else {
+		peer_send(&service->peer, well, sizeof(well) - 1);
+	}
+	set_timer(service, WAITS_LINGER, 30);
+}
+
+static void hang(struct service *service)
+{
+	note_trouble(service->server);
+	world_fault(service->world, FAULT_SERVER_HANGS);
+	service->acted = service->attempt->gave_up = service->attempt->stalled = true;
+}
+
 static void on_head(struct reader *reader, const struct read_message *message)
 {
 	struct service *service = of_reader(reader);
 	struct world *world = service->world;
-	struct call *call = call_of(service, message);
 	struct arrival *attempt;
+	struct call *call;
 
+	if (world->judged && is_probe(message)) {
+		answer_probe(service);
+		return;
+	}
+	call = call_of(service, message);
 	if (!call)
 		return;
 	if (service->glued && world->smooth)
@@ -397,6 +456,10 @@ static void on_head(struct reader *reader, const struct read_message *message)
 	if (!attempt)
 		return;
 	check_request(call, attempt, message);
+	if (is_between(world, service->server->hang_from_ms, service->server->hang_to_ms)) {
+		hang(service);
+		return;
+	}
 	if (call->answer.stale && attempt->kept && call->attempt_count == 1) {
 		give_up(service, FAULT_SERVER_STALE);
 		if (call->answer.stale_reset)
@@ -636,6 +699,23 @@ static void listen_now(struct server *server)
 	loop_accept(loop, &server->sock, &server->accept);
 }
 
+static void die(struct server *server)
+{
+	world_fault(server->world, FAULT_SERVER_DIES);
+	list_for_each_safe (node, &server->services) {
+		struct service *service = list_entry(node, struct service, node);
+
+		note_idle_close(server);
+		if (service->attempt)
+			service->attempt->gave_up = service->attempt->reset = true;
+		if (service->answering && script_is_whole(&service->script))
+			service->attempt->answer_whole = true; // and perhaps there
+		service->acted = true;
+		loop_timer_cancel(server->world->outside, &service->timer);
+		peer_reset(&service->peer);
+	}
+}
+
 static void on_down_timer(struct timer *timer)
 {
 	struct server *server = container_of(timer, struct server, timer);
@@ -646,6 +726,9 @@ static void on_down_timer(struct timer *timer)
 		return;
 	}
 	world_fault(server->world, FAULT_SERVER_DOWN);
+	note_trouble(server);
+	if (server->dies)
+		die(server);
 	loop_cancel(server->world->outside, &server->accept);
 	loop_timer_set(server->world->outside, timer, server->down_to_ms);
 }
@@ -658,6 +741,22 @@ static void plan_down(struct server *server)
 	server->down_from_ms = now_ms + (plan_one_in(world, 2) ? 0 : plan_between(world, 1, 800));
 	server->down_to_ms = server->down_from_ms + plan_between(world, 10, 2000);
 	loop_timer_set(world->outside, &server->timer, MAX(server->down_from_ms, now_ms + 1));
+}
+
+static void plan_illness(struct server *server)
+{
+	struct world *world = server->world;
+	u64 now_ms = world_now_ms(world);
+
+	server->dies = plan_one_in(world, 2);
+	if (plan_one_in(world, 5)) {
+		server->hang_from_ms = now_ms + plan_between(world, 0, 800);
+		server->hang_to_ms = server->hang_from_ms + plan_between(world, 100, 2000);
+	}
+	if (plan_one_in(world, 5)) {
+		server->sick_from_ms = now_ms + plan_between(world, 0, 800);
+		server->sick_to_ms = server->sick_from_ms + plan_between(world, 100, 2000);
+	}
 }
 
 static void choose_address(struct server *server)
@@ -705,7 +804,9 @@ struct server *server_new(struct world *world, u32 index, u32 pool, bool tcp)
 	else if (plan_one_in(world, 15))
 		server->speaks_ms = plan_between(world, 1, 300);
 	listen_now(server);
-	if (plan_one_in(world, 10))
+	if (world->judged)
+		plan_illness(server);
+	if (plan_one_in(world, world->judged ? 4 : 10))
 		plan_down(server);
 	return server;
 }

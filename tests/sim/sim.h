@@ -49,7 +49,24 @@ struct server;
 	X(NO_BLOCKS, "receive that had to wait for a block")                     \
 	X(FULL, "connection beyond the limit")                                   \
 	X(DRAIN, "drain while calls run")                                        \
-	X(ABORT, "everything ended at once")
+	X(ABORT, "everything ended at once")                                     \
+	X(SERVER_HANGS, "backend takes requests and answers none")               \
+	X(SERVER_DIES, "backend resets all its connections and is gone")         \
+	X(SERVER_SICK, "health check that fails")                                \
+	X(WENT_DOWN, "backend taken to be down")                                 \
+	X(WENT_UP, "backend taken to be up")                                     \
+	X(EJECTED, "backend ejected")                                            \
+	X(RETURNED, "ejection over")                                             \
+	X(BREAKER_OPENS, "breaker opens")                                        \
+	X(BREAKER_HALF_OPENS, "breaker opens half")                              \
+	X(BREAKER_CLOSES, "breaker closes")                                      \
+	X(PANIC, "panic begins or ends")                                         \
+	X(POOL_LOST, "pool loses its last backend, or has one again")            \
+	X(RETRY, "retry")                                                        \
+	X(RETRY_REFUSED, "retry that the budget refuses")                        \
+	X(HEDGE, "second copy of a slow request")                                \
+	X(HEDGE_WON, "second copy that wins")                                    \
+	X(QUEUED, "request that waits for a place")
 
 enum sim_fault {
 #define X(name, text) FAULT_##name,
@@ -172,6 +189,12 @@ struct world {
 	struct arena arena;
 	struct conf *conf;
 	struct snapshot *snapshot;
+	bool judged;	     // backends are checked, ejected, retried ...: judge.c
+	struct judge *judge; // then
+	struct flow *flows;  // of each pool: its requests, and what was sent again
+	bool has_lost[4];    // pools that had no eligible backend at some time
+	bool has_trouble[4]; // pools of which a backend did something bad
+
 	struct proxy *proxy;
 	struct log log;
 	u64 told; // exchanges that failed by our or a backend's doing, by what the log says
@@ -251,6 +274,23 @@ bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms);
 u32 server_pool(const struct server *server);
 const struct addr *server_addr(const struct server *server);
 struct str server_address(const struct server *server);
+
+// judge.c: seeds in which backends are judged.
+void judge_plan_pool(struct world *world, struct conf_pool *pool, bool tcp);
+void judge_plan_backend(struct world *world, struct conf_backend *backend, u32 index);
+void judge_start(struct world *world);
+void judge_stop(struct world *world); // the loop must turn until judge_is_idle
+bool judge_is_idle(const struct world *world);
+void judge_free(struct world *world);
+void judge_check_again(struct call *call, const struct arrival *arrival);
+void judge_check_turn(struct world *world);
+void judge_check_end(struct world *world);
+bool judge_has_limits(const struct call *call); // its pool bounds something
+bool judge_hedges(const struct call *call);	// it may be sent twice at the same time
+bool judge_is_late(const struct call *call);	// its request's deadline is over
+// What its pools have been through since the beginning: a backend that was ill before may still be
+// out, or a request may have met it.
+void judge_excuses(const struct call *call, bool *backend, bool *connection);
 
 // check.c: what the caller saw against what the backends did.
 void check_request(struct call *call, struct arrival *attempt, const struct read_message *message);

@@ -172,6 +172,8 @@ static void build_proxy(struct world *world)
 	log_init(&world->log, LOG_WARN, LOG_JSON, &world->loop->wall_ms, log_bytes, NULL);
 	proxy_init(world->proxy, world->loop, world->snapshot, 0, &limits, &world->log,
 		world->trace, &world->metrics, rng_u64(&world->rng));
+	if (world->judged)
+		judge_start(world);
 	listen_all(world);
 }
 
@@ -276,6 +278,9 @@ static void run_world(struct world *world, struct plans *plans)
 	loop_timer_cancel(world->loop, &plans->abort);
 	if (!run_until(world, proxy_is_over, "draining does not end"))
 		return;
+	judge_stop(world);
+	if (!run_until(world, judge_is_idle, "a health check does not end"))
+		return;
 	release_peers(world);
 	if (!run_until(world, peers_are_over, "a connection is not closed"))
 		return;
@@ -295,6 +300,11 @@ static void note_totals(struct world *world)
 	world->faults[FAULT_NET_DISCARD] += counts->discards;
 	world->faults[FAULT_NO_BLOCKS] += counts->block_waits;
 	world->faults[FAULT_FULL] += world->metrics.values[M_CONNECTIONS_REFUSED];
+	world->faults[FAULT_RETRY] += world->metrics.values[M_RETRIES];
+	world->faults[FAULT_RETRY_REFUSED] += world->metrics.values[M_RETRIES_REFUSED];
+	world->faults[FAULT_HEDGE] += world->metrics.values[M_HEDGES];
+	world->faults[FAULT_HEDGE_WON] += world->metrics.values[M_HEDGES_WON];
+	world->faults[FAULT_QUEUED] += world->metrics.values[M_QUEUED];
 	for (u32 i = 0; i < FAULT_COUNT; i++)
 		sim_faults[i] += world->faults[i];
 	sim_exchanges += world->exchanges;
@@ -325,6 +335,7 @@ static void take_down(struct world *world)
 	for (u32 i = 0; i < world->server_count; i++)
 		server_free(world->servers[i]);
 	sim_net_free(world->net);
+	judge_free(world);
 	snapshot_done(world->snapshot);
 	arena_done(&world->arena);
 	mem_free(world->listeners);
@@ -343,6 +354,7 @@ int world_run(u64 seed)
 	arena_init(&world->arena, arena_bytes_max);
 	build_net(world);
 	world->scarce = plan_one_in(world, 10);
+	world->judged = plan_one_in(world, 2);
 	build_loops(world);
 	plan_world(world);
 	build_proxy(world);

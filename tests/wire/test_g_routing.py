@@ -8,7 +8,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend, fixed
 from peers.net import HOST, free_port
-from peers.weir import Weir, start
+from peers.weir import CALM, Weir, start
 
 
 @contextlib.contextmanager
@@ -22,7 +22,7 @@ def routed(routes, names, pool="rest"):
         if pool:
             web["pool"] = pool
         tree = {"runtime": {"workers": 1}, "frontends": {"web": web},
-                "pools": {name: {"backends": [backend.address]}
+                "pools": {name: {"backends": [backend.address], **CALM}
                           for name, backend in backends.items()}}
         weir = stack.enter_context(Weir(tree, address=address))
         weir.backends = backends
@@ -194,7 +194,7 @@ def test_two_frontends_share_a_pool():
     with Backend() as backend:
         tree = {"frontends": {"one": {"bind": first, "pool": "p"},
                               "two": {"bind": second, "pool": "p"}},
-                "pools": {"p": {"backends": [backend.address]}}, "runtime": {"workers": 1}}
+                "pools": {"p": {"backends": [backend.address], **CALM}}, "runtime": {"workers": 1}}
         with Weir(tree, address=first) as weir:
             assert weir.ask().status == 200
             assert weir.ask(address=second).status == 200

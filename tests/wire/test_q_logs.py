@@ -12,7 +12,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend, full_listener, raw, tcp_echo
 from peers.net import HOST, free_port, until
-from peers.weir import BINARY, settings, start, told
+from peers.weir import BINARY, CALM, settings, start, told
 
 SHORT = "150ms"
 
@@ -367,8 +367,9 @@ def test_each_outcome_is_told_by_itself():
         connection.request()
 
     with Backend(script) as backend:
-        routes = [{"match": {"path": "/dead"}, "pool": [dead()]}]
-        with start(backend, frontend={"routes": routes}) as weir:
+        routes = [{"match": {"path": "/dead"}, "pool": "dead"}]
+        pools = {"dead": {"backends": [dead()], **CALM}}
+        with start(backend, frontend={"routes": routes}, pools=pools) as weir:
             for _ in range(5):
                 assert weir.ask("GET", "/dead").status == 503
                 assert weir.ask("GET", "/").status == 502

@@ -11,7 +11,9 @@ import subprocess
 import pytest
 
 from peers.backend import Backend
-from peers.net import HOST, free_port, until
+from peers.client import Client
+from peers.http1 import Cut, request
+from peers.net import HOST, free_port, refuses, until
 from peers.weir import BINARY, IO, Weir, run, settings, start
 
 
@@ -109,11 +111,11 @@ def test_syntax_errors(tmp_path, name, text):
 
 
 def test_keys_that_are_not_built_yet_are_errors(tmp_path):
-    path = written(tmp_path, "c.yaml", GOOD + "pools: {p: {backends: [127.0.0.1:1], sticky: "
-                   "{by: cookie}}}\n")
+    path = written(tmp_path, "c.yaml", GOOD + "pools: {p: {backends: [127.0.0.1:1], tls: "
+                   "{verify: false}}}\n")
     code, _, err = run("check", path)
     assert code == 78
-    assert "sticky" in err and "not built yet" in err
+    assert "'tls'" in err and "not built yet" in err
 
 
 def test_check_of_a_good_file(tmp_path):
@@ -163,6 +165,20 @@ def test_schema_is_json():
     assert "frontends" in out and "algorithm" in out
 
 
+def test_no_command_prints_a_secret(tmp_path):
+    path = written(tmp_path, "c.yaml", "backends: [127.0.0.1:1]\npools: {default: {sticky: {secret: "
+                   "correct-horse-battery}}}\n")
+    for words in (["check"], ["check", "--format", "json"], ["config", "show"],
+                  ["config", "show", "--origin"]):
+        code, out, err = run(*words, path)
+        assert code == 0, err
+        assert "W116" in out + err and "horse" not in out + err
+    code, out, _ = run("config", "show", path)
+    shown = written(tmp_path, "shown.yaml", out)
+    code, _, err = run("check", shown)
+    assert code == 78 and "was not shown" in err
+
+
 def test_help_on_a_key():
     code, out, _ = run("help", "pools.app.algorithm")
     assert code == 0 and "round_robin" in out
@@ -174,7 +190,7 @@ def test_the_port_is_taken():
             code, out, err = run("--io", IO, "-c", weir.config_path, "--workers", workers)
             assert code == 1
             assert out == ""
-            lines = [line for line in err.splitlines() if not line.startswith("{")]
+            lines = [line for line in err.splitlines() if line.startswith("weir: ")]
             assert len(lines) == 1
             assert f"unable to bind on {weir.address}: Address already in use" in lines[0]
         assert weir.ask().status == 200
@@ -310,6 +326,53 @@ def test_test_backend_behind_weir(test_backend):
         assert client.ask("GET", "/health").status == 200
         assert client.ask("POST", "/", body=b"x" * 100000).status == 200
         assert client.ask("HEAD", "/").body == b""
+
+
+def test_test_backend_told_to_fail(test_backend):
+    def ask(*what, **rest):
+        with Client(test_backend) as client:
+            return client.ask(*what, **rest)
+
+    with Client(test_backend) as control:
+        def tell(words):
+            assert control.ask("POST", f"/-/fault?{words}").status == 200
+
+        def counts():
+            return json.loads(control.ask("GET", "/-/fault").body)
+
+        tell("status=500&health=200")
+        assert ask().status == ask("POST", "/", body=b"x" * 1000).status == 500
+        assert ask("GET", "/health").status == 200
+        tell("reset=1")
+        with pytest.raises(ConnectionResetError):
+            ask()
+        tell("close=1")
+        with pytest.raises(Cut):
+            ask()
+        tell("cut=1")
+        with pytest.raises(Cut) as cut:
+            ask("GET", "/?size=1000000")
+        assert len(cut.value.got) == 500000
+        tell("refuse=1&for=1h")
+        until(lambda: refuses(test_backend), "nobody to listen")
+        tell("")
+        until(lambda: not refuses(test_backend), "its return")
+        tell("hang=1")
+        with Client(test_backend) as client:
+            client.send(request())
+            until(lambda: counts()["faulty"] == 6, "the request to hang")
+            tell("hang=1&for=1ms")
+            assert client.response().status == 200
+        assert counts()["methods"] == {"GET": 5, "POST": 1}
+        until(lambda: counts()["sockets"] == 0, "the other connections to be gone")
+        assert control.ask("DELETE", "/-/fault").status == 200
+        assert counts()["requests"] == counts()["sockets_max"] == 0
+
+
+@pytest.mark.parametrize("words", ["hang=2", "nonsense=1", "refuse=1"])
+def test_test_backend_with_a_wrong_fault(words):
+    code, out, err = run("test-backend", "1", "--fault", words)
+    assert code == 2 and out == "" and "--fault" in err and "weir help test-backend" in err
 
 
 def test_an_error_at_the_start_comes_alone():

@@ -54,7 +54,8 @@ def test_seed_0_with_free_ports(tmp_path):
                                   capture_output=True, timeout=HANG_SECONDS, check=False)
             assert done.stdout == b"connection %d\n" % i, done.stderr
             until(lambda i=i: weir.stderr.count("served connection") == i + 1, "its last line")
-        assert (len(first.connections), len(second.connections)) == (3, 2)
+        spoken = [[each for each in backend.connections if each.raw] for backend in (first, second)]
+        assert [len(each) for each in spoken] == [3, 2]  # health checks say nothing
         check_lines(weir.stderr, address, [first.address, second.address] * 2 + [first.address])
     first.stop()
     second.stop()
@@ -132,8 +133,10 @@ def test_seed_0_a_backend_is_down(tmp_path):
                     assert client.rest() == b""
             except ConnectionResetError:
                 pass
-        lines = [json.loads(line) for line in weir.wait_log("Connection refused")]
-        assert lines[0]["level"] in ("warn", "error")
+        down = json.loads(weir.wait_log("backend is down")[0])
+        assert (down["level"], down["reason"]) == ("warn", "connection refused")
+        failed = json.loads(weir.wait_log("failed to served connection")[0])
+        assert (failed["level"], failed["outcome"]) == ("error", "no_backend_available")
 
 
 # Seed 1: a file that is named YAML and is none
@@ -171,7 +174,7 @@ def test_seed_2_file(tmp_path, name, named):
     with Weir(args=arguments, cwd=tmp_path, address=address) as weir:
         for path in ("/", "/api/test", "/health") * 100:
             assert weir.ask("GET", path).status == 200
-    assert [len(backend.heads) for backend in backends] == [100, 100, 100]
+    assert [len(backend.served) for backend in backends] == [100, 100, 100]
     for backend in backends:
         backend.stop()
 
@@ -188,7 +191,8 @@ def test_seed_3_flags():
         for _ in range(6):
             assert weir.ask().status == 200
         for backend in backends:
-            assert len(backend.heads) == 2
+            assert len(backend.served) == 2
+            assert len(backend.heads) == 3  # the page was asked for before the first request
             assert backend.last().get("x-forwarded-by") == "rust-load-balancer"
             assert backend.last().get("x-backend-server") == backend.address
     for backend in backends:

@@ -230,6 +230,8 @@ static void test_test_backend(void **state)
 	assert_string_equal(plan.address, "8001");
 	assert_false(plan.is_steady);
 	assert_true(good("test-backend 8001 --steady").is_steady);
+	assert_null(plan.fault);
+	assert_string_equal(good("test-backend 1 --fault hang=1").fault, "hang=1");
 	assert_int_equal(good("test-backend 1 --io epoll").io, CONF_IO_EPOLL);
 	assert_int_equal(make_in("test-backend", env, &plan), 0);
 	assert_string_equal(plan.address, "3001");
@@ -243,7 +245,8 @@ static void test_test_backend(void **state)
 
 static void test_simulate(void **state)
 {
-	struct plan plan = good("simulate load=0.5 slow=10 -a rr,lc --seed 3 --svg x.svg --json");
+	struct plan plan =
+		good("simulate load=0.5 slow=10 -a rr,lc --seed 3 --svg x.svg --draw p90 --json");
 
 	(void)state;
 	assert_int_equal(plan.command, PLAN_SIMULATE);
@@ -253,6 +256,7 @@ static void test_simulate(void **state)
 	assert_string_equal(plan.flags.algorithm, "rr,lc");
 	assert_string_equal(plan.seed, "3");
 	assert_string_equal(plan.svg, "x.svg");
+	assert_string_equal(plan.draw, "p90");
 	assert_null(plan.replay);
 	assert_true(plan.as_json);
 	plan = good("simulate --replay access.log");

@@ -1,54 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys about failure: defaults, every key, the seeds' spellings, what is refused and what is warned
 // of.
-#include "test.h"
-
-static const struct conf *load(struct world *world, const char *text)
-{
-	const struct conf *conf;
-
-	world_init(world);
-	conf = world_load(world, "t", text, CONF_YAML);
-	if (!conf)
-		fail_msg("%s", world_errors(world));
-	return conf;
-}
-
-static void says(const char *text, const char *expected, bool is_good)
-{
-	struct world world;
-	bool was_good;
-
-	world_init(&world);
-	was_good = world_load(&world, "t", text, CONF_YAML) != NULL;
-	assert_contains(world_errors(&world), expected);
-	if (is_good != was_good)
-		fail_msg("%s: %s", was_good ? "accepted" : "refused", text);
-	world_done(&world);
-}
-
-static void refuses(const char *text, const char *expected)
-{
-	says(text, expected, false);
-}
-
-static void warns(const char *text, const char *expected)
-{
-	says(text, expected, true);
-}
-
-static void is_silent(const char *text)
-{
-	struct world world;
-
-	(void)load(&world, text);
-	if (world.errs.warning_count)
-		fail_msg("%s", world_errors(&world));
-	world_done(&world);
-}
-
-#define ONE   "backends: [10.0.0.1:80]\n"
-#define THREE "backends: [10.0.0.1:80, 10.0.0.2:80, 10.0.0.3:80]\n"
+#include "test_says.h"
 
 // ---- Health checks ------------------------------------------------------------------------------
 
@@ -260,8 +213,8 @@ static void every_key_of_breaker_and_outliers(void **state)
 	assert_int_equal(pool->success_rate.rules.factor_thousandths, 1250);
 	assert_int_equal(pool->success_rate.rules.margin_percent, 2);
 	assert_int_equal(pool->panic_percent, 30);
-	assert_int_equal(pool->slow_start_ms, 20000);
-	assert_int_equal(pool->backends[0].slow_start_ms, 60000);
+	assert_int_equal(conf->pools[1].slow_start_ms, 20000);
+	assert_int_equal(conf->pools[1].backends[0].slow_start_ms, 60000);
 	world_done(&world);
 }
 
@@ -281,8 +234,6 @@ static void breakers_of_seed_2(void **state)
 	assert_int_equal(rules->open_ms, 60000);
 	world_done(&world);
 }
-
-#define POOL(text) "pools: {default: {backends: [a:1, b:1], " text "}}"
 
 static void refuses_wrong_breakers(void **state)
 {
@@ -408,7 +359,8 @@ static void the_file_of_seed_2(void **state)
 	static const char text[] =
 		"load_balancer: {algorithm: round_robin}\n"
 		"backends:\n"
-		"  - {id: backend-1, url: \"http://127.0.0.1:8001\", weight: 1}\n"
+		"  - {id: backend-1, url: \"http://127.0.0.1:8001\", weight: 1, "
+		"max_connections: 100}\n"
 		"  - {id: backend-2, url: \"http://127.0.0.1:8002\", weight: 2}\n"
 		"  - {id: backend-3, url: \"http://127.0.0.1:8003\", weight: 1}\n"
 		"health_check: {interval_secs: 10, timeout_secs: 5, unhealthy_threshold: 3,\n"
@@ -422,6 +374,7 @@ static void the_file_of_seed_2(void **state)
 	(void)state;
 	assert_int_equal(world.errs.warning_count, 0);
 	assert_int_equal(pool->backend_count, 3);
+	assert_int_equal(pool->backends[0].max_connections, 100);
 	assert_int_equal(pool->backends[1].weight, 2);
 	assert_int_equal(pool->check.type, CONF_CHECK_HTTP);
 	assert_int_equal(pool->check.rules.interval_ms, 10000);
@@ -461,9 +414,6 @@ static void refuses_wrong_retries(void **state)
 		"timeouts: {request: 1s}}}",
 		"error[E023]: 'request' means nothing");
 }
-
-#define WEB(text) \
-	"pools: {p: {backends: [a:1, b:1], " text "}}\nfrontends: {web: {bind: \":1\", pool: p, "
 
 static void warns_of_retries_that_get_no_time(void **state)
 {
@@ -590,103 +540,76 @@ static void refuses_wrong_limits(void **state)
 		"warning[W113]: pools.default.limits.shed.target (40s) never counts");
 }
 
-// ---- Choosing -----------------------------------------------------------------------------------
+// ---- Advice -------------------------------------------------------------------------------------
 
-static void every_name_of_an_algorithm(void **state)
+// All of one run, each at the key that is to blame.
+static void every_advice_has_its_place(void **state)
 {
-	static const struct {
-		const char *name;
-		enum conf_algorithm algorithm;
-	} rows[] = {
-		{"round_robin", CONF_ROUND_ROBIN},
-		{"rr", CONF_ROUND_ROBIN},
-		{"weighted_round_robin", CONF_ROUND_ROBIN},
-		{"wrr", CONF_ROUND_ROBIN},
-		{"random", CONF_RANDOM},
-		{"weighted_random", CONF_WEIGHTED_RANDOM},
-		{"power_of_two", CONF_POWER_OF_TWO},
-		{"least_connections", CONF_LEAST_CONNECTIONS},
-		{"weighted_least_connections", CONF_LEAST_CONNECTIONS},
-		{"lc", CONF_LEAST_CONNECTIONS},
-		{"wlc", CONF_LEAST_CONNECTIONS},
-		{"least_response_time", CONF_LEAST_RESPONSE_TIME},
-		{"weighted_least_response_time", CONF_LEAST_RESPONSE_TIME},
-		{"lrt", CONF_LEAST_RESPONSE_TIME},
-		{"wlrt", CONF_LEAST_RESPONSE_TIME},
-		{"ewma", CONF_LEAST_RESPONSE_TIME},
-		{"ip_hash", CONF_IP_HASH},
-		{"consistent_hash", CONF_CONSISTENT_HASH},
-		{"maglev", CONF_MAGLEV},
-		{"rendezvous", CONF_RENDEZVOUS},
-		{"first", CONF_FIRST},
-		{"prequal", CONF_PREQUAL},
+	static const char text[] = "frontends:\n"
+				   "  web:\n"
+				   "    bind: \":8080\"\n"
+				   "    pool: app\n"
+				   "    timeouts: {request: 2s}\n"
+				   "    deny: 0.0.0.0/0\n"
+				   "    client_ip: {trusted_proxies: \"::/0\"}\n"
+				   "    routes:\n"
+				   "      - match: {path: /a/*}\n"
+				   "        pool: app\n"
+				   "      - match: {path: /a/b}\n"
+				   "        pool: app\n"
+				   "pools:\n"
+				   "  app:\n"
+				   "    backends:\n"
+				   "      - {address: \"10.0.0.1:80\", weight: 0}\n"
+				   "    health_check: {interval: 1s, timeout: 2s}\n"
+				   "    circuit_breaker: {failure_threshold: none}\n"
+				   "    retry: {try_timeout: 2m}\n"
+				   "    limits: {shed: {target: 1m}}\n"
+				   "    outliers: {success_rate: {enabled: true}}\n"
+				   "    hash: {by: path}\n"
+				   "  lost:\n"
+				   "    backends: 127.0.0.1:8080\n";
+	static const char *const advice[] = {
+		"t:5:5: warning[W108]: frontends.web to pool 'app': the last of 3 tries",
+		"t:6:5: warning[W112]: frontends.web denies every IPv4 address",
+		"t:7:5: warning[W105]: frontends.web trusts every address",
+		"t:11:9: warning[W102]: web.routes[1] can never be reached: web.routes[0] at t:9:9",
+		"t:15:5: warning[W104]: all backends of pool 'app' have weight 0",
+		"t:17:5: warning[W107]: the checks of pool 'app' may take longer",
+		"t:18:5: warning[W109]: the circuit breaker of pool 'app' can never open",
+		"t:19:5: warning[W111]: pools.app.retry.try_timeout (2m) never passes",
+		"t:20:5: warning[W113]: pools.app.limits.shed.target (1m) never counts",
+		"t:21:5: warning[W110]: pools.app.outliers.success_rate can never eject",
+		"t:22:5: warning[W114]: pools.app.hash changes nothing",
+		"t:23:3: warning[W101]: pool 'lost' is defined, but nothing leads to it",
+		"t:24:15: warning[W106]: backend 127.0.0.1:8080 of pool 'lost' is what weir itself",
 	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-		struct world world;
-		char text[128];
-
-		snprintf(text, sizeof(text), "load_balancer: {algorithm: %s}\n" ONE, rows[i].name);
-		assert_int_equal(load(&world, text)->pools[0].algorithm, rows[i].algorithm);
-		world_done(&world);
-	}
-	refuses("algorithm: fastest\n" ONE, "error[E016]: unknown algorithm 'fastest' "
-					    "(pools.default.algorithm): round_robin, random");
-}
-
-static void what_is_hashed(void **state)
-{
-	static const char *const file = SOURCE_ROOT "/tests/conf/good/full.yaml";
-	struct conf_input input = {.files = &file, .file_count = 1};
 	struct world world;
-	const struct conf *conf;
-	const struct conf_hash *hash;
 
 	(void)state;
-	world_init(&world);
-	conf = conf_load(&input, &world.arena, &world.errs);
-	assert_non_null(conf);
-	hash = &conf->pools[0].hash;
-	assert_int_equal(conf->pools[0].algorithm, CONF_CONSISTENT_HASH);
-	assert_int_equal(hash->part_count, 2);
-	assert_int_equal(hash->parts[0].kind, CONF_HASH_CLIENT_IP);
-	assert_int_equal(hash->parts[1].kind, CONF_HASH_HEADER);
-	assert_str(hash->parts[1].name, "x-user");
-	assert_int_equal(hash->ipv4_bits, 24);
-	assert_int_equal(hash->ipv6_bits, 56);
-	assert_int_equal(hash->load_percent, 125);
-	assert_str(conf->pools[conf->pools[0].failover].name, "next");
-	assert_int_equal(conf->pools[1].failover, -1);
-	assert_true(conf->pools[0].backends[0].is_backup);
-	assert_false(conf->pools[0].backends[1].is_backup);
-	hash = &conf->pools[1].hash;
-	assert_int_equal(hash->part_count, 1);
-	assert_int_equal(hash->parts[0].kind, CONF_HASH_CLIENT_IP);
-	assert_int_equal(hash->ipv4_bits, 32);
-	assert_int_equal(hash->ipv6_bits, 64);
-	assert_int_equal(hash->load_percent, 0);
+	(void)load(&world, text);
+	for (size_t i = 0; i < ARRAY_LEN(advice); i++)
+		assert_contains(world_errors(&world), advice[i]);
+	assert_int_equal(world.errs.warning_count, ARRAY_LEN(advice));
 	world_done(&world);
 }
 
-static void refuses_wrong_choices(void **state)
+// Routes without settings of their own say nothing that their frontend has not said.
+static void a_deadline_is_told_once(void **state)
 {
+	struct world world;
+
 	(void)state;
-	refuses(POOL("hash: {by: url}"), "error[E016]: 'url' is nothing to choose by");
-	refuses(POOL("hash: {by: clientip}"), "did you mean 'client_ip'?");
-	refuses(POOL("hash: {by: header}"), "error[E016]: 'header' is nothing to choose by");
-	refuses(POOL("hash: {by: \"path:x\"}"), "error[E016]");
-	refuses(POOL("hash: {by: \"header:a b\"}"), "error[E016]");
-	refuses(POOL("hash: {by: []}"), "error[E025]");
-	refuses(POOL("hash: {max_load: 100%}"), "error[E020]: 100% is too small");
-	refuses(POOL("failover: other"), "error[E031]: pool 'other' is not defined");
-	refuses("pools: {a: {backends: a:1, failover: b}, b: {backends: b:1, failover: a}}\n"
-		"frontends: {w: {bind: \":1\", pool: a}}",
-		"error[E023]: the failover of pool 'a' leads back to it");
-	refuses("pools: {default: {backends: a:1, failover: default}}", "leads back to it");
-	warns(POOL("hash: {by: path}"),
-		"warning[W114]: pools.default.hash changes nothing: its algorithm does not hash");
-	is_silent(POOL("algorithm: maglev, hash: {by: path}"));
+	(void)load(&world,
+		"pools: {p: {backends: [a:1, b:1]}, q: {backends: [a:1, b:1]}}\n"
+		"frontends: {web: {bind: \":1\", pool: p, timeouts: {request: 5s}, routes: "
+		"[{pool: p, match: {path: /a}}, {pool: q, match: {path: /b}}, {pool: q, "
+		"match: {path: /c}}, {pool: q, match: {path: /d}, timeouts: {request: 6s}}]}}");
+	assert_contains(world_errors(&world), "t:2:40: warning[W108]: frontends.web to pool 'p'");
+	assert_contains(world_errors(&world), "t:2:40: warning[W108]: frontends.web to pool 'q'");
+	assert_contains(world_errors(&world), "warning[W108]: route web.routes[3] to pool 'q'");
+	assert_int_equal(world.errs.warning_count, 3);
+	world_done(&world);
 }
 
 // ---- The file of Bal.rs -------------------------------------------------------------------------
@@ -744,6 +667,50 @@ static void its_older_spelling_counts_milliseconds(void **state)
 	world_done(&world);
 }
 
+// Its six algorithms, long and short; weights count where the name says so, as there.
+static void its_algorithms(void **state)
+{
+	static const struct {
+		const char *names[2];
+		enum conf_algorithm algorithm;
+		u32 weight;
+	} rows[] = {
+		{{"round_robin", "rr"}, CONF_ROUND_ROBIN, 1},
+		{{"weighted_round_robin", "wrr"}, CONF_ROUND_ROBIN, 20},
+		{{"least_connections", "lc"}, CONF_LEAST_CONNECTIONS, 1},
+		{{"weighted_least_connections", "wlc"}, CONF_LEAST_CONNECTIONS, 20},
+		{{"least_response_time", "lrt"}, CONF_LEAST_RESPONSE_TIME, 1},
+		{{"weighted_least_response_time", "wlrt"}, CONF_LEAST_RESPONSE_TIME, 20},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * ARRAY_LEN(rows); i++) {
+		struct world world;
+		const struct conf_pool *pool;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			"load balancer: http://127.0.0.1:8000\n!!  load balancer address\n\n"
+			"algorithm: %s\n!!  load balancer algorithm\n\n"
+			"servers: http://127.0.0.1:3001, http://127.0.0.1:3002\n\n"
+			"weights: 20, 30\n!!  server weights\n\n"
+			"max connections: 1000, 900\n\ntimeout: 10\n\n"
+			"health check interval: 10\n",
+			rows[i / 2].names[i % 2]);
+		pool = &load(&world, text)->pools[0];
+		assert_int_equal(world.errs.warning_count, 0);
+		assert_int_equal(pool->algorithm, rows[i / 2].algorithm);
+		assert_int_equal(pool->backends[0].weight, rows[i / 2].weight);
+		world_done(&world);
+	}
+	refuses("load balancer: http://127.0.0.1:8000\nservers: a:1\nalgorithm: quickest",
+		"t:3:12: error[E016]: unknown algorithm 'quickest' (pools.default.algorithm): "
+		"round_robin, random, weighted_random, power_of_two, least_connections, "
+		"least_response_time, ip_hash, consistent_hash, maglev, rendezvous, first, "
+		"prequal; "
+		"also rr, weighted_round_robin, wrr, lc");
+}
+
 static void tells_what_is_wrong_with_it(void **state)
 {
 	(void)state;
@@ -789,11 +756,11 @@ int main(void)
 		cmocka_unit_test(every_key_of_limits),
 		cmocka_unit_test(limits_of_seed_2),
 		cmocka_unit_test(refuses_wrong_limits),
-		cmocka_unit_test(every_name_of_an_algorithm),
-		cmocka_unit_test(what_is_hashed),
-		cmocka_unit_test(refuses_wrong_choices),
+		cmocka_unit_test(every_advice_has_its_place),
+		cmocka_unit_test(a_deadline_is_told_once),
 		cmocka_unit_test(reads_the_file_of_seed_1),
 		cmocka_unit_test(its_older_spelling_counts_milliseconds),
+		cmocka_unit_test(its_algorithms),
 		cmocka_unit_test(tells_what_is_wrong_with_it),
 	};
 

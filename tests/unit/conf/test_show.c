@@ -113,7 +113,7 @@ static void shows_where_values_come_from(void **state)
 	assert_contains(text.ptr, "address: a:1  # flag --backends\n");
 	assert_contains(text.ptr, "pin: false  # default\n");
 	text = conf_show(load_full(&world), CONF_YAML, true, &world.arena);
-	assert_contains(text.ptr, "tests/conf/good/full.yaml:5:12\n");
+	assert_contains(text.ptr, "tests/conf/good/full.yaml:6:12\n");
 	world_done(&world);
 }
 
@@ -167,6 +167,8 @@ static void writes_a_schema(void **state)
 	assert_true(has_property(schema, "frontend", "bind_on"));
 	assert_false(has_property(schema, "pool", "tls"));
 	assert_true(has_property(schema, "health_check", "interval_secs"));
+	assert_true(has_property(schema, "sticky", "secret"));
+	assert_true(has_property(schema, "secret", "env"));
 	json_decref(schema);
 	world_done(&world);
 }
@@ -206,6 +208,15 @@ static void helps_with_keys(void **state)
 	text = conf_help_key(STR("response"), &world.arena, &near);
 	assert_contains(text.ptr, "pools.NAME.timeouts.response\n");
 	assert_contains(text.ptr, "frontends.NAME.routes[].timeouts.response\n");
+	// Maps that two keys hold.
+	text = conf_help_key(STR("pools.app.hash.secret.env"), &world.arena, &near);
+	assert_contains(text.ptr, "pools.NAME.sticky.secret.env\n");
+	text = conf_help_key(
+		STR("frontends.web.routes[0].retry.max_attempts"), &world.arena, &near);
+	assert_contains(text.ptr, "pools.NAME.retry.max_attempts\n");
+	text = conf_help_key(STR("frontends.web.retry.max_attempts"), &world.arena, &near);
+	assert_int_equal(text.len, 0);
+	near = NULL;
 	text = conf_help_key(STR("pools.app.tls"), &world.arena, &near);
 	assert_contains(text.ptr, "not built yet");
 	text = conf_help_key(STR("pools"), &world.arena, &near);

@@ -57,7 +57,7 @@ static void prepare(void)
 	trace_attach_thread(&ring);
 	trace_install_crash_handlers();
 	now_us = 1000;
-	trace_add(&ring, TRACE_STEP, 0, 17, 203, 0);
+	trace_add(&ring, TRACE_STEP, 0, 17, 0x23, 0);
 	now_us = 2500;
 	trace_add(&ring, TRACE_DRAIN, 0, 4, 100, 0);
 }
@@ -120,7 +120,7 @@ static int count_of(struct str text, const char *piece)
 static void assert_ring_printed_once(struct str text)
 {
 	assert_int_equal(count_of(text, "trace: the last 2 of 2 events of this thread\n"
-					"trace: -1.500ms steps exchange=17 path=203 backend=0\n"
+					"trace: -1.500ms steps exchange=17 path=23 backend=0\n"
 					"trace: -0.000ms drain conns=4 exchanges=100\n"),
 		1);
 	assert_int_equal(count_of(text, "events of this thread"), 1);

@@ -199,7 +199,7 @@ static void a_client_has_its_own_count(void **state)
 	client_cap_give(&cap, &two);
 	assert_int_equal(cap.used, 0);
 	for (size_t i = 0; i < ARRAY_LEN(slots); i++)
-		assert_int_equal(slots[i].family, ADDR_NONE);
+		assert_int_equal(slots[i].key.family, ADDR_NONE);
 }
 
 static void an_ipv6_client_is_its_network(void **state)
@@ -214,6 +214,23 @@ static void an_ipv6_client_is_its_network(void **state)
 	assert_int_equal(client_cap_take(&cap, &one, 1), CLIENT_CAP_OK);
 	assert_int_equal(client_cap_take(&cap, &same, 1), CLIENT_CAP_REFUSED);
 	assert_int_equal(client_cap_take(&cap, &other, 1), CLIENT_CAP_OK);
+}
+
+static void groups_count_apart(void **state)
+{
+	struct client_slot slots[8];
+	struct client_cap cap;
+	struct client_key one = key_of("10.0.0.1"), other = one;
+
+	(void)state;
+	other.group = 1;
+	client_cap_init(&cap, slots, ARRAY_LEN(slots), 3);
+	assert_int_equal(client_cap_take(&cap, &one, 1), CLIENT_CAP_OK);
+	assert_int_equal(client_cap_take(&cap, &other, 1), CLIENT_CAP_OK);
+	assert_int_equal(client_cap_take(&cap, &one, 1), CLIENT_CAP_REFUSED);
+	client_cap_give(&cap, &other);
+	assert_int_equal(client_cap_count(&cap, &one), 1);
+	assert_int_equal(client_cap_count(&cap, &other), 0);
 }
 
 static void a_full_table_and_strange_peers_are_let_in_uncounted(void **state)
@@ -338,6 +355,7 @@ int main(void)
 		cmocka_unit_test(free_places_go_round),
 		cmocka_unit_test(a_client_has_its_own_count),
 		cmocka_unit_test(an_ipv6_client_is_its_network),
+		cmocka_unit_test(groups_count_apart),
 		cmocka_unit_test(a_full_table_and_strange_peers_are_let_in_uncounted),
 		cmocka_unit_test(access_lists),
 		cmocka_unit_test(a_standing_queue_is_shed),

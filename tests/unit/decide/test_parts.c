@@ -165,7 +165,7 @@ static void large_values_keep_their_order(void **state)
 static void reuse_follows_the_formula(void **state)
 {
 	static const struct prequal_options paper = {
-		.probes = 3, .removals = 1, .spread = 1, .reuse_max = 16};
+		.probes = 3, .pool_max = 16, .removals = 1, .spread = 1, .reuse_max = 16};
 
 	(void)state;
 	for (u32 members = 1; members <= 24; members++)
@@ -257,6 +257,22 @@ static void the_newest_probe_of_a_member_counts(void **state)
 	arena_done(&c.arena);
 }
 
+static void a_smaller_pool_drops_sooner_and_reuses_less(void **state)
+{
+	struct pool_case c;
+
+	(void)state;
+	pool_begin(&c, 100, (struct prequal_options){.pool_max = 4});
+	for (u32 i = 0; i < 10; i++)
+		prequal_add(&c.prequal, i, i, i, i, &c.rng);
+	assert_int_equal(c.prequal.count, 4);
+	for (u32 i = 0; i < 4; i++)
+		assert_int_equal(c.prequal.probes[i].index, 6 + i);
+	// (1 + 1) / ((1 - 0.04) x 3 - 1)
+	assert_true(fabs(c.prequal.reuse - 2 / 1.88) < 1e-9);
+	arena_done(&c.arena);
+}
+
 static void targets_are_distinct_and_even(void **state)
 {
 	u32 hits[20] = {0}, targets[PREQUAL_PROBES_MAX];
@@ -291,6 +307,7 @@ int main(void)
 		cmocka_unit_test(cold_and_quick_first_then_the_emptiest),
 		cmocka_unit_test(ineligible_old_and_missing_probes),
 		cmocka_unit_test(the_newest_probe_of_a_member_counts),
+		cmocka_unit_test(a_smaller_pool_drops_sooner_and_reuses_less),
 		cmocka_unit_test(targets_are_distinct_and_even),
 	};
 

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/changes.h"
+
+#include "base/mem.h"
+
+enum { fields_max = 12 };
+
+// What was said of one backend, or of a pool as a whole.
+struct speaker {
+	struct hush hush; // once it has been said often
+	struct changes *changes;
+	const struct pool *pool;
+	const struct backend *backend; // NULL: of the pool
+	const char *state;	       // its last
+	u64 since_ms;		       // of the first of `said`
+	u32 said;
+};
+
+struct changes {
+	struct loop *loop;
+	struct log *log;
+	const struct snapshot *snapshot;
+	struct speaker *speakers; // of backends by cell, then of pools
+	u32 speaker_count;
+	u64 newest;
+	struct event events[CHANGES_KEPT];
+};
+
+// ---- Lines --------------------------------------------------------------------------------------
+
+struct line {
+	enum log_level level;
+	const char *message;
+	const char *next; // what the key of next_ms says
+};
+
+static bool is(const char *state, const char *name)
+{
+	return strcmp(state, name) == 0;
+}
+
+static struct line line_of_health(const struct model_change *change)
+{
+	static const char next[] = "next_check_ms";
+
+	if (is(change->to, "up"))
+		// That all is well at first is no news; the summary at start says so.
+		return (struct line){is(change->from, "unknown") ? LOG_INFO : LOG_NOTICE,
+			"backend is healthy", next};
+	if (is(change->to, "down"))
+		return (struct line){LOG_WARN, "backend is down", next};
+	return (struct line){LOG_WARN, "backend has lost its address", next};
+}
+
+static struct line line_of_breaker(const struct model_change *change)
+{
+	if (is(change->to, "open"))
+		return (struct line){LOG_WARN, "circuit breaker opens", "open_for_ms"};
+	if (is(change->to, "closed"))
+		return (struct line){LOG_NOTICE, "circuit breaker closes", ""};
+	return (struct line){LOG_NOTICE, "circuit breaker lets trial requests through", ""};
+}
+
+static struct line line_of(const struct model_change *change)
+{
+	switch ((enum model_change_kind)change->kind) {
+	case MODEL_HEALTH:
+		return line_of_health(change);
+	case MODEL_EJECTED:
+		return (struct line){LOG_WARN, "backend is ejected", "ejected_for_ms"};
+	case MODEL_RETURNED:
+		return (struct line){LOG_NOTICE, "backend has returned", ""};
+	case MODEL_BREAKER:
+		return line_of_breaker(change);
+	case MODEL_PANIC:
+		if (is(change->to, "panic"))
+			return (struct line){
+				LOG_WARN, "pool panics: its ejections are ignored", ""};
+		return (struct line){LOG_NOTICE, "pool panics no more", ""};
+	case MODEL_POOL:
+		if (is(change->to, "unavailable"))
+			return (struct line){LOG_WARN, "pool has lost its last backend", ""};
+		return (struct line){LOG_NOTICE, "pool has a backend again", ""};
+	case MODEL_CHECK_TYPE:
+		break;
+	}
+	return (struct line){LOG_NOTICE, "the kind of health check is decided", ""};
+}
+
+// Fields that mean nothing for this change are left out.
+static size_t add_fields(const struct model_change *change, const char *next,
+	struct log_field fields[static fields_max])
+{
+	size_t count = 0;
+
+	fields[count++] = LOG_STR("pool", change->pool->name);
+	if (change->backend) {
+		fields[count++] = LOG_STR("backend", change->backend->id);
+		fields[count++] = LOG_STR("address", change->backend->address);
+	}
+	fields[count++] = LOG_CSTR("from", change->from);
+	fields[count++] = LOG_CSTR("to", change->to);
+	fields[count++] = LOG_CSTR("reason", change->reason);
+	if (change->streak)
+		fields[count++] = LOG_U64("streak", change->streak);
+	if (change->next_ms)
+		fields[count++] = LOG_U64(next, change->next_ms);
+	fields[count++] = LOG_U64("eligible", change->eligible);
+	fields[count++] = LOG_U64("of", change->pool->backend_count);
+	return count;
+}
+
+static void write_line(struct changes *changes, const struct model_change *change, struct line line)
+{
+	struct log_field fields[fields_max];
+
+	log_write(changes->log, line.level, __FILE__, line.message, fields,
+		add_fields(change, line.next, fields));
+}
+
+static void say_rest(struct hush *hush, u64 times)
+{
+	struct speaker *speaker = container_of(hush, struct speaker, hush);
+	const struct backend *backend = speaker->backend;
+	struct log *log = speaker->changes->log;
+
+	if (backend)
+		LOG(log, LOG_WARN, "backend changed again in the last second",
+			LOG_U64("times", times), LOG_STR("pool", speaker->pool->name),
+			LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
+			LOG_CSTR("to", speaker->state),
+			LOG_CSTR("cure", "higher thresholds or longer intervals, if it is well"));
+	else
+		LOG(log, LOG_WARN, "pool changed again in the last second", LOG_U64("times", times),
+			LOG_STR("pool", speaker->pool->name), LOG_CSTR("to", speaker->state));
+}
+
+static bool may_say(struct changes *changes, const struct model_change *change)
+{
+	u64 now_ms = loop_now_ms(changes->loop);
+	u32 at = change->backend ? change->backend->cell
+				 : changes->snapshot->backend_count + change->pool->index;
+	struct speaker *speaker = &changes->speakers[at];
+
+	speaker->state = change->to;
+	if (now_ms - speaker->since_ms >= CHANGES_CALM_MS) {
+		speaker->since_ms = now_ms;
+		speaker->said = 0;
+	}
+	if (speaker->said < CHANGES_SAID) {
+		speaker->said++;
+		return true;
+	}
+	return hush_is_news(&speaker->hush);
+}
+
+// ---- Calls --------------------------------------------------------------------------------------
+
+void changes_note(void *owner, const struct model_change *change)
+{
+	struct changes *changes = owner;
+	struct event *event = &changes->events[changes->newest++ % CHANGES_KEPT];
+	struct line line = line_of(change);
+
+	*event = (struct event){.number = changes->newest,
+		.wall_ms = loop_wall_ms(changes->loop),
+		.change = *change};
+	if (log_is_on(changes->log, line.level) && may_say(changes, change))
+		write_line(changes, change, line);
+}
+
+u64 changes_newest(const struct changes *changes)
+{
+	return changes->newest;
+}
+
+const struct event *changes_event(const struct changes *changes, u64 number)
+{
+	if (number == 0 || number > changes->newest || changes->newest - number >= CHANGES_KEPT)
+		return NULL;
+	return &changes->events[(number - 1) % CHANGES_KEPT];
+}
+
+static void init_speaker(
+	struct changes *changes, u32 at, const struct pool *pool, const struct backend *backend)
+{
+	struct speaker *speaker = &changes->speakers[at];
+
+	hush_init(&speaker->hush, changes->loop, say_rest);
+	speaker->changes = changes;
+	speaker->pool = pool;
+	speaker->backend = backend;
+	speaker->state = "";
+}
+
+struct changes *changes_new(struct loop *loop, struct log *log, const struct snapshot *snapshot)
+{
+	struct changes *changes = mem_alloc(sizeof(*changes));
+	u32 count = snapshot->backend_count + snapshot->pool_count;
+
+	changes->loop = loop;
+	changes->log = log;
+	changes->snapshot = snapshot;
+	changes->speaker_count = count;
+	changes->speakers = mem_alloc(sizeof(struct speaker) * MAX(count, 1));
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		const struct pool *pool = &snapshot->pools[i];
+
+		init_speaker(changes, snapshot->backend_count + i, pool, NULL);
+		for (u32 j = 0; j < pool->backend_count; j++)
+			init_speaker(changes, pool->backends[j].cell, pool, &pool->backends[j]);
+	}
+	return changes;
+}
+
+void changes_free(struct changes *changes)
+{
+	if (!changes)
+		return;
+	for (u32 i = 0; i < changes->speaker_count; i++)
+		hush_done(&changes->speakers[i].hush);
+	mem_free(changes->speakers);
+	mem_free(changes);
+}

@@ -1,0 +1,520 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/checker.h"
+
+#include <errno.h>
+
+#include "base/mem.h"
+#include "net/conn.h"
+
+enum {
+	target_bytes_max = 8 * 1024, // limits of a parser; answers have no target
+	no_descriptor_pause_ms = 100,
+};
+
+static const struct str own_lines =
+	STR("User-Agent: weir/" WEIR_VERSION " health-check\r\nConnection: close\r\n");
+
+// One backend, as far as it is checked.
+struct subject {
+	struct checker *checker;
+	const struct backend *backend;
+	const struct conf_check *check;
+	const u32 *fallback; // of the text that is searched for, or NULL
+	struct timer timer;  // the next probe is due
+	struct list node;    // in checker->waiting
+	bool probing;
+};
+
+struct probe {
+	struct conn conn;
+	struct addr addr;
+	struct subject *subject;
+	struct list node; // in checker->running
+	u64 begun_us;
+	bool over; // its result is known; the connection is still closing
+	bool tcp;
+	u16 status;   // of the answer, once its head has come
+	u32 body_len; // of the answer so far
+	u32 matched;  // bytes of the text that the body's end agrees with
+};
+
+struct checker {
+	struct loop *loop;
+	struct model *model;
+	struct h1_parser parser;
+	struct slab probes;
+	struct list running, waiting;
+	struct subject *subjects; // by cell
+	u32 subject_count;
+	u32 **fallbacks; // by pool
+	u32 pool_count;
+	struct task look;   // at all subjects, at the end of the turn
+	struct timer pause; // for want of a descriptor
+	u64 moved;	    // model_checks_moved when it looked last
+	bool stopped;
+};
+
+// ---- Searching in pieces (Knuth, Morris and Pratt) ----------------------------------------------
+
+// For each beginning of the text: how long its longest proper part is that is a beginning of the
+// text and stands at its end.
+static u32 *build_fallback(struct str text)
+{
+	u32 *fallback = mem_alloc(sizeof(u32) * text.len);
+	u32 matched = 0;
+
+	for (u32 i = 1; i < text.len; i++) {
+		while (matched && text.ptr[i] != text.ptr[matched])
+			matched = fallback[matched - 1];
+		matched += text.ptr[i] == text.ptr[matched];
+		fallback[i] = matched;
+	}
+	return fallback;
+}
+
+// Goes on with `len` bytes. True: the text has been found.
+static bool search(struct probe *probe, const char *bytes, size_t len)
+{
+	struct str text = probe->subject->check->expect.body;
+	const u32 *fallback = probe->subject->fallback;
+
+	for (size_t i = 0; i < len && probe->matched < text.len; i++) {
+		while (probe->matched && bytes[i] != text.ptr[probe->matched])
+			probe->matched = fallback[probe->matched - 1];
+		probe->matched += bytes[i] == text.ptr[probe->matched];
+	}
+	return probe->matched == text.len;
+}
+
+// ---- The end of a probe -------------------------------------------------------------------------
+
+static struct probe *of_session(struct session *session)
+{
+	return container_of(conn_of_session(session), struct probe, conn);
+}
+
+static void set_timer(struct subject *subject)
+{
+	struct checker *checker = subject->checker;
+	u64 wake_ms = model_check_wake_ms(checker->model, subject->backend);
+
+	if (wake_ms == UINT64_MAX)
+		loop_timer_cancel(checker->loop, &subject->timer);
+	else
+		loop_timer_set(checker->loop, &subject->timer, wake_ms);
+}
+
+static void look_if_moved(struct checker *checker)
+{
+	if (!checker->stopped && model_checks_moved(checker->model) != checker->moved)
+		loop_defer(checker->loop, &checker->look);
+}
+
+// The result is known. The connection may still have to close.
+static void finish(struct probe *probe, enum health_reason reason)
+{
+	struct subject *subject = probe->subject;
+	struct checker *checker = subject->checker;
+
+	if (probe->over)
+		return;
+	probe->over = true;
+	subject->probing = false;
+	model_check_end(checker->model, subject->backend, reason, probe->status,
+		loop_now_us(checker->loop) - probe->begun_us, loop_now_ms(checker->loop));
+	set_timer(subject);
+	look_if_moved(checker);
+	conn_close(&probe->conn);
+}
+
+static enum health_reason reason_of_fault(enum stream_fault fault)
+{
+	switch (fault) {
+	case STREAM_PEER_CLOSED:
+	case STREAM_PEER_RESET:
+		return HEALTH_CONNECTION_RESET;
+	case STREAM_MALFORMED:
+	case STREAM_NO_MEMORY: // its head is larger than we may hold
+		break;
+	}
+	return HEALTH_MALFORMED;
+}
+
+static enum health_reason reason_of_connect(int error)
+{
+	switch (-error) {
+	case ECONNREFUSED:
+		return HEALTH_CONNECTION_REFUSED;
+	case ETIMEDOUT:
+		return HEALTH_CONNECTION_TIMEOUT;
+	default:
+		return HEALTH_CONNECT_FAILED;
+	}
+}
+
+// ---- The answer ---------------------------------------------------------------------------------
+
+static bool is_expected(const struct conf_check *check, u16 status)
+{
+	for (u32 i = 0; i < check->expect.status_count; i++) {
+		const struct conf_statuses *range = &check->expect.statuses[i];
+
+		if (status >= range->first && status <= range->last)
+			return true;
+	}
+	return false;
+}
+
+static void on_head(struct stream *stream, struct http_head *head, bool end)
+{
+	struct probe *probe = stream->owner;
+	const struct conf_check *check = probe->subject->check;
+
+	if (probe->over || head->status < 200)
+		return;
+	probe->status = head->status;
+	if (!is_expected(check, head->status))
+		finish(probe, HEALTH_STATUS);
+	else if (check->expect.body.len == 0)
+		finish(probe, HEALTH_NONE);
+	else if (end)
+		finish(probe, HEALTH_BODY);
+}
+
+static void on_body(struct stream *stream, struct slice slice, bool end)
+{
+	struct probe *probe = stream->owner;
+
+	if (!probe->over) {
+		probe->body_len += (u32)slice.len; // no more than was granted
+		if (search(probe, slice.ptr, slice.len))
+			finish(probe, HEALTH_NONE);
+		else if (end || probe->body_len >= CHECKER_BODY_BYTES_MAX)
+			finish(probe, HEALTH_BODY);
+	}
+	slice_drop(&slice);
+}
+
+static void on_trailers(struct stream *stream, const struct http_field *fields, u16 count)
+{
+	(void)fields;
+	(void)count;
+	finish(stream->owner, HEALTH_BODY); // the body has ended without the text
+}
+
+static void on_drained(struct stream *stream, size_t len)
+{
+	(void)stream;
+	(void)len;
+}
+
+static void on_reset(struct stream *stream, enum stream_fault fault)
+{
+	finish(stream->owner, reason_of_fault(fault));
+}
+
+static const struct stream_events stream_events = {
+	.on_head = on_head,
+	.on_body = on_body,
+	.on_trailers = on_trailers,
+	.on_drained = on_drained,
+	.on_reset = on_reset,
+};
+
+static void on_stream_done(struct session *session)
+{
+	ASSERT(of_session(session)->over);
+}
+
+static void on_poke(struct session *session)
+{
+	conn_poke(&of_session(session)->conn);
+}
+
+static const struct session_events session_events = {
+	.on_stream_done = on_stream_done,
+	.on_poke = on_poke,
+};
+
+// ---- The request --------------------------------------------------------------------------------
+
+static struct str host_of(const struct subject *subject)
+{
+	const struct conf_backend *conf = subject->backend->conf;
+
+	if (conf->check.host.len)
+		return conf->check.host;
+	if (subject->check->host.len)
+		return subject->check->host;
+	return subject->backend->addr.family == ADDR_UNIX ? STR("localhost")
+							  : subject->backend->address;
+}
+
+// Methods of which an empty body is said to be empty (RFC 9110 8.6).
+static bool announces_body(enum http_method method)
+{
+	return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
+}
+
+static void send_request(struct probe *probe)
+{
+	const struct subject *subject = probe->subject;
+	const struct conf_backend *conf = subject->backend->conf;
+	struct session *session = probe->conn.session;
+	struct stream *stream = session->ops->open(session);
+	struct http_head head;
+
+	http_head_init(&head, NULL);
+	head.method_text = subject->check->method;
+	head.method = (u8)http_method_parse(head.method_text);
+	head.path = conf->check.path.len ? conf->check.path : subject->check->path;
+	head.authority = host_of(subject);
+	head.version_minor = 1;
+	head.framing = announces_body((enum http_method)head.method) ? HTTP_LENGTH : HTTP_NO_BODY;
+	head.added[head.added_count++] = own_lines;
+	stream->events = &stream_events;
+	stream->owner = probe;
+	stream->ops->send_head(stream, &head, true);
+	if (subject->check->expect.body.len)
+		stream->ops->grant(stream, CHECKER_BODY_BYTES_MAX);
+}
+
+// ---- The connection -----------------------------------------------------------------------------
+
+static void start_waiting(struct checker *checker);
+
+static void on_connected(struct conn *conn, int error)
+{
+	struct probe *probe = container_of(conn, struct probe, conn);
+
+	if (probe->over)
+		return;
+	if (error)
+		finish(probe, reason_of_connect(error));
+	else if (probe->tcp)
+		finish(probe, HEALTH_NONE);
+	else
+		send_request(probe);
+}
+
+static void on_timer(struct conn *conn)
+{
+	struct probe *probe = container_of(conn, struct probe, conn);
+
+	finish(probe, conn->connecting ? HEALTH_CONNECTION_TIMEOUT : HEALTH_RESPONSE_TIMEOUT);
+}
+
+static void on_closed(struct conn *conn)
+{
+	struct probe *probe = container_of(conn, struct probe, conn);
+	struct checker *checker = probe->subject->checker;
+
+	ASSERT(probe->over);
+	list_remove(&probe->node);
+	slab_put(&checker->probes, probe);
+	start_waiting(checker);
+}
+
+static const struct conn_events conn_events = {
+	.on_closed = on_closed,
+	.on_connected = on_connected,
+	.on_timer = on_timer,
+};
+
+// A unix address has a port, too, that means nothing.
+static struct addr address_of(const struct subject *subject)
+{
+	struct addr addr = subject->backend->addr;
+	u32 own = subject->backend->conf->check.port, port = own ? own : subject->check->port;
+
+	if (port)
+		addr.port = (u16)port;
+	return addr;
+}
+
+// ---- Beginning ----------------------------------------------------------------------------------
+
+static bool is_due(const struct subject *subject)
+{
+	const struct checker *checker = subject->checker;
+	u64 wake_ms = model_check_wake_ms(checker->model, subject->backend);
+
+	return !subject->probing && wake_ms <= loop_now_ms(checker->loop);
+}
+
+// 0, or negative errno when there is no descriptor: the backend is not to blame, and its check
+// begins later.
+static int begin(struct subject *subject)
+{
+	struct checker *checker = subject->checker;
+	struct probe *probe = slab_get(&checker->probes);
+	struct addr addr = address_of(subject);
+	u64 now_ms = loop_now_ms(checker->loop);
+	int error;
+
+	if (!probe)
+		return -ENOMEM;
+	error = conn_init_new(&probe->conn, checker->loop, &addr, &conn_events);
+	if (error) {
+		slab_put(&checker->probes, probe);
+		return error;
+	}
+	probe->addr = addr;
+	probe->subject = subject;
+	probe->begun_us = loop_now_us(checker->loop);
+	probe->tcp = model_check_type(checker->model, subject->backend) == CONF_CHECK_TCP;
+	probe->over = false;
+	probe->status = 0;
+	probe->body_len = probe->matched = 0;
+	list_push_back(&checker->running, &probe->node);
+	subject->probing = true;
+	loop_timer_cancel(checker->loop, &subject->timer);
+	model_check_begin(checker->model, subject->backend, now_ms);
+	if (probe->tcp)
+		conn_use_raw(&probe->conn, STREAM_CLIENT, &session_events);
+	else
+		conn_use_h1(&probe->conn, STREAM_CLIENT, &checker->parser, &session_events);
+	conn_set_timer(&probe->conn, model_check_wake_ms(checker->model, subject->backend));
+	conn_connect(&probe->conn, &probe->addr);
+	return 0;
+}
+
+static void start_waiting(struct checker *checker)
+{
+	while (!checker->stopped && !list_is_empty(&checker->waiting) &&
+		checker->probes.used < checker->probes.used_max && !timer_is_set(&checker->pause)) {
+		struct subject *subject = list_first(&checker->waiting, struct subject, node);
+
+		if (is_due(subject) && begin(subject) != 0) {
+			loop_timer_set(checker->loop, &checker->pause,
+				loop_now_ms(checker->loop) + no_descriptor_pause_ms);
+			return;
+		}
+		list_remove(&subject->node);
+		if (!subject->probing)
+			set_timer(subject);
+	}
+}
+
+static void queue(struct subject *subject)
+{
+	if (!list_is_linked(&subject->node))
+		list_push_back(&subject->checker->waiting, &subject->node);
+}
+
+static void on_due(struct timer *timer)
+{
+	struct subject *subject = container_of(timer, struct subject, timer);
+
+	if (subject->probing || subject->checker->stopped)
+		return;
+	queue(subject);
+	start_waiting(subject->checker);
+}
+
+static void on_pause_over(struct timer *timer)
+{
+	start_waiting(container_of(timer, struct checker, pause));
+}
+
+static void look(struct task *task)
+{
+	struct checker *checker = container_of(task, struct checker, look);
+
+	if (checker->stopped)
+		return;
+	checker->moved = model_checks_moved(checker->model);
+	for (u32 i = 0; i < checker->subject_count; i++) {
+		struct subject *subject = &checker->subjects[i];
+
+		if (is_due(subject))
+			queue(subject);
+		else if (!subject->probing && !list_is_linked(&subject->node))
+			set_timer(subject);
+	}
+	start_waiting(checker);
+}
+
+void checker_wake(struct checker *checker)
+{
+	look_if_moved(checker);
+}
+
+// ---- Life ---------------------------------------------------------------------------------------
+
+static void init_subjects(struct checker *checker, const struct pool *pool)
+{
+	const struct conf_check *check = &pool->conf->check;
+
+	if (check->expect.body.len)
+		checker->fallbacks[pool->index] = build_fallback(check->expect.body);
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		const struct backend *backend = &pool->backends[i];
+		struct subject *subject = &checker->subjects[backend->cell];
+
+		subject->checker = checker;
+		subject->backend = backend;
+		subject->check = check;
+		subject->fallback = checker->fallbacks[pool->index];
+		timer_init(&subject->timer, on_due);
+		list_init(&subject->node);
+	}
+}
+
+struct checker *checker_new(
+	struct loop *loop, struct model *model, const struct snapshot *snapshot, u32 probes_max)
+{
+	struct checker *checker = mem_alloc(sizeof(*checker));
+
+	checker->loop = loop;
+	checker->model = model;
+	checker->moved = UINT64_MAX; // it has not looked yet
+	checker->parser.limits = (struct h1_limits){
+		.head_bytes_max = HTTP_HEAD_BYTES_MAX, .target_bytes_max = target_bytes_max};
+	checker->subject_count = snapshot->backend_count;
+	checker->pool_count = snapshot->pool_count;
+	checker->subjects = mem_alloc(sizeof(struct subject) * MAX(snapshot->backend_count, 1));
+	checker->fallbacks = mem_alloc(sizeof(u32 *) * MAX(snapshot->pool_count, 1));
+	checker->look = (struct task){.run = look};
+	timer_init(&checker->pause, on_pause_over);
+	list_init(&checker->running);
+	list_init(&checker->waiting);
+	slab_init(&checker->probes, "probe", sizeof(struct probe), MAX(probes_max, 1));
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		init_subjects(checker, &snapshot->pools[i]);
+	return checker;
+}
+
+void checker_stop(struct checker *checker)
+{
+	checker->stopped = true;
+	loop_timer_cancel(checker->loop, &checker->pause);
+	for (u32 i = 0; i < checker->subject_count; i++) {
+		loop_timer_cancel(checker->loop, &checker->subjects[i].timer);
+		list_remove(&checker->subjects[i].node);
+	}
+	list_for_each (node, &checker->running) {
+		struct probe *probe = list_entry(node, struct probe, node);
+
+		probe->over = true;
+		conn_close(&probe->conn);
+	}
+}
+
+bool checker_is_idle(const struct checker *checker)
+{
+	return checker->probes.used == 0 && !checker->look.next;
+}
+
+void checker_free(struct checker *checker)
+{
+	if (!checker)
+		return;
+	ASSERT(checker_is_idle(checker));
+	for (u32 i = 0; i < checker->pool_count; i++)
+		mem_free(checker->fallbacks[i]);
+	mem_free(checker->fallbacks);
+	mem_free(checker->subjects);
+	slab_done(&checker->probes);
+	mem_free(checker);
+}

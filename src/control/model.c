@@ -1,0 +1,590 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/model.h"
+
+#include "base/mem.h"
+#include "control/model_inside.h"
+#include "upstream/view.h"
+
+// ---- Telling ------------------------------------------------------------------------------------
+
+static void hear(struct model *model)
+{
+	for (u32 i = 0; i < model->told_count; i++) {
+		struct model_change *change = &model->told[i];
+
+		change->eligible = model->pools[change->pool->index].judged.eligible;
+		model->listener(model->owner, change);
+	}
+	model->told_count = 0;
+}
+
+void model_tell(struct model *model, const struct model_change *change)
+{
+	if (model->told_count == MODEL_CHANGES_MAX)
+		hear(model);
+	model->told[model->told_count++] = *change;
+}
+
+void model_tell_pool(struct model *model, const struct model_pool *pool,
+	enum model_change_kind kind, const char *from, const char *to, const char *reason)
+{
+	struct model_change change = {
+		.kind = (u8)kind, .pool = pool->pool, .from = from, .to = to, .reason = reason};
+
+	model_tell(model, &change);
+}
+
+// ---- What follows from one backend --------------------------------------------------------------
+
+static void make_dirty(struct model *model, struct model_pool *pool)
+{
+	if (!list_is_linked(&pool->dirty))
+		list_push_back(&model->dirty, &pool->dirty);
+}
+
+static u64 warm_up_ms(const struct model_backend *one)
+{
+	u64 own_ms = one->backend->conf->slow_start_ms;
+
+	return own_ms ? own_ms : one->pool->conf->slow_start_ms;
+}
+
+static u64 warm_ms(const struct model *model, const struct model_backend *one)
+{
+	u64 since_ms = one->state.slow_start_ms;
+
+	return model->now_ms > since_ms ? model->now_ms - since_ms : 0;
+}
+
+// When its share takes the next step; a step that is not published yet waits for nothing.
+static u64 step_due_ms(const struct model *model, const struct model_backend *one)
+{
+	u64 since_ms = warm_ms(model, one), window_ms = warm_up_ms(one);
+
+	if (model->shares[model_cell(one)] != slow_start_share(since_ms, window_ms))
+		return model->now_ms;
+	return model->now_ms + slow_start_next_ms(since_ms, window_ms);
+}
+
+// When time alone will change something about it; UINT64_MAX: never.
+static u64 due_ms(const struct model *model, const struct model_backend *one)
+{
+	const struct model_state *state = &one->state;
+	u64 due = UINT64_MAX;
+
+	if (ejection_is_out(&state->ejection))
+		due = state->ejection.until_ms;
+	if (state->breaker.forced == BREAKER_AUTOMATIC && state->breaker.state == BREAKER_OPEN)
+		due = MIN(due, state->breaker.until_ms);
+	if (state->breaker.forced == BREAKER_AUTOMATIC && state->breaker.state == BREAKER_HALF_OPEN)
+		due = model->now_ms; // trials end at any time
+	if (state->slow_start_ms)
+		due = MIN(due, step_due_ms(model, one));
+	return due;
+}
+
+static void rest(const struct model *model, struct model_backend *one)
+{
+	u64 due = due_ms(model, one);
+
+	if (due == UINT64_MAX) {
+		list_remove(&one->node);
+		return;
+	}
+	if (!list_is_linked(&one->node))
+		list_push_back(&one->pool->restless, &one->node);
+	one->pool->due_ms = MIN(one->pool->due_ms, due);
+}
+
+static struct eligible_facts facts_of(const struct model_backend *one)
+{
+	return (struct eligible_facts){
+		.enabled = one->backend->weight > 0,
+		.draining = one->draining,
+		.resolved = one->resolved,
+		.checked = one->state.checked,
+		.backup = one->backend->conf->is_backup,
+		.health = one->state.health.state,
+		.ejection = one->state.ejection.why,
+		.breaker = one->state.breaker.state,
+	};
+}
+
+void model_touch(struct model *model, struct model_backend *one)
+{
+	struct eligible_facts *before = &model->facts[model_cell(one)], now = facts_of(one);
+	struct model_pool *pool = one->pool;
+	u32 up = pool->judged.up;
+
+	rest(model, one);
+	if (memcmp(before, &now, sizeof(now)) == 0)
+		return;
+	pool->judged.up += (u32)eligible_counts_up(&now) - (u32)eligible_counts_up(before);
+	pool->judged.share.ejected +=
+		(u32)eligible_counts_ejected(&now) - (u32)eligible_counts_ejected(before);
+	*before = now;
+	make_dirty(model, pool);
+	if (up && !pool->judged.up)
+		model_hurry(model, pool);
+}
+
+// ---- Judging a pool -----------------------------------------------------------------------------
+
+// Was it out for a reason that may have left it cold or weak?
+static bool was_ill(enum eligible_why why)
+{
+	switch (why) {
+	case ELIGIBLE_TRIAL:
+	case ELIGIBLE_DRAINING:
+	case ELIGIBLE_DOWN:
+	case ELIGIBLE_REFUSES:
+	case ELIGIBLE_EJECTED:
+	case ELIGIBLE_BREAKER_OPEN:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void set_share(struct model *model, struct model_backend *one, u32 share)
+{
+	u8 *now = &model->shares[model_cell(one)];
+
+	if (*now == share)
+		return;
+	*now = (u8)share;
+	one->pool->shares_moved = true;
+	make_dirty(model, one->pool);
+}
+
+static void step_warm_up(struct model *model, struct model_backend *one)
+{
+	u32 share = SLOW_START_WHOLE;
+
+	if (one->state.slow_start_ms)
+		share = slow_start_share(warm_ms(model, one), warm_up_ms(one));
+	if (share == SLOW_START_WHOLE)
+		one->state.slow_start_ms = 0;
+	set_share(model, one, share);
+}
+
+static void judge_anew(struct model *model, struct model_backend *one, enum eligible_why why)
+{
+	enum eligible_why before = (enum eligible_why)one->state.why;
+
+	one->state.why = (u8)why;
+	model->why[model_cell(one)] = (u8)why;
+	if (why == ELIGIBLE_OK && was_ill(before) && warm_up_ms(one))
+		one->state.slow_start_ms = MAX(model->now_ms, (u64)1);
+	else if (!eligible_is_in(why) || why == ELIGIBLE_TRIAL)
+		one->state.slow_start_ms = 0;
+	step_warm_up(model, one);
+	rest(model, one);
+}
+
+static void publish(struct model *model, struct model_pool *pool)
+{
+	view_publish(pool->pool, &model->why[pool->first], &model->shares[pool->first],
+		pool->judged.eligible);
+	pool->shares_moved = false;
+	pool->uncollected = true;
+	model->published++;
+}
+
+static void tell_of_judgement(
+	struct model *model, struct model_pool *pool, const struct eligible_pool *before)
+{
+	const struct eligible_pool *now = &pool->judged;
+
+	if (now->panic && !before->panic)
+		model_tell_pool(model, pool, MODEL_PANIC, "normal", "panic",
+			"too few are left that were not ejected");
+	if (!now->panic && before->panic)
+		model_tell_pool(
+			model, pool, MODEL_PANIC, "panic", "normal", "enough are left again");
+	if (!now->eligible && before->eligible) {
+		pool->was_lost = true;
+		model_tell_pool(model, pool, MODEL_POOL, "available", "unavailable",
+			"no backend may get requests");
+	}
+	if (now->eligible && pool->was_lost) {
+		pool->was_lost = false;
+		model_tell_pool(model, pool, MODEL_POOL, "unavailable", "available",
+			"a backend may get requests again");
+	}
+}
+
+// Gives what was known before.
+static struct eligible_pool judge(struct model *model, struct model_pool *pool)
+{
+	struct eligible_pool before = pool->judged;
+	bool changed = false;
+
+	list_remove(&pool->dirty);
+	pool->judged_ms = model->now_ms;
+	pool->judged = eligible_judge(&model->facts[pool->first], pool->count,
+		pool->conf->panic_percent, model->fresh_why);
+	for (u32 i = 0; i < pool->count; i++) {
+		if (model->fresh_why[i] == model->why[pool->first + i])
+			continue;
+		judge_anew(model, &pool->backends[i], (enum eligible_why)model->fresh_why[i]);
+		changed = true;
+	}
+	if (changed || pool->shares_moved)
+		publish(model, pool);
+	list_remove(&pool->dirty); // by the shares, which are published
+	return before;
+}
+
+static bool may_wait(const struct model *model, const struct model_pool *pool)
+{
+	return model->now_ms - pool->judged_ms < pool->count / MODEL_JUDGED_PER_MS;
+}
+
+void model_settle(struct model *model, bool all)
+{
+	list_for_each_safe (node, &model->dirty) {
+		struct model_pool *pool = list_entry(node, struct model_pool, dirty);
+		struct eligible_pool before;
+
+		if (!all && may_wait(model, pool))
+			continue;
+		before = judge(model, pool);
+		tell_of_judgement(model, pool, &before);
+	}
+	if (list_is_empty(&model->dirty))
+		hear(model);
+}
+
+// ---- Ejections ----------------------------------------------------------------------------------
+
+void model_tell_returned(struct model *model, const struct model_backend *one, const char *reason)
+{
+	struct model_change change = {.kind = MODEL_RETURNED,
+		.pool = one->pool->pool,
+		.backend = one->backend,
+		.from = "ejected",
+		.to = "in",
+		.reason = reason};
+
+	model_tell(model, &change);
+}
+
+// Its last check failed, though not often enough yet to take it to be down.
+static bool is_doubted(const struct model_backend *one)
+{
+	const struct health *health = &one->state.health;
+
+	return one->state.checked && health->state == HEALTH_UP && health->streak > 0 &&
+	       health->reason != HEALTH_NONE;
+}
+
+static void tick_ejection(struct model *model, struct model_backend *one)
+{
+	const struct ejection_rules *rules = &one->pool->conf->ejection;
+	struct ejection *ejection = &one->state.ejection;
+
+	// Who does not answer checks either does not come back by time.
+	if (ejection_is_out(ejection) && model->now_ms >= ejection->until_ms && is_doubted(one))
+		ejection->until_ms = model->now_ms + one->pool->conf->check.rules.fast_interval_ms;
+	if (ejection_tick(&one->state.ejection, rules, model->now_ms))
+		model_tell_returned(model, one, "its time is over");
+}
+
+void model_eject(struct model *model, struct model_backend *one, enum ejection_why why, u32 streak)
+{
+	struct model_change change = {.kind = MODEL_EJECTED,
+		.pool = one->pool->pool,
+		.backend = one->backend,
+		.from = "in",
+		.to = "ejected",
+		.reason = ejection_why_text(why),
+		.streak = streak};
+	struct ejection *ejection = &one->state.ejection;
+
+	tick_ejection(model, one);
+	if (ejection_begin(ejection, &one->pool->conf->ejection, &one->pool->judged.share, why,
+		    model_chance(model), model->now_ms)) {
+		change.next_ms = ejection->until_ms - model->now_ms;
+		model_tell(model, &change);
+		// A check soon tells whether it is worse than that.
+		if (model_is_probed(one))
+			health_hurry(
+				&one->state.health, &one->pool->conf->check.rules, model->now_ms);
+		model->checks_moved++;
+	}
+	model_touch(model, one);
+}
+
+static u32 streak_of(const struct ejection_rules *rules, enum ejection_why why)
+{
+	switch (why) {
+	case EJECTION_CONNECT:
+		return rules->connect_failures;
+	case EJECTION_ERRORS:
+		return rules->errors;
+	case EJECTION_TIMEOUTS:
+		return rules->timeouts;
+	case EJECTION_NONE:
+	case EJECTION_OUTLIER:
+		break;
+	}
+	return 0;
+}
+
+// ---- Calls --------------------------------------------------------------------------------------
+
+static void tick_backend(struct model *model, struct model_backend *one)
+{
+	u64 due = due_ms(model, one);
+
+	if (due > model->now_ms) {
+		one->pool->due_ms = MIN(one->pool->due_ms, due);
+		return;
+	}
+	if (ejection_is_out(&one->state.ejection))
+		tick_ejection(model, one);
+	if (breaker_is_out(&one->state.breaker))
+		model_look(model, one);
+	if (one->state.slow_start_ms)
+		step_warm_up(model, one);
+	model_touch(model, one);
+}
+
+static void tick_restless(struct model *model, struct model_pool *pool)
+{
+	if (model->now_ms < pool->due_ms)
+		return;
+	pool->due_ms = UINT64_MAX; // model_touch finds it anew
+	list_for_each_safe (node, &pool->restless)
+		tick_backend(model, list_entry(node, struct model_backend, node));
+}
+
+static bool collect(struct model *model)
+{
+	bool all = true;
+
+	for (u32 i = 0; i < model->snapshot->pool_count; i++) {
+		struct model_pool *pool = &model->pools[i];
+
+		if (pool->uncollected)
+			pool->uncollected = !view_collect(pool->pool);
+		all &= !pool->uncollected;
+	}
+	return all;
+}
+
+bool model_tick(struct model *model, u64 now_ms)
+{
+	model->now_ms = now_ms;
+	for (u32 i = 0; i < model->snapshot->pool_count; i++) {
+		tick_restless(model, &model->pools[i]);
+		model_look_at_pool(model, &model->pools[i]);
+	}
+	model_settle(model, true);
+	return collect(model);
+}
+
+u64 model_published(const struct model *model)
+{
+	return model->published;
+}
+
+void model_report(struct model *model, const struct report *report, u64 now_ms)
+{
+	struct model_backend *one = model_of(model, report->backend);
+	enum ejection_why why = (enum ejection_why)report->why;
+
+	model->now_ms = now_ms;
+	switch ((enum report_kind)report->kind) {
+	case REPORT_EJECT:
+		if (why == EJECTION_CONNECT && model_is_probed(one))
+			model_suspect(model, one);
+		else
+			model_eject(model, one, why, streak_of(&one->pool->conf->ejection, why));
+		break;
+	case REPORT_LOOK:
+		model_look(model, one);
+		break;
+	}
+	model_settle(model, false);
+}
+
+void model_resolved(struct model *model, const struct backend *backend, bool resolved, u64 now_ms)
+{
+	struct model_backend *one = model_of(model, backend);
+
+	model->now_ms = now_ms;
+	if (one->resolved || resolved)
+		model_forget_health(model, one);
+	one->resolved = resolved;
+	model_no_longer_new(model, one);
+	one->is_new = model_is_probed(one);
+	model->new_count += one->is_new;
+	model->checks_moved++;
+	model_touch(model, one);
+	model_settle(model, false);
+}
+
+void model_drain(struct model *model, const struct backend *backend, bool draining, u64 now_ms)
+{
+	struct model_backend *one = model_of(model, backend);
+
+	model->now_ms = now_ms;
+	one->draining = draining;
+	model_touch(model, one);
+	model_settle(model, false);
+}
+
+void model_force_breaker(
+	struct model *model, const struct backend *backend, enum breaker_forced forced, u64 now_ms)
+{
+	struct model_backend *one = model_of(model, backend);
+	struct breaker_step step;
+
+	model->now_ms = now_ms;
+	step = breaker_force(&one->state.breaker, forced, now_ms);
+	model_breaker_moved(model, one, step, 0);
+	model_touch(model, one);
+	model_settle(model, false);
+}
+
+const struct model_state *model_state(const struct model *model, const struct backend *backend)
+{
+	return &model_of(model, backend)->state;
+}
+
+struct model_pool_state model_pool_state(const struct model *model, const struct pool *pool)
+{
+	const struct model_pool *one = &model->pools[pool->index];
+	enum conf_check_type type = one->conf->check.type;
+
+	if (type == CONF_CHECK_AUTO && one->automatic.mode != HEALTH_AUTO_OPEN)
+		type = one->automatic.mode == HEALTH_AUTO_HTTP ? CONF_CHECK_HTTP : CONF_CHECK_TCP;
+	return (struct model_pool_state){.judged = one->judged, .check_type = (u8)type};
+}
+
+// ---- Life ---------------------------------------------------------------------------------------
+
+static void init_backend(struct model *model, struct model_pool *pool, struct backend *backend)
+{
+	struct model_backend *one = model_of(model, backend);
+
+	one->backend = backend;
+	one->pool = pool;
+	list_init(&one->node);
+	one->resolved = backend->addr.family != ADDR_NONE;
+	one->state.checked = pool->conf->check.type != CONF_CHECK_NONE;
+	one->state.why = (u8)backend_why(backend);
+	health_init(&one->state.health, model->now_ms);
+	breaker_init(&one->state.breaker, model->now_ms);
+	one->is_new = model_is_probed(one);
+	model->new_count += one->is_new;
+	model->why[backend->cell] = one->state.why;
+	model->shares[backend->cell] = SLOW_START_WHOLE;
+	model->facts[backend->cell] = facts_of(one);
+}
+
+static void init_pool(struct model *model, u32 index)
+{
+	struct model_pool *pool = &model->pools[index];
+
+	pool->pool = &model->snapshot->pools[index];
+	pool->conf = pool->pool->conf;
+	pool->count = pool->pool->backend_count;
+	pool->first = pool->count ? pool->pool->backends[0].cell : 0;
+	pool->backends = &model->backends[pool->first];
+	pool->due_ms = UINT64_MAX;
+	pool->window_ms = pool->outliers_ms = model->now_ms;
+	pool->failures = mem_alloc(sizeof(u64) * model->snapshot->worker_count);
+	pool->has_breakers =
+		pool->conf->breaker.failure_threshold || pool->conf->breaker.error_percent;
+	list_init(&pool->dirty);
+	list_init(&pool->restless);
+	health_auto_init(&pool->automatic, pool->count);
+	if (pool->serves_tcp && !pool->serves_http)
+		pool->automatic.mode = HEALTH_AUTO_TCP; // a page would be asked of strangers
+	for (u32 i = 0; i < pool->count; i++)
+		init_backend(model, pool, &pool->pool->backends[i]);
+	(void)judge(model, pool);
+}
+
+// Some frontend sends to this pool, and to the one that takes over from it.
+static void note_use(struct model *model, const struct pool *pool, enum conf_protocol protocol)
+{
+	for (; pool; pool = pool->failover) {
+		struct model_pool *used = &model->pools[pool->index];
+		bool *serves = protocol == CONF_TCP ? &used->serves_tcp : &used->serves_http;
+
+		if (*serves)
+			return;
+		*serves = true;
+	}
+}
+
+static void note_uses(struct model *model)
+{
+	for (u32 i = 0; i < model->snapshot->frontend_count; i++) {
+		const struct frontend *frontend = &model->snapshot->frontends[i];
+
+		note_use(model, frontend->pool, frontend->conf->protocol);
+		for (u32 r = 0; r < frontend->route_count; r++)
+			for (u32 t = 0; t < frontend->routes[r].target_count; t++)
+				note_use(model, frontend->routes[r].targets[t].pool,
+					frontend->conf->protocol);
+	}
+}
+
+static u32 largest_pool(const struct snapshot *snapshot)
+{
+	u32 count = 1;
+
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		count = MAX(count, snapshot->pools[i].backend_count);
+	return count;
+}
+
+struct model *model_new(const struct snapshot *snapshot, model_listener_fn *listener, void *owner,
+	u64 seed, u64 now_ms)
+{
+	u32 backends = MAX(snapshot->backend_count, 1), room = largest_pool(snapshot);
+	struct model *model = mem_alloc(sizeof(*model));
+
+	*model = (struct model){
+		.snapshot = snapshot, .listener = listener, .owner = owner, .now_ms = now_ms};
+	rng_init(&model->rng, seed);
+	list_init(&model->dirty);
+	model->told = mem_alloc(sizeof(struct model_change) * MODEL_CHANGES_MAX);
+	model->pools = mem_alloc(sizeof(struct model_pool) * MAX(snapshot->pool_count, 1));
+	model->backends = mem_alloc(sizeof(struct model_backend) * backends);
+	model->facts = mem_alloc(sizeof(struct eligible_facts) * backends);
+	model->why = mem_alloc(backends);
+	model->shares = mem_alloc(backends);
+	model->bad = mem_alloc(sizeof(u32) * backends * snapshot->worker_count);
+	model->fresh_why = mem_alloc(room);
+	model->samples = mem_alloc(sizeof(struct outlier_sample) * room);
+	model->is_outlier = mem_alloc(sizeof(bool) * room);
+	note_uses(model);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		init_pool(model, i);
+	return model;
+}
+
+void model_free(struct model *model)
+{
+	if (!model)
+		return;
+	for (u32 i = 0; i < model->snapshot->pool_count; i++)
+		mem_free(model->pools[i].failures);
+	mem_free(model->is_outlier);
+	mem_free(model->samples);
+	mem_free(model->fresh_why);
+	mem_free(model->bad);
+	mem_free(model->shares);
+	mem_free(model->why);
+	mem_free(model->facts);
+	mem_free(model->backends);
+	mem_free(model->pools);
+	mem_free(model->told);
+	mem_free(model);
+}

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+// Seeds in which backends are judged: health checks, ejections, breakers, retries, hedges, limits.
+// The control thread's model and checker run beside the worker, on its loop.
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "control/checker.h"
+#include "control/model.h"
+#include "sim.h"
+#include "upstream/queue.h"
+
+struct judge {
+	struct world *world;
+	struct model *model;
+	struct checker *checker;
+	struct timer tick;
+	bool stopped;
+};
+
+// ---- Plans --------------------------------------------------------------------------------------
+
+static u32 one_of(struct world *world, u32 a, u32 b, u32 c)
+{
+	const u32 choices[] = {a, b, c};
+
+	return choices[rng_below(&world->rng, 3)];
+}
+
+static void plan_check(struct world *world, struct conf_pool *pool, bool tcp)
+{
+	struct conf_statuses *statuses = arena_zalloc(&world->arena, sizeof(*statuses));
+
+	*statuses = (struct conf_statuses){200, 299};
+	pool->check.type =
+		tcp ? (plan_one_in(world, 2) ? CONF_CHECK_TCP : CONF_CHECK_NONE)
+		    : (enum conf_check_type)plan_between(world, CONF_CHECK_AUTO, CONF_CHECK_NONE);
+	pool->check.rules = (struct health_rules){.healthy_threshold = plan_between(world, 1, 3),
+		.unhealthy_threshold = plan_between(world, 1, 3),
+		.interval_ms = plan_between(world, 300, 900),
+		.fast_interval_ms = plan_between(world, 40, 200),
+		.timeout_ms = plan_between(world, 60, 250),
+		.jitter_percent = 10};
+	pool->check.path = STR("/health");
+	pool->check.method = STR("GET");
+	pool->check.expect.statuses = statuses;
+	pool->check.expect.status_count = 1;
+}
+
+static void plan_breaker(struct world *world, struct conf_pool *pool)
+{
+	u32 open_ms = plan_between(world, 50, 500);
+
+	pool->breaker = (struct breaker_rules){
+		.failure_threshold = plan_one_in(world, 4) ? 0 : plan_between(world, 2, 5),
+		.error_percent = plan_one_in(world, 2) ? 50 : 0,
+		.requests_min = 4,
+		.window_ms = 1000,
+		.success_threshold = plan_between(world, 1, 3),
+		.trials_max = plan_between(world, 1, 2),
+		.open_ms = open_ms,
+		.open_ms_max = open_ms * plan_between(world, 1, 4),
+		.share_percent = plan_one_in(world, 2) ? 100 : 50};
+	pool->ejection = (struct ejection_rules){.connect_failures = plan_between(world, 0, 3),
+		.errors = plan_between(world, 0, 4),
+		.timeouts = plan_between(world, 0, 2),
+		.base_ms = plan_between(world, 50, 400),
+		.jitter_percent = 10,
+		.share_percent = pool->breaker.share_percent};
+	pool->ejection.max_ms = pool->ejection.base_ms * 3;
+	pool->success_rate.enabled = plan_one_in(world, 4);
+	pool->success_rate.interval_ms = 200;
+	pool->success_rate.rules = (struct outlier_rules){.backends_min = 2,
+		.requests_min = 3,
+		.factor_thousandths = 900,
+		.margin_percent = 5};
+	pool->panic_percent = plan_one_in(world, 2) ? 50 : 0;
+	pool->slow_start_ms = plan_one_in(world, 3) ? plan_between(world, 50, 800) : 0;
+}
+
+static void plan_retry(struct world *world, struct conf_pool *pool)
+{
+	struct retry_rules *rules = &pool->retry.rules;
+
+	*rules = (struct retry_rules){.attempts_max = plan_between(world, 1, 4),
+		.causes = plan_between(world, 0, 7),
+		.has_budget = !plan_one_in(world, 4),
+		.backoff_base_ms = one_of(world, 0, 20, plan_one_in(world, 4) ? 500 : 60),
+		.backoff_max_ms = 600,
+		.budget = {.percent = one_of(world, 0, 20, 100),
+			.least = plan_between(world, 0, 6),
+			.window_ms = 1000}};
+	if (plan_one_in(world, 2)) {
+		rules->statuses[rules->status_count++] = 500;
+		rules->statuses[rules->status_count++] = 503;
+	}
+	pool->retry.body_bytes_max = one_of(world, 0, 1000, 64 * 1024);
+	pool->retry.try_timeout_ms = plan_one_in(world, 2) ? plan_between(world, 150, 500) : 0;
+	pool->timeouts.request_ms = plan_one_in(world, 6) ? plan_between(world, 600, 3000) : 0;
+	if (rules->has_budget && plan_one_in(world, 3))
+		pool->hedge = (struct hedge_rules){.percent = one_of(world, 1, 50, 90),
+			.samples_min = plan_between(world, 1, 5),
+			.delay_min_ms = 1};
+}
+
+static void plan_limits(struct world *world, struct conf_pool *pool)
+{
+	pool->limits.requests = plan_one_in(world, 6) ? plan_between(world, 1, 3) : 0;
+	pool->limits.queue = plan_one_in(world, 4) ? plan_between(world, 0, 2) : 50;
+	pool->timeouts.queue_ms = plan_between(world, 100, 900);
+	pool->limits.adaptive = plan_one_in(world, 8);
+	pool->limits.gradient = (struct gradient_rules){1, 4, 2};
+	pool->limits.shed.target_ms = plan_one_in(world, 4) ? plan_between(world, 10, 80) : 0;
+	pool->limits.shed.interval_ms = 100;
+}
+
+void judge_plan_pool(struct world *world, struct conf_pool *pool, bool tcp)
+{
+	struct conf_hash_part *part = arena_zalloc(&world->arena, sizeof(*part));
+
+	part->kind = tcp || plan_one_in(world, 2) ? CONF_HASH_CLIENT_IP : CONF_HASH_PATH;
+	pool->algorithm = (enum conf_algorithm)plan_between(world, CONF_ROUND_ROBIN, CONF_PREQUAL);
+	pool->hash.parts = part;
+	pool->hash.part_count = 1;
+	pool->hash.ipv4_bits = 32;
+	pool->hash.ipv6_bits = 64;
+	pool->hash.load_percent = plan_one_in(world, 3) ? 125 : 0;
+	plan_check(world, pool, tcp);
+	plan_breaker(world, pool);
+	plan_retry(world, pool);
+	plan_limits(world, pool);
+}
+
+void judge_plan_backend(struct world *world, struct conf_backend *backend, u32 index)
+{
+	backend->max_connections = plan_one_in(world, 5) ? plan_between(world, 1, 3) : 0;
+	backend->is_backup = index > 0 && plan_one_in(world, 8);
+	backend->slow_start_ms = plan_one_in(world, 10) ? plan_between(world, 50, 500) : 0;
+}
+
+// ---- The control thread's part ------------------------------------------------------------------
+
+static void on_change(void *owner, const struct model_change *change)
+{
+	struct judge *judge = owner;
+	struct world *world = judge->world;
+	struct str to = str_from(change->to);
+
+	world_say(world, "model: %.*s %.*s: %s to %s, %s, %u eligible", STR_FMT(change->pool->name),
+		STR_FMT(change->backend ? change->backend->id : STR_EMPTY), change->from,
+		change->to, change->reason, change->eligible);
+	switch ((enum model_change_kind)change->kind) {
+	case MODEL_HEALTH:
+		world_fault(world, str_eq(to, STR("up")) ? FAULT_WENT_UP : FAULT_WENT_DOWN);
+		break;
+	case MODEL_EJECTED:
+		world_fault(world, FAULT_EJECTED);
+		break;
+	case MODEL_RETURNED:
+		world_fault(world, FAULT_RETURNED);
+		break;
+	case MODEL_BREAKER:
+		world_fault(world, str_eq(to, STR("open"))	  ? FAULT_BREAKER_OPENS
+				   : str_eq(to, STR("half_open")) ? FAULT_BREAKER_HALF_OPENS
+								  : FAULT_BREAKER_CLOSES);
+		break;
+	case MODEL_PANIC:
+		world_fault(world, FAULT_PANIC);
+		break;
+	case MODEL_POOL:
+		world_fault(world, FAULT_POOL_LOST);
+		break;
+	case MODEL_CHECK_TYPE:
+		break;
+	}
+	if (change->eligible == 0)
+		world->has_lost[change->pool->index] = true;
+}
+
+static void nudge(struct judge *judge)
+{
+	upstream_nudge(&judge->world->proxy->upstream);
+}
+
+static void on_report(struct message *message)
+{
+	struct report *report = container_of(message, struct report, message);
+	struct judge *judge = report->owner;
+
+	if (!judge->stopped) {
+		model_report(judge->model, report, world_now_ms(judge->world));
+		checker_wake(judge->checker);
+		nudge(judge);
+	}
+	mem_free(report);
+}
+
+static void on_tick(struct timer *timer)
+{
+	struct judge *judge = container_of(timer, struct judge, tick);
+	u64 now_ms = world_now_ms(judge->world);
+
+	(void)model_tick(judge->model, now_ms);
+	checker_wake(judge->checker);
+	nudge(judge);
+	loop_timer_set(judge->world->loop, &judge->tick, now_ms + MODEL_TICK_MS);
+}
+
+void judge_start(struct world *world)
+{
+	struct judge *judge = mem_alloc(sizeof(*judge));
+	u64 now_ms = world_now_ms(world);
+
+	world->judge = judge;
+	judge->world = world;
+	judge->model = model_new(world->snapshot, on_change, judge, rng_u64(&world->rng), now_ms);
+	judge->checker = checker_new(world->loop, judge->model, world->snapshot, 16);
+	world->proxy->upstream.reports = (struct report_to){world->loop, on_report, judge};
+	timer_init(&judge->tick, on_tick);
+	loop_timer_set(world->loop, &judge->tick, now_ms + MODEL_TICK_MS);
+	checker_wake(judge->checker);
+}
+
+void judge_stop(struct world *world)
+{
+	struct judge *judge = world->judge;
+
+	if (!judge || judge->stopped)
+		return;
+	judge->stopped = true;
+	loop_timer_cancel(world->loop, &judge->tick);
+	checker_stop(judge->checker);
+}
+
+bool judge_is_idle(const struct world *world)
+{
+	return !world->judge || checker_is_idle(world->judge->checker);
+}
+
+void judge_free(struct world *world)
+{
+	mem_free(world->flows);
+	if (!world->judge)
+		return;
+	checker_free(world->judge->checker);
+	model_free(world->judge->model);
+	mem_free(world->judge);
+}
+
+// The pool that takes over when its own is lost, or its own.
+static u32 last_pool(const struct call *call)
+{
+	i32 failover = call->world->conf->pools[call->pool].failover;
+
+	return failover < 0 ? call->pool : (u32)failover;
+}
+
+// ---- What must hold -----------------------------------------------------------------------------
+
+static bool looks_stale(const struct arrival *arrival)
+{
+	return arrival->kept && !arrival->spoke && !arrival->broken && !arrival->in_ended;
+}
+
+// Sent once more because a kept connection had been closed, to the same backend or, when that could
+// not be connected to, to another one: not a retry. It happens once.
+static bool is_replay(const struct call *call, u32 index)
+{
+	u32 first = 1;
+
+	while (first < index && !looks_stale(&call->attempts[first - 1]))
+		first++;
+	return first == index && looks_stale(&call->attempts[index - 1]);
+}
+
+// What came to a pool and what was taken from its budget, by the worker's own counts and time.
+enum { flow_max = 1024 };
+
+struct flow {
+	u32 count;
+	u64 requests, charged; // so far
+	struct {
+		u64 at_ms;
+		u32 requests, charged;
+	} steps[flow_max];
+};
+
+// In any window no more is taken than the rules allow for what came in it.
+static void check_budget(struct world *world, u32 pool, const struct flow *flow)
+{
+	const struct budget_rules *rules = &world->conf->pools[pool].retry.rules.budget;
+	u64 now_ms = flow->steps[flow->count - 1].at_ms, requests = 0, charged = 0;
+
+	for (u32 i = 0; i < flow->count; i++) {
+		if (flow->steps[i].at_ms + rules->window_ms <= now_ms)
+			continue;
+		requests += flow->steps[i].requests;
+		charged += flow->steps[i].charged;
+	}
+	if (charged > MAX((u64)rules->least, requests * rules->percent / 100))
+		world_fail(world, "%llu second tries within a budget of %u or %u %% of %llu",
+			(unsigned long long)charged, rules->least, rules->percent,
+			(unsigned long long)requests);
+}
+
+void judge_check_turn(struct world *world)
+{
+	if (!world->flows)
+		world->flows = mem_alloc(sizeof(struct flow) * world->pool_count);
+	for (u32 i = 0; i < world->pool_count; i++) {
+		const struct pool_cell *cell = world->snapshot->pools[i].cells;
+		struct flow *flow = &world->flows[i];
+		u32 requests = (u32)(cell->requests - flow->requests);
+		u32 charged = (u32)(cell->charged - flow->charged);
+
+		if ((!requests && !charged) || flow->count == flow_max)
+			continue;
+		flow->requests += requests;
+		flow->charged += charged;
+		flow->steps[flow->count].at_ms = loop_now_ms(world->loop);
+		flow->steps[flow->count].requests = requests;
+		flow->steps[flow->count++].charged = charged;
+		if (charged)
+			check_budget(world, i, flow);
+	}
+}
+
+static void check_backend(struct world *world, struct backend *backend)
+{
+	const struct cell *cell = &world->snapshot->cells[0][backend->cell];
+
+	if (cell->in_flight || cell->connections || cell->idle_count)
+		world_fail(world, "%u requests, %u connections, %u idle ones left in a cell",
+			cell->in_flight, cell->connections, cell->idle_count);
+	if (cap_used(&backend->sockets))
+		world_fail(world, "%u sockets left in a bound", cap_used(&backend->sockets));
+	if (backend->adaptive && cap_used(&backend->adaptive->requests))
+		world_fail(world, "requests left in an adaptive bound");
+}
+
+void judge_check_end(struct world *world)
+{
+	for (u32 p = 0; p < world->snapshot->pool_count; p++) {
+		struct pool *pool = &world->snapshot->pools[p];
+
+		if (queue_waiting(pool) || atomic_load(&pool->cells[0].waiting) ||
+			atomic_load(&pool->cells[0].idle_bounded) || cap_used(&pool->requests))
+			world_fail(world, "somebody is left in a queue or a bound of a pool");
+		for (u32 b = 0; b < pool->backend_count; b++)
+			check_backend(world, &pool->backends[b]);
+	}
+}
+
+static u32 tries_of(const struct call *call, u32 pool)
+{
+	const struct conf_pool *conf = &call->world->conf->pools[pool];
+
+	return MAX(conf->retry.rules.attempts_max, conf->hedge.percent ? 2u : 1u);
+}
+
+// One more arrival of a call at a backend.
+void judge_check_again(struct call *call, const struct arrival *arrival)
+{
+	struct world *world = call->world;
+	// The second copy of a hedged request is bounded by the budget alone.
+	u32 tries_max = MAX(tries_of(call, call->pool), tries_of(call, last_pool(call)));
+	u32 replays = 0;
+
+	for (u32 n = 1; n < call->attempt_count; n++)
+		replays += is_replay(call, n);
+	if (!call->may_replay)
+		world_fail(world, "call %u: %s came to backends twice", call->id, call->method);
+	if (replays > 1)
+		world_fail(world, "call %u: replayed %u times", call->id, replays);
+	if (call->attempt_count - replays > tries_max)
+		world_fail(world, "call %u: %u tries of %u", call->id,
+			call->attempt_count - replays, tries_max);
+	if (call->got_head && !call->unasked &&
+		!(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
+		world_fail(world, "call %u: sent again though its answer has begun", call->id);
+}
+
+static bool pool_has_limits(const struct conf_pool *pool)
+{
+	for (u32 i = 0; i < pool->backend_count; i++)
+		if (pool->backends[i].max_connections)
+			return true;
+	return pool->limits.requests || pool->limits.adaptive;
+}
+
+bool judge_has_limits(const struct call *call)
+{
+	const struct conf *conf = call->world->conf;
+
+	return pool_has_limits(&conf->pools[call->pool]) ||
+	       pool_has_limits(&conf->pools[last_pool(call)]);
+}
+
+bool judge_hedges(const struct call *call)
+{
+	const struct conf *conf = call->world->conf;
+
+	return conf->pools[call->pool].hedge.percent || conf->pools[last_pool(call)].hedge.percent;
+}
+
+bool judge_is_late(const struct call *call)
+{
+	u64 request_ms = call->world->conf->pools[call->pool].timeouts.request_ms;
+
+	return request_ms &&
+	       MAX(call->got_ms, call->ended_ms) + SLACK_MS >= call->head_since_ms + request_ms;
+}
+
+void judge_excuses(const struct call *call, bool *backend, bool *connection)
+{
+	const struct world *world = call->world;
+	u32 pools[] = {call->pool, last_pool(call)};
+
+	*backend |= judge_is_late(call);
+	for (u32 i = 0; i < ARRAY_LEN(pools); i++) {
+		*connection |= world->has_lost[pools[i]] || world->has_trouble[pools[i]] ||
+			       pool_has_limits(&world->conf->pools[pools[i]]);
+		*backend |= world->has_trouble[pools[i]] && call->local;
+	}
+}

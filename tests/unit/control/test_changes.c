@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+// One line and one event for each change; and a backend that changes all the time does not flood.
+#include "pools.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/changes.h"
+#include "loop/loop_sim.h"
+
+struct scene {
+	struct pools pools;
+	struct sim_net *net;
+	struct loop *loop;
+	struct log log;
+	struct changes *changes;
+	u32 lines;
+	char text[1 << 16]; // all lines so far
+	size_t len;
+};
+
+static struct scene scene;
+
+static int set_up(void **state)
+{
+	static const struct loop_limits limits = {4, 4};
+	struct sim_config calm = sim_config_calm();
+
+	(void)state;
+	scene.net = sim_net_new(1, &calm);
+	scene.loop = sim_loop_new(scene.net, &limits);
+	scene.lines = 0;
+	scene.len = 0;
+	pools_init(&scene.pools, 3);
+	pools_build(&scene.pools, 1, loop_now_ms(scene.loop));
+	log_init(&scene.log, LOG_INFO, LOG_LOGFMT, &scene.loop->wall_ms, 1 << 16, NULL);
+	scene.changes = changes_new(scene.loop, &scene.log, scene.pools.snapshot);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	changes_free(scene.changes);
+	pools_done(&scene.pools);
+	log_done(&scene.log);
+	loop_free(scene.loop);
+	sim_net_free(scene.net);
+	return 0;
+}
+
+static void pass_ms(u64 span_ms)
+{
+	u64 until_ms = loop_now_ms(scene.loop) + span_ms;
+
+	while (loop_now_ms(scene.loop) < until_ms)
+		loop_turn(scene.loop, until_ms);
+}
+
+static void take_lines(void)
+{
+	struct log_record record;
+
+	for (; log_ring_peek(&scene.log.ring, &record); log_ring_next(&scene.log.ring)) {
+		assert_true(scene.len + record.body.len + 2 < sizeof(scene.text));
+		memcpy(scene.text + scene.len, record.body.ptr, record.body.len);
+		scene.len += record.body.len;
+		scene.text[scene.len++] = '\n';
+		scene.lines++;
+	}
+	scene.text[scene.len] = '\0';
+}
+
+static struct model_change change_of(enum model_change_kind kind, const char *from, const char *to)
+{
+	return (struct model_change){.kind = (u8)kind,
+		.pool = &scene.pools.snapshot->pools[0],
+		.backend = pools_backend(&scene.pools, 1),
+		.from = from,
+		.to = to,
+		.reason = "why not",
+		.eligible = 2};
+}
+
+static void note(enum model_change_kind kind, const char *from, const char *to)
+{
+	struct model_change change = change_of(kind, from, to);
+
+	if (kind == MODEL_POOL || kind == MODEL_PANIC || kind == MODEL_CHECK_TYPE)
+		change.backend = NULL;
+	changes_note(scene.changes, &change);
+}
+
+static void assert_last_line(enum log_level level, const char *expected)
+{
+	struct log_record record;
+
+	assert_true(log_ring_peek(&scene.log.ring, &record));
+	assert_int_equal(record.level, level);
+	assert_int_equal(record.body.len, strlen(expected));
+	assert_memory_equal(record.body.ptr, expected, record.body.len);
+	log_ring_next(&scene.log.ring);
+	assert_false(log_ring_peek(&scene.log.ring, &record));
+}
+
+static void test_lines(void **state)
+{
+	struct model_change change = change_of(MODEL_HEALTH, "up", "down");
+
+	(void)state;
+	change.streak = 3;
+	change.next_ms = 980;
+	changes_note(scene.changes, &change);
+	assert_last_line(LOG_WARN,
+		"msg=\"backend is down\" pool=pool0 backend=10.0.0.1:80 address=10.0.0.1:80 "
+		"from=up "
+		"to=down reason=\"why not\" streak=3 next_check_ms=980 eligible=2 of=3");
+	note(MODEL_HEALTH, "down", "up");
+	assert_last_line(LOG_NOTICE,
+		"msg=\"backend is healthy\" pool=pool0 backend=10.0.0.1:80 address=10.0.0.1:80 "
+		"from=down to=up reason=\"why not\" eligible=2 of=3");
+	note(MODEL_POOL, "available", "unavailable");
+	assert_last_line(LOG_WARN,
+		"msg=\"pool has lost its last backend\" pool=pool0 from=available to=unavailable "
+		"reason=\"why not\" eligible=2 of=3");
+}
+
+static void test_levels(void **state)
+{
+	static const struct {
+		u8 kind;
+		const char *from, *to;
+		u8 level;
+	} rows[] = {
+		{MODEL_HEALTH, "unknown", "up", LOG_INFO},
+		{MODEL_HEALTH, "unknown", "down", LOG_WARN},
+		{MODEL_HEALTH, "up", "unknown", LOG_WARN},
+		{MODEL_EJECTED, "in", "ejected", LOG_WARN},
+		{MODEL_RETURNED, "ejected", "in", LOG_NOTICE},
+		{MODEL_BREAKER, "closed", "open", LOG_WARN},
+		{MODEL_BREAKER, "open", "half_open", LOG_NOTICE},
+		{MODEL_BREAKER, "half_open", "closed", LOG_NOTICE},
+		{MODEL_PANIC, "normal", "panic", LOG_WARN},
+		{MODEL_PANIC, "panic", "normal", LOG_NOTICE},
+		{MODEL_POOL, "unavailable", "available", LOG_NOTICE},
+		{MODEL_CHECK_TYPE, "auto", "tcp", LOG_NOTICE},
+	};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+		struct log_record record;
+
+		pass_ms(2 * CHANGES_CALM_MS);
+		note((enum model_change_kind)rows[i].kind, rows[i].from, rows[i].to);
+		assert_true(log_ring_peek(&scene.log.ring, &record));
+		assert_int_equal(record.level, rows[i].level);
+		log_ring_next(&scene.log.ring);
+	}
+}
+
+static void test_events(void **state)
+{
+	(void)state;
+	assert_int_equal(changes_newest(scene.changes), 0);
+	assert_null(changes_event(scene.changes, 0));
+	assert_null(changes_event(scene.changes, 1));
+	for (u32 i = 1; i <= 1000; i++) {
+		struct model_change change = change_of(MODEL_HEALTH, "up", "down");
+
+		change.streak = i;
+		changes_note(scene.changes, &change);
+	}
+	assert_int_equal(changes_newest(scene.changes), 1000);
+	assert_null(changes_event(scene.changes, 1000 - CHANGES_KEPT));
+	assert_null(changes_event(scene.changes, 1001));
+	for (u64 i = 1001 - CHANGES_KEPT; i <= 1000; i++) {
+		const struct event *event = changes_event(scene.changes, i);
+
+		assert_int_equal(event->number, i);
+		assert_int_equal(event->change.streak, i);
+		assert_true(event->wall_ms == scene.loop->wall_ms);
+	}
+}
+
+// A change every 10 ms for a minute: some lines at first, then one a second, and no change is lost.
+static void test_flapping(void **state)
+{
+	u64 said = 0, counted = 0;
+	char *line;
+
+	(void)state;
+	for (u32 i = 0; i < 6000; i++) {
+		pass_ms(10);
+		note(MODEL_HEALTH, i % 2 ? "down" : "up", i % 2 ? "up" : "down");
+		take_lines();
+	}
+	changes_free(scene.changes);
+	scene.changes = NULL;
+	take_lines();
+	assert_in_range(scene.lines, 60, 7 * (CHANGES_SAID + 11)); // windows of 10 s
+	for (line = strtok(scene.text, "\n"); line; line = strtok(NULL, "\n")) {
+		const char *times = strstr(line, "times=");
+
+		if (times)
+			counted += strtoull(times + 6, NULL, 10);
+		else
+			said++;
+	}
+	assert_int_equal(said + counted, 6000);
+	assert_true(counted > 5000);
+}
+
+// The others are heard all the same.
+static void test_one_that_flaps_hides_nobody(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < 100; i++)
+		note(MODEL_HEALTH, "up", "down");
+	take_lines();
+	for (u32 i = 0; i < 3; i += 2) {
+		struct model_change change = change_of(MODEL_HEALTH, "up", "down");
+		u32 lines = scene.lines;
+
+		change.backend = pools_backend(&scene.pools, i);
+		changes_note(scene.changes, &change);
+		take_lines();
+		assert_int_equal(scene.lines, lines + 1);
+	}
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(test_lines),
+		TEST(test_levels),
+		TEST(test_events),
+		TEST(test_flapping),
+		TEST(test_one_that_flaps_hides_nobody),
+	};
+
+	return cmocka_run_group_tests_name("changes", tests, NULL, NULL);
+}
