@@ -392,7 +392,9 @@ enum step step_pick(struct exchange *x)
 			return picked(x);
 		case PICK_FULL:
 			return wait_for_place(x);
-		case PICK_TRIED:
+		case PICK_TRIED: // the others take nothing now, or have gone since: any again
+			x->tried.count = 0;
+			continue;
 		case PICK_NOBODY:
 			break;
 		}
