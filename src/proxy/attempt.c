@@ -157,7 +157,10 @@ static enum step replay(struct exchange *x)
 	x->replayed = true;
 	metrics_inc(x->proxy->metrics, M_REPLAYS);
 	mover_drop(&x->up.mover);
-	lease_abandon(&x->attempt->lease);
+	if (lease_renew(&x->attempt->lease)) {
+		x->attempt->leased_us = exchange_now_us(x);
+		x->attempt->sent_us = 0;
+	}
 	return STEP_LEASE;
 }
 
@@ -360,7 +363,6 @@ static enum step picked(struct exchange *x)
 {
 	struct backend *backend = x->attempt->pick.backend;
 
-	x->is_next = false;
 	if (!balance_try(&x->tried, backend->index)) {
 		pick_cancel(exchange_upstream(x), &x->attempt->pick);
 		return nobody_is_left(x);
@@ -390,7 +392,9 @@ enum step step_pick(struct exchange *x)
 			return picked(x);
 		case PICK_FULL:
 			return wait_for_place(x);
-		case PICK_TRIED:
+		case PICK_TRIED: // the others take nothing now, or have gone since: any again
+			x->tried.count = 0;
+			continue;
 		case PICK_NOBODY:
 			break;
 		}
@@ -440,7 +444,7 @@ static enum lease_result open_lease(
 		&lease_events, ret_error);
 }
 
-// Another worker was faster: the backend is full after all.
+// Another worker was faster: the backend is full after all. Whose turn it was keeps it.
 static enum step lost_place(struct exchange *x)
 {
 	struct upstream *upstream = exchange_upstream(x);
@@ -455,6 +459,7 @@ static enum step lost_place(struct exchange *x)
 enum step step_lease(struct exchange *x)
 {
 	struct attempt *attempt = x->attempt;
+	enum lease_result result;
 	int error = 0;
 
 	if (attempt->lease.link)
@@ -463,16 +468,12 @@ enum step step_lease(struct exchange *x)
 		x->attempts++;
 		pick_begin(exchange_upstream(x), &attempt->pick);
 	}
-	switch (open_lease(x, attempt, may_reuse(x), &error)) {
-	case LEASE_READY:
-		return STEP_SEND;
-	case LEASE_WAIT:
-		return STEP_STAY;
-	case LEASE_FULL:
+	result = open_lease(x, attempt, may_reuse(x), &error);
+	if (result == LEASE_FULL)
 		return lost_place(x);
-	case LEASE_FAILED:
-		break;
-	}
+	x->is_next = false;
+	if (result != LEASE_FAILED)
+		return result == LEASE_READY ? STEP_SEND : STEP_STAY;
 	if (!is_our_shortage(error))
 		return connect_failed(x, error);
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);

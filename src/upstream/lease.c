@@ -367,3 +367,16 @@ void lease_abandon(struct lease *lease)
 		lease->stream->ops->reset(lease->stream);
 	conn_abort(&link->conn);
 }
+
+bool lease_renew(struct lease *lease)
+{
+	struct link *link = lease->link;
+
+	lease_abandon(lease);
+	if (!link->has_socket)
+		return false;
+	*lease = (struct lease){
+		.events = lease->events, .link = link, .backend = link->backend, .raw = lease->raw};
+	link->heir = lease;
+	return true;
+}

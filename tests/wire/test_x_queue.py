@@ -468,3 +468,33 @@ def test_failing_backends_with_bounds(workers):
 
         together(work, 12)
         assert max(backend.open_most for backend in backends) <= 2
+
+
+def test_a_replay_keeps_its_turn():
+    """The only connection goes stale under a request while others wait: they have waited for that
+    request, and it did not have its answer."""
+    hold = threading.Event()
+
+    def script(connection):
+        message = connection.request()
+        connection.send(echo(message))
+        if connection.index == 0:
+            connection.request()
+            hold.wait(30)
+            return
+        serve(echo)(connection)
+
+    with bounded(script, 1) as (weir, backend), contextlib.ExitStack() as stack:
+        stack.callback(hold.set)
+        clients = [stack.enter_context(weir.client()) for _ in range(5)]
+        assert clients[0].ask("GET", "/first").status == 200
+        clients[0].send(http1.request("GET", "/0"))
+        until(lambda: len(backend.heads) == 2, "the request on the kept connection")
+        for i, client in enumerate(clients[1:]):
+            client.send(http1.request("GET", f"/{i + 1}"))
+        assert not backend.connections[0].closed.wait(0.2)
+        hold.set()
+        for client in clients:
+            assert client.response().status == 200
+        assert [head.target for head in backend.heads[1:3]] == ["/0", "/0"]
+        assert backend.open_most == 1

@@ -620,3 +620,49 @@ def test_a_slow_answer_is_waited_for_when_the_budget_is_spent():
         gate.open()
         assert client.response().status == 200
         assert counts(backends) == [1, 0]
+
+
+# ---- Together with breakers ---------------------------------------------------------------------
+
+def test_another_backend_that_takes_no_request_now():
+    """The second backend is on trial and its only trial runs. Who failed at the first one has nobody
+    else to go to, and goes to the first one again."""
+    gate = Gate()
+    once = set()
+
+    def first(message):
+        failed = message.target.startswith("/x") and message.target not in once
+        once.add(message.target)
+        return http1.response(503 if failed else 200, body=b"first")
+
+    def second(connection):
+        if len(connection.backend.heads) == 0:
+            connection.request()
+            connection.send(http1.response(500, body=b"broken"))
+        gate(connection)
+
+    pool = {"circuit_breaker": {"failure_threshold": 1, "open_for": "50ms"}}
+    with weir_of(serve(first), second, pool=pool) as (weir, backends):
+        assert sorted(weir.ask().status for _ in range(2)) == [200, 500]
+        asking = [weir.client()]
+        asking[0].send(http1.request("GET", "/trial"))
+
+        def is_on_trial():
+            if gate.waiting:
+                return True
+            asking[0].sock.settimeout(0.05)
+            try:
+                asking[0].response()
+                asking[0] = weir.client()
+                asking[0].send(http1.request("GET", "/trial"))
+            except TimeoutError:
+                pass
+            return False
+
+        until(is_on_trial, "the trial")
+        try:
+            for i in range(5):
+                response = weir.ask("GET", f"/x{i}")
+                assert (response.status, response.text) == (200, "first")
+        finally:
+            gate.open()
