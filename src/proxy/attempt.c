@@ -174,6 +174,24 @@ static enum step follow(struct exchange *x, const struct retry_answer *answer)
 	return STEP_PAUSE;
 }
 
+// Whether the running attempt is ended by try_timeout: the last one has the pool's whole time.
+static bool is_tried_shortly(const struct exchange *x, bool body_held)
+{
+	struct retry_facts facts = facts_of(x, RETRY_TIMEOUT, 0);
+
+	facts.sent = true;
+	facts.body_held |= body_held;
+	return retry_could_follow(&x->retry->rules, &facts);
+}
+
+// The copy goes on alone, with the time that it has from its own beginning.
+static void go_on_with_second(struct exchange *x)
+{
+	promote_second(x);
+	x->active_ms = MAX(x->active_ms, x->attempt->leased_us / 1000);
+	x->is_tried_shortly = x->retry->try_timeout_ms && is_tried_shortly(x, true);
+}
+
 static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 status, bool whole,
 	enum outcome outcome, bool *ret_gave_up)
 {
@@ -185,7 +203,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	if (x->second) { // the copy still runs
 		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
 		attempt_end(x, x->attempt, whole);
-		promote_second(x);
+		go_on_with_second(x);
 		return STEP_STAY;
 	}
 	answer = ask_retry(x, &facts);
@@ -378,7 +396,9 @@ enum step step_pick(struct exchange *x)
 			return picked(x);
 		case PICK_FULL:
 			return wait_for_place(x);
-		case PICK_TRIED:
+		case PICK_TRIED: // whom it was meant for is gone, or has no trial left
+			x->tried.count = 0;
+			continue;
 		case PICK_NOBODY:
 			break;
 		}
@@ -518,13 +538,7 @@ enum step step_send(struct exchange *x)
 {
 	bool again = x->up.state != HALF_IDLE;
 
-	if (x->retry->try_timeout_ms) {
-		struct retry_facts facts = facts_of(x, RETRY_TIMEOUT, 0);
-
-		facts.sent = true;
-		facts.body_held |= !again;
-		x->is_tried_shortly = retry_could_follow(&x->retry->rules, &facts);
-	}
+	x->is_tried_shortly = x->retry->try_timeout_ms && is_tried_shortly(x, !again);
 	send_head(x, x->attempt);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
