@@ -366,7 +366,6 @@ static enum step picked(struct exchange *x)
 {
 	struct backend *backend = x->attempt->pick.backend;
 
-	x->is_next = false;
 	if (!balance_try(&x->tried, backend->index)) {
 		pick_cancel(exchange_upstream(x), &x->attempt->pick);
 		return nobody_is_left(x);
@@ -425,15 +424,24 @@ static bool may_reuse(const struct exchange *x)
 	return exchange_is_idempotent(x) || x->client->requests > 1;
 }
 
-static enum step connect_failed(struct exchange *x, int error)
-{
-	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
-}
-
 static bool is_our_shortage(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+}
+
+static enum step connect_failed(struct exchange *x, int error)
+{
+	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
+	if (!is_our_shortage(error))
+		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
+	attempt_end(x, x->attempt, false);
+	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
+}
+
+static void connect_of_second_failed(struct exchange *x, int error)
+{
+	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
+	attempt_drop_second(x, is_our_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
 static enum lease_result open_lease(
@@ -448,7 +456,7 @@ static enum lease_result open_lease(
 		&lease_events, ret_error);
 }
 
-// Another worker was faster: the backend is full after all.
+// Another worker was faster: the backend is full after all. Who has waited keeps its turn.
 static enum step lost_place(struct exchange *x)
 {
 	struct upstream *upstream = exchange_upstream(x);
@@ -463,6 +471,7 @@ static enum step lost_place(struct exchange *x)
 enum step step_lease(struct exchange *x)
 {
 	struct attempt *attempt = x->attempt;
+	enum lease_result result;
 	int error = 0;
 
 	if (attempt->lease.link)
@@ -471,21 +480,20 @@ enum step step_lease(struct exchange *x)
 		x->attempts++;
 		pick_begin(exchange_upstream(x), &attempt->pick);
 	}
-	switch (open_lease(x, attempt, may_reuse(x), &error)) {
+	result = open_lease(x, attempt, may_reuse(x), &error);
+	if (result == LEASE_FULL)
+		return lost_place(x);
+	x->is_next = false;
+	switch (result) {
 	case LEASE_READY:
 		return STEP_SEND;
 	case LEASE_WAIT:
 		return STEP_STAY;
 	case LEASE_FULL:
-		return lost_place(x);
 	case LEASE_FAILED:
 		break;
 	}
-	if (!is_our_shortage(error))
-		return connect_failed(x, error);
-	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	attempt_end(x, attempt, false);
-	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
+	return connect_failed(x, error);
 }
 
 // ---- Sending ------------------------------------------------------------------------------------
@@ -596,7 +604,7 @@ static void begin_second(struct exchange *x, struct attempt *second)
 		attempt_drop_second(x, PICK_VOID);
 		break;
 	case LEASE_FAILED:
-		attempt_drop_second(x, is_our_shortage(error) ? PICK_VOID : MISS_CONNECT);
+		connect_of_second_failed(x, error);
 		break;
 	}
 }
@@ -607,11 +615,12 @@ static void on_hedge(struct timer *timer)
 	struct attempt *second = &x->tries[x->attempt == &x->tries[0]];
 	struct pick_ask ask = {.key = x->key, .preferred = BALANCE_NONE, .tried = &x->tried};
 
-	if (x->over || x->step != STEP_AWAIT || x->second || !may_hedge(x))
+	if (x->over || x->step != STEP_AWAIT || x->second)
 		return;
 	if (pick_backend(exchange_upstream(x), x->pool, &ask, &second->pick) != PICK_OK)
 		return;
-	if (balance_try(&x->tried, second->pick.backend->index))
+	// The budget comes last, so that nothing is taken from it for nothing.
+	if (may_hedge(x) && balance_try(&x->tried, second->pick.backend->index))
 		begin_second(x, second);
 	else
 		pick_cancel(exchange_upstream(x), &second->pick);
@@ -672,7 +681,7 @@ static void on_lease_failed(struct lease *lease, int error)
 	struct exchange *x = attempt->x;
 
 	if (attempt == x->second)
-		attempt_drop_second(x, MISS_CONNECT);
+		connect_of_second_failed(x, error);
 	else
 		exchange_go(x, connect_failed(x, error));
 }

@@ -135,6 +135,37 @@ def test_a_copy_whose_answer_is_no_good_changes_nothing():
             assert response.body == b"first"
 
 
+def test_a_copy_that_finds_no_room_takes_nothing_from_the_budget():
+    failed = threading.Event()
+
+    def script(connection):
+        while True:
+            message = connection.request()
+            if not message:
+                return
+            if message.target == "/slow":
+                time.sleep(0.6)
+            if message.target == "/fails" and not failed.is_set():
+                failed.set()
+                connection.send(http1.response(503, body=b"no"))
+            else:
+                connection.send(echo(message))
+
+    pool = {**HEDGED, "retry": {"budget": "1%", "budget_min": 1, "backoff": {"base": "1ms"}}}
+    with Backend(script) as one, Backend(script) as two:
+        backends = [{"address": each.address, "max_connections": 1} for each in (one, two)]
+        with start(*backends, pool=pool) as weir:
+            clients = [weir.client() for _ in range(2)]
+            for client in clients:
+                learn(weir, client)
+            for client in clients:
+                client.send(http1.request("GET", "/slow"))
+            for client in clients:
+                assert client.response().status == 200
+            assert weir.ask("GET", "/fails").status == 200
+            assert failed.is_set()
+
+
 # ---- Where to ------------------------------------------------------------------------------------
 
 def test_a_retry_that_finds_no_other_backend_goes_to_the_same_one():
