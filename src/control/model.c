@@ -25,20 +25,7 @@ void model_tell(struct model *model, const struct model_change *change)
 	model->told[model->told_count++] = *change;
 }
 
-static void tell_of_backend(struct model *model, const struct model_backend *one,
-	enum model_change_kind kind, const char *from, const char *to, const char *reason)
-{
-	struct model_change change = {.kind = (u8)kind,
-		.pool = one->pool->pool,
-		.backend = one->backend,
-		.from = from,
-		.to = to,
-		.reason = reason};
-
-	model_tell(model, &change);
-}
-
-static void tell_of_pool(struct model *model, const struct model_pool *pool,
+void model_tell_pool(struct model *model, const struct model_pool *pool,
 	enum model_change_kind kind, const char *from, const char *to, const char *reason)
 {
 	struct model_change change = {
@@ -48,11 +35,6 @@ static void tell_of_pool(struct model *model, const struct model_pool *pool,
 }
 
 // ---- What follows from one backend --------------------------------------------------------------
-
-static struct model_backend *of(const struct model *model, const struct backend *backend)
-{
-	return &model->backends[backend->cell];
-}
 
 static void make_dirty(struct model *model, struct model_pool *pool)
 {
@@ -128,27 +110,6 @@ static struct eligible_facts facts_of(const struct model_backend *one)
 	};
 }
 
-static const struct health_rules *health_rules(const struct model_backend *one)
-{
-	return &one->pool->conf->check.rules;
-}
-
-static bool is_probed(const struct model_backend *one)
-{
-	return one->state.checked && one->resolved;
-}
-
-static void hurry(struct model *model, struct model_pool *pool)
-{
-	for (u32 i = 0; i < pool->count; i++) {
-		struct model_backend *one = &pool->backends[i];
-
-		if (is_probed(one) && one->state.health.state != HEALTH_UP)
-			health_hurry(&one->state.health, health_rules(one), model->now_ms);
-	}
-	model->checks_moved++;
-}
-
 void model_touch(struct model *model, struct model_backend *one)
 {
 	struct eligible_facts *before = &model->facts[model_cell(one)], now = facts_of(one);
@@ -164,7 +125,7 @@ void model_touch(struct model *model, struct model_backend *one)
 	*before = now;
 	make_dirty(model, pool);
 	if (up && !pool->judged.up)
-		hurry(model, pool);
+		model_hurry(model, pool);
 }
 
 // ---- Judging a pool -----------------------------------------------------------------------------
@@ -236,18 +197,19 @@ static void tell_of_judgement(
 	const struct eligible_pool *now = &pool->judged;
 
 	if (now->panic && !before->panic)
-		tell_of_pool(model, pool, MODEL_PANIC, "normal", "panic",
+		model_tell_pool(model, pool, MODEL_PANIC, "normal", "panic",
 			"too few are left that were not ejected");
 	if (!now->panic && before->panic)
-		tell_of_pool(model, pool, MODEL_PANIC, "panic", "normal", "enough are left again");
+		model_tell_pool(
+			model, pool, MODEL_PANIC, "panic", "normal", "enough are left again");
 	if (!now->eligible && before->eligible) {
 		pool->was_lost = true;
-		tell_of_pool(model, pool, MODEL_POOL, "available", "unavailable",
+		model_tell_pool(model, pool, MODEL_POOL, "available", "unavailable",
 			"no backend may get requests");
 	}
 	if (now->eligible && pool->was_lost) {
 		pool->was_lost = false;
-		tell_of_pool(model, pool, MODEL_POOL, "unavailable", "available",
+		model_tell_pool(model, pool, MODEL_POOL, "unavailable", "available",
 			"a backend may get requests again");
 	}
 }
@@ -279,8 +241,7 @@ static bool may_wait(const struct model *model, const struct model_pool *pool)
 	return model->now_ms - pool->judged_ms < pool->count / MODEL_JUDGED_PER_MS;
 }
 
-// Judges the pools about which something has changed, and lets the listener hear.
-static void settle(struct model *model, bool all)
+void model_settle(struct model *model, bool all)
 {
 	list_for_each_safe (node, &model->dirty) {
 		struct model_pool *pool = list_entry(node, struct model_pool, dirty);
@@ -297,17 +258,37 @@ static void settle(struct model *model, bool all)
 
 // ---- Ejections ----------------------------------------------------------------------------------
 
-static void tell_returned(struct model *model, const struct model_backend *one, const char *reason)
+void model_tell_returned(struct model *model, const struct model_backend *one, const char *reason)
 {
-	tell_of_backend(model, one, MODEL_RETURNED, "ejected", "in", reason);
+	struct model_change change = {.kind = MODEL_RETURNED,
+		.pool = one->pool->pool,
+		.backend = one->backend,
+		.from = "ejected",
+		.to = "in",
+		.reason = reason};
+
+	model_tell(model, &change);
+}
+
+// Its last check failed, though not often enough yet to take it to be down.
+static bool is_doubted(const struct model_backend *one)
+{
+	const struct health *health = &one->state.health;
+
+	return one->state.checked && health->state == HEALTH_UP && health->streak > 0 &&
+	       health->reason != HEALTH_NONE;
 }
 
 static void tick_ejection(struct model *model, struct model_backend *one)
 {
 	const struct ejection_rules *rules = &one->pool->conf->ejection;
+	struct ejection *ejection = &one->state.ejection;
 
+	// Who does not answer checks either does not come back by time.
+	if (ejection_is_out(ejection) && model->now_ms >= ejection->until_ms && is_doubted(one))
+		ejection->until_ms = model->now_ms + one->pool->conf->check.rules.fast_interval_ms;
 	if (ejection_tick(&one->state.ejection, rules, model->now_ms))
-		tell_returned(model, one, "its time is over");
+		model_tell_returned(model, one, "its time is over");
 }
 
 void model_eject(struct model *model, struct model_backend *one, enum ejection_why why, u32 streak)
@@ -326,6 +307,11 @@ void model_eject(struct model *model, struct model_backend *one, enum ejection_w
 		    model_chance(model), model->now_ms)) {
 		change.next_ms = ejection->until_ms - model->now_ms;
 		model_tell(model, &change);
+		// A check soon tells whether it is worse than that.
+		if (model_is_probed(one))
+			health_hurry(
+				&one->state.health, &one->pool->conf->check.rules, model->now_ms);
+		model->checks_moved++;
 	}
 	model_touch(model, one);
 }
@@ -344,112 +330,6 @@ static u32 streak_of(const struct ejection_rules *rules, enum ejection_why why)
 		break;
 	}
 	return 0;
-}
-
-// ---- Health -------------------------------------------------------------------------------------
-
-static void tell_health(struct model *model, const struct model_backend *one,
-	const struct health_step *step, u32 streak)
-{
-	struct model_change change = {.kind = MODEL_HEALTH,
-		.pool = one->pool->pool,
-		.backend = one->backend,
-		.from = health_state_name((enum health_state)step->from),
-		.to = health_state_name((enum health_state)step->to),
-		.reason = health_reason_text((enum health_reason)step->reason),
-		.streak = streak,
-		.next_ms = step->next_ms > model->now_ms ? step->next_ms - model->now_ms : 0};
-
-	if (step->changed)
-		model_tell(model, &change);
-}
-
-static struct health_step step_health(struct model *model, struct model_backend *one,
-	enum health_event_kind kind, enum health_reason reason)
-{
-	bool is_up = eligible_counts_up(&model->facts[model_cell(one)]);
-	struct health_event event = {.kind = (u8)kind,
-		.reason = (u8)reason,
-		.pool_has_healthy = one->pool->judged.up > is_up,
-		.random = model_chance(model)};
-
-	return health_step(&one->state.health, health_rules(one), &event, model->now_ms);
-}
-
-// Requests could not connect to a backend whose checks will bring it back.
-static void suspect(struct model *model, struct model_backend *one)
-{
-	struct health_step step = step_health(model, one, HEALTH_EVENT_SUSPECT, HEALTH_NONE);
-
-	tell_health(model, one, &step, one->pool->conf->ejection.connect_failures);
-	model->checks_moved++;
-	model_touch(model, one);
-}
-
-static void no_longer_new(struct model *model, struct model_backend *one)
-{
-	model->new_count -= one->is_new;
-	one->is_new = false;
-}
-
-static void tell_check_type(struct model *model, const struct model_pool *pool)
-{
-	bool http = pool->automatic.mode == HEALTH_AUTO_HTTP;
-
-	tell_of_pool(model, pool, MODEL_CHECK_TYPE, "auto", http ? "http" : "tcp",
-		http ? "a backend has the page" : "every backend answers, and none has the page");
-}
-
-// What a result means where the kind of check is found out by trying.
-static enum health_reason judge_auto(
-	struct model *model, struct model_backend *one, enum health_reason reason, u32 status)
-{
-	struct health_auto *automatic = &one->pool->automatic;
-	bool answered = reason == HEALTH_NONE || reason == HEALTH_STATUS || reason == HEALTH_BODY;
-	enum health_auto_answer answer = health_auto_classify(answered ? status : 0);
-
-	if (automatic->mode != HEALTH_AUTO_TCP) {
-		if (health_auto_note(automatic, (enum health_auto_answer)one->answer, answer))
-			tell_check_type(model, one->pool);
-		one->answer = (u8)answer;
-	}
-	if (reason == HEALTH_STATUS && answer == HEALTH_AUTO_NO_PAGE &&
-		health_auto_judge(automatic, answer))
-		return HEALTH_NONE;
-	return reason;
-}
-
-static void end_check(
-	struct model *model, struct model_backend *one, enum health_reason reason, u32 status)
-{
-	enum health_event_kind kind;
-	struct health_step step;
-
-	if (one->pool->conf->check.type == CONF_CHECK_AUTO)
-		reason = judge_auto(model, one, reason, status);
-	kind = reason == HEALTH_NONE ? HEALTH_EVENT_PASS : HEALTH_EVENT_FAIL;
-	step = step_health(model, one, kind, reason);
-	tell_health(model, one, &step, step.streak);
-	no_longer_new(model, one);
-	if (step.changed && step.to == HEALTH_UP &&
-		ejection_forgive_connect(&one->state.ejection, model->now_ms))
-		tell_returned(model, one, "its checks pass");
-	model_touch(model, one);
-}
-
-static void forget_health(struct model *model, struct model_backend *one)
-{
-	struct health *health = &one->state.health;
-	struct health_step step = {.changed = health->state != HEALTH_UNKNOWN,
-		.from = health->state,
-		.to = HEALTH_UNKNOWN,
-		.reason = HEALTH_UNRESOLVED};
-
-	tell_health(model, one, &step, 0);
-	one->probe_void = health->probing;
-	health_init(health, model->now_ms);
-	health->probing = one->probe_void;
-	one->answer = HEALTH_AUTO_NO_ANSWER;
 }
 
 // ---- Calls --------------------------------------------------------------------------------------
@@ -501,7 +381,7 @@ bool model_tick(struct model *model, u64 now_ms)
 		tick_restless(model, &model->pools[i]);
 		model_look_at_pool(model, &model->pools[i]);
 	}
-	settle(model, true);
+	model_settle(model, true);
 	return collect(model);
 }
 
@@ -512,14 +392,14 @@ u64 model_published(const struct model *model)
 
 void model_report(struct model *model, const struct report *report, u64 now_ms)
 {
-	struct model_backend *one = of(model, report->backend);
+	struct model_backend *one = model_of(model, report->backend);
 	enum ejection_why why = (enum ejection_why)report->why;
 
 	model->now_ms = now_ms;
 	switch ((enum report_kind)report->kind) {
 	case REPORT_EJECT:
-		if (why == EJECTION_CONNECT && is_probed(one))
-			suspect(model, one);
+		if (why == EJECTION_CONNECT && model_is_probed(one))
+			model_suspect(model, one);
 		else
 			model_eject(model, one, why, streak_of(&one->pool->conf->ejection, why));
 		break;
@@ -527,103 +407,51 @@ void model_report(struct model *model, const struct report *report, u64 now_ms)
 		model_look(model, one);
 		break;
 	}
-	settle(model, false);
+	model_settle(model, false);
 }
 
 void model_resolved(struct model *model, const struct backend *backend, bool resolved, u64 now_ms)
 {
-	struct model_backend *one = of(model, backend);
+	struct model_backend *one = model_of(model, backend);
 
 	model->now_ms = now_ms;
 	if (one->resolved || resolved)
-		forget_health(model, one);
+		model_forget_health(model, one);
 	one->resolved = resolved;
-	no_longer_new(model, one);
-	one->is_new = is_probed(one);
+	model_no_longer_new(model, one);
+	one->is_new = model_is_probed(one);
 	model->new_count += one->is_new;
 	model->checks_moved++;
 	model_touch(model, one);
-	settle(model, false);
+	model_settle(model, false);
 }
 
 void model_drain(struct model *model, const struct backend *backend, bool draining, u64 now_ms)
 {
-	struct model_backend *one = of(model, backend);
+	struct model_backend *one = model_of(model, backend);
 
 	model->now_ms = now_ms;
 	one->draining = draining;
 	model_touch(model, one);
-	settle(model, false);
+	model_settle(model, false);
 }
 
 void model_force_breaker(
 	struct model *model, const struct backend *backend, enum breaker_forced forced, u64 now_ms)
 {
-	struct model_backend *one = of(model, backend);
+	struct model_backend *one = model_of(model, backend);
 	struct breaker_step step;
 
 	model->now_ms = now_ms;
 	step = breaker_force(&one->state.breaker, forced, now_ms);
 	model_breaker_moved(model, one, step, 0);
 	model_touch(model, one);
-	settle(model, false);
-}
-
-enum conf_check_type model_check_type(const struct model *model, const struct backend *backend)
-{
-	const struct model_backend *one = of(model, backend);
-	enum conf_check_type type = one->pool->conf->check.type;
-
-	if (!is_probed(one))
-		return CONF_CHECK_NONE;
-	if (type != CONF_CHECK_AUTO)
-		return type;
-	return one->pool->automatic.mode == HEALTH_AUTO_TCP ? CONF_CHECK_TCP : CONF_CHECK_HTTP;
-}
-
-u64 model_check_wake_ms(const struct model *model, const struct backend *backend)
-{
-	const struct model_backend *one = of(model, backend);
-
-	return is_probed(one) ? health_wake_ms(&one->state.health) : UINT64_MAX;
-}
-
-u64 model_checks_moved(const struct model *model)
-{
-	return model->checks_moved;
-}
-
-void model_check_begin(struct model *model, const struct backend *backend, u64 now_ms)
-{
-	model->now_ms = now_ms;
-	step_health(model, of(model, backend), HEALTH_EVENT_BEGIN, HEALTH_NONE);
-}
-
-void model_check_end(struct model *model, const struct backend *backend, enum health_reason reason,
-	u32 status, u64 latency_us, u64 now_ms)
-{
-	struct model_backend *one = of(model, backend);
-
-	model->now_ms = now_ms;
-	if (one->probe_void) { // it says nothing about where the backend is now
-		one->state.health.probing = one->probe_void = false;
-		return;
-	}
-	one->state.checked_ms = now_ms;
-	if (reason == HEALTH_NONE || status)
-		one->state.latency_us = latency_us;
-	end_check(model, one, reason, status);
-	settle(model, false);
-}
-
-bool model_is_complete(const struct model *model)
-{
-	return model->new_count == 0;
+	model_settle(model, false);
 }
 
 const struct model_state *model_state(const struct model *model, const struct backend *backend)
 {
-	return &of(model, backend)->state;
+	return &model_of(model, backend)->state;
 }
 
 struct model_pool_state model_pool_state(const struct model *model, const struct pool *pool)
@@ -640,7 +468,7 @@ struct model_pool_state model_pool_state(const struct model *model, const struct
 
 static void init_backend(struct model *model, struct model_pool *pool, struct backend *backend)
 {
-	struct model_backend *one = of(model, backend);
+	struct model_backend *one = model_of(model, backend);
 
 	one->backend = backend;
 	one->pool = pool;
@@ -650,7 +478,7 @@ static void init_backend(struct model *model, struct model_pool *pool, struct ba
 	one->state.why = (u8)backend_why(backend);
 	health_init(&one->state.health, model->now_ms);
 	breaker_init(&one->state.breaker, model->now_ms);
-	one->is_new = is_probed(one);
+	one->is_new = model_is_probed(one);
 	model->new_count += one->is_new;
 	model->why[backend->cell] = one->state.why;
 	model->shares[backend->cell] = SLOW_START_WHOLE;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What model.c (states, judging, publishing) and model_counts.c (what follows from the counts of
-// workers) share. Nobody else includes it.
+// What the files of the model share: model.c (states, judging, publishing), model_health.c (what
+// follows from checks) and model_counts.c (what follows from the counts of workers). Nobody else
+// includes it.
 #pragma once
 
 #include "control/model.h"
@@ -76,6 +77,17 @@ static inline u32 model_cell(const struct model_backend *one)
 	return one->backend->cell;
 }
 
+static inline struct model_backend *model_of(
+	const struct model *model, const struct backend *backend)
+{
+	return &model->backends[backend->cell];
+}
+
+static inline bool model_is_probed(const struct model_backend *one)
+{
+	return one->state.checked && one->resolved;
+}
+
 static inline u32 model_chance(struct model *model)
 {
 	return (u32)(rng_u64(&model->rng) >> 32);
@@ -83,13 +95,34 @@ static inline u32 model_chance(struct model *model)
 
 // Notes a change for the listener.
 void model_tell(struct model *model, const struct model_change *change);
+void model_tell_pool(struct model *model, const struct model_pool *pool,
+	enum model_change_kind kind, const char *from, const char *to, const char *reason);
+void model_tell_returned(struct model *model, const struct model_backend *one, const char *reason);
 
 // To be called after anything about a backend has changed: what follows for its pool until it is
 // judged, and when time has to look at it.
 void model_touch(struct model *model, struct model_backend *one);
 
+// Judges the pools about which something has changed, and lets the listener hear. Not `all`: those
+// that were judged just now may wait.
+void model_settle(struct model *model, bool all);
+
 // Takes it out for a while, unless its pool's share is used up.
 void model_eject(struct model *model, struct model_backend *one, enum ejection_why why, u32 streak);
+
+// ---- model_health.c -----------------------------------------------------------------------------
+
+// The pool has lost its last healthy backend: the others are probed soon.
+void model_hurry(struct model *model, struct model_pool *pool);
+
+// Requests could not connect to a backend whose checks will bring it back.
+void model_suspect(struct model *model, struct model_backend *one);
+
+// Its address is another one now, or none.
+void model_forget_health(struct model *model, struct model_backend *one);
+
+// It has had a result, or will have none.
+void model_no_longer_new(struct model *model, struct model_backend *one);
 
 // ---- model_counts.c -----------------------------------------------------------------------------
 

@@ -142,10 +142,11 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 	attempt_end(x, second, false);
 }
 
-// The copy takes over.
+// The copy takes over, with the time that it has had so far.
 static void promote_second(struct exchange *x)
 {
 	x->attempt = x->second;
+	x->active_ms = x->attempt->sent_us ? x->attempt->sent_us / 1000 : exchange_now_ms(x);
 	x->backend = x->attempt->pick.backend;
 	x->second = NULL;
 }
@@ -174,24 +175,6 @@ static enum step follow(struct exchange *x, const struct retry_answer *answer)
 	return STEP_PAUSE;
 }
 
-// Whether the running attempt is ended by try_timeout: the last one has the pool's whole time.
-static bool is_tried_shortly(const struct exchange *x, bool body_held)
-{
-	struct retry_facts facts = facts_of(x, RETRY_TIMEOUT, 0);
-
-	facts.sent = true;
-	facts.body_held |= body_held;
-	return retry_could_follow(&x->retry->rules, &facts);
-}
-
-// The copy goes on alone, with the time that it has from its own beginning.
-static void go_on_with_second(struct exchange *x)
-{
-	promote_second(x);
-	x->active_ms = MAX(x->active_ms, x->attempt->leased_us / 1000);
-	x->is_tried_shortly = x->retry->try_timeout_ms && is_tried_shortly(x, true);
-}
-
 static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 status, bool whole,
 	enum outcome outcome, bool *ret_gave_up)
 {
@@ -203,7 +186,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	if (x->second) { // the copy still runs
 		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
 		attempt_end(x, x->attempt, whole);
-		go_on_with_second(x);
+		promote_second(x);
 		return STEP_STAY;
 	}
 	answer = ask_retry(x, &facts);
@@ -228,6 +211,17 @@ enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcom
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, 0));
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, outcome);
+}
+
+enum step attempt_is_late(struct exchange *x)
+{
+	bool gave_up;
+	enum step next =
+		after_failure(x, RETRY_TIMEOUT, 0, false, OUTCOME_RESPONSE_TIMEOUT, &gave_up);
+
+	if (gave_up)
+		x->is_tried_shortly = false;
+	return next;
 }
 
 bool attempt_is_refused(struct exchange *x, u16 status, bool end, enum step *ret_next)
@@ -546,7 +540,14 @@ enum step step_send(struct exchange *x)
 {
 	bool again = x->up.state != HALF_IDLE;
 
-	x->is_tried_shortly = x->retry->try_timeout_ms && is_tried_shortly(x, !again);
+	x->is_tried_shortly = false;
+	if (x->retry->try_timeout_ms) {
+		struct retry_facts facts = facts_of(x, RETRY_TIMEOUT, 0);
+
+		facts.sent = true;
+		facts.body_held |= !again;
+		x->is_tried_shortly = retry_could_follow(&x->retry->rules, &facts);
+	}
 	send_head(x, x->attempt);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
@@ -574,11 +575,13 @@ static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
+	struct budget_rules rules = x->retry->rules.budget;
 	bool may;
 
+	rules.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
 	note_requests(picker);
-	may = hedge_ask(&facts, &x->pool->budget, budget_rules_of(x->pool), exchange_now_ms(x));
+	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));
 	unlock_budget(x->pool);
 	if (may)
 		charge(picker);

@@ -388,9 +388,9 @@ static void attempt_is_due(struct exchange *x, enum outcome outcome)
 		faults_connect(&x->proxy->faults, x->backend, ETIMEDOUT, x->attempts);
 		exchange_go(x, attempt_failed(x, RETRY_CONNECT, outcome));
 	} else if (outcome == OUTCOME_RESPONSE_TIMEOUT && x->is_tried_shortly) {
-		exchange_go(x, attempt_failed(x, RETRY_TIMEOUT, outcome));
+		exchange_go(x, attempt_is_late(x));
 	} else {
-		if (x->attempt->pick.is_begun)
+		if (x->attempt->pick.is_begun) // nobody was picked yet while it waits for a place
 			pick_note(exchange_upstream(x), &x->attempt->pick, miss_of_end(x, outcome));
 		exchange_fail(x, outcome);
 	}
@@ -429,7 +429,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 
 	if (!x)
 		return NULL;
-	memset(x, 0, offsetof(struct exchange, timer));
+	zero_plain(x, offsetof(struct exchange, timer));
 	x->tried.count = 0;
 	x->proxy = proxy;
 	if (arena_init_slab(&x->arena, &proxy->arenas, arena_heap_bytes_max) != 0) {

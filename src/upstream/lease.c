@@ -261,6 +261,8 @@ static enum lease_result connect_link(
 		conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
 	else
 		conn_use_h1(&link->conn, STREAM_CLIENT, upstream->parser, &session_events);
+	if (link->has_socket && !lease->raw)
+		h1_see_it_out(&link->conn.h1);
 	conn_connect(&link->conn, &backend->addr);
 	return LEASE_WAIT;
 }

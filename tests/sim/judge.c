@@ -84,7 +84,7 @@ static void plan_retry(struct world *world, struct conf_pool *pool)
 	*rules = (struct retry_rules){.attempts_max = plan_between(world, 1, 4),
 		.causes = plan_between(world, 0, 7),
 		.has_budget = !plan_one_in(world, 4),
-		.backoff_base_ms = one_of(world, 0, 20, plan_one_in(world, 4) ? 500 : 60),
+		.backoff_base_ms = one_of(world, 0, 20, plan_one_in(world, 2) ? 600 : 60),
 		.backoff_max_ms = 600,
 		.budget = {.percent = one_of(world, 0, 20, 100),
 			.least = plan_between(world, 0, 6),
@@ -364,6 +364,7 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 	// The second copy of a hedged request is bounded by the budget alone.
 	u32 tries_max = MAX(tries_of(call, call->pool), tries_of(call, last_pool(call)));
 	u32 replays = 0;
+	bool on_its_way;
 
 	for (u32 n = 1; n < call->attempt_count; n++)
 		replays += is_replay(call, n);
@@ -374,8 +375,10 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 	if (call->attempt_count - replays > tries_max)
 		world_fail(world, "call %u: %u tries of %u", call->id,
 			call->attempt_count - replays, tries_max);
-	if (call->got_head && !call->unasked &&
-		!(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
+	// What was on its way when the answer began may still arrive.
+	on_its_way =
+		(judge_hedges(call) || call->local) && arrival->began_ms < call->got_ms + SLACK_MS;
+	if (call->got_head && !call->unasked && !on_its_way)
 		world_fail(world, "call %u: sent again though its answer has begun", call->id);
 }
 
