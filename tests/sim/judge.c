@@ -95,7 +95,7 @@ static void plan_retry(struct world *world, struct conf_pool *pool)
 	}
 	pool->retry.body_bytes_max = one_of(world, 0, 1000, 64 * 1024);
 	pool->retry.try_timeout_ms = plan_one_in(world, 2) ? plan_between(world, 150, 500) : 0;
-	pool->timeouts.request_ms = plan_one_in(world, 6) ? plan_between(world, 600, 3000) : 0;
+	pool->timeouts.request_ms = plan_one_in(world, 4) ? plan_between(world, 100, 3000) : 0;
 	if (rules->has_budget && plan_one_in(world, 3))
 		pool->hedge = (struct hedge_rules){.percent = one_of(world, 1, 50, 90),
 			.samples_min = plan_between(world, 1, 5),
@@ -106,7 +106,7 @@ static void plan_limits(struct world *world, struct conf_pool *pool)
 {
 	pool->limits.requests = plan_one_in(world, 6) ? plan_between(world, 1, 3) : 0;
 	pool->limits.queue = plan_one_in(world, 4) ? plan_between(world, 0, 2) : 50;
-	pool->timeouts.queue_ms = plan_between(world, 100, 900);
+	pool->timeouts.queue_ms = plan_between(world, 100, plan_one_in(world, 3) ? 3000 : 900);
 	pool->limits.adaptive = plan_one_in(world, 8);
 	pool->limits.gradient = (struct gradient_rules){1, 4, 2};
 	pool->limits.shed.target_ms = plan_one_in(world, 4) ? plan_between(world, 10, 80) : 0;
