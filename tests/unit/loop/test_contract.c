@@ -523,8 +523,11 @@ static void armed_socks_may_be_closed(struct world *world)
 		end_recv(a);
 		turn_until(world, &a->recvs_heard, 1);
 		assert_true(a->recv_result == 0 || a->recv_result == -ECONNRESET);
+		while (op_is_out(&a->send))
+			turn_idly(world, 1);
+		// A reset is told once: to the send, when that was still to be made.
 		if (i % 3 == 0)
-			assert_int_equal(a->recv_result, -ECONNRESET);
+			assert_true(a->recv_result == -ECONNRESET || a->send_result == -ECONNRESET);
 		end_close_hard(a);
 	}
 }
