@@ -264,11 +264,6 @@ void bytes_consume(struct bytes *bytes, size_t len)
 	}
 }
 
-void bytes_clear(struct bytes *bytes)
-{
-	bytes_consume(bytes, bytes->len);
-}
-
 void bytes_drop_only(struct bytes *bytes)
 {
 	struct segment *only = bytes->head;

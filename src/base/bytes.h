@@ -110,7 +110,13 @@ void bytes_move_all(struct bytes *to, struct bytes *from);
 
 // Drops the first `len` bytes (at most bytes->len).
 void bytes_consume(struct bytes *bytes, size_t len);
-void bytes_clear(struct bytes *bytes);
+
+// Drops everything, slices without bytes too.
+static inline void bytes_clear(struct bytes *bytes)
+{
+	if (bytes->head)
+		bytes_consume(bytes, bytes->len);
+}
 
 // bytes_clear for a queue of exactly one slice.
 void bytes_drop_only(struct bytes *bytes);

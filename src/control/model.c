@@ -270,10 +270,23 @@ void model_tell_returned(struct model *model, const struct model_backend *one, c
 	model_tell(model, &change);
 }
 
+// Its last check failed, though not often enough yet to take it to be down.
+static bool is_doubted(const struct model_backend *one)
+{
+	const struct health *health = &one->state.health;
+
+	return one->state.checked && health->state == HEALTH_UP && health->streak > 0 &&
+	       health->reason != HEALTH_NONE;
+}
+
 static void tick_ejection(struct model *model, struct model_backend *one)
 {
 	const struct ejection_rules *rules = &one->pool->conf->ejection;
+	struct ejection *ejection = &one->state.ejection;
 
+	// Who does not answer checks either does not come back by time.
+	if (ejection_is_out(ejection) && model->now_ms >= ejection->until_ms && is_doubted(one))
+		ejection->until_ms = model->now_ms + one->pool->conf->check.rules.fast_interval_ms;
 	if (ejection_tick(&one->state.ejection, rules, model->now_ms))
 		model_tell_returned(model, one, "its time is over");
 }
@@ -294,6 +307,11 @@ void model_eject(struct model *model, struct model_backend *one, enum ejection_w
 		    model_chance(model), model->now_ms)) {
 		change.next_ms = ejection->until_ms - model->now_ms;
 		model_tell(model, &change);
+		// A check soon tells whether it is worse than that.
+		if (model_is_probed(one))
+			health_hurry(
+				&one->state.health, &one->pool->conf->check.rules, model->now_ms);
+		model->checks_moved++;
 	}
 	model_touch(model, one);
 }

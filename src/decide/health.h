@@ -104,7 +104,7 @@ static inline u64 health_wake_ms(const struct health *health)
 struct health_step health_step(struct health *health, const struct health_rules *rules,
 	const struct health_event *event, u64 now_ms);
 
-// The pool has lost its last healthy backend: this one, which is down, is probed soon.
+// This one is probed soon: the pool has lost its last healthy backend, or requests fared badly.
 void health_hurry(struct health *health, const struct health_rules *rules, u64 now_ms);
 
 // Whether the backend may get requests: it is up, or nothing is known about it while nothing in

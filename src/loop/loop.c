@@ -140,8 +140,8 @@ static void run_tasks(struct loop *loop)
 	}
 }
 
-// Callbacks defer tasks (flushes), and what those submit may be over at once: going round again
-// here spares a wait that would not sleep anyway.
+// Callbacks defer tasks (flushes), and what those submit may be over at once, or defer more: going
+// round again here spares a wait that would not sleep anyway.
 static void run_rounds(struct loop *loop)
 {
 	u32 heard = 0;
@@ -157,7 +157,8 @@ static void run_rounds(struct loop *loop)
 			run_callback(loop, op);
 		}
 		run_tasks(loop);
-	} while (loop->heard && heard < heard_per_turn);
+		heard++;
+	} while ((loop->heard || loop->tasks) && heard < heard_per_turn);
 }
 
 void loop_turn(struct loop *loop, u64 wait_until_ms)
@@ -304,6 +305,12 @@ void loop_send(struct loop *loop, struct sock *sock, struct op *op, struct bytes
 	loop->ops->send(loop, op);
 }
 
+bool loop_send_now(struct loop *loop, struct sock *sock, struct bytes *queue)
+{
+	ASSERT(!sock->writing && sock->fd >= 0);
+	return loop->ops->send_now && loop->ops->send_now(loop, sock, queue);
+}
+
 void loop_ready(struct loop *loop, struct sock *sock, struct op *op, u32 events)
 {
 	bool in = events & LOOP_IN;
@@ -440,29 +447,32 @@ static ssize_t send_some(int fd, const struct bytes *queue, size_t *ret_tried)
 	return sendmsg(fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-// The ordinary case: one piece, which fits.
-static bool send_one_piece(int fd, struct bytes *queue)
+// The ordinary case.
+int loop_real_send_piece(int fd, struct bytes *queue)
 {
 	struct segment *only = queue->head;
 	i64 sent;
 
-	if (!only || only->next)
-		return false;
+	if (unlikely(!only || only->next))
+		return 1;
 	sent = loop_real_call(SYS_sendto, fd, only->slice.ptr, only->slice.len,
 		MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0);
-	if (sent <= 0 || (size_t)sent != only->slice.len) {
-		if (sent > 0)
-			bytes_consume(queue, (size_t)sent);
-		return false;
+	if (likely(sent > 0 && (size_t)sent == only->slice.len)) {
+		bytes_drop_only(queue);
+		return 0;
 	}
-	bytes_drop_only(queue);
-	return true;
+	if (sent < 0)
+		return sent == -EINTR ? 1 : (int)sent;
+	bytes_consume(queue, (size_t)sent);
+	return queue->len ? -EAGAIN : 1;
 }
 
 int loop_real_send(int fd, struct bytes *queue)
 {
-	if (likely(send_one_piece(fd, queue)))
-		return 0;
+	int result = loop_real_send_piece(fd, queue);
+
+	if (likely(result <= 0))
+		return result;
 	while (queue->len) {
 		size_t tried;
 		ssize_t sent = send_some(fd, queue, &tried);

@@ -8,6 +8,7 @@
 //  queue)
 //     belongs to the loop. It is heard exactly once; an accept many times, until `more` is false.
 //  2. Nothing is ever heard from inside submit or cancel: callbacks run only from the loop's turn.
+//     What loop_send_now says it says to its caller.
 //  3. A receive owns no memory while it waits: the loop lends a block at completion. When no block
 //  is free
 //     the op waits inside the loop.
@@ -222,6 +223,11 @@ void loop_recv(struct loop *loop, struct sock *sock, struct op *op, u32 recv_hin
 // result: 0 when the whole queue is gone (the queue is empty then), or negative errno (the rest is
 // still in the queue; the owner clears it).
 void loop_send(struct loop *loop, struct sock *sock, struct op *op, struct bytes *queue);
+
+// The same without a submission, when the socket takes everything now: true, and the queue is
+// empty. False: what is left in the queue (all of it, for a twin that sends in batches) wants a
+// loop_send, which also finds the error there may be. No send may be out.
+bool loop_send_now(struct loop *loop, struct sock *sock, struct bytes *queue) must_check;
 
 // One-shot readiness of a foreign descriptor or for splice. result: the ready bits (LOOP_IN,
 // LOOP_OUT; both on error or hang-up), or negative errno. Uses sock->reading for LOOP_IN and

@@ -53,20 +53,24 @@ static int control(struct epoll_loop *twin, struct sock *sock, int what)
 	return 0;
 }
 
-// The op has met EAGAIN. Registering reports a readiness that came in the meantime.
-static void park(struct epoll_loop *twin, struct op *op)
+static __attribute__((noinline)) void enlist(struct epoll_loop *twin, struct op *op)
 {
-	int result;
+	int result = control(twin, op->sock, EPOLL_CTL_ADD);
 
-	op->state = OP_STATE_PARKED;
-	if (likely(op->sock->bits & REGISTERED))
-		return;
-	result = control(twin, op->sock, EPOLL_CTL_ADD);
 	if (result)
 		loop_hear(&twin->loop, op, result);
 }
 
-static void try_recv(struct epoll_loop *twin, struct op *op)
+// The op has met EAGAIN. Registering reports a readiness that came in the meantime.
+static void park(struct epoll_loop *twin, struct op *op)
+{
+	op->state = OP_STATE_PARKED;
+	if (unlikely(!(op->sock->bits & REGISTERED)))
+		enlist(twin, op);
+}
+
+// Kept apart: a receive is mostly submitted before there is anything to read, and parked at once.
+static __attribute__((noinline)) void try_recv(struct epoll_loop *twin, struct op *op)
 {
 	struct loop *loop = &twin->loop;
 	struct sock *sock = op->sock;
@@ -178,6 +182,19 @@ static void epoll_send(struct loop *loop, struct op *op)
 		try_send(epoll_of(loop), op);
 	else
 		park(epoll_of(loop), op);
+}
+
+static bool epoll_send_now(struct loop *loop, struct sock *sock, struct bytes *queue)
+{
+	int result;
+
+	(void)loop;
+	if (unlikely(!(sock->bits & WRITABLE)))
+		return false;
+	result = loop_real_send_piece(sock->fd, queue);
+	if (unlikely(result == -EAGAIN))
+		sock->bits &= ~(u32)WRITABLE;
+	return result == 0;
 }
 
 // Registering anew reports what is ready now, whatever edges were fetched before; a caller that has
@@ -380,6 +397,7 @@ static const struct loop_ops epoll_ops = {
 	.send = epoll_send,
 	.ready = epoll_ready,
 	.cancel = epoll_cancel,
+	.send_now = epoll_send_now,
 };
 
 int loop_epoll_new(const struct loop_limits *limits, struct loop **ret_loop)

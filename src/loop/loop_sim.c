@@ -204,6 +204,18 @@ static void sim_write(struct loop *loop, struct op *op)
 	now_or_later(end_of(loop, op->sock), WIRE_WRITE);
 }
 
+static bool sim_send_now(struct loop *loop, struct sock *sock, struct bytes *queue)
+{
+	struct wire_end *end = end_of(loop, sock);
+
+	if (end->error || end->was_reset || end->fin_sent || !end->peer ||
+		wire_room(end) < queue->len || rng_one_in(&end->net->rng, 2))
+		return false;
+	wire_send(end, queue, queue->len);
+	bytes_clear(queue);
+	return true;
+}
+
 static void sim_connect(struct loop *loop, struct op *op, const struct addr *address)
 {
 	wire_connect(end_of(loop, op->sock), address);
@@ -406,6 +418,7 @@ static const struct loop_ops sim_ops = {
 	.send = sim_write,
 	.ready = sim_ready,
 	.cancel = sim_cancel,
+	.send_now = sim_send_now,
 };
 
 struct loop *sim_loop_new(struct sim_net *net, const struct loop_limits *limits)

@@ -51,6 +51,7 @@ struct loop_ops {
 	void (*send)(struct loop *loop, struct op *op);
 	void (*ready)(struct loop *loop, struct op *op);
 	void (*cancel)(struct loop *loop, struct op *op); // not heard yet, not cancelled before
+	bool (*send_now)(struct loop *loop, struct sock *sock, struct bytes *queue); // NULL: never
 };
 
 // The part every twin has. 0 or negative errno (the wake descriptor; sim has none).
@@ -131,6 +132,10 @@ int loop_real_connect_result(int fd);			   // SO_ERROR as negative errno
 // Sends what the socket takes now. 0: the queue is empty; -EAGAIN: the socket is full; else the
 // error.
 int loop_real_send(int fd, struct bytes *queue);
+
+// The same for a queue of one piece, and only one attempt. 1: there are more pieces, or a signal
+// came.
+int loop_real_send_piece(int fd, struct bytes *queue);
 
 // Takes the next connection: descriptor; -EAGAIN when none waits; or an error that ends accepting.
 // Connections that died in the queue are skipped.

@@ -32,6 +32,7 @@ enum tag { TAG_OP, TAG_STANDING, TAG_DISARM, TAG_WAKE, TAG_NOBODY, TAG_MASK = 7 
 enum uring_bit {
 	NONEMPTY = 1 << 0, // the last receive left bytes in the socket
 	NOT_TCP = 1 << 1,  // a standing receive may miss the end there
+	RESETS = 1 << 2,   // when it is closed
 };
 
 // op->state
@@ -859,8 +860,21 @@ static int uring_open_new(struct loop *loop, struct sock *sock, const struct add
 
 // A standing receive keeps the connection alive in the kernel until its cancel is through, which is
 // asked before the loop waits again: so long the peer waits for the end or the reset.
+static void uring_reset_on_close(struct loop *loop, struct sock *sock)
+{
+	sock->bits |= RESETS;
+	loop_real_reset_on_close(loop, sock);
+}
+
+// While a receive stands the kernel keeps the socket beyond its descriptor, until the cancel is
+// through. A reset that is to leave now is sent by dissolving the connection.
 static void uring_close(struct loop *loop, struct sock *sock)
 {
+	if (unlikely((sock->bits & (RESETS | SOCK_ARMED)) == (RESETS | SOCK_ARMED))) {
+		struct sockaddr nowhere = {.sa_family = AF_UNSPEC};
+
+		(void)connect(sock->fd, &nowhere, sizeof(nowhere));
+	}
 	standing_close(uring_of(loop), sock);
 	close(sock->fd);
 }
@@ -903,7 +917,7 @@ static const struct loop_ops uring_ops = {
 	.open_new = uring_open_new,
 	.close = uring_close,
 	.release = uring_release,
-	.reset_on_close = loop_real_reset_on_close,
+	.reset_on_close = uring_reset_on_close,
 	.shutdown_send = loop_real_shutdown_send,
 	.name_of = loop_real_name_of,
 	.accept = uring_accept,

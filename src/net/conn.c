@@ -73,7 +73,13 @@ static void flush(struct conn *conn)
 	bytes_move_all(&conn->sending, &conn->out);
 	conn->bytes_out += conn->sending.len;
 	conn->session->ops->taken(conn->session);
-	loop_send(conn->loop, &conn->sock, &conn->send, &conn->sending);
+	if (!loop_send_now(conn->loop, &conn->sock, &conn->sending)) {
+		loop_send(conn->loop, &conn->sock, &conn->send, &conn->sending);
+		return;
+	}
+	conn->session->ops->sent(conn->session);
+	if (!bytes_is_empty(&conn->out))
+		conn_poke(conn);
 }
 
 static void receive(struct conn *conn)

@@ -35,6 +35,7 @@ struct h1 {
 	bool draining;
 	bool upgrade_asked; // a 101 may answer
 	bool perhaps_small; // the running body has no length, and was not long so far
+	bool sees_it_out;   // a last answer is followed by the peer's own end before we close
 };
 
 // Limits, and scratch for parsing: nothing in it outlives an event, so all sessions of a thread
@@ -54,6 +55,13 @@ void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 static inline void h1_use_parser(struct stream *stream, struct h1_parser *parser)
 {
 	container_of(stream, struct h1, stream)->parser = parser;
+}
+
+// Client role: where a server's connections are counted, one that ends is there until both have
+// ended it. Without this we close behind a last answer at once.
+static inline void h1_see_it_out(struct h1 *h1)
+{
+	h1->sees_it_out = true;
 }
 
 // True while a request head has begun to arrive but is not complete (for the header timeout).

@@ -252,8 +252,9 @@ static bool is_as_sent(const struct http_head *head, const struct h1_head_form *
 		return false;
 	if (has_length(head, form) && !head->first_known[HTTP_F_CONTENT_LENGTH])
 		return false;
+	// Whether Host is as sent is what left_out says.
 	return form->server ? status_line_is_as_sent(head)
-			    : host_is_as_sent(head) && request_line_is_as_sent(head);
+			    : !(left_out & known_bit(HTTP_F_HOST)) && request_line_is_as_sent(head);
 }
 
 static int write_as_sent(struct block_pool *pool, struct bytes *out, const struct http_head *head)

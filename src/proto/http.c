@@ -463,18 +463,23 @@ static void mark_connection(struct http_head *head)
 	}
 }
 
-void http_mark_hop_fields(struct http_head *head)
+// Kept apart, so that a look which finds nothing is all that most heads pay for.
+static __attribute__((noinline)) void mark_fields(struct http_head *head, u64 marked)
 {
-	u64 marked = hop_fields;
-
-	if (head->status && !head->has_content_length)
-		marked |= HTTP_BIT(HTTP_F_CONTENT_LENGTH);
-	if (likely(!(head->known_seen & marked)))
-		return;
 	head->any_hop = true;
 	for (u16 i = 0; i < head->field_count; i++)
 		if (marked & HTTP_BIT(head->fields[i].known))
 			head->fields[i].hop = true;
 	if (has(head, HTTP_F_CONNECTION))
 		mark_connection(head);
+}
+
+void http_mark_hop_fields(struct http_head *head)
+{
+	u64 marked = hop_fields;
+
+	if (head->status && !head->has_content_length)
+		marked |= HTTP_BIT(HTTP_F_CONTENT_LENGTH);
+	if (unlikely(head->known_seen & marked))
+		mark_fields(head, marked);
 }

@@ -196,7 +196,7 @@ const char *http_reason(u16 status); // standard phrase, "" when unknown
 // Empty, with room for fields at `fields`.
 static inline void http_head_init(struct http_head *head, struct http_field *fields)
 {
-	memset(head, 0, offsetof(struct http_head, added));
+	zero_plain(head, offsetof(struct http_head, added));
 	head->fields = fields;
 }
 

@@ -142,10 +142,11 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 	attempt_end(x, second, false);
 }
 
-// The copy takes over.
+// The copy takes over, with the time that it has had so far.
 static void promote_second(struct exchange *x)
 {
 	x->attempt = x->second;
+	x->active_ms = x->attempt->sent_us ? x->attempt->sent_us / 1000 : exchange_now_ms(x);
 	x->backend = x->attempt->pick.backend;
 	x->second = NULL;
 }
@@ -156,7 +157,10 @@ static enum step replay(struct exchange *x)
 	x->replayed = true;
 	metrics_inc(x->proxy->metrics, M_REPLAYS);
 	mover_drop(&x->up.mover);
-	lease_abandon(&x->attempt->lease);
+	if (lease_renew(&x->attempt->lease)) {
+		x->attempt->leased_us = exchange_now_us(x);
+		x->attempt->sent_us = 0;
+	}
 	return STEP_LEASE;
 }
 
@@ -210,6 +214,17 @@ enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcom
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, 0));
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, outcome);
+}
+
+enum step attempt_is_late(struct exchange *x)
+{
+	bool gave_up;
+	enum step next =
+		after_failure(x, RETRY_TIMEOUT, 0, false, OUTCOME_RESPONSE_TIMEOUT, &gave_up);
+
+	if (gave_up)
+		x->is_tried_shortly = false;
+	return next;
 }
 
 bool attempt_is_refused(struct exchange *x, u16 status, bool end, enum step *ret_next)
@@ -348,7 +363,6 @@ static enum step picked(struct exchange *x)
 {
 	struct backend *backend = x->attempt->pick.backend;
 
-	x->is_next = false;
 	if (!balance_try(&x->tried, backend->index)) {
 		pick_cancel(exchange_upstream(x), &x->attempt->pick);
 		return nobody_is_left(x);
@@ -378,7 +392,9 @@ enum step step_pick(struct exchange *x)
 			return picked(x);
 		case PICK_FULL:
 			return wait_for_place(x);
-		case PICK_TRIED:
+		case PICK_TRIED: // whom it was meant for is gone, or has no trial left
+			x->tried.count = 0;
+			continue;
 		case PICK_NOBODY:
 			break;
 		}
@@ -405,15 +421,24 @@ static bool may_reuse(const struct exchange *x)
 	return exchange_is_idempotent(x) || x->client->requests > 1;
 }
 
-static enum step connect_failed(struct exchange *x, int error)
-{
-	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
-}
-
 static bool is_our_shortage(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+}
+
+static enum step connect_failed(struct exchange *x, int error)
+{
+	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
+	if (!is_our_shortage(error))
+		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
+	attempt_end(x, x->attempt, false);
+	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
+}
+
+static void connect_of_second_failed(struct exchange *x, int error)
+{
+	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
+	attempt_drop_second(x, is_our_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
 static enum lease_result open_lease(
@@ -428,7 +453,7 @@ static enum lease_result open_lease(
 		&lease_events, ret_error);
 }
 
-// Another worker was faster: the backend is full after all.
+// Another worker was faster: the backend is full after all. Who has waited keeps its turn.
 static enum step lost_place(struct exchange *x)
 {
 	struct upstream *upstream = exchange_upstream(x);
@@ -443,6 +468,7 @@ static enum step lost_place(struct exchange *x)
 enum step step_lease(struct exchange *x)
 {
 	struct attempt *attempt = x->attempt;
+	enum lease_result result;
 	int error = 0;
 
 	if (attempt->lease.link)
@@ -451,21 +477,20 @@ enum step step_lease(struct exchange *x)
 		x->attempts++;
 		pick_begin(exchange_upstream(x), &attempt->pick);
 	}
-	switch (open_lease(x, attempt, may_reuse(x), &error)) {
+	result = open_lease(x, attempt, may_reuse(x), &error);
+	if (result == LEASE_FULL)
+		return lost_place(x);
+	x->is_next = false;
+	switch (result) {
 	case LEASE_READY:
 		return STEP_SEND;
 	case LEASE_WAIT:
 		return STEP_STAY;
 	case LEASE_FULL:
-		return lost_place(x);
 	case LEASE_FAILED:
 		break;
 	}
-	if (!is_our_shortage(error))
-		return connect_failed(x, error);
-	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	attempt_end(x, attempt, false);
-	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
+	return connect_failed(x, error);
 }
 
 // ---- Sending ------------------------------------------------------------------------------------
@@ -518,6 +543,7 @@ enum step step_send(struct exchange *x)
 {
 	bool again = x->up.state != HALF_IDLE;
 
+	x->is_tried_shortly = false;
 	if (x->retry->try_timeout_ms) {
 		struct retry_facts facts = facts_of(x, RETRY_TIMEOUT, 0);
 
@@ -552,11 +578,13 @@ static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
+	struct budget_rules rules = x->retry->rules.budget;
 	bool may;
 
+	rules.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
 	note_requests(picker);
-	may = hedge_ask(&facts, &x->pool->budget, budget_rules_of(x->pool), exchange_now_ms(x));
+	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));
 	unlock_budget(x->pool);
 	if (may)
 		charge(picker);
@@ -582,7 +610,7 @@ static void begin_second(struct exchange *x, struct attempt *second)
 		attempt_drop_second(x, PICK_VOID);
 		break;
 	case LEASE_FAILED:
-		attempt_drop_second(x, is_our_shortage(error) ? PICK_VOID : MISS_CONNECT);
+		connect_of_second_failed(x, error);
 		break;
 	}
 }
@@ -593,11 +621,12 @@ static void on_hedge(struct timer *timer)
 	struct attempt *second = &x->tries[x->attempt == &x->tries[0]];
 	struct pick_ask ask = {.key = x->key, .preferred = BALANCE_NONE, .tried = &x->tried};
 
-	if (x->over || x->step != STEP_AWAIT || x->second || !may_hedge(x))
+	if (x->over || x->step != STEP_AWAIT || x->second)
 		return;
 	if (pick_backend(exchange_upstream(x), x->pool, &ask, &second->pick) != PICK_OK)
 		return;
-	if (balance_try(&x->tried, second->pick.backend->index))
+	// The budget comes last, so that nothing is taken from it for nothing.
+	if (may_hedge(x) && balance_try(&x->tried, second->pick.backend->index))
 		begin_second(x, second);
 	else
 		pick_cancel(exchange_upstream(x), &second->pick);
@@ -658,7 +687,7 @@ static void on_lease_failed(struct lease *lease, int error)
 	struct exchange *x = attempt->x;
 
 	if (attempt == x->second)
-		attempt_drop_second(x, MISS_CONNECT);
+		connect_of_second_failed(x, error);
 	else
 		exchange_go(x, connect_failed(x, error));
 }

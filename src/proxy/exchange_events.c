@@ -214,9 +214,16 @@ static void up_trailers(struct stream *stream, const struct http_field *fields, 
 
 static void up_drained(struct stream *stream, size_t len)
 {
-	struct exchange *x = of_up(stream)->x;
+	const struct attempt *attempt = of_up(stream);
+	struct exchange *x = attempt->x;
 
+	if (attempt != x->attempt) // a copy has no body, and a time of its own
+		return;
 	x->active_ms = exchange_now_ms(x);
+	// The head of a request without a body: who is waited for stays the same, and on_deadline
+	// counts from active_ms.
+	if (x->up.state == HALF_IDLE)
+		return;
 	half_drained(&x->up, len);
 	look_at_deadline(x);
 }

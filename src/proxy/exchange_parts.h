@@ -68,6 +68,10 @@ void attempt_init(struct exchange *x);
 // go: to another attempt, at once or after a pause, or to give_up(outcome).
 enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcome outcome);
 
+// The running attempt has had its try_timeout. Where another may follow it ends, as when it failed;
+// else its answer is waited for as long as an answer may take.
+enum step attempt_is_late(struct exchange *x);
+
 // The running attempt's answer has this status. True: it may be had again, and `ret_next` is where
 // to go; the attempt has ended. False: the answer is passed on.
 bool attempt_is_refused(struct exchange *x, u16 status, bool end, enum step *ret_next);

@@ -101,13 +101,21 @@ void half_init(struct half *half, void *owner, const struct relay_events *events
 	half->mover.task.next = NULL;
 }
 
+// Worth a look at whether it can be spliced from its start: most bodies are not, and one without a
+// known length is waited for.
+static bool is_long(const struct half *half)
+{
+	u64 left = half->pipes ? half->source->ops->raw_left(half->source) : 0;
+
+	return unlikely(left >= RELAY_MOVE_MIN_BYTES && left != UINT64_MAX);
+}
+
 void half_open(struct half *half, struct stream *source, struct stream *target)
 {
 	half->source = source;
 	half->target = target;
 	half->state = HALF_OPEN;
-	if (half->pipes && source->ops->raw_left(source) != UINT64_MAX &&
-		can_move(half, RELAY_MOVE_MIN_BYTES)) {
+	if (is_long(half) && can_move(half, RELAY_MOVE_MIN_BYTES)) {
 		size_t held = source->ops->held(source);
 
 		half->wants_move = true;

@@ -177,12 +177,6 @@ static bool upgrade_is_allowed(const struct exchange *x)
 	       !str_eq_nocase(str_make(upgrade->value, MIN(upgrade->value_len, 3u)), STR("h2c"));
 }
 
-static void add(struct http_head *head, struct str lines)
-{
-	ASSERT(head->added_count < HTTP_ADDED_MAX);
-	head->added[head->added_count++] = lines;
-}
-
 int request_prepare(struct exchange *x)
 {
 	const struct frontend *frontend = x->client->frontend;
@@ -207,13 +201,14 @@ int request_prepare(struct exchange *x)
 	if (forward)
 		at = put_forwarded(x, at, before);
 	at = put_request_id(x, at);
-	add(head, str_make(start, (size_t)(at - start)));
+	ASSERT(head->added_count == 0);
+	head->added[0] = str_make(start, (size_t)(at - start));
 	if (trusted && http_head_find(head, HTTP_F_X_FORWARDED_PROTO))
 		lines = str_make(
 			lines.ptr + frontend->proto_line_len, lines.len - frontend->proto_line_len);
-	add(head, lines);
-	if (conf->headers.identify.len)
-		add(head, STR_EMPTY); // the backend's, in each attempt
+	head->added[1] = lines;
+	head->added[2] = STR_EMPTY; // the backend's, in each attempt
+	head->added_count = conf->headers.identify.len ? 3 : 2;
 	return 0;
 }
 
@@ -222,7 +217,7 @@ void request_address(struct exchange *x, const struct backend *backend)
 	struct http_head *head = x->request;
 
 	if (x->client->frontend->conf->headers.identify.len)
-		head->added[head->added_count - 1] = backend->server_line;
+		head->added[2] = backend->server_line;
 	// A path is no host. "localhost" is true, and some servers refuse an empty Host.
 	if (x->names_no_host)
 		head->authority =

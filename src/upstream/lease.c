@@ -134,24 +134,23 @@ static void on_timer(struct conn *conn)
 static void connect_heir(struct lease *lease, struct upstream *upstream, struct backend *backend);
 
 // The place goes to who waits for just this one, else to whoever waits longest.
-static void give_socket(struct link *link)
+static void give_socket(struct upstream *upstream, struct backend *backend, struct lease *heir)
 {
-	struct lease *heir = link->heir;
-
-	if (!link->has_socket)
-		return;
 	if (heir) {
-		connect_heir(heir, link->upstream, link->backend);
+		connect_heir(heir, upstream, backend);
 		return;
 	}
-	cap_give(&link->backend->sockets);
-	queue_freed(link->upstream, link->backend->pool);
+	cap_give(&backend->sockets);
+	queue_freed(upstream, backend->pool);
 }
 
 static void on_closed(struct conn *conn)
 {
 	struct link *link = container_of(conn, struct link, conn);
 	struct upstream *upstream = link->upstream;
+	struct backend *backend = link->backend;
+	struct lease *heir = link->heir;
+	bool had_socket = link->has_socket;
 
 	ASSERT(!link->lease);
 	leave_idle(link);
@@ -159,8 +158,9 @@ static void on_closed(struct conn *conn)
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_IN, conn->bytes_in);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_OUT, conn->bytes_out);
-	give_socket(link);
 	slab_put(&upstream->links, link);
+	if (had_socket)
+		give_socket(upstream, backend, heir);
 }
 
 static void take_stream(struct link *link, struct lease *lease)
@@ -261,6 +261,8 @@ static enum lease_result connect_link(
 		conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
 	else
 		conn_use_h1(&link->conn, STREAM_CLIENT, upstream->parser, &session_events);
+	if (link->has_socket && !lease->raw)
+		h1_see_it_out(&link->conn.h1);
 	conn_connect(&link->conn, &backend->addr);
 	return LEASE_WAIT;
 }
@@ -364,4 +366,17 @@ void lease_abandon(struct lease *lease)
 	if (lease->stream)
 		lease->stream->ops->reset(lease->stream);
 	conn_abort(&link->conn);
+}
+
+bool lease_renew(struct lease *lease)
+{
+	struct link *link = lease->link;
+
+	lease_abandon(lease);
+	if (!link->has_socket)
+		return false;
+	*lease = (struct lease){
+		.events = lease->events, .link = link, .backend = link->backend, .raw = lease->raw};
+	link->heir = lease;
+	return true;
 }

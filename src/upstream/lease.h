@@ -64,6 +64,10 @@ static inline bool lease_has_heard(const struct lease *lease)
 void lease_release(struct lease *lease);
 void lease_abandon(struct lease *lease);
 
+// Abandons the connection for a fresh one to the same backend. True: its place is bounded, and the
+// lease has inherited it; one of the events follows. False: the lease is over, open another one.
+bool lease_renew(struct lease *lease) must_check;
+
 // ---- Inside of upstream/ ------------------------------------------------------------------------
 
 void lease_close_idle(struct upstream *upstream, struct cell *cell);

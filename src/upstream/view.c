@@ -75,7 +75,7 @@ void view_publish(struct pool *pool, const u8 *why, const u8 *shares, u32 eligib
 			rebuild = true;
 		if (shares[i] != atomic_load_explicit(&backend->share, memory_order_relaxed))
 			rebuild |= scales_weights(pool);
-		atomic_store_explicit(&backend->why, why[i], memory_order_relaxed);
+		atomic_store_explicit(&backend->why, why[i], memory_order_release);
 		atomic_store_explicit(&backend->share, shares[i], memory_order_relaxed);
 	}
 	atomic_store_explicit(&pool->eligible, eligible, memory_order_relaxed);
@@ -98,9 +98,13 @@ static u64 least_seen(const struct pool *pool)
 {
 	u64 least = UINT64_MAX;
 
-	for (u32 i = 0; i < pool->worker_count; i++)
-		least = MIN(
-			least, atomic_load_explicit(&pool->cells[i].seen, memory_order_acquire));
+	for (u32 i = 0; i < pool->worker_count; i++) {
+		// Read once: a macro that compares it and then reads it again would take what it
+		// has become meanwhile.
+		u64 seen = atomic_load_explicit(&pool->cells[i].seen, memory_order_acquire);
+
+		least = MIN(least, seen);
+	}
 	return least;
 }
 

@@ -16,8 +16,10 @@ drill = Drill("all down")
 FAST, THRESHOLD = 0.5, 2
 # Beyond healthy_threshold x fast_interval: a probe and its being heard of, on a busy machine.
 SLACK = 0.2
+BACKOFFS = 0.1 + 0.2  # before a second and a third try at those who refused (retry.backoff.base)
 POOL = {"health_check": {**QUICK_CHECKS, "fast_interval": f"{int(FAST * 1000)}ms",
                          "healthy_threshold": THRESHOLD},
+        "outliers": {"connect_failures": 3},
         "retry": {"max_attempts": 3, "when": ["connect", "reset_before_response"]}}
 
 
@@ -47,12 +49,15 @@ with start(*named(*servers), pool=POOL, workers=2) as weir:
     drill.check("while all is well", fire.outcomes(), not fire.bad())
     for server in servers:
         server.kill()
-    # At first weir finds out with each request; then it knows.
+    # At first requests find out, and a try that was refused everywhere is made once more after its
+    # backoff; then weir knows, and nobody waits.
     for what in ("just killed", "known to be down"):
         spans, bad = refusals(weir, 1.5)
         p99 = percentile(spans, 0.99)
         drill.check(f"{what}: 503 with Retry-After, p99 of {len(spans)}", f"{p99 * 1000:.2f} ms",
                     p99 < 0.01 and not bad)
+        drill.check(f"{what}: the longest", f"{max(spans) * 1000:.2f} ms",
+                    max(spans) < BACKOFFS + 0.01)
         if bad:
             drill.say(f"others: {len(bad)}, the first {bad[0]!r} {bad[0].fields}")
         drill.row(f"all of two {what}", f"{len(spans)} refusals with Retry-After, p99 "

@@ -4,7 +4,9 @@ remembers everything that it got."""
 import json
 import os
 import socket
+import struct
 import threading
+import time
 
 from . import http1
 from .net import HANG_SECONDS, HOST, reset, until
@@ -91,7 +93,11 @@ class Backend:
             with self.lock:
                 connection = Connection(self, sock, len(self.connections))
                 self.connections.append(connection)
+            self.accepted()
             threading.Thread(target=self.run, args=(connection,), daemon=True).start()
+
+    def accepted(self):
+        """A connection has just come."""
 
     def run(self, connection):
         try:
@@ -104,6 +110,7 @@ class Backend:
 
     def note(self, connection, message):
         message.connection = connection
+        message.at = time.monotonic()
         with self.lock:
             self.heads.append(message)
 
@@ -148,6 +155,82 @@ class Backend:
     def __exit__(self, *_):
         if not self.stopping:
             self.stop()
+
+
+TCP_CLOSE = 7  # the state of a socket that was reset, or whose ends are both over
+
+
+class Counting(Backend):
+    """Knows how many of its connections were open at the same time, `open_most`. One counts from
+    its accept until both sides have closed it, or a reset has come."""
+
+    def __init__(self, *args, **rest):
+        self.open_most = 0
+        super().__init__(*args, **rest)
+
+    def is_open(self, connection):
+        try:
+            info = connection.sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        except OSError:
+            return False  # the script has closed it
+        return struct.unpack("B", info)[0] != TCP_CLOSE
+
+    def open(self):
+        return sum(self.is_open(connection) for connection in list(self.connections))
+
+    def accepted(self):
+        self.open_most = max(self.open_most, self.open())
+
+
+class Gate:
+    """A script for requests that wait: each waits until it is let through, in any order; /free does
+    not. `inside_most`: how many waited or were served at the same time."""
+
+    def __init__(self, answer=None):
+        self.answer = answer or echo
+        self.condition = threading.Condition()
+        self.waiting = []  # requests, in the order of their coming
+        self.is_open = False
+        self.inside = self.inside_most = 0
+
+    def __call__(self, connection):
+        while message := connection.request():
+            if message.target == "/free":
+                connection.send(self.answer(message))
+                continue
+            with self.condition:
+                self.inside += 1
+                self.inside_most = max(self.inside_most, self.inside)
+                self.waiting.append(message)
+                self.condition.notify_all()
+                self.condition.wait_for(
+                    lambda: self.is_open or message not in self.waiting, HANG_SECONDS)
+                if message in self.waiting:
+                    self.waiting.remove(message)
+                self.inside -= 1
+            connection.send(self.answer(message))
+
+    def wait(self, count=1):
+        """Until so many wait; gives their targets."""
+        with self.condition:
+            assert self.condition.wait_for(lambda: len(self.waiting) >= count, HANG_SECONDS), \
+                f"waited in vain for {count} requests: {self.waiting}"
+            return [message.target for message in self.waiting]
+
+    def let(self, target=None):
+        """Lets the oldest through, or the one for this target."""
+        with self.condition:
+            assert self.condition.wait_for(
+                lambda: any(target in (None, each.target) for each in self.waiting), HANG_SECONDS)
+            self.waiting.remove(next(
+                each for each in self.waiting if target in (None, each.target)))
+            self.condition.notify_all()
+
+    def open(self):
+        """Nobody waits any more."""
+        with self.condition:
+            self.is_open = True
+            self.condition.notify_all()
 
 
 def serve(answer):

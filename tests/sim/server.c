@@ -332,7 +332,8 @@ static void on_timer(struct timer *timer)
 		start_answer(service);
 		break;
 	case WAITS_IDLE:
-		if (service->call || service->reader.len)
+		if (service->call || service->reader.len || service->peer.closing ||
+			service->peer.shut)
 			break;
 		note_idle_close(service->server);
 		if (service->server->speaks_ms && !peer_is_sending(&service->peer)) {

@@ -379,6 +379,31 @@ static void test_ejection_without_checks(void **state)
 	assert_int_equal(pools_last(&pools, MODEL_EJECTED)->next_ms, 30 * 1000);
 }
 
+static void test_who_fails_checks_does_not_return_by_time(void **state)
+{
+	(void)state;
+	build_checked(3);
+	for (u32 i = 0; i < 3; i++)
+		passes(i);
+	pools_eject(&pools, 0, EJECTION_TIMEOUTS);
+	// It is checked soon: at its fast interval, not after five seconds.
+	assert_in_range(model_check_wake_ms(pools.model, pools_backend(&pools, 0)), 1000, 2000);
+	fails(0);
+	assert_why(0, ELIGIBLE_EJECTED);
+	pools_run(&pools, 1000 + 30 * 1000 + 500);
+	assert_why(0, ELIGIBLE_EJECTED); // its time is over, and its last check failed
+	passes(0);
+	pools_run(&pools, pools.now_ms + 1100);
+	assert_why(0, ELIGIBLE_OK);
+	pools_eject(&pools, 0, EJECTION_TIMEOUTS);
+	for (u32 i = 0; i < 3; i++)
+		fails(0);
+	assert_why(0, ELIGIBLE_DOWN);
+	pools_run(&pools, pools.now_ms + 61 * 1000);
+	assert_false(ejection_is_out(&state_of(0)->ejection)); // its checks say enough
+	assert_why(0, ELIGIBLE_DOWN);
+}
+
 static void test_ejection_is_bounded(void **state)
 {
 	(void)state;
@@ -1022,6 +1047,7 @@ int main(void)
 		TEST(test_auto_of_tcp_frontends),
 		TEST(test_suspect),
 		TEST(test_ejection_without_checks),
+		TEST(test_who_fails_checks_does_not_return_by_time),
 		TEST(test_ejection_is_bounded),
 		TEST(test_a_storm_is_judged_together),
 		TEST(test_passed_checks_forgive_refusals),

@@ -2,9 +2,12 @@
 // The second half of the contract: accept, connect, ready, closing, timers, tasks, messages.
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -492,6 +495,42 @@ static void close_comes_after_both_are_heard(struct world *world)
 	end_close(&b);
 }
 
+static u8 tcp_state(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len), 0);
+	return info.tcpi_state;
+}
+
+// The peer hears of a reset although this loop does nothing more, also when the twin has a receive
+// of its own standing: whoever counts connections may make the next one now.
+static void a_reset_leaves_with_the_close(struct world *world)
+{
+	char data[1];
+
+	pattern_fill(data, 0, sizeof(data));
+	for (u32 round = 0; round < 2; round++) {
+		struct end a, b;
+		u32 waits = 0;
+
+		ends_pair(world, &a, &b);
+		a.hints = round ? RECV_KEEP : 0;
+		end_recv(&a);
+		end_send(&b, data, sizeof(data));
+		turn_until(world, &a.recvs_heard, 1);
+		turn_until(world, &b.sends_heard, 1);
+		sock_reset_on_close(world->loop, &a.sock);
+		end_close(&a);
+		while (world_is_real() && tcp_state(b.sock.fd) != TCP_CLOSE) {
+			assert_true(waits++ < 5000);
+			usleep(1000);
+		}
+		end_close(&b);
+	}
+}
+
 // Descriptor numbers come back at once; nothing of the old connection may show up in the new one.
 static void reused_descriptors_start_fresh(struct world *world)
 {
@@ -733,6 +772,7 @@ WORLD_TEST(ready_on_a_foreign_descriptor)
 WORLD_TEST(ready_both_ways)
 WORLD_TEST(splice_between_socks)
 WORLD_TEST(close_comes_after_both_are_heard)
+WORLD_TEST(a_reset_leaves_with_the_close)
 WORLD_TEST(reused_descriptors_start_fresh)
 WORLD_TEST(released_socks_go_elsewhere)
 WORLD_TEST(timers_fire_in_turns)
@@ -752,6 +792,7 @@ const struct CMUnitTest contract_life_tests[] = {
 	cmocka_unit_test(test_ready_both_ways),
 	cmocka_unit_test(test_splice_between_socks),
 	cmocka_unit_test(test_close_comes_after_both_are_heard),
+	cmocka_unit_test(test_a_reset_leaves_with_the_close),
 	cmocka_unit_test(test_reused_descriptors_start_fresh),
 	cmocka_unit_test(test_released_socks_go_elsewhere),
 	cmocka_unit_test(test_timers_fire_in_turns),

@@ -21,7 +21,7 @@ struct crew {
 	bool steered; // by a control thread
 	bool moody;   // guests stay for a while, want other backends, and go away
 	u32 round_count;
-	_Atomic(u32) ready;  // workers that have started
+	_Atomic(u32) ready;  // workers that have started, then those that have come to rest
 	_Atomic(u32) rounds; // that workers have finished, over all of them
 	_Atomic(bool) hung;
 };
@@ -120,6 +120,12 @@ static void settle(struct loop *loop, u64 ms)
 		loop_turn(loop, until_ms);
 }
 
+static void ignore(struct upstream *upstream, struct backend *backend)
+{
+	(void)upstream;
+	(void)backend;
+}
+
 static void *run(void *data)
 {
 	struct hand *hand = data;
@@ -146,10 +152,11 @@ static void *run(void *data)
 	// The last changes are told, and read.
 	settle(loop, 2 * CROWD_TELL_MS);
 	atomic_fetch_add(&crew->ready, 1);
-	while (crew->ready < 2 * workers)
+	while (crew->ready < 2 * workers + 1)
 		settle(loop, 1);
 	settle(loop, CROWD_HEAR_MS);
-	(void)town_pick(town, hand->number);
+	picker_sync(town_picker(town, hand->number));
+	crowd_hear(town_upstream(town, hand->number), ignore);
 	return loop;
 }
 
@@ -177,6 +184,7 @@ static void steer(struct crew *crew)
 	}
 	if (crew->steered)
 		town_publish(town, (1 << backends) - 1);
+	atomic_fetch_add(&crew->ready, 1);
 }
 
 static void check(struct crew *crew)
