@@ -196,6 +196,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	if (answer.verdict == RETRY_REPLAY)
 		return replay(x);
 	if (answer.verdict == RETRY_GIVE_UP) {
+		x->no_retry = answer.reason;
 		*ret_gave_up = true;
 		return STEP_STAY;
 	}
