@@ -33,6 +33,15 @@ static const struct budget_rules *budget_rules_of(const struct pool *pool)
 	return &pool->conf->retry.rules.budget;
 }
 
+// A route may say how much, but over how long is the pool's.
+static struct budget_rules budget_rules_for(const struct exchange *x)
+{
+	struct budget_rules rules = x->retry->rules.budget;
+
+	rules.window_ms = budget_rules_of(x->pool)->window_ms;
+	return rules;
+}
+
 // Under the lock: the budget hears of this worker's requests since the last time.
 static void note_requests(struct picker *picker)
 {
@@ -55,8 +64,7 @@ static struct retry_answer ask_retry(struct exchange *x, const struct retry_fact
 	struct retry_rules rules = x->retry->rules;
 	struct retry_answer answer;
 
-	// A route may say how much, but over how long is the pool's.
-	rules.budget.window_ms = budget_rules_of(x->pool)->window_ms;
+	rules.budget = budget_rules_for(x);
 	lock_budget(x->pool);
 	note_requests(picker);
 	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
@@ -268,7 +276,7 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 
 // ---- Picking ------------------------------------------------------------------------------------
 
-static void give_place(struct exchange *x)
+void attempt_give_place(struct exchange *x)
 {
 	if (!x->has_place)
 		return;
@@ -306,7 +314,7 @@ static bool fail_over(struct exchange *x)
 {
 	if (!x->pool->failover || x->failovers == failovers_max || x->attempt->pick.is_begun)
 		return false;
-	give_place(x);
+	attempt_give_place(x);
 	x->failovers++;
 	x->pool = x->pool->failover;
 	x->tried.count = 0;
@@ -342,8 +350,8 @@ static enum step wait_for_place(struct exchange *x)
 {
 	u64 now_ms = exchange_now_ms(x);
 
-	give_place(x);	  // others may need it to go on
-	if (x->is_next) { // somebody was faster
+	attempt_give_place(x); // others may need it to go on
+	if (x->is_next) {      // somebody was faster
 		x->is_next = false;
 		queue_rejoin(exchange_upstream(x), &x->waiter);
 		return STEP_QUEUE;
@@ -579,10 +587,9 @@ static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
-	struct budget_rules rules = x->retry->rules.budget;
+	struct budget_rules rules = budget_rules_for(x);
 	bool may;
 
-	rules.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
 	note_requests(picker);
 	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));

@@ -117,10 +117,8 @@ static void give_back(struct exchange *x)
 	if (unlikely(x->second))
 		attempt_drop_second(x, PICK_VOID);
 	attempt_end(x, x->attempt, (exchange_is_whole(x) && x->request_ended) || x->tunnel_whole);
-	if (unlikely(x->has_place)) {
-		cap_give(&x->pool->requests);
-		queue_freed(exchange_upstream(x), x->pool);
-	}
+	if (unlikely(x->has_place))
+		attempt_give_place(x);
 	// A stream whose answer is complete and whose request is too is already over; resetting it
 	// then does nothing. Anything else is cut so that the client can see it.
 	if (x->down && !x->tunnel_whole)
