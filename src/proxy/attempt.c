@@ -609,11 +609,12 @@ static void on_hedge(struct timer *timer)
 	struct attempt *second = &x->tries[x->attempt == &x->tries[0]];
 	struct pick_ask ask = {.key = x->key, .preferred = BALANCE_NONE, .tried = &x->tried};
 
-	if (x->over || x->step != STEP_AWAIT || x->second || !may_hedge(x))
+	if (x->over || x->step != STEP_AWAIT || x->second)
 		return;
 	if (pick_backend(exchange_upstream(x), x->pool, &ask, &second->pick) != PICK_OK)
 		return;
-	if (balance_try(&x->tried, second->pick.backend->index))
+	// Asked last, so that what finds no place is not paid for.
+	if (may_hedge(x) && balance_try(&x->tried, second->pick.backend->index))
 		begin_second(x, second);
 	else
 		pick_cancel(exchange_upstream(x), &second->pick);
