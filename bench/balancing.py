@@ -14,7 +14,7 @@ from process import BenchError, connected_addresses
 from subjects import Subject, write
 
 SIZES = (3, 1000, 10000)
-CONNECTIONS = 64
+CONNECTIONS = 16  # few: two requests for one backend at a time need a second connection to it
 FEW, MANY = 10000, 30000
 CONNECTED_MIN = 0.99  # of the backends: random choices may miss one for very long
 GROWTH_MAX = 1.10
@@ -34,6 +34,7 @@ pools:
     algorithm: {name}
     {pool}
     timeouts: {{upstream_idle: 1h}}
+    limits: {{idle_connections: {idle}}}
     backends:
 {backends}
 """
@@ -97,7 +98,11 @@ class Pool(Subject):
     def command_weir(self, bench, port, origin, work, _tcp, _single):
         lines = [f'      - {{address: "127.1.{i // 250}.{i % 250 + 1}:{origin}", '
                  f"weight: {i % self.algorithm.weights + 1}}}" for i in range(self.size)]
-        text = CONFIG.format(port=port, name=self.algorithm.name, backends="\n".join(lines),
+        # weir keeps half as many idle connections as it may have descriptors: no second one for a
+        # backend while others have none.
+        idle = max(1, bench.files // 2 // (1 if self.algorithm.stays else self.size))
+        text = CONFIG.format(port=port, name=self.algorithm.name, idle=idle,
+                             backends="\n".join(lines),
                              pool=f"{self.algorithm.pool}\n    {self.quiet}",
                              frontend=self.algorithm.frontend)
         return [bench.args.weir, "-c", write(work / "weir.yaml", text)]

@@ -47,6 +47,7 @@ void *slab_get_slow(struct slab *slab)
 	object = slab->fresh;
 	slab->fresh += slab->object_size;
 	slab->used++;
+	slab_spoil(slab, object);
 	return object;
 }
 

@@ -61,6 +61,8 @@ void waiters_return(struct waiters *waiters, struct waiter *waiter)
 		at = at->next;
 	list_insert_between(&waiter->node, at->prev, at);
 	waiters->count++;
+	// It was not gone: the queue has not been empty since.
+	waiters->empty_ms = MIN(waiters->empty_ms, waiter->since_ms);
 }
 
 void waiters_leave(struct waiters *waiters, struct waiter *waiter, u64 now_ms)

@@ -392,7 +392,7 @@ enum step step_pick(struct exchange *x)
 			return picked(x);
 		case PICK_FULL:
 			return wait_for_place(x);
-		case PICK_TRIED: // the others take nothing now, or have gone since: any again
+		case PICK_TRIED: // whom it was meant for is gone, or has no trial left
 			x->tried.count = 0;
 			continue;
 		case PICK_NOBODY:
@@ -421,15 +421,24 @@ static bool may_reuse(const struct exchange *x)
 	return exchange_is_idempotent(x) || x->client->requests > 1;
 }
 
-static enum step connect_failed(struct exchange *x, int error)
-{
-	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
-}
-
 static bool is_our_shortage(int error)
 {
 	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+}
+
+static enum step connect_failed(struct exchange *x, int error)
+{
+	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
+	if (!is_our_shortage(error))
+		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
+	attempt_end(x, x->attempt, false);
+	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
+}
+
+static void connect_of_second_failed(struct exchange *x, int error)
+{
+	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
+	attempt_drop_second(x, is_our_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
 static enum lease_result open_lease(
@@ -444,7 +453,7 @@ static enum lease_result open_lease(
 		&lease_events, ret_error);
 }
 
-// Another worker was faster: the backend is full after all. Whose turn it was keeps it.
+// Another worker was faster: the backend is full after all. Who has waited keeps its turn.
 static enum step lost_place(struct exchange *x)
 {
 	struct upstream *upstream = exchange_upstream(x);
@@ -472,13 +481,16 @@ enum step step_lease(struct exchange *x)
 	if (result == LEASE_FULL)
 		return lost_place(x);
 	x->is_next = false;
-	if (result != LEASE_FAILED)
-		return result == LEASE_READY ? STEP_SEND : STEP_STAY;
-	if (!is_our_shortage(error))
-		return connect_failed(x, error);
-	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	attempt_end(x, attempt, false);
-	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
+	switch (result) {
+	case LEASE_READY:
+		return STEP_SEND;
+	case LEASE_WAIT:
+		return STEP_STAY;
+	case LEASE_FULL:
+	case LEASE_FAILED:
+		break;
+	}
+	return connect_failed(x, error);
 }
 
 // ---- Sending ------------------------------------------------------------------------------------
@@ -598,7 +610,7 @@ static void begin_second(struct exchange *x, struct attempt *second)
 		attempt_drop_second(x, PICK_VOID);
 		break;
 	case LEASE_FAILED:
-		attempt_drop_second(x, is_our_shortage(error) ? PICK_VOID : MISS_CONNECT);
+		connect_of_second_failed(x, error);
 		break;
 	}
 }
@@ -613,7 +625,7 @@ static void on_hedge(struct timer *timer)
 		return;
 	if (pick_backend(exchange_upstream(x), x->pool, &ask, &second->pick) != PICK_OK)
 		return;
-	// Asked last, so that what finds no place is not paid for.
+	// The budget comes last, so that nothing is taken from it for nothing.
 	if (may_hedge(x) && balance_try(&x->tried, second->pick.backend->index))
 		begin_second(x, second);
 	else
@@ -675,7 +687,7 @@ static void on_lease_failed(struct lease *lease, int error)
 	struct exchange *x = attempt->x;
 
 	if (attempt == x->second)
-		attempt_drop_second(x, MISS_CONNECT);
+		connect_of_second_failed(x, error);
 	else
 		exchange_go(x, connect_failed(x, error));
 }

@@ -364,6 +364,22 @@ static void queue_is_due(struct exchange *x)
 	}
 }
 
+// What it teaches about the backend that this time is over.
+static u32 miss_of_end(const struct exchange *x, enum outcome outcome)
+{
+	switch (outcome) {
+	case OUTCOME_RESPONSE_TIMEOUT:
+		return MISS_TIMEOUT;
+	case OUTCOME_REQUEST_TIMEOUT:
+		return x->step == STEP_AWAIT && !upload_waits_for_client(x) ? (u32)MISS_TIMEOUT
+									    : (u32)PICK_VOID;
+	case OUTCOME_UPSTREAM_IDLE_TIMEOUT:
+		return MISS_RESET;
+	default:
+		return PICK_VOID;
+	}
+}
+
 static void attempt_is_due(struct exchange *x, enum outcome outcome)
 {
 	if (outcome == OUTCOME_CONNECTION_TIMEOUT) {
@@ -374,14 +390,8 @@ static void attempt_is_due(struct exchange *x, enum outcome outcome)
 	} else if (outcome == OUTCOME_RESPONSE_TIMEOUT && x->is_tried_shortly) {
 		exchange_go(x, attempt_is_late(x));
 	} else {
-		bool is_backend = outcome == OUTCOME_RESPONSE_TIMEOUT ||
-				  (outcome == OUTCOME_REQUEST_TIMEOUT && x->step == STEP_AWAIT);
-
 		if (x->attempt->pick.is_begun) // nobody was picked yet while it waits for a place
-			pick_note(exchange_upstream(x), &x->attempt->pick,
-				is_backend				   ? (u32)MISS_TIMEOUT
-				: outcome == OUTCOME_UPSTREAM_IDLE_TIMEOUT ? (u32)MISS_RESET
-									   : (u32)PICK_VOID);
+			pick_note(exchange_upstream(x), &x->attempt->pick, miss_of_end(x, outcome));
 		exchange_fail(x, outcome);
 	}
 }

@@ -134,24 +134,23 @@ static void on_timer(struct conn *conn)
 static void connect_heir(struct lease *lease, struct upstream *upstream, struct backend *backend);
 
 // The place goes to who waits for just this one, else to whoever waits longest.
-static void give_socket(struct link *link)
+static void give_socket(struct upstream *upstream, struct backend *backend, struct lease *heir)
 {
-	struct lease *heir = link->heir;
-
-	if (!link->has_socket)
-		return;
 	if (heir) {
-		connect_heir(heir, link->upstream, link->backend);
+		connect_heir(heir, upstream, backend);
 		return;
 	}
-	cap_give(&link->backend->sockets);
-	queue_freed(link->upstream, link->backend->pool);
+	cap_give(&backend->sockets);
+	queue_freed(upstream, backend->pool);
 }
 
 static void on_closed(struct conn *conn)
 {
 	struct link *link = container_of(conn, struct link, conn);
 	struct upstream *upstream = link->upstream;
+	struct backend *backend = link->backend;
+	struct lease *heir = link->heir;
+	bool had_socket = link->has_socket;
 
 	ASSERT(!link->lease);
 	leave_idle(link);
@@ -159,8 +158,9 @@ static void on_closed(struct conn *conn)
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_IN, conn->bytes_in);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_OUT, conn->bytes_out);
-	give_socket(link);
 	slab_put(&upstream->links, link);
+	if (had_socket)
+		give_socket(upstream, backend, heir);
 }
 
 static void take_stream(struct link *link, struct lease *lease)

@@ -140,7 +140,9 @@ static inline u32 cell_read(const u32 *field)
 	return __atomic_load_n(field, __ATOMIC_RELAXED);
 }
 
+// Who sees it in sees its address: a worker may meet a flag of which the generation is still to
+// come.
 static inline enum eligible_why backend_why(const struct backend *backend)
 {
-	return (enum eligible_why)atomic_load_explicit(&backend->why, memory_order_relaxed);
+	return (enum eligible_why)atomic_load_explicit(&backend->why, memory_order_acquire);
 }

@@ -75,7 +75,7 @@ void view_publish(struct pool *pool, const u8 *why, const u8 *shares, u32 eligib
 			rebuild = true;
 		if (shares[i] != atomic_load_explicit(&backend->share, memory_order_relaxed))
 			rebuild |= scales_weights(pool);
-		atomic_store_explicit(&backend->why, why[i], memory_order_relaxed);
+		atomic_store_explicit(&backend->why, why[i], memory_order_release);
 		atomic_store_explicit(&backend->share, shares[i], memory_order_relaxed);
 	}
 	atomic_store_explicit(&pool->eligible, eligible, memory_order_relaxed);

@@ -84,7 +84,7 @@ static void plan_retry(struct world *world, struct conf_pool *pool)
 	*rules = (struct retry_rules){.attempts_max = plan_between(world, 1, 4),
 		.causes = plan_between(world, 0, 7),
 		.has_budget = !plan_one_in(world, 4),
-		.backoff_base_ms = one_of(world, 0, 20, plan_one_in(world, 4) ? 500 : 60),
+		.backoff_base_ms = one_of(world, 0, 20, plan_one_in(world, 2) ? 600 : 60),
 		.backoff_max_ms = 600,
 		.budget = {.percent = one_of(world, 0, 20, 100),
 			.least = plan_between(world, 0, 6),
@@ -95,7 +95,7 @@ static void plan_retry(struct world *world, struct conf_pool *pool)
 	}
 	pool->retry.body_bytes_max = one_of(world, 0, 1000, 64 * 1024);
 	pool->retry.try_timeout_ms = plan_one_in(world, 2) ? plan_between(world, 150, 500) : 0;
-	pool->timeouts.request_ms = plan_one_in(world, 6) ? plan_between(world, 600, 3000) : 0;
+	pool->timeouts.request_ms = plan_one_in(world, 4) ? plan_between(world, 100, 3000) : 0;
 	if (rules->has_budget && plan_one_in(world, 3))
 		pool->hedge = (struct hedge_rules){.percent = one_of(world, 1, 50, 90),
 			.samples_min = plan_between(world, 1, 5),
@@ -106,7 +106,7 @@ static void plan_limits(struct world *world, struct conf_pool *pool)
 {
 	pool->limits.requests = plan_one_in(world, 6) ? plan_between(world, 1, 3) : 0;
 	pool->limits.queue = plan_one_in(world, 4) ? plan_between(world, 0, 2) : 50;
-	pool->timeouts.queue_ms = plan_between(world, 100, 900);
+	pool->timeouts.queue_ms = plan_between(world, 100, plan_one_in(world, 3) ? 3000 : 900);
 	pool->limits.adaptive = plan_one_in(world, 8);
 	pool->limits.gradient = (struct gradient_rules){1, 4, 2};
 	pool->limits.shed.target_ms = plan_one_in(world, 4) ? plan_between(world, 10, 80) : 0;
@@ -364,6 +364,7 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 	// The second copy of a hedged request is bounded by the budget alone.
 	u32 tries_max = MAX(tries_of(call, call->pool), tries_of(call, last_pool(call)));
 	u32 replays = 0;
+	bool on_its_way;
 
 	for (u32 n = 1; n < call->attempt_count; n++)
 		replays += is_replay(call, n);
@@ -374,8 +375,10 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 	if (call->attempt_count - replays > tries_max)
 		world_fail(world, "call %u: %u tries of %u", call->id,
 			call->attempt_count - replays, tries_max);
-	if (call->got_head && !call->unasked &&
-		!(judge_hedges(call) && arrival->began_ms < call->got_ms + SLACK_MS))
+	// What was on its way when the answer began may still arrive.
+	on_its_way =
+		(judge_hedges(call) || call->local) && arrival->began_ms < call->got_ms + SLACK_MS;
+	if (call->got_head && !call->unasked && !on_its_way)
 		world_fail(world, "call %u: sent again though its answer has begun", call->id);
 }
 

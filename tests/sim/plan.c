@@ -427,6 +427,15 @@ static void plan_call_trouble(struct call *call)
 		script->flaw = (u8)plan_between(world, 1, FLAW_COUNT - 1);
 		call->method = "POST";
 		call->is_head = false;
+		if (!world->judged || plan_one_in(world, 2))
+			break;
+		// It is refused early and tried again, and the flaw comes while that waits.
+		call->method = "PUT";
+		call->answer.early = true;
+		call->answer.status = 500;
+		call->pause_one_in = 2;
+		call->pause_ms = plan_between(world, 20, 300);
+		call->piece_max = MIN(script->body_len / 2, 16384u);
 		break;
 	case 11:
 		call->no_route = true;

@@ -150,6 +150,23 @@ static void who_comes_back_stands_where_it_stood(void **state)
 	waiters_leave(&waiters, &late, 60);
 }
 
+// Else a queue of one, whose turn comes to nothing again and again, would never be a standing one.
+static void who_comes_back_was_not_gone(void **state)
+{
+	struct waiters waiters;
+	struct waiter one;
+
+	(void)state;
+	waiters_init(&waiters, 0);
+	waiter_init(&one);
+	assert_true(waiters_push(&waiters, &one, 10, 1000, 10));
+	waiters_leave(&waiters, &one, 500);
+	waiters_return(&waiters, &one);
+	assert_int_equal(waiters.empty_ms, 10);
+	waiters_leave(&waiters, &one, 600);
+	assert_int_equal(waiters.empty_ms, 600);
+}
+
 static void free_places_go_round(void **state)
 {
 	u32 waiting[4] = {1, 0, 2, 1};
@@ -352,6 +369,7 @@ int main(void)
 		cmocka_unit_test(the_queue_is_first_come_first_served),
 		cmocka_unit_test(who_waited_too_long_is_passed_over),
 		cmocka_unit_test(who_comes_back_stands_where_it_stood),
+		cmocka_unit_test(who_comes_back_was_not_gone),
 		cmocka_unit_test(free_places_go_round),
 		cmocka_unit_test(a_client_has_its_own_count),
 		cmocka_unit_test(an_ipv6_client_is_its_network),

@@ -103,6 +103,25 @@ static void the_heir_of_a_connection(void **state)
 	town_free(town);
 }
 
+// One connection at a time is all that there is memory for.
+static void an_heir_needs_no_more_than_it_inherits(void **state)
+{
+	struct town *town = town_of(1, 1, 1, 1);
+	struct guest first, second;
+
+	(void)state;
+	town_upstream(town, 0)->links.used_max = 1;
+	guest_init(&first, town, 0);
+	guest_init(&second, town, 0);
+	second.fresh = true;
+	guest_come(&first);
+	run_until_over(town, &first, 1);
+	guest_come(&second);
+	run_until_over(town, &second, 1);
+	assert_served(&second, 1);
+	town_free(town);
+}
+
 // A backend that does not close for its part keeps its place until we do.
 static void an_heir_outlasts_a_slow_close(void **state)
 {
@@ -334,6 +353,7 @@ int main(void)
 		cmocka_unit_test(one_connection_serves_all_in_order),
 		cmocka_unit_test(as_many_connections_as_may_be),
 		cmocka_unit_test(the_heir_of_a_connection),
+		cmocka_unit_test(an_heir_needs_no_more_than_it_inherits),
 		cmocka_unit_test(an_heir_outlasts_a_slow_close),
 		cmocka_unit_test(an_heir_that_goes_away_leaves_the_place),
 		cmocka_unit_test(a_cut_connection_leaves_its_place),
