@@ -509,9 +509,16 @@ def test_a_frontends_deadline_and_a_routes_own():
     routes = [{"match": {"path": "/long"}, "pool": "app", "timeouts": {"request": "none"}},
               {"match": {"path": "/short"}, "pool": "app", "timeouts": {"request": "100ms"}}]
     gate = Gate()
-    with weir_of(gate, frontend={"timeouts": {"request": "200ms"}, "routes": routes}) as (weir, _):
-        assert weir.ask("GET", "/short").status == 504
-        assert weir.ask("GET", "/").status == 504
+    with weir_of(gate, frontend={"timeouts": {"request": "200ms"}, "routes": routes},
+                 pool={"timeouts": {"request": "300ms"}}) as (weir, (backend,)):
+        with weir.client() as client:
+            client.send(http1.request("GET", "/long"))
+            gate.wait()
+            assert weir.ask("GET", "/short").status == 504
+            assert weir.ask("GET", "/").status == 504
+            assert not backend.connections[0].closed.wait(0.4)
+            gate.open()
+            assert client.response().status == 200
 
 
 # ---- Routes -------------------------------------------------------------------------------------
