@@ -32,11 +32,6 @@ u64 retry_backoff_ms(const struct retry_rules *rules, u32 backoffs, u32 random)
 	return jitter_shorten(MIN(span, rules->backoff_max_ms), 100, random);
 }
 
-u64 retry_try_deadline_ms(u64 try_timeout_ms, u64 deadline_ms, u64 now_ms)
-{
-	return try_timeout_ms ? MIN(now_ms + try_timeout_ms, deadline_ms) : deadline_ms;
-}
-
 bool retry_wants_body(const struct retry_rules *rules, bool idempotent, bool connection_reused)
 {
 	bool resent =

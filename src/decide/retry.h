@@ -120,7 +120,3 @@ u64 retry_backoff_ms(const struct retry_rules *rules, u32 backoffs, u32 random);
 
 // Whether body bytes are worth holding for this request: some failure could have it sent again.
 bool retry_wants_body(const struct retry_rules *rules, bool idempotent, bool connection_reused);
-
-// Deadline of one try that begins now: try_timeout_ms (0 = none) from now, but not beyond the whole
-// request's. UINT64_MAX = none.
-u64 retry_try_deadline_ms(u64 try_timeout_ms, u64 deadline_ms, u64 now_ms);

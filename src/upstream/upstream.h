@@ -28,7 +28,7 @@ struct picker {
 	// Eligible, but with no place for another request when that was last looked at; out of
 	// `state` until there is one.
 	struct list full;
-	u32 full_count, full_trials; // of them, for want of a trial
+	u32 full_count;
 	struct list idle;	     // links to backends with a bound on sockets, newest first
 	struct waiters queue;
 	struct task serve; // those who wait

@@ -167,10 +167,6 @@ static void time_is_respected(void **state)
 	assert_int_equal(retry_ask(&rules, &budget, &facts, 0, 1000).verdict, RETRY_GIVE_UP);
 	assert_int_equal(retry_ask(&rules, &budget, &facts, most, 1000).verdict, RETRY_ANOTHER);
 	assert_int_equal(budget.taken[budget.slot % (BUDGET_SLOTS + 1)], 1);
-	assert_int_equal(retry_try_deadline_ms(0, 500, 100), 500);
-	assert_int_equal(retry_try_deadline_ms(50, 500, 100), 150);
-	assert_int_equal(retry_try_deadline_ms(5000, 500, 100), 500);
-	assert_int_equal(retry_try_deadline_ms(5000, UINT64_MAX, 100), 5100);
 }
 
 static void the_budget_is_charged_for_what_is_sent_again(void **state)
