@@ -215,16 +215,17 @@ static void check_route_time(struct build *build, const struct conf_frontend *fr
 	const struct conf_route *route, const struct conf_pool *pool)
 {
 	const struct conf_retry *retry = route && route->retry ? route->retry : &pool->retry;
-	u64 outer = route && route->request_timeout_ms ? route->request_timeout_ms
-						       : frontend->timeouts.request_ms;
+	bool is_own = route && route->request_timeout_ms != CONF_NOT_SET;
+	u64 bound = is_own ? route->request_timeout_ms
+			   : shorter(frontend->timeouts.request_ms, pool->timeouts.request_ms);
 
-	if (outer == 0 && !(route && route->retry))
+	if (!is_own && frontend->timeouts.request_ms == 0 && !(route && route->retry))
 		return; // the pool's own settings are looked at with the pool
 	check_retry_time(build, route ? NULL : build_frontend_section(build, frontend, "timeouts"),
 		route ? route->place : frontend->place,
 		arena_printf(build->arena, "%s%.*s to pool '%.*s'", route ? "route " : "frontends.",
 			CLIP(route ? route->name : frontend->name), CLIP(pool->name)),
-		retry, pool, shorter(outer, pool->timeouts.request_ms));
+		retry, pool, bound);
 }
 
 // Taking over for each other, nobody would.
@@ -268,7 +269,7 @@ static void check_deadlines(struct build *build, const struct conf_frontend *fro
 	}
 	for (u32 i = 0; i < frontend->route_count; i++) {
 		const struct conf_route *route = &frontend->routes[i];
-		bool is_own = route->request_timeout_ms || route->retry;
+		bool is_own = route->request_timeout_ms != CONF_NOT_SET || route->retry;
 
 		for (u32 j = 0; j < route->split_count; j++) {
 			u32 pool = route->splits[j].pool;
