@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an exchange does to get an answer out of some backend: picking, waiting for a place, a
 // connection, sending, and what follows when that fails.
-#include <errno.h>
-
 #include "proxy/exchange_parts.h"
 #include "proxy/key.h"
 #include "proxy/request.h"
@@ -430,15 +428,10 @@ static bool may_reuse(const struct exchange *x)
 	return exchange_is_idempotent(x) || x->client->requests > 1;
 }
 
-static bool is_our_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
-}
-
 static enum step connect_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	if (!is_our_shortage(error))
+	if (!conn_is_shortage(error))
 		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
@@ -447,7 +440,7 @@ static enum step connect_failed(struct exchange *x, int error)
 static void connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
-	attempt_drop_second(x, is_our_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
+	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
 static enum lease_result open_lease(
