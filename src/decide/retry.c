@@ -85,6 +85,11 @@ static enum retry_reason find_obstacle(
 	return RETRY_BECAUSE_OK;
 }
 
+bool retry_all_refuse(const struct retry_facts *facts)
+{
+	return facts->cause == RETRY_CONNECT && !facts->others;
+}
+
 static u64 delay_of(const struct retry_rules *rules, const struct retry_facts *facts, u32 random)
 {
 	if (facts->cause == RETRY_CONNECT && facts->others)
@@ -118,6 +123,8 @@ struct retry_answer retry_ask(const struct retry_rules *rules, struct budget *bu
 		return no(RETRY_BECAUSE_NOT_WANTED);
 	if (facts->attempts >= rules->attempts_max)
 		return no(RETRY_BECAUSE_NO_ATTEMPTS);
+	if (retry_all_refuse(facts) && facts->refused_lately)
+		return no(RETRY_BECAUSE_ALL_REFUSE);
 	yes.delay_ms = delay_of(rules, facts, random);
 	if (yes.delay_ms >= facts->deadline_ms - now_ms)
 		return no(RETRY_BECAUSE_NO_TIME);

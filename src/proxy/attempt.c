@@ -56,17 +56,21 @@ static void charge(struct picker *picker)
 	__atomic_store_n(&picker->shared->charged, picker->shared->charged + 1, __ATOMIC_RELAXED);
 }
 
-static struct retry_answer ask_retry(struct exchange *x, const struct retry_facts *facts)
+static struct retry_answer ask_retry(struct exchange *x, struct retry_facts *facts)
 {
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
 	struct retry_rules rules = x->retry->rules;
 	struct retry_answer answer;
+	u64 now_ms = exchange_now_ms(x);
 
 	rules.budget = budget_rules_for(x);
+	facts->refused_lately = now_ms < picker->refused_until_ms;
 	lock_budget(x->pool);
 	note_requests(picker);
-	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
+	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), now_ms);
 	unlock_budget(x->pool);
+	if (answer.verdict == RETRY_GIVE_UP && retry_all_refuse(facts))
+		picker->refused_until_ms = now_ms + RETRY_REFUSED_LATELY_MS;
 	if (answer.is_charged)
 		charge(picker);
 	if (answer.reason == RETRY_BECAUSE_NO_BUDGET)
