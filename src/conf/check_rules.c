@@ -180,6 +180,33 @@ static u64 shorter(u64 a, u64 b)
 	return a && b ? MIN(a, b) : MAX(a, b);
 }
 
+static void check_try_timeout(
+	struct build *build, const struct conf_pool *pool, const struct node *section)
+{
+	const struct conf_retry *retry = &pool->retry;
+	const char *tried = value_format_duration(build->arena, retry->try_timeout_ms);
+
+	if (retry->try_timeout_ms == 0)
+		return;
+	if (retry->rules.attempts_max < 2)
+		report_key(build->report, CODE_NEVER_RETRIED, section,
+			"pools.%.*s.retry.try_timeout (%s) never passes: max_attempts is 1, and "
+			"the "
+			"last try has timeouts.response",
+			CLIP(pool->name), tried);
+	else if (!(retry->rules.causes & RETRY_CAUSE_BIT(RETRY_TIMEOUT)))
+		report_key(build->report, CODE_NEVER_RETRIED, section,
+			"pools.%.*s.retry.try_timeout (%s) never passes: `when` does not name "
+			"timeout",
+			CLIP(pool->name), tried);
+	else if (retry->try_timeout_ms >= pool->timeouts.response_ms)
+		report_key(build->report, CODE_NEVER_RETRIED, section,
+			"pools.%.*s.retry.try_timeout (%s) never passes: timeouts.response (%s) "
+			"ends the request first",
+			CLIP(pool->name), tried,
+			value_format_duration(build->arena, pool->timeouts.response_ms));
+}
+
 static void check_retry(struct build *build, const struct conf_pool *pool)
 {
 	const struct conf_retry *retry = &pool->retry;
@@ -190,14 +217,8 @@ static void check_retry(struct build *build, const struct conf_pool *pool)
 		report_key(build->report, CODE_CONFLICT, hedge,
 			"pools.%.*s.hedge needs a retry.budget: copies are bounded by it",
 			CLIP(pool->name));
-	if (section && retry->rules.attempts_max > 1 && retry->try_timeout_ms &&
-		retry->try_timeout_ms >= pool->timeouts.response_ms)
-		report_key(build->report, CODE_NEVER_RETRIED, section,
-			"pools.%.*s.retry.try_timeout (%s) never passes: timeouts.response (%s) "
-			"ends the request first",
-			CLIP(pool->name),
-			value_format_duration(build->arena, retry->try_timeout_ms),
-			value_format_duration(build->arena, pool->timeouts.response_ms));
+	if (section)
+		check_try_timeout(build, pool, section);
 	if (section && retry->rules.backoff_base_ms > retry->rules.backoff_max_ms)
 		report_key(build->report, CODE_CONFLICT, section,
 			"pools.%.*s.retry.backoff.base (%s) is longer than its max (%s)",

@@ -451,6 +451,12 @@ static void warns_of_retries_that_get_no_time(void **state)
 		WEB("") "routes: [{pool: p, timeouts: {request: 3s}, retry: {max_attempts: 1}}]}}");
 	warns(POOL("retry: {try_timeout: 60s}"),
 		"warning[W111]: pools.default.retry.try_timeout (1m) never passes");
+	warns(ONE "retry: {max_attempts: 1, try_timeout: 1s}",
+		"warning[W111]: pools.default.retry.try_timeout (1s) never passes: max_attempts is "
+		"1");
+	warns(ONE "retry: {when: [connect], try_timeout: 1s}",
+		"warning[W111]: pools.default.retry.try_timeout (1s) never passes: `when` does not "
+		"name timeout");
 }
 
 // ---- Limits -------------------------------------------------------------------------------------
