@@ -413,6 +413,7 @@ void build_routes(struct build *build, const struct schema_key *key, const struc
 		struct conf_route *route = &routes[item.index];
 
 		route->place = child->place;
+		route->request_timeout_ms = CONF_NOT_SET;
 		route->name = str_from(path_text(build, &item));
 		// Without "frontends." in front: the frontend's name says enough.
 		route->name.ptr += sizeof("frontends.") - 1;

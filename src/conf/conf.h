@@ -124,6 +124,8 @@ struct conf_retry {
 	u64 body_bytes_max; // of a request's body held to be sent again
 };
 
+#define CONF_NOT_SET UINT64_MAX
+
 // Exactly one of: split_count > 0 (a plain pool is a split with one entry), or redirect_status.
 struct conf_route {
 	struct str name; // as written, else "FRONTEND.routes[N]"
@@ -134,7 +136,7 @@ struct conf_route {
 	const struct conf_piece *redirect_to;
 	u32 redirect_to_count;
 	u64 response_timeout_ms;	// 0 = the pool's
-	u64 request_timeout_ms;		// 0 = the frontend's and the pool's
+	u64 request_timeout_ms;		// 0 = none; CONF_NOT_SET = as the frontend and the pool say
 	const struct conf_retry *retry; // NULL = the pool's
 	struct place place;
 };

@@ -226,11 +226,11 @@ static u64 shorter(u64 a, u64 b)
 // When the whole request has to be over: as the route says, else the frontend or the pool.
 static void bound_request(struct exchange *x)
 {
-	u64 bound_ms = x->route && x->route->conf->request_timeout_ms
-			       ? x->route->conf->request_timeout_ms
-			       : shorter(x->client->frontend->conf->timeouts.request_ms,
-					 x->pool->conf->timeouts.request_ms);
+	u64 bound_ms = x->route ? x->route->conf->request_timeout_ms : CONF_NOT_SET;
 
+	if (bound_ms == CONF_NOT_SET)
+		bound_ms = shorter(x->client->frontend->conf->timeouts.request_ms,
+			x->pool->conf->timeouts.request_ms);
 	if (bound_ms)
 		x->deadline_ms = x->headed_us / 1000 + bound_ms;
 }

@@ -179,6 +179,46 @@ def test_copies_are_paid_from_the_budget():
             assert client.response().status == 200
 
 
+def test_a_copy_that_finds_no_place_costs_nothing():
+    """Both backends are full. What the copies would have cost is there for a retry."""
+    class Once(Slow):
+        def __call__(self, connection):
+            while message := connection.request():
+                if message.target == "/fails" and not failed:
+                    failed.append(message)
+                    connection.send(http1.response(503, body=b"no"))
+                elif message.target.startswith("/slow"):
+                    with self.condition:
+                        self.waiting.append(message)
+                        self.condition.notify_all()
+                        self.condition.wait_for(lambda: self.is_open, 30)
+                    connection.send(self.answer(message))
+                else:
+                    connection.send(self.answer(message))
+
+    failed, gates = [], (Once("a"), Once("b"))
+    with contextlib.ExitStack() as stack:
+        backends = [stack.enter_context(Backend(gate)) for gate in gates]
+        weir = stack.enter_context(start(
+            *[{"address": each.address, "max_connections": 1} for each in backends],
+            pool={"hedge": HEDGE, "retry": {**RETRY, "budget_min": 2, "budget": "1%"}}))
+        with weir.client() as client:
+            for _ in range(2 * WARM):
+                assert client.ask().status == 200
+        clients = [weir.client() for _ in range(2)]
+        for i, client in enumerate(clients):
+            client.send(http1.request("GET", f"/slow{i}"))
+        for gate in gates:
+            gate.wait()
+        assert not backends[0].connections[0].closed.wait(0.3)  # the copies' time has come
+        for gate in gates:
+            gate.open()
+        for client in clients:
+            assert client.response().status == 200
+        assert weir.ask("GET", "/fails").status == 200
+        assert failed
+
+
 def test_a_copy_and_a_retry_share_the_budget():
     def resets(connection):
         connection.reset()

@@ -43,6 +43,11 @@ fails = fixed(503, "X-Whose: backend", body=b"not now")
 FAILURES = {"reset_before_response": resets, "timeout": silent, "503": fails}
 
 
+def hurry(failure):
+    """A short first try, where it is to end so. The second one is the last, and has all the time."""
+    return {"max_attempts": 2, **({"try_timeout": "150ms"} if failure == "timeout" else {})}
+
+
 @contextlib.contextmanager
 def weir_of(*scripts, retry=None, **rest):
     """Backends with these scripts (None echoes), in the order of round robin, and weir."""
@@ -104,8 +109,8 @@ def test_statuses_by_name():
 @pytest.mark.parametrize("wanted", FAILURES)
 @pytest.mark.parametrize("met", FAILURES)
 def test_only_what_is_named_is_repeated(wanted, met):
-    retry = {"when": [wanted], "try_timeout": "150ms"}
-    pool = {"timeouts": {"response": "400ms"}}
+    retry = {"when": [wanted], **hurry(met)}
+    pool = {"timeouts": {"response": "400ms"}} if met == "timeout" != wanted else {}
     with weir_of(FAILURES[met], None, retry=retry, pool=pool) as (weir, backends):
         own = {"reset_before_response": 502, "timeout": 504, "503": 503}[met]
         assert weir.ask().status == (200 if wanted == met else own)
@@ -133,8 +138,7 @@ def test_an_answer_that_is_no_http_is_not_asked_for_again():
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
 def test_methods_that_may_be_repeated(method, failure):
-    retry = {"try_timeout": "150ms"}
-    with weir_of(FAILURES[failure], None, retry=retry) as (weir, backends):
+    with weir_of(FAILURES[failure], None, retry=hurry(failure)) as (weir, backends):
         body = {"body": b"some"} if method == "PUT" else {}
         assert weir.ask(method, "/", **body).status == 200
         assert counts(backends) == [1, 1]
@@ -145,9 +149,8 @@ def test_methods_that_may_be_repeated(method, failure):
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK"])
 def test_methods_that_may_not(method, failure):
-    retry = {"try_timeout": "150ms"}
-    pool = {"timeouts": {"response": "300ms"}}
-    with weir_of(FAILURES[failure], None, retry=retry, pool=pool) as (weir, backends):
+    pool = {"timeouts": {"response": "300ms"}} if failure == "timeout" else {}
+    with weir_of(FAILURES[failure], None, retry=hurry(failure), pool=pool) as (weir, backends):
         response = weir.ask(method, "/", body=b"once")
         assert response.status in (502, 503, 504)
         assert counts(backends) == [1, 0]
@@ -157,7 +160,7 @@ def test_methods_that_may_not(method, failure):
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_unless_any_method_may(failure):
-    retry = {"methods": "any", "try_timeout": "150ms"}
+    retry = {"methods": "any", **hurry(failure)}
     with weir_of(FAILURES[failure], None, retry=retry) as (weir, backends):
         assert weir.ask("POST", "/", body=b"twice").status == 200
         assert counts(backends) == [1, 1]
@@ -509,9 +512,16 @@ def test_a_frontends_deadline_and_a_routes_own():
     routes = [{"match": {"path": "/long"}, "pool": "app", "timeouts": {"request": "none"}},
               {"match": {"path": "/short"}, "pool": "app", "timeouts": {"request": "100ms"}}]
     gate = Gate()
-    with weir_of(gate, frontend={"timeouts": {"request": "200ms"}, "routes": routes}) as (weir, _):
-        assert weir.ask("GET", "/short").status == 504
-        assert weir.ask("GET", "/").status == 504
+    with weir_of(gate, frontend={"timeouts": {"request": "200ms"}, "routes": routes},
+                 pool={"timeouts": {"request": "300ms"}}) as (weir, (backend,)):
+        with weir.client() as client:
+            client.send(http1.request("GET", "/long"))
+            gate.wait()
+            assert weir.ask("GET", "/short").status == 504
+            assert weir.ask("GET", "/").status == 504
+            assert not backend.connections[0].closed.wait(0.4)
+            gate.open()
+            assert client.response().status == 200
 
 
 # ---- Routes -------------------------------------------------------------------------------------
