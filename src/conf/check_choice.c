@@ -251,6 +251,45 @@ static void check_cookies(struct build *build, const struct conf_frontend *front
 
 // ---- Connections without requests ---------------------------------------------------------------
 
+static bool leads_to(const struct conf_frontend *frontend, i32 pool)
+{
+	for (u32 i = 0; i < frontend->route_count; i++)
+		for (u32 j = 0; j < frontend->routes[i].split_count; j++)
+			if ((i32)frontend->routes[i].splits[j].pool == pool)
+				return true;
+	return frontend->pool == pool;
+}
+
+static bool has_requests(const struct build *build, i32 pool)
+{
+	for (u32 i = 0; i < build->conf->frontend_count; i++) {
+		const struct conf_frontend *frontend = &build->conf->frontends[i];
+
+		if (frontend->protocol == CONF_HTTP && leads_to(frontend, pool))
+			return true;
+	}
+	return false;
+}
+
+// What learns from answers finds none.
+static void check_learning(struct build *build, const struct conf_frontend *frontend,
+	const struct conf_pool *pool, const char *why)
+{
+	const struct node *hedge = build_section(build, pool, "hedge");
+	const struct node *limits = build_section(build, pool, "limits");
+
+	if (has_requests(build, frontend->pool))
+		return;
+	if (hedge && pool->hedge.percent)
+		report_unused(build, hedge, pool, "hedge", why);
+	if (limits && pool->limits.adaptive)
+		report_advice(build->report,
+			report_key(build->report, CODE_NOT_USED, node_get(limits, STR("adaptive")),
+				"pools.%.*s.limits.adaptive does not adapt, and stays at %u: %s",
+				CLIP(pool->name), pool->limits.gradient.limit_start, why),
+			"max_connections of its backends bounds connections");
+}
+
 static void check_tcp(struct build *build, const struct conf_frontend *frontend)
 {
 	const struct conf_pool *pool = &build->conf->pools[frontend->pool];
@@ -260,6 +299,7 @@ static void check_tcp(struct build *build, const struct conf_frontend *frontend)
 	const char *why = arena_printf(build->arena,
 		"frontends.%.*s, whose protocol is tcp, has no requests", CLIP(frontend->name));
 
+	check_learning(build, frontend, pool, why);
 	if (sticky)
 		report_unused(build, sticky, pool, "sticky", why);
 	if (prequal && pool->algorithm == CONF_PREQUAL && pool->prequal.load == CONF_PREQUAL_HEADER)

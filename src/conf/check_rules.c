@@ -57,6 +57,22 @@ static void check_breaker(struct build *build, const struct conf_pool *pool)
 			value_format_duration(build->arena, rules->open_ms_max));
 }
 
+// The share that may be out is the breaker's, too. Failed connects do not ask for it.
+static void check_streaks(
+	struct build *build, const struct conf_pool *pool, const struct node *section)
+{
+	const struct ejection_rules *rules = &pool->ejection;
+	struct share share = {.total = count_weighted(pool)};
+
+	if ((rules->errors || rules->timeouts) && share.total &&
+		!share_has_room(&share, pool->breaker.share_percent))
+		report_key(build->report, CODE_NEVER_EJECTS, section,
+			"pools.%.*s.outliers can never eject by %s: circuit_breaker.max_ejected "
+			"%u%% of %u backend%s is less than one",
+			CLIP(pool->name), rules->errors ? "errors" : "timeouts",
+			pool->breaker.share_percent, share.total, share.total == 1 ? "" : "s");
+}
+
 static void check_outliers(struct build *build, const struct conf_pool *pool)
 {
 	const struct ejection_rules *rules = &pool->ejection;
@@ -69,6 +85,7 @@ static void check_outliers(struct build *build, const struct conf_pool *pool)
 			"pools.%.*s.outliers.eject_for (%s) is longer than eject_for_max (%s)",
 			CLIP(pool->name), value_format_duration(build->arena, rules->base_ms),
 			value_format_duration(build->arena, rules->max_ms));
+	check_streaks(build, pool, section);
 	if (pool->success_rate.enabled &&
 		count_weighted(pool) < pool->success_rate.rules.backends_min)
 		report_key(build->report, CODE_NEVER_EJECTS, section,
@@ -76,6 +93,35 @@ static void check_outliers(struct build *build, const struct conf_pool *pool)
 			"backends, and backends_min is %u",
 			CLIP(pool->name), count_weighted(pool),
 			pool->success_rate.rules.backends_min);
+}
+
+// Something may have to be waited for.
+static bool has_bound(const struct conf_pool *pool)
+{
+	for (u32 i = 0; i < pool->backend_count; i++)
+		if (pool->backends[i].max_connections)
+			return true;
+	return pool->limits.requests || pool->limits.adaptive;
+}
+
+static void check_shed(
+	struct build *build, const struct conf_pool *pool, const struct node *section)
+{
+	u64 target_ms = pool->limits.shed.target_ms, queue_ms = pool->timeouts.queue_ms;
+
+	if (target_ms && target_ms >= queue_ms)
+		report_key(build->report, CODE_NEVER_SHED, section,
+			"pools.%.*s.limits.shed.target (%s) never counts: nobody waits longer than "
+			"timeouts.queue (%s)",
+			CLIP(pool->name), value_format_duration(build->arena, target_ms),
+			value_format_duration(build->arena, queue_ms));
+	else if (target_ms && !has_bound(pool))
+		report_advice(build->report,
+			report_key(build->report, CODE_NEVER_SHED, section,
+				"pools.%.*s.limits.shed never counts: nothing bounds the pool, so "
+				"nobody waits",
+				CLIP(pool->name)),
+			"max_connections of its backends, limits.requests or limits.adaptive");
 }
 
 static void check_limits(struct build *build, const struct conf_pool *pool)
@@ -90,13 +136,7 @@ static void check_limits(struct build *build, const struct conf_pool *pool)
 			"pools.%.*s.limits.adaptive: min %u, start %u and max %u are not in this "
 			"order",
 			CLIP(pool->name), rules->limit_min, rules->limit_start, rules->limit_max);
-	if (pool->limits.shed.target_ms && pool->limits.shed.target_ms >= pool->timeouts.queue_ms)
-		report_key(build->report, CODE_NEVER_SHED, section,
-			"pools.%.*s.limits.shed.target (%s) never counts: nobody waits longer than "
-			"timeouts.queue (%s)",
-			CLIP(pool->name),
-			value_format_duration(build->arena, pool->limits.shed.target_ms),
-			value_format_duration(build->arena, pool->timeouts.queue_ms));
+	check_shed(build, pool, section);
 }
 
 // When the last try begins at the latest, after tries that each took as long as they may.
@@ -140,6 +180,33 @@ static u64 shorter(u64 a, u64 b)
 	return a && b ? MIN(a, b) : MAX(a, b);
 }
 
+static void check_try_timeout(
+	struct build *build, const struct conf_pool *pool, const struct node *section)
+{
+	const struct conf_retry *retry = &pool->retry;
+	const char *tried = value_format_duration(build->arena, retry->try_timeout_ms);
+
+	if (retry->try_timeout_ms == 0)
+		return;
+	if (retry->rules.attempts_max < 2)
+		report_key(build->report, CODE_NEVER_RETRIED, section,
+			"pools.%.*s.retry.try_timeout (%s) never passes: max_attempts is 1, and "
+			"the "
+			"last try has timeouts.response",
+			CLIP(pool->name), tried);
+	else if (!(retry->rules.causes & RETRY_CAUSE_BIT(RETRY_TIMEOUT)))
+		report_key(build->report, CODE_NEVER_RETRIED, section,
+			"pools.%.*s.retry.try_timeout (%s) never passes: `when` does not name "
+			"timeout",
+			CLIP(pool->name), tried);
+	else if (retry->try_timeout_ms >= pool->timeouts.response_ms)
+		report_key(build->report, CODE_NEVER_RETRIED, section,
+			"pools.%.*s.retry.try_timeout (%s) never passes: timeouts.response (%s) "
+			"ends the request first",
+			CLIP(pool->name), tried,
+			value_format_duration(build->arena, pool->timeouts.response_ms));
+}
+
 static void check_retry(struct build *build, const struct conf_pool *pool)
 {
 	const struct conf_retry *retry = &pool->retry;
@@ -150,14 +217,8 @@ static void check_retry(struct build *build, const struct conf_pool *pool)
 		report_key(build->report, CODE_CONFLICT, hedge,
 			"pools.%.*s.hedge needs a retry.budget: copies are bounded by it",
 			CLIP(pool->name));
-	if (section && retry->rules.attempts_max > 1 && retry->try_timeout_ms &&
-		retry->try_timeout_ms >= pool->timeouts.response_ms)
-		report_key(build->report, CODE_NEVER_RETRIED, section,
-			"pools.%.*s.retry.try_timeout (%s) never passes: timeouts.response (%s) "
-			"ends the request first",
-			CLIP(pool->name),
-			value_format_duration(build->arena, retry->try_timeout_ms),
-			value_format_duration(build->arena, pool->timeouts.response_ms));
+	if (section)
+		check_try_timeout(build, pool, section);
 	if (section && retry->rules.backoff_base_ms > retry->rules.backoff_max_ms)
 		report_key(build->report, CODE_CONFLICT, section,
 			"pools.%.*s.retry.backoff.base (%s) is longer than its max (%s)",

@@ -105,6 +105,8 @@ static size_t add_fields(const struct model_change *change, const char *next,
 		fields[count++] = LOG_U64("streak", change->streak);
 	if (change->next_ms)
 		fields[count++] = LOG_U64(next, change->next_ms);
+	if (change->kind == MODEL_CHECK_TYPE) // says nothing about who may get requests
+		return count;
 	fields[count++] = LOG_U64("eligible", change->eligible);
 	fields[count++] = LOG_U64("of", change->pool->backend_count);
 	return count;

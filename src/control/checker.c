@@ -342,6 +342,17 @@ static bool is_due(const struct subject *subject)
 	return !subject->probing && wake_ms <= loop_now_ms(checker->loop);
 }
 
+// There is no way to it: it was asked, and this is the answer.
+static void fail_at_once(struct subject *subject, int error)
+{
+	struct checker *checker = subject->checker;
+	u64 now_ms = loop_now_ms(checker->loop);
+
+	model_check_begin(checker->model, subject->backend, now_ms);
+	model_check_end(checker->model, subject->backend, reason_of_connect(error), 0, 0, now_ms);
+	look_if_moved(checker);
+}
+
 // 0, or negative errno when there is no descriptor: the backend is not to blame, and its check
 // begins later.
 static int begin(struct subject *subject)
@@ -357,7 +368,10 @@ static int begin(struct subject *subject)
 	error = conn_init_new(&probe->conn, checker->loop, &addr, &conn_events);
 	if (error) {
 		slab_put(&checker->probes, probe);
-		return error;
+		if (conn_is_shortage(error))
+			return error;
+		fail_at_once(subject, error);
+		return 0;
 	}
 	probe->addr = addr;
 	probe->subject = subject;

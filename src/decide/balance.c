@@ -256,11 +256,6 @@ bool balance_is_eligible(const struct balance_state *state, u32 index)
 	return sum_tree_get(&state->weights, index) != 0;
 }
 
-const struct balance_table *balance_table_of(const struct balance_state *state)
-{
-	return state->table;
-}
-
 enum balance_kind balance_kind_of(const struct balance_table *table)
 {
 	return table->kind;

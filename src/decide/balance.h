@@ -138,7 +138,6 @@ void balance_retable(struct balance_state *state, const struct balance_table *ta
 bool balance_is_eligible(const struct balance_state *state, u32 index);
 bool balance_has_eligible(const struct balance_state *state); // anybody
 bool balance_has_untried(const struct balance_state *state, const struct balance_tried *tried);
-const struct balance_table *balance_table_of(const struct balance_state *state);
 enum balance_kind balance_kind_of(const struct balance_table *table);
 u32 balance_weight(const struct balance_table *table, u32 index);
 enum balance_cost_kind balance_cost_kind_of(const struct balance_table *table);

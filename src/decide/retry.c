@@ -32,11 +32,6 @@ u64 retry_backoff_ms(const struct retry_rules *rules, u32 backoffs, u32 random)
 	return jitter_shorten(MIN(span, rules->backoff_max_ms), 100, random);
 }
 
-u64 retry_try_deadline_ms(u64 try_timeout_ms, u64 deadline_ms, u64 now_ms)
-{
-	return try_timeout_ms ? MIN(now_ms + try_timeout_ms, deadline_ms) : deadline_ms;
-}
-
 bool retry_wants_body(const struct retry_rules *rules, bool idempotent, bool connection_reused)
 {
 	bool resent =
@@ -90,6 +85,11 @@ static enum retry_reason find_obstacle(
 	return RETRY_BECAUSE_OK;
 }
 
+bool retry_all_refuse(const struct retry_facts *facts)
+{
+	return facts->cause == RETRY_CONNECT && !facts->others;
+}
+
 static u64 delay_of(const struct retry_rules *rules, const struct retry_facts *facts, u32 random)
 {
 	if (facts->cause == RETRY_CONNECT && facts->others)
@@ -123,6 +123,8 @@ struct retry_answer retry_ask(const struct retry_rules *rules, struct budget *bu
 		return no(RETRY_BECAUSE_NOT_WANTED);
 	if (facts->attempts >= rules->attempts_max)
 		return no(RETRY_BECAUSE_NO_ATTEMPTS);
+	if (retry_all_refuse(facts) && facts->refused_lately)
+		return no(RETRY_BECAUSE_ALL_REFUSE);
 	yes.delay_ms = delay_of(rules, facts, random);
 	if (yes.delay_ms >= facts->deadline_ms - now_ms)
 		return no(RETRY_BECAUSE_NO_TIME);

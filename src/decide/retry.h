@@ -14,6 +14,9 @@
 // clients sent: going on to another backend when no connection came about, and one replay on a
 // fresh connection for a kept one that its backend had closed. The replay does not count as an
 // attempt either: it was our choice to use that connection.
+//
+// When every backend refuses, they are asked again after a pause: one that restarts is away for
+// some milliseconds. A pool that goes on refusing is answered for at once.
 #pragma once
 
 #include "decide/budget.h"
@@ -34,7 +37,10 @@ enum retry_cause {
 		RETRY_CAUSE_COUNT
 };
 
-enum { RETRY_STATUSES_MAX = 16 };
+enum {
+	RETRY_STATUSES_MAX = 16,
+	RETRY_REFUSED_LATELY_MS = 1000,
+};
 
 #define RETRY_CAUSE_BIT(cause) (1u << (cause))
 
@@ -56,7 +62,9 @@ struct retry_facts {
 	u32 attempts; // made so far, with this one and failed connects, without replays
 	u32 backoffs; // delays that were waited so far
 	u32 others;   // eligible backends that were not tried for this request
-	bool sent;    // some byte of the request may have left
+	// Within RETRY_REFUSED_LATELY_MS another request was given up because all refused.
+	bool refused_lately;
+	bool sent; // some byte of the request may have left
 	// The client has (part of) a final answer; or this attempt broke after its answer had begun
 	// to come.
 	bool answer_begun;
@@ -83,6 +91,7 @@ enum retry_verdict {
 	X(NOT_IDEMPOTENT, "the method may not be repeated")    \
 	X(BODY_LOST, "the body is not held any more")          \
 	X(NO_ATTEMPTS, "retry.max_attempts is reached")        \
+	X(ALL_REFUSE, "every backend goes on refusing")        \
 	X(NO_TIME, "the request's deadline leaves no time")    \
 	X(NO_BUDGET, "the retry budget of the pool is used up")
 
@@ -109,6 +118,9 @@ bool retry_names_status(const struct retry_rules *rules, u32 status);
 struct retry_answer retry_ask(const struct retry_rules *rules, struct budget *budget,
 	const struct retry_facts *facts, u32 random, u64 now_ms) must_check;
 
+// No connection came about, and there is nobody left to ask.
+bool retry_all_refuse(const struct retry_facts *facts) must_check;
+
 // Whether the same question would find no obstacle but time and budget: a try that is the last one
 // anyway is better waited for than ended by its try time-out.
 bool retry_could_follow(
@@ -120,7 +132,3 @@ u64 retry_backoff_ms(const struct retry_rules *rules, u32 backoffs, u32 random);
 
 // Whether body bytes are worth holding for this request: some failure could have it sent again.
 bool retry_wants_body(const struct retry_rules *rules, bool idempotent, bool connection_reused);
-
-// Deadline of one try that begins now: try_timeout_ms (0 = none) from now, but not beyond the whole
-// request's. UINT64_MAX = none.
-u64 retry_try_deadline_ms(u64 try_timeout_ms, u64 deadline_ms, u64 now_ms);

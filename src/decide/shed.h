@@ -15,11 +15,3 @@ struct shed_rules {
 
 // Whether the queue is a standing one. empty_ms: when it was empty last (or became non-empty).
 bool shed_is_overload(const struct shed_rules *rules, u64 empty_ms, u32 waiting, u64 now_ms);
-
-// Until when somebody who joined at since_ms may wait; queue_timeout_ms is the ordinary limit.
-// Ask again at that moment: the state of the queue decides, not the state at joining.
-u64 shed_deadline_ms(
-	const struct shed_rules *rules, bool overload, u64 since_ms, u64 queue_timeout_ms);
-
-// Whole seconds for Retry-After, 1 to 30: spread by chance, longer the more wait than are served.
-u32 shed_retry_after_s(u32 waiting, u32 places, u32 random);

@@ -23,14 +23,6 @@ bool waiters_push(
 	return true;
 }
 
-static struct waiter *take(struct waiters *waiters, struct waiter *waiter, u64 now_ms)
-{
-	list_remove(&waiter->node);
-	if (--waiters->count == 0)
-		waiters->empty_ms = now_ms;
-	return waiter;
-}
-
 struct waiter *waiters_next(const struct waiters *waiters, const struct waiter *after, u64 now_ms)
 {
 	const struct list *node = after ? &after->node : &waiters->queue;
@@ -42,13 +34,6 @@ struct waiter *waiters_next(const struct waiters *waiters, const struct waiter *
 			return waiter;
 	}
 	return NULL;
-}
-
-struct waiter *waiters_pop(struct waiters *waiters, u64 now_ms)
-{
-	struct waiter *waiter = waiters_next(waiters, NULL, now_ms);
-
-	return waiter ? take(waiters, waiter, now_ms) : NULL;
 }
 
 void waiters_return(struct waiters *waiters, struct waiter *waiter)
@@ -67,8 +52,11 @@ void waiters_return(struct waiters *waiters, struct waiter *waiter)
 
 void waiters_leave(struct waiters *waiters, struct waiter *waiter, u64 now_ms)
 {
-	if (waiter_is_waiting(waiter))
-		(void)take(waiters, waiter, now_ms);
+	if (!waiter_is_waiting(waiter))
+		return;
+	list_remove(&waiter->node);
+	if (--waiters->count == 0)
+		waiters->empty_ms = now_ms;
 }
 
 u32 waiters_next_thread(const u32 *waiting, u32 count, u32 last)

@@ -35,18 +35,15 @@ static inline bool waiter_is_waiting(const struct waiter *waiter)
 bool waiters_push(struct waiters *waiters, struct waiter *waiter, u32 count_max, u64 deadline_ms,
 	u64 now_ms) must_check;
 
-// Takes the waiter whose turn it is: the oldest whose deadline has not passed. Those that are
-// passed over stay until their owners' timers ring. NULL: nobody.
-struct waiter *waiters_pop(struct waiters *waiters, u64 now_ms) must_check;
-
-// The oldest one behind `after` (NULL: of all) whose deadline has not passed, left where it is.
+// The oldest one behind `after` (NULL: of all) whose deadline has not passed, left where it is;
+// those that are passed over stay until their owners' timers ring. NULL: nobody.
 struct waiter *waiters_next(
 	const struct waiters *waiters, const struct waiter *after, u64 now_ms) must_check;
 
 // Back to where it was, with the moments it had: what it was taken for has gone to somebody else.
 void waiters_return(struct waiters *waiters, struct waiter *waiter);
 
-// Goes away by itself, as when its owner's timer rings; nothing happens when it does not wait.
+// Goes away: its turn has come, or its owner's timer rings. Nothing happens when it does not wait.
 void waiters_leave(struct waiters *waiters, struct waiter *waiter, u64 now_ms);
 
 // The thread that gets the next free place: the first with waiting[i] > 0 behind `last`, which

@@ -252,6 +252,11 @@ int conn_init_new(struct conn *conn, struct loop *loop, const struct addr *addre
 	return sock_open_new(loop, &conn->sock, address);
 }
 
+bool conn_is_shortage(int error)
+{
+	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
+}
+
 void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *parser,
 	const struct session_events *events)
 {

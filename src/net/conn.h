@@ -51,6 +51,10 @@ void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct con
 int conn_init_new(struct conn *conn, struct loop *loop, const struct addr *address,
 	const struct conn_events *events) must_check;
 
+// An error of conn_init_new or on_connected that says nothing about the peer: this process or this
+// machine is short of descriptors or memory.
+bool conn_is_shortage(int error);
+
 // Puts a session on it; `events` are the session's.
 void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *parser,
 	const struct session_events *events);

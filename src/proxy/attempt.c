@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an exchange does to get an answer out of some backend: picking, waiting for a place, a
 // connection, sending, and what follows when that fails.
-#include <errno.h>
-
 #include "proxy/exchange_parts.h"
 #include "proxy/key.h"
 #include "proxy/request.h"
@@ -33,6 +31,15 @@ static const struct budget_rules *budget_rules_of(const struct pool *pool)
 	return &pool->conf->retry.rules.budget;
 }
 
+// A route may say how much, but over how long is the pool's.
+static struct budget_rules budget_rules_for(const struct exchange *x)
+{
+	struct budget_rules rules = x->retry->rules.budget;
+
+	rules.window_ms = budget_rules_of(x->pool)->window_ms;
+	return rules;
+}
+
 // Under the lock: the budget hears of this worker's requests since the last time.
 static void note_requests(struct picker *picker)
 {
@@ -49,18 +56,21 @@ static void charge(struct picker *picker)
 	__atomic_store_n(&picker->shared->charged, picker->shared->charged + 1, __ATOMIC_RELAXED);
 }
 
-static struct retry_answer ask_retry(struct exchange *x, const struct retry_facts *facts)
+static struct retry_answer ask_retry(struct exchange *x, struct retry_facts *facts)
 {
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
 	struct retry_rules rules = x->retry->rules;
 	struct retry_answer answer;
+	u64 now_ms = exchange_now_ms(x);
 
-	// A route may say how much, but over how long is the pool's.
-	rules.budget.window_ms = budget_rules_of(x->pool)->window_ms;
+	rules.budget = budget_rules_for(x);
+	facts->refused_lately = now_ms < picker->refused_until_ms;
 	lock_budget(x->pool);
 	note_requests(picker);
-	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), exchange_now_ms(x));
+	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), now_ms);
 	unlock_budget(x->pool);
+	if (answer.verdict == RETRY_GIVE_UP && retry_all_refuse(facts))
+		picker->refused_until_ms = now_ms + RETRY_REFUSED_LATELY_MS;
 	if (answer.is_charged)
 		charge(picker);
 	if (answer.reason == RETRY_BECAUSE_NO_BUDGET)
@@ -196,6 +206,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	if (answer.verdict == RETRY_REPLAY)
 		return replay(x);
 	if (answer.verdict == RETRY_GIVE_UP) {
+		x->no_retry = answer.reason;
 		*ret_gave_up = true;
 		return STEP_STAY;
 	}
@@ -267,7 +278,7 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 
 // ---- Picking ------------------------------------------------------------------------------------
 
-static void give_place(struct exchange *x)
+void attempt_give_place(struct exchange *x)
 {
 	if (!x->has_place)
 		return;
@@ -305,7 +316,7 @@ static bool fail_over(struct exchange *x)
 {
 	if (!x->pool->failover || x->failovers == failovers_max || x->attempt->pick.is_begun)
 		return false;
-	give_place(x);
+	attempt_give_place(x);
 	x->failovers++;
 	x->pool = x->pool->failover;
 	x->tried.count = 0;
@@ -341,8 +352,8 @@ static enum step wait_for_place(struct exchange *x)
 {
 	u64 now_ms = exchange_now_ms(x);
 
-	give_place(x);	  // others may need it to go on
-	if (x->is_next) { // somebody was faster
+	attempt_give_place(x); // others may need it to go on
+	if (x->is_next) {      // somebody was faster
 		x->is_next = false;
 		queue_rejoin(exchange_upstream(x), &x->waiter);
 		return STEP_QUEUE;
@@ -421,15 +432,10 @@ static bool may_reuse(const struct exchange *x)
 	return exchange_is_idempotent(x) || x->client->requests > 1;
 }
 
-static bool is_our_shortage(int error)
-{
-	return error == -EMFILE || error == -ENFILE || error == -ENOMEM || error == -ENOBUFS;
-}
-
 static enum step connect_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
-	if (!is_our_shortage(error))
+	if (!conn_is_shortage(error))
 		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
@@ -438,7 +444,7 @@ static enum step connect_failed(struct exchange *x, int error)
 static void connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
-	attempt_drop_second(x, is_our_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
+	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
 static enum lease_result open_lease(
@@ -578,10 +584,9 @@ static bool may_hedge(struct exchange *x)
 {
 	struct hedge_facts facts = hedge_facts_of(x);
 	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
-	struct budget_rules rules = x->retry->rules.budget;
+	struct budget_rules rules = budget_rules_for(x);
 	bool may;
 
-	rules.window_ms = budget_rules_of(x->pool)->window_ms;
 	lock_budget(x->pool);
 	note_requests(picker);
 	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));

@@ -41,6 +41,7 @@ struct exchange {
 	u8 outcome;		   // enum outcome
 	u8 refusal;		   // enum http_refusal, for a local answer
 	u8 failure;		   // enum outcome of the last attempt that failed
+	u8 no_retry;		   // enum retry_reason: why none followed it
 	u8 attempts;		   // begun, without replays
 	u8 pauses;		   // waited
 	u8 failovers;

@@ -3,6 +3,8 @@
 #include "proxy/exchange_parts.h"
 #include "proxy/request.h"
 
+enum { fields_max = 12 };
+
 static u32 span_us(u64 from_us, u64 to_us)
 {
 	return from_us && to_us >= from_us ? (u32)MIN(to_us - from_us, (u64)UINT32_MAX - 1)
@@ -59,22 +61,40 @@ static void write_access(struct exchange *x)
 	access_write(x->proxy->log, &x->proxy->access, &entry);
 }
 
-static void log_end(struct exchange *x)
+// Why no other attempt followed is told where that decided it.
+static size_t add_fields(
+	struct exchange *x, const struct addr *peer, struct log_field fields[static fields_max])
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
+	size_t count = 0;
+
+	fields[count++] = LOG_STR("outcome", info->name);
+	fields[count++] = LOG_STR("cause", info->cause);
+	if (x->no_retry && x->outcome == x->failure)
+		fields[count++] =
+			LOG_CSTR("no_retry", retry_reason_text((enum retry_reason)x->no_retry));
+	fields[count++] = LOG_U64("status", x->status);
+	fields[count++] = LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY);
+	fields[count++] = LOG_STR("backend", x->backend ? x->backend->id : STR_EMPTY);
+	fields[count++] = LOG_STR("target", x->request ? x->request->path : STR_EMPTY);
+	fields[count++] = LOG_STR("request_id", x->request ? request_id(x) : STR_EMPTY);
+	fields[count++] = LOG_STR("cure", info->cure);
+	fields[count++] = LOG_SPAN("handle_connection");
+	fields[count++] = LOG_ADDR("peer_address", peer);
+	return count;
+}
+
+static void log_end(struct exchange *x)
+{
+	enum outcome outcome = (enum outcome)x->outcome;
+	struct log_field fields[fields_max];
 	struct addr peer;
 
-	if (!faults_is_news(&x->proxy->faults, (enum outcome)x->outcome, x->tcp))
+	if (!faults_is_news(&x->proxy->faults, outcome, x->tcp))
 		return;
 	front_peer(x->client, &peer);
-	LOG(x->proxy->log, faults_level((enum outcome)x->outcome, x->tcp), faults_message(x->tcp),
-		LOG_STR("outcome", info->name), LOG_STR("cause", info->cause),
-		LOG_U64("status", x->status), LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY),
-		LOG_STR("backend", x->backend ? x->backend->id : STR_EMPTY),
-		LOG_STR("target", x->request ? x->request->path : STR_EMPTY),
-		LOG_STR("request_id", x->request ? request_id(x) : STR_EMPTY),
-		LOG_STR("cure", info->cure), LOG_SPAN("handle_connection"),
-		LOG_ADDR("peer_address", &peer));
+	log_write(x->proxy->log, faults_level(outcome, x->tcp), __FILE__, faults_message(x->tcp),
+		fields, add_fields(x, &peer, fields));
 }
 
 // What an attempt that came as far as an answer teaches by its end.
@@ -97,10 +117,8 @@ static void give_back(struct exchange *x)
 	if (unlikely(x->second))
 		attempt_drop_second(x, PICK_VOID);
 	attempt_end(x, x->attempt, (exchange_is_whole(x) && x->request_ended) || x->tunnel_whole);
-	if (unlikely(x->has_place)) {
-		cap_give(&x->pool->requests);
-		queue_freed(exchange_upstream(x), x->pool);
-	}
+	if (unlikely(x->has_place))
+		attempt_give_place(x);
 	// A stream whose answer is complete and whose request is too is already over; resetting it
 	// then does nothing. Anything else is cut so that the client can see it.
 	if (x->down && !x->tunnel_whole)

@@ -82,6 +82,9 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status);
 // A hedged request's copy broke, or its answer is no good.
 void attempt_drop_second(struct exchange *x, u32 miss);
 
+// Ends what limits.requests of its pool counts.
+void attempt_give_place(struct exchange *x);
+
 // The end of what an attempt holds. `whole`: its message pair is complete.
 static inline void attempt_end(struct exchange *x, struct attempt *attempt, bool whole)
 {

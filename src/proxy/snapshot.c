@@ -196,11 +196,8 @@ static void build_frontend(
 	frontend->is_guarded = guard_is_wanted(conf);
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
-	for (u32 i = 0; i < conf->route_count; i++) {
+	for (u32 i = 0; i < conf->route_count; i++)
 		build_route(&frontend->routes[i], &conf->routes[i], snapshot);
-		if (conf->routes[i].match.path.len)
-			frontend->any_needs_path = true;
-	}
 	build_forwarded_lines(frontend, arena);
 	frontend->request_id_prefix =
 		str_from(arena_printf(arena, "%.*s: ", STR_FMT(conf->headers.request_id)));

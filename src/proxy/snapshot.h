@@ -31,7 +31,6 @@ struct frontend {
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
 	bool is_guarded;       // not everybody may connect (guard.h)
 	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
-	bool any_needs_path;   // some route looks at the path, so it must be normalized
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
 	// the configuration wants them; the first proto_line_len bytes are the former's.
 	struct str forwarded_lines;

@@ -28,8 +28,8 @@ struct picker {
 	// Eligible, but with no place for another request when that was last looked at; out of
 	// `state` until there is one.
 	struct list full;
-	u32 full_count, full_trials; // of them, for want of a trial
-	struct list idle;	     // links to backends with a bound on sockets, newest first
+	u32 full_count;
+	struct list idle; // links to backends with a bound on sockets, newest first
 	struct waiters queue;
 	struct task serve; // those who wait
 	struct hedge hedge;
@@ -38,7 +38,8 @@ struct picker {
 	// Of the pool's requests that this worker counted: those its budget knows of, when the last
 	// one came, and when the budget has to hear of them.
 	u64 noted, requested_ms, note_ms;
-	struct arena arena; // of `state`
+	u64 refused_until_ms; // until then nobody waits for a pool whose backends all refuse
+	struct arena arena;   // of `state`
 };
 
 struct upstream {

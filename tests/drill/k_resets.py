@@ -15,8 +15,10 @@ from peers.states import OUT, changes, shown, wait_state
 from peers.weir import start
 
 drill = Drill("resets")
+# The first hundred requests come at once, and a fifth of them, which is all that the budget has by
+# then, is less than the third that meets the bad one.
 POOL = {"retry": {"max_attempts": 3, "when": ["connect", "reset_before_response"],
-                  "backoff": {"base": "5ms"}},
+                  "backoff": {"base": "5ms"}, "budget_min": 100},
         "outliers": {"errors": 5, "connect_failures": 3, "eject_for": "30s"},
         "circuit_breaker": {"failure_threshold": 5, "open_for": "30s", "max_ejected": "50%"}}
 

@@ -625,8 +625,10 @@ static void the_queue_keeps_its_order(void **state)
 			if (rng_one_in(&rng, 3)) {
 				waiters_leave(&waiters, &all[who], now_ms);
 			} else {
-				struct waiter *first = waiters_pop(&waiters, now_ms);
+				struct waiter *first = waiters_next(&waiters, NULL, now_ms);
 
+				if (first)
+					waiters_leave(&waiters, first, now_ms);
 				for (at = 0; at < count && all[model[at]].deadline_ms <= now_ms;)
 					at++;
 				SEEDED(seed, first == (at < count ? &all[model[at]] : NULL));

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "control/checker.h"
 #include "control/model.h"
+#include "proxy/exchange.h"
 #include "sim.h"
 #include "upstream/queue.h"
 
@@ -15,7 +16,11 @@ struct judge {
 	struct checker *checker;
 	struct timer tick;
 	bool stopped;
+	u64 out_ms[SERVERS_MAX];  // by cell: since when no request may come to it; 0: one may
+	u64 room_ms[SERVERS_MAX]; // by pool: since when somebody waits though there is room
 };
+
+enum { room_wait_ms = 2 * MODEL_TICK_MS }; // until the worker has heard of it
 
 // ---- Plans --------------------------------------------------------------------------------------
 
@@ -302,8 +307,87 @@ static void check_budget(struct world *world, u32 pool, const struct flow *flow)
 			(unsigned long long)requests);
 }
 
+// Who is out gets nothing from the next pick on.
+static void check_asked(struct world *world, const struct exchange *x)
+{
+	const struct pick *pick = &x->attempt->pick;
+	u64 leased_ms = x->attempt->leased_us / 1000, out_ms;
+
+	// A replay goes where it was, whatever has become of that.
+	if (x->over || !pick->is_begun || x->replayed)
+		return;
+	out_ms = world->judge->out_ms[pick->backend->cell];
+	if (out_ms && leased_ms > out_ms + 1)
+		world_fail(world, "a backend that is out (%s) is asked",
+			eligible_why_text(backend_why(pick->backend)));
+}
+
+static bool has_room(const struct world *world, const struct backend *backend)
+{
+	const struct cell *cell = &world->snapshot->cells[0][backend->cell];
+	enum eligible_why why = backend_why(backend);
+
+	return eligible_is_in(why) && why != ELIGIBLE_TRIAL && backend->weight > 0 &&
+	       (!backend->sockets_max || cell->idle_count ||
+		       cap_used(&backend->sockets) < backend->sockets_max) &&
+	       (!backend->adaptive ||
+		       cap_used(&backend->adaptive->requests) < backend->adaptive->limit);
+}
+
+// Nobody waits for long where there is room.
+static void check_room(struct world *world, const struct pool *pool)
+{
+	u32 requests_max = pool->conf->limits.requests;
+	u64 *since_ms = &world->judge->room_ms[pool->index];
+	bool room = false;
+
+	for (u32 i = 0; i < pool->backend_count && queue_is_general(pool); i++)
+		room |= has_room(world, &pool->backends[i]);
+	if (!room || (requests_max && cap_used(&pool->requests) >= requests_max))
+		*since_ms = 0;
+	else if (*since_ms == 0)
+		*since_ms = world_now_ms(world);
+	else if (world_now_ms(world) > *since_ms + room_wait_ms)
+		world_fail(world, "somebody waits though there is room");
+}
+
+static void check_sockets(struct world *world, const struct backend *backend)
+{
+	u32 connections = world->snapshot->cells[0][backend->cell].connections;
+
+	if (backend->sockets_max && connections > backend->sockets_max)
+		world_fail(world, "%u connections to a backend that takes %u", connections,
+			backend->sockets_max);
+}
+
+static void check_judged(struct world *world)
+{
+	for (u32 p = 0; p < world->snapshot->pool_count; p++) {
+		const struct pool *pool = &world->snapshot->pools[p];
+
+		check_room(world, pool);
+		for (u32 b = 0; b < pool->backend_count; b++) {
+			u64 *out_ms = &world->judge->out_ms[pool->backends[b].cell];
+
+			check_sockets(world, &pool->backends[b]);
+			if (eligible_is_in(backend_why(&pool->backends[b])))
+				*out_ms = 0;
+			else if (*out_ms == 0)
+				*out_ms = world_now_ms(world);
+		}
+	}
+	list_for_each (node, &world->proxy->client_list) {
+		const struct client *client = list_entry(node, struct client, node);
+
+		if (client->exchange)
+			check_asked(world, client->exchange);
+	}
+}
+
 void judge_check_turn(struct world *world)
 {
+	if (world->judge)
+		check_judged(world);
 	if (!world->flows)
 		world->flows = mem_alloc(sizeof(struct flow) * world->pool_count);
 	for (u32 i = 0; i < world->pool_count; i++) {
@@ -324,6 +408,19 @@ void judge_check_turn(struct world *world)
 	}
 }
 
+// Who is on trial and has no trial left stays out for ever, if one was lost.
+static void check_trials(struct world *world)
+{
+	(void)model_tick(world->judge->model, world_now_ms(world));
+	for (u32 i = 0; i < world->snapshot->backend_count; i++) {
+		const struct model_state *state =
+			model_state(world->judge->model, world->snapshot->crowd.backends[i]);
+
+		if (state->breaker.state == BREAKER_HALF_OPEN && state->breaker.trials)
+			world_fail(world, "%u trials never end", state->breaker.trials);
+	}
+}
+
 static void check_backend(struct world *world, struct backend *backend)
 {
 	const struct cell *cell = &world->snapshot->cells[0][backend->cell];
@@ -339,6 +436,8 @@ static void check_backend(struct world *world, struct backend *backend)
 
 void judge_check_end(struct world *world)
 {
+	if (world->judge)
+		check_trials(world);
 	for (u32 p = 0; p < world->snapshot->pool_count; p++) {
 		struct pool *pool = &world->snapshot->pools[p];
 
@@ -357,6 +456,18 @@ static u32 tries_of(const struct call *call, u32 pool)
 	return MAX(conf->retry.rules.attempts_max, conf->hedge.percent ? 2u : 1u);
 }
 
+// What came before ended in order with a part of an answer: no failure that may be tried again. An
+// answer whose status asks for it is one, and whose try may have taken too long.
+static bool had_answered(const struct call *call, const struct arrival *before)
+{
+	const struct conf *conf = call->world->conf;
+	bool may_be_late = conf->pools[call->pool].retry.try_timeout_ms ||
+			   conf->pools[last_pool(call)].retry.try_timeout_ms;
+
+	return before->spoke && before->request_whole && before->gave_up && !before->stalled &&
+	       !before->reset && call->answer.status < 500 && !may_be_late && !judge_hedges(call);
+}
+
 // One more arrival of a call at a backend.
 void judge_check_again(struct call *call, const struct arrival *arrival)
 {
@@ -370,6 +481,9 @@ void judge_check_again(struct call *call, const struct arrival *arrival)
 		replays += is_replay(call, n);
 	if (!call->may_replay)
 		world_fail(world, "call %u: %s came to backends twice", call->id, call->method);
+	if (had_answered(call, &call->attempts[call->attempt_count - 2]))
+		world_fail(
+			world, "call %u: sent again though its answer had begun to come", call->id);
 	if (replays > 1)
 		world_fail(world, "call %u: replayed %u times", call->id, replays);
 	if (call->attempt_count - replays > tries_max)

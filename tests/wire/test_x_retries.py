@@ -43,10 +43,9 @@ fails = fixed(503, "X-Whose: backend", body=b"not now")
 FAILURES = {"reset_before_response": resets, "timeout": silent, "503": fails}
 
 
-def short_try(failure):
-    """For a failure that is a time-out: a short try, and the second one is the last, which has all the
-    time that it needs on a slow machine."""
-    return {"try_timeout": "150ms", "max_attempts": 2} if failure == "timeout" else {}
+def hurry(failure):
+    """A short first try, where it is to end so. The second one is the last, and has all the time."""
+    return {"max_attempts": 2, **({"try_timeout": "150ms"} if failure == "timeout" else {})}
 
 
 @contextlib.contextmanager
@@ -75,7 +74,7 @@ def test_a_connection_that_ends_without_an_answer(script):
 
 
 def test_a_try_that_takes_too_long():
-    with weir_of(silent, None, retry=short_try("timeout")) as (weir, backends):
+    with weir_of(silent, None, retry=hurry("timeout")) as (weir, backends):
         assert weir.ask().status == 200
         assert counts(backends) == [1, 1]
         assert backends[0].connections[0].closed.wait(20)  # it was given up
@@ -110,8 +109,8 @@ def test_statuses_by_name():
 @pytest.mark.parametrize("wanted", FAILURES)
 @pytest.mark.parametrize("met", FAILURES)
 def test_only_what_is_named_is_repeated(wanted, met):
-    retry = {"when": [wanted], **short_try(met)}
-    pool = {"timeouts": {"response": "400ms"}} if met == "timeout" and wanted != met else {}
+    retry = {"when": [wanted], **hurry(met)}
+    pool = {"timeouts": {"response": "400ms"}} if met == "timeout" != wanted else {}
     with weir_of(FAILURES[met], None, retry=retry, pool=pool) as (weir, backends):
         own = {"reset_before_response": 502, "timeout": 504, "503": 503}[met]
         assert weir.ask().status == (200 if wanted == met else own)
@@ -139,7 +138,7 @@ def test_an_answer_that_is_no_http_is_not_asked_for_again():
 @pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"])
 def test_methods_that_may_be_repeated(method, failure):
-    with weir_of(FAILURES[failure], None, retry=short_try(failure)) as (weir, backends):
+    with weir_of(FAILURES[failure], None, retry=hurry(failure)) as (weir, backends):
         body = {"body": b"some"} if method == "PUT" else {}
         assert weir.ask(method, "/", **body).status == 200
         assert counts(backends) == [1, 1]
@@ -151,7 +150,7 @@ def test_methods_that_may_be_repeated(method, failure):
 @pytest.mark.parametrize("method", ["POST", "PATCH", "LOCK"])
 def test_methods_that_may_not(method, failure):
     pool = {"timeouts": {"response": "300ms"}} if failure == "timeout" else {}
-    with weir_of(FAILURES[failure], None, retry=short_try(failure), pool=pool) as (weir, backends):
+    with weir_of(FAILURES[failure], None, retry=hurry(failure), pool=pool) as (weir, backends):
         response = weir.ask(method, "/", body=b"once")
         assert response.status in (502, 503, 504)
         assert counts(backends) == [1, 0]
@@ -161,7 +160,7 @@ def test_methods_that_may_not(method, failure):
 
 @pytest.mark.parametrize("failure", FAILURES)
 def test_unless_any_method_may(failure):
-    retry = {"methods": "any", **short_try(failure)}
+    retry = {"methods": "any", **hurry(failure)}
     with weir_of(FAILURES[failure], None, retry=retry) as (weir, backends):
         assert weir.ask("POST", "/", body=b"twice").status == 200
         assert counts(backends) == [1, 1]

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What follows a try that failed: retries, copies of slow requests, failover, waiting for a place."""
+import json
 import threading
 import time
+
+import pytest
 
 from peers import http1
 from peers.backend import Backend, echo, serve
@@ -198,3 +201,23 @@ def test_a_retry_that_finds_no_other_backend_goes_to_the_same_one():
             assert weir.ask().status == 200
             assert [len(first.heads), len(second.heads)] == [2, 2]
             trial.reset()
+
+
+# ---- What is said --------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("method, retry, reason", [
+    ("POST", {}, "the method may not be repeated"),
+    ("GET", {"max_attempts": 2, "backoff": {"base": "0ms"}}, "retry.max_attempts is reached"),
+    ("GET", {"budget": "1%", "budget_min": 0}, "the retry budget of the pool is used up"),
+    ("GET", {"when": ["connect"]}, "retry.when does not name this failure"),
+])
+def test_why_a_request_was_not_sent_again(method, retry, reason):
+    def script(connection):
+        connection.request()
+        connection.reset()
+
+    with Backend(script) as backend, start(backend, pool={"retry": retry}) as weir:
+        assert weir.ask(method).status == 502
+        line, = [json.loads(line) for line in weir.wait_log('"request failed"')]
+        assert line["outcome"] == "connection_reset"
+        assert line["no_retry"] == reason

@@ -355,6 +355,23 @@ static void warns_of_cookies_of_tcp(void **state)
 		"protocol is tcp, has no requests");
 }
 
+static void warns_of_what_learns_nothing_from_tcp(void **state)
+{
+	(void)state;
+	warns("pools: {p: {backends: [a:1, b:1], hedge: {after: 95%}}}\n"
+	      "frontends: {db: {bind: \":1\", protocol: tcp, pool: p}}",
+		"t:1:35: warning[W115]: pools.p.hedge changes nothing: frontends.db, whose "
+		"protocol is tcp, has no requests");
+	warns("pools: {p: {backends: a:1, limits: {adaptive: {enabled: true, start: 30}}}}\n"
+	      "frontends: {db: {bind: \":1\", protocol: tcp, pool: p}}",
+		"t:1:37: warning[W115]: pools.p.limits.adaptive does not adapt, and stays at 30: "
+		"frontends.db, whose protocol is tcp, has no requests");
+	says_not("pools: {p: {backends: a:1, limits: {adaptive: {enabled: true}}}}\n"
+		 "frontends: {db: {bind: \":1\", protocol: tcp, pool: p},\n"
+		 "  web: {bind: \":2\", pool: p}}",
+		"W115");
+}
+
 #define TWO(a, b, routes)                                                                 \
 	"pools: {a: {backends: a:1, sticky: " a "}, b: {backends: b:1, sticky: " b "}}\n" \
 	"frontends: {web: {bind: \":1\", " routes "}}\n"
@@ -408,6 +425,7 @@ int main(void)
 		cmocka_unit_test(refuses_wrong_sticky),
 		cmocka_unit_test(warns_of_cookies_that_browsers_refuse),
 		cmocka_unit_test(warns_of_cookies_of_tcp),
+		cmocka_unit_test(warns_of_what_learns_nothing_from_tcp),
 		cmocka_unit_test(warns_of_cookies_that_replace_each_other),
 	};
 

@@ -275,6 +275,18 @@ static void warns_of_what_can_never_happen(void **state)
 	warns(POOL("outliers: {success_rate: {enabled: true}}"),
 		"warning[W110]: pools.default.outliers.success_rate can never eject: the pool has "
 		"2");
+	warns("pools: {default: {backends: a:1, outliers: {errors: 5}}}",
+		"warning[W110]: pools.default.outliers can never eject by errors: "
+		"circuit_breaker.max_ejected 50% of 1 backend is less than one");
+	warns("pools: {default: {backends: a:1, outliers: {timeouts: 5}}}",
+		"can never eject by timeouts");
+	is_silent("pools: {default: {backends: a:1, outliers: {connect_failures: 5}}}");
+	is_silent(POOL("outliers: {errors: 5, timeouts: 5}"));
+	warns(POOL("limits: {shed: {target: 1s}}"),
+		"warning[W113]: pools.default.limits.shed never counts: nothing bounds the pool");
+	is_silent(POOL("limits: {requests: 100, shed: {target: 1s}}"));
+	is_silent("pools: {default: {backends: [{address: a:1, max_connections: 3}], "
+		  "limits: {shed: {target: 1s}}}}");
 }
 
 // ---- Retries ------------------------------------------------------------------------------------
@@ -439,6 +451,12 @@ static void warns_of_retries_that_get_no_time(void **state)
 		WEB("") "routes: [{pool: p, timeouts: {request: 3s}, retry: {max_attempts: 1}}]}}");
 	warns(POOL("retry: {try_timeout: 60s}"),
 		"warning[W111]: pools.default.retry.try_timeout (1m) never passes");
+	warns(ONE "retry: {max_attempts: 1, try_timeout: 1s}",
+		"warning[W111]: pools.default.retry.try_timeout (1s) never passes: max_attempts is "
+		"1");
+	warns(ONE "retry: {when: [connect], try_timeout: 1s}",
+		"warning[W111]: pools.default.retry.try_timeout (1s) never passes: `when` does not "
+		"name timeout");
 }
 
 // ---- Limits -------------------------------------------------------------------------------------

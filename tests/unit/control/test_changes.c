@@ -123,6 +123,10 @@ static void test_lines(void **state)
 	assert_last_line(LOG_WARN,
 		"msg=\"pool has lost its last backend\" pool=pool0 from=available to=unavailable "
 		"reason=\"why not\" eligible=2 of=3");
+	note(MODEL_CHECK_TYPE, "auto", "tcp");
+	assert_last_line(LOG_NOTICE,
+		"msg=\"the kind of health check is decided\" pool=pool0 from=auto to=tcp "
+		"reason=\"why not\"");
 }
 
 static void test_levels(void **state)

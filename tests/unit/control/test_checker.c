@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "control/checker.h"
 #include "loop/loop_sim.h"
+#include "loop/loop_twin.h"
 
 // How a backend treats a request that is complete.
 enum conduct {
@@ -969,6 +970,40 @@ static void test_rough(void **state)
 	assert_true(up > 1000 && down > 500 && timeouts > 500);
 }
 
+// ---- Addresses that this machine does not know --------------------------------------------------
+
+static const struct loop_ops *true_ops;
+
+static int open_but_the_first(struct loop *loop, struct sock *sock, const struct addr *address)
+{
+	if (addr_equal(address, &scene.origins[0].addr))
+		return -EAFNOSUPPORT;
+	return true_ops->open_new(loop, sock, address);
+}
+
+// As where IPv6 is switched off: that is no want of descriptors, which all others would wait for.
+static void test_no_such_family(void **state)
+{
+	struct loop_ops ops;
+
+	(void)state;
+	scene_init_calm(3);
+	true_ops = scene.inside->ops;
+	ops = *true_ops;
+	ops.open_new = open_but_the_first;
+	scene.inside->ops = &ops;
+	scene_start_all();
+	run(500);
+	assert_true(model_is_complete(scene.pools.model));
+	assert_health(0, HEALTH_DOWN, HEALTH_CONNECT_FAILED);
+	assert_health(1, HEALTH_UP, HEALTH_NONE);
+	assert_health(2, HEALTH_UP, HEALTH_NONE);
+	run(60 * 1000);
+	assert_true(health_of(0)->streak >= 10 && health_of(0)->streak <= 14);
+	scene.inside->ops = true_ops;
+	scene_done();
+}
+
 // ---- Descriptors --------------------------------------------------------------------------------
 
 static void turn_for(struct loop *loop, u64 span_ms)
@@ -1050,6 +1085,7 @@ int main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_stop_amid_probes),
 		cmocka_unit_test(test_rough),
+		cmocka_unit_test(test_no_such_family),
 		cmocka_unit_test(test_no_descriptor),
 	};
 

@@ -69,6 +69,27 @@ static void a_failed_connect_goes_on_at_once_whatever_the_method(void **state)
 	expect(&facts, RETRY_ANY, RETRY_BECAUSE_OK);
 }
 
+static void a_pool_that_goes_on_refusing_is_not_waited_for(void **state)
+{
+	struct retry_facts facts = reset;
+
+	(void)state;
+	facts.cause = RETRY_CONNECT;
+	facts.sent = false;
+	facts.refused_lately = true;
+	assert_false(retry_all_refuse(&facts));
+	expect(&facts, RETRY_ANOTHER, RETRY_BECAUSE_OK);
+	facts.others = 0;
+	assert_true(retry_all_refuse(&facts));
+	expect(&facts, RETRY_GIVE_UP, RETRY_BECAUSE_ALL_REFUSE);
+	facts.refused_lately = false;
+	expect(&facts, RETRY_ANY, RETRY_BECAUSE_OK);
+	facts.cause = RETRY_RESET; // it takes connections
+	facts.refused_lately = true;
+	assert_false(retry_all_refuse(&facts));
+	expect(&facts, RETRY_ANY, RETRY_BECAUSE_OK);
+}
+
 static void what_was_sent_is_repeated_only_for_idempotent_methods(void **state)
 {
 	struct retry_facts facts = reset;
@@ -167,10 +188,6 @@ static void time_is_respected(void **state)
 	assert_int_equal(retry_ask(&rules, &budget, &facts, 0, 1000).verdict, RETRY_GIVE_UP);
 	assert_int_equal(retry_ask(&rules, &budget, &facts, most, 1000).verdict, RETRY_ANOTHER);
 	assert_int_equal(budget.taken[budget.slot % (BUDGET_SLOTS + 1)], 1);
-	assert_int_equal(retry_try_deadline_ms(0, 500, 100), 500);
-	assert_int_equal(retry_try_deadline_ms(50, 500, 100), 150);
-	assert_int_equal(retry_try_deadline_ms(5000, 500, 100), 500);
-	assert_int_equal(retry_try_deadline_ms(5000, UINT64_MAX, 100), 5100);
 }
 
 static void the_budget_is_charged_for_what_is_sent_again(void **state)
@@ -282,6 +299,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(another_backend_first),
 		cmocka_unit_test(a_failed_connect_goes_on_at_once_whatever_the_method),
+		cmocka_unit_test(a_pool_that_goes_on_refusing_is_not_waited_for),
 		cmocka_unit_test(what_was_sent_is_repeated_only_for_idempotent_methods),
 		cmocka_unit_test(a_body_must_be_held),
 		cmocka_unit_test(never_after_the_answer_has_begun),
