@@ -227,7 +227,7 @@ static int report_bind(const struct conf_bind *bind, int error)
 	char command[64] = "";
 
 	if (error == -EADDRINUSE && bind->addr.port)
-		snprintf(command, sizeof(command), " Who has it: ss -ltnp 'sport = :%u'.",
+		snprintf(command, sizeof(command), " Who has it: ss -tanp 'sport = :%u'.",
 			bind->addr.port);
 	fprintf(stderr, "weir: unable to bind on %.*s: %s.%s%s\n", STR_FMT(bind->text),
 		strerror(-error), command,

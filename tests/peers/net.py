@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Addresses and sockets."""
 import os
+import random
 import socket
 import struct
 import time
@@ -8,18 +9,40 @@ import time
 # Turns a hang into a failure. Sanitizers and a busy machine stay far below it.
 HANG_SECONDS = 30
 
-# All of 127/8 is loopback. A process that has an address of its own can let the kernel choose a
-# port, give it back, and still find it free: nobody else binds there.
+# All of 127/8 is loopback: servers of different processes that run at once keep apart.
 HOST = "127.{}.{}.{}".format(64 + (os.getpid() >> 16 & 63), os.getpid() >> 8 & 255,
                              1 + os.getpid() % 254)
 
 
-def free_port(host=HOST):
-    """A port on which nobody listens, chosen by the kernel."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.bind((host, 0))
-        return probe.getsockname()[1]
+def _ports():
+    """Every port once, in random order, that no connect() is given: below the range from which
+    the kernel takes the ports of clients. One of those, even in TIME_WAIT and on any address,
+    would keep a server from "*" and from 127.0.0.1."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as file:
+        end = int(file.read().split()[0])
+    return iter(random.sample(range(10000, end), end - 10000))
+
+
+PORTS = _ports()
+CLAIMS = []
+
+
+def free_port():
+    """A port on which nobody listens, on no address. It stays this process's until its end: the
+    claim is a name that can be bound only once."""
+    for port in PORTS:
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0weir-test-port-{port}")
+            for family, any_address in ((socket.AF_INET, ""), (socket.AF_INET6, "::")):
+                with socket.socket(family) as probe:
+                    probe.bind((any_address, port))
+        except OSError:
+            claim.close()
+            continue
+        CLAIMS.append(claim)
+        return port
+    raise AssertionError("no free port is left")
 
 
 def split_address(text):

@@ -20,7 +20,7 @@ def address_of(kind, place, name):
     if kind == "v4":
         return f"{HOST}:{free_port()}"
     if kind == "v6":
-        return f"[::1]:{free_port('::1')}"
+        return f"[::1]:{free_port()}"
     return f"unix:{place}/{name}" if kind == "unix" else f"unix:@weir-test-{os.getpid()}-{name}"
 
 

@@ -183,7 +183,7 @@ def test_seed_2_file(tmp_path, name, named):
 
 def test_seed_3_flags():
     backends = [Backend() for _ in range(3)]
-    port = free_port("127.0.0.1")
+    port = free_port()
     flags = ["--port", str(port), "--backends", ",".join(each.address for each in backends),
              "--algorithm", "round_robin", "--health-check-interval", "10"]
     with Weir(args=flags, address=f"127.0.0.1:{port}") as weir:
@@ -200,7 +200,7 @@ def test_seed_3_flags():
 
 
 def test_seed_3_short_flags():
-    port = free_port("127.0.0.1")
+    port = free_port()
     with Backend() as backend:
         flags = ["-p", str(port), "-b", backend.address, "-a", "round_robin"]
         with Weir(args=flags, address=f"127.0.0.1:{port}") as weir:

@@ -81,7 +81,7 @@ def test_words_for_networks(key, word, turned_away):
 
 def test_ipv6():
     for allow, turned_away in (("::1", False), ("2001:db8::/32", True), ("127.0.0.0/8", True)):
-        address = f"[::1]:{free_port('::1')}"
+        address = f"[::1]:{free_port()}"
         with Backend() as backend, start(backend, bind=address, frontend={"allow": allow}) as weir:
             if turned_away:
                 assert is_turned_away(weir)
@@ -204,7 +204,7 @@ def test_places_come_back(workers, data, then):
 
 
 def test_ipv6_clients():
-    address = f"[::1]:{free_port('::1')}"
+    address = f"[::1]:{free_port()}"
     with Backend() as backend, capped(backend, 2, bind=address) as weir:
         come_in(weir, None, 2)
         assert is_turned_away(weir)
