@@ -2,6 +2,7 @@
 // weir run: loads the configuration and hands it to the control thread.
 #include <unistd.h>
 
+#include "admin/admin.h"
 #include "cli/summary.h"
 #include "control/control.h"
 
@@ -15,6 +16,8 @@ static struct str greeting(const struct cli *cli, const struct load *load)
 int run_main(const struct cli *cli)
 {
 	struct control_options options = {0};
+	struct admin *admin;
+	struct control_guest guest;
 	struct load load;
 	int code = load_conf(cli, &load);
 
@@ -22,5 +25,10 @@ int run_main(const struct cli *cli)
 		return code;
 	options.greeting = greeting(cli, &load);
 	options.mode = load.source;
-	return control_run(load.conf, cli->arena, &options);
+	admin = admin_new();
+	guest = admin_guest(admin);
+	options.guest = &guest;
+	code = control_run(load.conf, cli->arena, &options);
+	admin_free(admin);
+	return code;
 }

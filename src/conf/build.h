@@ -57,6 +57,7 @@ build_fn build_secret, build_secret_place;
 
 // A sticky pool that was given no secret gets this machine's. After build_root without errors.
 void build_machine_secret(struct build *build);
+build_fn build_admin_binds, build_admin_hosts, build_tokens, build_metrics_path;
 build_fn build_pools, build_backends, build_backend_id, build_address;
 
 // The text of a single value; false, reported, when the node is something else or empty.
@@ -76,12 +77,19 @@ bool build_check_name(struct build *build, const struct node *node, const char *
 bool build_parse_duration(struct build *build, const struct path *path, struct node *node, u64 min,
 	u64 max, u64 *ret_ms) must_check;
 
+// What follows from several keys of `admin`. Part of build_check.
+void build_finish_admin(struct build *build);
+
 // Index of the pool of this name; -1, reported, when there is none.
 i32 build_find_pool(struct build *build, const struct path *path, const struct node *node,
 	struct str name, bool is_key) must_check;
 
 // What refers to itself, to nothing, or to the same thing twice. After build_root without errors.
 void build_check(struct build *build);
+
+// One address to listen on.
+void build_bind(
+	struct build *build, const struct path *path, struct node *node, struct conf_bind *bind);
 
 // "GET" of "get"; an empty text, reported, when it is no method.
 struct str build_method(struct build *build, const struct path *path, struct node *node);

@@ -44,7 +44,7 @@ static void check_port(struct build *build, const struct path *path, struct node
 		report_advice(build->report, err, "did you mean '%.*s8080'?", CLIP(host));
 }
 
-static void build_bind(
+void build_bind(
 	struct build *build, const struct path *path, struct node *node, struct conf_bind *bind)
 {
 	struct str text;

@@ -75,6 +75,40 @@ struct conf_log {
 	struct place place;
 };
 
+enum conf_admin_role { CONF_ADMIN_READ, CONF_ADMIN_OPERATE };
+
+enum conf_without_token {
+	CONF_WITHOUT_TOKEN_AUTO,
+	CONF_WITHOUT_TOKEN_NOTHING,
+	CONF_WITHOUT_TOKEN_READ,
+	CONF_WITHOUT_TOKEN_OPERATE,
+};
+
+struct conf_token {
+	struct str name;
+	enum conf_admin_role role;
+	struct str secret;
+};
+
+struct conf_admin {
+	const struct conf_bind *binds;
+	u32 bind_count;
+	bool binds_itself; // `auto`: where it finds room; `binds` is empty then
+	bool dashboard;
+	enum conf_without_token without_token;
+	struct str token; // empty = none; also in `tokens`
+	const struct conf_token *tokens;
+	u32 token_count;
+	const struct str *hosts;
+	u32 host_count;
+};
+
+struct conf_metrics {
+	bool enabled;
+	struct str path;
+	u32 port; // 0 = none of their own
+};
+
 struct conf_bind {
 	struct addr addr; // ":8080" is ADDR_V4 0.0.0.0
 	struct str text;  // as written, for logs
@@ -342,6 +376,8 @@ struct conf_pool {
 struct conf {
 	struct conf_runtime runtime;
 	struct conf_log log;
+	struct conf_admin admin;
+	struct conf_metrics metrics;
 	const struct conf_frontend *frontends;
 	u32 frontend_count;
 	const struct conf_pool *pools;

@@ -38,6 +38,8 @@ static const char *fixed_form(enum schema_kind kind)
 		return "{\"const\": 1}";
 	case KIND_INCLUDE:
 	case KIND_BINDS:
+	case KIND_ADMIN_BINDS:
+	case KIND_ADMIN_HOSTS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
 	case KIND_HASH_BY:

@@ -229,6 +229,10 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_SECRET] = "text like ${NAME}, or a map",
 		[KIND_SECRET_PLACE] = "text",
 		[KIND_FAILOVER] = "name of a pool",
+		[KIND_ADMIN_BINDS] = "address, list of addresses, auto or none",
+		[KIND_ADMIN_HOSTS] = "list of host names",
+		[KIND_TOKENS] = "map of tokens",
+		[KIND_METRICS_PATH] = "path",
 	};
 
 	return texts[kind];
@@ -254,6 +258,8 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 		return SCHEMA_backend;
 	case KIND_REDIRECT:
 		return SCHEMA_redirect;
+	case KIND_TOKENS:
+		return SCHEMA_token;
 	default:
 		return SCHEMA_MAP_COUNT;
 	}

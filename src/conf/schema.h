@@ -68,6 +68,10 @@ enum schema_kind {
 	KIND_SECRET,
 	KIND_SECRET_PLACE,
 	KIND_FAILOVER,
+	KIND_ADMIN_BINDS,
+	KIND_ADMIN_HOSTS,
+	KIND_TOKENS,
+	KIND_METRICS_PATH,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -86,6 +90,8 @@ enum schema_words {
 	WORDS_prequal_load,
 	WORDS_sticky_by,
 	WORDS_same_site,
+	WORDS_admin_role,
+	WORDS_admin_without_token,
 };
 
 enum schema_milestone {

@@ -375,6 +375,7 @@ static void shape_child(
 		return;
 	case KIND_FRONTENDS:
 	case KIND_POOLS:
+	case KIND_TOKENS:
 		if (child->kind == NODE_MAP)
 			for (struct node *member = child->first; member; member = member->next)
 				rename_aliases(shape, schema_inside(key), member);
@@ -385,6 +386,8 @@ static void shape_child(
 				rename_aliases(shape, SCHEMA_route, item);
 		return;
 	case KIND_BINDS:
+	case KIND_ADMIN_BINDS:
+	case KIND_ADMIN_HOSTS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
 	case KIND_STATUSES:
@@ -461,6 +464,23 @@ static void rename_aliases(struct shape *shape, enum schema_map_id map, struct n
 // ---- the top level ----
 
 // `load_balancer: {algorithm: x}`; other keys in it are unknown ones.
+// A file that has `load_balancer` is written for a program whose metrics are on this port.
+static void give_metrics_their_port(struct shape *shape)
+{
+	struct node *metrics = node_get(shape->root, STR("metrics"));
+	struct node *enabled =
+		metrics && metrics->kind == NODE_MAP ? node_get(metrics, STR("enabled")) : NULL;
+	struct node *port;
+
+	if (!enabled || node_get(metrics, STR("port")))
+		return;
+	if (enabled->kind != NODE_TEXT || !str_eq(enabled->text, STR("true")))
+		return;
+	port = node_new_text(shape->arena, STR("9090"), enabled->place);
+	port->key = STR("port");
+	node_add(shape->arena, metrics, port);
+}
+
 static void take_load_balancer(struct shape *shape)
 {
 	struct node *map = node_get(shape->root, STR("load_balancer")), *next;
@@ -468,6 +488,7 @@ static void take_load_balancer(struct shape *shape)
 	if (!map)
 		return;
 	node_remove(shape->root, map);
+	give_metrics_their_port(shape);
 	if (map->kind != NODE_MAP) {
 		report_value(shape->report, CODE_WRONG_TYPE, map,
 			"load_balancer is a map with 'algorithm', not %s", node_kind_text(map));

@@ -38,6 +38,7 @@ struct control {
 	struct log *log;
 	struct resolver *resolver;
 	struct watch *watch;
+	struct desk *desk;
 	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
@@ -47,7 +48,11 @@ struct control {
 	u64 fd_limit, max_connections;
 	u32 probes_max;
 	u64 seed;
-	bool draining, aborting, finished;
+	_Atomic(bool) draining;
+	bool aborting, finished;
+	i64 started_wall_ms;
+	struct message guest_ended;
+	bool guest_is_open, guest_runs;
 };
 
 // ---- Limits -------------------------------------------------------------------------------------
@@ -507,6 +512,64 @@ static void unlink_sockets(const struct conf *conf)
 			listen_unlink(&conf->frontends[f].binds[b].addr);
 }
 
+// ---- The guest ----------------------------------------------------------------------------------
+
+static int open_guest(struct control *control)
+{
+	const struct control_guest *guest = control->options->guest;
+
+	if (!guest)
+		return 0;
+	control->guest_is_open = true;
+	return guest->open(guest->owner, control->conf, control->log);
+}
+
+static int start_guest(struct control *control)
+{
+	const struct control_guest *guest = control->options->guest;
+	struct control_face face = {.loop = control->loop,
+		.desk = control->desk,
+		.conf = control->conf,
+		.snapshot = control->snapshot,
+		.workers = &control->workers,
+		.logger = control->logger,
+		.mode = control->options->mode,
+		.descriptors_max = control->fd_limit,
+		.connections_max = control->max_connections,
+		.started_wall_ms = control->started_wall_ms,
+		.draining = &control->draining};
+	int error;
+
+	if (!guest)
+		return 0;
+	error = guest->start(guest->owner, &face);
+	if (error)
+		fprintf(stderr, "weir: the admin thread cannot start: %s.\n", strerror(-error));
+	control->guest_runs = !error;
+	return error;
+}
+
+static void on_guest_ended(struct message *message)
+{
+	container_of(message, struct control, guest_ended)->guest_runs = false;
+}
+
+static void end_guest(struct control *control)
+{
+	const struct control_guest *guest = control->options->guest;
+
+	if (control->guest_runs) {
+		desk_close(control->desk);
+		control->guest_ended = (struct message){.deliver = on_guest_ended};
+		guest->stop(guest->owner, &control->guest_ended);
+		while (control->guest_runs)
+			loop_turn(control->loop, UINT64_MAX);
+	}
+	if (control->guest_is_open)
+		guest->done(guest->owner);
+	control->guest_is_open = false;
+}
+
 static void start_watch(struct control *control)
 {
 	struct watch_config config = {.loop = control->loop,
@@ -516,6 +579,11 @@ static void start_watch(struct control *control)
 		.seed = control->seed};
 
 	control->watch = watch_new(&config);
+	control->desk = desk_new(&(struct desk_config){.loop = control->loop,
+		.watch = control->watch,
+		.snapshot = control->snapshot,
+		.logger = control->logger,
+		.log_level = (u8)(control->conf->log.level + LOG_ERROR)});
 }
 
 static int start(struct control *control)
@@ -529,6 +597,9 @@ static int start(struct control *control)
 	error = open_listeners(control);
 	if (error)
 		return error;
+	error = open_guest(control);
+	if (error)
+		return error;
 	error = hear_signals(control);
 	if (error) {
 		fprintf(stderr, "weir: cannot start: no descriptor for signals: %s\n",
@@ -537,6 +608,9 @@ static int start(struct control *control)
 	}
 	await_backends(control);
 	error = start_workers(control);
+	if (error)
+		return error;
+	error = start_guest(control);
 	if (error)
 		return error;
 	// Signals that came before wait in their descriptor: there was nobody to drain.
@@ -569,8 +643,10 @@ static void stop_watch(struct control *control)
 static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
+	end_guest(control);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
+	desk_free(control->desk);
 	stop_watch(control);
 	if (control->workers.all)
 		for (u32 i = 0; i < control->workers.count; i++)
@@ -603,6 +679,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 		return 1;
 	}
 	control_of_message = &control;
+	control.started_wall_ms = loop_wall_ms(control.loop);
 	timer_init(&control.drain_timer, on_drain_timeout);
 	trace_install_crash_handlers();
 	error = start_logger(&control);

@@ -3,10 +3,41 @@
 // hears signals, resolves names once, and brings everything to an orderly end.
 #pragma once
 
-#include "conf/conf.h"
+#include "control/desk.h"
+#include "control/worker.h"
+
+// What stands open to somebody who looks at the process from a thread of its own. All of it lives
+// until that thread has said that it ended.
+struct control_face {
+	struct loop *loop; // for messages
+	struct desk *desk;
+	const struct conf *conf;
+	const struct snapshot *snapshot;
+	const struct workers *workers;
+	struct logger *logger;
+	const char *mode; // how the configuration was found
+	u64 descriptors_max, connections_max;
+	i64 started_wall_ms;
+	const _Atomic(bool) *draining;
+};
+
+// Such a somebody. Calls come from the control thread, in this order; after a failed start only
+// `done`.
+struct control_guest {
+	void *owner;
+	// Before anything runs: opens what may be taken by others. 0, or negative errno, and then
+	// the reason was printed.
+	int (*open)(void *owner, const struct conf *conf, struct log *log);
+	// Everything runs. 0 or negative errno.
+	int (*start)(void *owner, const struct control_face *face);
+	// To end soon, and then to post `ended` to the control loop.
+	void (*stop)(void *owner, struct message *ended);
+	void (*done)(void *owner);
+};
 
 struct control_options {
-	const char *mode;    // how the configuration was found, for the start-up line
+	const char *mode;		   // how the configuration was found, for the start-up line
+	const struct control_guest *guest; // NULL: nobody
 	struct str greeting; // to standard error once everything is listened on; may be empty
 };
 

@@ -100,7 +100,7 @@ static struct eligible_facts facts_of(const struct model_backend *one)
 {
 	return (struct eligible_facts){
 		.enabled = one->backend->weight > 0,
-		.draining = one->draining,
+		.draining = one->order != MODEL_ENABLED,
 		.resolved = one->resolved,
 		.checked = one->state.checked,
 		.backup = one->backend->conf->is_backup,
@@ -173,6 +173,7 @@ static void judge_anew(struct model *model, struct model_backend *one, enum elig
 	enum eligible_why before = (enum eligible_why)one->state.why;
 
 	one->state.why = (u8)why;
+	one->state.why_since_ms = model->now_ms;
 	model->why[model_cell(one)] = (u8)why;
 	if (why == ELIGIBLE_OK && was_ill(before) && warm_up_ms(one))
 		one->state.slow_start_ms = MAX(model->now_ms, (u64)1);
@@ -426,14 +427,38 @@ void model_resolved(struct model *model, const struct backend *backend, bool res
 	model_settle(model, false);
 }
 
-void model_drain(struct model *model, const struct backend *backend, bool draining, u64 now_ms)
+void model_give_order(
+	struct model *model, struct backend *backend, enum model_order order, u64 now_ms)
 {
 	struct model_backend *one = model_of(model, backend);
 
 	model->now_ms = now_ms;
-	one->draining = draining;
+	one->order = (u8)order;
+	one->revision++;
+	atomic_store_explicit(&backend->is_disabled, order == MODEL_DISABLED, memory_order_relaxed);
 	model_touch(model, one);
 	model_settle(model, false);
+}
+
+void model_reweigh(struct model *model, struct backend *backend, u32 weight, u64 now_ms)
+{
+	struct model_backend *one = model_of(model, backend);
+
+	model->now_ms = now_ms;
+	one->revision++;
+	view_reweigh(backend, weight);
+	one->pool->shares_moved = true; // so that it is published whatever it changes
+	make_dirty(model, one->pool);
+	model_touch(model, one);
+	model_settle(model, false);
+}
+
+struct model_orders model_orders(const struct model *model, const struct backend *backend)
+{
+	const struct model_backend *one = model_of(model, backend);
+
+	return (struct model_orders){
+		.revision = one->revision, .order = one->order, .resolved = one->resolved};
 }
 
 void model_force_breaker(
@@ -443,6 +468,7 @@ void model_force_breaker(
 	struct breaker_step step;
 
 	model->now_ms = now_ms;
+	one->revision++;
 	step = breaker_force(&one->state.breaker, forced, now_ms);
 	model_breaker_moved(model, one, step, 0);
 	model_touch(model, one);
@@ -476,6 +502,7 @@ static void init_backend(struct model *model, struct model_pool *pool, struct ba
 	one->resolved = backend->addr.family != ADDR_NONE;
 	one->state.checked = pool->conf->check.type != CONF_CHECK_NONE;
 	one->state.why = (u8)backend_why(backend);
+	one->state.why_since_ms = model->now_ms;
 	health_init(&one->state.health, model->now_ms);
 	breaker_init(&one->state.breaker, model->now_ms);
 	one->is_new = model_is_probed(one);

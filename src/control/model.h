@@ -71,8 +71,20 @@ void model_report(struct model *model, const struct report *report, u64 now_ms);
 // resolved.
 void model_resolved(struct model *model, const struct backend *backend, bool resolved, u64 now_ms);
 
-// By order (the API): no new requests | again. Breakers: breaker_force.
-void model_drain(struct model *model, const struct backend *backend, bool draining, u64 now_ms);
+// By order of somebody (the API).
+enum model_order {
+	MODEL_ENABLED,
+	MODEL_DRAINED,	// no new requests
+	MODEL_DISABLED, // ... and kept connections are closed
+};
+
+void model_give_order(
+	struct model *model, struct backend *backend, enum model_order order, u64 now_ms);
+
+// Its weight from now on, 0 to 1000.
+void model_reweigh(struct model *model, struct backend *backend, u32 weight, u64 now_ms);
+
+// Breakers: breaker_force.
 void model_force_breaker(
 	struct model *model, const struct backend *backend, enum breaker_forced forced, u64 now_ms);
 
@@ -112,10 +124,19 @@ struct model_state {
 	bool checked;
 	u64 latency_us;	   // of the last probe that had an answer
 	u64 checked_ms;	   // when it ended; 0 = never
+	u64 why_since_ms;  // when `why` became what it is
 	u64 slow_start_ms; // when it became eligible and began to warm up; 0 = whole
 };
 
 const struct model_state *model_state(const struct model *model, const struct backend *backend);
+
+struct model_orders {
+	u64 revision; // moves with each order
+	u8 order;     // enum model_order
+	bool resolved;
+};
+
+struct model_orders model_orders(const struct model *model, const struct backend *backend);
 
 // As last published.
 struct model_pool_state {

@@ -133,6 +133,47 @@ void watch_say(const struct watch *watch)
 			LOG_U64("unknown", states[HEALTH_UNKNOWN]), LOG_U64("of", checked));
 }
 
+// ---- Orders -------------------------------------------------------------------------------------
+
+static void after_order(struct watch *watch)
+{
+	checker_wake(watch->checker);
+	loop_defer(watch->config.loop, &watch->follow);
+}
+
+void watch_order(
+	struct watch *watch, struct backend *backend, enum model_order order, const char *who)
+{
+	(void)who;
+	model_give_order(watch->model, backend, order, loop_now_ms(watch->config.loop));
+	after_order(watch);
+}
+
+void watch_reweigh(struct watch *watch, struct backend *backend, u32 weight, const char *who)
+{
+	(void)who;
+	model_reweigh(watch->model, backend, weight, loop_now_ms(watch->config.loop));
+	after_order(watch);
+}
+
+void watch_force_breaker(
+	struct watch *watch, struct backend *backend, enum breaker_forced forced, const char *who)
+{
+	(void)who;
+	model_force_breaker(watch->model, backend, forced, loop_now_ms(watch->config.loop));
+	after_order(watch);
+}
+
+struct model *watch_model(const struct watch *watch)
+{
+	return watch->model;
+}
+
+const struct changes *watch_changes(const struct watch *watch)
+{
+	return watch->changes;
+}
+
 // ---- Life ---------------------------------------------------------------------------------------
 
 struct watch *watch_new(const struct watch_config *config)

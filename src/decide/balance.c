@@ -220,7 +220,9 @@ void balance_change_latency(struct balance_state *state, u32 index, double laten
 
 void balance_retable(struct balance_state *state, const struct balance_table *table)
 {
-	ASSERT(state->costs && table->count == state->table->count && !table->load_percent);
+	ASSERT(table->kind == state->table->kind || state->costs);
+	ASSERT(table->count == state->table->count);
+	ASSERT(table->load_percent == state->table->load_percent);
 	for (u32 i = 0; i < table->count; i++) {
 		u32 weight = sum_tree_get(&state->weights, i) ? table->weights[i] : 0;
 

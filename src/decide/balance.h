@@ -130,9 +130,9 @@ void balance_change(struct balance_state *state, u32 index, bool eligible, doubl
 // Prequal's second number: the latency as balance_latency_key gives it. O(1).
 void balance_change_latency(struct balance_state *state, u32 index, double latency_key);
 
-// The state goes over to a newer table of the same members: for kinds whose tables depend on who is
-// eligible or on slow starts (round robin and the random ones). Takes no memory. Who is eligible
-// stays as it was.
+// The state goes over to a newer table of the same kind and members, for instance because weights
+// are others; a random kind may become the weighted one. Takes no memory. Who is eligible stays as
+// it was; where a kind has costs, they are to be told anew by balance_change.
 void balance_retable(struct balance_state *state, const struct balance_table *table);
 
 bool balance_is_eligible(const struct balance_state *state, u32 index);

@@ -43,14 +43,15 @@ struct backend {
 	struct pool *pool;
 	u32 index;		// in its pool
 	u32 cell;		// in each worker's array of cells
-	u32 weight;		// 0: no new requests
 	u32 sockets_max;	// of all workers, idle ones too; 0: no bound
 	struct str server_line; // "X-Backend-Server: address" with its line end
 	struct adaptive *adaptive;
 	// Written by the control thread.
-	_Atomic(u8) why;     // enum eligible_why
-	_Atomic(u8) share;   // of its weight, in parts of SLOW_START_WHOLE
-	_Atomic(u32) epoch;  // of its breaker, another one in each state
+	_Atomic(u8) why;	   // enum eligible_why
+	_Atomic(u32) weight;	   // 0: no new requests
+	_Atomic(bool) is_disabled; // its kept connections are closed
+	_Atomic(u8) share;	   // of its weight, in parts of SLOW_START_WHOLE
+	_Atomic(u32) epoch;	   // of its breaker, another one in each state
 	_Atomic(u32) trials; // trial requests that may begin; workers take from it, then read epoch
 	struct cap sockets;  // counted where sockets_max bounds them
 };
@@ -64,8 +65,7 @@ struct cell {
 	u32 good, bad;
 	u32 bad_streak;				  // read by all: `bad` ones since the last good one
 	u32 trials_good, trials_bad, trials_void; // read by all, growing
-	u32 connections;			  // open, idle ones too
-	u32 idle_count;
+	u32 connections, idle_count;		  // read by all: open, idle ones too | idle
 	bool is_dirty;	       // in_flight has changed since other workers were told
 	bool is_full;	       // out of the picker's state, because there was no place
 	struct list full_node; // in the picker's list
@@ -115,6 +115,7 @@ struct pool {
 	_Atomic(struct view *) view;
 	_Atomic(u64) generation;
 	_Atomic(u32) eligible; // how many may get requests
+	bool is_reweighed;     // a member has another weight than in the view's table
 	// Written by workers, together: of all their queues. Sequentially consistent, see queue.h.
 	_Alignas(CACHE_LINE) _Atomic(u32) waiting;
 	_Atomic(u32) choosy;	  // of them, those to whom not every backend is of use

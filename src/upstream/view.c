@@ -65,7 +65,8 @@ void view_init(struct pool *pool)
 void view_publish(struct pool *pool, const u8 *why, const u8 *shares, u32 eligible)
 {
 	u64 generation = atomic_load_explicit(&pool->generation, memory_order_relaxed) + 1;
-	bool eligible_only = balance_kind_info(pool->kind)->eligible_only, rebuild = false;
+	bool eligible_only = balance_kind_info(pool->kind)->eligible_only;
+	bool rebuild = pool->is_reweighed;
 
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		struct backend *backend = &pool->backends[i];
@@ -78,6 +79,7 @@ void view_publish(struct pool *pool, const u8 *why, const u8 *shares, u32 eligib
 		atomic_store_explicit(&backend->why, why[i], memory_order_release);
 		atomic_store_explicit(&backend->share, shares[i], memory_order_relaxed);
 	}
+	pool->is_reweighed = false;
 	atomic_store_explicit(&pool->eligible, eligible, memory_order_relaxed);
 	if (rebuild) {
 		struct view *view = build(pool, generation);
@@ -86,6 +88,15 @@ void view_publish(struct pool *pool, const u8 *why, const u8 *shares, u32 eligib
 		atomic_store_explicit(&pool->view, view, memory_order_release);
 	}
 	atomic_store_explicit(&pool->generation, generation, memory_order_release);
+}
+
+void view_reweigh(struct backend *backend, u32 weight)
+{
+	struct pool *pool = backend->pool;
+
+	atomic_store_explicit(&backend->weight, weight, memory_order_relaxed);
+	pool->members[backend->index].weight = weight;
+	pool->is_reweighed = true;
 }
 
 static void free_view(struct view *view)

@@ -24,6 +24,9 @@ void view_init(struct pool *pool);
 // (round robin; the random ones when shares change) gets a new table. `eligible`: how many are in.
 void view_publish(struct pool *pool, const u8 *why, const u8 *shares, u32 eligible);
 
+// Its weight from the next view_publish on, which makes a new table of any kind for it.
+void view_reweigh(struct backend *backend, u32 weight);
+
 // Frees tables that nobody can be reading any more. False: some are left, because a worker has not
 // looked since; tell it to (upstream_nudge).
 bool view_collect(struct pool *pool);

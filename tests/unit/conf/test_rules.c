@@ -365,7 +365,7 @@ static void every_key_of_retry_and_hedge(void **state)
 	world_done(&world);
 }
 
-// The whole file of seed 2 but its metrics, which come with a later milestone.
+// The whole file of seed 2.
 static void the_file_of_seed_2(void **state)
 {
 	static const char text[] =
@@ -378,7 +378,8 @@ static void the_file_of_seed_2(void **state)
 		"health_check: {interval_secs: 10, timeout_secs: 5, unhealthy_threshold: 3,\n"
 		"  healthy_threshold: 2, path: /health}\n"
 		"circuit_breaker: {failure_threshold: 5, success_threshold: 2, timeout_secs: 30}\n"
-		"retry: {max_attempts: 3, backoff_base_ms: 100, backoff_max_ms: 1000}\n";
+		"retry: {max_attempts: 3, backoff_base_ms: 100, backoff_max_ms: 1000}\n"
+		"metrics: {enabled: true}\n";
 	struct world world;
 	const struct conf *conf = load(&world, text);
 	const struct conf_pool *pool = &conf->pools[0];
@@ -395,6 +396,7 @@ static void the_file_of_seed_2(void **state)
 	assert_int_equal(pool->retry.rules.attempts_max, 3);
 	assert_int_equal(pool->retry.rules.backoff_base_ms, 100);
 	assert_int_equal(pool->retry.rules.backoff_max_ms, 1000);
+	assert_int_equal(conf->metrics.port, 9090);
 	world_done(&world);
 }
 

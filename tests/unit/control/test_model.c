@@ -873,11 +873,11 @@ static void test_orders(void **state)
 	assert_why(2, ELIGIBLE_BACKUP);
 	assert_int_equal(the_pool()->eligible, 2);
 	assert_int_equal(pools.heard_count, 0);
-	model_drain(pools.model, pools_backend(&pools, 0), true, 1000);
+	model_give_order(pools.model, pools_backend(&pools, 0), MODEL_DRAINED, 1000);
 	assert_why(0, ELIGIBLE_DRAINING);
 	pools_eject(&pools, 1, EJECTION_CONNECT);
 	assert_why(2, ELIGIBLE_OK);
-	model_drain(pools.model, pools_backend(&pools, 0), false, 1000);
+	model_give_order(pools.model, pools_backend(&pools, 0), MODEL_ENABLED, 1000);
 	assert_why(0, ELIGIBLE_OK);
 	assert_why(2, ELIGIBLE_BACKUP);
 }

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "admin/admin.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "admin/admin_inside.h"
+#include "base/mem.h"
+#include "control/logger.h"
+
+enum { large_blocks_max = 1024, small_blocks_max = 4096 };
+
+static const struct admin_route routes[] = {
+#define ROUTE(verb, text, least, does, handler, tag, what) \
+	{.method = HTTP_##verb,                            \
+		.role = ADMIN_##least,                     \
+		.changes = does,                           \
+		.path = text,                              \
+		.handle = handler},
+#include "admin/routes.def"
+#undef ROUTE
+};
+
+// ---- The server ---------------------------------------------------------------------------------
+
+static enum admin_role role_without_token(const struct conf_admin *conf)
+{
+	switch (conf->without_token) {
+	case CONF_WITHOUT_TOKEN_NOTHING:
+		return ADMIN_NOBODY;
+	case CONF_WITHOUT_TOKEN_READ:
+		return ADMIN_READER;
+	case CONF_WITHOUT_TOKEN_OPERATE:
+		return ADMIN_OPERATOR;
+	case CONF_WITHOUT_TOKEN_AUTO:
+		break;
+	}
+	return conf->token_count ? ADMIN_NOBODY : ADMIN_READER;
+}
+
+static void make_tokens(struct admin *admin, const struct conf_admin *conf)
+{
+	admin->tokens = mem_alloc(sizeof(struct admin_token) * MAX(conf->token_count, 1));
+	for (u32 i = 0; i < conf->token_count; i++)
+		admin->tokens[i] = (struct admin_token){.name = conf->tokens[i].name,
+			.secret = conf->tokens[i].secret,
+			.role = conf->tokens[i].role == CONF_ADMIN_OPERATE ? ADMIN_OPERATOR
+									   : ADMIN_READER};
+}
+
+static void serve(struct admin *admin)
+{
+	const struct conf *conf = admin->face.conf;
+	struct admin_server_config config = {.loop = admin->loop,
+		.log = admin->log,
+		.routes = routes,
+		.route_count = ARRAY_LEN(routes),
+		.owner = admin,
+		.tokens = admin->tokens,
+		.token_count = conf->admin.token_count,
+		.hosts = conf->admin.hosts,
+		.host_count = conf->admin.host_count,
+		.without_token = (u8)role_without_token(&conf->admin)};
+
+	admin->server = admin_server_new(&config);
+	for (u32 i = 0; i < admin->doors.count; i++) {
+		admin_server_listen(admin->server, admin->doors.all[i].fd,
+			&admin->doors.all[i].address,
+			admin->doors.all[i].only_metrics ? conf->metrics.path.ptr : NULL);
+		admin->doors.all[i].fd = -1;
+	}
+}
+
+// ---- The thread ---------------------------------------------------------------------------------
+
+static bool is_idle(const struct admin *admin)
+{
+	return admin_server_is_idle(admin->server) && admin->asks_out == 0;
+}
+
+static void *thread_main(void *arg)
+{
+	struct admin *admin = arg;
+
+	while (!admin->stopping || !is_idle(admin))
+		loop_turn(admin->loop, UINT64_MAX);
+	loop_turn(admin->loop, 0); // what was put off to the end of a turn
+	admin_server_free(admin->server);
+	loop_free(admin->loop);
+	loop_post(admin->face.loop, admin->ended);
+	return NULL;
+}
+
+static void on_stop(struct message *message)
+{
+	struct admin *admin = container_of(message, struct admin, stop_message);
+
+	admin->stopping = true;
+	admin_server_stop(admin->server);
+}
+
+static int open(void *owner, const struct conf *conf, struct log *log)
+{
+	struct admin *admin = owner;
+
+	return doors_open(&admin->doors, conf, log);
+}
+
+struct start {
+	struct admin *admin;
+	sem_t done;
+	int error;
+};
+
+// A loop belongs to the thread that makes it.
+static void *start_main(void *arg)
+{
+	struct start *start = arg;
+	struct admin *admin = start->admin;
+	struct loop_limits limits = {
+		.large_blocks_max = large_blocks_max, .small_blocks_max = small_blocks_max};
+	const char *why;
+
+	start->error = loop_new(LOOP_EPOLL, &limits, &admin->loop, &why);
+	if (!start->error) {
+		admin->log = logger_log(admin->face.logger, &admin->loop->wall_ms);
+		admin->state = state_new(admin);
+		serve(admin);
+	}
+	sem_post(&start->done);
+	return start->error ? NULL : thread_main(admin);
+}
+
+static int start(void *owner, const struct control_face *face)
+{
+	struct admin *admin = owner;
+	struct start start = {.admin = admin};
+	sigset_t all, before;
+	int error;
+
+	if (admin->doors.count == 0)
+		return 0;
+	admin->face = *face;
+	admin->stop_message.deliver = on_stop;
+	make_tokens(admin, &face->conf->admin);
+	sem_init(&start.done, 0, 0);
+	sigfillset(&all); // signals are the control thread's
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = -pthread_create(&admin->thread, NULL, start_main, &start);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error)
+		return error;
+	while (sem_wait(&start.done) != 0)
+		;
+	sem_destroy(&start.done);
+	if (start.error) {
+		pthread_join(admin->thread, NULL);
+		return start.error;
+	}
+	(void)pthread_setname_np(admin->thread, "weir/admin");
+	admin->started = true;
+	return 0;
+}
+
+static void stop(void *owner, struct message *ended)
+{
+	struct admin *admin = owner;
+
+	admin->ended = ended;
+	if (admin->started)
+		loop_post(admin->loop, &admin->stop_message);
+	else
+		ended->deliver(ended);
+}
+
+static void done(void *owner)
+{
+	struct admin *admin = owner;
+
+	if (admin->started) {
+		pthread_join(admin->thread, NULL);
+		state_free(admin->state);
+	}
+	admin->started = false;
+	mem_free(admin->tokens);
+	admin->tokens = NULL;
+	doors_close(&admin->doors);
+}
+
+struct control_guest admin_guest(struct admin *admin)
+{
+	return (struct control_guest){
+		.owner = admin, .open = open, .start = start, .stop = stop, .done = done};
+}
+
+struct admin *admin_new(void)
+{
+	return mem_alloc(sizeof(struct admin));
+}
+
+void admin_free(struct admin *admin)
+{
+	mem_free(admin);
+}

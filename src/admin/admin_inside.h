@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the admin thread share. Nobody else includes it.
+#pragma once
+
+#include <pthread.h>
+
+#include "admin/admin.h"
+#include "admin/doors.h"
+#include "admin/server.h"
+#include "base/json.h"
+
+struct admin {
+	struct doors doors;
+	struct control_face face;
+	struct loop *loop;
+	struct log *log;
+	struct admin_server *server;
+	struct admin_token *tokens;
+	pthread_t thread;
+	struct message stop_message, *ended;
+	bool stopping, started;
+	u32 asks_out; // of the control thread
+	struct admin_state *state;
+};
+
+// Handlers; `owner` is the struct admin. routes.def names each.
+admin_handler_fn api_livez, api_readyz, api_state, api_config, api_drain, api_enable, api_disable,
+	api_weight, api_breaker, api_log_level;
+
+// ---- api_state.c --------------------------------------------------------------------------------
+
+// Of which backends, and for whom.
+struct state_scope {
+	const struct pool *pool;				     // NULL: all
+	bool (*wants)(void *context, const struct backend *backend); // NULL: all
+	void *context;
+	u8 role; // enum admin_role
+};
+
+// As of the copies at hand (state_fetch).
+void api_write_state(struct json *json, struct admin *admin, const struct state_scope *scope);
+
+bool api_is_ready(const struct admin *admin);
+
+// NULL: there is none of this name.
+const struct pool *api_find_pool(const struct admin *admin, struct str name);
+
+// ---- state.c: copies of what the control thread knows -------------------------------------------
+
+struct admin_state {
+	struct admin *admin;
+	struct desk_ask ask;
+	struct list waiting; // calls that want it
+	bool asking;
+	u64 asked_ms; // of this loop
+};
+
+struct admin_state *state_new(struct admin *admin);
+void state_free(struct admin_state *state);
+
+// `call` is heard by `then` once the copies are fresh.
+void state_fetch(struct admin *admin, struct admin_call *call,
+	void (*then)(struct admin *admin, struct admin_call *call));
+
+// Of the copies' clock, in Unix time.
+i64 state_wall_ms(const struct admin_state *state, u64 moment_ms);

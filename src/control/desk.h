@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+// What other threads ask of the control thread: copies of what it knows, and orders. A question is
+// a message that the control thread answers by sending it back; whoever asked owns it again then.
+//
+// Every answer is of one moment. Orders go through the model like everything else that changes a
+// backend, so what follows from one (who may get requests, the event, the log line) is done when
+// the answer comes.
+#pragma once
+
+#include "control/watch.h"
+
+struct desk;
+struct desk_ask;
+
+enum desk_kind {
+	DESK_STATE,  // copies of what is known of all backends and pools
+	DESK_EVENTS, // events behind a number
+	DESK_ORDER,  // a change
+};
+
+// What the control thread knows of one backend.
+struct desk_backend {
+	struct model_state state;
+	u64 revision; // moves with every order
+	bool resolved;
+	u8 order;    // enum model_order
+	u32 weight;  // now
+	bool probed; // active checks reach it
+};
+
+struct desk_pool {
+	struct model_pool_state state;
+};
+
+enum desk_order_kind {
+	DESK_ENABLE,
+	DESK_DRAIN,
+	DESK_DISABLE,
+	DESK_WEIGHT,	// value: 0 to 1000
+	DESK_BREAKER,	// value: enum breaker_forced
+	DESK_LOG_LEVEL, // value: enum log_level; no backend
+};
+
+enum desk_result {
+	DESK_DONE,
+	DESK_NO_CHANGE, // it was so already
+	DESK_STALE,	// the revision is another one
+	DESK_GONE,	// the process ends; nothing was done
+};
+
+enum { DESK_WHO_BYTES = 80 };
+
+struct desk_order {
+	u8 kind;  // enum desk_order_kind
+	u32 cell; // the backend's
+	u32 value;
+	u64 revision; // that it must have; UINT64_MAX: any
+	char who[DESK_WHO_BYTES];
+	u32 before; // filled in: the value that would take it back, of the kind `undo`
+	u8 undo;    // filled in: enum desk_order_kind
+	u64 event;  // filled in: the number of the event
+};
+
+struct desk_ask {
+	struct message message;
+	struct desk *desk;
+	struct loop *from;			// the asker's
+	void (*answered)(struct desk_ask *ask); // on the asker's thread
+	u8 kind;				// enum desk_kind
+	u8 result;				// enum desk_result
+	// DESK_STATE: the asker's memory, an entry for each cell and each pool of the snapshot.
+	struct desk_backend *backends;
+	struct desk_pool *pools;
+	u64 now_ms; // of the control thread's clock, to which all moments in the copies refer
+	i64 wall_ms;
+	u8 log_level; // enum log_level
+	// DESK_EVENTS
+	u64 after, newest;
+	struct event *events; // the asker's memory
+	u32 events_max, event_count;
+	// DESK_ORDER
+	struct desk_order order;
+};
+
+struct desk_config {
+	struct loop *loop; // the control thread's
+	struct watch *watch;
+	const struct snapshot *snapshot;
+	struct logger *logger;
+	u8 log_level; // enum log_level, at the start
+};
+
+// Borrows all of it.
+struct desk *desk_new(const struct desk_config *config);
+void desk_free(struct desk *desk); // nobody asks any more
+
+// From any thread that has a loop.
+void desk_ask(struct desk *desk, struct desk_ask *ask, struct loop *from,
+	void (*answered)(struct desk_ask *ask));
+
+// From now on orders are answered with DESK_GONE.
+void desk_close(struct desk *desk);

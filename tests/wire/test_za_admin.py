@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The admin address: who may, what is answered, and that it disturbs nobody."""
+import json
+import os
+import socket
+import tempfile
+import threading
+
+import pytest
+
+from peers import http1
+from peers.backend import Backend, serve
+from peers.net import HANG_SECONDS, HOST, free_port, until
+from peers.weir import Weir
+
+SECRET = "0123456789abcdef0123456789abcdef"
+READER = "fedcba9876543210fedcba9876543210"
+FAST = {"type": "http", "path": "/health", "interval": "100ms", "fast_interval": "50ms",
+        "timeout": "90ms"}
+
+
+def start(backends, admin=None, pool=None, **more):
+    """(weir, address of its API)"""
+    front, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    config = {
+        "frontends": {"web": {"bind": [front], "pool": "app"}},
+        "pools": {"app": {"backends": [{"id": f"app-{i}", "address": backend}
+                                       for i, backend in enumerate(backends)],
+                          "health_check": {"type": "none"}, **(pool or {})}},
+        "admin": {"bind": [api], **(admin or {})},
+        **more}
+    return Weir(config, address=front), api
+
+
+def ask(weir, api, method, path, *fields, body=None):
+    fields = [f"{name}: {value}" for name, value in fields]
+    return weir.ask(method, path, *fields, address=api, host="unix" if "/" in api else api,
+                    **({} if body is None else {"body": body}))
+
+
+def tree(answer):
+    return json.loads(answer.body)
+
+
+def bearer(secret):
+    return ("Authorization", f"Bearer {secret}")
+
+
+CHANGE = ("X-Weir-Request", "1")
+
+
+@pytest.fixture(name="backend")
+def one_backend():
+    with Backend() as backend:
+        yield backend
+
+
+def test_alive_and_ready(backend):
+    weir, api = start([backend.address])
+    with weir:
+        assert ask(weir, api, "GET", "/livez").status == 200
+        assert ask(weir, api, "GET", "/readyz").status == 200
+
+
+def test_not_ready_without_backends():
+    weir, api = start([f"{HOST}:{free_port()}"])
+    with weir:
+        weir.ask()
+        until(lambda: ask(weir, api, "GET", "/readyz").status == 503, "not ready")
+        assert ask(weir, api, "GET", "/livez").status == 200
+
+
+def test_state_names_everything(backend):
+    weir, api = start([backend.address, f"{HOST}:{free_port()}"])
+    with weir:
+        state = tree(ask(weir, api, "GET", "/api/v1/state"))
+        assert state["ready"] is True and state["draining"] is False
+        assert [pool["name"] for pool in state["pools"]] == ["app"]
+        assert [one["id"] for one in state["backends"]] == ["app-0", "app-1"]
+        assert state["frontends"][0]["binds"] == [weir.address]
+        assert state["may"] == "read"
+
+
+def test_head_and_keep_alive(backend):
+    weir, api = start([backend.address])
+    with weir, weir.client(api) as client:
+        length = len(client.ask("GET", "/livez", host=api).body)
+        answer = client.ask("HEAD", "/livez", host=api)
+        assert answer.status == 200 and answer.body == b""
+        assert answer.get("content-length") == str(length)
+        assert client.ask("GET", "/readyz", host=api).status == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/api", "/api/v1/", "/api/v1/stat", "/api/v1/state/x"])
+def test_what_is_not_there(backend, path):
+    weir, api = start([backend.address], {"dashboard": False})
+    with weir:
+        answer = ask(weir, api, "GET", path)
+        assert answer.status == 404
+        assert answer.get("content-type") == "application/problem+json"
+        assert tree(answer)["cure"]
+
+
+def test_wrong_method(backend):
+    weir, api = start([backend.address])
+    with weir:
+        assert ask(weir, api, "DELETE", "/api/v1/state").status == 405
+
+
+# Who may
+
+def test_loopback_reads_and_changes_nothing(backend):
+    weir, api = start([backend.address])
+    with weir:
+        path = "/api/v1/pools/app/backends/app-0/drain"
+        answer = ask(weir, api, "POST", path, CHANGE)
+        assert answer.status == 403 and "admin.token" in tree(answer)["cure"]
+        assert tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["admin"] == "enabled"
+
+
+def test_tokens(backend):
+    weir, api = start([backend.address], {
+        "token": SECRET, "tokens": {"eyes": {"role": "read", "secret": READER}}})
+    with weir:
+        path = "/api/v1/pools/app/backends/app-0/drain"
+        assert ask(weir, api, "GET", "/api/v1/state").status == 401
+        assert ask(weir, api, "GET", "/livez").status == 200
+        assert ask(weir, api, "GET", "/api/v1/state", bearer("no" * 16)).status == 401
+        assert ask(weir, api, "GET", "/api/v1/state", bearer(SECRET[:-1])).status == 401
+        assert ask(weir, api, "GET", "/api/v1/state", bearer(SECRET + "0")).status == 401
+        assert ask(weir, api, "GET", "/api/v1/state", bearer(READER)).status == 200
+        assert ask(weir, api, "POST", path, CHANGE, bearer(READER)).status == 403
+        assert ask(weir, api, "POST", path, bearer(SECRET)).status == 403
+        assert ask(weir, api, "POST", path, CHANGE, bearer(SECRET)).status == 200
+        assert SECRET not in weir.stderr and READER not in weir.stderr
+
+
+def test_without_token_operate(backend):
+    weir, api = start([backend.address], {"without_token": "operate"})
+    with weir:
+        path = "/api/v1/pools/app/backends/app-0/drain"
+        assert ask(weir, api, "POST", path).status == 403
+        assert ask(weir, api, "POST", path, CHANGE).status == 200
+
+
+def test_foreign_names_are_refused(backend):
+    weir, api = start([backend.address], {"hosts": ["lb.example.com"]})
+    with weir:
+        for host, status in (("evil.example", 421), ("lb.example.com", 200),
+                             ("LB.example.com:9900", 200), ("localhost", 200),
+                             ("localhost.evil.example", 421), (api, 200), ("[::1]:1", 200)):
+            with weir.client(api) as client:
+                client.send(f"GET /api/v1/state HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+                assert client.response().status == status, host
+
+
+def test_unix_socket_operates(backend):
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/admin.sock"
+        weir, _ = start([backend.address], {"bind": [f"unix:{path}"]})
+        with weir:
+            assert os.stat(path).st_mode & 0o777 == 0o600
+            answer = ask(weir, f"unix:{path}", "POST", "/api/v1/pools/app/backends/app-0/drain")
+            assert answer.status == 200
+        assert not os.path.exists(path)
+
+
+def test_other_machines_need_a_token(backend):
+    with pytest.raises(AssertionError, match="E023.*can be reached from other machines"):
+        start([backend.address], {"bind": [f"0.0.0.0:{free_port()}"]})
+
+
+def test_address_taken(backend):
+    with socket.socket() as taken:
+        taken.bind((HOST, free_port()))
+        taken.listen()
+        address = "{}:{}".format(*taken.getsockname())
+        with pytest.raises(AssertionError, match="unable to listen for administration"):
+            start([backend.address], {"bind": [address]})
+
+
+# Orders
+
+def operate(backends, **more):
+    return start(backends, {"without_token": "operate"}, **more)
+
+
+def order(weir, api, method, what, tree_=None, backend="app-0", fields=()):
+    return ask(weir, api, method, f"/api/v1/pools/app/backends/{backend}/{what}", CHANGE, *fields,
+               body=None if tree_ is None else json.dumps(tree_).encode())
+
+
+def served(*backends):
+    return [len(backend.served) for backend in backends]
+
+
+def test_drain_and_enable():
+    with Backend() as one, Backend() as two:
+        weir, api = operate([one.address, two.address])
+        with weir:
+            assert tree(order(weir, api, "POST", "drain"))["changed"] is True
+            for _ in range(6):
+                assert weir.ask().status == 200
+            assert served(one, two) == [0, 6]
+            assert tree(order(weir, api, "POST", "drain"))["changed"] is False
+            state = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]
+            assert state["state"] == "draining" and state["takes_requests"] is False
+            order(weir, api, "POST", "enable")
+            for _ in range(6):
+                assert weir.ask().status == 200
+            assert served(one, two) == [3, 9]
+
+
+def test_what_runs_goes_on_while_it_drains():
+    go_on = threading.Event()
+
+    def answer(_):
+        go_on.wait(HANG_SECONDS)
+        return http1.response(200, body=b"done")
+
+    with Backend(serve(answer)) as slow:
+        weir, api = operate([slow.address])
+        with weir, weir.client() as client:
+            client.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            until(lambda: slow.heads, "the request")
+            order(weir, api, "POST", "drain")
+            go_on.set()
+            assert client.response().status == 200
+            assert weir.ask().status == 503
+
+
+@pytest.mark.parametrize("algorithm", ["round_robin", "weighted_random", "least_connections",
+                                       "maglev", "consistent_hash", "rendezvous"])
+def test_weight(algorithm):
+    with Backend() as one, Backend() as two:
+        weir, api = operate([one.address, two.address], pool={"algorithm": algorithm})
+        with weir:
+            assert order(weir, api, "PUT", "weight", {"weight": 0}).status == 200
+            for _ in range(8):
+                assert weir.ask().status == 200
+            assert served(one, two) == [0, 8]
+            order(weir, api, "PUT", "weight", {"weight": 3})
+            state = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]
+            assert (state["weight"], state["weight_configured"]) == (3, 1)
+            if algorithm == "round_robin":
+                for _ in range(8):
+                    weir.ask()
+                assert served(one, two) == [6, 10]
+
+
+def test_breaker_by_order():
+    with Backend() as one, Backend() as two:
+        weir, api = operate([one.address, two.address])
+        with weir:
+            order(weir, api, "PUT", "breaker", {"state": "open"})
+            for _ in range(4):
+                weir.ask()
+            assert served(one, two) == [0, 4]
+            state = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]
+            assert (state["breaker"], state["breaker_forced"]) == ("open", "open")
+            order(weir, api, "PUT", "breaker", {"state": "auto"})
+            for _ in range(4):
+                weir.ask()
+            assert served(one, two) == [2, 6]
+
+
+def test_stale_orders_are_refused(backend):
+    weir, api = operate([backend.address])
+    with weir:
+        etag = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["etag"]
+        match = ("If-Match", f'"{etag}"')
+        assert order(weir, api, "PUT", "weight", {"weight": 2}, fields=[match]).status == 200
+        assert order(weir, api, "PUT", "weight", {"weight": 3}, fields=[match]).status == 412
+        assert tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["weight"] == 2
+
+
+@pytest.mark.parametrize("body, status", [
+    (b"{", 400), (b"[]", 422), (b"{}", 422), (b'{"weight": "2"}', 422), (b'{"weight": 1001}', 422),
+    (b'{"weight": -1}', 422), (b'{"weigth": 1}', 422), (b'{"weight": 1, "x": 1}', 422),
+    (b'{"weight": 1, "weight": 2}', 400)])
+def test_wrong_bodies(backend, body, status):
+    weir, api = operate([backend.address])
+    with weir:
+        answer = ask(weir, api, "PUT", "/api/v1/pools/app/backends/app-0/weight", CHANGE, body=body)
+        assert answer.status == status
+        assert tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["weight"] == 1
+
+
+def test_unknown_names(backend):
+    weir, api = operate([backend.address])
+    with weir:
+        assert order(weir, api, "POST", "drain", backend="nobody").status == 404
+        assert ask(weir, api, "POST", "/api/v1/pools/x/backends/y/drain", CHANGE).status == 404
+
+
+def test_log_level(backend):
+    weir, api = operate([backend.address])
+    with weir:
+        level = json.dumps({"level": "debug"}).encode()
+        assert ask(weir, api, "PUT", "/api/v1/log/level", CHANGE, body=level).status == 200
+        assert tree(ask(weir, api, "GET", "/api/v1/state"))["log_level"] == "debug"
+        weir.ask()
+        weir.wait_log("serving connection")
+
+
+# Not disturbed
+
+def test_too_large_a_body(backend):
+    weir, api = operate([backend.address])
+    with weir:
+        answer = ask(weir, api, "PUT", "/api/v1/log/level", CHANGE, body=b"x" * (2 << 20))
+        assert answer.status == 413
+
+
+def test_many_slow_askers_leave_traffic_alone(backend):
+    weir, api = start([backend.address])
+    with weir:
+        slow = [weir.client(api) for _ in range(200)]
+        for client in slow[:100]:
+            client.send(b"GET /api/v1/state HTTP/1.1\r\nHo")
+        for _ in range(20):
+            assert weir.ask().status == 200
+        for client in slow:
+            client.close()
+        until(lambda: ask(weir, api, "GET", "/livez").status == 200, "the API")
+
+
+def test_it_ends_while_somebody_asks(backend):
+    weir, api = start([backend.address])
+    with weir:
+        client = weir.client(api)
+        client.send(b"GET /api/v1/sta")
