@@ -18,7 +18,8 @@ void build_admin_binds(struct build *build, const struct schema_key *key, const 
 	struct conf_bind *binds;
 
 	(void)key;
-	if (node->is_default || is_word(node, "auto")) {
+	build_make_list(build, node);
+	if (is_word(node, "auto")) {
 		admin->binds_itself = true;
 		return;
 	}

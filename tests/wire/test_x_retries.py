@@ -45,7 +45,7 @@ FAILURES = {"reset_before_response": resets, "timeout": silent, "503": fails}
 
 def hurry(failure):
     """A short first try, where it is to end so. The second one is the last, and has all the time."""
-    return {"max_attempts": 2, **({"try_timeout": "150ms"} if failure == "timeout" else {})}
+    return {"max_attempts": 2, **({"try_timeout": "600ms"} if failure == "timeout" else {})}
 
 
 @contextlib.contextmanager
