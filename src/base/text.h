@@ -13,6 +13,11 @@ struct text {
 void text_done(struct text *text);
 void text_add(struct text *text, struct str piece);
 void text_addc(struct text *text, char c);
+void text_add_u64(struct text *text, u64 value); // in decimal
+
+// Room for `more` bytes behind data + len (and the zero), for who writes them there himself and
+// then moves len.
+void text_reserve(struct text *text, size_t more);
 void text_printf(struct text *text, const char *format, ...) printf_like(2, 3);
 
 // A copy in `arena`; the text is empty afterwards.
