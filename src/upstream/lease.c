@@ -25,7 +25,7 @@ static void leave_idle(struct link *link)
 	if (!list_is_linked(&link->node))
 		return;
 	list_remove(&link->node);
-	cell_of(link)->idle_count--;
+	cell_add(&cell_of(link)->idle_count, (u32)-1);
 	link->upstream->idle_count--;
 	metrics_dec(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 	if (link->has_socket) {
@@ -85,7 +85,7 @@ static void park(struct link *link)
 		return;
 	}
 	list_push_front(&cell->idle, &link->node);
-	cell->idle_count++;
+	cell_add(&cell->idle_count, 1);
 	link->upstream->idle_count++;
 	metrics_inc(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
 	link->idle_until_ms = now_ms + pool->upstream_idle_ms;
@@ -154,7 +154,7 @@ static void on_closed(struct conn *conn)
 
 	ASSERT(!link->lease);
 	leave_idle(link);
-	cell_of(link)->connections--;
+	cell_add(&cell_of(link)->connections, (u32)-1);
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_IN, conn->bytes_in);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_OUT, conn->bytes_out);
@@ -236,7 +236,7 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	link->has_socket = backend->sockets_max > 0;
 	list_init(&link->node);
 	list_init(&link->bound_node);
-	cell_of(link)->connections++;
+	cell_add(&cell_of(link)->connections, 1);
 	metrics_inc(upstream->metrics, M_CONNECTS);
 	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	return link;
