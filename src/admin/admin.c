@@ -96,6 +96,7 @@ static void on_stop(struct message *message)
 	struct admin *admin = container_of(message, struct admin, stop_message);
 
 	admin->stopping = true;
+	figures_stop(admin->figures);
 	admin_server_stop(admin->server);
 }
 
@@ -125,6 +126,7 @@ static void *start_main(void *arg)
 	if (!start->error) {
 		admin->log = logger_log(admin->face.logger, &admin->loop->wall_ms);
 		admin->state = state_new(admin);
+		admin->figures = figures_new(admin);
 		serve(admin);
 	}
 	sem_post(&start->done);
@@ -180,6 +182,7 @@ static void done(void *owner)
 	if (admin->started) {
 		pthread_join(admin->thread, NULL);
 		state_free(admin->state);
+		figures_free(admin->figures);
 	}
 	admin->started = false;
 	mem_free(admin->tokens);

@@ -6,6 +6,7 @@
 
 #include "admin/admin.h"
 #include "admin/doors.h"
+#include "admin/figures.h"
 #include "admin/server.h"
 #include "base/json.h"
 
@@ -21,6 +22,7 @@ struct admin {
 	bool stopping, started;
 	u32 asks_out; // of the control thread
 	struct admin_state *state;
+	struct figures *figures;
 };
 
 // Handlers; `owner` is the struct admin. routes.def names each.

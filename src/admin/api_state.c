@@ -128,10 +128,6 @@ static void write_load(struct json *json, const struct admin *admin, const struc
 	else
 		json_key_none(json, "connections_max");
 	json_key_u64(json, "in_flight", load.in_flight);
-	if (load.ewma_us)
-		json_key_u64(json, "ewma_us", load.ewma_us);
-	else
-		json_key_none(json, "ewma_us");
 }
 
 static void write_backend(struct json *json, struct admin *admin, const struct backend *backend)
@@ -161,7 +157,7 @@ static void write_backend(struct json *json, struct admin *admin, const struct b
 	write_check(json, state, one);
 	write_breaker(json, state, one);
 	write_load(json, admin, backend);
-	figures_write_backend(json, admin, backend);
+	figures_write_backend(json, admin->figures, backend);
 	json_object_end(json);
 }
 
@@ -222,7 +218,7 @@ static void write_pool(struct json *json, struct admin *admin, const struct pool
 	json_key_cstr(json, "check", check_word(one->state.check_type));
 	json_key_u64(json, "queued", atomic_load_explicit(&pool->waiting, memory_order_relaxed));
 	json_key_u64(json, "in_flight", figures_pool_in_flight(admin->face.snapshot, pool));
-	figures_write_pool(json, admin, pool);
+	figures_write_pool(json, admin->figures, pool);
 	json_object_end(json);
 }
 
@@ -242,7 +238,7 @@ static void write_frontend(struct json *json, struct admin *admin, const struct 
 		json_key_u64(json, "connections_max", conf->limits.connections);
 	else
 		json_key_none(json, "connections_max");
-	figures_write_frontend(json, admin, frontend);
+	figures_write_frontend(json, admin->figures, frontend);
 	json_object_end(json);
 }
 
@@ -287,7 +283,7 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 
 	json_object_begin(json);
 	write_head(json, admin, scope->role);
-	figures_write_whole(json, admin);
+	figures_write_whole(json, admin->figures);
 	json_key(json, "frontends");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->frontend_count; i++)

@@ -1,18 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// What one thread counts. Every cell has exactly one writer and is read by others at any time:
-// plain 64-bit numbers, no lock and no locked instruction. The rows are in metrics.def.
+// The names of everything that a scrape shows, and what one thread counts of it in plain cells.
+// Every cell has exactly one writer and is read by others at any time: 64-bit numbers, no lock and
+// no locked instruction. The rows are in metrics.def.
 #pragma once
 
+#include "base/arena.h"
 #include "base/base.h"
 
 enum metric {
-#define X(name, type, text, labels, help) M_##name,
+#define CELL(name, family, labels) M_##name,
 #include "base/metrics.def"
-#undef X
 	METRICS_COUNT
 };
 
-enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
+enum metric_family {
+#define FAMILY(name, type, text, unit, labels, help) MF_##name,
+#include "base/metrics.def"
+	METRIC_FAMILIES_COUNT
+};
+
+enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM, METRIC_INFO };
 
 enum { METRICS_OUTCOMES_MAX = 48 }; // room for proxy/outcome.h
 
@@ -24,11 +31,20 @@ struct metrics_cells {
 };
 
 struct metric_info {
-	const char *name, *labels, *help; // labels: "" or class="2xx"
-	u8 type;			  // enum metric_type
+	u8 family;	    // enum metric_family
+	const char *labels; // "" or class="2xx"
+};
+
+struct metric_family_info {
+	const char *name; // of its samples in Prometheus' own format; a histogram's without _bucket
+	const char *unit; // "seconds", "bytes", "ratio"; "" without one
+	const char *labels; // names, with commas between them
+	const char *help;
+	u8 type; // enum metric_type
 };
 
 extern const struct metric_info metric_infos[METRICS_COUNT];
+extern const struct metric_family_info metric_families[METRIC_FAMILIES_COUNT];
 
 // A plain add; the relaxed forms only keep the compiler and thread checkers honest.
 static inline void metrics_bump(u64 *cell, u64 by)
@@ -72,3 +88,6 @@ static inline enum metric metrics_response_class(u16 status)
 // Adds `cells` to `sum` (start with zeros). Any thread. Not one moment for all cells: each is
 // right, differences between them may be off by what happened meanwhile.
 void metrics_sum(const struct metrics_cells *cells, struct metrics_cells *sum);
+
+// The table as Markdown: docs/metrics.md and `weir help metrics`.
+struct str metrics_reference(struct arena *arena);

@@ -2,7 +2,7 @@
 // weir help, --help and --help-all.
 #include <stdio.h>
 
-#include "base/text.h"
+#include "base/metrics.h"
 #include "cli/cli.h"
 #include "cli/help.h"
 #include "cli/terminal.h"
@@ -39,5 +39,7 @@ int help_main(const struct cli *cli)
 		return terminal_print(help_screen(cli->arena));
 	if (is_command(topic))
 		return terminal_print(help_command(topic, cli->arena));
+	if (strcmp(topic, "metrics") == 0)
+		return terminal_print(metrics_reference(cli->arena));
 	return help_key(cli, topic);
 }

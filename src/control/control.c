@@ -321,6 +321,7 @@ static void prepare_workers(struct control *control)
 		worker->index = i;
 		worker->closed = true;
 		worker->workers = &control->workers;
+		worker->stats = stats_new(control->snapshot);
 		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
 		worker->listener_count = binds;
 		worker->config = (struct worker_config){
@@ -649,8 +650,10 @@ static void release(struct control *control)
 	desk_free(control->desk);
 	stop_watch(control);
 	if (control->workers.all)
-		for (u32 i = 0; i < control->workers.count; i++)
+		for (u32 i = 0; i < control->workers.count; i++) {
 			mem_free(control->workers.all[i].listeners);
+			stats_free(control->workers.all[i].stats);
+		}
 	mem_free(control->workers.all);
 	if (control->logger)
 		logger_stop(control->logger);

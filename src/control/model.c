@@ -306,6 +306,7 @@ void model_eject(struct model *model, struct model_backend *one, enum ejection_w
 	tick_ejection(model, one);
 	if (ejection_begin(ejection, &one->pool->conf->ejection, &one->pool->judged.share, why,
 		    model_chance(model), model->now_ms)) {
+		one->state.ejections++;
 		change.next_ms = ejection->until_ms - model->now_ms;
 		model_tell(model, &change);
 		// A check soon tells whether it is worse than that.

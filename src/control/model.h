@@ -122,9 +122,10 @@ struct model_state {
 	struct breaker breaker;
 	u8 why; // enum eligible_why, as last published
 	bool checked;
-	u64 latency_us;	   // of the last probe that had an answer
-	u64 checked_ms;	   // when it ended; 0 = never
-	u64 why_since_ms;  // when `why` became what it is
+	u64 latency_us; // of the last probe that had an answer
+	u64 checked_ms; // when it ended; 0 = never
+	u64 checks_passed, checks_failed, ejections, openings; // ever; openings: of its breaker
+	u64 why_since_ms;				       // when `why` became what it is
 	u64 slow_start_ms; // when it became eligible and began to warm up; 0 = whole
 };
 

@@ -111,6 +111,8 @@ void model_breaker_moved(
 		return;
 	if (step.to == BREAKER_OPEN && breaker->forced == BREAKER_AUTOMATIC)
 		change.next_ms = breaker->until_ms - model->now_ms;
+	if (step.to == BREAKER_OPEN)
+		one->state.openings++;
 	// From here on workers count for the new state; what they counted before is forgotten.
 	atomic_store(&one->backend->epoch, breaker->epoch);
 	(void)take_counts(model, one);

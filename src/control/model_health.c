@@ -97,6 +97,7 @@ static void end_check(
 	if (one->pool->conf->check.type == CONF_CHECK_AUTO)
 		reason = judge_auto(model, one, reason, status);
 	kind = reason == HEALTH_NONE ? HEALTH_EVENT_PASS : HEALTH_EVENT_FAIL;
+	++*(reason == HEALTH_NONE ? &one->state.checks_passed : &one->state.checks_failed);
 	step = step_health(model, one, kind, reason);
 	tell_health(model, one, &step, step.streak);
 	model_no_longer_new(model, one);

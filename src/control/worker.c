@@ -346,6 +346,7 @@ static int start_loop(struct worker *worker)
 	trace_attach_thread(&worker->trace);
 	proxy_init(&worker->proxy, worker->loop, config->snapshot, worker->index, &config->limits,
 		log, &worker->trace, &worker->metrics, config->seed + worker->index);
+	worker->proxy.stats = worker->stats;
 	worker->proxy.access = config->access;
 	worker->proxy.upstream.reports = config->reports;
 	return 0;
@@ -423,6 +424,11 @@ void worker_drain(struct worker *worker)
 void worker_abort(struct worker *worker)
 {
 	loop_post(worker->loop, &worker->abort_message);
+}
+
+u64 worker_busy_us(const struct worker *worker)
+{
+	return loop_thread_busy_us(worker->thread);
 }
 
 void worker_join(struct worker *worker)

@@ -60,6 +60,7 @@ struct worker {
 	bool draining;
 	struct proxy proxy;
 	struct metrics_cells metrics;
+	struct stats *stats; // what its proxy counts of requests; NULL: nothing. Control's
 	struct trace_ring trace;
 	struct message drain_message, abort_message, ended_message;
 	sem_t may_free;
@@ -73,6 +74,9 @@ int worker_start(struct worker *worker) must_check;
 // From the control thread: finish what runs | end now. on_ended follows on the control loop.
 void worker_drain(struct worker *worker);
 void worker_abort(struct worker *worker);
+
+// Processor time that its thread has used. From any thread, between worker_start and worker_join.
+u64 worker_busy_us(const struct worker *worker);
 
 // After on_ended of every worker: takes the thread back.
 void worker_join(struct worker *worker);

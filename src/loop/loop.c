@@ -335,7 +335,7 @@ void loop_cancel(struct loop *loop, struct op *op)
 
 static u64 clock_ns(clockid_t id)
 {
-	struct timespec now;
+	struct timespec now = {0};
 
 	clock_gettime(id, &now);
 	return (u64)now.tv_sec * NSEC_PER_SEC + (u64)now.tv_nsec;
@@ -346,6 +346,18 @@ void loop_real_read_clock(struct loop *loop)
 	loop->now_us = clock_ns(CLOCK_MONOTONIC) / 1000;
 	loop->now_ms = loop->now_us / 1000;
 	loop->wall_ms = (i64)(clock_ns(CLOCK_REALTIME) / NSEC_PER_MS);
+}
+
+u64 loop_thread_busy_us(pthread_t thread)
+{
+	clockid_t id;
+
+	return pthread_getcpuclockid(thread, &id) == 0 ? clock_ns(id) / 1000 : 0;
+}
+
+u64 loop_process_busy_us(void)
+{
+	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000;
 }
 
 nsec loop_sleep_ns(const struct loop *loop, u64 until_ms)

@@ -20,6 +20,8 @@
 //  6. loop_now_ms() moves once per turn. Nobody else reads a clock.
 #pragma once
 
+#include <pthread.h>
+
 #include "base/addr.h"
 #include "base/bytes.h"
 #include "base/wheel.h"
@@ -179,6 +181,12 @@ static inline void loop_defer(struct loop *loop, struct task *task)
 
 // From any thread: the message runs in a turn of `loop`. The loop must outlive it.
 void loop_post(struct loop *loop, struct message *message);
+
+// Processor time that a thread, or the whole process, has used. From any thread, while `thread` has
+// not been joined; it costs that thread nothing. The kernel's threads that work for io_uring are in
+// neither.
+u64 loop_thread_busy_us(pthread_t thread);
+u64 loop_process_busy_us(void);
 
 // Gives an existing descriptor (listening, foreign) to the loop; makes it non-blocking.
 void sock_open(struct loop *loop, struct sock *sock, int fd);

@@ -148,6 +148,7 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 	if (!second)
 		return;
 	x->second = NULL;
+	exchange_note_try(x, second->pick.backend, STATS_TRY_HEDGE);
 	pick_note(exchange_upstream(x), &second->pick, miss);
 	attempt_end(x, second, false);
 }
@@ -157,7 +158,7 @@ static void promote_second(struct exchange *x)
 {
 	x->attempt = x->second;
 	x->active_ms = x->attempt->sent_us ? x->attempt->sent_us / 1000 : exchange_now_ms(x);
-	x->backend = x->attempt->pick.backend;
+	x->backend = x->asked = x->attempt->pick.backend;
 	x->second = NULL;
 }
 
@@ -197,6 +198,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	*ret_gave_up = false;
 	x->failure = (u8)outcome;
 	if (x->second) { // the copy still runs
+		exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
 		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
 		attempt_end(x, x->attempt, whole);
 		promote_second(x);
@@ -262,6 +264,7 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 		// downwards.
 		if (loser->sent_us && x->pool->learns)
 			pick_note_latency(upstream, &loser->pick, now_us - loser->sent_us);
+		exchange_note_try(x, x->asked, STATS_TRY_HEDGE);
 		promote_second(x);
 		attempt_end(x, loser, false);
 	} else if (unlikely(x->second)) {
@@ -359,6 +362,8 @@ static enum step wait_for_place(struct exchange *x)
 		return STEP_QUEUE;
 	}
 	x->queued_ms = now_ms;
+	x->queued_us = exchange_now_us(x);
+	x->waited_us = 0;
 	if (!x->may_wait)
 		queue_waiter_init(&x->waiter, &x->tried, on_turn);
 	x->may_wait = true;
@@ -471,6 +476,23 @@ static enum step lost_place(struct exchange *x)
 	return STEP_PICK;
 }
 
+// Not the first connection for this request: it is sent again, to another backend or, as a replay,
+// to the same.
+static __attribute__((noinline)) void note_asked_again(struct exchange *x)
+{
+	if (x->attempts - 1 == x->asked_again)
+		return;
+	x->asked_again++;
+	exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
+	x->asked = x->backend;
+}
+
+static __attribute__((noinline)) void note_waited(struct exchange *x)
+{
+	x->waited_us = MAX(exchange_now_us(x) - x->queued_us, 1);
+	x->is_next = false;
+}
+
 enum step step_lease(struct exchange *x)
 {
 	struct attempt *attempt = x->attempt;
@@ -486,7 +508,12 @@ enum step step_lease(struct exchange *x)
 	result = open_lease(x, attempt, may_reuse(x), &error);
 	if (result == LEASE_FULL)
 		return lost_place(x);
-	x->is_next = false;
+	if (likely(!x->asked))
+		x->asked = x->backend;
+	else
+		note_asked_again(x);
+	if (unlikely(x->is_next))
+		note_waited(x);
 	switch (result) {
 	case LEASE_READY:
 		return STEP_SEND;
@@ -603,6 +630,7 @@ static void begin_second(struct exchange *x, struct attempt *second)
 	second->x = x;
 	x->second = second;
 	x->attempts++;
+	x->asked_again++;
 	metrics_inc(x->proxy->metrics, M_HEDGES);
 	pick_begin(exchange_upstream(x), &second->pick);
 	switch (open_lease(x, second, true, &error)) {

@@ -329,6 +329,7 @@ enum step step_tunnel(struct exchange *x)
 	if (x->tcp) {
 		stream->events = &exchange_up_events;
 		stream->owner = x->attempt;
+		x->attempt->sent_us = exchange_now_us(x);
 		pick_note(exchange_upstream(x), &x->attempt->pick, MISS_NONE);
 		x->answer_begun = true;
 	}

@@ -26,6 +26,7 @@ struct exchange {
 	const struct route *route;
 	struct pool *pool;
 	struct backend *backend; // of the running or last attempt
+	struct backend *asked;	 // the last one that a try began at; NULL: none
 	const struct conf_retry *retry;
 	struct str path;	// normal form
 	struct bytes replay;	// request body already sent, while it may be sent again
@@ -43,6 +44,7 @@ struct exchange {
 	u8 failure;		   // enum outcome of the last attempt that failed
 	u8 no_retry;		   // enum retry_reason: why none followed it
 	u8 attempts;		   // begun, without replays
+	u8 asked_again;		   // of them, those behind the first that are counted
 	u8 pauses;		   // waited
 	u8 failovers;
 	bool tcp, running, over;
@@ -67,10 +69,12 @@ struct exchange {
 	struct queue_waiter waiter;
 	struct timer hedge_timer;
 	struct task free_task;
-	u64 deadline_ms; // of the whole request; UINT64_MAX: none
-	u64 active_ms;	 // last progress; deadlines of silence count from it
-	u64 began_us;	 // the head's first byte
-	u64 headed_us;	 // its last one
+	u64 deadline_ms;	  // of the whole request; UINT64_MAX: none
+	u64 active_ms;		  // last progress; deadlines of silence count from it
+	u64 began_us;		  // the head's first byte
+	u64 headed_us;		  // its last one
+	u64 queued_us, waited_us; // with may_wait: when it last began to wait | how long that was,
+				  // 0: still
 	i64 headed_wall_ms;
 	u32 id;
 	struct half up, answer; // request body | response body

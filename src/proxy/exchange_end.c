@@ -5,10 +5,26 @@
 
 enum { fields_max = 12 };
 
+_Static_assert((int)STATS_NO_TIME == (int)ACCESS_NO_TIME, "one word for what was not reached");
+
 static u32 span_us(u64 from_us, u64 to_us)
 {
 	return from_us && to_us >= from_us ? (u32)MIN(to_us - from_us, (u64)UINT32_MAX - 1)
 					   : ACCESS_NO_TIME;
+}
+
+static u32 first_byte_us_of(const struct exchange *x)
+{
+	return span_us(x->attempt->sent_us, x->answered_us);
+}
+
+// Of a connection that was reused nothing was waited for.
+static u32 connect_us_of(const struct exchange *x)
+{
+	const struct attempt *attempt = x->attempt;
+
+	return attempt->lease.reused ? ACCESS_NO_TIME
+				     : span_us(attempt->leased_us, attempt->sent_us);
 }
 
 static struct str field_text(const struct http_head *head, enum http_known known)
@@ -18,7 +34,7 @@ static struct str field_text(const struct http_head *head, enum http_known known
 	return field ? str_make(field->value, field->value_len) : STR_EMPTY;
 }
 
-static void write_access(struct exchange *x)
+static void write_access(struct exchange *x, u64 total_us)
 {
 	const struct http_head *head = x->request;
 	const struct attempt *attempt = x->attempt;
@@ -34,12 +50,11 @@ static void write_access(struct exchange *x)
 		.backend = x->backend ? x->backend->id : STR_EMPTY,
 		.bytes_in = x->up.total,
 		.bytes_out = x->answer.total,
-		.total_us = exchange_now_us(x) - x->began_us,
+		.total_us = total_us,
 		.head_us = head_us,
 		.queue_us = span_us(x->headed_us, attempt->leased_us),
-		.connect_us =
-			attempt->lease.reused ? 0 : span_us(attempt->leased_us, attempt->sent_us),
-		.first_byte_us = span_us(attempt->sent_us, x->answered_us),
+		.connect_us = attempt->lease.reused ? 0 : connect_us_of(x),
+		.first_byte_us = first_byte_us_of(x),
 		.status = x->status,
 		.tries = x->attempts,
 		.outcome = x->outcome,
@@ -59,6 +74,76 @@ static void write_access(struct exchange *x)
 		entry.request_id = request_id(x);
 	}
 	access_write(x->proxy->log, &x->proxy->access, &entry);
+}
+
+// A status of 500 or above, or no whole answer by a backend's or our doing.
+static bool is_error(const struct exchange *x)
+{
+	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
+
+	if (x->status >= 500)
+		return true;
+	return info->origin >= ORIGIN_BALANCER && (info->status == 0 || info->status >= 500);
+}
+
+// A backend's whole answer is the client's, without anything that had to be waited for.
+static inline bool is_usual(const struct exchange *x)
+{
+	return likely(exchange_is_whole(x)) && likely(x->status < 500) &&
+	       likely(x->attempt->lease.reused) && likely(!x->may_wait);
+}
+
+static __attribute__((noinline)) void note_unusual(struct exchange *x, u64 total_us)
+{
+	const struct backend *backend = x->asked;
+	u64 now_us = exchange_now_us(x), sent_us = x->attempt->sent_us;
+	u64 waited_us = x->waited_us ? x->waited_us : now_us - x->queued_us;
+	struct stats_entry entry = {
+		.frontend = x->client->frontend,
+		.pool = backend ? backend->pool : x->pool,
+		.backend = backend,
+		.bytes_in = x->up.total,
+		.bytes_out = x->answer.total,
+		.total_us = total_us,
+		.spent_us = now_us - sent_us,
+		.queue_us = x->may_wait ? (u32)MIN(waited_us, (u64)STATS_NO_TIME - 1)
+					: (u32)STATS_NO_TIME,
+		.connect_us = connect_us_of(x),
+		.first_byte_us = first_byte_us_of(x),
+		.status = x->status,
+		.method = x->request ? x->request->method : (u8)HTTP_OTHER_METHOD,
+		.tcp = x->tcp,
+		.was_sent = sent_us != 0,
+		.error = is_error(x),
+	};
+
+	if (x->tunnelling && !x->tcp) {
+		entry.upgraded = true;
+		entry.total_us = x->answered_us - x->began_us;
+		entry.spent_us = x->answered_us - sent_us;
+	}
+	stats_note(x->proxy->stats, &entry);
+}
+
+static inline void note_stats(struct exchange *x, u64 total_us)
+{
+	u64 sent_us = x->attempt->sent_us;
+	struct stats_entry entry;
+
+	if (!is_usual(x)) {
+		note_unusual(x, total_us);
+		return;
+	}
+	entry.frontend = x->client->frontend;
+	entry.backend = x->asked;
+	entry.bytes_in = x->up.total;
+	entry.bytes_out = x->answer.total;
+	entry.total_us = total_us;
+	entry.spent_us = exchange_now_us(x) - sent_us;
+	entry.first_byte_us = (u32)(x->answered_us - sent_us);
+	entry.status = x->status;
+	entry.method = x->request->method;
+	stats_note_usual(x->proxy->stats, &entry);
 }
 
 // Why no other attempt followed is told where that decided it.
@@ -137,6 +222,7 @@ void exchange_free(struct task *task)
 enum step step_done(struct exchange *x)
 {
 	struct proxy *proxy = x->proxy;
+	u64 total_us = exchange_now_us(x) - x->began_us;
 
 	x->over = true;
 	loop_timer_cancel(proxy->loop, &x->timer);
@@ -144,16 +230,17 @@ enum step step_done(struct exchange *x)
 		loop_timer_cancel(proxy->loop, &x->hedge_timer);
 	half_stop(&x->up);
 	half_stop(&x->answer);
-	trace_add(proxy->trace, TRACE_DONE, x->outcome, x->id, x->status,
-		exchange_now_us(x) - x->began_us);
+	trace_add(proxy->trace, TRACE_DONE, x->outcome, x->id, x->status, total_us);
 	metrics_bump(&proxy->metrics->outcomes[x->outcome], 1);
 	metrics_dec(proxy->metrics, M_REQUESTS_ACTIVE);
 	if (x->tunnelling)
 		metrics_dec(proxy->metrics, M_TUNNELS_ACTIVE);
 	if (x->outcome != OUTCOME_OK)
 		log_end(x);
+	if (likely(proxy->stats))
+		note_stats(x, total_us);
 	if (access_is_on(&proxy->access))
-		write_access(x);
+		write_access(x, total_us);
 	note_end(x);
 	give_back(x);
 	front_exchange_done(x->client);

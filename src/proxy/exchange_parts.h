@@ -82,6 +82,14 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status);
 // A hedged request's copy broke, or its answer is no good.
 void attempt_drop_second(struct exchange *x, u32 miss);
 
+// The last try that began is not the last one of its request, or not its only one.
+static inline void exchange_note_try(
+	struct exchange *x, const struct backend *backend, enum stats_try kind)
+{
+	if (x->proxy->stats)
+		stats_note_try(x->proxy->stats, x->client->frontend, backend, kind);
+}
+
 // Ends what limits.requests of its pool counts.
 void attempt_give_place(struct exchange *x);
 

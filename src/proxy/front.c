@@ -180,6 +180,8 @@ static void on_closed(struct conn *conn)
 	give_place(client->frontend);
 	leave_guard(client);
 	metrics_dec(proxy->metrics, M_CONNECTIONS_ACTIVE);
+	if (proxy->stats)
+		stats_note_connection(proxy->stats, client->frontend, -1);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_IN, conn->bytes_in);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_OUT, conn->bytes_out);
 	trace_add(proxy->trace, TRACE_CONN_CLOSE, 0, 0, conn->bytes_in, conn->bytes_out);
@@ -209,6 +211,8 @@ static struct client *new_client(
 	proxy->client_count++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACTIVE);
+	if (proxy->stats)
+		stats_note_connection(proxy->stats, frontend, 1);
 	trace_add(proxy->trace, TRACE_ACCEPT, 0, (u32)fd, 0, 0);
 	say(client, "serving connection");
 	return client;

@@ -12,6 +12,7 @@
 #include "proxy/faults.h"
 #include "proxy/load_probe.h"
 #include "proxy/snapshot.h"
+#include "proxy/stats.h"
 #include "upstream/lease.h"
 
 enum step {
@@ -33,6 +34,7 @@ struct proxy {
 	struct log *log;
 	struct trace_ring *trace;
 	struct metrics_cells *metrics;
+	struct stats *stats; // borrowed; NULL: requests are not counted
 	struct access_config access;
 	struct upstream upstream;
 	struct h1_parser *parsers; // one for each frontend, with its limits
@@ -57,7 +59,7 @@ struct proxy_limits {
 
 // Everything in `proxy` is the caller's memory; loop, snapshot, log, trace and metrics are
 // borrowed. `number` is the worker's, below the snapshot's worker_count. What it learns about
-// backends goes to proxy->upstream.reports, which the caller sets.
+// backends goes to proxy->upstream.reports, which the caller sets; so it does proxy->stats.
 void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapshot, u32 number,
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
 	struct metrics_cells *metrics, u64 seed);

@@ -65,7 +65,8 @@ struct cell {
 	u32 good, bad;
 	u32 bad_streak;				  // read by all: `bad` ones since the last good one
 	u32 trials_good, trials_bad, trials_void; // read by all, growing
-	u32 connections, idle_count;		  // read by all: open, idle ones too | idle
+	u32 connections;			  // read by all: open, idle ones too
+	u32 idle_count;				  // read by all
 	bool is_dirty;	       // in_flight has changed since other workers were told
 	bool is_full;	       // out of the picker's state, because there was no place
 	struct list full_node; // in the picker's list

@@ -658,9 +658,27 @@ static void check_zero(struct world *world, u64 value, const char *what)
 		world_fail(world, "%lld %s are left at the end", (long long)value, what);
 }
 
+// Every exchange that ended is counted once, and each try that was not its last one as well.
+static void check_stats(struct world *world, u64 ended)
+{
+	const struct stats *all[] = {world->stats};
+	const u64 *cells = world->metrics.values;
+	struct stats_sum sum;
+
+	stats_sum_all(all, 1, &sum);
+	if (sum.requests != ended || histogram_count(&sum.time) != ended)
+		world_fail(world, "%llu exchanges ended and %llu are counted",
+			(unsigned long long)ended, (unsigned long long)sum.requests);
+	if (sum.tries[STATS_TRY_HEDGE] > cells[M_HEDGES] ||
+		sum.tries[STATS_TRY_REPEATED] > cells[M_RETRIES] + cells[M_HEDGES])
+		world_fail(world, "more tries are counted than were made");
+	for (u32 i = 0; i < world->snapshot->frontend_count; i++)
+		check_zero(world, stats_connections(world->stats, &world->snapshot->frontends[i]),
+			"client connections of a frontend");
+}
+
 void check_end(struct world *world)
 {
-
 	const struct metrics_cells *cells = &world->metrics;
 	const struct block_pool *blocks = &world->loop->blocks;
 	u64 ended = 0;
@@ -672,6 +690,7 @@ void check_end(struct world *world)
 	if (ended != cells->values[M_REQUESTS])
 		world_fail(world, "%llu exchanges began and %llu ended",
 			(unsigned long long)cells->values[M_REQUESTS], (unsigned long long)ended);
+	check_stats(world, ended);
 	if (cells->outcomes[OUTCOME_INTERNAL_ERROR])
 		world_fail(world, "an internal error");
 	check_zero(world, cells->values[M_CONNECTIONS_ACTIVE], "client connections in the gauge");

@@ -200,6 +200,7 @@ struct world {
 	u64 told; // exchanges that failed by our or a backend's doing, by what the log says
 	struct trace_ring *trace;
 	struct metrics_cells metrics;
+	struct stats *stats;
 	struct listening *listeners;
 	u32 listener_count;
 	bool scarce;		// blocks, links or clients are few: refusals are fair

@@ -172,6 +172,7 @@ static void build_proxy(struct world *world)
 	log_init(&world->log, LOG_WARN, LOG_JSON, &world->loop->wall_ms, log_bytes, NULL);
 	proxy_init(world->proxy, world->loop, world->snapshot, 0, &limits, &world->log,
 		world->trace, &world->metrics, rng_u64(&world->rng));
+	world->stats = world->proxy->stats = stats_new(world->snapshot);
 	if (world->judged)
 		judge_start(world);
 	listen_all(world);
@@ -336,6 +337,7 @@ static void take_down(struct world *world)
 		server_free(world->servers[i]);
 	sim_net_free(world->net);
 	judge_free(world);
+	stats_free(world->stats);
 	snapshot_done(world->snapshot);
 	arena_done(&world->arena);
 	mem_free(world->listeners);

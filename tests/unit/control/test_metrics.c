@@ -2,6 +2,7 @@
 #include "test.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <pthread.h>
 
 #include "base/metrics.h"
@@ -48,27 +49,71 @@ static bool ends_with(const char *text, const char *end)
 	return len >= end_len && strcmp(text + len - end_len, end) == 0;
 }
 
-// What Prometheus asks of names, and that rows of one name stand together and agree.
-static void test_rows_are_well_formed(void **state)
+static bool is_name(const char *name)
+{
+	for (const char *at = name; *at; at++)
+		if (!islower(*at) && !isdigit(*at) && *at != '_')
+			return false;
+	return isalpha(name[0]);
+}
+
+// What Prometheus and OpenMetrics ask of names, units and texts.
+static void test_families_are_well_formed(void **state)
+{
+	(void)state;
+	for (int i = 0; i < METRIC_FAMILIES_COUNT; i++) {
+		const struct metric_family_info *family = &metric_families[i];
+		char end[64];
+
+		assert_true(is_name(family->name));
+		assert_true(strncmp(family->name, "lb_", 3) == 0 ||
+			    strncmp(family->name, "process_", 8) == 0);
+		assert_int_equal(family->type == METRIC_COUNTER, ends_with(family->name, "_total"));
+		assert_int_equal(family->type == METRIC_INFO, ends_with(family->name, "_info"));
+		snprintf(end, sizeof(end), "_%s%s", family->unit,
+			family->type == METRIC_COUNTER ? "_total" : "");
+		if (family->unit[0])
+			assert_true(ends_with(family->name, end));
+		else
+			assert_null(strstr(family->name, "seconds"));
+		assert_true(ends_with(family->help, "."));
+		assert_null(strpbrk(family->help, "\"\\\n|"));
+		for (int j = 0; j < i; j++)
+			assert_string_not_equal(metric_families[j].name, family->name);
+	}
+}
+
+// Cells of one family differ in the value of its label.
+static void test_cells_are_well_formed(void **state)
 {
 	(void)state;
 	for (int i = 0; i < METRICS_COUNT; i++) {
 		const struct metric_info *row = &metric_infos[i];
-		const struct metric_info *before = i > 0 ? row - 1 : NULL;
+		const struct metric_family_info *family = &metric_families[row->family];
 
-		assert_int_equal(strncmp(row->name, "lb_", 3), 0);
-		for (const char *at = row->name; *at; at++)
-			assert_true(islower(*at) || isdigit(*at) || *at == '_');
-		assert_int_equal(row->type == METRIC_COUNTER, ends_with(row->name, "_total"));
-		assert_true(ends_with(row->help, "."));
-		for (int j = 0; j < i; j++) {
-			if (strcmp(metric_infos[j].name, row->name) != 0)
-				continue;
-			assert_string_equal(before->name, row->name);
-			assert_string_equal(metric_infos[j].help, row->help);
-			assert_string_not_equal(metric_infos[j].labels, row->labels);
-		}
+		assert_in_range(family->type, METRIC_COUNTER, METRIC_GAUGE);
+		assert_int_equal(row->labels[0] == 0, family->labels[0] == 0);
+		assert_int_equal(strncmp(row->labels, family->labels, strlen(family->labels)), 0);
+		for (int j = 0; j < i; j++)
+			if (metric_infos[j].family == row->family)
+				assert_string_not_equal(metric_infos[j].labels, row->labels);
 	}
+}
+
+static void test_reference_is_up_to_date(void **state)
+{
+	static char committed[64 * 1024];
+	FILE *file = fopen(SOURCE_ROOT "/docs/metrics.md", "r");
+	struct arena arena;
+
+	(void)state;
+	assert_non_null(file);
+	committed[fread(committed, 1, sizeof(committed) - 1, file)] = 0;
+	fclose(file);
+	arena_init(&arena, 1 << 20);
+	// Else: weir help metrics > docs/metrics.md
+	assert_string_equal(committed, metrics_reference(&arena).ptr);
+	arena_done(&arena);
 }
 
 static struct metrics_cells shared;
@@ -104,7 +149,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_cells_add_up),
 		cmocka_unit_test(test_response_classes),
-		cmocka_unit_test(test_rows_are_well_formed),
+		cmocka_unit_test(test_families_are_well_formed),
+		cmocka_unit_test(test_cells_are_well_formed),
+		cmocka_unit_test(test_reference_is_up_to_date),
 		cmocka_unit_test(test_readers_never_see_less),
 	};
 
