@@ -5,12 +5,13 @@
 #include <signal.h>
 
 #include "admin/admin_inside.h"
+#include "admin/stream.h"
 #include "base/mem.h"
 #include "control/logger.h"
 
 enum { large_blocks_max = 1024, small_blocks_max = 4096 };
 
-static const struct admin_route routes[] = {
+static const struct admin_route known_routes[] = {
 #define ROUTE(verb, text, least, does, handler, tag, what) \
 	{.method = HTTP_##verb,                            \
 		.role = ADMIN_##least,                     \
@@ -20,6 +21,11 @@ static const struct admin_route routes[] = {
 #include "admin/routes.def"
 #undef ROUTE
 };
+
+static void on_second(struct admin *admin)
+{
+	stream_hub_second(admin->hub);
+}
 
 // ---- The server ---------------------------------------------------------------------------------
 
@@ -48,13 +54,30 @@ static void make_tokens(struct admin *admin, const struct conf_admin *conf)
 									   : ADMIN_READER};
 }
 
+// The known ones, and that of metrics, whose path is configured.
+static u32 make_routes(struct admin *admin)
+{
+	const struct conf_metrics *metrics = &admin->face.conf->metrics;
+	u32 count = 0;
+
+	admin->routes = mem_alloc(sizeof(known_routes) + sizeof(struct admin_route));
+	if (metrics->enabled)
+		admin->routes[count++] = (struct admin_route){.method = HTTP_GET,
+			.role = ADMIN_READER,
+			.path = metrics->path.ptr,
+			.handle = api_metrics};
+	memcpy(&admin->routes[count], known_routes, sizeof(known_routes));
+	return count + (u32)ARRAY_LEN(known_routes);
+}
+
 static void serve(struct admin *admin)
 {
 	const struct conf *conf = admin->face.conf;
+	u32 route_count = make_routes(admin);
 	struct admin_server_config config = {.loop = admin->loop,
 		.log = admin->log,
-		.routes = routes,
-		.route_count = ARRAY_LEN(routes),
+		.route_count = route_count,
+		.routes = admin->routes,
 		.owner = admin,
 		.tokens = admin->tokens,
 		.token_count = conf->admin.token_count,
@@ -97,6 +120,7 @@ static void on_stop(struct message *message)
 
 	admin->stopping = true;
 	figures_stop(admin->figures);
+	stream_hub_stop(admin->hub);
 	admin_server_stop(admin->server);
 }
 
@@ -127,6 +151,8 @@ static void *start_main(void *arg)
 		admin->log = logger_log(admin->face.logger, &admin->loop->wall_ms);
 		admin->state = state_new(admin);
 		admin->figures = figures_new(admin);
+		admin->hub = stream_hub_new(admin);
+		figures_on_second(admin->figures, on_second);
 		serve(admin);
 	}
 	sem_post(&start->done);
@@ -183,6 +209,8 @@ static void done(void *owner)
 		pthread_join(admin->thread, NULL);
 		state_free(admin->state);
 		figures_free(admin->figures);
+		stream_hub_free(admin->hub);
+		mem_free(admin->routes);
 	}
 	admin->started = false;
 	mem_free(admin->tokens);

@@ -17,17 +17,19 @@ struct admin {
 	struct log *log;
 	struct admin_server *server;
 	struct admin_token *tokens;
+	struct admin_route *routes;
 	pthread_t thread;
 	struct message stop_message, *ended;
 	bool stopping, started;
 	u32 asks_out; // of the control thread
 	struct admin_state *state;
 	struct figures *figures;
+	struct stream_hub *hub;
 };
 
 // Handlers; `owner` is the struct admin. routes.def names each.
-admin_handler_fn api_livez, api_readyz, api_state, api_config, api_drain, api_enable, api_disable,
-	api_weight, api_breaker, api_log_level;
+admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics, api_config,
+	api_drain, api_enable, api_disable, api_weight, api_breaker, api_log_level;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 
@@ -42,7 +44,16 @@ struct state_scope {
 // As of the copies at hand (state_fetch).
 void api_write_state(struct json *json, struct admin *admin, const struct state_scope *scope);
 
+void api_write_backend(struct json *json, struct admin *admin, const struct backend *backend);
+
+// Why it is in the state that it is in; static.
+const char *api_reason_text(const struct desk_backend *one);
+
 bool api_is_ready(const struct admin *admin);
+
+// Of the pool and the backend of a query or a path. NULL: there is none, and the call was answered.
+const struct backend *api_find_backend(
+	struct admin *admin, struct admin_call *call, struct str pool, struct str id);
 
 // NULL: there is none of this name.
 const struct pool *api_find_pool(const struct admin *admin, struct str name);

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "admin/admin_inside.h"
-#include "admin/figures.h"
+#include "admin/verdict.h"
 #include "loop/loop.h"
 
 // ---- Backends -----------------------------------------------------------------------------------
@@ -42,7 +42,7 @@ static const char *state_word(const struct desk_backend *one)
 	return "up";
 }
 
-static const char *reason_text(const struct desk_backend *one)
+const char *api_reason_text(const struct desk_backend *one)
 {
 	switch ((enum eligible_why)one->state.why) {
 	case ELIGIBLE_DOWN:
@@ -130,7 +130,7 @@ static void write_load(struct json *json, const struct admin *admin, const struc
 	json_key_u64(json, "in_flight", load.in_flight);
 }
 
-static void write_backend(struct json *json, struct admin *admin, const struct backend *backend)
+void api_write_backend(struct json *json, struct admin *admin, const struct backend *backend)
 {
 	const struct admin_state *state = admin->state;
 	const struct desk_backend *one = &state->ask.backends[backend->cell];
@@ -144,7 +144,7 @@ static void write_backend(struct json *json, struct admin *admin, const struct b
 	json_key_cstr(json, "etag", etag);
 	json_key_cstr(json, "state", state_word(one));
 	key_moment(json, "since_at_ms", state, one->state.why_since_ms);
-	json_key_cstr(json, "reason", reason_text(one));
+	json_key_cstr(json, "reason", api_reason_text(one));
 	json_key_bool(json, "takes_requests", eligible_is_in((enum eligible_why)one->state.why));
 	json_key_u64(json, "weight", one->weight);
 	json_key_u64(json, "weight_configured", backend->conf->weight);
@@ -260,6 +260,7 @@ bool api_is_ready(const struct admin *admin)
 static void write_head(struct json *json, struct admin *admin, u8 role)
 {
 	const struct control_face *face = &admin->face;
+	struct verdict verdict = verdict_make(admin);
 	char host[128] = "";
 
 	(void)gethostname(host, sizeof(host) - 1);
@@ -275,6 +276,11 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 	json_key_cstr(
 		json, "log_level", log_level_name((enum log_level)admin->state->ask.log_level));
 	json_key_cstr(json, "may", role == ADMIN_OPERATOR ? "operate" : "read");
+	json_key(json, "verdict");
+	json_object_begin(json);
+	json_key_cstr(json, "level", verdict_word((enum verdict_level)verdict.level));
+	json_key_cstr(json, "text", verdict.text);
+	json_object_end(json);
 }
 
 void api_write_state(struct json *json, struct admin *admin, const struct state_scope *scope)
@@ -302,7 +308,7 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 
 		if ((!scope->pool || backend->pool == scope->pool) &&
 			(!scope->wants || scope->wants(scope->context, backend)))
-			write_backend(json, admin, backend);
+			api_write_backend(json, admin, backend);
 	}
 	json_array_end(json);
 	if (scope->wants)

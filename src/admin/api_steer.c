@@ -81,22 +81,27 @@ static void order(struct admin *admin, struct admin_call *call, enum desk_order_
 
 // ---- The question -------------------------------------------------------------------------------
 
-static const struct backend *find_backend(struct admin *admin, struct admin_call *call)
+const struct backend *api_find_backend(
+	struct admin *admin, struct admin_call *call, struct str pool_name, struct str id)
 {
-	const struct pool *pool = api_find_pool(admin, call->params[0]);
+	const struct pool *pool = api_find_pool(admin, pool_name);
 
 	if (!pool) {
 		admin_problem(call, 404, "GET /api/v1/state has all names.",
-			"there is no pool '%.*s'", STR_FMT(call->params[0]));
+			"there is no pool '%.*s'", STR_FMT(pool_name));
 		return NULL;
 	}
 	for (u32 i = 0; i < pool->backend_count; i++)
-		if (str_eq(pool->backends[i].id, call->params[1]))
+		if (str_eq(pool->backends[i].id, id))
 			return &pool->backends[i];
 	admin_problem(call, 404, "GET /api/v1/state has all names.",
-		"there is no backend '%.*s' in pool '%.*s'", STR_FMT(call->params[1]),
-		STR_FMT(call->params[0]));
+		"there is no backend '%.*s' in pool '%.*s'", STR_FMT(id), STR_FMT(pool_name));
 	return NULL;
+}
+
+static const struct backend *find_backend(struct admin *admin, struct admin_call *call)
+{
+	return api_find_backend(admin, call, call->params[0], call->params[1]);
 }
 
 // The one field of the body, which must be an object with nothing else. NULL: answered.

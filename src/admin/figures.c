@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admin/figures.h"
 
-#include <dirent.h>
-
 #include "admin/admin_inside.h"
 #include "admin/expose.h"
 #include "base/mem.h"
@@ -34,6 +32,7 @@ struct figures {
 	u32 spark_at, seconds;
 	u64 last_us;
 	double elapsed_s;
+	double received_per_s, sent_per_s;
 	struct metrics_cells cells, cells_before;
 	u64 *busy_us; // by worker
 	double *busy_ratio;
@@ -207,6 +206,8 @@ static void keep(struct figures *figures)
 		&figures->whole, &second);
 	whole = moment_of(&second, (u32)metrics_read(&figures->cells, M_CONNECTIONS_ACTIVE));
 	figures->whole_time = second.time;
+	figures->received_per_s = (double)second.bytes_in / figures->elapsed_s;
+	figures->sent_per_s = (double)second.bytes_out / figures->elapsed_s;
 	whole.time = &figures->whole_time;
 	history_add(figures->history, loop_wall_ms(figures->admin->loop), &whole,
 		figures->pool_moments, figures->backend_moments);
@@ -258,6 +259,11 @@ const struct figures_rate *figures_of_backend(
 	const struct figures *figures, const struct backend *backend)
 {
 	return &figures->backends[backend->cell];
+}
+
+double figures_busy_ratio(const struct figures *figures, u32 worker)
+{
+	return figures->busy_ratio[worker];
 }
 
 const struct history *figures_history(const struct figures *figures)
@@ -312,21 +318,23 @@ static u32 count_waiting(const struct snapshot *snapshot)
 static void write_totals(struct json *json, const struct figures *figures)
 {
 	const struct figures_rate *whole = &figures->whole;
-	const struct metrics_cells *cells = &figures->cells;
+	struct metrics_cells cells = {0};
 
+	for (u32 i = 0; i < figures->worker_count; i++)
+		metrics_sum(&figures->admin->face.workers->all[i].metrics, &cells);
 	json_key(json, "totals");
 	json_object_begin(json);
 	write_rate(json, whole);
 	json_key_f64(json, "errors_ratio",
 		whole->requests_per_s > 0 ? whole->errors_per_s / whole->requests_per_s : 0, 4);
 	json_key_f64(json, "client_errors_per_s", whole->client_errors_per_s, 2);
-	json_key_u64(json, "connections", metrics_read(cells, M_CONNECTIONS_ACTIVE));
+	json_key_u64(json, "connections", metrics_read(&cells, M_CONNECTIONS_ACTIVE));
 	json_key_u64(json, "connections_max", figures->admin->face.connections_max);
-	json_key_u64(json, "in_flight", metrics_read(cells, M_REQUESTS_ACTIVE));
+	json_key_u64(json, "in_flight", metrics_read(&cells, M_REQUESTS_ACTIVE));
 	json_key_u64(json, "queued", count_waiting(figures->admin->face.snapshot));
-	json_key_u64(json, "tunnels", metrics_read(cells, M_TUNNELS_ACTIVE));
-	json_key_f64(json, "received_bytes_per_s", per_s(figures, M_CLIENT_BYTES_IN), 0);
-	json_key_f64(json, "sent_bytes_per_s", per_s(figures, M_CLIENT_BYTES_OUT), 0);
+	json_key_u64(json, "tunnels", metrics_read(&cells, M_TUNNELS_ACTIVE));
+	json_key_f64(json, "received_bytes_per_s", figures->received_per_s, 0);
+	json_key_f64(json, "sent_bytes_per_s", figures->sent_per_s, 0);
 	json_key_f64(json, "retries_per_s", per_s(figures, M_RETRIES), 2);
 	json_object_end(json);
 }

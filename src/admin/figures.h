@@ -45,6 +45,8 @@ const struct figures_rate *figures_whole(const struct figures *figures);
 const struct figures_rate *figures_of_pool(const struct figures *figures, const struct pool *pool);
 const struct figures_rate *figures_of_backend(
 	const struct figures *figures, const struct backend *backend);
+double figures_busy_ratio(const struct figures *figures, u32 worker); // of the last second
+
 const struct history *figures_history(const struct figures *figures);
 
 // Keys and values behind those that stand there already.

@@ -226,9 +226,11 @@ void admin_stream_end(struct admin_call *call)
 {
 	struct admin_client *client = call->client;
 
-	if (client && call->sent == call->out.len)
+	call->over = true;
+	if (!client)
+		admin_call_over(call);
+	else if (call->sent == call->out.len)
 		client->stream->ops->send_body(client->stream, (struct slice){0}, true);
-	admin_call_over(call);
 }
 
 // ---- Who may ------------------------------------------------------------------------------------

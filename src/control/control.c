@@ -321,7 +321,8 @@ static void prepare_workers(struct control *control)
 		worker->index = i;
 		worker->closed = true;
 		worker->workers = &control->workers;
-		worker->stats = stats_new(control->snapshot);
+		if (control->conf->metrics.enabled)
+			worker->stats = stats_new(control->snapshot);
 		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
 		worker->listener_count = binds;
 		worker->config = (struct worker_config){

@@ -330,3 +330,127 @@ def test_it_ends_while_somebody_asks(backend):
     with weir:
         client = weir.client(api)
         client.send(b"GET /api/v1/sta")
+
+
+# What is seen
+
+def hit(weir, times=20):
+    with weir.client() as client:
+        for _ in range(times):
+            assert client.ask().status == 200
+
+
+def test_state_counts_requests(backend):
+    weir, api = start([backend.address])
+    with weir:
+        hit(weir)
+        until(lambda: tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["requests_total"]
+              == 20, "20 requests in the state")
+        state = tree(ask(weir, api, "GET", "/api/v1/state"))
+        assert state["totals"]["requests_total"] == state["pools"][0]["requests_total"] == 20
+        assert state["pools"][0]["p99_us"] >= state["pools"][0]["p50_us"] > 0
+        assert state["verdict"]["level"] == "ok"
+
+
+def test_the_verdict_names_who_is_out():
+    with Backend() as well:
+        weir, api = start([well.address, f"{HOST}:{free_port()}"], pool={"health_check": FAST})
+        with weir:
+            state = until(lambda: (lambda it: it if it["verdict"]["level"] == "warn" else None)(
+                tree(ask(weir, api, "GET", "/api/v1/state"))), "a warning")
+            assert "app-1 of pool app is out" in state["verdict"]["text"]
+            assert "connection refused" in state["verdict"]["text"]
+            assert state["pools"][0]["state"] == "degraded"
+            assert state["backends"][1]["state"] == "down"
+            assert state["backends"][1]["last_check"]["reason"] == "connection refused"
+
+
+def test_history(backend):
+    weir, api = start([backend.address])
+    with weir:
+        hit(weir)
+
+        def seen(query=""):
+            got = tree(ask(weir, api, "GET", f"/api/v1/history?seconds=60{query}"))
+            return got if sum(each or 0 for each in got["requests_per_s"]) >= 19 else None
+
+        for query in ("", "&pool=app", "&pool=app&backend=app-0"):
+            got = until(lambda query=query: seen(query), "the requests in the history")
+            assert len(got["requests_per_s"]) == len(got["p99_us"]) == 60
+            if "backend" not in query:
+                rows = [row for row in got["heatmap"]["counts"] if row]
+                assert sum(map(sum, rows)) == 20
+                assert all(len(row) == len(got["heatmap"]["bounds_us"]) + 1 for row in rows)
+        for query in ("seconds=0", "seconds=x", "seconds=86401"):
+            assert ask(weir, api, "GET", f"/api/v1/history?{query}").status == 422
+        assert ask(weir, api, "GET", "/api/v1/history?pool=x").status == 404
+
+
+def test_stream(backend):
+    weir, api = start([backend.address])
+    with weir, weir.client(api) as client:
+        client.send(http1.request("GET", "/api/v1/stream", host=api))
+        head = client.reader.response_head()
+        assert head.status == 200 and head.get("content-type") == "text/event-stream"
+        got = b""
+        while got.count(b"event: state\n") < 3:
+            got += client.sock.recv(65536)
+
+
+def test_stream_from_a_client_that_does_not_read(backend):
+    weir, api = start([backend.address])
+    with weir:
+        clients = [weir.client(api) for _ in range(10)]
+        for client in clients:
+            client.send(http1.request("GET", "/api/v1/stream", host=api))
+        for client in clients[:5]:
+            client.reset()
+        hit(weir)
+        assert ask(weir, api, "GET", "/api/v1/state").status == 200
+
+
+def test_too_many_streams(backend):
+    weir, api = start([backend.address])
+    with weir:
+        clients = [weir.client(api) for _ in range(33)]
+        statuses = []
+        for client in clients:
+            client.send(http1.request("GET", "/api/v1/stream", host=api))
+            statuses.append(client.reader.response_head().status)
+        assert statuses == [200] * 32 + [503]
+
+
+def test_metrics(backend):
+    weir, api = start([backend.address])
+    with weir:
+        hit(weir)
+        answer = ask(weir, api, "GET", "/metrics")
+        assert answer.status == 200
+        assert answer.get("content-type") == "text/plain; version=0.0.4; charset=utf-8"
+        labels = 'frontend="web",pool="app",backend="app-0",method="GET",status="200"'
+        assert f"lb_requests_total{{{labels}}} 20\n" in answer.text
+        answer = ask(weir, api, "GET", "/metrics",
+                     ("Accept", "application/openmetrics-text;version=1.0.0"))
+        assert answer.get("content-type").startswith("application/openmetrics-text")
+        assert answer.text.endswith("# EOF\n")
+
+
+def test_metrics_elsewhere(backend):
+    port = free_port()
+    weir, api = start([backend.address], {"token": SECRET},
+                      metrics={"path": "/numbers", "port": port})
+    with weir:
+        own = f"127.0.0.1:{port}"
+        assert ask(weir, api, "GET", "/metrics", bearer(SECRET)).status == 404
+        assert ask(weir, api, "GET", "/numbers").status == 401
+        assert ask(weir, api, "GET", "/numbers", bearer(SECRET)).status == 200
+        assert ask(weir, own, "GET", "/numbers").status == 200
+        assert ask(weir, own, "GET", "/api/v1/state", bearer(SECRET)).status == 404
+
+
+def test_no_metrics(backend):
+    weir, api = start([backend.address], metrics={"enabled": False})
+    with weir:
+        hit(weir)
+        assert ask(weir, api, "GET", "/metrics").status == 404
+        assert ask(weir, api, "GET", "/api/v1/state").status == 200

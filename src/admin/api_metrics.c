@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// What Prometheus reads.
+#include "admin/admin_inside.h"
+#include "admin/expose.h"
+#include "base/mem.h"
+
+struct scrape {
+	struct expose_backend *backends;
+	struct expose_pool *pools;
+	struct expose_worker *workers;
+	const struct stats **stats;
+	const struct metrics_cells **cells;
+};
+
+static void show_backend(
+	const struct admin *admin, const struct backend *backend, struct expose_backend *shown)
+{
+	const struct desk_backend *one = &admin->state->ask.backends[backend->cell];
+	struct figures_load load = figures_load(admin->face.snapshot, backend);
+	const struct snapshot *snapshot = admin->face.snapshot;
+	u64 failures = 0;
+
+	for (u32 i = 0; i < snapshot->worker_count; i++) {
+		const struct cell *cell = &snapshot->cells[i][backend->cell];
+
+		failures += cell_read(&cell->bad) + cell_read(&cell->trials_bad);
+	}
+	*shown = (struct expose_backend){.checks_passed = one->state.checks_passed,
+		.checks_failed = one->state.checks_failed,
+		.ejections = one->state.ejections,
+		.breaker_openings = one->state.openings,
+		.breaker_failures = failures,
+		.in_flight = load.in_flight,
+		.connections = load.connections,
+		.idle = load.idle,
+		.weight = one->weight,
+		.breaker = one->state.breaker.state,
+		.is_checked = one->probed,
+		.healthy = one->resolved && one->state.health.state != HEALTH_DOWN &&
+			   !ejection_is_out(&one->state.ejection),
+		.eligible = eligible_is_in((enum eligible_why)one->state.why)};
+}
+
+static void make_scrape(const struct admin *admin, struct scrape *scrape)
+{
+	const struct snapshot *snapshot = admin->face.snapshot;
+	const struct workers *workers = admin->face.workers;
+
+	scrape->backends = mem_alloc(sizeof(*scrape->backends) * MAX(snapshot->backend_count, 1));
+	scrape->pools = mem_alloc(sizeof(*scrape->pools) * MAX(snapshot->pool_count, 1));
+	scrape->workers = mem_alloc(sizeof(*scrape->workers) * workers->count);
+	scrape->stats = mem_alloc(sizeof(*scrape->stats) * workers->count);
+	scrape->cells = mem_alloc(sizeof(*scrape->cells) * (workers->count + 1u));
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		show_backend(admin, snapshot->crowd.backends[i], &scrape->backends[i]);
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		const struct pool *pool = &snapshot->pools[i];
+
+		scrape->pools[i] = (struct expose_pool){
+			.waiting = atomic_load_explicit(&pool->waiting, memory_order_relaxed),
+			.panic = admin->state->ask.pools[i].state.judged.panic};
+	}
+	for (u32 i = 0; i < workers->count; i++) {
+		scrape->workers[i] =
+			(struct expose_worker){.busy_us = worker_busy_us(&workers->all[i]),
+				.busy_ratio = figures_busy_ratio(admin->figures, i)};
+		scrape->stats[i] = workers->all[i].stats;
+		scrape->cells[i] = &workers->all[i].metrics;
+	}
+	scrape->cells[workers->count] = logger_metrics(admin->face.logger);
+}
+
+static void free_scrape(struct scrape *scrape)
+{
+	mem_free(scrape->backends);
+	mem_free(scrape->pools);
+	mem_free(scrape->workers);
+	mem_free(scrape->stats);
+	mem_free(scrape->cells);
+}
+
+static void answer(struct admin *admin, struct admin_call *call)
+{
+	const struct workers *workers = admin->face.workers;
+	enum expose_format format = expose_choose(admin_field(call, "accept"));
+	struct scrape scrape;
+	struct expose_source source;
+	struct text text = {0};
+
+	make_scrape(admin, &scrape);
+	source = (struct expose_source){.snapshot = admin->face.snapshot,
+		.worker_count = workers->count,
+		.stats = workers->all[0].stats ? scrape.stats : NULL,
+		.cells = scrape.cells,
+		.cells_count = workers->count + 1,
+		.workers = scrape.workers,
+		.pools = scrape.pools,
+		.backends = scrape.backends,
+		.connections_max = admin->face.connections_max,
+		.config_at_ms = admin->face.started_wall_ms,
+		.draining = *admin->face.draining,
+		.version = STR(WEIR_VERSION),
+		.io = str_from(loop_kind_name(workers->all[0].loop))};
+	expose_process_read(&source.process);
+	source.process.started_at_ms = admin->face.started_wall_ms;
+	expose_write(&text, format, &source);
+	free_scrape(&scrape);
+	admin_answer(call, 200, expose_content_type(format).ptr, &text);
+}
+
+void api_metrics(void *owner, struct admin_call *call)
+{
+	state_fetch(owner, call, answer);
+}
