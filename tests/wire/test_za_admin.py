@@ -454,3 +454,16 @@ def test_no_metrics(backend):
         hit(weir)
         assert ask(weir, api, "GET", "/metrics").status == 404
         assert ask(weir, api, "GET", "/api/v1/state").status == 200
+
+
+def test_openapi(backend):
+    weir, api = start([backend.address])
+    with weir:
+        answer = tree(ask(weir, api, "GET", "/api/v1/openapi.json"))
+        assert answer["openapi"] == "3.1.0"
+        drain = answer["paths"]["/api/v1/pools/{pool}/backends/{backend}/drain"]["post"]
+        assert [each["name"] for each in drain["parameters"]] == ["pool", "backend"]
+        for path, operations in answer["paths"].items():
+            for method in operations:
+                if "{" not in path and method == "get" and "stream" not in path:
+                    assert ask(weir, api, "GET", path).status == 200, path
