@@ -218,18 +218,16 @@ static void done(void *owner)
 	doors_close(&admin->doors);
 }
 
-struct control_guest admin_guest(struct admin *admin)
+int admin_run(const struct conf *conf, struct arena *arena, const struct control_options *options)
 {
-	return (struct control_guest){
+	struct admin *admin = mem_alloc(sizeof(*admin));
+	struct control_guest guest = {
 		.owner = admin, .open = open, .start = start, .stop = stop, .done = done};
-}
+	struct control_options with_guest = *options;
+	int code;
 
-struct admin *admin_new(void)
-{
-	return mem_alloc(sizeof(struct admin));
-}
-
-void admin_free(struct admin *admin)
-{
+	with_guest.guest = &guest;
+	code = control_run(conf, arena, &with_guest);
 	mem_free(admin);
+	return code;
 }

@@ -6,13 +6,8 @@
 
 #include "control/control.h"
 
-struct admin;
-
-struct admin *admin_new(void);
-void admin_free(struct admin *admin); // after control_run
-
-// For control_options.
-struct control_guest admin_guest(struct admin *admin);
+// control_run with such a thread.
+int admin_run(const struct conf *conf, struct arena *arena, const struct control_options *options);
 
 enum { ADMIN_PORT = 9900 };
 

@@ -12,7 +12,7 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "cli/origin.h"
-#include "control/control.h"
+#include "admin/admin.h"
 #include "net/listen.h"
 
 enum { servers = 3, first_port = 3001, default_port = 8080 };
@@ -150,14 +150,15 @@ static struct conf *configure(struct demo *demo, struct errs *errs)
 {
 	const struct plan *plan = demo->cli->plan;
 	struct arena *arena = demo->cli->arena;
-	const char **sets = arena_zalloc(arena, sizeof(*sets) * (plan->set_count + 2));
+	const char **sets = arena_zalloc(arena, sizeof(*sets) * (plan->set_count + 3));
 	struct conf_flags flags = {.algorithm = plan->flags.algorithm};
-	struct conf_input input = {.sets = sets, .set_count = plan->set_count + 2};
+	struct conf_input input = {.sets = sets, .set_count = plan->set_count + 3};
 
 	sets[0] = arena_printf(arena, "frontends.default.bind=127.0.0.1:%u", demo->port);
 	sets[1] = "frontends.default.headers.identify=true";
+	sets[2] = "admin.without_token=operate";
 	for (u32 i = 0; i < plan->set_count; i++)
-		sets[2 + i] = plan->sets[i];
+		sets[3 + i] = plan->sets[i];
 	flags.backends = arena_printf(arena, "127.0.0.1:%u,127.0.0.1:%u,127.0.0.1:%u",
 		demo->servers[0].port, demo->servers[1].port, demo->servers[2].port);
 	return conf_from_flags(&flags, &input, arena, errs);
@@ -204,7 +205,7 @@ static int balance(struct demo *demo)
 	if (!conf)
 		return EXIT_CONFIG;
 	explain(demo);
-	return control_run(conf, demo->cli->arena, &options);
+	return admin_run(conf, demo->cli->arena, &options);
 }
 
 int demo_main(const struct cli *cli)

@@ -16,8 +16,6 @@ static struct str greeting(const struct cli *cli, const struct load *load)
 int run_main(const struct cli *cli)
 {
 	struct control_options options = {0};
-	struct admin *admin;
-	struct control_guest guest;
 	struct load load;
 	int code = load_conf(cli, &load);
 
@@ -25,10 +23,5 @@ int run_main(const struct cli *cli)
 		return code;
 	options.greeting = greeting(cli, &load);
 	options.mode = load.source;
-	admin = admin_new();
-	guest = admin_guest(admin);
-	options.guest = &guest;
-	code = control_run(load.conf, cli->arena, &options);
-	admin_free(admin);
-	return code;
+	return admin_run(load.conf, cli->arena, &options);
 }

@@ -5,8 +5,6 @@
 
 enum { frontends_shown = 8 };
 
-static const char *const algorithm_names[] = {[CONF_ROUND_ROBIN] = "round_robin"};
-
 static void add_bind(struct text *text, const struct conf_frontend *frontend, u32 at)
 {
 	const struct addr *addr = &frontend->binds[at].addr;
@@ -28,7 +26,7 @@ static void add_target(
 	if (frontend->pool >= 0) {
 		const struct conf_pool *pool = &conf->pools[frontend->pool];
 
-		text_printf(text, "%s over %u backend%s", algorithm_names[pool->algorithm],
+		text_printf(text, "%s over %u backend%s", conf_algorithm_name(pool->algorithm),
 			pool->backend_count, pool->backend_count == 1 ? "" : "s");
 	}
 }
@@ -45,6 +43,20 @@ static void add_frontend(struct text *text, const struct conf *conf, u32 at)
 	text_addc(text, '\n');
 }
 
+static void add_admin(struct text *text, const struct conf *conf)
+{
+	const struct conf_admin *admin = &conf->admin;
+	char address[ADDR_TEXT_MAX] = "127.0.0.1:9900";
+
+	if (!admin->binds_itself && admin->bind_count == 0)
+		return;
+	if (admin->bind_count)
+		addr_format(&admin->binds[0].addr, address);
+	text_printf(text, "  %-10s %s%s%s   weir top   weir status\n", "see it",
+		str_starts(str_from(address), STR("unix:")) ? "" : "http://", address,
+		admin->dashboard ? "/" : "");
+}
+
 struct str summary_text(const struct load *load, struct arena *arena)
 {
 	const struct conf *conf = load->conf;
@@ -57,6 +69,7 @@ struct str summary_text(const struct load *load, struct arena *arena)
 	if (conf->frontend_count > frontends_shown)
 		text_printf(&text, "  %-10s and %u more: weir config show\n", "",
 			conf->frontend_count - frontends_shown);
+	add_admin(&text, conf);
 	text_add(
 		&text, STR("  stop       Ctrl-C finishes what runs, a second one stops at once\n"));
 	return text_take(&text, arena);

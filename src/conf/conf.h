@@ -454,6 +454,8 @@ struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 // JSON Schema 2020-12 of the configuration.
 struct str conf_schema(struct arena *arena);
 
+const char *conf_algorithm_name(enum conf_algorithm algorithm); // "round_robin"
+
 // docs/config.md.
 struct str conf_reference(struct arena *arena);
 

@@ -158,6 +158,16 @@ const struct schema_word schema_words[] = {
 
 const u32 schema_word_count = ARRAY_LEN(schema_words);
 
+const char *conf_algorithm_name(enum conf_algorithm algorithm)
+{
+	for (u32 i = 0; i < schema_word_count; i++)
+		if (schema_words[i].words == WORDS_algorithm && !schema_words[i].same_as &&
+			schema_words[i].value == (int)algorithm)
+			return schema_words[i].word.ptr;
+	ASSERT(false && "every algorithm has a word");
+	return "";
+}
+
 const char *schema_milestone_text(enum schema_milestone milestone)
 {
 	static const char *const texts[] = {

@@ -389,3 +389,23 @@ def test_an_error_at_the_start_comes_alone():
         os.close(ours)
     assert done.returncode == 1
     assert str(port) in said and len(said.splitlines()) == 1, said
+
+
+@pytest.mark.parametrize("algorithm", ["round_robin", "wlc", "maglev", "prequal"])
+def test_a_terminal_is_greeted(algorithm):
+    """What it serves, in one screen, whatever is chosen."""
+    port = free_port()
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [BINARY, "-b", "127.0.0.1:1,127.0.0.1:2", "-a", algorithm, "-p", str(port),
+         "--set", f"admin.bind={HOST}:{free_port()}"], stderr=theirs, stdin=subprocess.DEVNULL)
+    os.close(theirs)
+    said = b""
+    while b"serves" not in said:
+        said += os.read(ours, 65536)
+    process.terminate()
+    assert process.wait(60) == 0
+    os.close(ours)
+    name = {"wlc": "least_connections"}.get(algorithm, algorithm)
+    assert f"-> {name} over 2 backends" in said.decode(), said
+    assert "see it     http://" in said.decode() and "(null)" not in said.decode()
