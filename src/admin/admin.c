@@ -146,8 +146,10 @@ static void *start_main(void *arg)
 		.large_blocks_max = large_blocks_max, .small_blocks_max = small_blocks_max};
 	const char *why;
 
-	start->error = loop_new(LOOP_EPOLL, &limits, &admin->loop, &why);
-	if (!start->error) {
+	int error = loop_new(LOOP_EPOLL, &limits, &admin->loop, &why);
+
+	start->error = error;
+	if (!error) {
 		admin->log = logger_log(admin->face.logger, &admin->loop->wall_ms);
 		admin->state = state_new(admin);
 		admin->figures = figures_new(admin);
@@ -155,8 +157,8 @@ static void *start_main(void *arg)
 		figures_on_second(admin->figures, on_second);
 		serve(admin);
 	}
-	sem_post(&start->done);
-	return start->error ? NULL : thread_main(admin);
+	sem_post(&start->done); // from here on `start` may be gone
+	return error ? NULL : thread_main(admin);
 }
 
 static int start(void *owner, const struct control_face *face)
