@@ -434,6 +434,10 @@ void model_give_order(
 	struct model_backend *one = model_of(model, backend);
 
 	model->now_ms = now_ms;
+	if (order == MODEL_DISABLED && one->order != MODEL_DISABLED)
+		atomic_fetch_add(&one->pool->pool->disabled, 1);
+	if (order != MODEL_DISABLED && one->order == MODEL_DISABLED)
+		atomic_fetch_sub(&one->pool->pool->disabled, 1);
 	one->order = (u8)order;
 	one->revision++;
 	atomic_store_explicit(&backend->is_disabled, order == MODEL_DISABLED, memory_order_relaxed);

@@ -24,8 +24,8 @@ struct model_backend {
 	u32 interval_good, interval_bad; // sums when the outliers' interval began
 	u8 answer;			 // enum health_auto_answer, the last one
 	bool resolved;
-	u8 order;     // enum model_order
-	u64 revision; // moves with each order
+	u8 order;	 // enum model_order
+	u64 revision;	 // moves with each order
 	bool is_new;	 // checked, and has had no result
 	bool probe_void; // the running probe began before its address was known
 };

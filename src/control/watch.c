@@ -137,6 +137,7 @@ void watch_say(const struct watch *watch)
 
 static void after_order(struct watch *watch)
 {
+	nudge(watch); // kept connections may have to go, whatever was published
 	checker_wake(watch->checker);
 	loop_defer(watch->config.loop, &watch->follow);
 }

@@ -67,6 +67,12 @@ static void offer_idle(struct link *link)
 	let_go(link);
 }
 
+static bool is_disabled(const struct backend *backend)
+{
+	return unlikely(atomic_load_explicit(&backend->pool->disabled, memory_order_relaxed)) &&
+	       atomic_load_explicit(&backend->is_disabled, memory_order_relaxed);
+}
+
 // Keeps a free link for the next request, or lets it go.
 static void park(struct link *link)
 {
@@ -78,7 +84,7 @@ static void park(struct link *link)
 		conn_poke(&link->conn); // it ends by itself, when its output has left
 		return;
 	}
-	if (!is_usable(link) || link->upstream->draining ||
+	if (!is_usable(link) || link->upstream->draining || is_disabled(link->backend) ||
 		cell->idle_count >= pool->idle_connections_max ||
 		link->upstream->idle_count >= link->upstream->idle_max) {
 		let_go(link);

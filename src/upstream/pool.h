@@ -116,6 +116,7 @@ struct pool {
 	_Atomic(struct view *) view;
 	_Atomic(u64) generation;
 	_Atomic(u32) eligible; // how many may get requests
+	_Atomic(u32) disabled; // backends whose kept connections are closed
 	bool is_reweighed;     // a member has another weight than in the view's table
 	// Written by workers, together: of all their queues. Sequentially consistent, see queue.h.
 	_Alignas(CACHE_LINE) _Atomic(u32) waiting;

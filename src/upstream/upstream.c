@@ -6,6 +6,16 @@
 #include "upstream/pick.h"
 #include "upstream/queue.h"
 
+// By order, and seldom: looked for only where there is one.
+static void close_disabled(struct upstream *upstream, const struct pool *pool)
+{
+	if (atomic_load_explicit(&pool->disabled, memory_order_relaxed) == 0)
+		return;
+	for (u32 i = 0; i < pool->backend_count; i++)
+		if (atomic_load_explicit(&pool->backends[i].is_disabled, memory_order_relaxed))
+			lease_close_idle(upstream, upstream_cell(upstream, &pool->backends[i]));
+}
+
 static void on_nudge(struct message *message)
 {
 	struct upstream *upstream = container_of(message, struct upstream, nudge);
@@ -16,6 +26,7 @@ static void on_nudge(struct message *message)
 		struct picker *picker = &upstream->pickers[i];
 
 		picker_sync(picker);
+		close_disabled(upstream, picker->pool);
 		if (queue_waiting(picker->pool))
 			loop_defer(upstream->loop, &picker->serve);
 		if (queue_others(picker))

@@ -467,3 +467,28 @@ def test_openapi(backend):
             for method in operations:
                 if "{" not in path and method == "get" and "stream" not in path:
                     assert ask(weir, api, "GET", path).status == 200, path
+
+
+def test_disable_closes_kept_connections():
+    with Backend() as one, Backend() as two:
+        weir, api = operate([one.address, two.address])
+        with weir:
+            for _ in range(4):
+                assert weir.ask().status == 200
+
+            def kept():
+                state = tree(ask(weir, api, "GET", "/api/v1/state"))
+                return [each["connections"] for each in state["backends"]]
+
+            assert all(kept())
+            order(weir, api, "POST", "drain")
+            assert all(kept())
+            order(weir, api, "POST", "disable")
+            until(lambda: kept()[0] == 0 and kept()[1] > 0, "its connections are closed")
+            state = tree(ask(weir, api, "GET", "/api/v1/state"))
+            assert (state["backends"][0]["state"], state["backends"][0]["admin"]) == (
+                "disabled", "disabled")
+            order(weir, api, "POST", "enable")
+            for _ in range(4):
+                assert weir.ask().status == 200
+            assert all(kept())
