@@ -179,6 +179,54 @@ def test_seed_2_file(tmp_path, name, named):
         backend.stop()
 
 
+SEED_2 = """\
+load_balancer:
+  algorithm: round_robin
+backends:
+  - {id: backend-1, url: "http://127.0.0.1:8001", weight: 1, max_connections: 100}
+  - {id: backend-2, url: "http://127.0.0.1:8002", weight: 1, max_connections: 100}
+  - {id: backend-3, url: "http://127.0.0.1:8003", weight: 1, max_connections: 100}
+health_check: {interval_secs: 1, timeout_secs: 1, unhealthy_threshold: 2, healthy_threshold: 2}
+metrics: {enabled: true}
+"""
+
+SCRIPT_2 = """\
+set -e
+ip link set lo up
+cd "$1"
+pids=()
+for port in 8001 8002 8003; do
+    "$2" test-backend $port --steady >backend-$port 2>&1 &
+    pids+=($!)
+    until grep -q listening backend-$port; do sleep 0.01; done
+done
+"$2" config.yaml 2>log &
+weir=$!
+until [ -e log ] && grep -q serves log; do sleep 0.01; done
+for i in 1 2 3 4 5 6; do curl -sS -o /dev/null http://localhost:8080/api/test; done
+curl -sS http://localhost:9090/metrics >metrics
+kill ${pids[0]}
+until curl -sS http://localhost:9090/metrics | grep -q 'health_status.*backend-1"} 0'; do sleep 0.05; done
+kill $weir ${pids[1]} ${pids[2]}
+wait $weir
+"""
+
+
+def test_seed_2_metrics_letter_for_letter(tmp_path):
+    (tmp_path / "config.yaml").write_text(SEED_2)
+    done = own_network(SCRIPT_2, str(tmp_path), str(pathlib.Path(BINARY).resolve()))
+    assert done.returncode == 0, done.stderr + (tmp_path / "log").read_text()
+    metrics = (tmp_path / "metrics").read_text()
+    for i in (1, 2, 3):
+        labels = f'frontend="default",pool="default",backend="backend-{i}"'
+        assert f'lb_requests_total{{{labels},method="GET",status="200"}} 2' in metrics
+        own = f'pool="default",backend="backend-{i}"'
+        assert f"lb_backend_health_status{{{own}}} 1" in metrics
+        assert f"lb_circuit_breaker_state{{{own}}} 0" in metrics
+    assert 'lb_request_duration_seconds_bucket{' in metrics
+    assert "lb_active_connections" in metrics
+
+
 # Seed 3: flags only
 
 def test_seed_3_flags():
