@@ -100,7 +100,7 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.config_at_ms = admin->face.started_wall_ms,
 		.draining = *admin->face.draining,
 		.version = STR(WEIR_VERSION),
-		.io = str_from(loop_kind_name(workers->all[0].loop))};
+		.io = str_from(admin->face.io)};
 	expose_process_read(&source.process);
 	source.process.started_at_ms = admin->face.started_wall_ms;
 	expose_write(&text, format, &source);

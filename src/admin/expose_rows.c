@@ -73,6 +73,16 @@ static u64 read_cell(const u64 *cell)
 	return __atomic_load_n(cell, __ATOMIC_RELAXED);
 }
 
+static u64 count_of(struct expose_rows *rows, const struct expose_ref *ref)
+{
+	u32 count = stats_row_counts(ref->stats, ref->row, rows->counts);
+	u64 sum = 0;
+
+	for (u32 i = 0; i < count; i++)
+		sum += rows->counts[i].count;
+	return sum;
+}
+
 static int compare_refs(const void *a, const void *b)
 {
 	u64 left = ((const struct expose_ref *)a)->key, right = ((const struct expose_ref *)b)->key;
@@ -94,22 +104,14 @@ static void collect_refs(struct expose_rows *rows, const struct expose_source *s
 
 		for (u32 i = 0; i < count && rows->ref_count < room; i++) {
 			const struct stats_row *row = stats_row(stats, i);
+			struct expose_ref ref = {.key = row->key, .stats = stats, .row = row};
 
-			rows->refs[rows->ref_count++] =
-				(struct expose_ref){.key = row->key, .stats = stats, .row = row};
+			// Row 0 of all workers is empty as a rule.
+			if (row->frontend || count_of(rows, &ref))
+				rows->refs[rows->ref_count++] = ref;
 		}
 	}
 	qsort(rows->refs, rows->ref_count, sizeof(struct expose_ref), compare_refs);
-}
-
-static u64 count_of(struct expose_rows *rows, const struct expose_ref *ref)
-{
-	u32 count = stats_row_counts(ref->stats, ref->row, rows->counts);
-	u64 sum = 0;
-
-	for (u32 i = 0; i < count; i++)
-		sum += rows->counts[i].count;
-	return sum;
 }
 
 static void add_part(struct expose_rows *rows, const struct expose_ref *ref)

@@ -351,7 +351,7 @@ static void write_process(struct json *json, const struct figures *figures)
 	json_key(json, "process");
 	json_object_begin(json);
 	json_key_u64(json, "workers", workers->count);
-	json_key_cstr(json, "io", loop_kind_name(workers->all[0].loop));
+	json_key_cstr(json, "io", figures->admin->face.io);
 	json_key_f64(json, "busy_ratio", busiest, 3);
 	json_key_u64(json, "descriptors", process.fds);
 	json_key_u64(json, "descriptors_max", process.fds_max);

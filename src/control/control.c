@@ -536,6 +536,7 @@ static int start_guest(struct control *control)
 		.workers = &control->workers,
 		.logger = control->logger,
 		.mode = control->options->mode,
+		.io = loop_kind_name(control->workers.all[0].loop),
 		.descriptors_max = control->fd_limit,
 		.connections_max = control->max_connections,
 		.started_wall_ms = control->started_wall_ms,

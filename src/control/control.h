@@ -16,6 +16,7 @@ struct control_face {
 	const struct workers *workers;
 	struct logger *logger;
 	const char *mode; // how the configuration was found
+	const char *io;	  // the workers' engine
 	u64 descriptors_max, connections_max;
 	i64 started_wall_ms;
 	const _Atomic(bool) *draining;

@@ -365,6 +365,7 @@ static void *thread_main(void *arg)
 
 	if (worker->config.pin)
 		pin(worker->index);
+	worker->busy_clock = loop_busy_clock();
 	error = start_loop(worker);
 	worker->start_error = error;
 	if (!error) {
@@ -379,6 +380,7 @@ static void *thread_main(void *arg)
 		 proxy_is_empty(&worker->proxy)))
 		loop_turn(worker->loop, UINT64_MAX);
 	proxy_done(&worker->proxy);
+	atomic_store(&worker->ended_busy_us, loop_busy_us(worker->busy_clock));
 	trace_attach_thread(NULL);
 	loop_post(worker->config.control_loop, &worker->ended_message);
 	// Others may still post to this loop until all have ended; and only this thread may end it.
@@ -428,7 +430,10 @@ void worker_abort(struct worker *worker)
 
 u64 worker_busy_us(const struct worker *worker)
 {
-	return loop_thread_busy_us(worker->thread);
+	u64 busy_us = loop_busy_us(worker->busy_clock);
+
+	// A clock whose thread has ended says 0.
+	return busy_us ? busy_us : atomic_load(&worker->ended_busy_us);
 }
 
 void worker_join(struct worker *worker)

@@ -54,7 +54,9 @@ struct worker {
 	struct listener *listeners;
 	u32 listener_count;
 	pthread_t thread;
-	struct loop *loop; // valid between a successful worker_start and worker_join
+	clockid_t busy_clock;	    // of its thread
+	_Atomic(u64) ended_busy_us; // 0: it runs
+	struct loop *loop;	    // valid between a successful worker_start and worker_join
 	const char *loop_why;
 	int start_error;
 	bool draining;
@@ -75,7 +77,7 @@ int worker_start(struct worker *worker) must_check;
 void worker_drain(struct worker *worker);
 void worker_abort(struct worker *worker);
 
-// Processor time that its thread has used. From any thread, between worker_start and worker_join.
+// Processor time that its thread has used. From any thread, from worker_start on.
 u64 worker_busy_us(const struct worker *worker);
 
 // After on_ended of every worker: takes the thread back.

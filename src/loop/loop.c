@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -348,11 +349,16 @@ void loop_real_read_clock(struct loop *loop)
 	loop->wall_ms = (i64)(clock_ns(CLOCK_REALTIME) / NSEC_PER_MS);
 }
 
-u64 loop_thread_busy_us(pthread_t thread)
+clockid_t loop_busy_clock(void)
 {
-	clockid_t id;
+	clockid_t clock;
 
-	return pthread_getcpuclockid(thread, &id) == 0 ? clock_ns(id) / 1000 : 0;
+	return pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_THREAD_CPUTIME_ID;
+}
+
+u64 loop_busy_us(clockid_t clock)
+{
+	return clock_ns(clock) / 1000;
 }
 
 u64 loop_process_busy_us(void)

@@ -20,7 +20,7 @@
 //  6. loop_now_ms() moves once per turn. Nobody else reads a clock.
 #pragma once
 
-#include <pthread.h>
+#include <time.h>
 
 #include "base/addr.h"
 #include "base/bytes.h"
@@ -182,11 +182,12 @@ static inline void loop_defer(struct loop *loop, struct task *task)
 // From any thread: the message runs in a turn of `loop`. The loop must outlive it.
 void loop_post(struct loop *loop, struct message *message);
 
-// Processor time that a thread, or the whole process, has used. From any thread, while `thread` has
-// not been joined; it costs that thread nothing. The kernel's threads that work for io_uring are in
-// neither.
-u64 loop_thread_busy_us(pthread_t thread);
-u64 loop_process_busy_us(void);
+// Processor time that a thread has used, read from any thread at no cost to it: by the clock that
+// it got for itself. 0 once it has ended. The kernel's threads that work for io_uring are not in
+// it.
+clockid_t loop_busy_clock(void);
+u64 loop_busy_us(clockid_t clock);
+u64 loop_process_busy_us(void); // of all its threads
 
 // Gives an existing descriptor (listening, foreign) to the loop; makes it non-blocking.
 void sock_open(struct loop *loop, struct sock *sock, int fd);

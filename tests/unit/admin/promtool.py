@@ -1,11 +1,12 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What Prometheus' promtool says of our metrics. Prints TAP; skips it where promtool is not
-installed (Debian's package prometheus).
+"""What Prometheus' promtool says of our metrics and of our alert rules. Prints TAP; skips all of it
+where promtool is not installed (Debian's package prometheus).
 
 Usage: promtool.py EXPOSE_TOOL SOURCE_ROOT
 """
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -20,9 +21,26 @@ def metrics(tool, backends):
     return [] if done.returncode == 0 and not said else said.splitlines() or ["failed"]
 
 
+def rules(root, *words):
+    folder = pathlib.Path(root, "etc", "prometheus")
+    done = subprocess.run(["promtool", *words], cwd=folder, capture_output=True, check=False)
+    return [] if done.returncode == 0 else (done.stdout + done.stderr).decode().splitlines()
+
+
+def untested(root):
+    """Alerts of which weir.test.yml does not say when they fire."""
+    folder = pathlib.Path(root, "etc", "prometheus")
+    alerts = set(re.findall(r"- alert: (\w+)", (folder / "weir.rules.yml").read_text()))
+    tested = set(re.findall(r'alertname="(\w+)"', (folder / "weir.test.yml").read_text()))
+    return [f"not tested: {name}" for name in sorted(alerts ^ tested)]
+
+
 def main(tool, root):
     tests = [
         ("check metrics", lambda: metrics(tool, 10)),
+        ("check rules", lambda: rules(root, "check", "rules", "weir.rules.yml")),
+        ("test rules", lambda: rules(root, "test", "rules", "weir.test.yml")),
+        ("every rule is tested", lambda: untested(root)),
     ]
     print(f"1..{len(tests)}")
     missing = shutil.which("promtool") is None
