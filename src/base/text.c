@@ -12,7 +12,7 @@ void text_done(struct text *text)
 	*text = (struct text){0};
 }
 
-static void make_room(struct text *text, size_t more)
+void text_reserve(struct text *text, size_t more)
 {
 	size_t needed = text->len + more + 1;
 
@@ -22,9 +22,16 @@ static void make_room(struct text *text, size_t more)
 	text->data = mem_realloc(text->data, text->room);
 }
 
+void text_clear(struct text *text)
+{
+	text->len = 0;
+	if (text->data)
+		text->data[0] = '\0';
+}
+
 void text_add(struct text *text, struct str piece)
 {
-	make_room(text, piece.len);
+	text_reserve(text, piece.len);
 	if (piece.len)
 		memcpy(text->data + text->len, piece.ptr, piece.len);
 	text->len += piece.len;
@@ -36,6 +43,18 @@ void text_addc(struct text *text, char c)
 	text_add(text, str_make(&c, 1));
 }
 
+void text_u64(struct text *text, u64 value)
+{
+	char digits[20];
+	size_t at = sizeof(digits);
+
+	do {
+		digits[--at] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value);
+	text_add(text, str_make(digits + at, sizeof(digits) - at));
+}
+
 void text_printf(struct text *text, const char *format, ...)
 {
 	va_list args;
@@ -45,7 +64,7 @@ void text_printf(struct text *text, const char *format, ...)
 	len = vsnprintf(NULL, 0, format, args);
 	va_end(args);
 	ASSERT(len >= 0);
-	make_room(text, (size_t)len);
+	text_reserve(text, (size_t)len);
 	va_start(args, format);
 	vsnprintf(text->data + text->len, (size_t)len + 1, format, args);
 	va_end(args);

@@ -11,8 +11,16 @@ struct text {
 };
 
 void text_done(struct text *text);
+
+// Room for so many more bytes, so that what follows takes no memory.
+void text_reserve(struct text *text, size_t more);
+
+// Empty again; the memory is kept for the next use.
+void text_clear(struct text *text);
+
 void text_add(struct text *text, struct str piece);
 void text_addc(struct text *text, char c);
+void text_u64(struct text *text, u64 value); // in decimal
 void text_printf(struct text *text, const char *format, ...) printf_like(2, 3);
 
 // A copy in `arena`; the text is empty afterwards.
