@@ -68,6 +68,13 @@ enum schema_kind {
 	KIND_SECRET,
 	KIND_SECRET_PLACE,
 	KIND_FAILOVER,
+	KIND_PART,
+	KIND_OUTCOMES,
+	KIND_SYSLOG,
+	KIND_APP_NAME,
+	KIND_OTLP,
+	KIND_SERVICE,
+	KIND_ATTRIBUTES,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -86,6 +93,9 @@ enum schema_words {
 	WORDS_prequal_load,
 	WORDS_sticky_by,
 	WORDS_same_site,
+	WORDS_facility,
+	WORDS_sampler,
+	WORDS_trust,
 };
 
 enum schema_milestone {

@@ -184,7 +184,7 @@ class Maker:
 
     def not_built(self):
         put = self.rng.choice(["certificates", "metrics", "admin", "providers",
-                               "tracing", "tests"])
+                               "resolver", "tests"])
         line = {".yaml": "%s: {}\n", ".toml": "%s = {}\n", ".json": "{\"%s\": {},"}
         text = line[self.ending] % put
         text += self.text if self.ending != ".json" else self.text.lstrip()[1:]
