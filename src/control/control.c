@@ -26,6 +26,7 @@ enum {
 	control_blocks = 64,	// and as many as probes
 	large_blocks_min = 1024,
 	large_blocks_max = 32 * 1024,
+	spans_per_worker = 2048, // a second's worth of many of them
 };
 
 struct control {
@@ -41,6 +42,9 @@ struct control {
 	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
+	struct span_ring **spans;     // of each worker, where spans are wanted
+	struct metrics_cells metrics; // this thread's own
+	void *side;
 	struct sock signals;
 	struct op signal_op;
 	struct timer drain_timer;
@@ -336,6 +340,25 @@ static void prepare_workers(struct control *control)
 	snapshot_guard(control->snapshot, (u64)clients * count, control->seed);
 }
 
+static void make_spans(struct control *control)
+{
+	if (control->conf->tracing.otlp.url.len == 0)
+		return;
+	control->spans = mem_alloc(sizeof(*control->spans) * control->workers.count);
+	for (u32 i = 0; i < control->workers.count; i++) {
+		control->spans[i] = &control->workers.all[i].spans;
+		span_ring_init(control->spans[i], spans_per_worker);
+	}
+}
+
+static void free_spans(struct control *control)
+{
+	if (control->spans)
+		for (u32 i = 0; i < control->workers.count; i++)
+			span_ring_done(control->spans[i]);
+	mem_free(control->spans);
+}
+
 static int start_workers(struct control *control)
 {
 	for (u32 i = 0; i < control->workers.count; i++) {
@@ -518,6 +541,21 @@ static void start_watch(struct control *control)
 	control->watch = watch_new(&config);
 }
 
+static void start_side(struct control *control)
+{
+	const struct control_side *side = control->options->side;
+	struct control_facts facts = {.loop = control->loop,
+		.conf = control->conf,
+		.spans = control->spans,
+		.worker_count = control->workers.count,
+		.log = control->log,
+		.metrics = &control->metrics,
+		.seed = control->seed};
+
+	if (side)
+		control->side = side->start(&facts);
+}
+
 static int start(struct control *control)
 {
 	int error;
@@ -526,6 +564,7 @@ static int start(struct control *control)
 	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
 	start_watch(control);
 	prepare_workers(control);
+	make_spans(control);
 	error = open_listeners(control);
 	if (error)
 		return error;
@@ -539,9 +578,22 @@ static int start(struct control *control)
 	error = start_workers(control);
 	if (error)
 		return error;
+	start_side(control);
 	// Signals that came before wait in their descriptor: there was nobody to drain.
 	loop_ready(control->loop, &control->signals, &control->signal_op, LOOP_IN);
 	return 0;
+}
+
+static void stop_side(struct control *control)
+{
+	const struct control_side *side = control->options->side;
+
+	if (!control->side)
+		return;
+	side->stop(control->side);
+	while (!side->is_idle(control->side))
+		loop_turn(control->loop, UINT64_MAX);
+	side->free(control->side);
 }
 
 static void stop_hearing(struct control *control)
@@ -570,11 +622,13 @@ static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
 	stop_hearing(control);
+	stop_side(control);
 	resolver_stop(control->resolver);
 	stop_watch(control);
 	if (control->workers.all)
 		for (u32 i = 0; i < control->workers.count; i++)
 			mem_free(control->workers.all[i].listeners);
+	free_spans(control);
 	mem_free(control->workers.all);
 	if (control->logger)
 		logger_stop(control->logger);

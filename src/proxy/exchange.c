@@ -200,6 +200,7 @@ enum step exchange_give_up(struct exchange *x, enum outcome outcome)
 void exchange_fail(struct exchange *x, enum outcome outcome)
 {
 	attempt_drop_second(x, PICK_VOID);
+	attempt_tried(x, x->attempt, (u8)outcome, 0);
 	attempt_end(x, x->attempt, false);
 	exchange_go(x, exchange_give_up(x, outcome));
 }
@@ -242,6 +243,8 @@ enum step step_route(struct exchange *x)
 	enum http_refusal why;
 	char *buffer;
 
+	if (unlikely(x->proxy->spans))
+		tracing_begin(x);
 	if (x->refusal != HTTP_REFUSE_OK)
 		return refuse(x, (enum http_refusal)x->refusal);
 	request_identify(x);

@@ -112,6 +112,7 @@ static void note_end(struct exchange *x)
 
 static void give_back(struct exchange *x)
 {
+	attempt_tried(x, x->attempt, x->outcome, x->answer_begun ? x->status : 0);
 	if (unlikely(x->may_wait))
 		queue_leave(exchange_upstream(x), &x->waiter);
 	if (unlikely(x->second))
@@ -156,6 +157,8 @@ enum step step_done(struct exchange *x)
 		write_access(x);
 	note_end(x);
 	give_back(x);
+	if (unlikely(x->is_recorded))
+		tracing_end(x);
 	front_exchange_done(x->client);
 	loop_defer(proxy->loop, &x->free_task);
 	return STEP_STAY;

@@ -12,6 +12,7 @@
 #include "proxy/faults.h"
 #include "proxy/load_probe.h"
 #include "proxy/snapshot.h"
+#include "proxy/tracing.h"
 #include "upstream/lease.h"
 
 enum step {
@@ -34,6 +35,8 @@ struct proxy {
 	struct trace_ring *trace;
 	struct metrics_cells *metrics;
 	struct access_config access;
+	struct span_ring *spans; // NULL: no tracing
+	struct tracing_rules tracing;
 	struct upstream upstream;
 	struct h1_parser *parsers; // one for each frontend, with its limits
 	struct mover_pipes pipes;

@@ -156,6 +156,8 @@ static void build_route(
 	struct route *route, const struct conf_route *conf, struct snapshot *snapshot)
 {
 	route->conf = conf;
+	route->pattern = str_from(arena_printf(snapshot->arena, "%.*s%s", STR_FMT(conf->match.path),
+		conf->match.path_is_prefix ? "*" : ""));
 	route->response_timeout_ms = conf->response_timeout_ms;
 	route->target_count = conf->split_count;
 	route->targets =

@@ -20,6 +20,7 @@ struct route {
 	u32 target_count;
 	u32 weight_sum;
 	u64 response_timeout_ms; // 0: the pool's
+	struct str pattern;	 // of the path, as "/v1/*"; empty: any path
 };
 
 struct frontend {
