@@ -155,15 +155,6 @@ static int start_logger(struct control *control)
 	return 0;
 }
 
-static struct access_config access_of(const struct conf *conf)
-{
-	if (conf->log.access.output.kind == CONF_OUTPUT_NONE)
-		return (struct access_config){.format = ACCESS_OFF};
-	return (struct access_config){.format = conf->log.access.format == CONF_ACCESS_JSON
-							? ACCESS_JSON
-							: ACCESS_COMBINED};
-}
-
 // ---- Start --------------------------------------------------------------------------------------
 
 static void await_checks(struct control *control)
@@ -327,7 +318,6 @@ static void prepare_workers(struct control *control)
 			.blocks = {.large_blocks_max = large,
 				.small_blocks_max = clients * 4 + 1024},
 			.limits = {.clients_max = clients, .links_max = clients * 2 + 64},
-			.access = access_of(control->conf),
 			.snapshot = control->snapshot,
 			.logger = control->logger,
 			.control_loop = control->loop,
@@ -336,6 +326,7 @@ static void prepare_workers(struct control *control)
 			.pin = control->conf->runtime.pin,
 			.seed = control->seed,
 		};
+		access_config_init(&worker->config.access, &control->conf->log);
 	}
 	snapshot_guard(control->snapshot, (u64)clients * count, control->seed);
 }

@@ -333,6 +333,7 @@ enum step step_tunnel(struct exchange *x)
 		stream->events = &exchange_up_events;
 		stream->owner = x->attempt;
 		pick_note(exchange_upstream(x), &x->attempt->pick, MISS_NONE);
+		x->attempt->sent_us = exchange_now_us(x); // it stands
 		x->answer_begun = true;
 	}
 	half_open(&x->up, x->down, stream);

@@ -33,16 +33,16 @@ void tracing_rules_init(struct tracing_rules *rules, const struct conf_tracing *
 u64 tracing_threshold(u32 part);
 
 // Once, first of all. Sets x->is_traced and x->is_recorded.
-void tracing_begin(struct exchange *x);
+cold void tracing_begin(struct exchange *x);
 
 // Of a recorded exchange: a try begins, its head is about to be sent, it is over. `outcome` is
 // OUTCOME_OK for an answer that was not good enough, whose status says why.
-void tracing_try(struct exchange *x, struct attempt *attempt);
-void tracing_send(struct exchange *x, const struct attempt *attempt);
-void tracing_tried(struct exchange *x, struct attempt *attempt, u8 outcome, u16 status);
+cold void tracing_try(struct exchange *x, struct attempt *attempt);
+cold void tracing_send(struct exchange *x, const struct attempt *attempt);
+cold void tracing_tried(struct exchange *x, struct attempt *attempt, u8 outcome, u16 status);
 
 // Of a recorded exchange: it is over.
-void tracing_end(struct exchange *x);
+cold void tracing_end(struct exchange *x);
 
 // The ids for a log line: of the trace when one is known, also of one that only passes; of the span
 // when it is ours. False: none is known.

@@ -133,6 +133,120 @@ def test_combined_line_of_a_good_request():
         assert " outcome=ok " in line and f"backend={backend.address}" in line
 
 
+HAPROXY = re.compile(
+    r"127\.0\.0\.1:(\d+) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3})\] (\S+) (\S+)/(\S+) "
+    r"(-?\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\d+) (-?\d+) (\d+) - - (..)-- \d+/0/0/0/(\d+) 0/0 " +
+    QUOTED + r"\Z")
+
+
+def test_haproxy_line_of_a_good_request():
+    with Backend() as backend, start(backend, **with_access("haproxy")) as weir:
+        weir.ask("GET", "/a?b=c")
+        line = access(weir, 1)[0]
+        match = HAPROXY.match(line)
+        assert match, line
+        assert match[3] == "web" and match[4] == "app" and match[5] == backend.address
+        assert match[11] == "200" and int(match[12]) > 0
+        assert match[13] == "--" and match[14] == "0"
+        assert match[15] == "GET /a?[redacted] HTTP/1.1"
+
+
+def test_haproxy_line_of_failures():
+    with start(dead(), dead(), pool={"retry": {"max_attempts": 2}},
+               **with_access("haproxy")) as weir:
+        weir.ask()
+        with weir.client() as client:
+            client.send(b"nonsense\r\n\r\n").response()
+        refused, bad = (HAPROXY.match(line) for line in access(weir, 2))
+        assert (refused[11], refused[13], refused[14]) == ("503", "SC", "1")
+        assert (bad[5], bad[11], bad[13], bad[15]) == ("<NOSRV>", "400", "PR", "<BADREQ>")
+
+
+def test_haproxy_line_of_tcp():
+    with Backend(tcp_echo) as backend:
+        with start(backend, protocol="tcp", **with_access("haproxy")) as weir:
+            with weir.client() as client:
+                client.send(b"hello").end()
+                assert client.rest() == b"hello"
+            assert re.fullmatch(r"127\.0\.0\.1:\d+ \[\S+\] web app/\S+ \d+/\d+/\d+ 5 -- "
+                                r"\d+/0/0/0/0 0/0", access(weir, 1)[0])
+
+
+def test_ecs_line():
+    with Backend() as backend, start(backend, **with_access("ecs")) as weir:
+        weir.ask("GET", "/a?b=c", "User-Agent: tester", "traceparent: "
+                 "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        line = json_line(weir)
+        assert line["http.response.status_code"] == 200 and line["url.path"] == "/a"
+        assert line["event.outcome"] == "success" and line["event.duration"] > 0
+        assert line["source.ip"] == "127.0.0.1" and line["user_agent.original"] == "tester"
+        assert line["weir.backend"] == backend.address
+        assert line["trace.id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("on", [False, True], ids=["off", "on"])
+def test_a_line_names_its_trace(on):
+    tracing = {"tracing": {"otlp": f"http://{dead()}"}} if on else {}
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with Backend() as backend, start(backend, **tracing, **with_access("json")) as weir:
+        weir.ask("GET", "/", f"traceparent: 00-{trace}-00f067aa0ba902b7-01")
+        weir.ask("GET", "/", "traceparent: nonsense")
+        first, second = map(json.loads, access(weir, 2))
+        assert first["trace_id"] == trace
+        assert ("trace_id" in second) == on and ("span_id" in second) == on
+        assert ("span_id" in first) == on
+        if on:
+            assert second["trace_id"] == backend.last().get("traceparent").split("-")[1]
+
+
+def test_a_sample_of_lines():
+    """All of a trace or none; on every instance; and what went wrong always."""
+    settings_ = {"log": {"access": {"output": "stdout", "sample": "30%"}}}
+    seen = []
+    for _ in range(2):
+        with Backend() as backend, start(backend, **settings_) as weir, weir.client() as client:
+            for i in range(200):
+                trace = f"{i:032x}"[:15] + f"{i * 0x147ae147ae147a & 0xffffffffffffff:014x}" + "abc"
+                client.ask("GET", f"/{i}", f"traceparent: 00-{trace}-00f067aa0ba902b7-01")
+            assert weir.ask("TRACE", "/end").status == 405
+            until(lambda: "/end" in weir.stdout, "the last line")
+            seen.append([json.loads(line)["url.path"] for line in weir.stdout.splitlines()])
+    assert seen[0] == seen[1]
+    assert 20 < len(seen[0]) < 110
+
+
+def test_requests_without_a_trace_are_sampled_by_their_id():
+    settings_ = {"log": {"access": {"output": "stdout", "sample": "50%"}},
+                 "frontend": {"client_ip": {"trusted_proxies": ["loopback"]}}}
+    with Backend() as backend, start(backend, **settings_) as weir, weir.client() as client:
+        for _ in range(2):
+            for i in range(100):
+                client.ask("GET", f"/{i}", f"X-Request-Id: id-{i}")
+        assert weir.ask("TRACE", "/end").status == 405
+        until(lambda: "/end" in weir.stdout, "the last line")
+        paths = [json.loads(line)["url.path"] for line in weir.stdout.splitlines()][:-1]
+    assert len(paths) % 2 == 0 and paths[:len(paths) // 2] == paths[len(paths) // 2:]
+    assert 40 < len(paths) < 160
+
+
+def test_a_filter_of_lines():
+    filter_ = {"status_min": 400, "slower_than": "150ms", "outcomes": ["client"]}
+    settings_ = {"log": {"access": {"output": "stdout", "filter": filter_}}}
+
+    def script(connection):
+        while message := connection.request():
+            time.sleep(0.3 if message.target == "/slow" else 0)
+            connection.send(http1.response(404 if message.target == "/lost" else 200, body=b"x"))
+
+    with Backend(script) as backend, start(backend, **settings_) as weir:
+        for path in ("/fast", "/slow", "/lost", "/fast"):
+            weir.ask("GET", path)
+        weir.ask("TRACE", "/trace")
+        until(lambda: "/trace" in weir.stdout, "the last line")
+        assert [json.loads(line)["url.path"] for line in weir.stdout.splitlines()] == \
+            ["/slow", "/lost", "/trace"]
+
+
 def dead():
     return f"{HOST}:{free_port()}"
 

@@ -99,7 +99,10 @@ static void test_lines_and_access_lines_to_files(void **state)
 {
 	struct logger_config config = to_file(path_of("weir.log"));
 	struct access_config access = {.format = ACCESS_COMBINED};
-	struct access_entry entry = {.wall_ms = wall_ms, .method = STR("GET"), .target = STR("/")};
+	struct access_entry entry = {.wall_ms = wall_ms,
+		.method = STR("GET"),
+		.target = STR("/"),
+		.protocol = ACCESS_HTTP_1_1};
 	struct logger *logger;
 	struct log *log;
 
@@ -117,7 +120,8 @@ static void test_lines_and_access_lines_to_files(void **state)
 		"time=2021-05-08T14:18:45.305Z level=notice msg=\"first\" n=1\n"
 		"time=2021-05-08T14:18:45.305Z level=info msg=\"second\" "
 		"module=control/test_logger\n");
-	assert_true(has(read_file(config.access.path), "\"GET / \" 000 0 \"-\" \"-\" outcome=ok"));
+	assert_true(has(
+		read_file(config.access.path), "\"GET / HTTP/1.1\" 000 0 \"-\" \"-\" outcome=ok"));
 	unlink(config.log.path);
 	unlink(config.access.path);
 }
@@ -405,7 +409,10 @@ static void test_losses_of_the_access_log_are_told(void **state)
 {
 	struct logger_config config = to_file(path_of("told.log"));
 	struct access_config access = {.format = ACCESS_JSON};
-	struct access_entry entry = {.wall_ms = wall_ms, .method = STR("GET"), .target = STR("/")};
+	struct access_entry entry = {.wall_ms = wall_ms,
+		.method = STR("GET"),
+		.target = STR("/"),
+		.protocol = ACCESS_HTTP_1_1};
 	struct logger *logger;
 	struct log *log;
 
@@ -459,7 +466,10 @@ static void test_one_file_for_both(void **state)
 	enum { LINES = 2000 };
 	struct logger_config config = to_file(path_of("both.log"));
 	struct access_config access = {.format = ACCESS_JSON};
-	struct access_entry entry = {.wall_ms = wall_ms, .method = STR("GET"), .target = STR("/")};
+	struct access_entry entry = {.wall_ms = wall_ms,
+		.method = STR("GET"),
+		.target = STR("/"),
+		.protocol = ACCESS_HTTP_1_1};
 	struct logger *logger;
 	struct str text;
 	u64 next = 0;
