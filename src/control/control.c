@@ -121,10 +121,14 @@ static struct logger_output output_of(const struct conf_output *output)
 		[CONF_OUTPUT_STDOUT] = LOGGER_STDOUT,
 		[CONF_OUTPUT_FILE] = LOGGER_FILE,
 		[CONF_OUTPUT_SYSLOG] = LOGGER_SYSLOG_UNIX,
+		[CONF_OUTPUT_SYSLOG_UDP] = LOGGER_SYSLOG_UDP,
 	};
 
 	return (struct logger_output){.kind = kinds[output->kind],
-		.path = output->kind == CONF_OUTPUT_FILE ? output->path.ptr : NULL};
+		.path = output->path.len ? output->path.ptr : NULL,
+		.address = output->addr,
+		.facility = (u8)output->facility,
+		.app_name = output->app_name};
 }
 
 static int start_logger(struct control *control)

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -542,10 +543,84 @@ def test_a_log_that_cannot_be_opened(which, tmp_path):
 
 
 def test_a_full_disk_harms_no_request():
+    """Lines are dropped and counted; no request is ever stalled."""
+    long = "User-Agent: " + "x" * 400
     with Backend() as backend, start(backend, **with_access("json", "/dev/full")) as weir:
-        for _ in range(50):
+        with weir.client() as client:
+            for _ in range(20):
+                client.send(http1.request("GET", "/", long) * 100)
+                for _ in range(100):
+                    assert client.response().status == 200
+        lost = [json.loads(line) for line in weir.wait_log("log lines were lost")]
+        assert lost[0]["output"] == "/dev/full" and lost[0]["lines"] > 0
+        assert "No space left" in lost[0]["error"]
+        assert weir.ask().status == 200
+
+
+SYSLOG = re.compile(r"<(\d+)>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\S+) (\S+) (\d+) (\S+) - (.*)\Z",
+                    re.DOTALL)
+
+
+def syslog_socket(kind, tmp_path):
+    """(socket, what the configuration says of it)."""
+    if kind == "udp":
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((HOST, 0))
+        address = f"udp://{HOST}:{sock.getsockname()[1]}"
+    else:
+        path = "@weir-test-syslog-" + str(os.getpid()) if kind == "abstract" else str(tmp_path / "log")
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind("\0" + path[1:] if path[0] == "@" else path)
+        address = "unix:" + path
+    sock.settimeout(30)
+    return sock, address
+
+
+@pytest.mark.parametrize("kind", ["unix", "abstract", "udp"])
+def test_syslog(kind, tmp_path):
+    sock, address = syslog_socket(kind, tmp_path)
+    log = {"output": {"syslog": address, "app_name": "edge-1", "facility": "local3"},
+           "access": {"output": {"syslog": address}}}
+    with sock, Backend() as backend:
+        with start(backend, log=log, ready="") as weir:
+            match = SYSLOG.match(sock.recv(65536).decode())
+            assert match, "no syslog line"
+            assert int(match[1]) == 19 * 8 + 5  # local3, notice
+            assert match[4] == "edge-1" and int(match[5]) == weir.pid and match[6] == "-"
+            assert match[7].startswith('msg="weir ') and "\n" not in match[7]
+            until(lambda: connects(weir), "weir to listen")
+            assert weir.ask("GET", "/", "User-Agent: a\x80\"").status == 200
+            match = SYSLOG.match(sock.recv(65536).decode())
+            assert int(match[1]) == 3 * 8 + 6  # daemon, info
+            assert match[4] == "weir" and match[6] == "access"
+            assert json.loads(match[7])["outcome"] == "ok"
+
+
+def test_syslog_that_is_not_there_harms_no_request(tmp_path):
+    path = str(tmp_path / "nobody")
+    log = {"access": {"output": {"syslog": "unix:" + path}}}
+    with Backend() as backend, start(backend, log=log) as weir:
+        for _ in range(20):
             assert weir.ask().status == 200
-        weir.process.poll()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.settimeout(30)
+        sock.bind(path)
+        with sock:  # what waited is not lost
+            for _ in range(20):
+                assert SYSLOG.match(sock.recv(65536).decode())[6] == "access"
+
+
+def test_priorities_for_the_journal():
+    """Where standard error is the stream that JOURNAL_STREAM names, and only there."""
+    script = 'export JOURNAL_STREAM=$(stat -L -c %d:%i /dev/fd/2); exec "$@"'
+    wrapper = ["/bin/bash", "-c", script, "x"]
+    with Backend() as backend:
+        with start(backend, wrapper=wrapper) as weir:
+            lines = [line for line in weir.stderr.splitlines() if "serves" in line]
+            assert lines[0].startswith('<5>{"time"'), lines
+        with start(backend, env={"JOURNAL_STREAM": "8:1234"}) as weir:
+            lines = [line for line in weir.stderr.splitlines() if "serves" in line]
+            assert lines[0].startswith('{"time"'), lines
 
 
 def test_a_reader_that_hangs_harms_no_request():

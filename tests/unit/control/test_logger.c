@@ -437,7 +437,7 @@ static void test_syslog_header(void **state)
 	struct logger_config config = {
 		.level = LOG_NOTICE,
 		.format = LOG_JSON,
-		.log = {.kind = LOGGER_SYSLOG_UNIX, .path = path_of("syslog")},
+		.log = {.kind = LOGGER_SYSLOG_UNIX, .path = path_of("syslog"), .facility = 3},
 	};
 	char datagram[512], expected[64];
 	struct logger *logger;
@@ -457,6 +457,21 @@ static void test_syslog_header(void **state)
 	snprintf(expected, sizeof(expected), " weir %d - - msg=\"to the system\" n=1",
 		(int)getpid());
 	assert_true(has(str_from(datagram), expected));
+
+	config.access = config.log;
+	config.access.facility = 19;
+	config.access.app_name = STR("edge-1234567890123456789012345678901234567890123456789");
+	logger = start(&config);
+	access_write(logger_log(logger, &wall_ms), &(struct access_config){.format = ACCESS_JSON},
+		&(struct access_entry){.wall_ms = wall_ms});
+	logger_stop(logger);
+	len = recv(fd, datagram, sizeof(datagram) - 1, MSG_DONTWAIT);
+	assert_true(len > 0);
+	datagram[len] = 0;
+	assert_int_equal(strncmp(datagram, "<158>1 2021-05-08T14:18:45.305Z ", 32), 0);
+	snprintf(expected, sizeof(expected), "90123 %d access - {\"timestamp\"", (int)getpid());
+	assert_true(has(str_from(datagram), expected));
+	assert_true(has(str_from(datagram), " edge-1234567890"));
 	close(fd);
 	unlink(config.log.path);
 }
