@@ -76,7 +76,9 @@ bool access_is_error(u16 status, enum outcome outcome);
 // ,"key":"value" for many lines to come; empty when the value is.
 struct str access_name_json(struct arena *arena, const char *key, struct str value);
 
-// The two letters of HAProxy's that come closest to this end.
+// The two letters of HAProxy's that come closest to this end. Of an outcome alone the second may be
+// '?': it says when, and that is another matter.
+const char *access_termination_of(enum outcome outcome);
 void access_termination(const struct access_entry *entry, char ret_state[static 2]);
 
 // All give the length of the line, without newline. `clock` is the caller's cache. What follows

@@ -180,11 +180,16 @@ static char phase_of(const struct access_entry *entry)
 	return entry->pool.len ? 'Q' : 'R';
 }
 
+const char *access_termination_of(enum outcome outcome)
+{
+	ASSERT(terminations[outcome][0]); // an outcome without a row
+	return terminations[outcome];
+}
+
 void access_termination(const struct access_entry *entry, char ret_state[static 2])
 {
-	const char *state = terminations[entry->outcome];
+	const char *state = access_termination_of((enum outcome)entry->outcome);
 
-	ASSERT(state[0]); // an outcome without a row
 	ret_state[0] = state[0];
 	ret_state[1] = state[1] == '?' ? phase_of(entry) : state[1];
 }

@@ -2,6 +2,7 @@
 // The machine of the exchange: its steps, its deadlines, its beginning.
 #include <errno.h>
 
+#include "proxy/answer.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
@@ -303,6 +304,8 @@ enum step step_answer(struct exchange *x)
 	metrics_inc(x->proxy->metrics, metrics_response_class(head->status));
 	if (unlikely(x->pool->sticky))
 		bind_client(x, head);
+	if (unlikely(answer_has_lines(x->client->frontend->conf)))
+		answer_add_lines(x, head, false);
 	x->down->ops->send_head(x->down, head, end);
 	x->response = NULL;
 	if (head->status == 101)
