@@ -469,7 +469,7 @@ static void tells_what_happened(void **state)
 	has(one, "http.request.method", "GET");
 	has(one, "http.response.status_code", "503");
 	has(one, "error.type", "503");
-	has(one, "url.path", "/v1/a\"\xef\xbf\xbd");
+	has(one, "url.path", "/v1/a\"\\xff");
 	has(one, "url.scheme", "http");
 	has(one, "server.address", "example.com");
 	has(one, "server.port", "8080");
@@ -482,6 +482,52 @@ static void tells_what_happened(void **state)
 	assert_int_equal(counted(M_SPANS_SENT), 2);
 	assert_int_equal(counted(M_SPAN_EXPORTS_FAILED), 0);
 	assert_int_equal(logged(""), 0);
+}
+
+// Texts of the greatest length, of bytes that all need an escape.
+static void fits_whatever_it_is(void **state)
+{
+	static char long_text[600];
+	struct span *span;
+	json_t *json;
+
+	(void)state;
+	memset(long_text, 1, sizeof(long_text));
+	scene.route.pattern = scene.conf_route.name = scene.conf_frontend.name = scene.pool.name =
+		scene.backend.id = scene.backend.address = scene.backend.name =
+			str_make(long_text, sizeof(long_text));
+	listen_now();
+	start();
+	for (u32 kind = 0; kind < 2; kind++) {
+		span = open_span(0);
+		*span = (struct span){.trace_id = {1, 1},
+			.id = UINT64_MAX,
+			.parent_id = UINT64_MAX,
+			.begun_us = INT64_MAX / 1000,
+			.took_us = UINT32_MAX,
+			.kind = (u8)kind,
+			.frontend = &scene.frontend,
+			.route = &scene.route,
+			.backend = &scene.backend,
+			.bytes_in = UINT64_MAX,
+			.bytes_out = UINT64_MAX,
+			.connect_us = UINT32_MAX - 1,
+			.first_byte_us = UINT32_MAX - 1,
+			.status = 999,
+			.client_port = 65535,
+			.peer_port = 65535,
+			.flags = 3,
+			.outcome = OUTCOME_RESPONSE_HEAD_TOO_LARGE,
+			.resends = 255,
+			.is_hedge = true};
+		for (u32 i = 0; i < SPAN_TEXT_COUNT; i++)
+			span_put(span, (enum span_text)i, str_make(long_text, sizeof(long_text)));
+		span_ring_commit(&scene.rings[0]);
+	}
+	run_ms(3000);
+	json = load(0);
+	assert_int_equal(json_array_size(spans_of(json)), 2);
+	json_decref(json);
 }
 
 // ---- When ---------------------------------------------------------------------------------------
@@ -674,6 +720,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(tells_what_happened),
+		TEST(fits_whatever_it_is),
 		TEST(few_wait_for_others_and_many_do_not),
 		TEST(a_batch_has_its_bounds),
 		TEST(comes_back_with_the_same_later),
