@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "admin/admin_inside.h"
+#include "admin/otlp.h"
 #include "admin/stream.h"
 #include "base/mem.h"
 #include "control/logger.h"
@@ -98,7 +99,8 @@ static void serve(struct admin *admin)
 
 static bool is_idle(const struct admin *admin)
 {
-	return admin_server_is_idle(admin->server) && admin->asks_out == 0;
+	return admin_server_is_idle(admin->server) && admin->asks_out == 0 &&
+	       (!admin->otlp || otlp_is_idle(admin->otlp));
 }
 
 static void *thread_main(void *arg)
@@ -108,6 +110,7 @@ static void *thread_main(void *arg)
 	while (!admin->stopping || !is_idle(admin))
 		loop_turn(admin->loop, UINT64_MAX);
 	loop_turn(admin->loop, 0); // what was put off to the end of a turn
+	otlp_free(admin->otlp);
 	admin_server_free(admin->server);
 	loop_free(admin->loop);
 	loop_post(admin->face.loop, admin->ended);
@@ -121,6 +124,8 @@ static void on_stop(struct message *message)
 	admin->stopping = true;
 	figures_stop(admin->figures);
 	stream_hub_stop(admin->hub);
+	if (admin->otlp)
+		otlp_stop(admin->otlp);
 	admin_server_stop(admin->server);
 }
 
@@ -136,6 +141,16 @@ struct start {
 	sem_t done;
 	int error;
 };
+
+static void start_tracing(struct admin *admin)
+{
+	const struct control_face *face = &admin->face;
+	struct otlp_config config = {.tracing = &face->conf->tracing, .seed = face->seed};
+
+	if (face->spans)
+		admin->otlp = otlp_new(admin->loop, &config, face->spans, face->workers->count,
+			admin->log, &admin->metrics);
+}
 
 // A loop belongs to the thread that makes it.
 static void *start_main(void *arg)
@@ -155,6 +170,7 @@ static void *start_main(void *arg)
 		admin->figures = figures_new(admin);
 		admin->hub = stream_hub_new(admin);
 		figures_on_second(admin->figures, on_second);
+		start_tracing(admin);
 		serve(admin);
 	}
 	sem_post(&start->done); // from here on `start` may be gone
@@ -168,7 +184,7 @@ static int start(void *owner, const struct control_face *face)
 	sigset_t all, before;
 	int error;
 
-	if (admin->doors.count == 0)
+	if (admin->doors.count == 0 && !face->spans)
 		return 0;
 	admin->face = *face;
 	admin->stop_message.deliver = on_stop;

@@ -25,6 +25,8 @@ struct admin {
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
+	struct otlp *otlp;	      // NULL: nobody traces
+	struct metrics_cells metrics; // this thread's own
 };
 
 // Handlers; `owner` is the struct admin. routes.def names each.

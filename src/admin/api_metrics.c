@@ -50,7 +50,7 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 	scrape->pools = mem_alloc(sizeof(*scrape->pools) * MAX(snapshot->pool_count, 1));
 	scrape->workers = mem_alloc(sizeof(*scrape->workers) * workers->count);
 	scrape->stats = mem_alloc(sizeof(*scrape->stats) * workers->count);
-	scrape->cells = mem_alloc(sizeof(*scrape->cells) * (workers->count + 1u));
+	scrape->cells = mem_alloc(sizeof(*scrape->cells) * (workers->count + 2u));
 	for (u32 i = 0; i < snapshot->backend_count; i++)
 		show_backend(admin, snapshot->crowd.backends[i], &scrape->backends[i]);
 	for (u32 i = 0; i < snapshot->pool_count; i++) {
@@ -68,6 +68,7 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 		scrape->cells[i] = &workers->all[i].metrics;
 	}
 	scrape->cells[workers->count] = logger_metrics(admin->face.logger);
+	scrape->cells[workers->count + 1u] = &admin->metrics;
 }
 
 static void free_scrape(struct scrape *scrape)
@@ -92,7 +93,7 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.worker_count = workers->count,
 		.stats = workers->all[0].stats ? scrape.stats : NULL,
 		.cells = scrape.cells,
-		.cells_count = workers->count + 1,
+		.cells_count = workers->count + 2,
 		.workers = scrape.workers,
 		.pools = scrape.pools,
 		.backends = scrape.backends,

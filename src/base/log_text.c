@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/log_text.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 enum { PLAIN = 0, ESCAPED = 1, QUOTED = 2 }; // what a byte asks for in a value
 
 // clang-format off
@@ -14,16 +18,33 @@ static const char hex_digits[] = "0123456789abcdef";
 
 // ---- Integers -----------------------------------------------------------------------------------
 
-static const char digit_pairs[] = "00010203040506070809"
-				  "10111213141516171819"
-				  "20212223242526272829"
-				  "30313233343536373839"
-				  "40414243444546474849"
-				  "50515253545556575859"
-				  "60616263646566676869"
-				  "70717273747576777879"
-				  "80818283848586878889"
-				  "90919293949596979899";
+const char log_digit_pairs[] = "00010203040506070809"
+			       "10111213141516171819"
+			       "20212223242526272829"
+			       "30313233343536373839"
+			       "40414243444546474849"
+			       "50515253545556575859"
+			       "60616263646566676869"
+			       "70717273747576777879"
+			       "80818283848586878889"
+			       "90919293949596979899";
+
+char *log_put_large(char *at, u64 value)
+{
+	u32 groups[5], count = 0; // of four digits, the last ones first
+
+	do {
+		groups[count++] = (u32)(value % 10000);
+		value /= 10000;
+	} while (value >= 10000);
+	at = log_put_u64(at, value);
+	while (count--) {
+		memcpy(at, &log_digit_pairs[groups[count] / 100 * 2], 2);
+		memcpy(at + 2, &log_digit_pairs[groups[count] % 100 * 2], 2);
+		at += 4;
+	}
+	return at;
+}
 
 void log_text_u64(struct log_text *text, u64 value)
 {
@@ -31,12 +52,12 @@ void log_text_u64(struct log_text *text, u64 value)
 
 	while (value >= 100) {
 		at -= 2;
-		memcpy(at, &digit_pairs[value % 100 * 2], 2);
+		memcpy(at, &log_digit_pairs[value % 100 * 2], 2);
 		value /= 100;
 	}
 	if (value >= 10) {
 		at -= 2;
-		memcpy(at, &digit_pairs[value * 2], 2);
+		memcpy(at, &log_digit_pairs[value * 2], 2);
 	} else {
 		*--at = (char)('0' + value);
 	}
@@ -167,6 +188,71 @@ static size_t plain_run(const char *bytes, size_t len)
 	return run;
 }
 
+#ifdef __SSE2__
+// A byte of the result is set where a byte needs an escape: below a space, which those that are not
+// ASCII are as signed numbers, 0x7f, a quote, a backslash.
+static inline __m128i escaped_of(__m128i bytes)
+{
+	__m128i out = _mm_or_si128(_mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')),
+		_mm_cmpeq_epi8(bytes, _mm_set1_epi8(0x7f)));
+	__m128i ends = _mm_or_si128(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')),
+		_mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\')));
+
+	return _mm_or_si128(out, ends);
+}
+
+static inline __m128i load_16(const char *from)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)from);
+}
+
+static inline void store_16(char *to, __m128i bytes)
+{
+	_mm_storeu_si128((__m128i *)(void *)to, bytes);
+}
+
+// Copies and looks at the same time. False: some byte needs an escape, and `to` is rubbish.
+static inline bool copy_plain(char *to, const char *from, size_t len)
+{
+	__m128i found = _mm_setzero_si128(), bytes;
+
+	if (len >= 16) {
+		for (size_t at = 0; at + 16 < len; at += 16) {
+			bytes = load_16(from + at);
+			store_16(to + at, bytes);
+			found = _mm_or_si128(found, escaped_of(bytes));
+		}
+		bytes = load_16(from + len - 16); // again some of those before
+		store_16(to + len - 16, bytes);
+	} else if (len >= 8) {
+		u64 first, last;
+
+		memcpy(&first, from, 8);
+		memcpy(&last, from + len - 8, 8);
+		memcpy(to, &first, 8);
+		memcpy(to + len - 8, &last, 8);
+		bytes = _mm_set_epi64x((i64)last, (i64)first);
+	} else {
+		bool plain = true;
+
+		for (size_t at = 0; at < len; at++) {
+			to[at] = from[at];
+			plain &= !(byte_class[(u8)from[at]] & ESCAPED);
+		}
+		return plain;
+	}
+	return _mm_movemask_epi8(_mm_or_si128(found, escaped_of(bytes))) == 0;
+}
+#else
+static inline bool copy_plain(char *to, const char *from, size_t len)
+{
+	if (plain_run(from, len) < len)
+		return false;
+	memcpy(to, from, len);
+	return true;
+}
+#endif
+
 // log_text_escaped for what is not simply copied.
 static void escape_slowly(
 	struct log_text *text, struct str value, enum log_escape escape, size_t bytes_max)
@@ -214,13 +300,22 @@ void log_text_escaped(
 	size_t room = (size_t)(text->end - text->at);
 
 	if (likely(value.len <= MIN(room, bytes_max) &&
-		    plain_run(value.ptr, value.len) == value.len)) {
-		if (value.len > 0)
-			memcpy(text->at, value.ptr, value.len);
+		    copy_plain(text->at, value.ptr, value.len))) {
 		text->at += value.len;
 		return;
 	}
 	escape_slowly(text, value, escape, bytes_max);
+}
+
+char *log_put_escaped(char *at, struct str value, enum log_escape escape, size_t bytes_max)
+{
+	struct log_text text;
+
+	if (likely(value.len <= bytes_max && copy_plain(at, value.ptr, value.len)))
+		return at + value.len;
+	log_text_init(&text, at, bytes_max);
+	escape_slowly(&text, value, escape, bytes_max);
+	return text.at;
 }
 
 bool log_text_is_bare(struct str value)

@@ -65,6 +65,50 @@ enum log_escape {
 void log_text_escaped(
 	struct log_text *text, struct str value, enum log_escape escape, size_t bytes_max);
 
+// ---- Where the room is known to be there --------------------------------------------------------
+//
+// For lines that are written with each request: the caller has a buffer that the longest of them
+// fits into, and each call gives where its piece ends.
+
+#define LOG_PUT(at, literal) \
+	(memcpy((at), (literal), sizeof(literal) - 1), (at) + sizeof(literal) - 1)
+
+static inline char *log_put(char *at, struct str piece)
+{
+	memcpy(at, piece.ptr, piece.len);
+	return at + piece.len;
+}
+
+// As log_text_escaped with room for bytes_max.
+char *log_put_escaped(char *at, struct str value, enum log_escape escape, size_t bytes_max);
+
+char *log_put_large(char *at, u64 value);
+extern const char log_digit_pairs[201];
+
+static inline char *log_put_u64(char *at, u64 value)
+{
+	u32 high;
+
+	if (likely(value < 10)) {
+		*at = (char)('0' + value);
+		return at + 1;
+	}
+	if (value >= 10000)
+		return log_put_large(at, value);
+	high = (u32)value / 100;
+	if (high >= 10) {
+		memcpy(at, &log_digit_pairs[high * 2], 2);
+		at += 2;
+	} else if (high) {
+		*at++ = (char)('0' + high);
+	} else {
+		memcpy(at, &log_digit_pairs[value * 2], 2);
+		return at + 2;
+	}
+	memcpy(at, &log_digit_pairs[(u32)value % 100 * 2], 2);
+	return at + 2;
+}
+
 // Does the value need neither quotes nor escapes in a key=value line?
 bool log_text_is_bare(struct str value);
 

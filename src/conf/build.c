@@ -58,6 +58,13 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_ADMIN_HOSTS] = build_admin_hosts,
 	[KIND_TOKENS] = build_tokens,
 	[KIND_METRICS_PATH] = build_metrics_path,
+	[KIND_PART] = build_part,
+	[KIND_OUTCOMES] = build_outcomes,
+	[KIND_SYSLOG] = build_syslog,
+	[KIND_APP_NAME] = build_app_name,
+	[KIND_OTLP] = build_otlp,
+	[KIND_SERVICE] = build_service,
+	[KIND_ATTRIBUTES] = build_attributes,
 };
 
 static void add_path(struct text *text, const struct path *path)
@@ -187,7 +194,7 @@ static bool is_container(const struct schema_key *key)
 	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||
 	       key->kind == KIND_HEADERS || key->kind == KIND_STATUSES ||
 	       key->kind == KIND_RETRY_WHEN || key->kind == KIND_HASH_BY ||
-	       key->kind == KIND_ADMIN_HOSTS;
+	       key->kind == KIND_ADMIN_HOSTS || key->kind == KIND_OUTCOMES;
 }
 
 // A key without a value: an empty map or list may be left empty, a single value may not.

@@ -52,8 +52,13 @@ build_fn build_percent, build_decimal;
 build_fn build_check_path, build_check_method, build_check_host, build_check_body, build_statuses;
 build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
 build_fn build_hash_by, build_failover, build_field_name;
+build_fn build_part, build_outcomes, build_syslog, build_app_name;
+build_fn build_otlp, build_service, build_attributes;
 build_fn build_sticky, build_cookie_name, build_cookie_path, build_secure;
 build_fn build_secret, build_secret_place;
+
+// What stands in variables of OpenTelemetry and not in the tree is put there. Before build_root.
+void build_take_otel(struct report *report, struct node *root, const struct variables *variables);
 
 // A sticky pool that was given no secret gets this machine's. After build_root without errors.
 void build_machine_secret(struct build *build);

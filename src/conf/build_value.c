@@ -367,61 +367,6 @@ void build_words(struct build *build, const struct schema_key *key, const struct
 		report_advice(build->report, err, "did you mean '%.*s'?", STR_FMT(near->word));
 }
 
-static const struct {
-	struct str word;
-	enum conf_output_kind kind;
-} output_words[] = {
-	{{"stderr", 6}, CONF_OUTPUT_STDERR}, {{"stdout", 6}, CONF_OUTPUT_STDOUT},
-	{{"syslog", 6}, CONF_OUTPUT_SYSLOG},
-	{{"none", 4}, CONF_OUTPUT_NONE}, // last: only the access log has it
-};
-
-static void parse_output(struct build *build, const struct path *path, struct node *node,
-	size_t word_count, struct conf_output *ret_output)
-{
-	struct nearest nearest = {0};
-	struct str text;
-
-	if (!build_scalar(build, path, node, &text))
-		return;
-	if (str_find(text, '/') < text.len && build_is_printable(text) && text.len < 4096) {
-		*ret_output = (struct conf_output){CONF_OUTPUT_FILE, text};
-		return;
-	}
-	for (size_t i = 0; i < word_count; i++) {
-		nearest_try(&nearest, text, output_words[i].word);
-		if (!str_eq(output_words[i].word, text))
-			continue;
-		*ret_output = (struct conf_output){output_words[i].kind, STR_EMPTY};
-		return;
-	}
-	build_suggest(build,
-		report_value(build->report, CODE_UNKNOWN_WORD, node,
-			"'%.*s' is no output (%s): stderr, stdout, syslog%s, or a path with '/' "
-			"in it",
-			CLIP(text), path_text(build, path),
-			word_count == ARRAY_LEN(output_words) ? ", none" : ""),
-		&nearest);
-}
-
-void build_log_output(struct build *build, const struct schema_key *key, const struct path *path,
-	struct node *node, void *object)
-{
-	struct conf *conf = object;
-
-	(void)key;
-	parse_output(build, path, node, ARRAY_LEN(output_words) - 1, &conf->log.output);
-}
-
-void build_access_output(struct build *build, const struct schema_key *key, const struct path *path,
-	struct node *node, void *object)
-{
-	struct conf *conf = object;
-
-	(void)key;
-	parse_output(build, path, node, ARRAY_LEN(output_words), &conf->log.access.output);
-}
-
 // The name of a route.
 void build_text(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)

@@ -40,19 +40,70 @@ enum conf_log_format {
 	CONF_LOG_JSON,
 };
 
-enum conf_access_format { CONF_ACCESS_COMBINED, CONF_ACCESS_JSON };
+enum conf_access_format {
+	CONF_ACCESS_COMBINED,
+	CONF_ACCESS_JSON,
+	CONF_ACCESS_ECS,
+	CONF_ACCESS_HAPROXY,
+};
 
 enum conf_output_kind {
 	CONF_OUTPUT_NONE, // access log only
 	CONF_OUTPUT_STDERR,
 	CONF_OUTPUT_STDOUT,
 	CONF_OUTPUT_FILE,
-	CONF_OUTPUT_SYSLOG,
+	CONF_OUTPUT_SYSLOG,	// over a unix socket
+	CONF_OUTPUT_SYSLOG_UDP, // to an address
+};
+
+// RFC 5424 6.2.1: the numbers of facilities.
+enum conf_facility {
+	CONF_FACILITY_KERN,
+	CONF_FACILITY_USER,
+	CONF_FACILITY_MAIL,
+	CONF_FACILITY_DAEMON,
+	CONF_FACILITY_AUTH,
+	CONF_FACILITY_SYSLOG,
+	CONF_FACILITY_LPR,
+	CONF_FACILITY_NEWS,
+	CONF_FACILITY_UUCP,
+	CONF_FACILITY_CRON,
+	CONF_FACILITY_AUTHPRIV,
+	CONF_FACILITY_FTP,
+	CONF_FACILITY_LOCAL0 = 16,
+	CONF_FACILITY_LOCAL1,
+	CONF_FACILITY_LOCAL2,
+	CONF_FACILITY_LOCAL3,
+	CONF_FACILITY_LOCAL4,
+	CONF_FACILITY_LOCAL5,
+	CONF_FACILITY_LOCAL6,
+	CONF_FACILITY_LOCAL7,
 };
 
 struct conf_output {
 	enum conf_output_kind kind;
-	struct str path; // CONF_OUTPUT_FILE
+	struct str path;	     // of a file or a unix socket
+	struct addr addr;	     // CONF_OUTPUT_SYSLOG_UDP
+	enum conf_facility facility; // of both kinds of syslog
+	struct str app_name;	     // of both
+};
+
+// Shares that may be small are counted in millionths.
+enum { CONF_WHOLE = 1000000 };
+
+// What passes: a line that meets one of the conditions that are there. None is there: every line.
+struct conf_access_filter {
+	u32 status_min;	    // 0 = not asked for
+	u64 slower_than_ms; // 0 = not asked for
+	u32 outcomes;	    // a bit for each enum conf_outcome_class; 0 = not asked for
+};
+
+// Whose doing the end of a request is.
+enum conf_outcome_class {
+	CONF_OUTCOME_NOBODY, // answered in full, a redirect, a tunnel that was closed
+	CONF_OUTCOME_CLIENT,
+	CONF_OUTCOME_BALANCER,
+	CONF_OUTCOME_BACKEND,
 };
 
 struct conf_runtime {
@@ -71,6 +122,8 @@ struct conf_log {
 	struct {
 		enum conf_access_format format;
 		struct conf_output output; // CONF_OUTPUT_NONE: no access log
+		u32 sample;		   // of CONF_WHOLE
+		struct conf_access_filter filter;
 	} access;
 	struct place place;
 };
@@ -107,6 +160,37 @@ struct conf_metrics {
 	bool enabled;
 	struct str path;
 	u32 port; // 0 = none of their own
+};
+
+enum conf_sampler {
+	CONF_SAMPLER_PARENT, // as the trace says that a request belongs to, else by `sample`
+	CONF_SAMPLER_RATIO,  // always by `sample`
+};
+
+enum conf_trust {
+	CONF_TRUST_ALL,	    // whoever sends a traceparent
+	CONF_TRUST_PROXIES, // those who may name the client
+};
+
+struct conf_attribute {
+	struct str key, value;
+};
+
+struct conf_tracing {
+	struct {
+		struct str url; // as written; empty = no spans, and no field of a trace is touched
+		struct addr addr;     // ADDR_NONE: a name, to be looked up
+		struct str host;      // the name then, else empty
+		u16 port;	      // the port then
+		struct str authority; // for the Host field
+		struct str path;
+	} otlp;
+	u32 sample; // of CONF_WHOLE
+	enum conf_sampler sampler;
+	enum conf_trust trust;
+	struct str service; // the name of the service; empty = as the attributes say, else "weir"
+	const struct conf_attribute *attributes; // of the resource
+	u32 attribute_count;
 };
 
 struct conf_bind {
@@ -203,6 +287,9 @@ struct conf_frontend {
 		struct str identify;   // value of X-Forwarded-By; empty: neither it nor
 				       // X-Backend-Server
 		struct str request_id; // lower case field name; empty = none
+		bool server_timing;    // on answers
+		bool proxy_status;     // also on answers of backends
+		bool tell_backend;     // our own answers and Proxy-Status name the backend
 	} headers;
 	struct {
 		u64 client_header_ms;
@@ -378,6 +465,7 @@ struct conf {
 	struct conf_log log;
 	struct conf_admin admin;
 	struct conf_metrics metrics;
+	struct conf_tracing tracing;
 	const struct conf_frontend *frontends;
 	u32 frontend_count;
 	const struct conf_pool *pools;

@@ -43,10 +43,13 @@ static const char *fixed_form(enum schema_kind kind)
 	case KIND_PREFIXES:
 	case KIND_METHODS:
 	case KIND_HASH_BY:
+	case KIND_OUTCOMES:
 		return texts_or_one;
 	case KIND_STATUSES:
 	case KIND_RETRY_WHEN:
 		return scalars_or_one;
+	case KIND_PART:
+		return "{\"type\": \"string\", \"pattern\": \"^[0-9]+([.][0-9]{1,4})?%$\"}";
 	case KIND_PERCENT:
 		return "{\"type\": \"string\", \"pattern\": \"^[0-9]+%$\"}";
 	case KIND_DECIMAL:
@@ -141,6 +144,8 @@ static void add_form(struct text *text, const struct schema_key *key)
 		add_nested(text, key);
 		break;
 	case KIND_SECRET:
+	case KIND_LOG_OUTPUT:
+	case KIND_ACCESS_OUTPUT:
 		text_printf(text,
 			"{\"anyOf\": [{\"type\": \"string\"}, {\"$ref\": \"#/$defs/%s\"}]}",
 			map_names[key->nested]);
@@ -195,7 +200,7 @@ static bool takes_variable(enum schema_kind kind)
 	return kind == KIND_FLAG || kind == KIND_SECURE || kind == KIND_COUNT ||
 	       kind == KIND_DURATION || kind == KIND_SIZE || kind == KIND_WORDS ||
 	       kind == KIND_STATUS || kind == KIND_ROUTE_RESPONSE || kind == KIND_PERCENT ||
-	       kind == KIND_DECIMAL || kind == KIND_ALIAS_IN;
+	       kind == KIND_DECIMAL || kind == KIND_ALIAS_IN || kind == KIND_PART;
 }
 
 static void add_property(struct text *text, const struct schema_key *key, struct str name)

@@ -316,6 +316,7 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 		.is_partial = loader->is_partial};
 
 	shape_complete(&loader->report, loader->root);
+	build_take_otel(&loader->report, loader->root, &loader->variables);
 	build_root(&build);
 	override_warn_strays(&loader->report, &loader->variables);
 	if (loader->report.errs->error_count > errors_before)

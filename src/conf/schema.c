@@ -124,6 +124,13 @@ const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
 		NAMED(#key),            \
 		.nested = SCHEMA_##id,  \
 		.prose = (text)},
+#define BRANCH_OR(in, key, type, id, preset, text) \
+	{.map = SCHEMA_##in,                       \
+		.kind = KIND_##type,               \
+		NAMED(#key),                       \
+		.nested = SCHEMA_##id,             \
+		.default_text = (preset),          \
+		.prose = (text)},
 #define ALIAS_IN(in, spelling, path, counts) \
 	{.map = SCHEMA_##in,                 \
 		.kind = KIND_ALIAS_IN,       \
@@ -204,8 +211,8 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_POOL] = "name of a pool, or a pool",
 		[KIND_ROUTES] = "list of routes",
 		[KIND_BACKENDS] = "list of addresses or backends",
-		[KIND_LOG_OUTPUT] = "word or path",
-		[KIND_ACCESS_OUTPUT] = "word or path",
+		[KIND_LOG_OUTPUT] = "word, path, or map",
+		[KIND_ACCESS_OUTPUT] = "word, path, or map",
 		[KIND_PREFIXES] = "list of addresses and networks",
 		[KIND_IDENTIFY] = "true, false or text",
 		[KIND_REQUEST_ID] = "field name or none",
@@ -243,6 +250,13 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_ADMIN_HOSTS] = "list of host names",
 		[KIND_TOKENS] = "map of tokens",
 		[KIND_METRICS_PATH] = "path",
+		[KIND_PART] = "percentage: 5%, 0.01%",
+		[KIND_OUTCOMES] = "list of words",
+		[KIND_SYSLOG] = "address: unix:/dev/log, udp://127.0.0.1:514",
+		[KIND_APP_NAME] = "text",
+		[KIND_OTLP] = "URL or none",
+		[KIND_SERVICE] = "text",
+		[KIND_ATTRIBUTES] = "text: key=value,key=value",
 	};
 
 	return texts[kind];
@@ -257,6 +271,8 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 	case KIND_ROUTE_RETRY:
 	case KIND_STICKY:
 	case KIND_SECRET:
+	case KIND_LOG_OUTPUT:
+	case KIND_ACCESS_OUTPUT:
 		return key->nested;
 	case KIND_FRONTENDS:
 		return SCHEMA_frontend;

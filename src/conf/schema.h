@@ -72,6 +72,13 @@ enum schema_kind {
 	KIND_ADMIN_HOSTS,
 	KIND_TOKENS,
 	KIND_METRICS_PATH,
+	KIND_PART,
+	KIND_OUTCOMES,
+	KIND_SYSLOG,
+	KIND_APP_NAME,
+	KIND_OTLP,
+	KIND_SERVICE,
+	KIND_ATTRIBUTES,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -92,6 +99,9 @@ enum schema_words {
 	WORDS_same_site,
 	WORDS_admin_role,
 	WORDS_admin_without_token,
+	WORDS_facility,
+	WORDS_sampler,
+	WORDS_trust,
 };
 
 enum schema_milestone {

@@ -47,6 +47,9 @@
 #ifndef BRANCH
 #define BRANCH(map, key, kind, id, prose)
 #endif
+#ifndef BRANCH_OR
+#define BRANCH_OR(map, key, kind, id, preset, prose)
+#endif
 #ifndef ALIAS
 #define ALIAS(map, spelling, key)
 #endif

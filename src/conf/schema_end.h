@@ -15,6 +15,7 @@
 #undef NEEDED
 #undef SECRET
 #undef BRANCH
+#undef BRANCH_OR
 #undef ALIAS
 #undef ALIAS_IN
 #undef LATER

@@ -393,6 +393,7 @@ static void shape_child(
 	case KIND_STATUSES:
 	case KIND_RETRY_WHEN:
 	case KIND_HASH_BY:
+	case KIND_OUTCOMES:
 		to_list(shape, parent, child);
 		return;
 	case KIND_REDIRECT:

@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "base/mem.h"
-#include "net/conn.h"
+#include "net/call.h"
 
 enum {
 	target_bytes_max = 8 * 1024, // limits of a parser; answers have no target
@@ -26,13 +26,12 @@ struct subject {
 };
 
 struct probe {
-	struct conn conn;
-	struct addr addr;
+	struct call call;
+	struct call_request request;
 	struct subject *subject;
 	struct list node; // in checker->running
 	u64 begun_us;
-	bool over; // its result is known; the connection is still closing
-	bool tcp;
+	bool judged;  // its result is known; the connection is still closing
 	u16 status;   // of the answer, once its head has come
 	u32 body_len; // of the answer so far
 	u32 matched;  // bytes of the text that the body's end agrees with
@@ -88,9 +87,9 @@ static bool search(struct probe *probe, const char *bytes, size_t len)
 
 // ---- The end of a probe -------------------------------------------------------------------------
 
-static struct probe *of_session(struct session *session)
+static struct probe *of_call(struct call *call)
 {
-	return container_of(conn_of_session(session), struct probe, conn);
+	return container_of(call, struct probe, call);
 }
 
 static void set_timer(struct subject *subject)
@@ -116,28 +115,15 @@ static void finish(struct probe *probe, enum health_reason reason)
 	struct subject *subject = probe->subject;
 	struct checker *checker = subject->checker;
 
-	if (probe->over)
+	if (probe->judged)
 		return;
-	probe->over = true;
+	probe->judged = true;
 	subject->probing = false;
 	model_check_end(checker->model, subject->backend, reason, probe->status,
 		loop_now_us(checker->loop) - probe->begun_us, loop_now_ms(checker->loop));
 	set_timer(subject);
 	look_if_moved(checker);
-	conn_close(&probe->conn);
-}
-
-static enum health_reason reason_of_fault(enum stream_fault fault)
-{
-	switch (fault) {
-	case STREAM_PEER_CLOSED:
-	case STREAM_PEER_RESET:
-		return HEALTH_CONNECTION_RESET;
-	case STREAM_MALFORMED:
-	case STREAM_NO_MEMORY: // its head is larger than we may hold
-		break;
-	}
-	return HEALTH_MALFORMED;
+	call_end(&probe->call);
 }
 
 static enum health_reason reason_of_connect(int error)
@@ -150,6 +136,23 @@ static enum health_reason reason_of_connect(int error)
 	default:
 		return HEALTH_CONNECT_FAILED;
 	}
+}
+
+static enum health_reason reason_of_fault(enum call_fault fault, int error)
+{
+	switch (fault) {
+	case CALL_CONNECT_FAILED:
+		return reason_of_connect(error);
+	case CALL_CONNECT_LATE:
+		return HEALTH_CONNECTION_TIMEOUT;
+	case CALL_ANSWER_LATE:
+		return HEALTH_RESPONSE_TIMEOUT;
+	case CALL_CLOSED:
+		return HEALTH_CONNECTION_RESET;
+	case CALL_ANSWER_MALFORMED:
+		break;
+	}
+	return HEALTH_MALFORMED;
 }
 
 // ---- The answer ---------------------------------------------------------------------------------
@@ -165,15 +168,13 @@ static bool is_expected(const struct conf_check *check, u16 status)
 	return false;
 }
 
-static void on_head(struct stream *stream, struct http_head *head, bool end)
+static void on_answer(struct call *call, u16 status, bool end)
 {
-	struct probe *probe = stream->owner;
+	struct probe *probe = of_call(call);
 	const struct conf_check *check = probe->subject->check;
 
-	if (probe->over || head->status < 200)
-		return;
-	probe->status = head->status;
-	if (!is_expected(check, head->status))
+	probe->status = status;
+	if (!is_expected(check, status))
 		finish(probe, HEALTH_STATUS);
 	else if (check->expect.body.len == 0)
 		finish(probe, HEALTH_NONE);
@@ -181,59 +182,48 @@ static void on_head(struct stream *stream, struct http_head *head, bool end)
 		finish(probe, HEALTH_BODY);
 }
 
-static void on_body(struct stream *stream, struct slice slice, bool end)
+static void on_body(struct call *call, struct str bytes, bool end)
 {
-	struct probe *probe = stream->owner;
+	struct probe *probe = of_call(call);
 
-	if (!probe->over) {
-		probe->body_len += (u32)slice.len; // no more than was granted
-		if (search(probe, slice.ptr, slice.len))
-			finish(probe, HEALTH_NONE);
-		else if (end || probe->body_len >= CHECKER_BODY_BYTES_MAX)
-			finish(probe, HEALTH_BODY);
-	}
-	slice_drop(&slice);
+	probe->body_len += (u32)bytes.len; // no more than was asked for
+	if (search(probe, bytes.ptr, bytes.len))
+		finish(probe, HEALTH_NONE);
+	else if (end || probe->body_len >= CHECKER_BODY_BYTES_MAX)
+		finish(probe, HEALTH_BODY);
 }
 
-static void on_trailers(struct stream *stream, const struct http_field *fields, u16 count)
+// ---- The connection -----------------------------------------------------------------------------
+
+static void start_waiting(struct checker *checker);
+
+static void on_connected(struct call *call)
 {
-	(void)fields;
-	(void)count;
-	finish(stream->owner, HEALTH_BODY); // the body has ended without the text
+	if (!call->request)
+		finish(of_call(call), HEALTH_NONE);
 }
 
-static void on_drained(struct stream *stream, size_t len)
+static void on_failed(struct call *call, enum call_fault fault, int error)
 {
-	(void)stream;
-	(void)len;
+	finish(of_call(call), reason_of_fault(fault, error));
 }
 
-static void on_reset(struct stream *stream, enum stream_fault fault)
+static void on_closed(struct call *call)
 {
-	finish(stream->owner, reason_of_fault(fault));
+	struct probe *probe = of_call(call);
+	struct checker *checker = probe->subject->checker;
+
+	list_remove(&probe->node);
+	slab_put(&checker->probes, probe);
+	start_waiting(checker);
 }
 
-static const struct stream_events stream_events = {
-	.on_head = on_head,
+static const struct call_events call_events = {
+	.on_connected = on_connected,
+	.on_answer = on_answer,
 	.on_body = on_body,
-	.on_trailers = on_trailers,
-	.on_drained = on_drained,
-	.on_reset = on_reset,
-};
-
-static void on_stream_done(struct session *session)
-{
-	ASSERT(of_session(session)->over);
-}
-
-static void on_poke(struct session *session)
-{
-	conn_poke(&of_session(session)->conn);
-}
-
-static const struct session_events session_events = {
-	.on_stream_done = on_stream_done,
-	.on_poke = on_poke,
+	.on_failed = on_failed,
+	.on_closed = on_closed,
 };
 
 // ---- The request --------------------------------------------------------------------------------
@@ -256,70 +246,19 @@ static bool announces_body(enum http_method method)
 	return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
 }
 
-static void send_request(struct probe *probe)
+static struct call_request request_of(const struct subject *subject)
 {
-	const struct subject *subject = probe->subject;
 	const struct conf_backend *conf = subject->backend->conf;
-	struct session *session = probe->conn.session;
-	struct stream *stream = session->ops->open(session);
-	struct http_head head;
+	enum http_method method = http_method_parse(subject->check->method);
 
-	http_head_init(&head, NULL);
-	head.method_text = subject->check->method;
-	head.method = (u8)http_method_parse(head.method_text);
-	head.path = conf->check.path.len ? conf->check.path : subject->check->path;
-	head.authority = host_of(subject);
-	head.version_minor = 1;
-	head.framing = announces_body((enum http_method)head.method) ? HTTP_LENGTH : HTTP_NO_BODY;
-	head.added[head.added_count++] = own_lines;
-	stream->events = &stream_events;
-	stream->owner = probe;
-	stream->ops->send_head(stream, &head, true);
-	if (subject->check->expect.body.len)
-		stream->ops->grant(stream, CHECKER_BODY_BYTES_MAX);
+	return (struct call_request){.method = method,
+		.method_text = subject->check->method,
+		.path = conf->check.path.len ? conf->check.path : subject->check->path,
+		.host = host_of(subject),
+		.lines = own_lines,
+		.announces_body = announces_body(method),
+		.answer_bytes_max = subject->check->expect.body.len ? CHECKER_BODY_BYTES_MAX : 0};
 }
-
-// ---- The connection -----------------------------------------------------------------------------
-
-static void start_waiting(struct checker *checker);
-
-static void on_connected(struct conn *conn, int error)
-{
-	struct probe *probe = container_of(conn, struct probe, conn);
-
-	if (probe->over)
-		return;
-	if (error)
-		finish(probe, reason_of_connect(error));
-	else if (probe->tcp)
-		finish(probe, HEALTH_NONE);
-	else
-		send_request(probe);
-}
-
-static void on_timer(struct conn *conn)
-{
-	struct probe *probe = container_of(conn, struct probe, conn);
-
-	finish(probe, conn->connecting ? HEALTH_CONNECTION_TIMEOUT : HEALTH_RESPONSE_TIMEOUT);
-}
-
-static void on_closed(struct conn *conn)
-{
-	struct probe *probe = container_of(conn, struct probe, conn);
-	struct checker *checker = probe->subject->checker;
-
-	ASSERT(probe->over);
-	list_remove(&probe->node);
-	slab_put(&checker->probes, probe);
-	start_waiting(checker);
-}
-
-static const struct conn_events conn_events = {
-	.on_closed = on_closed,
-	.on_connected = on_connected,
-	.on_timer = on_timer,
-};
 
 // A unix address has a port, too, that means nothing.
 static struct addr address_of(const struct subject *subject)
@@ -359,13 +298,21 @@ static int begin(struct subject *subject)
 {
 	struct checker *checker = subject->checker;
 	struct probe *probe = slab_get(&checker->probes);
+	bool tcp = model_check_type(checker->model, subject->backend) == CONF_CHECK_TCP;
 	struct addr addr = address_of(subject);
 	u64 now_ms = loop_now_ms(checker->loop);
 	int error;
 
 	if (!probe)
 		return -ENOMEM;
-	error = conn_init_new(&probe->conn, checker->loop, &addr, &conn_events);
+	probe->subject = subject;
+	probe->begun_us = loop_now_us(checker->loop);
+	probe->judged = false;
+	probe->status = 0;
+	probe->body_len = probe->matched = 0;
+	probe->request = request_of(subject);
+	error = call_begin(&probe->call, checker->loop, &addr, tcp ? NULL : &probe->request,
+		&checker->parser, &call_events);
 	if (error) {
 		slab_put(&checker->probes, probe);
 		if (conn_is_shortage(error))
@@ -373,23 +320,11 @@ static int begin(struct subject *subject)
 		fail_at_once(subject, error);
 		return 0;
 	}
-	probe->addr = addr;
-	probe->subject = subject;
-	probe->begun_us = loop_now_us(checker->loop);
-	probe->tcp = model_check_type(checker->model, subject->backend) == CONF_CHECK_TCP;
-	probe->over = false;
-	probe->status = 0;
-	probe->body_len = probe->matched = 0;
 	list_push_back(&checker->running, &probe->node);
 	subject->probing = true;
 	loop_timer_cancel(checker->loop, &subject->timer);
 	model_check_begin(checker->model, subject->backend, now_ms);
-	if (probe->tcp)
-		conn_use_raw(&probe->conn, STREAM_CLIENT, &session_events);
-	else
-		conn_use_h1(&probe->conn, STREAM_CLIENT, &checker->parser, &session_events);
-	conn_set_timer(&probe->conn, model_check_wake_ms(checker->model, subject->backend));
-	conn_connect(&probe->conn, &probe->addr);
+	call_set_deadline(&probe->call, model_check_wake_ms(checker->model, subject->backend));
 	return 0;
 }
 
@@ -510,8 +445,8 @@ void checker_stop(struct checker *checker)
 	list_for_each (node, &checker->running) {
 		struct probe *probe = list_entry(node, struct probe, node);
 
-		probe->over = true;
-		conn_close(&probe->conn);
+		probe->judged = true;
+		call_end(&probe->call);
 	}
 }
 

@@ -26,6 +26,7 @@ enum {
 	control_blocks = 64,	// and as many as probes
 	large_blocks_min = 1024,
 	large_blocks_max = 32 * 1024,
+	spans_per_worker = 2048, // a second's worth of many of them
 };
 
 struct control {
@@ -42,6 +43,7 @@ struct control {
 	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
+	struct span_ring **spans; // of each worker, where spans are wanted
 	struct sock signals;
 	struct op signal_op;
 	struct timer drain_timer;
@@ -122,10 +124,14 @@ static struct logger_output output_of(const struct conf_output *output)
 		[CONF_OUTPUT_STDOUT] = LOGGER_STDOUT,
 		[CONF_OUTPUT_FILE] = LOGGER_FILE,
 		[CONF_OUTPUT_SYSLOG] = LOGGER_SYSLOG_UNIX,
+		[CONF_OUTPUT_SYSLOG_UDP] = LOGGER_SYSLOG_UDP,
 	};
 
 	return (struct logger_output){.kind = kinds[output->kind],
-		.path = output->kind == CONF_OUTPUT_FILE ? output->path.ptr : NULL};
+		.path = output->path.len ? output->path.ptr : NULL,
+		.address = output->addr,
+		.facility = (u8)output->facility,
+		.app_name = output->app_name};
 }
 
 static int start_logger(struct control *control)
@@ -154,15 +160,6 @@ static int start_logger(struct control *control)
 	}
 	control->log = logger_log(control->logger, &control->loop->wall_ms);
 	return 0;
-}
-
-static struct access_config access_of(const struct conf *conf)
-{
-	if (conf->log.access.output.kind == CONF_OUTPUT_NONE)
-		return (struct access_config){.format = ACCESS_OFF};
-	return (struct access_config){.format = conf->log.access.format == CONF_ACCESS_JSON
-							? ACCESS_JSON
-							: ACCESS_COMBINED};
 }
 
 // ---- Start --------------------------------------------------------------------------------------
@@ -330,7 +327,6 @@ static void prepare_workers(struct control *control)
 			.blocks = {.large_blocks_max = large,
 				.small_blocks_max = clients * 4 + 1024},
 			.limits = {.clients_max = clients, .links_max = clients * 2 + 64},
-			.access = access_of(control->conf),
 			.snapshot = control->snapshot,
 			.logger = control->logger,
 			.control_loop = control->loop,
@@ -339,8 +335,28 @@ static void prepare_workers(struct control *control)
 			.pin = control->conf->runtime.pin,
 			.seed = control->seed,
 		};
+		access_config_init(&worker->config.access, &control->conf->log);
 	}
 	snapshot_guard(control->snapshot, (u64)clients * count, control->seed);
+}
+
+static void make_spans(struct control *control)
+{
+	if (control->conf->tracing.otlp.url.len == 0)
+		return;
+	control->spans = mem_alloc(sizeof(*control->spans) * control->workers.count);
+	for (u32 i = 0; i < control->workers.count; i++) {
+		control->spans[i] = &control->workers.all[i].spans;
+		span_ring_init(control->spans[i], spans_per_worker);
+	}
+}
+
+static void free_spans(struct control *control)
+{
+	if (control->spans)
+		for (u32 i = 0; i < control->workers.count; i++)
+			span_ring_done(control->spans[i]);
+	mem_free(control->spans);
 }
 
 static int start_workers(struct control *control)
@@ -540,6 +556,8 @@ static int start_guest(struct control *control)
 		.descriptors_max = control->fd_limit,
 		.connections_max = control->max_connections,
 		.started_wall_ms = control->started_wall_ms,
+		.spans = control->spans,
+		.seed = control->seed,
 		.draining = &control->draining};
 	int error;
 
@@ -597,6 +615,7 @@ static int start(struct control *control)
 	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
 	start_watch(control);
 	prepare_workers(control);
+	make_spans(control);
 	error = open_listeners(control);
 	if (error)
 		return error;
@@ -656,6 +675,7 @@ static void release(struct control *control)
 			mem_free(control->workers.all[i].listeners);
 			stats_free(control->workers.all[i].stats);
 		}
+	free_spans(control);
 	mem_free(control->workers.all);
 	if (control->logger)
 		logger_stop(control->logger);

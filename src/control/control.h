@@ -19,6 +19,8 @@ struct control_face {
 	const char *io;	  // the workers' engine
 	u64 descriptors_max, connections_max;
 	i64 started_wall_ms;
+	struct span_ring *const *spans; // of each worker, to be read by one; NULL: nobody traces
+	u64 seed;
 	const _Atomic(bool) *draining;
 };
 

@@ -58,13 +58,14 @@ static int connect_socket(const struct sockaddr *address, socklen_t address_len)
 
 static int open_syslog_unix(const char *path)
 {
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	size_t len = strlen(path);
+	struct addr addr = {.family = ADDR_UNIX, .path = path};
+	struct sockaddr_storage address;
+	socklen_t len;
 
-	if (len >= sizeof(address.sun_path))
+	if (strlen(path) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
 		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, len + 1);
-	return connect_socket((const struct sockaddr *)&address, sizeof(address));
+	len = addr_to_sockaddr(&addr, &address);
+	return connect_socket((const struct sockaddr *)&address, len);
 }
 
 static int open_syslog_udp(const struct addr *addr)

@@ -42,6 +42,10 @@ struct logger {
 	struct log_sink *by_kind[2];  // by enum log_record_kind; both may be the first
 	struct log_clock clock;
 	i64 newest_ms; // date of the newest record seen, for our own lines
+	struct {
+		u8 facility, app_name_len;
+		char app_name[LOGGER_APP_NAME_MAX];
+	} syslog[SINKS];
 	bool color, journal, ticking;
 	u64 dropped_seen, dropped_told, lost_told[SINKS];
 	u32 quiet_ticks; // still to go before losses may be reported again
@@ -68,23 +72,27 @@ static u32 syslog_severity(enum log_level level)
 
 enum { PREFIX_MAX = 256 };
 
-// <PRI>1 DATE HOST weir PID MSGID - (RFC 5424 6.2, facility daemon)
-static size_t syslog_prefix(
-	struct logger *logger, const struct log_record *record, char buffer[static PREFIX_MAX])
+// <PRI>1 DATE HOST APP-NAME PID MSGID - (RFC 5424 6.2)
+static size_t syslog_prefix(struct logger *logger, const struct log_sink *sink,
+	const struct log_record *record, char buffer[static PREFIX_MAX])
 {
+	size_t which = (size_t)(sink - logger->sinks);
 	struct log_text text;
 
 	log_clock_set(&logger->clock, record->wall_ms);
 	log_text_init(&text, buffer, PREFIX_MAX);
 	log_text_char(&text, '<');
-	log_text_u64(&text, 3 * 8 + syslog_severity((enum log_level)record->level));
+	log_text_u64(&text, (u64)logger->syslog[which].facility * 8 +
+				    syslog_severity((enum log_level)record->level));
 	LOG_TEXT_PUT(&text, ">1 ");
 	log_text_bytes(&text, logger->clock.iso, sizeof(logger->clock.iso));
 	log_text_char(&text, '.');
 	log_text_digits(&text, (u64)MAX(record->wall_ms, 0) % 1000, 3);
 	LOG_TEXT_PUT(&text, "Z ");
 	log_text_bytes(&text, logger->host, strlen(logger->host));
-	LOG_TEXT_PUT(&text, " weir ");
+	log_text_char(&text, ' ');
+	log_text_bytes(&text, logger->syslog[which].app_name, logger->syslog[which].app_name_len);
+	log_text_char(&text, ' ');
 	log_text_u64(&text, (u64)getpid());
 	if (record->kind == LOG_RECORD_ACCESS)
 		LOG_TEXT_PUT(&text, " access - ");
@@ -112,7 +120,7 @@ static size_t make_prefix(struct logger *logger, const struct log_sink *sink,
 	struct log_text text;
 
 	if (log_sink_is_syslog(sink))
-		return syslog_prefix(logger, record, buffer);
+		return syslog_prefix(logger, sink, record, buffer);
 	log_text_init(&text, buffer, PREFIX_MAX);
 	if (logger->journal && sink == &logger->sinks[0]) {
 		log_text_char(&text, '<');
@@ -499,6 +507,16 @@ static void choose_format(struct logger *logger, const struct logger_config *con
 	logger->journal = sink->fd >= 0 && !log_sink_is_syslog(sink) && is_journal(sink->fd);
 }
 
+static void name_sink(struct logger *logger, int which, const struct logger_output *output)
+{
+	struct str name = output->app_name.len ? output->app_name : STR("weir");
+
+	name.len = MIN(name.len, (size_t)LOGGER_APP_NAME_MAX);
+	logger->syslog[which].facility = output->facility;
+	logger->syslog[which].app_name_len = (u8)name.len;
+	memcpy(logger->syslog[which].app_name, name.ptr, name.len);
+}
+
 static int open_sinks(struct logger *logger, const struct logger_config *config,
 	const struct logger_output **ret_failed)
 {
@@ -512,6 +530,7 @@ static int open_sinks(struct logger *logger, const struct logger_config *config,
 			return failed;
 		}
 		logger->by_kind[i] = &logger->sinks[i];
+		name_sink(logger, i, outputs[i]);
 	}
 	// Two sinks on one pipe would cut into each other's lines.
 	if (log_sink_same(&logger->sinks[0], &logger->sinks[1]))

@@ -23,7 +23,11 @@ struct logger_output {
 	u8 kind;	     // enum logger_kind
 	const char *path;    // file, or unix socket (NULL: /dev/log); copied
 	struct addr address; // UDP: an IPv4 or IPv6 address with port
+	u8 facility;	     // of syslog, as RFC 5424 numbers them
+	struct str app_name; // of syslog; empty: "weir"; copied
 };
+
+enum { LOGGER_APP_NAME_MAX = 48 }; // RFC 5424 6; longer ones are cut
 
 struct logger_config {
 	enum log_level level;

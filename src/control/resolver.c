@@ -31,7 +31,7 @@ struct answer {
 struct resolver {
 	pthread_mutex_t lock; // over `stopped`, and over every post
 	bool stopped;
-	atomic_uint users; // the owner and the thread
+	atomic_uint users; // the owner, the thread, and each message on its way
 	struct loop *loop;
 	void *owner;
 	resolver_answer_fn *told;
@@ -39,14 +39,18 @@ struct resolver {
 	u32 count, delivered;
 };
 
+static void drop(struct resolver *resolver);
+
 static void deliver(struct message *message)
 {
 	struct answer *answer = container_of(message, struct answer, message);
 	struct resolver *resolver = answer->resolver;
 
 	resolver->delivered++;
-	resolver->told(resolver->owner, answer->backend, &answer->addr,
-		answer->error ? gai_strerror(answer->error) : NULL);
+	if (!resolver->stopped)
+		resolver->told(resolver->owner, answer->backend, &answer->addr,
+			answer->error ? gai_strerror(answer->error) : NULL);
+	drop(resolver);
 }
 
 static struct addr address_of(const struct addrinfo *info, u16 port)
@@ -128,8 +132,10 @@ static bool post(struct resolver *resolver, struct answer *answer)
 
 	pthread_mutex_lock(&resolver->lock);
 	stopped = resolver->stopped;
-	if (!stopped)
+	if (!stopped) {
+		atomic_fetch_add(&resolver->users, 1);
 		loop_post(resolver->loop, &answer->message);
+	}
 	pthread_mutex_unlock(&resolver->lock);
 	return !stopped;
 }
@@ -157,44 +163,50 @@ static u32 count_names(const struct snapshot *snapshot)
 	return names;
 }
 
-static void add(struct resolver *resolver, struct backend *backend)
+static void add(struct resolver *resolver, struct str name, u16 port, struct backend *backend)
 {
 	struct answer *answer = &resolver->answers[resolver->count++];
 
 	*answer = (struct answer){.message = {.deliver = deliver},
 		.resolver = resolver,
 		.backend = backend,
-		.port = backend->addr.port};
-	ASSERT(backend->name.len < name_bytes_max);
-	memcpy(answer->name, backend->name.ptr, backend->name.len);
+		.port = port};
+	ASSERT(name.len < name_bytes_max);
+	memcpy(answer->name, name.ptr, name.len);
 }
 
 static void collect(struct resolver *resolver, const struct snapshot *snapshot)
 {
-	for (u32 p = 0; p < snapshot->pool_count; p++)
-		for (u32 b = 0; b < snapshot->pools[p].backend_count; b++)
-			if (snapshot->pools[p].backends[b].name.len)
-				add(resolver, &snapshot->pools[p].backends[b]);
+	for (u32 p = 0; p < snapshot->pool_count; p++) {
+		for (u32 b = 0; b < snapshot->pools[p].backend_count; b++) {
+			struct backend *backend = &snapshot->pools[p].backends[b];
+
+			if (backend->name.len)
+				add(resolver, backend->name, backend->addr.port, backend);
+		}
+	}
 }
 
-struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *loop, void *owner,
-	resolver_answer_fn *answer, int *ret_error)
+static struct resolver *new_resolver(
+	struct loop *loop, void *owner, resolver_answer_fn *answer, u32 room)
 {
-	u32 names = count_names(snapshot);
-	struct resolver *resolver;
-	sigset_t all, before;
-	pthread_t thread;
+	struct resolver *resolver = mem_alloc(sizeof(*resolver));
 
-	if (names == 0)
-		return NULL;
-	resolver = mem_alloc(sizeof(*resolver));
 	*resolver = (struct resolver){.lock = PTHREAD_MUTEX_INITIALIZER,
 		.users = 2,
 		.loop = loop,
 		.owner = owner,
 		.told = answer,
-		.answers = mem_alloc(sizeof(struct answer) * names)};
-	collect(resolver, snapshot);
+		.answers = mem_alloc(sizeof(struct answer) * room)};
+	return resolver;
+}
+
+// Its thread. NULL, and nothing is left, when there is none to be had.
+static struct resolver *begin(struct resolver *resolver, int *ret_error)
+{
+	sigset_t all, before;
+	pthread_t thread;
+
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	*ret_error = -pthread_create(&thread, NULL, thread_main, resolver);
@@ -206,6 +218,28 @@ struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *lo
 	}
 	pthread_detach(thread);
 	return resolver;
+}
+
+struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *loop, void *owner,
+	resolver_answer_fn *answer, int *ret_error)
+{
+	u32 names = count_names(snapshot);
+	struct resolver *resolver;
+
+	if (names == 0)
+		return NULL;
+	resolver = new_resolver(loop, owner, answer, names);
+	collect(resolver, snapshot);
+	return begin(resolver, ret_error);
+}
+
+struct resolver *resolver_start_name(struct str name, u16 port, struct loop *loop, void *owner,
+	resolver_answer_fn *answer, int *ret_error)
+{
+	struct resolver *resolver = new_resolver(loop, owner, answer, 1);
+
+	add(resolver, name, port, NULL);
+	return begin(resolver, ret_error);
 }
 
 bool resolver_is_done(const struct resolver *resolver)

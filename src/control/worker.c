@@ -348,6 +348,10 @@ static int start_loop(struct worker *worker)
 		log, &worker->trace, &worker->metrics, config->seed + worker->index);
 	worker->proxy.stats = worker->stats;
 	worker->proxy.access = config->access;
+	if (worker->spans.count) {
+		worker->proxy.spans = &worker->spans;
+		tracing_rules_init(&worker->proxy.tracing, &config->snapshot->conf->tracing);
+	}
 	worker->proxy.upstream.reports = config->reports;
 	return 0;
 }

@@ -64,6 +64,7 @@ struct worker {
 	struct metrics_cells metrics;
 	struct stats *stats; // what its proxy counts of requests; NULL: nothing. Control's
 	struct trace_ring trace;
+	struct span_ring spans; // made before the worker starts, where spans are wanted; else zero
 	struct message drain_message, abort_message, ended_message;
 	sem_t may_free;
 	_Atomic(bool) closed; // takes no connections from others: not yet, or no more

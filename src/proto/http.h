@@ -12,7 +12,7 @@
 
 enum {
 	HTTP_FIELDS_MAX = 128,		  // fields of one head or trailer section
-	HTTP_ADDED_MAX = 3,		  // pieces of ready-made lines in a head
+	HTTP_ADDED_MAX = 4,		  // pieces of ready-made lines in a head
 	HTTP_FIELDS_EXTRA = 16,		  // room behind them for what the proxy adds
 	HTTP_HEAD_BYTES_MAX = 64 * 1024,  // default and upper bound of max_header_size
 	HTTP_INTERIM_MAX = 8,		  // 1xx heads before the final one
@@ -72,7 +72,9 @@ enum http_method {
 	X(SERVER, "server")                             \
 	X(CONTENT_TYPE, "content-type")                 \
 	X(LOCATION, "location")                         \
-	X(RETRY_AFTER, "retry-after")
+	X(RETRY_AFTER, "retry-after")                   \
+	X(TRACEPARENT, "traceparent")                   \
+	X(TRACESTATE, "tracestate")
 
 enum http_known {
 	HTTP_F_OTHER,

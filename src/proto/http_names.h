@@ -25,7 +25,7 @@ static inline u32 http_known_slot(const char *name, size_t len)
 {
 	u32 first = (u8)name[0] | 0x20, last = (u8)name[len - 1] | 0x20;
 
-	return ((u32)len + 25 * first + last) % HTTP_KNOWN_SLOTS;
+	return ((u32)len + 43 * first + last) % HTTP_KNOWN_SLOTS;
 }
 
 #if SCAN_SSE2

@@ -150,6 +150,7 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 	x->second = NULL;
 	exchange_note_try(x, second->pick.backend, STATS_TRY_HEDGE);
 	pick_note(exchange_upstream(x), &second->pick, miss);
+	attempt_tried(x, second, SPAN_OVERTAKEN, 0);
 	attempt_end(x, second, false);
 }
 
@@ -162,15 +163,23 @@ static void promote_second(struct exchange *x)
 	x->second = NULL;
 }
 
+static void note_try(struct exchange *x, struct attempt *attempt)
+{
+	if (unlikely(x->is_recorded))
+		tracing_try(x, attempt);
+}
+
 // The same backend on a fresh connection: that a kept one was stale says nothing against it.
 static enum step replay(struct exchange *x)
 {
 	x->replayed = true;
 	metrics_inc(x->proxy->metrics, M_REPLAYS);
 	mover_drop(&x->up.mover);
+	attempt_tried(x, x->attempt, x->failure, 0);
 	if (lease_renew(&x->attempt->lease)) {
 		x->attempt->leased_us = exchange_now_us(x);
 		x->attempt->sent_us = 0;
+		note_try(x, x->attempt);
 	}
 	return STEP_LEASE;
 }
@@ -193,6 +202,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	enum outcome outcome, bool *ret_gave_up)
 {
 	struct retry_facts facts = facts_of(x, cause, status);
+	u8 tried = status ? (u8)OUTCOME_OK : (u8)outcome; // its status says enough
 	struct retry_answer answer;
 
 	*ret_gave_up = false;
@@ -200,6 +210,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	if (x->second) { // the copy still runs
 		exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
 		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
+		attempt_tried(x, x->attempt, tried, status);
 		attempt_end(x, x->attempt, whole);
 		promote_second(x);
 		return STEP_STAY;
@@ -213,6 +224,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 		return STEP_STAY;
 	}
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
+	attempt_tried(x, x->attempt, tried, status);
 	attempt_end(x, x->attempt, whole);
 	return follow(x, &answer);
 }
@@ -225,6 +237,7 @@ enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcom
 	if (!gave_up)
 		return next;
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, 0));
+	attempt_tried(x, x->attempt, (u8)outcome, 0);
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, outcome);
 }
@@ -266,6 +279,7 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 			pick_note_latency(upstream, &loser->pick, now_us - loser->sent_us);
 		exchange_note_try(x, x->asked, STATS_TRY_HEDGE);
 		promote_second(x);
+		attempt_tried(x, loser, SPAN_OVERTAKEN, 0);
 		attempt_end(x, loser, false);
 	} else if (unlikely(x->second)) {
 		attempt_drop_second(x, PICK_VOID);
@@ -442,6 +456,7 @@ static enum step connect_failed(struct exchange *x, int error)
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
 	if (!conn_is_shortage(error))
 		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
+	attempt_tried(x, x->attempt, OUTCOME_OVERLOADED, 0);
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
 }
@@ -449,6 +464,7 @@ static enum step connect_failed(struct exchange *x, int error)
 static void connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
+	attempt_tried(x, x->second, (u8)outcome_of_connect(error), 0);
 	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
@@ -514,6 +530,7 @@ enum step step_lease(struct exchange *x)
 		note_asked_again(x);
 	if (unlikely(x->is_next))
 		note_waited(x);
+	note_try(x, attempt);
 	switch (result) {
 	case LEASE_READY:
 		return STEP_SEND;
@@ -568,6 +585,8 @@ static void send_head(struct exchange *x, struct attempt *attempt)
 	stream->owner = attempt;
 	attempt->sent_us = exchange_now_us(x);
 	request_address(x, attempt->pick.backend);
+	if (unlikely(x->is_recorded))
+		tracing_send(x, attempt);
 	h1_use_parser(stream, &x->proxy->parsers[x->client->frontend->index]);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 }
@@ -625,15 +644,20 @@ static bool may_hedge(struct exchange *x)
 
 static void begin_second(struct exchange *x, struct attempt *second)
 {
+	enum lease_result result;
 	int error = 0;
 
 	second->x = x;
+	second->span_id = 0;
 	x->second = second;
 	x->attempts++;
 	x->asked_again++;
 	metrics_inc(x->proxy->metrics, M_HEDGES);
 	pick_begin(exchange_upstream(x), &second->pick);
-	switch (open_lease(x, second, true, &error)) {
+	result = open_lease(x, second, true, &error);
+	if (result != LEASE_FULL)
+		note_try(x, second);
+	switch (result) {
 	case LEASE_READY:
 		send_head(x, second);
 		break;
@@ -734,5 +758,6 @@ void attempt_init(struct exchange *x)
 	attempt->lease.reused = false;
 	attempt->pick.is_begun = false;
 	attempt->leased_us = attempt->sent_us = 0;
+	attempt->span_id = 0;
 	x->attempt = attempt;
 }

@@ -2,6 +2,7 @@
 // The machine of the exchange: its steps, its deadlines, its beginning.
 #include <errno.h>
 
+#include "proxy/answer.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
@@ -200,6 +201,7 @@ enum step exchange_give_up(struct exchange *x, enum outcome outcome)
 void exchange_fail(struct exchange *x, enum outcome outcome)
 {
 	attempt_drop_second(x, PICK_VOID);
+	attempt_tried(x, x->attempt, (u8)outcome, 0);
 	attempt_end(x, x->attempt, false);
 	exchange_go(x, exchange_give_up(x, outcome));
 }
@@ -242,6 +244,8 @@ enum step step_route(struct exchange *x)
 	enum http_refusal why;
 	char *buffer;
 
+	if (unlikely(x->proxy->spans))
+		tracing_begin(x);
 	if (x->refusal != HTTP_REFUSE_OK)
 		return refuse(x, (enum http_refusal)x->refusal);
 	request_identify(x);
@@ -300,6 +304,8 @@ enum step step_answer(struct exchange *x)
 	metrics_inc(x->proxy->metrics, metrics_response_class(head->status));
 	if (unlikely(x->pool->sticky))
 		bind_client(x, head);
+	if (unlikely(answer_has_lines(x->client->frontend->conf)))
+		answer_add_lines(x, head, false);
 	x->down->ops->send_head(x->down, head, end);
 	x->response = NULL;
 	if (head->status == 101)
@@ -331,6 +337,7 @@ enum step step_tunnel(struct exchange *x)
 		stream->owner = x->attempt;
 		x->attempt->sent_us = exchange_now_us(x);
 		pick_note(exchange_upstream(x), &x->attempt->pick, MISS_NONE);
+		x->attempt->sent_us = exchange_now_us(x); // it stands
 		x->answer_begun = true;
 	}
 	half_open(&x->up, x->down, stream);

@@ -10,6 +10,7 @@
 #include "proxy/front.h"
 #include "proxy/relay.h"
 #include "proxy/router.h"
+#include "proxy/tracing.h"
 #include "upstream/pick.h"
 #include "upstream/queue.h"
 
@@ -18,6 +19,9 @@ struct attempt {
 	struct lease lease;	// the server stream
 	struct pick pick;	// what it holds of its backend
 	u64 leased_us, sent_us; // 0: not yet
+	u64 span_id;		// of a recorded exchange; 0: there is none, or it was told of
+	u8 resends; // sent so often before | the copy of a slow request; both as span_id
+	bool is_hedge;
 };
 
 struct exchange {
@@ -59,6 +63,8 @@ struct exchange {
 	bool is_next;		  // has waited for a place, and it is its turn
 	bool may_hedge, may_wait; // hedge_timer | waiter was made ready
 	bool is_tried_shortly;	  // retry.try_timeout counts for the running attempt
+	bool is_traced;		  // `tracing` is set
+	bool is_recorded;	  // it has spans
 	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
 	struct timer timer;
 	struct proxy *proxy;
@@ -77,6 +83,7 @@ struct exchange {
 				  // 0: still
 	i64 headed_wall_ms;
 	u32 id;
+	struct tracing tracing;
 	struct half up, answer; // request body | response body
 	struct arena arena;
 	struct balance_tried tried;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The last step of an exchange: what is written about it, and giving everything back.
+#include "base/hash.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/request.h"
 
@@ -34,20 +35,83 @@ static struct str field_text(const struct http_head *head, enum http_known known
 	return field ? str_make(field->value, field->value_len) : STR_EMPTY;
 }
 
-static void write_access(struct exchange *x, u64 total_us)
+// As told by a trusted proxy in any spelling; the line has one.
+static struct str client_text(struct exchange *x, char buffer[static ADDR_TEXT_MAX])
+{
+	struct str text = request_client_ip(x);
+	struct addr addr;
+
+	if (likely(text.ptr == x->client->ip) || addr_parse_ip(text, &addr) != 0)
+		return str_make(x->client->ip, x->client->ip_len);
+	return str_make(buffer, addr_format_ip(&addr, buffer));
+}
+
+// All lines of a trace are there or none; of a request that belongs to none it is its id that
+// decides, on every instance the same.
+static u64 chance_of(struct exchange *x)
+{
+	u64 trace_id[2], span_id;
+
+	if (tracing_ids(x, trace_id, &span_id))
+		return trace_context_chance(trace_id);
+	return (x->request ? hash_str(request_id(x), 0) : rng_u64(&x->proxy->rng)) >>
+	       (64 - TRACE_CHANCE_BITS);
+}
+
+static bool is_wanted(struct exchange *x)
+{
+	const struct access_config *config = &x->proxy->access;
+	enum outcome outcome = (enum outcome)x->outcome;
+
+	return access_passes(config, x->status, outcome, exchange_now_us(x) - x->began_us) &&
+	       (access_is_error(x->status, outcome) || chance_of(x) < config->sampled_below);
+}
+
+static void add_names(const struct exchange *x, struct access_entry *entry)
+{
+	const struct snapshot *snapshot = x->proxy->snapshot;
+
+	entry->frontend = x->client->frontend->conf->name;
+	entry->frontend_json = x->client->frontend->access_json;
+	if (x->route) {
+		entry->route = x->route->conf->name;
+		entry->route_json = x->route->access_json;
+	}
+	if (x->pool)
+		entry->pool = x->pool->name;
+	if (x->backend) {
+		entry->backend = x->backend->id;
+		if (snapshot->access_json)
+			entry->backend_json = snapshot->access_json[x->backend->cell];
+	}
+}
+
+static void add_request(struct exchange *x, struct access_entry *entry)
 {
 	const struct http_head *head = x->request;
+
+	entry->protocol = head && head->version_minor == 0 ? ACCESS_HTTP_1_0 : ACCESS_HTTP_1_1;
+	if (!head)
+		return;
+	entry->method = head->method_text;
+	entry->target = head->target;
+	entry->host = head->authority;
+	entry->user_agent = field_text(head, HTTP_F_USER_AGENT);
+	entry->referer = field_text(head, HTTP_F_REFERER);
+	entry->request_id = request_id(x);
+	if (x->is_traced || (head->known_seen & HTTP_BIT(HTTP_F_TRACEPARENT)))
+		(void)tracing_ids(x, entry->trace_id, &entry->span_id);
+}
+
+static void write_access(struct exchange *x, u64 total_us)
+{
 	const struct attempt *attempt = x->attempt;
 	u32 head_us = span_us(x->began_us, x->headed_us);
+	char client[ADDR_TEXT_MAX];
 	struct access_entry entry = {
 		.wall_ms = x->headed_wall_ms - head_us / 1000,
-		.protocol = x->tcp			       ? STR("TCP")
-			    : head && head->version_minor == 0 ? STR("HTTP/1.0")
-							       : STR("HTTP/1.1"),
-		.frontend = x->client->frontend->conf->name,
-		.route = x->route ? x->route->conf->name : STR_EMPTY,
-		.pool = x->pool ? x->pool->name : STR_EMPTY,
-		.backend = x->backend ? x->backend->id : STR_EMPTY,
+		.client = client_text(x, client),
+		.client_port = x->client->trusted ? 0 : x->client->port,
 		.bytes_in = x->up.total,
 		.bytes_out = x->answer.total,
 		.total_us = total_us,
@@ -55,24 +119,16 @@ static void write_access(struct exchange *x, u64 total_us)
 		.queue_us = span_us(x->headed_us, attempt->leased_us),
 		.connect_us = attempt->lease.reused ? 0 : connect_us_of(x),
 		.first_byte_us = first_byte_us_of(x),
+		.connections = x->proxy->client_count,
 		.status = x->status,
 		.tries = x->attempts,
 		.outcome = x->outcome,
 		.reused = attempt->lease.reused,
 	};
 
-	if (addr_parse_ip(request_client_ip(x), &entry.client) != 0)
-		entry.client = (struct addr){0};
-	else if (!x->client->trusted)
-		entry.client.port = x->client->port;
-	if (head) {
-		entry.method = head->method_text;
-		entry.target = head->target;
-		entry.host = head->authority;
-		entry.user_agent = field_text(head, HTTP_F_USER_AGENT);
-		entry.referer = field_text(head, HTTP_F_REFERER);
-		entry.request_id = request_id(x);
-	}
+	add_names(x, &entry);
+	if (!x->tcp)
+		add_request(x, &entry);
 	access_write(x->proxy->log, &x->proxy->access, &entry);
 }
 
@@ -197,6 +253,7 @@ static void note_end(struct exchange *x)
 
 static void give_back(struct exchange *x)
 {
+	attempt_tried(x, x->attempt, x->outcome, x->answer_begun ? x->status : 0);
 	if (unlikely(x->may_wait))
 		queue_leave(exchange_upstream(x), &x->waiter);
 	if (unlikely(x->second))
@@ -239,10 +296,12 @@ enum step step_done(struct exchange *x)
 		log_end(x);
 	if (likely(proxy->stats))
 		note_stats(x, total_us);
-	if (access_is_on(&proxy->access))
+	if (access_is_on(&proxy->access) && (likely(!proxy->access.is_thinned) || is_wanted(x)))
 		write_access(x, total_us);
 	note_end(x);
 	give_back(x);
+	if (unlikely(x->is_recorded))
+		tracing_end(x);
 	front_exchange_done(x->client);
 	loop_defer(proxy->loop, &x->free_task);
 	return STEP_STAY;

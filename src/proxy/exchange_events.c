@@ -177,6 +177,7 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 		return;
 	}
 	if (unlikely(attempt == x->second) && retry_names_status(&x->retry->rules, head->status)) {
+		attempt_tried(x, attempt, OUTCOME_OK, head->status);
 		attempt_drop_second(x, head->status >= 500 ? (u32)MISS_STATUS : (u32)PICK_VOID);
 		return;
 	}
@@ -236,6 +237,12 @@ static enum outcome malformed_outcome(const struct exchange *x, const struct str
 	return x->answer_begun ? OUTCOME_RESPONSE_CUT : OUTCOME_RESPONSE_MALFORMED;
 }
 
+static void copy_broke(struct exchange *x, enum outcome outcome, u32 miss)
+{
+	attempt_tried(x, x->second, (u8)outcome, 0);
+	attempt_drop_second(x, miss);
+}
+
 // The backend broke off.
 static void attempt_broke(struct exchange *x, struct attempt *attempt)
 {
@@ -244,7 +251,8 @@ static void attempt_broke(struct exchange *x, struct attempt *attempt)
 	if (x->tunnelling)
 		exchange_finish(x, OUTCOME_TUNNEL_CLOSED);
 	else if (attempt == x->second)
-		attempt_drop_second(x, is_stale ? (u32)PICK_VOID : (u32)MISS_RESET);
+		copy_broke(
+			x, OUTCOME_CONNECTION_RESET, is_stale ? (u32)PICK_VOID : (u32)MISS_RESET);
 	else if (x->step == STEP_AWAIT)
 		exchange_go(x, attempt_failed(x, is_stale ? RETRY_STALE : RETRY_RESET,
 				       OUTCOME_CONNECTION_RESET));
@@ -263,7 +271,7 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 	switch (fault) {
 	case STREAM_MALFORMED:
 		if (attempt == x->second) {
-			attempt_drop_second(x, MISS_RESET);
+			copy_broke(x, malformed_outcome(x, stream), MISS_RESET);
 			return;
 		}
 		pick_note(exchange_upstream(x), &attempt->pick, MISS_RESET);
@@ -271,7 +279,7 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 		return;
 	case STREAM_NO_MEMORY:
 		if (attempt == x->second)
-			attempt_drop_second(x, PICK_VOID);
+			copy_broke(x, OUTCOME_OVERLOADED, PICK_VOID);
 		else
 			exchange_fail(x, OUTCOME_OVERLOADED);
 		return;

@@ -93,6 +93,14 @@ static inline void exchange_note_try(
 // Ends what limits.requests of its pool counts.
 void attempt_give_place(struct exchange *x);
 
+// The running attempt, or another one, is over: what its span tells. As tracing_tried.
+static inline void attempt_tried(
+	struct exchange *x, struct attempt *attempt, u8 outcome, u16 status)
+{
+	if (unlikely(x->is_recorded))
+		tracing_tried(x, attempt, outcome, status);
+}
+
 // The end of what an attempt holds. `whole`: its message pair is complete.
 static inline void attempt_end(struct exchange *x, struct attempt *attempt, bool whole)
 {

@@ -13,6 +13,7 @@
 #include "proxy/load_probe.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats.h"
+#include "proxy/tracing.h"
 #include "upstream/lease.h"
 
 enum step {
@@ -36,6 +37,8 @@ struct proxy {
 	struct metrics_cells *metrics;
 	struct stats *stats; // borrowed; NULL: requests are not counted
 	struct access_config access;
+	struct span_ring *spans; // NULL: no tracing
+	struct tracing_rules tracing;
 	struct upstream upstream;
 	struct h1_parser *parsers; // one for each frontend, with its limits
 	struct mover_pipes pipes;

@@ -3,11 +3,13 @@
 
 #include <stdio.h>
 
+#include "base/log_text.h"
+#include "proxy/answer.h"
 #include "proxy/request.h"
 
 enum {
-	body_bytes_max = 1024,
-	status_field_bytes_max = 128,
+	body_bytes_max = 4096,
+	backend_bytes_max = 1600, // of its name, with a piece of text around it
 	retry_after_s = 1,
 };
 
@@ -48,35 +50,88 @@ static const char *cause_of(const struct exchange *x)
 	return outcome_info((enum outcome)x->outcome)->cause.ptr;
 }
 
+static char *put_html(char *at, struct str text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		switch (text.ptr[i]) {
+		case '<':
+			at = LOG_PUT(at, "&lt;");
+			break;
+		case '>':
+			at = LOG_PUT(at, "&gt;");
+			break;
+		case '&':
+			at = LOG_PUT(at, "&amp;");
+			break;
+		default:
+			*at++ = text.ptr[i];
+			break;
+		}
+	}
+	return at;
+}
+
+// A line, a member or a paragraph that names the backend, where that is wanted; else nothing.
+static struct str backend_piece(
+	const struct exchange *x, enum form form, char buffer[static backend_bytes_max])
+{
+	enum { name_bytes_max = 255 };
+	struct str id = x->backend ? x->backend->id : STR_EMPTY;
+	char *at = buffer;
+
+	if (id.len == 0 || !x->client->frontend->conf->headers.tell_backend)
+		return STR_EMPTY;
+	id.len = MIN(id.len, (size_t)name_bytes_max);
+	switch (form) {
+	case FORM_TEXT:
+		at = LOG_PUT(log_put(LOG_PUT(at, "backend: "), id), "\n");
+		break;
+	case FORM_JSON:
+		at = LOG_PUT(at, "\"backend\":\"");
+		at = log_put_escaped(at, id, LOG_ESCAPE_JSON, backend_bytes_max - 64);
+		at = LOG_PUT(at, "\",");
+		break;
+	case FORM_HTML:
+		at = LOG_PUT(put_html(LOG_PUT(at, "backend: "), id), "<br>");
+		break;
+	}
+	return str_make(buffer, (size_t)(at - buffer));
+}
+
 static size_t write_body(const struct exchange *x, enum form form, char *text)
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
 	const char *reason = http_reason(x->status);
-	struct str id = x->request ? request_id(x) : STR("-");
+	struct str id = x->request ? request_id(x) : STR("-"), backend;
+	char buffer[backend_bytes_max];
 	int len = 0;
 
 	// Nothing of the request is repeated but the id, which is ours or a trusted peer's; a
 	// foreign one is checked by its field's syntax, which has no markup only by luck.
 	if (x->keep_request_id)
 		id = STR("-");
+	backend = backend_piece(x, form, buffer);
 	switch (form) {
 	case FORM_TEXT:
-		len = snprintf(text, body_bytes_max, "%u %s\n%s\noutcome: %.*s\nrequest id: %.*s\n",
-			x->status, reason, cause_of(x), STR_FMT(info->name), STR_FMT(id));
+		len = snprintf(text, body_bytes_max,
+			"%u %s\n%s\noutcome: %.*s\n%.*srequest id: %.*s\n", x->status, reason,
+			cause_of(x), STR_FMT(info->name), STR_FMT(backend), STR_FMT(id));
 		break;
 	case FORM_JSON:
 		len = snprintf(text, body_bytes_max,
 			"{\"status\":%u,\"title\":\"%s\",\"detail\":\"%s\",\"outcome\":\"%.*s\","
-			"\"request_id\":\"%.*s\"}\n",
-			x->status, reason, cause_of(x), STR_FMT(info->name), STR_FMT(id));
+			"%.*s\"request_id\":\"%.*s\"}\n",
+			x->status, reason, cause_of(x), STR_FMT(info->name), STR_FMT(backend),
+			STR_FMT(id));
 		break;
 	case FORM_HTML:
 		len = snprintf(text, body_bytes_max,
 			"<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>%u "
 			"%s</title>"
-			"<h1>%u %s</h1><p>%s</p><p>outcome: %.*s<br>request id: %.*s</p></html>\n",
+			"<h1>%u %s</h1><p>%s</p><p>outcome: %.*s<br>%.*srequest id: "
+			"%.*s</p></html>\n",
 			x->status, reason, x->status, reason, cause_of(x), STR_FMT(info->name),
-			STR_FMT(id));
+			STR_FMT(backend), STR_FMT(id));
 		break;
 	}
 	ASSERT(len > 0 && len < body_bytes_max);
@@ -104,9 +159,8 @@ void reply_send(struct exchange *x)
 {
 	struct http_field fields[8];
 	struct http_head head = {.fields = fields, .version_minor = 1, .framing = HTTP_LENGTH};
-	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
 	enum form form = form_for(x->request);
-	char body[body_bytes_max], proxy_status[status_field_bytes_max], retry[8];
+	char body[body_bytes_max], retry[8];
 	bool to_head = x->request && x->request->method == HTTP_HEAD;
 	size_t len;
 
@@ -124,12 +178,7 @@ void reply_send(struct exchange *x)
 	}
 	if (x->status == 405)
 		add(&head, "Allow", STR("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH"));
-	if (info->error.len) {
-		int status_len = snprintf(proxy_status, sizeof(proxy_status), "weir; error=%.*s",
-			STR_FMT(info->error));
-
-		add(&head, "Proxy-Status", str_make(proxy_status, (size_t)status_len));
-	}
+	answer_add_lines(x, &head, true);
 	head.content_length = len;
 	x->answer.total = to_head ? 0 : len;
 	head.has_content_length = true;

@@ -2,17 +2,15 @@
 #include "proxy/request.h"
 
 #include <errno.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+
+#include "base/hex.h"
 
 enum {
 	request_id_len = 32,
 	lines_bytes_max = 192, // names, separators, an address and an id; the rest is counted apart
 };
 
-// A field the client sent and the proxy sets itself is taken out, every copy of it.
-static void take_out(struct http_head *head, enum http_known known)
+void request_take_out(struct http_head *head, enum http_known known)
 {
 	u8 first = head->first_known[known];
 
@@ -75,16 +73,16 @@ static const u64 ours = HTTP_BIT(HTTP_F_X_FORWARDED_FOR) | HTTP_BIT(HTTP_F_X_FOR
 // `forward`: we write X-Forwarded-For ourselves; else a trusted peer's goes on as it is.
 static void take_out_ours(struct http_head *head, bool trusted, bool forward)
 {
-	take_out(head, HTTP_F_X_FORWARDED_BY);
-	take_out(head, HTTP_F_X_BACKEND_SERVER);
+	request_take_out(head, HTTP_F_X_FORWARDED_BY);
+	request_take_out(head, HTTP_F_X_BACKEND_SERVER);
 	if (forward || !trusted)
-		take_out(head, HTTP_F_X_FORWARDED_FOR);
+		request_take_out(head, HTTP_F_X_FORWARDED_FOR);
 	if (trusted)
 		return;
-	take_out(head, HTTP_F_X_FORWARDED_PROTO);
-	take_out(head, HTTP_F_X_FORWARDED_HOST);
-	take_out(head, HTTP_F_X_REAL_IP);
-	take_out(head, HTTP_F_FORWARDED);
+	request_take_out(head, HTTP_F_X_FORWARDED_PROTO);
+	request_take_out(head, HTTP_F_X_FORWARDED_HOST);
+	request_take_out(head, HTTP_F_X_REAL_IP);
+	request_take_out(head, HTTP_F_FORWARDED);
 }
 
 static char *put_forwarded(const struct exchange *x, char *at, struct str before)
@@ -102,35 +100,6 @@ static char *put_forwarded(const struct exchange *x, char *at, struct str before
 	return at;
 }
 
-// The digits of 16 bytes. They never pass through memory on their way into the vector: a wide load
-// behind two narrow stores waits until all stores before it are through, cold ones included.
-static void put_hex(char *text, u64 first, u64 second)
-{
-#ifdef __SSE2__
-	__m128i bytes = _mm_set_epi64x((i64)second, (i64)first);
-	__m128i low_mask = _mm_set1_epi8(15), nine = _mm_set1_epi8(9);
-	__m128i low = _mm_and_si128(bytes, low_mask);
-	__m128i high = _mm_and_si128(_mm_srli_epi16(bytes, 4), low_mask);
-	__m128i digits[2] = {_mm_unpacklo_epi8(high, low), _mm_unpackhi_epi8(high, low)};
-
-	for (int i = 0; i < 2; i++) {
-		__m128i letter = _mm_and_si128(
-			_mm_cmpgt_epi8(digits[i], nine), _mm_set1_epi8('a' - '9' - 1));
-
-		_mm_storeu_si128((__m128i *)(void *)(text + i * 16),
-			_mm_add_epi8(_mm_add_epi8(digits[i], letter), _mm_set1_epi8('0')));
-	}
-#else
-	const u64 numbers[2] = {first, second};
-	const u8 *bytes = (const u8 *)numbers;
-
-	for (int i = 0; i < 16; i++) {
-		text[i * 2] = "0123456789abcdef"[bytes[i] >> 4];
-		text[i * 2 + 1] = "0123456789abcdef"[bytes[i] & 15];
-	}
-#endif
-}
-
 static const struct http_field *find_request_id(const struct exchange *x)
 {
 	const struct frontend *frontend = x->client->frontend;
@@ -142,7 +111,7 @@ static const struct http_field *find_request_id(const struct exchange *x)
 
 void request_identify(struct exchange *x)
 {
-	put_hex(x->request_id, rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng));
+	hex_put_16(x->request_id, rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng));
 	x->keep_request_id = x->client->trusted &&
 			     x->client->frontend->conf->headers.request_id.len &&
 			     find_request_id(x);
@@ -209,6 +178,10 @@ int request_prepare(struct exchange *x)
 	head->added[1] = lines;
 	head->added[2] = STR_EMPTY; // the backend's, in each attempt
 	head->added_count = conf->headers.identify.len ? 3 : 2;
+	if (unlikely(x->is_traced) && x->tracing.lines.len) {
+		head->added[3] = x->tracing.lines;
+		head->added_count = 4;
+	}
 	return 0;
 }
 

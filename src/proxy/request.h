@@ -11,6 +11,9 @@ void request_identify(struct exchange *x);
 // Changes x->request in place, once per exchange. 0 or -ENOMEM.
 int request_prepare(struct exchange *x) must_check;
 
+// A field that the client sent and the proxy sets itself, every copy of it.
+void request_take_out(struct http_head *head, enum http_known known);
+
 // Names the backend of this attempt (X-Backend-Server; Host where the client sent none).
 void request_address(struct exchange *x, const struct backend *backend);
 

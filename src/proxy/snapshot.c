@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/snapshot.h"
 
+#include "proxy/access.h"
 #include "proxy/sticky.h"
 #include "upstream/view.h"
 
@@ -156,6 +157,8 @@ static void build_route(
 	struct route *route, const struct conf_route *conf, struct snapshot *snapshot)
 {
 	route->conf = conf;
+	route->pattern = str_from(arena_printf(snapshot->arena, "%.*s%s", STR_FMT(conf->match.path),
+		conf->match.path_is_prefix ? "*" : ""));
 	route->response_timeout_ms = conf->response_timeout_ms;
 	route->target_count = conf->split_count;
 	route->targets =
@@ -203,6 +206,39 @@ static void build_frontend(
 		str_from(arena_printf(arena, "%.*s: ", STR_FMT(conf->headers.request_id)));
 }
 
+static bool has_access_json(const struct conf_log *conf)
+{
+	return conf->access.output.kind != CONF_OUTPUT_NONE &&
+	       conf->access.format == CONF_ACCESS_JSON;
+}
+
+static void build_access_names(struct snapshot *snapshot)
+{
+	struct arena *arena = snapshot->arena;
+
+	for (u32 i = 0; i < snapshot->frontend_count; i++) {
+		struct frontend *frontend = &snapshot->frontends[i];
+
+		frontend->access_json = access_name_json(arena, "frontend", frontend->conf->name);
+		for (u32 j = 0; j < frontend->route_count; j++)
+			frontend->routes[j].access_json = access_name_json(
+				arena, "http.route", frontend->routes[j].conf->name);
+	}
+	snapshot->access_json =
+		arena_zalloc(arena, sizeof(struct str) * MAX(snapshot->backend_count, 1));
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		const struct pool *pool = &snapshot->pools[i];
+		struct str name = access_name_json(arena, "pool", pool->name);
+
+		for (u32 j = 0; j < pool->backend_count; j++) {
+			struct str id = access_name_json(arena, "backend", pool->backends[j].id);
+
+			snapshot->access_json[pool->backends[j].cell] = str_from(
+				arena_printf(arena, "%.*s%.*s", STR_FMT(name), STR_FMT(id)));
+		}
+	}
+}
+
 struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u32 worker_count)
 {
 	struct snapshot *snapshot = arena_zalloc(arena, sizeof(*snapshot));
@@ -218,6 +254,8 @@ struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u3
 		snapshot->frontends[i].index = i;
 		build_frontend(&snapshot->frontends[i], &conf->frontends[i], snapshot);
 	}
+	if (has_access_json(&conf->log))
+		build_access_names(snapshot);
 	return snapshot;
 }
 

@@ -20,6 +20,8 @@ struct route {
 	u32 target_count;
 	u32 weight_sum;
 	u64 response_timeout_ms; // 0: the pool's
+	struct str pattern;	 // of the path, as "/v1/*"; empty: any path
+	struct str access_json;	 // its name for access lines (access.h); empty without them
 };
 
 struct frontend {
@@ -37,6 +39,7 @@ struct frontend {
 	u32 proto_line_len;
 	struct str request_id_prefix; // name, colon and space
 	struct str scheme;
+	struct str access_json; // as a route's
 	enum http_known request_id_known;
 };
 
@@ -49,8 +52,9 @@ struct snapshot {
 	u32 pool_count;
 	u32 backend_count; // over all pools: cells of each worker
 	u32 worker_count;
-	struct cell **cells; // of each worker, an array by backend->cell
-	struct guard *guard; // of all frontends that want one
+	struct cell **cells;	 // of each worker, an array by backend->cell
+	struct str *access_json; // the names of pool and backend, by backend->cell; NULL without
+	struct guard *guard;	 // of all frontends that want one
 	struct crowd crowd;
 };
 

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes the first inputs of the fuzz targets for HTTP/1 and what is in its fields, to
-corpus/{request,response,chunked,load_report}/.
+corpus/{request,response,chunked,load_report,trace_context}/.
 
 Deterministic: a second run writes the same files and removes none. Names are those libFuzzer gives
 (SHA-1 of the content), so that what a fuzzer finds later lies beside them.
@@ -141,10 +141,28 @@ def load_report_inputs(rng, _maker):
     return [requests.latin(text) for text in texts]
 
 
+def trace_context_inputs(rng, _maker):
+    trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+    parents = [f"{version}-{trace}-{span}-{flags}{more}" for version in ("00", "01", "cc", "ff", "0x")
+               for flags in ("00", "01", "02", "03", "ff", "0", "0g") for more in ("", "-", "-x", "x")]
+    parents += [f"00-{'0' * 32}-{span}-01", f"00-{trace}-{'0' * 16}-01", f"00-{trace.upper()}-{span}-01",
+                f"00-{trace}--{span}-01", f"00-{trace[1:]}-{span}-01", "", "00", f"00-{trace}-{span}"]
+    states = ["", "a=1", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE", "foo=1 \t , \t bar=2", "a=1,,b=2,",
+              "foo@vendor=1", "foo =1", "FOO=1", "@foo=1", "foo=1=2", "foo=", "=1", "foo", "a=\x80",
+              "a=1\nb=2\n\nc=3", ",".join(["a=1"] * 32), ",".join(["a=1"] * 33),
+              "k" * 256 + "=" + "v" * 256, "k" * 257 + "=v", "k=" + "v" * 257, "a= b", "a=b "]
+    for _ in range(60):
+        states.append(rng.choice((",", ", ", "\n")).join(
+            f"k{i}={'v' * rng.choice((1, 5, 126, 127, 128, 200))}" for i in range(rng.randint(1, 12))))
+    texts = parents + [f"{rng.choice(parents)}\n{state}" for state in states]
+    return [requests.latin(text) for text in texts]
+
+
 def main():
     rng, maker = random.Random(SEED), requests.Maker(SEED)
     for name, make in (("request", request_inputs), ("response", response_inputs),
-                       ("chunked", chunked_inputs), ("load_report", load_report_inputs)):
+                       ("chunked", chunked_inputs), ("load_report", load_report_inputs),
+                       ("trace_context", trace_context_inputs)):
         folder = HERE / "corpus" / name
         folder.mkdir(parents=True, exist_ok=True)
         inputs = set(make(rng, maker))

@@ -70,7 +70,8 @@ def test_no_answer_is_504():
             response = client.ask()
             assert response.status == 504
             assert "response_timeout" in response.text
-            assert response.get("proxy-status") == "weir; error=http_response_timeout"
+            assert response.get("proxy-status") == \
+                'weir; error=http_response_timeout; details="response_timeout"'
         # Both requests were given up towards the backend too.
         assert len(backend.connections) == 2
         for connection in backend.connections:

@@ -46,7 +46,8 @@ def test_all_backends_refuse():
             assert response.status == 503
             assert int(response.get("retry-after")) >= 1
             assert "connection_refused" in response.text
-            assert response.get("proxy-status") == "weir; error=connection_refused"
+            assert response.get("proxy-status") == \
+                'weir; error=connection_refused; details="connection_refused"'
 
 
 @pytest.mark.parametrize("refuses_last", [True, False])
@@ -60,7 +61,7 @@ def test_the_last_failure_is_the_one_that_is_told(refuses_last):
         response = weir.ask()
         assert response.status == 503
         assert wanted in response.text
-        assert response.get("proxy-status") == f"weir; error={wanted}"
+        assert response.get("proxy-status") == f'weir; error={wanted}; details="{wanted}"'
     for sock in (listener, *fillers):
         sock.close()
 

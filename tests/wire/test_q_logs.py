@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 
@@ -131,6 +132,120 @@ def test_combined_line_of_a_good_request():
         assert match[4] == "200" and int(match[5]) > 0
         assert match[7] == "tester"
         assert " outcome=ok " in line and f"backend={backend.address}" in line
+
+
+HAPROXY = re.compile(
+    r"127\.0\.0\.1:(\d+) \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d\.\d{3})\] (\S+) (\S+)/(\S+) "
+    r"(-?\d+)/(-?\d+)/(-?\d+)/(-?\d+)/(\d+) (-?\d+) (\d+) - - (..)-- \d+/0/0/0/(\d+) 0/0 " +
+    QUOTED + r"\Z")
+
+
+def test_haproxy_line_of_a_good_request():
+    with Backend() as backend, start(backend, **with_access("haproxy")) as weir:
+        weir.ask("GET", "/a?b=c")
+        line = access(weir, 1)[0]
+        match = HAPROXY.match(line)
+        assert match, line
+        assert match[3] == "web" and match[4] == "app" and match[5] == backend.address
+        assert match[11] == "200" and int(match[12]) > 0
+        assert match[13] == "--" and match[14] == "0"
+        assert match[15] == "GET /a?[redacted] HTTP/1.1"
+
+
+def test_haproxy_line_of_failures():
+    with start(dead(), dead(), pool={"retry": {"max_attempts": 2}},
+               **with_access("haproxy")) as weir:
+        weir.ask()
+        with weir.client() as client:
+            client.send(b"nonsense\r\n\r\n").response()
+        refused, bad = (HAPROXY.match(line) for line in access(weir, 2))
+        assert (refused[11], refused[13], refused[14]) == ("503", "SC", "1")
+        assert (bad[5], bad[11], bad[13], bad[15]) == ("<NOSRV>", "400", "PR", "<BADREQ>")
+
+
+def test_haproxy_line_of_tcp():
+    with Backend(tcp_echo) as backend:
+        with start(backend, protocol="tcp", **with_access("haproxy")) as weir:
+            with weir.client() as client:
+                client.send(b"hello").end()
+                assert client.rest() == b"hello"
+            assert re.fullmatch(r"127\.0\.0\.1:\d+ \[\S+\] web app/\S+ \d+/\d+/\d+ 5 -- "
+                                r"\d+/0/0/0/0 0/0", access(weir, 1)[0])
+
+
+def test_ecs_line():
+    with Backend() as backend, start(backend, **with_access("ecs")) as weir:
+        weir.ask("GET", "/a?b=c", "User-Agent: tester", "traceparent: "
+                 "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+        line = json_line(weir)
+        assert line["http.response.status_code"] == 200 and line["url.path"] == "/a"
+        assert line["event.outcome"] == "success" and line["event.duration"] > 0
+        assert line["source.ip"] == "127.0.0.1" and line["user_agent.original"] == "tester"
+        assert line["weir.backend"] == backend.address
+        assert line["trace.id"] == "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize("on", [False, True], ids=["off", "on"])
+def test_a_line_names_its_trace(on):
+    tracing = {"tracing": {"otlp": f"http://{dead()}"}} if on else {}
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    with Backend() as backend, start(backend, **tracing, **with_access("json")) as weir:
+        weir.ask("GET", "/", f"traceparent: 00-{trace}-00f067aa0ba902b7-01")
+        weir.ask("GET", "/", "traceparent: nonsense")
+        first, second = map(json.loads, access(weir, 2))
+        assert first["trace_id"] == trace
+        assert ("trace_id" in second) == on and ("span_id" in second) == on
+        assert ("span_id" in first) == on
+        if on:
+            assert second["trace_id"] == backend.last().get("traceparent").split("-")[1]
+
+
+def test_a_sample_of_lines():
+    """All of a trace or none; on every instance; and what went wrong always."""
+    settings_ = {"log": {"access": {"output": "stdout", "sample": "30%"}}}
+    seen = []
+    for _ in range(2):
+        with Backend() as backend, start(backend, **settings_) as weir, weir.client() as client:
+            for i in range(200):
+                trace = f"{i:032x}"[:15] + f"{i * 0x147ae147ae147a & 0xffffffffffffff:014x}" + "abc"
+                client.ask("GET", f"/{i}", f"traceparent: 00-{trace}-00f067aa0ba902b7-01")
+            assert weir.ask("TRACE", "/end").status == 405
+            until(lambda: "/end" in weir.stdout, "the last line")
+            seen.append([json.loads(line)["url.path"] for line in weir.stdout.splitlines()])
+    assert seen[0] == seen[1]
+    assert 20 < len(seen[0]) < 110
+
+
+def test_requests_without_a_trace_are_sampled_by_their_id():
+    settings_ = {"log": {"access": {"output": "stdout", "sample": "50%"}},
+                 "frontend": {"client_ip": {"trusted_proxies": ["loopback"]}}}
+    with Backend() as backend, start(backend, **settings_) as weir, weir.client() as client:
+        for _ in range(2):
+            for i in range(100):
+                client.ask("GET", f"/{i}", f"X-Request-Id: id-{i}")
+        assert weir.ask("TRACE", "/end").status == 405
+        until(lambda: "/end" in weir.stdout, "the last line")
+        paths = [json.loads(line)["url.path"] for line in weir.stdout.splitlines()][:-1]
+    assert len(paths) % 2 == 0 and paths[:len(paths) // 2] == paths[len(paths) // 2:]
+    assert 40 < len(paths) < 160
+
+
+def test_a_filter_of_lines():
+    filter_ = {"status_min": 400, "slower_than": "150ms", "outcomes": ["client"]}
+    settings_ = {"log": {"access": {"output": "stdout", "filter": filter_}}}
+
+    def script(connection):
+        while message := connection.request():
+            time.sleep(0.3 if message.target == "/slow" else 0)
+            connection.send(http1.response(404 if message.target == "/lost" else 200, body=b"x"))
+
+    with Backend(script) as backend, start(backend, **settings_) as weir:
+        for path in ("/fast", "/slow", "/lost", "/fast"):
+            weir.ask("GET", path)
+        weir.ask("TRACE", "/trace")
+        until(lambda: "/trace" in weir.stdout, "the last line")
+        assert [json.loads(line)["url.path"] for line in weir.stdout.splitlines()] == \
+            ["/slow", "/lost", "/trace"]
 
 
 def dead():
@@ -428,10 +543,84 @@ def test_a_log_that_cannot_be_opened(which, tmp_path):
 
 
 def test_a_full_disk_harms_no_request():
+    """Lines are dropped and counted; no request is ever stalled."""
+    long = "User-Agent: " + "x" * 400
     with Backend() as backend, start(backend, **with_access("json", "/dev/full")) as weir:
-        for _ in range(50):
+        with weir.client() as client:
+            for _ in range(20):
+                client.send(http1.request("GET", "/", long) * 100)
+                for _ in range(100):
+                    assert client.response().status == 200
+        lost = [json.loads(line) for line in weir.wait_log("log lines were lost")]
+        assert lost[0]["output"] == "/dev/full" and lost[0]["lines"] > 0
+        assert "No space left" in lost[0]["error"]
+        assert weir.ask().status == 200
+
+
+SYSLOG = re.compile(r"<(\d+)>1 (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) (\S+) (\S+) (\d+) (\S+) - (.*)\Z",
+                    re.DOTALL)
+
+
+def syslog_socket(kind, tmp_path):
+    """(socket, what the configuration says of it)."""
+    if kind == "udp":
+        sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        sock.bind((HOST, 0))
+        address = f"udp://{HOST}:{sock.getsockname()[1]}"
+    else:
+        path = "@weir-test-syslog-" + str(os.getpid()) if kind == "abstract" else str(tmp_path / "log")
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.bind("\0" + path[1:] if path[0] == "@" else path)
+        address = "unix:" + path
+    sock.settimeout(30)
+    return sock, address
+
+
+@pytest.mark.parametrize("kind", ["unix", "abstract", "udp"])
+def test_syslog(kind, tmp_path):
+    sock, address = syslog_socket(kind, tmp_path)
+    log = {"output": {"syslog": address, "app_name": "edge-1", "facility": "local3"},
+           "access": {"output": {"syslog": address}}}
+    with sock, Backend() as backend:
+        with start(backend, log=log, ready="") as weir:
+            match = SYSLOG.match(sock.recv(65536).decode())
+            assert match, "no syslog line"
+            assert int(match[1]) == 19 * 8 + 5  # local3, notice
+            assert match[4] == "edge-1" and int(match[5]) == weir.pid and match[6] == "-"
+            assert match[7].startswith('msg="weir ') and "\n" not in match[7]
+            until(lambda: connects(weir), "weir to listen")
+            assert weir.ask("GET", "/", "User-Agent: a\x80\"").status == 200
+            match = SYSLOG.match(sock.recv(65536).decode())
+            assert int(match[1]) == 3 * 8 + 6  # daemon, info
+            assert match[4] == "weir" and match[6] == "access"
+            assert json.loads(match[7])["outcome"] == "ok"
+
+
+def test_syslog_that_is_not_there_harms_no_request(tmp_path):
+    path = str(tmp_path / "nobody")
+    log = {"access": {"output": {"syslog": "unix:" + path}}}
+    with Backend() as backend, start(backend, log=log) as weir:
+        for _ in range(20):
             assert weir.ask().status == 200
-        weir.process.poll()
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        sock.settimeout(30)
+        sock.bind(path)
+        with sock:  # what waited is not lost
+            for _ in range(20):
+                assert SYSLOG.match(sock.recv(65536).decode())[6] == "access"
+
+
+def test_priorities_for_the_journal():
+    """Where standard error is the stream that JOURNAL_STREAM names, and only there."""
+    script = 'export JOURNAL_STREAM=$(stat -L -c %d:%i /dev/fd/2); exec "$@"'
+    wrapper = ["/bin/bash", "-c", script, "x"]
+    with Backend() as backend:
+        with start(backend, wrapper=wrapper) as weir:
+            lines = [line for line in weir.stderr.splitlines() if "serves" in line]
+            assert lines[0].startswith('<5>{"time"'), lines
+        with start(backend, env={"JOURNAL_STREAM": "8:1234"}) as weir:
+            lines = [line for line in weir.stderr.splitlines() if "serves" in line]
+            assert lines[0].startswith('{"time"'), lines
 
 
 def test_a_reader_that_hangs_harms_no_request():

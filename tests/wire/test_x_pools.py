@@ -108,7 +108,8 @@ def test_nobody_has_a_weight():
                 assert response.status == 503
                 assert "no_backend_available" in response.text
                 assert int(response.get("retry-after")) >= 1
-                assert response.get("proxy-status") == "weir; error=destination_unavailable"
+                assert response.get("proxy-status") == \
+                    'weir; error=destination_unavailable; details="no_backend_available"'
 
 
 # ---- Pools that take over -----------------------------------------------------------------------

@@ -243,7 +243,8 @@ def test_a_full_queue_is_503_at_once():
         assert response.status == 503
         assert "queue_full" in response.text
         assert int(response.get("retry-after")) >= 1
-        assert response.get("proxy-status") == "weir; error=connection_limit_reached"
+        assert response.get("proxy-status") == \
+            'weir; error=connection_limit_reached; details="queue_full"'
         gate.open()
         for client in waiting:
             assert client.response().status == 200
@@ -281,7 +282,8 @@ def test_waiting_has_an_end(workers):
                 assert response.status == 503
                 assert "queue_timeout" in response.text
                 assert int(response.get("retry-after")) >= 1
-                assert response.get("proxy-status") == "weir; error=connection_limit_reached"
+                assert response.get("proxy-status") == \
+                    'weir; error=connection_limit_reached; details="queue_timeout"'
             gate.open()
             assert first.response().status == 200
             until(lambda: second.ask().status == 200, "a place")

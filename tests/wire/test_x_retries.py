@@ -460,7 +460,8 @@ def test_the_whole_request_has_a_deadline():
         response = weir.ask()
         assert response.status == 504
         assert "request_timeout" in response.text
-        assert response.get("proxy-status") == "weir; error=http_response_timeout"
+        assert response.get("proxy-status") == \
+            'weir; error=http_response_timeout; details="request_timeout"'
         assert sum(counts(backends)) == 1
         assert backends[0].connections[0].closed.wait(20)
 

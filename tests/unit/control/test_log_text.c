@@ -289,9 +289,54 @@ static void test_addresses(void **state)
 	assert_done("unix:/run/a\\x0ab");
 }
 
+// What is written where the room is known to be there is the same.
+static void test_put(void **state)
+{
+	char expected[64], got[64], value[64], *end;
+	struct log_text other;
+	struct rng rng;
+
+	(void)state;
+	rng_init(&rng, 3);
+	for (int i = 0; i < 200000; i++) {
+		u64 number = rng_u64(&rng) >> rng_below(&rng, 64);
+
+		log_text_init(&other, expected, sizeof(expected));
+		log_text_u64(&other, number);
+		end = log_put_u64(got, number);
+		assert_int_equal(end - got, other.at - expected);
+		assert_memory_equal(got, expected, (size_t)(end - got));
+	}
+	for (u64 number = 0; number < 20000; number++) {
+		log_text_init(&other, expected, sizeof(expected));
+		log_text_u64(&other, number);
+		end = log_put_u64(got, number);
+		assert_int_equal(end - got, other.at - expected);
+		assert_memory_equal(got, expected, (size_t)(end - got));
+	}
+	assert_ptr_equal(LOG_PUT(got, "abc"), got + 3);
+	for (size_t len = 0; len < sizeof(value); len++) {
+		for (size_t odd = 0; odd <= len; odd++) {
+			struct str text_ = str_make(value, len);
+
+			memset(value, 'a', len);
+			if (odd < len)
+				value[odd] = "\"\\\x1f\x7f\x80"[odd % 5];
+			log_text_init(&other, expected, 48);
+			log_text_escaped(&other, text_, LOG_ESCAPE_JSON, 48);
+			end = log_put_escaped(got, text_, LOG_ESCAPE_JSON, 48);
+			assert_int_equal(end - got, other.at - expected);
+			assert_memory_equal(got, expected, (size_t)(end - got));
+			assert_int_equal(odd == len && len <= 48,
+				(size_t)(end - got) == len && memcmp(got, value, len) == 0);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_put),
 		cmocka_unit_test(test_integers),
 		cmocka_unit_test(test_too_small_is_cut_not_overrun),
 		cmocka_unit_test(test_dates),

@@ -99,7 +99,10 @@ static void test_lines_and_access_lines_to_files(void **state)
 {
 	struct logger_config config = to_file(path_of("weir.log"));
 	struct access_config access = {.format = ACCESS_COMBINED};
-	struct access_entry entry = {.wall_ms = wall_ms, .method = STR("GET"), .target = STR("/")};
+	struct access_entry entry = {.wall_ms = wall_ms,
+		.method = STR("GET"),
+		.target = STR("/"),
+		.protocol = ACCESS_HTTP_1_1};
 	struct logger *logger;
 	struct log *log;
 
@@ -117,7 +120,8 @@ static void test_lines_and_access_lines_to_files(void **state)
 		"time=2021-05-08T14:18:45.305Z level=notice msg=\"first\" n=1\n"
 		"time=2021-05-08T14:18:45.305Z level=info msg=\"second\" "
 		"module=control/test_logger\n");
-	assert_true(has(read_file(config.access.path), "\"GET / \" 000 0 \"-\" \"-\" outcome=ok"));
+	assert_true(has(
+		read_file(config.access.path), "\"GET / HTTP/1.1\" 000 0 \"-\" \"-\" outcome=ok"));
 	unlink(config.log.path);
 	unlink(config.access.path);
 }
@@ -405,7 +409,10 @@ static void test_losses_of_the_access_log_are_told(void **state)
 {
 	struct logger_config config = to_file(path_of("told.log"));
 	struct access_config access = {.format = ACCESS_JSON};
-	struct access_entry entry = {.wall_ms = wall_ms, .method = STR("GET"), .target = STR("/")};
+	struct access_entry entry = {.wall_ms = wall_ms,
+		.method = STR("GET"),
+		.target = STR("/"),
+		.protocol = ACCESS_HTTP_1_1};
 	struct logger *logger;
 	struct log *log;
 
@@ -430,7 +437,7 @@ static void test_syslog_header(void **state)
 	struct logger_config config = {
 		.level = LOG_NOTICE,
 		.format = LOG_JSON,
-		.log = {.kind = LOGGER_SYSLOG_UNIX, .path = path_of("syslog")},
+		.log = {.kind = LOGGER_SYSLOG_UNIX, .path = path_of("syslog"), .facility = 3},
 	};
 	char datagram[512], expected[64];
 	struct logger *logger;
@@ -450,6 +457,21 @@ static void test_syslog_header(void **state)
 	snprintf(expected, sizeof(expected), " weir %d - - msg=\"to the system\" n=1",
 		(int)getpid());
 	assert_true(has(str_from(datagram), expected));
+
+	config.access = config.log;
+	config.access.facility = 19;
+	config.access.app_name = STR("edge-1234567890123456789012345678901234567890123456789");
+	logger = start(&config);
+	access_write(logger_log(logger, &wall_ms), &(struct access_config){.format = ACCESS_JSON},
+		&(struct access_entry){.wall_ms = wall_ms});
+	logger_stop(logger);
+	len = recv(fd, datagram, sizeof(datagram) - 1, MSG_DONTWAIT);
+	assert_true(len > 0);
+	datagram[len] = 0;
+	assert_int_equal(strncmp(datagram, "<158>1 2021-05-08T14:18:45.305Z ", 32), 0);
+	snprintf(expected, sizeof(expected), "90123 %d access - {\"timestamp\"", (int)getpid());
+	assert_true(has(str_from(datagram), expected));
+	assert_true(has(str_from(datagram), " edge-1234567890"));
 	close(fd);
 	unlink(config.log.path);
 }
@@ -459,7 +481,10 @@ static void test_one_file_for_both(void **state)
 	enum { LINES = 2000 };
 	struct logger_config config = to_file(path_of("both.log"));
 	struct access_config access = {.format = ACCESS_JSON};
-	struct access_entry entry = {.wall_ms = wall_ms, .method = STR("GET"), .target = STR("/")};
+	struct access_entry entry = {.wall_ms = wall_ms,
+		.method = STR("GET"),
+		.target = STR("/"),
+		.protocol = ACCESS_HTTP_1_1};
 	struct logger *logger;
 	struct str text;
 	u64 next = 0;

@@ -3,8 +3,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 
-#include "proxy/outcome.h"
+#include "base/text.h"
+#include "conf/file.h"
+#include "proxy/access.h"
 
 // RFC 9209 2.3: the registered error types.
 static const char *const registered[] = {"dns_timeout", "dns_error", "destination_not_found",
@@ -94,14 +97,94 @@ static void test_connect_errors(void **state)
 	assert_int_equal(outcome_of_connect(-EHOSTUNREACH), OUTCOME_CONNECT_FAILED);
 }
 
-int main(void)
+// ---- The page about them ------------------------------------------------------------------------
+
+static const char introduction[] =
+	"<!-- Made from src/proxy/outcome.def; to renew it: test-outcome page > docs/outcomes.md\n"
+	"     (test-outcome is built with the tests, and one of them compares). -->\n"
+	"# How requests and connections end\n\n"
+	"One word says how, and it is the same in the access log (`outcome`), in the log, in the "
+	"counters by outcome, in spans (`weir.outcome`), and in the answers that weir gives "
+	"itself: "
+	"in their text and as `details` of `Proxy-Status` (RFC 9209), whose `error` is the "
+	"registered type that comes closest.\n\n"
+	"`answer` is the status of weir's own answer; without one it was too late for an answer, "
+	"or "
+	"there was nothing wrong. `whose` says who has to do something about it. `HAProxy` is the "
+	"beginning of the termination state that the access log has in the format of that name: "
+	"who "
+	"ended it and when, where `?` stands for as far as it came (`R` request, `Q` queue, `C` "
+	"connection, `H` head of the answer, `D` data).\n\n"
+	"| outcome | answer | whose | error | HAProxy | what happened | what to do |\n"
+	"|---|---|---|---|---|---|---|\n";
+
+static void add_cell(struct text *page, struct str text)
+{
+	text_printf(page, " %.*s |", STR_FMT(text));
+}
+
+static struct str make_page(struct arena *arena)
+{
+	static const struct str whose[] = {[ORIGIN_NOBODY] = STR("nobody's"),
+		[ORIGIN_CLIENT] = STR("the client's"),
+		[ORIGIN_BALANCER] = STR("the balancer's"),
+		[ORIGIN_BACKEND] = STR("a backend's")};
+	struct text page = {0};
+
+	text_add(&page, STR(introduction));
+	for (int i = 0; i < OUTCOME_COUNT; i++) {
+		const struct outcome_info *row = outcome_info((enum outcome)i);
+
+		text_printf(&page, "| `%.*s` |", STR_FMT(row->name));
+		if (row->status)
+			text_printf(&page, " %u |", row->status);
+		else
+			add_cell(&page, STR_EMPTY);
+		add_cell(&page, whose[row->origin]);
+		add_cell(&page, row->error);
+		text_printf(&page, " `%s` |", access_termination_of((enum outcome)i));
+		add_cell(&page, row->cause);
+		add_cell(&page, row->cure);
+		text_addc(&page, '\n');
+	}
+	return text_take(&page, arena);
+}
+
+static void test_the_page_is_made_of_the_table(void **state)
+{
+	struct arena arena;
+	struct str page;
+	u64 identity;
+
+	(void)state;
+	arena_init(&arena, 1 << 20);
+	assert_int_equal(file_read(&arena, SOURCE_ROOT "/docs/outcomes.md", &page, &identity), 0);
+	assert_string_equal(page.ptr, make_page(&arena).ptr);
+	arena_done(&arena);
+}
+
+static int print_page(void)
+{
+	struct arena arena;
+
+	arena_init(&arena, 1 << 20);
+	fputs(make_page(&arena).ptr, stdout);
+	arena_done(&arena);
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_rows_are_well_formed),
 		cmocka_unit_test(test_error_answers_name_their_cause),
 		cmocka_unit_test(test_refusals),
 		cmocka_unit_test(test_connect_errors),
+		cmocka_unit_test(test_the_page_is_made_of_the_table),
 	};
+
+	if (argc == 2 && strcmp(argv[1], "page") == 0)
+		return print_page();
 
 	return cmocka_run_group_tests_name("outcome", tests, NULL, NULL);
 }
