@@ -112,7 +112,6 @@ static void *thread_main(void *arg)
 	loop_turn(admin->loop, 0); // what was put off to the end of a turn
 	otlp_free(admin->otlp);
 	admin_server_free(admin->server);
-	loop_free(admin->loop);
 	loop_post(admin->face.loop, admin->ended);
 	return NULL;
 }
@@ -225,6 +224,8 @@ static void done(void *owner)
 
 	if (admin->started) {
 		pthread_join(admin->thread, NULL);
+		// Not by its own thread: whoever told it to stop may still be about to wake it.
+		loop_free(admin->loop);
 		state_free(admin->state);
 		figures_free(admin->figures);
 		stream_hub_free(admin->hub);
