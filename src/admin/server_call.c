@@ -314,7 +314,9 @@ static bool host_is_ours(const struct admin_call *call)
 	struct str host = http_host_of(call->head->authority, buffer);
 	struct addr addr;
 
-	if (call->client->door->address.family == ADDR_UNIX || host.len == 0)
+	// What a door for metrics alone shows is for everybody.
+	if (call->client->door->address.family == ADDR_UNIX || call->client->door->only_path ||
+		host.len == 0)
 		return true;
 	if (host.ptr[0] == '[' || addr_parse_ip(host, &addr) == 0 || str_eq(host, STR("localhost")))
 		return true;

@@ -298,7 +298,6 @@ static void refuses_wrong_keys(void **state)
 		"t:3:1: error[E013]: 'resolver' at the top level is not built "
 		"yet (planned with live backends");
 
-
 	complains(FRONT "helth_check: {}", "did you mean 'health_check'?");
 	complains("load_balancer: {algoritm: rr}\nbackends: a:1", "did you mean 'algorithm'?");
 	complains("backends: [{adress: a:1}]", "did you mean 'address'?");
