@@ -65,6 +65,8 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_OTLP] = build_otlp,
 	[KIND_SERVICE] = build_service,
 	[KIND_ATTRIBUTES] = build_attributes,
+	[KIND_BUILTIN_PATH] = build_builtin_path,
+	[KIND_BUILTIN_ALLOW] = build_builtin_allow,
 };
 
 static void add_path(struct text *text, const struct path *path)

@@ -56,6 +56,7 @@ build_fn build_part, build_outcomes, build_syslog, build_app_name;
 build_fn build_otlp, build_service, build_attributes;
 build_fn build_sticky, build_cookie_name, build_cookie_path, build_secure;
 build_fn build_secret, build_secret_place;
+build_fn build_builtin_path, build_builtin_allow;
 
 // What stands in variables of OpenTelemetry and not in the tree is put there. Before build_root.
 void build_take_otel(struct report *report, struct node *root, const struct variables *variables);
@@ -95,6 +96,17 @@ void build_check(struct build *build);
 // One address to listen on.
 void build_bind(
 	struct build *build, const struct path *path, struct node *node, struct conf_bind *bind);
+
+// The networks of a list, with words like `private` in it.
+const struct addr_prefix *build_prefix_list(
+	struct build *build, const struct path *path, const struct node *list, u32 *ret_count);
+
+// What follows from several keys of a frontend's pages, after its map.
+void build_finish_builtin(struct build *build, const struct path *path, const struct node *node,
+	struct conf_frontend *frontend);
+
+// Routes whose requests a page answers. Part of build_check.
+void build_check_builtin(struct build *build, const struct conf_frontend *frontend);
 
 // "GET" of "get"; an empty text, reported, when it is no method.
 struct str build_method(struct build *build, const struct path *path, struct node *node);

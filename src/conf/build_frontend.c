@@ -154,13 +154,26 @@ static u32 build_prefix(struct build *build, const struct path *path, const stru
 	return 0;
 }
 
+const struct addr_prefix *build_prefix_list(
+	struct build *build, const struct path *path, const struct node *list, u32 *ret_count)
+{
+	struct addr_prefix *prefixes = arena_zalloc(
+		build->arena, sizeof(*prefixes) * prefixes_per_word_max * (list->count + 1u));
+	struct path item = {.up = path};
+	u32 count = 0;
+
+	for (struct node *child = list->first; child; child = child->next, item.index++)
+		count += build_prefix(build, &item, child, prefixes + count);
+	*ret_count = count;
+	return prefixes;
+}
+
 void build_prefixes(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
 	struct conf_frontend *frontend = object;
-	struct addr_prefix *prefixes;
-	struct path item = {.up = path};
-	u32 count = 0;
+	const struct addr_prefix *prefixes;
+	u32 count;
 
 	if (node->kind != NODE_LIST) {
 		report_value(build->report, CODE_WRONG_TYPE, node,
@@ -168,10 +181,7 @@ void build_prefixes(struct build *build, const struct schema_key *key, const str
 			node_kind_text(node));
 		return;
 	}
-	prefixes = arena_zalloc(
-		build->arena, sizeof(*prefixes) * prefixes_per_word_max * (node->count + 1u));
-	for (struct node *child = node->first; child; child = child->next, item.index++)
-		count += build_prefix(build, &item, child, prefixes + count);
+	prefixes = build_prefix_list(build, path, node, &count);
 	if (str_eq(key->name, STR("allow"))) {
 		frontend->access.allow = prefixes;
 		frontend->access.allow_count = count;
@@ -254,9 +264,9 @@ static const struct schema_key *find_key(enum schema_map_id map, const char *nam
 static void check_tcp(struct build *build, const struct path *path, struct node *node)
 {
 	static const char *const only_http[][2] = {{NULL, "http"}, {NULL, "client_ip"},
-		{NULL, "headers"}, {NULL, "routes"}, {"timeouts", "client_header"},
-		{"timeouts", "client_idle"}, {"timeouts", "request_body_idle"},
-		{"timeouts", "request"}};
+		{NULL, "headers"}, {NULL, "builtin"}, {NULL, "routes"},
+		{"timeouts", "client_header"}, {"timeouts", "client_idle"},
+		{"timeouts", "request_body_idle"}, {"timeouts", "request"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(only_http); i++) {
 		struct node *map =
@@ -313,8 +323,12 @@ static void build_frontend(struct build *build, const struct path *path, struct 
 		!build->is_partial)
 		report_key(build->report, CODE_MISSING, node, "%s needs '%s': where to listen",
 			path_text(build, path), inner.name.ptr);
-	if (frontend->protocol == CONF_TCP)
+	if (frontend->protocol == CONF_TCP) {
 		check_tcp(build, path, node);
+		frontend->builtin.health = frontend->builtin.stats = (struct conf_page){0};
+	} else {
+		build_finish_builtin(build, path, node, frontend);
+	}
 	check_destination(build, path, node, frontend);
 }
 

@@ -175,6 +175,7 @@ void build_check(struct build *build)
 
 		check_trust(build, frontend);
 		check_routes(build, frontend);
+		build_check_builtin(build, frontend);
 		for (u32 j = 0; j < frontend->bind_count && bind_count < loop_binds_max; j++)
 			check_loop(build, &frontend->binds[j]), bind_count++;
 	}

@@ -268,6 +268,12 @@ enum conf_client_ip_header {
 
 enum conf_forwarded { CONF_FORWARDED_X_FORWARDED, CONF_FORWARDED_NONE };
 
+// A page that is answered without any backend.
+struct conf_page {
+	struct str path; // in its normal form; empty: there is none
+	struct access_list access;
+};
+
 struct conf_frontend {
 	struct str name;
 	const struct conf_bind *binds; // at least one
@@ -299,6 +305,9 @@ struct conf_frontend {
 		u64 request_ms;	    // from a request's head to the end of its answer; 0 = none
 	} timeouts;
 	struct access_list access; // who may connect
+	struct {
+		struct conf_page health, stats;
+	} builtin; // pages of our own; none with TCP
 	struct {
 		u32 connections;	// 0 = no limit
 		u32 per_ip_connections; // 0 = no limit

@@ -44,6 +44,7 @@ static const char *fixed_form(enum schema_kind kind)
 	case KIND_METHODS:
 	case KIND_HASH_BY:
 	case KIND_OUTCOMES:
+	case KIND_BUILTIN_ALLOW:
 		return texts_or_one;
 	case KIND_STATUSES:
 	case KIND_RETRY_WHEN:
@@ -121,14 +122,14 @@ static const char *const map_names[SCHEMA_MAP_COUNT] = {
 #include "conf/schema_end.h"
 };
 
-// A map that has a type may be written as the type alone.
+// A map that has a type, or a page's path, may be written as that alone.
 static void add_nested(struct text *text, const struct schema_key *key)
 {
 	const struct schema_key *type = schema_type_of(key->nested);
 
 	if (type) {
 		text_add(text, STR("{\"anyOf\": ["));
-		add_words(text, type->words);
+		add_form(text, type);
 		text_add(text, STR(", "));
 	}
 	text_printf(text, "{\"$ref\": \"#/$defs/%s\"}", map_names[key->nested]);

@@ -257,6 +257,8 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_OTLP] = "URL or none",
 		[KIND_SERVICE] = "text",
 		[KIND_ATTRIBUTES] = "text: key=value,key=value",
+		[KIND_BUILTIN_PATH] = "path, or none",
+		[KIND_BUILTIN_ALLOW] = "list of addresses and networks, or all",
 	};
 
 	return texts[kind];
@@ -301,12 +303,12 @@ const struct schema_key *schema_find(enum schema_map_id map, struct str name)
 
 const struct schema_key *schema_type_of(enum schema_map_id map)
 {
-	static const struct str names[] = {{"type", 4}, {"by", 2}};
+	static const struct str names[] = {{"type", 4}, {"by", 2}, {"path", 4}};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const struct schema_key *key = schema_find(map, names[i]);
 
-		if (key && key->kind == KIND_WORDS)
+		if (key && (key->kind == KIND_WORDS || key->kind == KIND_BUILTIN_PATH))
 			return key;
 	}
 	return NULL;

@@ -79,6 +79,8 @@ enum schema_kind {
 	KIND_OTLP,
 	KIND_SERVICE,
 	KIND_ATTRIBUTES,
+	KIND_BUILTIN_PATH,
+	KIND_BUILTIN_ALLOW,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -157,7 +159,8 @@ const char *schema_kind_text(enum schema_kind kind);
 // The map inside a value of this key ("frontends" -> frontend), or SCHEMA_MAP_COUNT.
 enum schema_map_id schema_inside(const struct schema_key *key);
 
-// The key whose word may stand for the whole map ("type" of health_check, "by" of sticky), or NULL.
+// The key whose value may stand for the whole map ("type" of health_check, "by" of sticky, "path"
+// of a page), or NULL.
 const struct schema_key *schema_type_of(enum schema_map_id map);
 
 // Whether the key is another spelling.

@@ -341,7 +341,7 @@ static void shape_routes(struct shape *shape, const struct node *frontend, struc
 
 // ---- spellings ----
 
-// "health_check: none" becomes {type: none}, in every map that has a word for what it is.
+// "health_check: none" becomes {type: none}, in every map that has such a key.
 static void take_type(
 	struct shape *shape, const struct schema_key *key, struct node *parent, struct node *child)
 {
@@ -394,6 +394,7 @@ static void shape_child(
 	case KIND_RETRY_WHEN:
 	case KIND_HASH_BY:
 	case KIND_OUTCOMES:
+	case KIND_BUILTIN_ALLOW:
 		to_list(shape, parent, child);
 		return;
 	case KIND_REDIRECT:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What follows from active checks, and what the checker asks.
 #include "control/model_inside.h"
+#include "upstream/view.h"
 
 static const struct health_rules *health_rules(const struct model_backend *one)
 {
@@ -167,6 +168,7 @@ void model_check_end(struct model *model, const struct backend *backend, enum he
 	one->state.checked_ms = now_ms;
 	if (reason == HEALTH_NONE || status)
 		one->state.latency_us = latency_us;
+	view_checked(one->backend, now_ms, reason == HEALTH_NONE || status ? latency_us : 0);
 	end_check(model, one, reason, status);
 	model_settle(model, false);
 }

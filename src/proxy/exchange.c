@@ -3,6 +3,7 @@
 #include <errno.h>
 
 #include "proxy/answer.h"
+#include "proxy/builtin.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
@@ -257,6 +258,12 @@ enum step step_route(struct exchange *x)
 		return refuse(x, why);
 	if (head->method == HTTP_TRACE)
 		return reply(x, OUTCOME_METHOD_NOT_ALLOWED);
+	if (unlikely(builtin_may_be(frontend, x->path))) {
+		enum outcome outcome = builtin_find(x);
+
+		if (outcome != OUTCOME_OK)
+			return reply(x, outcome);
+	}
 	if (frontend->route_count)
 		x->route = router_find(frontend, head, x->path);
 	if (x->route && x->route->conf->redirect_status)
@@ -347,7 +354,12 @@ enum step step_tunnel(struct exchange *x)
 
 enum step step_reply(struct exchange *x)
 {
-	reply_send(x);
+	bool is_sent = x->outcome == OUTCOME_BUILTIN && builtin_send(x);
+
+	if (x->outcome == OUTCOME_BUILTIN && !is_sent)
+		x->outcome = OUTCOME_OVERLOADED;
+	if (!is_sent)
+		reply_send(x);
 	metrics_inc(x->proxy->metrics, metrics_response_class(x->status));
 	metrics_bump(&x->proxy->metrics->local_answers[x->outcome], 1);
 	return STEP_DONE;

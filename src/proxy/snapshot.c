@@ -2,6 +2,7 @@
 #include "proxy/snapshot.h"
 
 #include "proxy/access.h"
+#include "proxy/builtin.h"
 #include "proxy/sticky.h"
 #include "upstream/view.h"
 
@@ -184,6 +185,18 @@ static void build_forwarded_lines(struct frontend *frontend, struct arena *arena
 	frontend->proto_line_len = (u32)proto.len;
 }
 
+static void build_builtin(struct frontend *frontend, const struct snapshot *snapshot)
+{
+	const struct conf_page *pages[] = {
+		&frontend->conf->builtin.health, &frontend->conf->builtin.stats};
+
+	for (u32 i = 0; i < ARRAY_LEN(pages); i++)
+		if (pages[i]->path.len)
+			frontend->builtin_lengths |= 1ull << pages[i]->path.len % 64;
+	if (frontend->builtin_lengths)
+		frontend->builtin = builtin_build(frontend, snapshot);
+}
+
 static void build_frontend(
 	struct frontend *frontend, const struct conf_frontend *conf, struct snapshot *snapshot)
 {
@@ -201,6 +214,7 @@ static void build_frontend(
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++)
 		build_route(&frontend->routes[i], &conf->routes[i], snapshot);
+	build_builtin(frontend, snapshot);
 	build_forwarded_lines(frontend, arena);
 	frontend->request_id_prefix =
 		str_from(arena_printf(arena, "%.*s: ", STR_FMT(conf->headers.request_id)));

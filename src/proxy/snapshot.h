@@ -24,12 +24,16 @@ struct route {
 	struct str access_json;	 // its name for access lines (access.h); empty without them
 };
 
+struct builtin; // proxy/builtin.h
+
 struct frontend {
 	const struct conf_frontend *conf;
 	u32 index;
 	struct route *routes;
 	u32 route_count;
-	struct pool *pool;     // what no route matched; NULL: 404
+	struct pool *pool;	       // what no route matched; NULL: 404
+	u64 builtin_lengths;	       // bit of each length (modulo 64) that the path of a page has
+	const struct builtin *builtin; // what these pages show
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
 	bool is_guarded;       // not everybody may connect (guard.h)
 	struct guard *guard;   // where connections of one address are counted; NULL: nowhere

@@ -53,7 +53,9 @@ struct backend {
 	_Atomic(u8) share;	   // of its weight, in parts of SLOW_START_WHOLE
 	_Atomic(u32) epoch;	   // of its breaker, another one in each state
 	_Atomic(u32) trials; // trial requests that may begin; workers take from it, then read epoch
-	struct cap sockets;  // counted where sockets_max bounds them
+	_Atomic(u64) checked_ms; // when its last health check ended; 0: there was none
+	_Atomic(u64) check_us;	 // how long the last answer to one took; 0: there was none
+	struct cap sockets;	 // counted where sockets_max bounds them
 };
 
 // What one worker has of one backend. It has one writer, the worker. Fields marked "read by all"

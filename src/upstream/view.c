@@ -99,6 +99,13 @@ void view_reweigh(struct backend *backend, u32 weight)
 	pool->is_reweighed = true;
 }
 
+void view_checked(struct backend *backend, u64 now_ms, u64 latency_us)
+{
+	if (latency_us)
+		atomic_store_explicit(&backend->check_us, latency_us, memory_order_relaxed);
+	atomic_store_explicit(&backend->checked_ms, MAX(now_ms, (u64)1), memory_order_relaxed);
+}
+
 static void free_view(struct view *view)
 {
 	arena_done(&view->arena);

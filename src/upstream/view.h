@@ -27,6 +27,10 @@ void view_publish(struct pool *pool, const u8 *why, const u8 *shares, u32 eligib
 // Its weight from the next view_publish on, which makes a new table of any kind for it.
 void view_reweigh(struct backend *backend, u32 weight);
 
+// How its last health check went, for those who look: now, and how long the answer took; 0: there
+// was none.
+void view_checked(struct backend *backend, u64 now_ms, u64 latency_us);
+
 // Frees tables that nobody can be reading any more. False: some are left, because a worker has not
 // looked since; tell it to (upstream_nudge).
 bool view_collect(struct pool *pool);
