@@ -243,6 +243,10 @@ def test_seed_3_flags():
             assert len(backend.heads) == 3  # the page was asked for before the first request
             assert backend.last().get("x-forwarded-by") == "rust-load-balancer"
             assert backend.last().get("x-backend-server") == backend.address
+        health = json.loads(weir.ask("GET", "/lb-health").body)
+        assert [each["address"] for each in health["backends"]] == [
+            each.address for each in backends]
+        assert json.loads(weir.ask("GET", "/lb-stats").body)["algorithm"] == "RoundRobin"
     for backend in backends:
         backend.stop()
 
@@ -277,6 +281,8 @@ for i in 1 2 3 4 5 6; do
     curl -sS http://localhost:8080/
     echo
 done
+curl -sS http://localhost:8080/lb-health >health
+curl -sS http://localhost:8080/lb-stats >stats
 ab -q -n 2000 -c 20 http://127.0.0.1:8080/ >ab 2>&1
 kill $weir
 wait $weir
@@ -293,6 +299,24 @@ def test_seed_3_letter_for_letter(tmp_path):
     text = done.stdout
     assert [text.count(str(port)) > 0 for port in (3001, 3002, 3003)] == [True] * 3
     assert "rust-load-balancer" in text
+    addresses = [f"127.0.0.1:{port}" for port in (3001, 3002, 3003)]
+    health = json.loads((tmp_path / "health").read_text())
+    assert list(health) == ["status", "healthy_backends", "total_backends", "backends"]
+    assert health["status"] == "ok"
+    assert health["healthy_backends"] == health["total_backends"] == 3
+    for each, address in zip(health["backends"], addresses, strict=True):
+        assert list(each) == ["address", "healthy", "connections", "response_time_ms"]
+        assert (each["address"], each["healthy"], each["connections"]) == (address, True, 0)
+        assert isinstance(each["response_time_ms"], int)
+    stats = json.loads((tmp_path / "stats").read_text())
+    assert list(stats) == ["algorithm", "backends"]
+    assert stats["algorithm"] == "RoundRobin"
+    for each, address in zip(stats["backends"], addresses, strict=True):
+        assert list(each) == ["address", "healthy", "connections", "weight", "response_time_ms",
+                              "last_health_check"]
+        assert (each["address"], each["healthy"], each["weight"]) == (address, True, 1)
+        assert isinstance(each["response_time_ms"], int)
+        assert 0 <= each["last_health_check"] <= HANG_SECONDS * 2
     report = (tmp_path / "ab").read_text()
     assert re.search(r"Failed requests:\s+0\n", report), report
     assert "Non-2xx" not in report
