@@ -2,11 +2,12 @@
 // Whom to ask: addresses as people write them, where a weir is by default, and the token.
 #include <errno.h>
 
+#include "admin/admin.h"
 #include "cli/ask.h"
 #include "cli/cli.h"
 #include "conf/file.h"
 
-enum { admin_port = 9900, http_port = 80, token_bytes_max = 256, url_bytes_max = 4096 };
+enum { http_port = 80, token_bytes_max = 256, url_bytes_max = 4096 };
 
 static const char forms[] = "Write unix:/path, 127.0.0.1:9900 or http://127.0.0.1:9900.";
 
@@ -140,29 +141,24 @@ int ask_parse(struct str text, struct arena *arena, struct ask_place *ret_place,
 
 // ---- A weir's admin address ---------------------------------------------------------------------
 
-static void add_socket(
-	struct ask_where *where, struct arena *arena, const char *folder, const char *name)
+static void add_default(const struct cli *cli, struct ask_where *where, const char *text)
 {
-	struct ask_place *place = &where->places[where->count];
-	const char *text = folder ? arena_printf(arena, "unix:%s%s", folder, name) : NULL;
 	struct ask_trouble trouble;
 
-	if (folder && folder[0] == '/' && ask_parse(str_from(text), arena, place, &trouble) == 0)
+	// A path that no socket can have is where none is.
+	if (ask_parse(str_from(text), cli->arena, &where->places[where->count], &trouble) == 0)
 		where->count++;
 }
 
+// Where a weir listens whose configuration says nothing.
 static void add_defaults(const struct cli *cli, struct ask_where *where)
 {
-	struct ask_trouble trouble;
+	const char *paths[ADMIN_PATHS_MAX];
+	u32 count = admin_socket_paths(cli->arena, paths);
 
-	add_socket(
-		where, cli->arena, plan_variable(cli->environ, "RUNTIME_DIRECTORY"), "/admin.sock");
-	add_socket(where, cli->arena, "/run/weir", "/admin.sock");
-	add_socket(where, cli->arena, plan_variable(cli->environ, "XDG_RUNTIME_DIR"),
-		"/weir/admin.sock");
-	if (ask_parse(str_from(arena_printf(cli->arena, "127.0.0.1:%d", admin_port)), cli->arena,
-		    &where->places[where->count], &trouble) == 0)
-		where->count++;
+	for (u32 i = 0; i < count; i++)
+		add_default(cli, where, arena_printf(cli->arena, "unix:%s", paths[i]));
+	add_default(cli, where, arena_printf(cli->arena, "127.0.0.1:%d", ADMIN_PORT));
 }
 
 // Of the file, else of the variable; without white space around it.

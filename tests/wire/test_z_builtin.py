@@ -446,8 +446,30 @@ def test_healthcheck_of_the_traffic_port():
     assert "onnection refused" in healthcheck(url, code=69)
 
 
+def test_healthcheck_of_the_admin_address(tmp_path_factory):
+    path, port = f"{tmp_path_factory.mktemp('s')}/admin.sock", free_port()
+    gate = Gate()
+    admin = {"bind": [f"unix:{path}", f"{HOST}:{free_port()}"]}
+    with start(f"{HOST}:{port}", pool=CHECKED, admin=admin) as weir:
+        until(lambda: run("healthcheck", "--admin", path)[0] == 69, "the check to fail")
+        assert "no backend may get requests" in healthcheck("--admin", path, code=69)
+        with Backend(gate, host=HOST, port=port), weir.client() as slow:
+            gate.let("/health")
+            until(lambda: run("healthcheck", "--admin", path)[0] == 0, "the check to pass")
+            healthcheck("--admin", admin["bind"][1], code=0)
+            slow.send(http1.request("GET", "/slow"))
+            until(lambda: "/slow" in gate.wait(), "the request")
+            weir.signal(signal.SIGTERM)
+            weir.wait_log("signal: draining")
+            until(lambda: run("healthcheck", "--admin", path)[0] == 69, "weir to drain")
+            assert "draining" in healthcheck("--admin", path, code=69)
+            gate.open()
+            assert slow.response().status == 200
+        weir.ended()
+
+
 def test_healthcheck_over_unix_and_ipv6(tmp_path_factory):
-    """The admin address; here a server that answers as it does."""
+    """A server that answers as a weir does."""
     path = f"{tmp_path_factory.mktemp('s')}/admin.sock"
     with Backend(fixed(200, body=b"ready\n"), path=path) as backend:
         healthcheck("--admin", f"unix:{path}", code=0)
@@ -466,6 +488,8 @@ def test_healthcheck_over_unix_and_ipv6(tmp_path_factory):
 def test_healthcheck_finds_the_socket(tmp_path):
     with Backend(fixed(200, body=b""), path=f"{tmp_path}/admin.sock"):
         healthcheck(env={"RUNTIME_DIRECTORY": str(tmp_path)}, code=0)
+    said = healthcheck("--admin", f"unix:{tmp_path}/admin.sock", code=69)
+    assert "unable to connect" in said
 
 
 @pytest.mark.parametrize("answer", [

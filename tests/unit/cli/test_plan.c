@@ -375,6 +375,50 @@ static void test_slips_find_their_word(void **state)
 	}
 }
 
+// ---- Commands that ask a running weir -----------------------------------------------------------
+
+static void test_healthcheck(void **state)
+{
+	struct plan plan = good("healthcheck");
+
+	(void)state;
+	assert_int_equal(plan.command, PLAN_HEALTHCHECK);
+	assert_null(plan.url);
+	assert_null(plan.admin);
+	assert_null(plan.token_file);
+	assert_int_equal(plan.timeout_ms, 0);
+	plan = good("healthcheck http://127.0.0.1:8080/lb-health --timeout 1m30s");
+	assert_string_equal(plan.url, "http://127.0.0.1:8080/lb-health");
+	assert_int_equal(plan.timeout_ms, 90000);
+	plan = good("healthcheck --admin=unix:/run/x --token-file /run/t");
+	assert_string_equal(plan.admin, "unix:/run/x");
+	assert_string_equal(plan.token_file, "/run/t");
+}
+
+static void test_healthcheck_mistakes(void **state)
+{
+	static const char *const lines[][2] = {
+		{"healthcheck a b", "'b' is one word too many"},
+		{"healthcheck --timeout 5", "--timeout is a duration from 1ms to 1h, not '5'"},
+		{"healthcheck --timeout 0ms", "--timeout is a duration"},
+		{"healthcheck --timeout 2h", "--timeout is a duration"},
+		{"healthcheck --admin x http://y/", "not both"},
+		{"healthcheck --token-file x http://y/", "not both"},
+		{"healthcheck -p 80", "weir healthcheck does not take --port"},
+		{"run --admin x", "weir run does not take --admin"},
+		{"healthchekc", "unknown command 'healthchekc'"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
+		struct plan plan;
+
+		assert_int_equal(make_in(lines[i][0], NULL, &plan), -EINVAL);
+		if (!strstr(plan.error, lines[i][1]))
+			fail_msg("'%s': %s", lines[i][0], plan.error);
+	}
+}
+
 static void test_near_words(void **state)
 {
 	static const char *const words[] = {"run", "check", "io"};
@@ -413,6 +457,8 @@ int main(void)
 		cmocka_unit_test(test_simulate),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_slips_find_their_word),
+		cmocka_unit_test(test_healthcheck),
+		cmocka_unit_test(test_healthcheck_mistakes),
 		cmocka_unit_test(test_near_words),
 		cmocka_unit_test(test_variables),
 	};
