@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cli/sse.h"
-#include "proto/h1_parse.h"
+#include "proto/h1.h"
 
-enum { piece_bytes = 64 * 1024, busy_ms = 10 };
+enum { blocks_max = 16, window_bytes = 1 << 20, busy_ms = 10 };
 
 // What a piece of a body goes to. 0 or negative errno.
 typedef int piece_fn(void *owner, struct str piece);
@@ -25,11 +25,17 @@ struct talk {
 	struct str with; // the place, for people
 	u64 timeout_ms;
 	int fd, timer; // the timer tells that it took too long, so that no clock need be read
-	struct text head;
-	u8 framing;
-	bool ended; // the body is complete
-	u64 left;   // of a body with a length
-	struct h1_chunked chunked;
+	struct block_pool blocks;
+	struct bytes out;
+	struct h1_parser parser;
+	struct h1 h1;
+	struct stream *stream;
+	struct ask_answer *answer; // to be filled with what the head says
+	piece_fn *take;
+	void *owner;
+	bool has_bytes, is_headed, is_ended; // any of the answer is there | its head | all of it
+	bool has_credit;		     // the body may come
+	int error;			     // what `take` said, or that the answer is no good
 };
 
 // ---- What went wrong ----------------------------------------------------------------------------
@@ -202,44 +208,139 @@ static int connect_to_any(
 	return fail_connect(talk, where, errors);
 }
 
+// ---- What the session tells ---------------------------------------------------------------------
+
+static struct talk *of_stream(const struct stream *stream)
+{
+	return stream->owner;
+}
+
+static void on_head(struct stream *stream, struct http_head *head, bool end)
+{
+	const struct http_field *type = http_head_find(head, HTTP_F_CONTENT_TYPE);
+	struct talk *talk = of_stream(stream);
+
+	if (head->status < 200)
+		return; // interim
+	talk->answer->status = head->status;
+	talk->answer->from = talk->with;
+	if (type)
+		talk->answer->content_type =
+			arena_str(talk->arena, str_make(type->value, type->value_len));
+	talk->is_headed = true;
+	talk->is_ended = end;
+}
+
+static void on_body(struct stream *stream, struct slice slice, bool end)
+{
+	struct talk *talk = of_stream(stream);
+	size_t len = slice.len;
+
+	if (len && !talk->error)
+		talk->error = talk->take(talk->owner, str_make(slice.ptr, len));
+	slice_drop(&slice);
+	talk->is_ended |= end;
+	if (!end)
+		stream->ops->grant(stream, len);
+}
+
+static void on_trailers(struct stream *stream, const struct http_field *fields, u16 count)
+{
+	(void)fields;
+	(void)count;
+	of_stream(stream)->is_ended = true;
+}
+
+static void on_drained(struct stream *stream, size_t len)
+{
+	(void)stream;
+	(void)len;
+}
+
+static void on_reset(struct stream *stream, enum stream_fault fault)
+{
+	struct talk *talk = of_stream(stream);
+
+	if (talk->error)
+		return;
+	if (fault == STREAM_MALFORMED)
+		talk->error = fail_protocol(
+			talk, http_refusal_text((enum http_refusal)talk->h1.session.refusal));
+	else if (fault == STREAM_PEER_CLOSED)
+		talk->error = fail_protocol(talk,
+			talk->has_bytes ? "its answer is cut short" : "it closes the connection");
+	else
+		talk->error = fail_talk(talk, fault == STREAM_NO_MEMORY ? -ENOMEM : -ECONNRESET);
+}
+
+static const struct stream_events stream_events = {.on_head = on_head,
+	.on_body = on_body,
+	.on_trailers = on_trailers,
+	.on_drained = on_drained,
+	.on_reset = on_reset};
+
+// There is nothing to be done later: whoever reads looks after each piece.
+static void ignore(struct session *session)
+{
+	(void)session;
+}
+
+static const struct session_events session_events = {.on_stream_done = ignore, .on_poke = ignore};
+
 // ---- The question -------------------------------------------------------------------------------
 
-static struct str question_text(const struct talk *talk, const struct ask_where *where,
-	const struct ask_place *place, const struct ask_question *question)
+static struct str own_lines(
+	const struct talk *talk, const struct ask_where *where, const struct ask_question *question)
 {
 	struct text text = {0};
 
-	text_printf(&text,
-		"%s %s HTTP/1.1\r\nHost: %.*s\r\nUser-Agent: weir/" WEIR_VERSION
-		"\r\nConnection: close\r\n",
-		question->method,
-		question->path	    ? question->path
-		: place->target.len ? place->target.ptr
-				    : "/",
-		STR_FMT(place->host));
+	text_add(&text, STR("User-Agent: weir/" WEIR_VERSION "\r\nConnection: close\r\n"));
 	if (where->token.len)
 		text_printf(&text, "Authorization: Bearer %.*s\r\n", STR_FMT(where->token));
+	if (question->body.len)
+		text_add(&text, STR("Content-Type: application/json\r\n"));
 	if (question->fields)
 		text_add(&text, str_from(question->fields));
-	if (question->body.len)
-		text_printf(&text, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
-			question->body.len);
-	else if (strcmp(question->method, "GET") != 0)
-		text_add(&text, STR("Content-Length: 0\r\n"));
-	text_add(&text, STR("\r\n"));
-	text_add(&text, question->body);
 	return text_take(&text, talk->arena);
 }
 
-// Whoever refuses a question before it has all of it may close: its answer is read all the same.
-static int send_all(const struct talk *talk, struct str bytes)
+static void put_question(struct talk *talk, const struct ask_where *where,
+	const struct ask_place *place, const struct ask_question *question)
 {
-	while (bytes.len) {
-		ssize_t len = send(talk->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+	struct str method = str_from(question->method);
+	bool has_body = question->body.len > 0;
+	struct http_head head = {
+		.method = (u8)http_method_parse(method),
+		.method_text = method,
+		.path = question->path	    ? str_from(question->path)
+			: place->target.len ? place->target
+					    : STR("/"),
+		.authority = place->host,
+		.version_minor = 1,
+		.framing = str_eq(method, STR("GET")) && !has_body ? HTTP_NO_BODY : HTTP_LENGTH,
+		.content_length = question->body.len,
+		.added = {own_lines(talk, where, question)},
+		.added_count = 1,
+	};
+
+	talk->stream->ops->send_head(talk->stream, &head, !has_body);
+	if (has_body)
+		talk->stream->ops->send_body(talk->stream,
+			(struct slice){.ptr = question->body.ptr, .len = question->body.len}, true);
+}
+
+// Whoever refuses a question before it has all of it may close: its answer is read all the same.
+static int send_all(struct talk *talk)
+{
+	while (!bytes_is_empty(&talk->out)) {
+		struct iovec pieces[8];
+		struct msghdr message = {.msg_iov = pieces,
+			.msg_iovlen = (size_t)bytes_peek(&talk->out, pieces, ARRAY_LEN(pieces))};
+		ssize_t len = sendmsg(talk->fd, &message, MSG_NOSIGNAL);
 		int error = 0;
 
 		if (len >= 0)
-			bytes = str_make(bytes.ptr + len, bytes.len - (size_t)len);
+			bytes_consume(&talk->out, (size_t)len);
 		else if (errno == EAGAIN)
 			error = wait_for(talk, POLLOUT);
 		else if (errno == EPIPE || errno == ECONNRESET)
@@ -254,158 +355,75 @@ static int send_all(const struct talk *talk, struct str bytes)
 
 // ---- The answer ---------------------------------------------------------------------------------
 
-// Bytes received, 0 at the end of them, -EAGAIN when there are none and it may not wait.
-static int receive(const struct talk *talk, char *piece, bool may_wait)
+static void look_again(struct talk *talk)
 {
-	for (;;) {
-		ssize_t len = recv(talk->fd, piece, piece_bytes, 0);
-		int error = 0;
+	struct session *session = &talk->h1.session;
 
-		if (len >= 0)
-			return (int)len;
-		if (errno == EAGAIN)
-			error = may_wait ? wait_for(talk, POLLIN) : -EAGAIN;
-		else if (errno != EINTR)
-			error = -errno;
-		if (error)
-			return error;
+	while (session->again) {
+		session->again = false;
+		session->ops->feed(session, (struct slice){0});
 	}
 }
 
-static int decode_chunks(struct talk *talk, struct str bytes, piece_fn *take, void *owner)
+// What comes next: 0, -EAGAIN when there is nothing and it may not wait, or another negative errno
+// and trouble.
+static int receive(struct talk *talk, bool may_wait)
 {
-	while (bytes.len && !talk->ended) {
-		enum http_refusal why = HTTP_REFUSE_OK;
-		struct str data = STR_EMPTY;
-		size_t used = 0;
-		enum h1_chunk_event event =
-			h1_chunked_feed(&talk->chunked, bytes.ptr, bytes.len, &used, &data, &why);
-		int error = 0;
-
-		bytes = str_make(bytes.ptr + used, bytes.len - used);
-		if (event == H1_CHUNK_BAD)
-			return fail_protocol(talk, http_refusal_text(why));
-		if (event == H1_CHUNK_TRAILERS)
-			talk->ended = true; // the connection ends with this answer, trailers or not
-		if (event == H1_CHUNK_DATA)
-			error = take(owner, data);
-		if (error)
-			return error;
-	}
-	return 0;
-}
-
-static int decode(struct talk *talk, struct str bytes, piece_fn *take, void *owner)
-{
+	struct block *block = block_get(&talk->blocks, true);
+	struct session *session = &talk->h1.session;
+	ssize_t len;
 	int error = 0;
 
-	switch ((enum http_framing)talk->framing) {
-	case HTTP_CHUNKED:
-		return decode_chunks(talk, bytes, take, owner);
-	case HTTP_LENGTH:
-		bytes.len = (size_t)MIN((u64)bytes.len, talk->left);
-		talk->left -= bytes.len;
-		talk->ended = talk->left == 0;
-		break;
-	case HTTP_NO_BODY:
-		talk->ended = true;
-		return 0;
-	case HTTP_UNTIL_CLOSE:
-		break;
+	if (!block)
+		return fail_talk(talk, -ENOMEM);
+	do {
+		len = recv(talk->fd, block->data, block->size, 0);
+		if (len < 0 && errno == EAGAIN)
+			error = may_wait ? wait_for(talk, POLLIN) : -EAGAIN;
+		else if (len < 0 && errno != EINTR)
+			error = -errno;
+	} while (len < 0 && !error);
+	if (len > 0) {
+		talk->has_bytes = true;
+		session->ops->feed(session, (struct slice){block, block->data, (size_t)len});
+		look_again(talk);
+		return talk->error;
 	}
-	if (bytes.len)
-		error = take(owner, bytes);
-	return error;
-}
-
-static int end_of_bytes(struct talk *talk)
-{
-	if (talk->framing != HTTP_UNTIL_CLOSE)
-		return fail_protocol(talk, "the answer is cut short");
-	talk->ended = true;
-	return 0;
-}
-
-static void take_head(
-	struct talk *talk, const struct http_head *head, struct ask_answer *ret_answer)
-{
-	const struct http_field *type = http_head_find(head, HTTP_F_CONTENT_TYPE);
-
-	ret_answer->status = head->status;
-	ret_answer->from = talk->with;
-	if (type)
-		ret_answer->content_type =
-			arena_str(talk->arena, str_make(type->value, type->value_len));
-	talk->framing = head->framing;
-	talk->left = head->content_length;
-	talk->ended = head->framing == HTTP_NO_BODY ||
-		      (head->framing == HTTP_LENGTH && head->content_length == 0);
-}
-
-// The final head at the start of what was received: its length, 0 when it is not complete, negative
-// errno. Interim ones are passed over.
-static int parse_head(struct talk *talk, enum http_method method, struct ask_answer *ret_answer)
-{
-	static const struct h1_limits limits = {
-		.head_bytes_max = HTTP_HEAD_BYTES_MAX, .target_bytes_max = HTTP_HEAD_BYTES_MAX};
-	struct http_field fields[HTTP_FIELDS_MAX];
-	struct http_head head;
-	enum http_refusal why;
-	size_t at = 0;
-	int used;
-
-	do {
-		used = h1_parse_response(talk->head.data + at, talk->head.len - at, &limits, method,
-			fields, &head, &why);
-		if (used < 0)
-			return fail_protocol(talk, http_refusal_text(why));
-		at += (size_t)used;
-	} while (used > 0 && head.status < 200 && head.status != 101);
-	if (used == 0)
-		return 0;
-	take_head(talk, &head, ret_answer);
-	return (int)at;
-}
-
-// Up to the end of the head; what was received behind it is *ret_rest.
-static int read_head(struct talk *talk, enum http_method method, struct ask_answer *ret_answer,
-	struct str *ret_rest)
-{
-	char piece[piece_bytes];
-	int len, used;
-
-	do {
-		len = receive(talk, piece, true);
-		if (len < 0)
-			return fail_talk(talk, len);
-		if (len == 0)
-			return fail_protocol(talk, talk->head.len ? "its head is cut short"
-								  : "it closes the connection");
-		text_add(&talk->head, str_make(piece, (size_t)len));
-		used = parse_head(talk, method, ret_answer);
-		if (used < 0)
-			return used;
-	} while (used == 0);
-	*ret_rest = str_make(talk->head.data + used, talk->head.len - (size_t)used);
-	return 0;
-}
-
-// One piece of the body: 0 or negative errno.
-static int read_piece(struct talk *talk, bool may_wait, piece_fn *take, void *owner)
-{
-	char piece[piece_bytes];
-	int len = receive(talk, piece, may_wait);
-
-	if (len == -EAGAIN)
-		return len;
-	if (len < 0)
-		return fail_talk(talk, len);
+	block_unref(block);
 	if (len == 0)
-		return end_of_bytes(talk);
-	return decode(talk, str_make(piece, (size_t)len), take, owner);
+		session->ops->ended(session, 0);
+	else if (error != -EAGAIN)
+		error = fail_talk(talk, error);
+	return error ? error : talk->error;
+}
+
+// The same for the body, of which the first piece may have come with the head.
+static int read_piece(struct talk *talk, bool may_wait)
+{
+	if (talk->has_credit)
+		return receive(talk, may_wait);
+	talk->has_credit = true;
+	talk->stream->ops->grant(talk->stream, window_bytes);
+	look_again(talk);
+	return talk->error;
 }
 
 // ---- A talk as a whole --------------------------------------------------------------------------
+
+static void talk_init(struct talk *talk, const struct ask_where *where, struct ask_answer *answer)
+{
+	talk->fd = -1;
+	talk->timeout_ms = where->timeout_ms;
+	talk->answer = answer;
+	block_pool_init(&talk->blocks, blocks_max, blocks_max);
+	talk->parser.limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
+	talk->parser.limits.target_bytes_max = HTTP_HEAD_BYTES_MAX;
+	h1_init(&talk->h1, STREAM_CLIENT, &talk->parser, &talk->blocks, &talk->out,
+		&session_events);
+	talk->stream = talk->h1.session.ops->open(&talk->h1.session);
+	talk->stream->events = &stream_events;
+	talk->stream->owner = talk;
+}
 
 static void talk_end(struct talk *talk)
 {
@@ -413,33 +431,35 @@ static void talk_end(struct talk *talk)
 		close(talk->fd);
 	if (talk->timer >= 0)
 		close(talk->timer);
-	talk->fd = talk->timer = -1;
-	text_done(&talk->head);
+	talk->h1.session.ops->done(&talk->h1.session);
+	bytes_clear(&talk->out);
+	block_pool_done(&talk->blocks);
 }
 
 // Asks, and reads the head of the answer. After an error there is nothing to end.
 static int talk_begin(struct talk *talk, const struct ask_where *where,
-	const struct ask_question *question, struct ask_answer *ret_answer, struct str *ret_rest)
+	const struct ask_question *question, struct ask_answer *answer)
 {
 	const struct ask_place *place = NULL;
-	int error;
+	int error = 0;
 
-	talk->fd = -1;
-	talk->timeout_ms = where->timeout_ms;
+	talk_init(talk, where, answer);
 	talk->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
 	if (talk->timer < 0)
-		return FAIL(talk, -errno, "See the limits of this shell (ulimit -a).",
+		error = FAIL(talk, -errno, "See the limits of this shell (ulimit -a).",
 			"no timer: %s", strerror(errno));
-	set_timer(talk);
-	error = connect_to_any(talk, where, &place);
 	if (!error) {
-		error = send_all(talk, question_text(talk, where, place, question));
+		set_timer(talk);
+		error = connect_to_any(talk, where, &place);
+	}
+	if (!error) {
+		put_question(talk, where, place, question);
+		error = send_all(talk);
 		if (error)
 			error = fail_talk(talk, error);
 	}
-	if (!error)
-		error = read_head(
-			talk, http_method_parse(str_from(question->method)), ret_answer, ret_rest);
+	while (!error && !talk->is_headed)
+		error = receive(talk, true);
 	if (error)
 		talk_end(talk);
 	return error;
@@ -455,14 +475,15 @@ static int collect(void *owner, struct str piece)
 	return 0;
 }
 
-// The whole body, of which `rest` is there already.
-static int read_all(struct talk *talk, struct str rest, struct ask_answer *answer)
+static int read_all(struct talk *talk, struct ask_answer *answer)
 {
 	struct text body = {0};
-	int error = decode(talk, rest, collect, &body);
+	int error = 0;
 
-	while (!error && !talk->ended)
-		error = read_piece(talk, true, collect, &body);
+	talk->take = collect;
+	talk->owner = &body;
+	while (!error && !talk->is_ended)
+		error = read_piece(talk, true);
 	if (error == -EMSGSIZE)
 		error = fail_size(talk);
 	if (!error)
@@ -476,12 +497,11 @@ int ask(const struct ask_where *where, const struct ask_question *question, stru
 {
 	struct talk talk = {.arena = arena, .trouble = ret_trouble};
 	struct ask_answer answer = {.content_type = STR_EMPTY, .body = STR_EMPTY};
-	struct str rest;
-	int error = talk_begin(&talk, where, question, &answer, &rest);
+	int error = talk_begin(&talk, where, question, &answer);
 
 	if (error)
 		return error;
-	error = read_all(&talk, rest, &answer);
+	error = read_all(&talk, &answer);
 	talk_end(&talk);
 	if (!error)
 		*ret_answer = answer;
@@ -492,13 +512,13 @@ int ask(const struct ask_where *where, const struct ask_question *question, stru
 
 struct ask_stream {
 	struct talk talk;
+	struct ask_answer answer;
 	struct sse sse;
-	struct text first; // came with the head
 	ask_event_fn *tell;
 	void *owner;
 };
 
-static int feed(void *owner, struct str piece)
+static int take_events(void *owner, struct str piece)
 {
 	struct ask_stream *stream = owner;
 
@@ -515,29 +535,28 @@ int ask_stream_open(const struct ask_where *where, const struct ask_question *qu
 	struct ask_trouble *ret_trouble)
 {
 	struct ask_stream *stream = mem_alloc(sizeof(*stream));
-	struct ask_answer answer = {.content_type = STR_EMPTY, .body = STR_EMPTY};
-	struct str rest;
+	struct ask_answer *answer = &stream->answer;
 	int error;
 
+	answer->content_type = answer->body = STR_EMPTY;
 	sse_init(&stream->sse, ASK_ANSWER_BYTES_MAX);
 	stream->talk.arena = arena;
 	stream->talk.trouble = ret_trouble;
-	error = talk_begin(&stream->talk, where, question, &answer, &rest);
+	error = talk_begin(&stream->talk, where, question, answer);
 	if (error) {
 		mem_free(stream);
 		return error;
 	}
-	if (is_stream(&answer)) {
-		text_add(&stream->first, rest);
+	if (is_stream(answer)) {
 		*ret_stream = stream;
 		return 0;
 	}
-	error = read_all(&stream->talk, rest, &answer);
-	ask_stream_close(stream);
+	error = read_all(&stream->talk, answer);
 	if (!error) {
+		*ret_answer = *answer;
 		*ret_stream = NULL;
-		*ret_answer = answer;
 	}
+	ask_stream_close(stream);
 	return error;
 }
 
@@ -546,30 +565,19 @@ int ask_stream_fd(const struct ask_stream *stream)
 	return stream->talk.fd;
 }
 
-static int read_stream(struct ask_stream *stream, bool may_wait)
-{
-	struct text first = stream->first;
-	int error;
-
-	if (first.len == 0)
-		return read_piece(&stream->talk, may_wait, feed, stream);
-	stream->first = (struct text){0};
-	error = decode(&stream->talk, str_make(first.data, first.len), feed, stream);
-	text_done(&first);
-	return error;
-}
-
 int ask_stream_read(struct ask_stream *stream, bool may_wait, ask_event_fn *tell, void *owner,
 	struct ask_trouble *ret_trouble)
 {
 	int error;
 
-	if (stream->talk.ended)
+	if (stream->talk.is_ended)
 		return 0;
-	stream->talk.trouble = ret_trouble;
 	stream->tell = tell;
 	stream->owner = owner;
-	error = read_stream(stream, may_wait);
+	stream->talk.trouble = ret_trouble;
+	stream->talk.take = take_events;
+	stream->talk.owner = stream;
+	error = read_piece(&stream->talk, may_wait);
 	if (error == -EAGAIN)
 		return 1;
 	if (error == -ECANCELED)
@@ -579,7 +587,7 @@ int ask_stream_read(struct ask_stream *stream, bool may_wait, ask_event_fn *tell
 	if (error)
 		return error;
 	set_timer(&stream->talk);
-	return !stream->talk.ended;
+	return !stream->talk.is_ended;
 }
 
 void ask_stream_close(struct ask_stream *stream)
@@ -588,6 +596,5 @@ void ask_stream_close(struct ask_stream *stream)
 		return;
 	talk_end(&stream->talk);
 	sse_done(&stream->sse);
-	text_done(&stream->first);
 	mem_free(stream);
 }

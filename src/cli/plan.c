@@ -33,7 +33,7 @@ const struct plan_option_info plan_options[] = {
 #undef OPTION
 };
 const u32 plan_option_count = OPTION_COUNT;
-_Static_assert(OPTION_COUNT <= 32, "parser.seen has a bit for each option");
+_Static_assert(OPTION_COUNT <= 64, "parser.seen has a bit for each option");
 
 const struct plan_command_info plan_commands[PLAN_COMMAND_COUNT] = {
 #define X(name, words, rest, prose) {words, rest, prose},
@@ -49,7 +49,7 @@ struct parser {
 	char **argv; // a copy: getopt_long moves what is no option to the end
 	char short_options[2 + OPTION_COUNT * 2];
 	struct option long_options[OPTION_COUNT + 1];
-	u32 seen; // bit of each option that was given
+	u64 seen; // bit of each option that was given
 	u32 verbose, quiet;
 	const char *format;
 	const char **sets, **files;
@@ -190,7 +190,7 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 {
 	struct plan *plan = parser->plan;
 
-	parser->seen |= 1u << id;
+	parser->seen |= 1ull << id;
 	switch (id) {
 	case OPTION_CONFIG:
 		parser->files[plan->file_count++] = value;
@@ -349,7 +349,7 @@ static int take_command(struct parser *parser)
 	if (!first || looks_like_file(first))
 		return 0;
 	if (strcmp(first, "config") == 0 || strcmp(first, "import") == 0) {
-		if (optind + 1 == parser->argc && !(parser->seen & 1u << OPTION_HELP))
+		if (optind + 1 == parser->argc && !(parser->seen & 1ull << OPTION_HELP))
 			return FAIL(parser, NULL,
 				first[0] == 'c' ? "weir config show, schema or convert?"
 						: "weir import bal-rs FILE?");
@@ -363,7 +363,7 @@ static int take_command(struct parser *parser)
 			optind++;
 			return 0;
 		}
-	if (parser->seen & 1u << OPTION_HELP &&
+	if (parser->seen & 1ull << OPTION_HELP &&
 		(strcmp(words, "config") == 0 || strcmp(words, "import") == 0))
 		return 0;
 	return fail_unknown_command(parser, words);
@@ -450,7 +450,7 @@ static int check_options(struct parser *parser)
 	enum plan_command command = parser->plan->command;
 
 	for (u32 i = 0; i < OPTION_COUNT; i++)
-		if (parser->seen & 1u << i && !(plan_options[i].commands & 1u << command))
+		if (parser->seen & 1ull << i && !(plan_options[i].commands & 1u << command))
 			return FAIL(parser,
 				arena_printf(parser->arena, "weir %s --help",
 					plan_commands[command].words),
@@ -472,7 +472,7 @@ static int check_sources(struct parser *parser)
 				parser->arena, "weir %s FILE", plan_commands[plan->command].words),
 			"%s takes one file", plan_commands[plan->command].words);
 	for (u32 i = 0; i < ARRAY_LEN(flags); i++) {
-		if (!(parser->seen & 1u << flags[i]))
+		if (!(parser->seen & 1ull << flags[i]))
 			continue;
 		plan->from_flags = true;
 		if (plan->file_count)
@@ -527,7 +527,7 @@ static bool take_help(struct parser *parser)
 {
 	struct plan *plan = parser->plan;
 
-	if (parser->seen & (1u << OPTION_HELP | 1u << OPTION_HELP_ALL)) {
+	if (parser->seen & (1ull << OPTION_HELP | 1ull << OPTION_HELP_ALL)) {
 		if (parser->has_command && plan->command != PLAN_HELP)
 			plan->topic = plan_commands[plan->command].words;
 		plan->command = PLAN_HELP;
@@ -547,9 +547,9 @@ static int finish(struct parser *parser)
 
 	if (error)
 		return error;
-	if (parser->seen & 1u << OPTION_PRINT_CONFIG && plan->command == PLAN_RUN)
+	if (parser->seen & 1ull << OPTION_PRINT_CONFIG && plan->command == PLAN_RUN)
 		plan->command = PLAN_CONFIG_SHOW;
-	if (parser->seen & 1u << OPTION_CHECK && plan->command == PLAN_RUN)
+	if (parser->seen & 1ull << OPTION_CHECK && plan->command == PLAN_RUN)
 		plan->command = PLAN_CHECK;
 	error = check_options(parser);
 	if (!error)

@@ -1,11 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 // Converters of the pages that weir answers itself on the traffic port.
 #include "conf/build.h"
-#include "proto/http.h"
 
 enum { path_bytes_max = 255 };
 
 static const struct str nothing = {"none", 4}, everybody = {"all", 3};
+
+// Requests are compared by the normal form of their path; this is one that nobody need think about.
+static bool has_normal_form(struct str path)
+{
+	for (size_t i = 0; i < path.len; i++)
+		if (path.ptr[i] <= ' ' || path.ptr[i] > '~' || path.ptr[i] == '%')
+			return false;
+	while (path.len) {
+		struct str segment = str_cut(&path, '/');
+
+		if (str_eq(segment, STR(".")) || str_eq(segment, STR("..")))
+			return false;
+	}
+	return true;
+}
 
 static const char *find_fault(struct str text)
 {
@@ -17,17 +31,17 @@ static const char *find_fault(struct str text)
 		return "a path has no query and no fragment";
 	if (str_find(text, '*') < text.len)
 		return "it is one path, not a pattern";
-	if (!build_is_printable(text) || str_find(text, ' ') < text.len)
-		return "spaces and control characters are percent-encoded";
-	return NULL;
+	return has_normal_form(text) ? NULL
+				     : "it has visible characters only, no percent-escapes "
+				       "and no '.' or '..' segments";
 }
 
 void build_builtin_path(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
 	struct str *field = (struct str *)(void *)((char *)object + key->offset);
-	struct str text, normal;
 	const char *fault;
+	struct str text;
 
 	if (!build_scalar(build, path, node, &text))
 		return;
@@ -37,17 +51,12 @@ void build_builtin_path(struct build *build, const struct schema_key *key, const
 		return;
 	}
 	fault = find_fault(text);
-	if (!fault && http_path_normalize(text, arena_zalloc(build->arena, text.len + 1),
-			      &normal) != HTTP_REFUSE_OK)
-		fault = "it climbs above the root, or has a malformed percent-escape";
-	if (fault) {
+	if (fault)
 		report_value(build->report, CODE_MALFORMED, node,
 			"'%.*s' is no path for a page (%s): %s", CLIP(text), path_text(build, path),
 			fault);
-		return;
-	}
-	*field = arena_str(build->arena, normal);
-	build_canonical(build, node, field->ptr, false);
+	else
+		*field = text;
 }
 
 void build_builtin_allow(struct build *build, const struct schema_key *key, const struct path *path,

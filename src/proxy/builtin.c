@@ -60,7 +60,8 @@ static const struct conf_page *page_of(const struct exchange *x)
 	return str_eq(x->path, conf->builtin.stats.path) ? &conf->builtin.stats : NULL;
 }
 
-enum outcome builtin_find(struct exchange *x)
+// Apart from the steps of an ordinary request, as builtin_send is.
+__attribute__((noinline)) enum outcome builtin_find(struct exchange *x)
 {
 	const struct conf_page *page = page_of(x);
 	struct addr client;
@@ -313,7 +314,7 @@ static void send_page(struct exchange *x, struct page *page)
 	send_piece(x, end, &last, true);
 }
 
-bool builtin_send(struct exchange *x)
+__attribute__((noinline)) bool builtin_send(struct exchange *x)
 {
 	const struct frontend *frontend = x->client->frontend;
 	struct page page = {.x = x,

@@ -385,8 +385,9 @@ static void test_the_question(void **state)
 	assert_true(read(pipe_ends[0], text, sizeof(text) - 1) > 0);
 	snprintf(text + 1024, 1024,
 		"POST /api?x=1 HTTP/1.1\r\nHost: %s\r\nUser-Agent: weir/" WEIR_VERSION
-		"\r\nConnection: close\r\nAuthorization: Bearer sesame\r\nX-Weir-Request: 1\r\n"
-		"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"a\":1}",
+		"\r\nConnection: close\r\nAuthorization: Bearer sesame\r\n"
+		"Content-Type: application/json\r\nX-Weir-Request: 1\r\nContent-Length: 7\r\n\r\n"
+		"{\"a\":1}",
 		server.text);
 	assert_memory_equal(text, text + 1024, strlen(text + 1024));
 	close(pipe_ends[0]);
