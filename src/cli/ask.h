@@ -86,8 +86,8 @@ int ask_stream_open(const struct ask_where *where, const struct ask_question *qu
 	struct arena *arena, struct ask_stream **ret_stream, struct ask_answer *ret_answer,
 	struct ask_trouble *ret_trouble) must_check;
 
-// To be polled for POLLIN beside other descriptors, when ask_stream_read may not wait. The first read
-// comes before the first poll: something may have come with the head.
+// To be polled for POLLIN beside other descriptors, when ask_stream_read may not wait. The first
+// read comes before the first poll: something may have come with the head.
 int ask_stream_fd(const struct ask_stream *stream);
 
 // Reads what has come, and tells each event that is complete with it. `may_wait`: for the next
