@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the dashboard shows is what the API says."""
+import json
+
+from . import figures as f
+
+
+def tile(browser, name):
+    return browser.js("const e = document.getElementById('v-' + arguments[0]); return [e.textContent, e.dataset.value ?? null]", name)
+
+
+def test_numbers_are_those_of_the_api(browser, serve):
+    world = serve(mock_only=True, backends=12, scenario="down")
+    browser.resize(1440, 3000)
+    browser.open(world.url)
+    browser.wait_live()
+    world.freeze()
+    state = world.api("/api/v1/state")
+    totals, process = state["totals"], state["process"]
+    browser.until(lambda: tile(browser, "requests_total")[1] == str(totals["requests_total"]), "the frozen total")
+    writes = {"requests_per_s": f.rate, "requests_total": f.num, "errors_ratio": f.pct, "errors_per_s": f.rate,
+              "client_errors_per_s": f.rate, "retries_per_s": f.rate, "p50_us": f.dur, "p90_us": f.dur, "p99_us": f.dur,
+              "max_us": f.dur, "in_flight": f.count, "queued": f.count}
+    for name, write in writes.items():
+        text, value = tile(browser, name)
+        assert text == write(totals[name]), name
+        assert float(value) == totals[name], name
+    assert tile(browser, "busy_ratio")[0] == f.pct(process["busy_ratio"])
+    assert tile(browser, "connections")[0] == f"{f.count(totals['connections'])} of {f.count(totals['connections_max'])}"
+    assert tile(browser, "descriptors")[0] == f"{f.count(process['descriptors'])} of {f.count(process['descriptors_max'])}"
+    assert browser.text("#verdict-text") == state["verdict"]["text"]
+    assert "tone-bad" in browser.one("#verdict").get_attribute("class")
+    assert (browser.text("#instance"), browser.text("#version")) == (state["instance"], state["version"])
+    heads = browser.js("return [...document.querySelectorAll('.pool')].map((p) => [p.querySelector('h3').textContent, "
+                       "p.querySelector('.word').textContent, ...[...p.querySelectorAll('.figures b')].map((b) => b.textContent)])")
+    assert heads == [[p["name"], p["state"], f.rate(p["requests_per_s"]), f.rate(p["errors_per_s"]), f.dur(p["p50_us"]),
+                      f.dur(p["p99_us"]), f.count(p["in_flight"]), f.count(p["queued"]), f.rate(p["retries_per_s"])]
+                     for p in state["pools"]]
+    for one in state["backends"]:
+        row = browser.row(one["id"])
+        assert row, one["id"]
+        assert one["address"] in row["id"]
+        assert row["rate"].strip() == f.num(one["requests_per_s"])
+        assert row["errors"] == f.num(one["errors_per_s"])
+        assert (row["p50"], row["p99"]) == (f.dur(one["p50_us"]), f.dur(one["p99_us"]))
+        assert row["flight"] == f.count(one["in_flight"])
+        assert row["breaker"].startswith(one["breaker"])
+        assert row["state"].startswith(one["state"])
+        assert (one["reason"] or "") in row["state"]
+
+
+def test_graphs_show_the_history(browser, serve):
+    world = serve(mock_only=True)
+    browser.open(world.url)
+    browser.wait_live()
+    world.freeze()
+    browser.until(lambda: browser.js("return document.querySelectorAll('#graphs canvas')[2].height") > 100, "a heatmap")
+    history = world.api("/api/v1/history?seconds=300")
+    browser.click("#range label:first-of-type")
+    said = browser.until(lambda: browser.one("#graphs .plots").get_attribute("aria-valuetext"), "values")
+    browser.until(lambda: f"requests {f.rate(history['requests_per_s'][-1])}" in
+                  browser.one("#graphs .plots").get_attribute("aria-valuetext"), f"the newest rate, after {said}")
+    painted = browser.js("""return [...document.querySelectorAll('#graphs canvas')].map((c) =>
+        new Set(new Uint32Array(c.getContext('2d').getImageData(0, 0, c.width, c.height).data.buffer)).size)""")
+    assert painted[0] > 5 and painted[2] > 30, painted
+
+
+def test_events_and_failures(browser, serve):
+    world = serve(mock_only=True, scenario="down", history_s=900)
+    browser.open(world.url, "events")
+    browser.wait_live()
+    browser.wait_text("#events-list", "backend is down")
+    events = world.events()
+    assert len(browser.all("#events-list tbody tr")) == len(events)
+    assert "connection refused" in browser.text("#events-list")
+    failures = world.api("/api/v1/failures?limit=100")["failures"]
+    browser.open(world.url, "failures")
+    browser.wait_text("#failures-list", failures[0]["id"])
+    browser.fill("#failures-filter", failures[0]["id"])
+    browser.until(lambda: len(browser.all("#failures-list tbody tr")) == 1, "one row")
+    browser.click("#failures-list .l-request button")
+    record = world.api(f"/api/v1/requests/{failures[0]['id']}")
+    for line in record["text"]:
+        browser.wait_text("#sheet", line)
+
+
+def test_live_requests(browser, serve):
+    world = serve(mock_only=True)
+    browser.open(world.url, "live")
+    browser.until(lambda: len(browser.all("#live-list tbody tr")) > 120, "more than what was before")
+    browser.press("p")
+    browser.wait_text("#live-note", "paused")
+    ids = browser.texts("#live-list .l-rid")
+    turn = world.cluster.turn
+    browser.until(lambda: world.cluster.turn > turn + 2, "two seconds more")
+    assert browser.texts("#live-list .l-rid") == ids
+    browser.press("p")
+    browser.until(lambda: browser.texts("#live-list .l-rid") != ids, "new rows")
+    browser.fill("#live-filter", "/v1/items")
+    browser.until(lambda: browser.texts("#live-list .l-request") and
+                  all("/v1/items" in text for text in browser.texts("#live-list tbody .l-request")), "only what fits")
+
+
+def test_explain(browser, serve):
+    world = serve(mock_only=True, backends=12, scenario="down")
+    browser.open(world.url, "explain")
+    browser.wait_live()
+    browser.fill("#explain-form [name=url]", "http://shop.example.com/api/things?x=1")
+    browser.fill("#explain-form [name=headers]", "X-Test: one\nCookie: a=b")
+    browser.click("#explain-form [type=submit]")
+    browser.wait_text("#explain-answer", "GET /api/things?x=1 HTTP/1.1")
+    path, fields, body = world.calls("POST")[-1]
+    assert path == "/api/v1/explain"
+    assert json.loads(body) == {"method": "GET", "url": "http://shop.example.com/api/things?x=1",
+                                "headers": {"X-Test": "one", "Cookie": "a=b"}, "from": None}
+    browser.network_may_fail = True
+    browser.fill("#explain-form [name=url]", "nonsense")
+    browser.click("#explain-form [type=submit]")
+    browser.wait_text("#explain-answer", "'nonsense' is not a URL. Write it as http://HOST/PATH.")
+
+
+def test_configuration(browser, serve):
+    world = serve(mock_only=True)
+    browser.open(world.url, "config")
+    browser.wait_text("#config-list", "runtime.workers")
+    values = world.api("/api/v1/config")["values"]
+    assert browser.texts("#config-list tbody .l-key") == [one["key"] for one in values]
+    assert "***" in browser.text("#config-list")
+    browser.fill("#config-filter", "weir.yaml:11")
+    browser.until(lambda: browser.texts("#config-list tbody .l-key") == ["frontends.web.bind"], "one value")
+
+
+def test_names_cannot_inject(browser, serve):
+    world = serve(mock_only=True, scenario="hostile", history_s=600)
+    browser.open(world.url)
+    browser.wait_live()
+    names = [one["id"] for one in world.api("/api/v1/state")["backends"]]
+    for view in ("overview", "events", "failures", "live", "config"):
+        browser.open(world.url, view)
+        browser.until(lambda: browser.js("return document.querySelector('.view:not([hidden])').innerText.length") > 200, "a view")
+        assert browser.js("return document.querySelectorAll('main img, main b b, main script').length") == 0
+    browser.open(world.url)
+    browser.until(lambda: names[0] in browser.texts("#pools .name"), "the name as it is")
+    browser.click_row(names[0], "id")
+    browser.wait_text("#sheet", names[0])
