@@ -31,7 +31,7 @@ struct admin {
 
 // Handlers; `owner` is the struct admin. routes.def names each.
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
-	api_openapi, api_config, api_drain, api_enable, api_disable, api_weight, api_breaker,
+	api_openapi, api_page, api_config, api_drain, api_enable, api_disable, api_weight, api_breaker,
 	api_log_level;
 
 // ---- api_state.c --------------------------------------------------------------------------------
