@@ -241,6 +241,8 @@ enum step step_done(struct exchange *x)
 		note_stats(x, total_us);
 	if (access_is_on(&proxy->access))
 		write_access(x, total_us);
+	if (proxy->records)
+		records_add(proxy->records, x);
 	note_end(x);
 	give_back(x);
 	front_exchange_done(x->client);
