@@ -24,7 +24,7 @@ typedef u64 nsec;
 #define NSEC_PER_SEC 1000000000ull
 
 #define must_check  __attribute__((warn_unused_result))
-#define cold	    __attribute__((cold)) // out of the way of what is called often
+#define cold	    __attribute__((__cold__)) // out of the way of what is called often
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define printf_like(format_index, first_arg) \

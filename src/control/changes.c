@@ -5,6 +5,18 @@
 
 enum { fields_max = 12 };
 
+const char *event_kind_name(enum event_kind kind)
+{
+	static const char *const names[EVENT_KIND_COUNT] = {
+#define X(name, text) [EVENT_##name] = text,
+		EVENT_KINDS(X)
+#undef X
+	};
+
+	ASSERT(kind < EVENT_KIND_COUNT);
+	return names[kind];
+}
+
 // What was said of one backend, or of a pool as a whole.
 struct speaker {
 	struct hush hush; // once it has been said often
@@ -23,7 +35,7 @@ struct changes {
 	struct speaker *speakers; // of backends by cell, then of pools
 	u32 speaker_count;
 	u64 newest;
-	struct event events[CHANGES_KEPT];
+	struct event_copy events[CHANGES_KEPT];
 };
 
 // ---- Lines --------------------------------------------------------------------------------------
@@ -156,17 +168,120 @@ static bool may_say(struct changes *changes, const struct model_change *change)
 	return hush_is_news(&speaker->hush);
 }
 
+// ---- Events -------------------------------------------------------------------------------------
+
+static void copy(char *to, size_t size, struct str text)
+{
+	size_t len = MIN(text.len, size - 1);
+
+	if (len)
+		memcpy(to, text.ptr, len);
+	to[len] = '\0';
+}
+
+#define COPY(field, text) copy((field), sizeof(field), (text))
+
+static struct event_copy *next_event(struct changes *changes, enum event_kind kind)
+{
+	struct event_copy *event = &changes->events[changes->newest++ % CHANGES_KEPT];
+
+	*event = (struct event_copy){.number = changes->newest,
+		.wall_ms = loop_wall_ms(changes->loop),
+		.kind = (u8)kind};
+	return event;
+}
+
+static enum event_kind kind_of(enum model_change_kind kind)
+{
+	static const u8 kinds[] = {
+		[MODEL_HEALTH] = EVENT_HEALTH,
+		[MODEL_EJECTED] = EVENT_EJECTION,
+		[MODEL_RETURNED] = EVENT_EJECTION,
+		[MODEL_BREAKER] = EVENT_BREAKER,
+		[MODEL_PANIC] = EVENT_PANIC,
+		[MODEL_POOL] = EVENT_POOL,
+		[MODEL_CHECK_TYPE] = EVENT_CHECK_TYPE,
+	};
+
+	return (enum event_kind)kinds[kind];
+}
+
+static void add_change(struct changes *changes, const struct model_change *change, const char *text)
+{
+	struct event_copy *event =
+		next_event(changes, kind_of((enum model_change_kind)change->kind));
+
+	event->text = text;
+	event->streak = change->streak;
+	event->next_ms = change->next_ms;
+	if (change->kind != MODEL_CHECK_TYPE) {
+		event->eligible = change->eligible;
+		event->of = change->pool->backend_count;
+	}
+	COPY(event->pool, change->pool->name);
+	if (change->backend)
+		COPY(event->backend, change->backend->id);
+	COPY(event->from, str_from(change->from));
+	COPY(event->to, str_from(change->to));
+	COPY(event->reason, str_from(change->reason));
+}
+
+static void add_undo(struct event_copy *event, const struct event_said *said)
+{
+	if (said->undo_method.len >= sizeof(event->undo_method) ||
+		said->undo_path.len > EVENT_PATH_MAX || said->undo_body.len > EVENT_BODY_MAX)
+		return;
+	COPY(event->undo_method, said->undo_method);
+	COPY(event->undo_path, said->undo_path);
+	COPY(event->undo_body, said->undo_body);
+	event->undo = said->undo;
+}
+
+// A line for everything that somebody did, however often; what somebody does is no flood.
+static void write_steering(struct changes *changes, const struct event_said *said)
+{
+	const struct log_field all[] = {LOG_STR("pool", said->pool),
+		LOG_STR("backend", said->backend), LOG_STR("from", said->from),
+		LOG_STR("to", said->to), LOG_STR("reason", said->reason), LOG_STR("by", said->by)};
+	const size_t lengths[] = {said->pool.len, said->backend.len, said->from.len, said->to.len,
+		said->reason.len, said->by.len};
+	struct log_field fields[ARRAY_LEN(all)];
+	size_t count = 0;
+
+	if (!log_is_on(changes->log, LOG_NOTICE))
+		return;
+	for (u32 i = 0; i < ARRAY_LEN(all); i++)
+		if (lengths[i])
+			fields[count++] = all[i];
+	log_write(changes->log, LOG_NOTICE, __FILE__, said->text, fields, count);
+}
+
 // ---- Calls --------------------------------------------------------------------------------------
+
+u64 changes_say(struct changes *changes, const struct event_said *said)
+{
+	struct event_copy *event = next_event(changes, (enum event_kind)said->kind);
+
+	ASSERT(said->kind == EVENT_STEERING || said->kind == EVENT_LIFE);
+	event->text = said->text;
+	COPY(event->pool, said->pool);
+	COPY(event->backend, said->backend);
+	COPY(event->from, said->from);
+	COPY(event->to, said->to);
+	COPY(event->reason, said->reason);
+	COPY(event->by, said->by);
+	add_undo(event, said);
+	if (said->kind == EVENT_STEERING)
+		write_steering(changes, said);
+	return event->number;
+}
 
 void changes_note(void *owner, const struct model_change *change)
 {
 	struct changes *changes = owner;
-	struct event *event = &changes->events[changes->newest++ % CHANGES_KEPT];
 	struct line line = line_of(change);
 
-	*event = (struct event){.number = changes->newest,
-		.wall_ms = loop_wall_ms(changes->loop),
-		.change = *change};
+	add_change(changes, change, line.message);
 	if (log_is_on(changes->log, line.level) && may_say(changes, change))
 		write_line(changes, change, line);
 }
@@ -176,11 +291,15 @@ u64 changes_newest(const struct changes *changes)
 	return changes->newest;
 }
 
-const struct event *changes_event(const struct changes *changes, u64 number)
+u32 changes_copy(const struct changes *changes, u64 after, struct event_copy *ret_events, u32 max)
 {
-	if (number == 0 || number > changes->newest || changes->newest - number >= CHANGES_KEPT)
-		return NULL;
-	return &changes->events[(number - 1) % CHANGES_KEPT];
+	u64 gone = changes->newest > CHANGES_KEPT ? changes->newest - CHANGES_KEPT : 0;
+	u64 number = MAX(after, gone);
+	u32 count = 0;
+
+	for (; number < changes->newest && count < max; number++)
+		ret_events[count++] = changes->events[number % CHANGES_KEPT];
+	return count;
 }
 
 static void init_speaker(

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is made of a change in the model (control/model.h): one log line, and one event among the
-// last CHANGES_KEPT that the API shows.
+// What has changed, told once: one log line, and one event among the last CHANGES_KEPT that the API
+// shows. It hears of changes in the model (control/model.h), of what somebody did (steering), and
+// of the process' own life.
 //
 // Lines cannot flood the log: a backend, or a pool, that changes more than CHANGES_SAID times
 // within CHANGES_CALM_MS is spoken of once a second from then on, with the number of changes in
 // between. Every change is an event.
+//
+// Events keep copies of all names, so they outlive the configuration they are of. All calls are the
+// control thread's.
 #pragma once
 
 #include "base/log.h"
@@ -12,15 +16,61 @@
 #include "proxy/hush.h"
 
 enum {
-	CHANGES_KEPT = 256,
+	CHANGES_KEPT = 512,
 	CHANGES_SAID = 8,
 	CHANGES_CALM_MS = 10 * 1000,
 };
 
-struct event {
+// Steering: somebody did it. Life: of this process. All others are of the model
+// (model_change_kind). X(NAME, name in the API)
+#define EVENT_KINDS(X)              \
+	X(HEALTH, "health")         \
+	X(EJECTION, "ejection")     \
+	X(BREAKER, "breaker")       \
+	X(PANIC, "panic")           \
+	X(POOL, "pool")             \
+	X(CHECK_TYPE, "check_type") \
+	X(STEERING, "steering")     \
+	X(LIFE, "life")
+
+enum event_kind {
+#define X(name, text) EVENT_##name,
+	EVENT_KINDS(X)
+#undef X
+		EVENT_KIND_COUNT
+};
+
+const char *event_kind_name(enum event_kind kind);
+
+enum {
+	EVENT_NAME_MAX = 128, // bytes of each; what is longer is cut
+	EVENT_STATE_MAX = 31,
+	EVENT_REASON_MAX = 127,
+	EVENT_PATH_MAX = 511,
+	EVENT_BODY_MAX = 127,
+};
+
+// What takes an order back, for who gave it (control/desk.h).
+struct event_undo {
+	u32 order, cell, value;
+};
+
+// Complete in itself. Texts are terminated; empty ones do not apply.
+struct event_copy {
 	u64 number; // the first one is 1
 	i64 wall_ms;
-	struct model_change change;
+	u8 kind;	  // enum event_kind
+	u32 streak;	  // results in a row that led to it; 0: does not apply
+	u64 next_ms;	  // when it is looked at again, from then on; 0: does not apply
+	u32 eligible, of; // of the pool, after the change; 0 of 0: does not apply
+	const char *text; // what has happened, for people; static
+	char pool[EVENT_NAME_MAX + 1], backend[EVENT_NAME_MAX + 1];
+	char from[EVENT_STATE_MAX + 1], to[EVENT_STATE_MAX + 1];
+	char reason[EVENT_REASON_MAX + 1];
+	char by[EVENT_NAME_MAX + 1]; // who did it: "token NAME", "unix uid 0"
+	// The call that takes it back, as the API has it.
+	char undo_method[8], undo_path[EVENT_PATH_MAX + 1], undo_body[EVENT_BODY_MAX + 1];
+	struct event_undo undo; // the same; where there is an undo_method
 };
 
 struct changes;
@@ -32,8 +82,24 @@ void changes_free(struct changes *changes); // tells what was only counted so fa
 // A model_listener_fn; `owner` is the struct changes.
 void changes_note(void *owner, const struct model_change *change);
 
+// What is not the model's. Empty texts do not apply.
+struct event_said {
+	u8 kind;	  // EVENT_STEERING, which gets a log line of its own, or EVENT_LIFE
+	const char *text; // what has happened; static
+	struct str pool, backend;
+	struct str from, to, reason, by;
+	// Where it does not fit as a whole, there is nothing to take it back by.
+	struct str undo_method, undo_path, undo_body;
+	struct event_undo undo;
+};
+
+// The number of the event.
+u64 changes_say(struct changes *changes, const struct event_said *said);
+
 // The number of the newest event; 0: none yet.
 u64 changes_newest(const struct changes *changes);
 
-// NULL: it was not yet, or is no longer kept. Valid until the next change.
-const struct event *changes_event(const struct changes *changes, u64 number);
+// Events with numbers above `after`, the oldest first, at most `max` of them. Gives how many; there
+// are more as long as the last one's number is not the newest one's. What is no longer kept is left
+// out.
+u32 changes_copy(const struct changes *changes, u64 after, struct event_copy *ret_events, u32 max);

@@ -320,6 +320,7 @@ static void prepare_workers(struct control *control)
 		worker->workers = &control->workers;
 		if (control->conf->metrics.enabled)
 			worker->stats = stats_new(control->snapshot);
+		worker->records = records_new(i);
 		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
 		worker->listener_count = binds;
 		worker->config = (struct worker_config){
@@ -380,6 +381,14 @@ static int start_workers(struct control *control)
 
 // ---- Signals and the end ------------------------------------------------------------------------
 
+// An event of the process' own life; its line is written where it happens.
+static void note_life(struct control *control, const char *text, struct str to, struct str reason)
+{
+	struct event_said said = {.kind = EVENT_LIFE, .text = text, .to = to, .reason = reason};
+
+	changes_say(watch_changes(control->watch), &said);
+}
+
 static void drain(struct control *control)
 {
 	control->draining = true;
@@ -403,6 +412,7 @@ static void on_drain_timeout(struct timer *timer)
 	if (control->aborting || control->finished)
 		return;
 	LOG(control->log, LOG_WARN, "shutdown_timeout passed, open connections are cut");
+	note_life(control, "weir cuts what still runs", STR("stopping"), STR("shutdown_timeout"));
 	abort_all(control);
 }
 
@@ -430,10 +440,13 @@ static void on_term(struct control *control, const char *name)
 		LOG(control->log, LOG_NOTICE, "signal: draining, again to stop at once",
 			LOG_CSTR("signal", name),
 			LOG_U64("shutdown_timeout_ms", control->conf->runtime.shutdown_timeout_ms));
+		note_life(control, "weir takes nothing new, what runs may finish", STR("draining"),
+			str_from(name));
 		drain(control);
 	} else if (!control->aborting) {
 		LOG(control->log, LOG_NOTICE, "second signal: stopping at once",
 			LOG_CSTR("signal", name));
+		note_life(control, "weir stops at once", STR("stopping"), str_from(name));
 		abort_all(control);
 	}
 }
@@ -452,6 +465,7 @@ static void on_signal(struct control *control, u32 number)
 		break;
 	case SIGUSR1:
 		LOG(control->log, LOG_NOTICE, "signal: reopening logs", LOG_CSTR("signal", "USR1"));
+		note_life(control, "logs are opened again", STR_EMPTY, STR("USR1"));
 		logger_reopen(control->logger);
 		break;
 	case SIGHUP:
@@ -521,6 +535,8 @@ static void say_started(struct control *control)
 		LOG_U64("max_connections", control->max_connections),
 		LOG_U64("descriptors", control->fd_limit));
 	say_listening(control);
+	note_life(control, "weir " WEIR_VERSION " serves", STR("serving"),
+		str_from(control->options->mode));
 }
 
 static void unlink_sockets(const struct conf *conf)
@@ -674,6 +690,7 @@ static void release(struct control *control)
 		for (u32 i = 0; i < control->workers.count; i++) {
 			mem_free(control->workers.all[i].listeners);
 			stats_free(control->workers.all[i].stats);
+			records_free(control->workers.all[i].records);
 		}
 	free_spans(control);
 	mem_free(control->workers.all);

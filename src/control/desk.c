@@ -2,6 +2,7 @@
 #include "control/desk.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "control/logger.h"
 
 struct desk {
@@ -35,15 +36,137 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 static void copy_events(struct desk *desk, struct desk_ask *ask)
 {
 	const struct changes *changes = watch_changes(desk->config.watch);
-	u64 first = ask->after + 1;
 
 	ask->newest = changes_newest(changes);
-	if (ask->newest >= CHANGES_KEPT)
-		first = MAX(first, ask->newest - CHANGES_KEPT + 1);
-	ask->event_count = 0;
-	for (u64 number = first; number <= ask->newest && ask->event_count < ask->events_max;
-		number++)
-		ask->events[ask->event_count++] = *changes_event(changes, number);
+	ask->event_count = changes_copy(changes, ask->after, ask->events, ask->events_max);
+}
+
+// ---- What is told of orders ---------------------------------------------------------------------
+
+static const char *text_of(enum desk_order_kind kind)
+{
+	static const char *const texts[] = {
+		[DESK_ENABLE] = "backend takes requests again by order",
+		[DESK_DRAIN] = "backend is drained by order",
+		[DESK_DISABLE] = "backend is disabled by order",
+		[DESK_WEIGHT] = "backend has another weight by order",
+		[DESK_BREAKER] = "circuit breaker is steered by order",
+		[DESK_LOG_LEVEL] = "log level is another one by order",
+	};
+
+	return texts[kind];
+}
+
+// A state that an order leads to, in the words of the API.
+static void add_value(struct text *text, enum desk_order_kind kind, u32 value)
+{
+	static const char *const breakers[] = {[BREAKER_AUTOMATIC] = "auto",
+		[BREAKER_FORCED_CLOSED] = "closed",
+		[BREAKER_FORCED_OPEN] = "open"};
+
+	switch (kind) {
+	case DESK_ENABLE:
+		text_add(text, STR("enabled"));
+		break;
+	case DESK_DRAIN:
+		text_add(text, STR("draining"));
+		break;
+	case DESK_DISABLE:
+		text_add(text, STR("disabled"));
+		break;
+	case DESK_WEIGHT:
+		text_u64(text, value);
+		break;
+	case DESK_BREAKER:
+		text_add(text, str_from(breakers[value]));
+		break;
+	case DESK_LOG_LEVEL:
+		text_add(text, str_from(log_level_name((enum log_level)value)));
+		break;
+	}
+}
+
+// As one segment of a path (RFC 3986 2.3).
+static void add_segment(struct text *text, struct str name)
+{
+	static const char plain[] = "-._~";
+
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i], lower = ascii_lower(c);
+
+		if (ascii_is_digit(c) || (lower >= 'a' && lower <= 'z') || (c && strchr(plain, c)))
+			text_addc(text, c);
+		else
+			text_printf(text, "%%%02X", (unsigned)(u8)c);
+	}
+}
+
+static void add_undo_path(
+	struct text *text, enum desk_order_kind kind, const struct backend *backend)
+{
+	static const char *const calls[] = {
+		[DESK_ENABLE] = "enable",
+		[DESK_DRAIN] = "drain",
+		[DESK_DISABLE] = "disable",
+		[DESK_WEIGHT] = "weight",
+		[DESK_BREAKER] = "breaker",
+	};
+
+	if (!backend) {
+		text_add(text, STR("/api/v1/log/level"));
+		return;
+	}
+	text_add(text, STR("/api/v1/pools/"));
+	add_segment(text, backend->pool->name);
+	text_add(text, STR("/backends/"));
+	add_segment(text, backend->id);
+	text_printf(text, "/%s", calls[kind]);
+}
+
+static void add_undo_body(struct text *text, enum desk_order_kind kind, struct str value)
+{
+	if (kind == DESK_WEIGHT)
+		text_printf(text, "{\"weight\":%.*s}", STR_FMT(value));
+	else if (kind == DESK_BREAKER)
+		text_printf(text, "{\"state\":\"%.*s\"}", STR_FMT(value));
+	else if (kind == DESK_LOG_LEVEL)
+		text_printf(text, "{\"level\":\"%.*s\"}", STR_FMT(value));
+}
+
+static struct str str_of(const struct text *text)
+{
+	return text->len ? str_make(text->data, text->len) : STR_EMPTY;
+}
+
+// The cause comes before what follows from it. `undo` and `before` are filled in.
+static void say_order(struct desk *desk, struct desk_order *order, const struct backend *backend)
+{
+	enum desk_order_kind kind = (enum desk_order_kind)order->kind;
+	enum desk_order_kind undo = (enum desk_order_kind)order->undo;
+	struct text from = {0}, to = {0}, path = {0}, body = {0};
+	struct event_said said = {.kind = EVENT_STEERING, .text = text_of(kind)};
+
+	add_value(&from, undo, order->before);
+	add_value(&to, kind, order->value);
+	add_undo_path(&path, undo, backend);
+	add_undo_body(&body, undo, str_of(&from));
+	if (backend) {
+		said.pool = backend->pool->name;
+		said.backend = backend->id;
+	}
+	said.from = str_of(&from);
+	said.to = str_of(&to);
+	said.by = str_from(order->who);
+	said.undo_method = undo >= DESK_WEIGHT ? STR("PUT") : STR("POST");
+	said.undo_path = str_of(&path);
+	said.undo_body = str_of(&body);
+	said.undo = (struct event_undo){
+		.order = order->undo, .cell = order->cell, .value = order->before};
+	order->event = changes_say(watch_changes(desk->config.watch), &said);
+	text_done(&from);
+	text_done(&to);
+	text_done(&path);
+	text_done(&body);
 }
 
 // ---- Orders -------------------------------------------------------------------------------------
@@ -52,33 +175,40 @@ static void set_log_level(struct desk *desk, struct desk_order *order)
 {
 	order->undo = DESK_LOG_LEVEL;
 	order->before = desk->config.log_level;
+	say_order(desk, order, NULL);
 	desk->config.log_level = (u8)order->value;
 	logger_set_level(desk->config.logger, (enum log_level)order->value);
+}
+
+static void find_undo(
+	struct desk_order *order, const struct model *model, const struct backend *backend)
+{
+	order->undo = order->kind;
+	if (order->kind == DESK_WEIGHT)
+		order->before = backend->weight;
+	else if (order->kind == DESK_BREAKER)
+		order->before = model_state(model, backend)->breaker.forced;
+	else
+		order->undo = (u8)(DESK_ENABLE + model_orders(model, backend).order);
 }
 
 static void carry_out(struct desk *desk, struct desk_order *order, struct backend *backend)
 {
 	struct watch *watch = desk->config.watch;
-	struct model *model = watch_model(watch);
-	struct model_orders orders = model_orders(model, backend);
 
+	find_undo(order, watch_model(watch), backend);
+	say_order(desk, order, backend);
 	switch ((enum desk_order_kind)order->kind) {
 	case DESK_ENABLE:
 	case DESK_DRAIN:
 	case DESK_DISABLE:
-		order->undo = (u8)(DESK_ENABLE + orders.order);
-		watch_order(
-			watch, backend, (enum model_order)(order->kind - DESK_ENABLE), order->who);
+		watch_order(watch, backend, (enum model_order)(order->kind - DESK_ENABLE));
 		break;
 	case DESK_WEIGHT:
-		order->undo = DESK_WEIGHT;
-		order->before = backend->weight;
-		watch_reweigh(watch, backend, order->value, order->who);
+		watch_reweigh(watch, backend, order->value);
 		break;
 	case DESK_BREAKER:
-		order->undo = DESK_BREAKER;
-		order->before = model_state(model, backend)->breaker.forced;
-		watch_force_breaker(watch, backend, (enum breaker_forced)order->value, order->who);
+		watch_force_breaker(watch, backend, (enum breaker_forced)order->value);
 		break;
 	case DESK_LOG_LEVEL:
 		break;
@@ -113,7 +243,6 @@ static enum desk_result obey(struct desk *desk, struct desk_order *order)
 		return DESK_GONE;
 	if (order->kind == DESK_LOG_LEVEL) {
 		set_log_level(desk, order);
-		order->event = changes_newest(watch_changes(desk->config.watch));
 		return DESK_DONE;
 	}
 	backend = desk->config.snapshot->crowd.backends[order->cell];
@@ -123,7 +252,6 @@ static enum desk_result obey(struct desk *desk, struct desk_order *order)
 	if (is_so_already(order, backend, &orders, model_state(model, backend)))
 		return DESK_NO_CHANGE;
 	carry_out(desk, order, backend);
-	order->event = changes_newest(watch_changes(desk->config.watch));
 	return DESK_DONE;
 }
 

@@ -58,7 +58,7 @@ struct desk_order {
 	char who[DESK_WHO_BYTES];
 	u32 before; // filled in: the value that would take it back, of the kind `undo`
 	u8 undo;    // filled in: enum desk_order_kind
-	u64 event;  // filled in: the number of the event
+	u64 event;  // filled in: the number of the event that says so
 };
 
 struct desk_ask {
@@ -76,7 +76,7 @@ struct desk_ask {
 	u8 log_level; // enum log_level
 	// DESK_EVENTS
 	u64 after, newest;
-	struct event *events; // the asker's memory
+	struct event_copy *events; // the asker's memory
 	u32 events_max, event_count;
 	// DESK_ORDER
 	struct desk_order order;

@@ -142,25 +142,20 @@ static void after_order(struct watch *watch)
 	loop_defer(watch->config.loop, &watch->follow);
 }
 
-void watch_order(
-	struct watch *watch, struct backend *backend, enum model_order order, const char *who)
+void watch_order(struct watch *watch, struct backend *backend, enum model_order order)
 {
-	(void)who;
 	model_give_order(watch->model, backend, order, loop_now_ms(watch->config.loop));
 	after_order(watch);
 }
 
-void watch_reweigh(struct watch *watch, struct backend *backend, u32 weight, const char *who)
+void watch_reweigh(struct watch *watch, struct backend *backend, u32 weight)
 {
-	(void)who;
 	model_reweigh(watch->model, backend, weight, loop_now_ms(watch->config.loop));
 	after_order(watch);
 }
 
-void watch_force_breaker(
-	struct watch *watch, struct backend *backend, enum breaker_forced forced, const char *who)
+void watch_force_breaker(struct watch *watch, struct backend *backend, enum breaker_forced forced)
 {
-	(void)who;
 	model_force_breaker(watch->model, backend, forced, loop_now_ms(watch->config.loop));
 	after_order(watch);
 }
@@ -170,7 +165,7 @@ struct model *watch_model(const struct watch *watch)
 	return watch->model;
 }
 
-const struct changes *watch_changes(const struct watch *watch)
+struct changes *watch_changes(const struct watch *watch)
 {
 	return watch->changes;
 }

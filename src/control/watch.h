@@ -39,16 +39,14 @@ bool watch_is_complete(const struct watch *watch);
 // One line about how the checks stand; none when nobody is checked.
 void watch_say(const struct watch *watch);
 
-// Orders; `who` gave them. The event says so.
-void watch_order(
-	struct watch *watch, struct backend *backend, enum model_order order, const char *who);
-void watch_reweigh(struct watch *watch, struct backend *backend, u32 weight, const char *who);
-void watch_force_breaker(
-	struct watch *watch, struct backend *backend, enum breaker_forced forced, const char *who);
+// Orders. Who gave them is told to watch_changes by the caller, before.
+void watch_order(struct watch *watch, struct backend *backend, enum model_order order);
+void watch_reweigh(struct watch *watch, struct backend *backend, u32 weight);
+void watch_force_breaker(struct watch *watch, struct backend *backend, enum breaker_forced forced);
 
-// For looking at.
+// For looking at; and the changes to be told of what is not the model's.
 struct model *watch_model(const struct watch *watch);
-const struct changes *watch_changes(const struct watch *watch);
+struct changes *watch_changes(const struct watch *watch);
 
 // Nudges no worker any more: before their loops go.
 void watch_leave_workers(struct watch *watch);

@@ -318,6 +318,44 @@ static void deliver_abort(struct message *message)
 	proxy_abort(&worker->proxy);
 }
 
+// ---- Calls --------------------------------------------------------------------------------------
+
+static void send_back(struct worker_call *call)
+{
+	call->message.deliver = call->answered;
+	loop_post(call->asker, &call->message);
+}
+
+static void deliver_call(struct message *message)
+{
+	struct worker_call *call = container_of(message, struct worker_call, message);
+	struct worker *worker = call->worker;
+
+	call->gone = atomic_load(&worker->deaf);
+	if (!call->gone)
+		call->run(call, &worker->proxy);
+	send_back(call);
+	atomic_fetch_sub(&worker->calls, 1);
+}
+
+// Either the worker sees that a call is on its way, or we see that it hears none any more.
+void worker_call(struct worker *worker, struct worker_call *call)
+{
+	call->worker = worker;
+	call->gone = false;
+	call->message.deliver = deliver_call;
+	atomic_fetch_add(&worker->calls, 1);
+	if (!atomic_load(&worker->deaf)) {
+		loop_post(worker->loop, &call->message);
+		return;
+	}
+	atomic_fetch_sub(&worker->calls, 1);
+	call->gone = true;
+	send_back(call);
+}
+
+// ---- Life ---------------------------------------------------------------------------------------
+
 static void pin(u32 index)
 {
 	cpu_set_t allowed, one;
@@ -347,6 +385,7 @@ static int start_loop(struct worker *worker)
 	proxy_init(&worker->proxy, worker->loop, config->snapshot, worker->index, &config->limits,
 		log, &worker->trace, &worker->metrics, config->seed + worker->index);
 	worker->proxy.stats = worker->stats;
+	worker->proxy.records = worker->records;
 	worker->proxy.access = config->access;
 	if (worker->spans.count) {
 		worker->proxy.spans = &worker->spans;
@@ -375,6 +414,7 @@ static void *thread_main(void *arg)
 	if (!error) {
 		open_listeners(worker);
 		atomic_store(&worker->closed, false);
+		atomic_store(&worker->deaf, false);
 	}
 	sem_post(&start->done);
 	if (error)
@@ -383,6 +423,9 @@ static void *thread_main(void *arg)
 		 atomic_load_explicit(&worker->handed, memory_order_relaxed) == 0 &&
 		 proxy_is_empty(&worker->proxy)))
 		loop_turn(worker->loop, UINT64_MAX);
+	atomic_store(&worker->deaf, true);
+	while (atomic_load(&worker->calls)) // one that is taken back wakes nobody
+		loop_turn(worker->loop, loop_now_ms(worker->loop) + 1);
 	proxy_done(&worker->proxy);
 	atomic_store(&worker->ended_busy_us, loop_busy_us(worker->busy_clock));
 	trace_attach_thread(NULL);
@@ -404,6 +447,7 @@ int worker_start(struct worker *worker)
 	worker->drain_message.deliver = deliver_drain;
 	worker->abort_message.deliver = deliver_abort;
 	worker->ended_message.deliver = worker->config.on_ended;
+	atomic_store(&worker->deaf, true);
 	sem_init(&start.done, 0, 0);
 	sem_init(&worker->may_free, 0, 0);
 	sigfillset(&all); // signals are the control thread's

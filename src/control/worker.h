@@ -62,13 +62,28 @@ struct worker {
 	bool draining;
 	struct proxy proxy;
 	struct metrics_cells metrics;
-	struct stats *stats; // what its proxy counts of requests; NULL: nothing. Control's
+	struct stats *stats;	 // what its proxy counts of requests; NULL: nothing. Control's
+	struct records *records; // of its last requests; NULL: none are kept. Control's
 	struct trace_ring trace;
 	struct span_ring spans; // made before the worker starts, where spans are wanted; else zero
 	struct message drain_message, abort_message, ended_message;
 	sem_t may_free;
 	_Atomic(bool) closed; // takes no connections from others: not yet, or no more
+	_Atomic(bool) deaf;   // answers no worker_call: not yet, or no more
 	_Alignas(CACHE_LINE) _Atomic(u32) handed; // connections on their way to this worker
+	_Atomic(u32) calls;			  // worker_calls on their way
+};
+
+// A question that only a worker can answer, because only its own thread may look at its proxy.
+// Embedded in the asker's object, which with the call goes over to the worker, and comes back by
+// `answered`, in any case and once.
+struct worker_call {
+	struct message message;
+	void (*run)(struct worker_call *call, struct proxy *proxy); // on the worker's thread
+	struct loop *asker;
+	message_fn *answered; // on the asker's loop; container_of(message, struct worker_call, ...)
+	struct worker *worker;
+	bool gone; // the worker is ending: `run` has not run
 };
 
 // Starts the thread and waits until its loop runs. 0 or negative errno.
@@ -80,6 +95,11 @@ void worker_abort(struct worker *worker);
 
 // Processor time that its thread has used. From any thread, from worker_start on.
 u64 worker_busy_us(const struct worker *worker);
+
+// From the asker's thread, from worker_start on as long as the struct worker is there, even after
+// worker_join. `run`, `asker` and `answered` are set; `run` must take a short time, as everything
+// does that a worker does.
+void worker_call(struct worker *worker, struct worker_call *call);
 
 // After on_ended of every worker: takes the thread back.
 void worker_join(struct worker *worker);

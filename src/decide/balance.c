@@ -212,6 +212,12 @@ void balance_change(struct balance_state *state, u32 index, bool eligible, doubl
 		min_tree_set(&state->tree, place_of(state, index), weight ? cost : INFINITY);
 }
 
+double balance_kept_cost(const struct balance_state *state, u32 index, double otherwise)
+{
+	ASSERT(index < state->table->count);
+	return state->costs ? state->costs[index] : otherwise;
+}
+
 void balance_change_latency(struct balance_state *state, u32 index, double latency_key)
 {
 	ASSERT(index < state->table->count && state->latency_keys);
@@ -288,6 +294,20 @@ u32 balance_pick(struct balance_state *state, const struct balance_ask *ask)
 	return state->table->pick(state, ask);
 }
 
+void balance_keep(const struct balance_state *state, struct balance_memory *ret_memory)
+{
+	ret_memory->cursor = state->cursor;
+	if (state->heat)
+		ret_memory->heat = *state->heat;
+}
+
+void balance_put_back(struct balance_state *state, const struct balance_memory *memory)
+{
+	state->cursor = memory->cursor;
+	if (state->heat)
+		*state->heat = memory->heat;
+}
+
 u32 balance_weighted(
 	const struct balance_state *state, u64 hash, const struct balance_tried *tried, u32 except)
 {
@@ -310,24 +330,45 @@ u32 balance_weighted(
 	return sum_tree_find(&state->weights, scale(hash, rest), without, count);
 }
 
+cold __attribute__((noinline)) void balance_note_skip(
+	const struct balance_state *state, const struct balance_ask *ask, u32 index)
+{
+	if (ask->seen)
+		balance_look(ask->seen, index,
+			is_open(state, index, ask->tried) ? BALANCE_AT_BOUND : BALANCE_SKIPPED, 0);
+}
+
 // Steps over what the table does not know yet. Far into a stretch of the ineligible it gives up and
 // takes the places by weight instead.
-static u32 pick_order(struct balance_state *state, const struct balance_ask *ask)
+static __attribute__((noinline)) u32 walk_order(
+	struct balance_state *state, const struct balance_ask *ask, u32 at)
 {
 	enum { steps_max = 64 };
 	const struct balance_order *order = &state->table->order;
-	u32 at, steps;
+	u32 steps = MIN(order->len, steps_max);
+
+	for (u32 i = 0; i < steps; i++) {
+		if (is_open(state, order->index[at], ask->tried))
+			return order->index[at];
+		balance_note_skip(state, ask, order->index[at]);
+		at = at + 1 == order->len ? 0 : at + 1;
+	}
+	if (ask->seen)
+		ask->seen->by_weight = true;
+	return balance_weighted(state, mix(ask->position + 1), ask->tried, BALANCE_NONE);
+}
+
+static u32 pick_order(struct balance_state *state, const struct balance_ask *ask)
+{
+	const struct balance_order *order = &state->table->order;
+	u32 at;
 
 	if (order->len == 0)
 		return BALANCE_NONE;
 	at = (u32)(ask->position % order->len);
-	steps = MIN(order->len, steps_max);
-	for (u32 i = 0; i < steps; i++) {
-		if (is_open(state, order->index[at], ask->tried))
-			return order->index[at];
-		at = at + 1 == order->len ? 0 : at + 1;
-	}
-	return balance_weighted(state, mix(ask->position + 1), ask->tried, BALANCE_NONE);
+	if (likely(is_open(state, order->index[at], ask->tried)))
+		return order->index[at];
+	return walk_order(state, ask, at);
 }
 
 static u32 pick_first(struct balance_state *state, const struct balance_ask *ask)

@@ -29,6 +29,7 @@
 
 #include "base/arena.h"
 #include "base/rng.h"
+#include "decide/quantile.h"
 
 enum {
 	BALANCE_NONE = UINT32_MAX,
@@ -127,6 +128,10 @@ struct balance_state *balance_state_new(
 // least_connections and bounded load). `cost` is what balance_cost gives for the table.
 void balance_change(struct balance_state *state, u32 index, bool eligible, double cost);
 
+// The cost that was set last, where the state keeps it whether a member is eligible or not; else
+// `otherwise`.
+double balance_kept_cost(const struct balance_state *state, u32 index, double otherwise);
+
 // Prequal's second number: the latency as balance_latency_key gives it. O(1).
 void balance_change_latency(struct balance_state *state, u32 index, double latency_key);
 
@@ -145,11 +150,53 @@ enum balance_cost_kind balance_cost_kind_of(const struct balance_table *table);
 // How many of a bounded table's requests `index` may have in flight while all have `total`.
 u32 balance_capacity(const struct balance_state *state, u32 index, u64 total);
 
+// What became of a member that a pick looked at.
+enum balance_verdict {
+	BALANCE_COMPARED, // with others, by its cost
+	BALANCE_HOT,	  // the same, where Prequal found it to have unusually much in flight
+	BALANCE_SKIPPED,  // not eligible, or tried already
+	BALANCE_AT_BOUND, // has its part of a bounded load already
+	BALANCE_NO_PLACE, // was chosen, and had no place (upstream/pick.h)
+};
+
+struct balance_look {
+	u16 index;
+	u8 verdict; // enum balance_verdict
+	u8 spare;   // 0
+	float cost; // as the algorithm saw it, of BALANCE_COMPARED and _HOT; else 0
+};
+
+enum { BALANCE_LOOKS_MAX = 8 };
+
+// What a pick looked at, for people. Only what it had in its hands anyway, so that it costs next to
+// nothing: a kind that takes whom its order or its hash names has looked at nobody else, and
+// least_connections at the cheapest only.
+struct balance_seen {
+	u16 count;	// of looks; only the first BALANCE_LOOKS_MAX are kept
+	bool by_weight; // nobody near the place in the order or the hash could be taken
+	bool is_begun;	// the caller's
+	struct balance_look looks[BALANCE_LOOKS_MAX];
+};
+
+static inline void balance_look(
+	struct balance_seen *seen, u32 index, enum balance_verdict verdict, double cost)
+{
+	u16 count = seen->count;
+
+	if (likely(count < BALANCE_LOOKS_MAX))
+		seen->looks[count] = (struct balance_look){
+			.index = (u16)index, .verdict = (u8)verdict, .cost = (float)cost};
+	else if (count == UINT16_MAX)
+		return;
+	seen->count = (u16)(count + 1);
+}
+
 struct balance_ask {
 	u64 key;	 // keyed kinds: key_hash.h of what the configuration names
 	u64 position;	 // round robin: from one counter for all workers
 	struct rng *rng; // random, two choices, Prequal; not NULL
 	const struct balance_tried *tried; // not NULL
+	struct balance_seen *seen;	   // NULL: nobody wants to know. Looks are added
 };
 
 // An eligible index that was not tried, or BALANCE_NONE when there is none. O(log n) at most;
@@ -157,6 +204,15 @@ struct balance_ask {
 // linear. Bounded load holds for every pick for which nothing was tried; a retry goes to a full
 // member rather than to nobody.
 u32 balance_pick(struct balance_state *state, const struct balance_ask *ask);
+
+// What picks leave behind in a state: where the next one begins, and what Prequal has learnt.
+// Kept before, and put back after picks that only ask.
+struct balance_memory {
+	u32 cursor;
+	struct quantile heat;
+};
+void balance_keep(const struct balance_state *state, struct balance_memory *ret_memory);
+void balance_put_back(struct balance_state *state, const struct balance_memory *memory);
 
 // A smooth weighted order: each member as often as its weight says, spread out as nginx's smooth
 // weighted round robin does it ({5,1,1} gives a a b a c a a). Weight 0 never appears.

@@ -125,6 +125,9 @@ u32 balance_by_id(const struct balance_member *members, u32 count, u32 *ret_inde
 u32 balance_weighted(
 	const struct balance_state *state, u64 hash, const struct balance_tried *tried, u32 except);
 
+// For balance_ask.seen: a walk stepped over this one.
+void balance_note_skip(const struct balance_state *state, const struct balance_ask *ask, u32 index);
+
 // Where the walk of a hash ended without an answer.
 u32 balance_hash_fallback(const struct balance_state *state, const struct balance_ask *ask);
 

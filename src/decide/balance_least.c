@@ -39,11 +39,16 @@ u32 balance_least_pick(struct balance_state *state, const struct balance_ask *as
 	if (place == BALANCE_NONE)
 		return BALANCE_NONE;
 	state->cursor = (place + 1) & (state->tree.leaves - 1);
+	if (ask->seen)
+		balance_look(ask->seen, member_at(state, place), BALANCE_COMPARED,
+			min_tree_get(&state->tree, place));
 	return member_at(state, place);
 }
 
 u32 balance_hash_fallback(const struct balance_state *state, const struct balance_ask *ask)
 {
+	if (ask->seen)
+		ask->seen->by_weight = true;
 	if (state->table->load_percent && state->tree.mins[1] < INFINITY) {
 		// The emptiest member is below the mean and so has room, if it may be taken.
 		u32 emptiest = member_at(

@@ -193,6 +193,7 @@ u32 balance_maglev_pick(struct balance_state *state, const struct balance_ask *a
 
 		if (likely(is_open(state, index, ask->tried) && has_room(state, index)))
 			return index;
+		balance_note_skip(state, ask, index);
 		at = at + 1 == table->maglev.size ? 0 : at + 1;
 	}
 	return balance_hash_fallback(state, ask);

@@ -12,17 +12,21 @@ u32 balance_prequal_pick(struct balance_state *state, const struct balance_ask *
 	for (u32 i = 0; i < state->table->options.choices; i++) {
 		u32 index = balance_alias_draw(state, ask->rng, ask->tried, emptiest);
 		double cost, key;
+		bool hot;
 
 		if (index == BALANCE_NONE)
 			break;
 		cost = state->costs[index];
 		key = state->latency_keys[index];
 		quantile_add(state->heat, (u32)cost);
+		hot = quantile_is_above(state->heat, (u32)cost);
+		if (ask->seen)
+			balance_look(ask->seen, index, hot ? BALANCE_HOT : BALANCE_COMPARED, cost);
 		if (cost < least || emptiest == BALANCE_NONE) {
 			least = cost;
 			emptiest = index;
 		}
-		if (quantile_is_above(state->heat, (u32)cost))
+		if (hot)
 			continue;
 		if (coldest == BALANCE_NONE || key < least_key ||
 			(key <= least_key && cost < cold_cost)) {

@@ -84,6 +84,11 @@ u32 balance_two_pick(struct balance_state *state, const struct balance_ask *ask)
 	if (one == BALANCE_NONE)
 		return BALANCE_NONE;
 	other = balance_alias_draw(state, ask->rng, ask->tried, one);
+	if (ask->seen) {
+		balance_look(ask->seen, one, BALANCE_COMPARED, state->costs[one]);
+		if (other != BALANCE_NONE)
+			balance_look(ask->seen, other, BALANCE_COMPARED, state->costs[other]);
+	}
 	if (other == BALANCE_NONE)
 		return one;
 	return state->costs[other] < state->costs[one] ? other : one;

@@ -137,6 +137,7 @@ u32 balance_ring_pick(struct balance_state *state, const struct balance_ask *ask
 		index = points[at++].index;
 		if (likely(is_open(state, index, ask->tried) && has_room(state, index)))
 			return index;
+		balance_note_skip(state, ask, index);
 	}
 	return balance_hash_fallback(state, ask);
 }

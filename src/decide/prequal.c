@@ -107,7 +107,7 @@ static bool is_better(
 }
 
 static u32 find_best(const struct prequal *prequal, const struct balance_state *state,
-	const struct balance_tried *tried)
+	const struct balance_ask *ask)
 {
 	u32 best = BALANCE_NONE;
 
@@ -115,8 +115,12 @@ static u32 find_best(const struct prequal *prequal, const struct balance_state *
 		const struct prequal_probe *probe = &prequal->probes[i];
 
 		if (!balance_is_eligible(state, probe->index) ||
-			balance_was_tried(tried, probe->index))
+			balance_was_tried(ask->tried, probe->index))
 			continue;
+		if (ask->seen)
+			balance_look(ask->seen, probe->index,
+				is_hot(prequal, probe) ? BALANCE_HOT : BALANCE_COMPARED,
+				probe->in_flight);
 		if (best == BALANCE_NONE || is_better(prequal, probe, &prequal->probes[best]))
 			best = i;
 	}
@@ -143,7 +147,7 @@ u32 prequal_pick(struct prequal *prequal, struct balance_state *state,
 
 	while (prequal->count > 0 && now > prequal->probes[0].at + prequal->options.age_max)
 		drop(prequal, 0);
-	best = find_best(prequal, state, ask->tried);
+	best = find_best(prequal, state, ask);
 	if (best == BALANCE_NONE) {
 		picked = balance_pick(state, ask);
 	} else {

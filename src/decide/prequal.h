@@ -62,6 +62,6 @@ void prequal_add(
 
 // The best of the pool that is eligible in `state` and was not tried; without one two choices by
 // `state`, whose table is of any kind that picks by cost. Counts the use, and removes what the
-// constants say.
+// constants say; who only wants to know does it on a copy.
 u32 prequal_pick(struct prequal *prequal, struct balance_state *state,
 	const struct balance_ask *ask, nsec now);

@@ -6,8 +6,6 @@
 #include "proxy/request.h"
 #include "proxy/sticky.h"
 
-enum { failovers_max = 8 };
-
 static u32 chance(struct exchange *x)
 {
 	return (u32)(rng_u64(&x->proxy->rng) >> 32);
@@ -124,6 +122,35 @@ static struct retry_facts facts_of(const struct exchange *x, enum retry_cause ca
 		.deadline_ms = x->deadline_ms};
 }
 
+// How it ended, as records say it (enum record_end or enum outcome).
+static u8 end_of(enum retry_cause cause, enum outcome outcome)
+{
+	switch (cause) {
+	case RETRY_STALE:
+		return RECORD_END_STALE;
+	case RETRY_STATUS:
+		return RECORD_END_STATUS;
+	case RETRY_TIMEOUT:
+		return RECORD_END_LATE;
+	default:
+		return (u8)outcome;
+	}
+}
+
+static u8 end_of_miss(u32 miss)
+{
+	switch (miss) {
+	case MISS_CONNECT:
+		return OUTCOME_CONNECT_FAILED;
+	case MISS_STATUS:
+		return RECORD_END_STATUS;
+	case MISS_RESET:
+		return OUTCOME_CONNECTION_RESET;
+	default:
+		return RECORD_END_SLOWER;
+	}
+}
+
 static u32 miss_of(enum retry_cause cause, u16 status)
 {
 	switch (cause) {
@@ -147,6 +174,7 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 
 	if (!second)
 		return;
+	record_note_try(x, second, end_of_miss(miss), 0);
 	x->second = NULL;
 	exchange_note_try(x, second->pick.backend, STATS_TRY_HEDGE);
 	pick_note(exchange_upstream(x), &second->pick, miss);
@@ -157,6 +185,7 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 // The copy takes over, with the time that it has had so far.
 static void promote_second(struct exchange *x)
 {
+	record_note_promoted(x);
 	x->attempt = x->second;
 	x->active_ms = x->attempt->sent_us ? x->attempt->sent_us / 1000 : exchange_now_ms(x);
 	x->backend = x->asked = x->attempt->pick.backend;
@@ -173,6 +202,7 @@ static void note_try(struct exchange *x, struct attempt *attempt)
 static enum step replay(struct exchange *x)
 {
 	x->replayed = true;
+	record_note_try(x, x->attempt, RECORD_END_STALE, 0);
 	metrics_inc(x->proxy->metrics, M_REPLAYS);
 	mover_drop(&x->up.mover);
 	attempt_tried(x, x->attempt, x->failure, 0);
@@ -209,6 +239,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	x->failure = (u8)outcome;
 	if (x->second) { // the copy still runs
 		exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
+		record_note_try(x, x->attempt, end_of(cause, outcome), status);
 		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
 		attempt_tried(x, x->attempt, tried, status);
 		attempt_end(x, x->attempt, whole);
@@ -223,6 +254,8 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 		*ret_gave_up = true;
 		return STEP_STAY;
 	}
+	record_note_try(x, x->attempt, end_of(cause, outcome), status);
+	record_note_pause(x);
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
 	attempt_tried(x, x->attempt, tried, status);
 	attempt_end(x, x->attempt, whole);
@@ -272,6 +305,7 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 	if (unlikely(attempt == x->second)) {
 		struct attempt *loser = x->attempt;
 
+		record_note_try(x, loser, RECORD_END_SLOWER, 0);
 		metrics_inc(x->proxy->metrics, M_HEDGES_WON);
 		// That it has taken so long is known, and without it the estimate would drift
 		// downwards.
@@ -316,22 +350,28 @@ static bool take_place(struct exchange *x)
 	return x->has_place;
 }
 
-static void prepare_pool(struct exchange *x)
+void attempt_look(struct exchange *x)
 {
 	const struct pool *pool = x->pool;
 
-	count_request(x);
 	x->retry = x->route && x->route->conf->retry ? x->route->conf->retry : &pool->conf->retry;
 	x->sticky = pool->sticky && !x->tcp ? sticky_find(x) : BALANCE_NONE;
 	if (balance_kind_info(pool->kind)->keyed)
 		x->key = key_of_request(x);
-	if (unlikely(pool->load == CONF_PREQUAL_PROBE))
+}
+
+static void prepare_pool(struct exchange *x)
+{
+	count_request(x);
+	attempt_look(x);
+	if (unlikely(x->pool->load == CONF_PREQUAL_PROBE))
 		load_probes_ask(&x->proxy->load_probes, x->pool);
 }
 
 static bool fail_over(struct exchange *x)
 {
-	if (!x->pool->failover || x->failovers == failovers_max || x->attempt->pick.is_begun)
+	if (!x->pool->failover || x->failovers == EXCHANGE_FAILOVERS_MAX ||
+		x->attempt->pick.is_begun)
 		return false;
 	attempt_give_place(x);
 	x->failovers++;
@@ -414,6 +454,10 @@ enum step step_pick(struct exchange *x)
 			prepare_pool(x);
 		ask.key = x->key;
 		ask.preferred = x->sticky;
+		if (x->proxy->records) {
+			pick_seen_begin(&x->seen, exchange_upstream(x), x->pool);
+			ask.seen = &x->seen.balance;
+		}
 		verdict = take_place(x) ? pick_backend(exchange_upstream(x), x->pool, &ask,
 						  &x->attempt->pick)
 					: PICK_FULL;
@@ -465,6 +509,7 @@ static void connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
 	attempt_tried(x, x->second, (u8)outcome_of_connect(error), 0);
+	record_note_try(x, x->second, (u8)outcome_of_connect(error), 0);
 	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 

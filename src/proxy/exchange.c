@@ -466,6 +466,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	x->free_task = (struct task){.run = exchange_free};
 	x->deadline_ms = UINT64_MAX;
 	x->sticky = BALANCE_NONE;
+	pick_seen_nothing(&x->seen);
 	timer_init(&x->timer, on_deadline);
 	attempt_init(x);
 	half_init(&x->up, x, &exchange_relay_events, proxy->splice);

@@ -39,32 +39,35 @@ struct exchange {
 	u64 queued_ms;		// when it began to wait in QUEUE
 	u64 key;		// of a pool that hashes
 	u64 answered_us;
-	struct trace_event *trace; // of the run that goes on
-	u32 sticky;		   // index of the backend that the client's cookie names
-	u16 status;		   // of the answer
-	u8 step;		   // enum step
-	u8 outcome;		   // enum outcome
-	u8 refusal;		   // enum http_refusal, for a local answer
-	u8 failure;		   // enum outcome of the last attempt that failed
-	u8 no_retry;		   // enum retry_reason: why none followed it
-	u8 attempts;		   // begun, without replays
-	u8 asked_again;		   // of them, those behind the first that are counted
-	u8 pauses;		   // waited
+	struct trace_event *trace;	// of the run that goes on
+	struct record_history *history; // what tries came to; NULL: nothing to tell
+	// From here to may_wait copied as they stand (record.c).
+	u32 sticky;  // index of the backend that the client's cookie names
+	u16 status;  // of the answer
+	u8 refusal;  // enum http_refusal, for a local answer
+	u8 failure;  // enum outcome of the last attempt that failed
+	u8 no_retry; // enum retry_reason: why none followed it
+	u8 attempts; // begun, without replays
+	u8 pauses;   // waited
 	u8 failovers;
-	bool tcp, running, over;
+	bool tcp, replayed, tunnelling;
+	bool may_wait;	// waiter was made ready
+	u8 asked_again; // of the attempts, those behind the first that are counted
+	u8 step;	// enum step
+	u8 outcome;	// enum outcome
+	bool running, over;
 	bool request_ended, request_has_body, response_end, replay_lost;
-	bool tunnelling, tunnel_whole; // a tunnel | both its directions ended in order
-	bool replayed;
+	bool tunnel_whole; // both directions of a tunnel ended in order
 	bool answer_begun; // the client has (part of) an answer
 	bool keep_request_id;
-	bool names_no_host;	  // an HTTP/1.0 request: each backend is called by its own name
-	bool is_counted;	  // in its pool's requests
-	bool has_place;		  // of the pool's bounded requests
-	bool is_next;		  // has waited for a place, and it is its turn
-	bool may_hedge, may_wait; // hedge_timer | waiter was made ready
-	bool is_tried_shortly;	  // retry.try_timeout counts for the running attempt
-	bool is_traced;		  // `tracing` is set
-	bool is_recorded;	  // it has spans
+	bool names_no_host;    // an HTTP/1.0 request: each backend is called by its own name
+	bool is_counted;       // in its pool's requests
+	bool has_place;	       // of the pool's bounded requests
+	bool is_next;	       // has waited for a place, and it is its turn
+	bool may_hedge;	       // hedge_timer was made ready
+	bool is_tried_shortly; // retry.try_timeout counts for the running attempt
+	bool is_traced;	       // `tracing` is set
+	bool is_recorded;      // it has spans
 	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
 	struct timer timer;
 	struct proxy *proxy;
@@ -88,6 +91,7 @@ struct exchange {
 	struct arena arena;
 	struct balance_tried tried;
 	char request_id[32];
+	struct pick_seen seen; // by the last pick of a pool
 };
 
 // A parsed request; the stream is the exchange's until its end. False: no memory, nothing was

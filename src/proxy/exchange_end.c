@@ -298,6 +298,8 @@ enum step step_done(struct exchange *x)
 		note_stats(x, total_us);
 	if (access_is_on(&proxy->access) && (likely(!proxy->access.is_thinned) || is_wanted(x)))
 		write_access(x, total_us);
+	if (proxy->records)
+		records_add(proxy->records, x);
 	note_end(x);
 	give_back(x);
 	if (unlikely(x->is_recorded))

@@ -64,6 +64,11 @@ void exchange_fail(struct exchange *x, enum outcome outcome);
 
 void attempt_init(struct exchange *x);
 
+// What of the request the pick in x->pool depends on: x->retry, x->sticky and x->key.
+void attempt_look(struct exchange *x);
+
+enum { EXCHANGE_FAILOVERS_MAX = 8 };
+
 // The running attempt failed. Asks whether another one may follow, ends this one, and says where to
 // go: to another attempt, at once or after a pause, or to give_up(outcome).
 enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcome outcome);

@@ -206,6 +206,7 @@ static struct client *new_client(
 	client->trusted = request_is_trusted(frontend->conf, peer);
 	client->ip_len = (u8)MIN(addr_format_ip(peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
+	client->is_long = client->trusted || client->ip_len > RECORD_SHORT_IP_MAX;
 	client->port = peer->port;
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;

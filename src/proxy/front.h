@@ -19,6 +19,7 @@ struct client {
 	u8 waiting;   // enum client_waiting
 	bool trusted; // the peer may tell us who the client is
 	bool counted; // by frontend->guard
+	bool is_long; // records have to look closer at who it is
 	u8 ip_len;
 	char ip[39]; // the peer's address as text
 };

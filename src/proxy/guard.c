@@ -135,6 +135,17 @@ enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *
 	return GUARD_IN;
 }
 
+enum guard_answer guard_look(const struct frontend *frontend, const struct addr *peer)
+{
+	u32 max = frontend->conf->limits.per_ip_connections;
+	enum guard_answer answer = ask_lists(&frontend->conf->access, peer);
+
+	if (answer == GUARD_IN && max && frontend->guard && peer->family != ADDR_UNIX &&
+		guard_count(frontend, peer) >= max)
+		return GUARD_FULL;
+	return answer;
+}
+
 void guard_leave(const struct frontend *frontend, const struct addr *peer)
 {
 	struct client_key key = key_of(frontend, peer);

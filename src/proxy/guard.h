@@ -46,6 +46,9 @@ bool guard_counts(const struct conf_frontend *conf);
 // Any worker.
 enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *peer) must_check;
 
+// What guard_ask would say now; nothing is counted.
+enum guard_answer guard_look(const struct frontend *frontend, const struct addr *peer);
+
 // Once for each GUARD_IN_COUNTED, with the same peer.
 void guard_leave(const struct frontend *frontend, const struct addr *peer);
 

@@ -11,6 +11,7 @@
 #include "proxy/access.h"
 #include "proxy/faults.h"
 #include "proxy/load_probe.h"
+#include "proxy/record.h"
 #include "proxy/snapshot.h"
 #include "proxy/stats.h"
 #include "proxy/tracing.h"
@@ -53,6 +54,7 @@ struct proxy {
 		 [STEP_COUNT]; // how often each move was made; counted in builds with tests
 	struct faults faults;
 	struct load_probes load_probes;
+	struct records *records; // of the last requests; NULL: none are kept
 };
 
 struct proxy_limits {
@@ -62,7 +64,8 @@ struct proxy_limits {
 
 // Everything in `proxy` is the caller's memory; loop, snapshot, log, trace and metrics are
 // borrowed. `number` is the worker's, below the snapshot's worker_count. What it learns about
-// backends goes to proxy->upstream.reports, which the caller sets; so it does proxy->stats.
+// backends goes to proxy->upstream.reports, which the caller sets; so it does proxy->stats and
+// proxy->records.
 void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapshot, u32 number,
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
 	struct metrics_cells *metrics, u64 seed);

@@ -146,7 +146,7 @@ static void add(struct http_head *head, const char *name, struct str value)
 		.name_len = (u16)strlen(name)};
 }
 
-static u16 status_for(const struct exchange *x)
+u16 reply_status(const struct exchange *x)
 {
 	if (x->outcome == OUTCOME_REDIRECTED)
 		return x->route->conf->redirect_status;
@@ -164,7 +164,7 @@ void reply_send(struct exchange *x)
 	bool to_head = x->request && x->request->method == HTTP_HEAD;
 	size_t len;
 
-	x->status = head.status = status_for(x);
+	x->status = head.status = reply_status(x);
 	ASSERT(x->status >= 300);
 	head.reason = str_from(http_reason(x->status));
 	len = write_body(x, form, body);

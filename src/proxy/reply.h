@@ -6,5 +6,8 @@
 
 #include "proxy/exchange.h"
 
+// The status of that answer.
+u16 reply_status(const struct exchange *x);
+
 // Sends the whole answer for x->outcome on x->down and sets x->status.
 void reply_send(struct exchange *x);

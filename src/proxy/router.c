@@ -46,25 +46,37 @@ static bool has_header(const struct http_head *head, const struct conf_header *w
 	return false;
 }
 
-static bool matches(const struct conf_match *match, const struct http_head *head, struct str path)
+static inline enum router_miss find_miss(const struct conf_match *match,
+	const struct http_head *head, struct str path, u32 *ret_header)
 {
 	if (match->host.len && !host_matches(match, head))
-		return false;
+		return ROUTER_MISS_HOST;
 	if (match->path.len && !path_matches(match, path))
-		return false;
+		return ROUTER_MISS_PATH;
 	if (match->method_count && !method_matches(match, head))
-		return false;
+		return ROUTER_MISS_METHOD;
 	for (u32 i = 0; i < match->header_count; i++)
-		if (!has_header(head, &match->headers[i]))
-			return false;
-	return true;
+		if (!has_header(head, &match->headers[i])) {
+			*ret_header = i;
+			return ROUTER_MISS_HEADER;
+		}
+	return ROUTER_MATCHES;
+}
+
+enum router_miss router_try(
+	const struct route *route, const struct http_head *head, struct str path, u32 *ret_header)
+{
+	return find_miss(&route->conf->match, head, path, ret_header);
 }
 
 const struct route *router_find(
 	const struct frontend *frontend, const struct http_head *head, struct str path)
 {
+	u32 header;
+
 	for (u32 i = 0; i < frontend->route_count; i++)
-		if (matches(&frontend->routes[i].conf->match, head, path))
+		if (find_miss(&frontend->routes[i].conf->match, head, path, &header) ==
+			ROUTER_MATCHES)
 			return &frontend->routes[i];
 	return NULL;
 }

@@ -9,6 +9,17 @@
 const struct route *router_find(
 	const struct frontend *frontend, const struct http_head *head, struct str path);
 
+// The first condition of a route that a request does not meet, as router_find asks them.
+enum router_miss {
+	ROUTER_MATCHES,
+	ROUTER_MISS_HOST,
+	ROUTER_MISS_PATH,
+	ROUTER_MISS_METHOD,
+	ROUTER_MISS_HEADER, // the one with the number *ret_header of its list
+};
+enum router_miss router_try(
+	const struct route *route, const struct http_head *head, struct str path, u32 *ret_header);
+
 // The pool of a route's split for `random`, which is uniform over 32 bits.
 struct pool *router_pool(const struct route *route, u32 random);
 

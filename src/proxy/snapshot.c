@@ -6,6 +6,8 @@
 #include "proxy/sticky.h"
 #include "upstream/view.h"
 
+enum { nowhere = UINT16_MAX };
+
 // Begins and ends on cache lines, so that no other thread's data is beside it.
 static void *lines_of(struct arena *arena, size_t size)
 {
@@ -154,6 +156,12 @@ static void build_pools(struct snapshot *snapshot)
 	build_crowd(snapshot);
 }
 
+// Far more than anybody has are nowhere.
+static u32 place_of(u32 frontend, u32 route)
+{
+	return MIN(frontend, (u32)nowhere) | MIN(route, (u32)nowhere) << 16;
+}
+
 static void build_route(
 	struct route *route, const struct conf_route *conf, struct snapshot *snapshot)
 {
@@ -212,8 +220,10 @@ static void build_frontend(
 	frontend->is_guarded = guard_is_wanted(conf);
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
-	for (u32 i = 0; i < conf->route_count; i++)
+	for (u32 i = 0; i < conf->route_count; i++) {
 		build_route(&frontend->routes[i], &conf->routes[i], snapshot);
+		frontend->routes[i].place = place_of(frontend->index, i);
+	}
 	build_builtin(frontend, snapshot);
 	build_forwarded_lines(frontend, arena);
 	frontend->request_id_prefix =
@@ -266,6 +276,7 @@ struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u3
 		arena_zalloc(arena, sizeof(struct frontend) * MAX(conf->frontend_count, 1));
 	for (u32 i = 0; i < conf->frontend_count; i++) {
 		snapshot->frontends[i].index = i;
+		snapshot->frontends[i].place = place_of(i, nowhere);
 		build_frontend(&snapshot->frontends[i], &conf->frontends[i], snapshot);
 	}
 	if (has_access_json(&conf->log))

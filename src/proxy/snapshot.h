@@ -19,6 +19,7 @@ struct route {
 	struct target *targets; // of a split; one for a plain pool
 	u32 target_count;
 	u32 weight_sum;
+	u32 place;		 // for records: the frontend's index, and above it its own
 	u64 response_timeout_ms; // 0: the pool's
 	struct str pattern;	 // of the path, as "/v1/*"; empty: any path
 	struct str access_json;	 // its name for access lines (access.h); empty without them
@@ -29,6 +30,7 @@ struct builtin; // proxy/builtin.h
 struct frontend {
 	const struct conf_frontend *conf;
 	u32 index;
+	u32 place; // as a route's, of what no route took
 	struct route *routes;
 	u32 route_count;
 	struct pool *pool;	       // what no route matched; NULL: 404
@@ -56,6 +58,7 @@ struct snapshot {
 	u32 pool_count;
 	u32 backend_count; // over all pools: cells of each worker
 	u32 worker_count;
+	u32 generation;		 // which configuration of this process it is
 	struct cell **cells;	 // of each worker, an array by backend->cell
 	struct str *access_json; // the names of pool and backend, by backend->cell; NULL without
 	struct guard *guard;	 // of all frontends that want one

@@ -30,7 +30,7 @@ double picker_cost(const struct picker *picker, const struct backend *backend, u
 	return balance_cost(picker->table, backend->index, &load);
 }
 
-static double cost_of(const struct picker *picker, const struct backend *backend)
+double picker_cost_now(const struct picker *picker, const struct backend *backend)
 {
 	u32 own = picker_in_flight(picker->upstream, backend);
 	const struct load_told *told = picker->upstream->cells[backend->cell].told;
@@ -62,7 +62,7 @@ static bool is_in(const struct picker *picker, const struct backend *backend)
 static void change(struct picker *picker, const struct backend *backend, bool in)
 {
 	balance_change(picker->state, backend->index, in,
-		picker->has_costs ? cost_of(picker, backend) : 0);
+		picker->has_costs ? picker_cost_now(picker, backend) : 0);
 	if (picker->pool->kind == BALANCE_PREQUAL)
 		balance_change_latency(
 			picker->state, backend->index, latency_key_of(picker, backend));
@@ -169,12 +169,17 @@ static bool take_trial(struct backend *backend)
 	return left > 0;
 }
 
-static bool take_place(struct upstream *upstream, struct backend *backend, struct pick *pick)
+static bool take_place(struct upstream *upstream, struct backend *backend,
+	const struct pick_ask *ask, struct pick *pick)
 {
 	struct adaptive *adaptive = backend->adaptive;
 
 	if (!has_place(upstream, backend))
 		return false;
+	if (unlikely(ask->peek)) {
+		pick->is_trial = is_trial(backend);
+		return true;
+	}
 	if (adaptive) {
 		pick->has_place = cap_take(&adaptive->requests,
 			atomic_load_explicit(&adaptive->limit, memory_order_relaxed));
@@ -195,15 +200,20 @@ static bool take_place(struct upstream *upstream, struct backend *backend, struc
 	return false;
 }
 
+static void add_full(struct picker *picker, struct cell *cell)
+{
+	cell->is_full = true;
+	list_push_back(&picker->full, &cell->full_node);
+	picker->full_count++;
+}
+
 void picker_mark_full(struct picker *picker, struct backend *backend)
 {
 	struct cell *cell = upstream_cell(picker->upstream, backend);
 
 	if (cell->is_full)
 		return;
-	cell->is_full = true;
-	list_push_back(&picker->full, &cell->full_node);
-	picker->full_count++;
+	add_full(picker, cell);
 	change(picker, backend, false);
 }
 
@@ -232,6 +242,67 @@ static bool look_at_full(struct picker *picker, u32 most)
 		}
 	}
 	return found;
+}
+
+// The same for a peek: the list stays as it is, and undo_peek puts out again who was let in.
+static bool peek_at_full(struct picker *picker, u32 most)
+{
+	bool found = false;
+
+	list_for_each (node, &picker->full) {
+		struct backend *backend =
+			backend_of(picker, list_entry(node, struct cell, full_node));
+
+		if (most-- == 0)
+			break;
+		if (!has_place(picker->upstream, backend))
+			continue;
+		change(picker, backend,
+			eligible_is_in(backend_why(backend)) && backend->weight > 0);
+		found = true;
+	}
+	return found;
+}
+
+// In or out with the cost that it has in the state, so that the state is what it was when that is
+// taken back.
+static void change_back(struct picker *picker, const struct backend *backend, bool in)
+{
+	double now = picker->has_costs ? picker_cost_now(picker, backend) : 0;
+
+	balance_change(picker->state, backend->index, in,
+		balance_kept_cost(picker->state, backend->index, now));
+}
+
+// It may have been let in for the peek only.
+static void peek_leaves_out(struct picker *picker, const struct backend *backend)
+{
+	struct cell *cell = upstream_cell(picker->upstream, backend);
+
+	if (!cell->is_full)
+		add_full(picker, cell);
+	change_back(picker, backend, false);
+}
+
+// Those that it has found full stand behind those that were before it.
+static void undo_peek(struct picker *picker, u32 full_before)
+{
+	while (picker->full_count > full_before) {
+		struct cell *cell = list_entry(picker->full.prev, struct cell, full_node);
+		struct backend *backend = backend_of(picker, cell);
+
+		list_remove(&cell->full_node);
+		cell->is_full = false;
+		picker->full_count--;
+		change_back(picker, backend, is_in(picker, backend));
+	}
+	list_for_each (node, &picker->full) {
+		struct backend *backend =
+			backend_of(picker, list_entry(node, struct cell, full_node));
+
+		if (balance_is_eligible(picker->state, backend->index))
+			change_back(picker, backend, false);
+	}
 }
 
 // Somebody is left out for want of a place that a request may wait for: not of a trial, and not at
@@ -288,17 +359,22 @@ static enum pick_verdict why_none(const struct picker *picker, const struct pick
 	return ask->tried->count ? PICK_TRIED : PICK_NOBODY;
 }
 
+static u64 take_position(struct pool *pool, const struct pick_ask *ask)
+{
+	if (pool->kind != BALANCE_ROUND_ROBIN)
+		return 0;
+	if (unlikely(ask->peek))
+		return (*ask->peek)++;
+	return atomic_fetch_add_explicit(&pool->position, 1, memory_order_relaxed);
+}
+
 static struct balance_ask ask_of(struct picker *picker, const struct pick_ask *ask)
 {
-	struct pool *pool = picker->pool;
-
 	return (struct balance_ask){.key = ask->key,
-		.position = pool->kind == BALANCE_ROUND_ROBIN
-				    ? atomic_fetch_add_explicit(
-					      &pool->position, 1, memory_order_relaxed)
-				    : 0,
+		.position = take_position(picker->pool, ask),
 		.rng = &picker->upstream->rng,
-		.tried = ask->tried};
+		.tried = ask->tried,
+		.seen = ask->seen};
 }
 
 static u32 choose(struct picker *picker, const struct balance_ask *ask)
@@ -309,6 +385,17 @@ static u32 choose(struct picker *picker, const struct balance_ask *ask)
 	return balance_pick(picker->state, ask);
 }
 
+// Nobody may be sent there now.
+static void leave_out(struct picker *picker, struct backend *backend, const struct pick_ask *ask)
+{
+	if (ask->seen)
+		balance_look(ask->seen, backend->index, BALANCE_NO_PLACE, 0);
+	if (ask->peek)
+		peek_leaves_out(picker, backend);
+	else
+		picker_mark_full(picker, backend);
+}
+
 // Somebody may be full, or on trial.
 static enum pick_verdict pick_among_full(
 	struct picker *picker, const struct pick_ask *ask, struct pick *ret_pick)
@@ -316,11 +403,12 @@ static enum pick_verdict pick_among_full(
 	struct upstream *upstream = picker->upstream;
 	struct pool *pool = picker->pool;
 	struct balance_ask balance = ask_of(picker, ask);
+	bool (*look)(struct picker *, u32) = ask->peek ? peek_at_full : look_at_full;
 	bool looked = false;
 
 	if (pool->is_bounded && !ask->is_next && queue_is_general(pool))
 		return PICK_FULL;
-	look_at_full(picker, full_looks_max);
+	look(picker, full_looks_max);
 	for (;;) {
 		u32 index = ask->preferred;
 		struct backend *backend;
@@ -328,7 +416,7 @@ static enum pick_verdict pick_among_full(
 		if (!may_take(picker, index, ask->tried))
 			index = choose(picker, &balance);
 		if (index == BALANCE_NONE) {
-			if (looked || !look_at_full(picker, picker->full_count))
+			if (looked || !look(picker, picker->full_count))
 				return why_none(picker, ask);
 			looked = true;
 			continue;
@@ -338,9 +426,9 @@ static enum pick_verdict pick_among_full(
 			.picker = picker,
 			.cell = upstream_cell(upstream, backend),
 			.epoch = backend->epoch};
-		if (take_place(upstream, backend, ret_pick))
+		if (take_place(upstream, backend, ask, ret_pick))
 			return PICK_OK;
-		picker_mark_full(picker, backend);
+		leave_out(picker, backend, ask);
 	}
 }
 
@@ -376,10 +464,35 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 	ret_pick->cell = upstream_cell(upstream, backend);
 	ret_pick->epoch = atomic_load_explicit(&backend->epoch, memory_order_relaxed);
 	ret_pick->is_trial = ret_pick->has_place = ret_pick->is_begun = ret_pick->is_noted = false;
-	if (likely(!is_trial(backend)) || take_place(upstream, backend, ret_pick))
+	if (likely(!is_trial(backend)) || take_place(upstream, backend, ask, ret_pick))
 		return PICK_OK;
-	picker_mark_full(picker, backend);
+	leave_out(picker, backend, ask);
 	return pick_among_full(picker, ask, ret_pick);
+}
+
+enum pick_verdict pick_peek(struct upstream *upstream, struct pool *pool,
+	const struct pick_ask *ask, struct pick *ret_pick)
+{
+	struct picker *picker = upstream_picker(upstream, pool);
+	struct pick_ask peek = *ask;
+	u64 hear_ms = upstream->ear.hear_ms;
+	u32 full_before = picker->full_count;
+	u64 position = atomic_load_explicit(&pool->position, memory_order_relaxed);
+	struct balance_memory memory;
+	struct prequal prequal;
+	enum pick_verdict verdict;
+
+	balance_keep(picker->state, &memory);
+	if (picker->prequal)
+		prequal = *picker->prequal;
+	peek.peek = &position;
+	verdict = pick_backend(upstream, pool, &peek, ret_pick);
+	undo_peek(picker, full_before);
+	balance_put_back(picker->state, &memory);
+	if (picker->prequal)
+		*picker->prequal = prequal;
+	upstream->ear.hear_ms = hear_ms;
+	return verdict;
 }
 
 u32 pick_others(const struct pool *pool, const struct balance_tried *tried)

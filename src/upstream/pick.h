@@ -17,11 +17,20 @@ enum pick_verdict {
 	PICK_NOBODY, // nobody is eligible
 };
 
+// What a pick met, for people.
+struct pick_seen {
+	u16 eligible; // backends of the pool, by what the control thread says
+	u16 full;     // of them, those that have no place as far as this worker knows
+	struct balance_seen balance;
+};
+
 struct pick_ask {
 	u64 key;
 	u32 preferred; // index of a sticky client's backend; BALANCE_NONE: nobody
 	bool is_next;  // has waited, and it is its turn: need not stand back for those who wait
 	const struct balance_tried *tried;
+	struct balance_seen *seen; // of what pick_seen_begin began; NULL: nobody wants to know
+	u64 *peek;		   // pick_peek's: a position in place of the pool's; else NULL
 };
 
 // What an attempt holds of its backend.
@@ -38,6 +47,29 @@ struct pick {
 
 enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 	const struct pick_ask *ask, struct pick *ret_pick) must_check;
+
+// What pick_backend would answer now, by the same code, and nothing is reserved or counted: neither
+// pick_begin nor pick_cancel follows. As any pick it takes up first what was published and what
+// other workers told; what it would count, learn or advance stays as it is. Dice are drawn from
+// upstream->rng, so that several peeks in a row draw what several picks would: the caller keeps a
+// copy and puts it back.
+enum pick_verdict pick_peek(struct upstream *upstream, struct pool *pool,
+	const struct pick_ask *ask, struct pick *ret_pick) must_check;
+
+static inline void pick_seen_begin(
+	struct pick_seen *seen, const struct upstream *upstream, const struct pool *pool)
+{
+	seen->eligible = (u16)atomic_load_explicit(&pool->eligible, memory_order_relaxed);
+	seen->full = (u16)upstream_picker(upstream, pool)->full_count;
+	seen->balance.count = 0;
+	seen->balance.by_weight = false;
+	seen->balance.is_begun = true;
+}
+
+static inline void pick_seen_nothing(struct pick_seen *seen)
+{
+	zero_plain(seen, offsetof(struct pick_seen, balance.looks));
+}
 
 // How many eligible backends of the pool are not in `tried`.
 u32 pick_others(const struct pool *pool, const struct balance_tried *tried);
@@ -105,6 +137,7 @@ u32 picker_in_flight(const struct upstream *upstream, const struct backend *back
 
 // What `in_flight` requests mean for the algorithm; and that they are others now.
 double picker_cost(const struct picker *picker, const struct backend *backend, u32 in_flight);
+double picker_cost_now(const struct picker *picker, const struct backend *backend);
 void picker_cost_changed(struct picker *picker, const struct backend *backend);
 
 // This backend has no place: it is left out until it has.

@@ -87,12 +87,14 @@ void upstream_done(struct upstream *upstream);
 // ended its loop.
 void upstream_nudge(struct upstream *upstream);
 
-static inline struct picker *upstream_picker(struct upstream *upstream, const struct pool *pool)
+static inline struct picker *upstream_picker(
+	const struct upstream *upstream, const struct pool *pool)
 {
 	return &upstream->pickers[pool->index];
 }
 
-static inline struct cell *upstream_cell(struct upstream *upstream, const struct backend *backend)
+static inline struct cell *upstream_cell(
+	const struct upstream *upstream, const struct backend *backend)
 {
 	return &upstream->cells[backend->cell];
 }

@@ -196,6 +196,8 @@ struct world {
 	bool has_trouble[4]; // pools of which a backend did something bad
 
 	struct proxy *proxy;
+	struct records *records;
+	struct rng look_rng; // of who only looks, so that nothing depends on it
 	struct log log;
 	u64 told; // exchanges that failed by our or a backend's doing, by what the log says
 	struct trace_ring *trace;
@@ -244,6 +246,11 @@ static inline void world_fault(struct world *world, enum sim_fault fault)
 
 // 0 = passed; the reason is printed.
 int world_run(u64 seed);
+
+// look.c: records and explain. After each turn | when all is over.
+void look_start(struct world *world);
+void look_turn(struct world *world);
+void look_end(struct world *world);
 
 // plan.c: what will happen in this seed.
 void plan_world(struct world *world);

@@ -173,6 +173,7 @@ static void build_proxy(struct world *world)
 	proxy_init(world->proxy, world->loop, world->snapshot, 0, &limits, &world->log,
 		world->trace, &world->metrics, rng_u64(&world->rng));
 	world->stats = world->proxy->stats = stats_new(world->snapshot);
+	look_start(world);
 	if (world->judged)
 		judge_start(world);
 	listen_all(world);
@@ -236,6 +237,7 @@ static bool run_until(struct world *world, goal_fn *goal, const char *what)
 		// In small steps, since the goal may be reached by the peers alone.
 		loop_turn(world->loop, world_now_ms(world) + step_ms);
 		check_turn(world);
+		look_turn(world);
 		if (world->failure[0])
 			return false;
 		if (world_now_ms(world) >= until_ms || sim_net_is_stuck(world->net)) {
@@ -288,6 +290,7 @@ static void run_world(struct world *world, struct plans *plans)
 	for (u32 i = 0; i < world->call_count; i++)
 		check_call(&world->calls[i]);
 	check_end(world);
+	look_end(world);
 }
 
 // ---- The end ------------------------------------------------------------------------------------
@@ -338,6 +341,7 @@ static void take_down(struct world *world)
 	sim_net_free(world->net);
 	judge_free(world);
 	stats_free(world->stats);
+	records_free(world->records);
 	snapshot_done(world->snapshot);
 	arena_done(&world->arena);
 	mem_free(world->listeners);

@@ -162,28 +162,131 @@ static void test_levels(void **state)
 	}
 }
 
+static struct event_copy copies[2 * CHANGES_KEPT];
+
+static u32 copy_after(u64 after)
+{
+	return changes_copy(scene.changes, after, copies, ARRAY_LEN(copies));
+}
+
 static void test_events(void **state)
 {
 	(void)state;
 	assert_int_equal(changes_newest(scene.changes), 0);
-	assert_null(changes_event(scene.changes, 0));
-	assert_null(changes_event(scene.changes, 1));
+	assert_int_equal(copy_after(0), 0);
 	for (u32 i = 1; i <= 1000; i++) {
 		struct model_change change = change_of(MODEL_HEALTH, "up", "down");
 
 		change.streak = i;
 		changes_note(scene.changes, &change);
+		assert_int_equal(copy_after(i - 1), 1);
+		assert_int_equal(copies[0].number, i);
 	}
 	assert_int_equal(changes_newest(scene.changes), 1000);
-	assert_null(changes_event(scene.changes, 1000 - CHANGES_KEPT));
-	assert_null(changes_event(scene.changes, 1001));
-	for (u64 i = 1001 - CHANGES_KEPT; i <= 1000; i++) {
-		const struct event *event = changes_event(scene.changes, i);
-
-		assert_int_equal(event->number, i);
-		assert_int_equal(event->change.streak, i);
-		assert_true(event->wall_ms == scene.loop->wall_ms);
+	assert_int_equal(copy_after(1000), 0);
+	assert_int_equal(copy_after(5000), 0);
+	assert_int_equal(copy_after(0), CHANGES_KEPT);
+	for (u32 i = 0; i < CHANGES_KEPT; i++) {
+		assert_int_equal(copies[i].number, 1001 - CHANGES_KEPT + i);
+		assert_int_equal(copies[i].streak, copies[i].number);
+		assert_true(copies[i].wall_ms == scene.loop->wall_ms);
 	}
+	assert_int_equal(changes_copy(scene.changes, 900, copies, 7), 7);
+	assert_int_equal(copies[0].number, 901);
+	assert_int_equal(copies[6].number, 907);
+}
+
+static void test_what_an_event_says(void **state)
+{
+	static const struct {
+		u8 change, event;
+		const char *from, *to, *text;
+	} rows[] = {
+		{MODEL_HEALTH, EVENT_HEALTH, "up", "down", "backend is down"},
+		{MODEL_EJECTED, EVENT_EJECTION, "in", "ejected", "backend is ejected"},
+		{MODEL_RETURNED, EVENT_EJECTION, "ejected", "in", "backend has returned"},
+		{MODEL_BREAKER, EVENT_BREAKER, "closed", "open", "circuit breaker opens"},
+		{MODEL_PANIC, EVENT_PANIC, "normal", "panic",
+			"pool panics: its ejections are ignored"},
+		{MODEL_POOL, EVENT_POOL, "available", "unavailable",
+			"pool has lost its last backend"},
+		{MODEL_CHECK_TYPE, EVENT_CHECK_TYPE, "auto", "tcp",
+			"the kind of health check is decided"},
+	};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+		bool of_pool = rows[i].change >= MODEL_PANIC;
+
+		note((enum model_change_kind)rows[i].change, rows[i].from, rows[i].to);
+		assert_int_equal(copy_after(i), 1);
+		assert_int_equal(copies[0].kind, rows[i].event);
+		assert_string_equal(copies[0].text, rows[i].text);
+		assert_string_equal(copies[0].pool, "pool0");
+		assert_string_equal(copies[0].backend, of_pool ? "" : "10.0.0.1:80");
+		assert_string_equal(copies[0].from, rows[i].from);
+		assert_string_equal(copies[0].to, rows[i].to);
+		assert_string_equal(copies[0].reason, "why not");
+		assert_string_equal(copies[0].by, "");
+		assert_string_equal(copies[0].undo_method, "");
+		assert_int_equal(copies[0].of, rows[i].change == MODEL_CHECK_TYPE ? 0 : 3);
+	}
+	assert_string_equal(event_kind_name(EVENT_CHECK_TYPE), "check_type");
+	assert_string_equal(event_kind_name(EVENT_LIFE), "life");
+}
+
+static void test_steering(void **state)
+{
+	struct event_said said = {.kind = EVENT_STEERING,
+		.text = "backend is drained",
+		.pool = STR("app"),
+		.backend = STR("app-1"),
+		.from = STR("enabled"),
+		.to = STR("draining"),
+		.by = STR("token ops"),
+		.undo_method = STR("POST"),
+		.undo_path = STR("/api/v1/pools/app/backends/app-1/enable"),
+		.undo_body = STR("{}")};
+	char path[EVENT_PATH_MAX + 1];
+
+	(void)state;
+	assert_int_equal(changes_say(scene.changes, &said), 1);
+	assert_last_line(LOG_NOTICE, "msg=\"backend is drained\" pool=app backend=app-1 "
+				     "from=enabled to=draining by=\"token ops\"");
+	assert_int_equal(copy_after(0), 1);
+	assert_int_equal(copies[0].kind, EVENT_STEERING);
+	assert_string_equal(copies[0].backend, "app-1");
+	assert_string_equal(copies[0].by, "token ops");
+	assert_string_equal(copies[0].undo_method, "POST");
+	assert_string_equal(copies[0].undo_path, "/api/v1/pools/app/backends/app-1/enable");
+	assert_string_equal(copies[0].undo_body, "{}");
+	// A name that is too long is cut; a call that is too long is none.
+	memset(path, 'x', sizeof(path));
+	said.backend = said.undo_path = str_make(path, EVENT_PATH_MAX);
+	assert_int_equal(changes_say(scene.changes, &said), 2);
+	assert_int_equal(copy_after(1), 1);
+	assert_int_equal(strlen(copies[0].backend), EVENT_NAME_MAX);
+	assert_int_equal(strlen(copies[0].undo_path), EVENT_PATH_MAX);
+	said.undo_path = str_make(path, EVENT_PATH_MAX + 1);
+	assert_int_equal(changes_say(scene.changes, &said), 3);
+	assert_int_equal(copy_after(2), 1);
+	assert_string_equal(copies[0].undo_method, "");
+	assert_string_equal(copies[0].undo_path, "");
+}
+
+// What is said of it elsewhere is not said twice.
+static void test_life_has_no_line(void **state)
+{
+	struct event_said said = {.kind = EVENT_LIFE, .text = "weir drains", .reason = STR("TERM")};
+
+	(void)state;
+	assert_int_equal(changes_say(scene.changes, &said), 1);
+	take_lines();
+	assert_int_equal(scene.lines, 0);
+	assert_int_equal(copy_after(0), 1);
+	assert_int_equal(copies[0].kind, EVENT_LIFE);
+	assert_string_equal(copies[0].reason, "TERM");
+	assert_string_equal(copies[0].pool, "");
 }
 
 // A change every 10 ms for a minute: some lines at first, then one a second, and no change is lost.
@@ -240,6 +343,9 @@ int main(void)
 		TEST(test_lines),
 		TEST(test_levels),
 		TEST(test_events),
+		TEST(test_what_an_event_says),
+		TEST(test_steering),
+		TEST(test_life_has_no_line),
 		TEST(test_flapping),
 		TEST(test_one_that_flaps_hides_nobody),
 	};

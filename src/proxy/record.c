@@ -1,0 +1,685 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/record.h"
+
+#include "base/mem.h"
+#include "proxy/exchange.h"
+#include "proxy/request.h"
+
+// Words of a record. Those behind W_REST are as many as it needs: client, id, looks, path, tries.
+enum word {
+	W_WALL,
+	W_FACTS,  // of the exchange, as they stand there
+	W_FACTS2, // ... and their second half
+	W_PLACES, // indices of frontend, route, pool, backend
+	W_BITS,	  // enum bit
+	W_GENERATION,
+	W_BEGAN, // moments, as in the exchange
+	W_HEADED,
+	W_LEASED,
+	W_SENT,
+	W_ANSWERED,
+	W_ENDED,
+	W_IN,
+	W_OUT,
+	W_SEEN, // the head of struct pick_seen
+	W_KEY,
+	W_REST,
+};
+
+// Where in W_BITS what begins.
+enum bit {
+	B_OUTCOME = 0,
+	B_PATH_LEN = 8,
+	B_METHOD = 16,
+	B_CLIENT_WORDS = 20,
+	B_ID_WORDS = 24,
+	B_TRIES = 28,  // that stand in the record: without the one that ended with the request
+	B_PAUSED = 32, // there was none
+	B_HEDGE,       // it was a second copy
+	B_REUSED,
+	B_PATH_CUT,
+};
+
+enum {
+	id_words = 4,
+	id_words_told = RECORD_ID_MAX / 8,
+	client_words = 2, // with the length, enough for RECORD_SHORT_IP_MAX
+	client_words_max = 5,
+	words_max = W_REST + client_words_max + id_words_told + RECORD_PATH_MAX / 8 +
+		    2 * RECORD_TRIES_MAX + BALANCE_LOOKS_MAX,
+	facts_at = offsetof(struct exchange, sticky),
+	client_at = offsetof(struct client, ip_len),
+	seen_at = offsetof(struct exchange, seen),
+	workers_max = 256,
+};
+_Static_assert((int)words_max <= (int)RECORD_WORDS, "every record fits");
+_Static_assert(offsetof(struct exchange, may_wait) == facts_at + 15, "two words of facts");
+_Static_assert(offsetof(struct pick_seen, balance.looks) == 8, "one word in front of the looks");
+_Static_assert(sizeof(struct balance_look) == 8, "a word for each look");
+_Static_assert(sizeof(struct record_try) == 16, "two words for each try");
+_Static_assert(offsetof(struct client, ip) == offsetof(struct client, ip_len) + 1 &&
+		       sizeof(((struct client *)NULL)->ip) == RECORD_IP_MAX,
+	"length and address in a row");
+
+struct record_history {
+	const struct attempt *last; // noted
+	u64 last_leased_us;
+	u8 count;
+	u8 paused_at; // x->attempts when nothing ran any more; 0: never yet
+	bool is_hedge;
+	struct record_try tries[RECORD_TRIES_MAX];
+};
+
+const char *record_end_name(u8 ended)
+{
+	static const char *const names[] = {
+#define X(name, word, text) [RECORD_END_##name - RECORD_END_NOT] = word,
+		RECORD_ENDS(X)
+#undef X
+	};
+
+	if (ended < OUTCOME_COUNT)
+		return outcome_info((enum outcome)ended)->name.ptr;
+	ASSERT(ended > RECORD_END_NOT && ended < RECORD_END_COUNT);
+	return names[ended - RECORD_END_NOT];
+}
+
+const char *record_end_text(u8 ended)
+{
+	static const char *const texts[] = {
+#define X(name, word, text) [RECORD_END_##name - RECORD_END_NOT] = text,
+		RECORD_ENDS(X)
+#undef X
+	};
+
+	if (ended < OUTCOME_COUNT)
+		return outcome_info((enum outcome)ended)->cause.ptr;
+	ASSERT(ended > RECORD_END_NOT && ended < RECORD_END_COUNT);
+	return texts[ended - RECORD_END_NOT];
+}
+
+// ---- Memory -------------------------------------------------------------------------------------
+
+static void ring_init(struct record_ring *ring, u32 slots)
+{
+	ring->slots = mem_alloc_lines(sizeof(struct record_slot) * slots);
+	ring->mask = slots - 1;
+}
+
+struct records *records_new(u32 worker)
+{
+	struct records *records = mem_alloc_lines(sizeof(*records));
+
+	records->worker = worker;
+	ring_init(&records->all, RECORDS_KEPT);
+	ring_init(&records->failed, RECORDS_FAILED_KEPT);
+	return records;
+}
+
+void records_free(struct records *records)
+{
+	if (!records)
+		return;
+	mem_free(records->all.slots);
+	mem_free(records->failed.slots);
+	mem_free(records);
+}
+
+// ---- Tries --------------------------------------------------------------------------------------
+
+static struct record_history *history_of(struct exchange *x)
+{
+	struct record_history *history = x->history;
+
+	if (history || !x->proxy->records)
+		return history;
+	history = arena_alloc(&x->arena, sizeof(*history));
+	if (history)
+		*history = (struct record_history){0};
+	x->history = history;
+	return history;
+}
+
+static u32 span_us(u64 from_us, u64 to_us)
+{
+	return from_us && to_us >= from_us ? (u32)MIN(to_us - from_us, (u64)UINT32_MAX - 1)
+					   : RECORD_NO_TIME;
+}
+
+void record_note_try(struct exchange *x, const struct attempt *attempt, u8 ended, u16 status)
+{
+	struct record_history *history = history_of(x);
+	const struct backend *backend = attempt->pick.backend;
+
+	if (!history || (history->last == attempt && history->last_leased_us == attempt->leased_us))
+		return;
+	history->last = attempt;
+	history->last_leased_us = attempt->leased_us;
+	if (history->count < RECORD_TRIES_MAX)
+		history->count++;
+	history->tries[history->count - 1] = (struct record_try){
+		.pool = (u16)backend->pool->index,
+		.backend = (u16)backend->index,
+		.status = status,
+		.ended = ended,
+		.hedge = attempt == x->second || (attempt == x->attempt && history->is_hedge),
+		.at_us = span_us(x->began_us, attempt->leased_us),
+		.took_us = span_us(attempt->leased_us, loop_now_us(x->proxy->loop)),
+	};
+}
+
+void record_note_pause(struct exchange *x)
+{
+	struct record_history *history = history_of(x);
+
+	if (!history)
+		return;
+	history->paused_at = x->attempts;
+	history->is_hedge = false;
+}
+
+void record_note_promoted(struct exchange *x)
+{
+	struct record_history *history = history_of(x);
+
+	if (history)
+		history->is_hedge = true;
+}
+
+// ---- Writing ------------------------------------------------------------------------------------
+
+// Behind all stores before it, for who reads it by an acquiring load: so no word of a record is
+// seen before the odd number in front of it.
+static inline void put(_Atomic(u64) *word, u64 value)
+{
+	atomic_store_explicit(word, value, memory_order_release);
+}
+
+static inline u64 load(const void *at)
+{
+	u64 word;
+
+	memcpy(&word, at, sizeof(word));
+	return word;
+}
+
+// Less than a word, zeroes behind it.
+static inline u64 load_less(const char *at, size_t len)
+{
+	u64 word = 0;
+	u32 shift = 0;
+
+	if (len & 4) {
+		u32 four;
+
+		memcpy(&four, at, 4);
+		word = four;
+		at += 4;
+		shift = 32;
+	}
+	if (len & 2) {
+		u16 two;
+
+		memcpy(&two, at, 2);
+		word |= (u64)two << shift;
+		at += 2;
+		shift += 16;
+	}
+	if (len & 1)
+		word |= (u64)(u8)*at << shift;
+	return word;
+}
+
+static _Atomic(u64) *put_text(_Atomic(u64) *at, const char *text, size_t len)
+{
+	for (; len >= 8; text += 8, len -= 8)
+		put(at++, load(text));
+	if (len)
+		put(at++, load_less(text, len));
+	return at;
+}
+
+static _Atomic(u64) *put_client(_Atomic(u64) *at, struct exchange *x)
+{
+	struct str ip = request_client_ip(x);
+	char text[8 * client_words_max] = {0};
+
+	text[0] = (char)MIN(ip.len, (size_t)RECORD_IP_MAX);
+	memcpy(text + 1, ip.ptr, (size_t)text[0]);
+	return put_text(at, text, sizeof(text));
+}
+
+static _Atomic(u64) *put_id(_Atomic(u64) *at, const struct exchange *x)
+{
+	char text[RECORD_ID_MAX] = {0};
+	struct str id = request_id(x);
+
+	memcpy(text, id.ptr, MIN(id.len, sizeof(text)));
+	return put_text(at, text, sizeof(text));
+}
+
+// What of the path can be told: what has no normal form was refused.
+static struct str path_of(const struct exchange *x)
+{
+	if (x->path.len || !x->request)
+		return x->path;
+	return str_make(x->request->path.ptr, str_find(x->request->path, '?'));
+}
+
+// What a record has of its tries that ended before its end.
+static void put_tries(_Atomic(u64) *at, const struct exchange *x, u64 *bits)
+{
+	const struct record_history *history = x->history;
+	bool is_over = history->paused_at == x->attempts;
+	u32 count = is_over ? history->count : MIN((u32)history->count, RECORD_TRIES_MAX - 1u);
+
+	for (u32 i = 0; i < count; i++) {
+		put(at++, load(&history->tries[i]));
+		put(at++, load((const char *)&history->tries[i] + 8));
+	}
+	*bits |= (u64)count << B_TRIES | (u64)history->is_hedge << B_HEDGE |
+		 (u64)is_over << B_PAUSED;
+}
+
+static inline u64 places(u32 way, u32 pool, u32 backend)
+{
+	return way | (u64)(u16)pool << 32 | (u64)backend << 48;
+}
+
+static inline void put_fixed(_Atomic(u64) *words, const struct exchange *x)
+{
+	const struct attempt *attempt = x->attempt;
+	const struct proxy *proxy = x->proxy;
+
+	put(&words[W_WALL], (u64)x->headed_wall_ms);
+	put(&words[W_FACTS], load((const char *)x + facts_at));
+	put(&words[W_FACTS2], load((const char *)x + facts_at + 8));
+	put(&words[W_GENERATION], proxy->snapshot->generation);
+	put(&words[W_BEGAN], x->began_us);
+	put(&words[W_HEADED], x->headed_us);
+	put(&words[W_LEASED], attempt->leased_us);
+	put(&words[W_SENT], attempt->sent_us);
+	put(&words[W_ANSWERED], x->answered_us);
+	put(&words[W_ENDED], loop_now_us(proxy->loop));
+	put(&words[W_IN], x->up.total);
+	put(&words[W_OUT], x->answer.total);
+	put(&words[W_SEEN], load((const char *)x + seen_at));
+	put(&words[W_KEY], x->key);
+}
+
+static inline _Atomic(u64) *put_looks(_Atomic(u64) *at, const struct balance_seen *seen)
+{
+	u32 count = seen->count;
+
+	for (u32 i = 0; i < count && i < BALANCE_LOOKS_MAX; i++)
+		put(at++, load(&seen->looks[i]));
+	return at;
+}
+
+// What is ordinary: a whole answer of a backend at the first try, to a client who is known by an
+// IPv4 address, with an id of ours. Its path lies in the head as it came, and has at least the
+// version behind it, so that whole words may be read.
+static inline bool is_ordinary(const struct exchange *x)
+{
+	const struct http_head *head = x->request;
+
+	return head && x->backend && x->outcome == OUTCOME_OK && x->status < 500 &&
+	       !x->client->is_long && !x->history && !x->second && !x->keep_request_id &&
+	       x->path.len - 1 < RECORD_PATH_MAX && x->path.ptr >= head->raw.ptr &&
+	       x->path.ptr + x->path.len + 8 <= head->raw.ptr + head->raw.len;
+}
+
+static inline void put_ordinary(_Atomic(u64) *words, const struct exchange *x)
+{
+	static const u64 bits =
+		OUTCOME_OK | (u64)client_words << B_CLIENT_WORDS | (u64)id_words << B_ID_WORDS;
+	const struct client *client = x->client;
+	const struct route *route = x->route;
+	const char *path = x->path.ptr, *path_end = path + x->path.len;
+	u32 way = route ? route->place : client->frontend->place;
+	_Atomic(u64) *at = words + W_REST;
+
+	put(&words[W_PLACES], places(way, x->pool->index, x->backend->index));
+	put(&words[W_BITS], bits | (u64)x->attempt->lease.reused << B_REUSED |
+				    (u64)x->path.len << B_PATH_LEN |
+				    (u64)x->request->method << B_METHOD);
+	put(at++, load((const char *)client + client_at));
+	put(at++, load((const char *)client + client_at + 8));
+	put(at++, load(x->request_id));
+	put(at++, load(x->request_id + 8));
+	put(at++, load(x->request_id + 16));
+	put(at++, load(x->request_id + 24));
+	put_fixed(words, x);
+	at = put_looks(at, &x->seen.balance);
+	do {
+		put(at++, load(path));
+		path += 8;
+	} while (path < path_end);
+}
+
+static void put_any(_Atomic(u64) *words, struct exchange *x)
+{
+	struct str path = path_of(x);
+	u64 bits = x->outcome | (u64)x->attempt->lease.reused << B_REUSED |
+		   (u64)client_words_max << B_CLIENT_WORDS;
+	_Atomic(u64) *at = put_client(words + W_REST, x);
+
+	put_fixed(words, x);
+	put(&words[W_PLACES], places(x->route ? x->route->place : x->client->frontend->place,
+				      x->pool ? x->pool->index : RECORD_NOBODY,
+				      x->backend ? x->backend->index : RECORD_NOBODY));
+	if (x->request) {
+		at = put_id(at, x);
+		bits |= (u64)id_words_told << B_ID_WORDS | (u64)x->request->method << B_METHOD;
+	}
+	at = put_looks(at, &x->seen.balance);
+	if (path.len > RECORD_PATH_MAX) {
+		path.len = RECORD_PATH_MAX;
+		bits |= 1ull << B_PATH_CUT;
+	}
+	bits |= (u64)path.len << B_PATH_LEN;
+	at = put_text(at, path.ptr, path.len);
+	if (x->history)
+		put_tries(at, x, &bits);
+	put(&words[W_BITS], bits);
+}
+
+static inline struct record_slot *begin(struct record_ring *ring, u64 sequence)
+{
+	struct record_slot *slot = &ring->slots[sequence / 2 & ring->mask];
+
+	atomic_store_explicit(&slot->sequence, sequence + 1, memory_order_relaxed);
+	return slot;
+}
+
+static inline void publish(struct record_ring *ring, struct record_slot *slot, u64 sequence)
+{
+	atomic_store_explicit(&slot->sequence, sequence + 2, memory_order_release);
+	atomic_store_explicit(&ring->sequence, sequence + 2, memory_order_release);
+}
+
+static void add_failed(struct record_ring *failed, const struct record_slot *from)
+{
+	u64 sequence = atomic_load_explicit(&failed->sequence, memory_order_relaxed);
+	struct record_slot *to = begin(failed, sequence);
+
+	for (u32 i = 0; i < words_max; i++)
+		put(&to->words[i], atomic_load_explicit(&from->words[i], memory_order_relaxed));
+	publish(failed, to, sequence);
+}
+
+static __attribute__((noinline)) void add_any(struct records *records, struct exchange *x)
+{
+	u64 sequence = atomic_load_explicit(&records->all.sequence, memory_order_relaxed);
+	struct record_slot *slot = begin(&records->all, sequence);
+
+	if (x->second)
+		record_note_try(x, x->second, RECORD_END_DROPPED, 0);
+	put_any(slot->words, x);
+	publish(&records->all, slot, sequence);
+	if (record_is_failure((enum outcome)x->outcome, x->status))
+		add_failed(&records->failed, slot);
+}
+
+__attribute__((noinline)) void records_add(struct records *records, struct exchange *x)
+{
+	u64 sequence = atomic_load_explicit(&records->all.sequence, memory_order_relaxed);
+	struct record_slot *slot;
+
+	if (unlikely(!is_ordinary(x))) {
+		add_any(records, x);
+		return;
+	}
+	slot = begin(&records->all, sequence);
+	put_ordinary(slot->words, x);
+	publish(&records->all, slot, sequence);
+}
+
+// ---- Reading ------------------------------------------------------------------------------------
+
+static u64 count_of(const struct record_ring *ring)
+{
+	return atomic_load_explicit(&ring->sequence, memory_order_acquire) / 2;
+}
+
+// Record `number` of the ring: the first `count` of its words. False: it is written just now, or
+// was overwritten.
+static bool read_words(const struct record_ring *ring, u64 number, u64 *words, u32 count)
+{
+	const struct record_slot *slot = &ring->slots[number & ring->mask];
+
+	if (atomic_load_explicit(&slot->sequence, memory_order_acquire) != 2 * number + 2)
+		return false;
+	for (u32 i = 0; i < count; i++)
+		words[i] = atomic_load_explicit(&slot->words[i], memory_order_acquire);
+	return atomic_load_explicit(&slot->sequence, memory_order_relaxed) == 2 * number + 2;
+}
+
+static u32 bits_of(const u64 *words, u32 from, u32 count)
+{
+	return (u32)(words[W_BITS] >> from & ((1ull << count) - 1));
+}
+
+static i64 ended_ms(const u64 *words)
+{
+	return (i64)words[W_WALL] + (i64)((words[W_ENDED] - words[W_HEADED]) / 1000);
+}
+
+static const char *id_at(const u64 *words)
+{
+	return (const char *)(words + W_REST + bits_of(words, B_CLIENT_WORDS, 3));
+}
+
+static u32 id_len(const u64 *words)
+{
+	return (u32)strnlen(id_at(words), 8 * bits_of(words, B_ID_WORDS, 4));
+}
+
+static void take_text(char *to, const char *from, size_t len)
+{
+	memcpy(to, from, len);
+	to[len] = '\0';
+}
+
+#define FACT(words, field)                                                                         \
+	memcpy(&ret->field,                                                                        \
+		(const char *)(words) + 8 * W_FACTS + offsetof(struct exchange, field) - facts_at, \
+		sizeof(ret->field))
+
+static void take_facts(const u64 *words, struct record *ret)
+{
+	FACT(words, sticky);
+	FACT(words, status);
+	FACT(words, refusal);
+	FACT(words, failure);
+	FACT(words, no_retry);
+	FACT(words, attempts);
+	FACT(words, pauses);
+	FACT(words, failovers);
+	FACT(words, tcp);
+	FACT(words, replayed);
+	FACT(words, tunnelling);
+	FACT(words, may_wait);
+}
+
+static void take_bits(const u64 *words, struct record *ret)
+{
+	struct pick_seen seen;
+
+	ret->outcome = (u8)bits_of(words, B_OUTCOME, 8);
+	ret->method = (u8)bits_of(words, B_METHOD, 4);
+	ret->reused = bits_of(words, B_REUSED, 1);
+	ret->path_is_cut = bits_of(words, B_PATH_CUT, 1);
+	memcpy(&seen, &words[W_SEEN], sizeof(words[W_SEEN]));
+	ret->is_picked = seen.balance.is_begun;
+	ret->eligible = seen.eligible;
+	ret->full = seen.full;
+	ret->look_count_seen = seen.balance.count;
+	ret->by_weight = seen.balance.by_weight;
+	ret->look_count = (u8)MIN(seen.balance.count, (u16)BALANCE_LOOKS_MAX);
+}
+
+static void take_spans(const u64 *words, struct record *ret)
+{
+	u64 leased_us = words[W_LEASED], sent_us = words[W_SENT];
+
+	ret->head_us = span_us(words[W_BEGAN], words[W_HEADED]);
+	ret->queue_us = span_us(words[W_HEADED], leased_us);
+	ret->connect_us = ret->reused ? 0 : span_us(leased_us, sent_us);
+	ret->first_byte_us = span_us(sent_us, words[W_ANSWERED]);
+	ret->total_us = words[W_ENDED] - words[W_BEGAN];
+	ret->at_ms = (i64)words[W_WALL] - (i64)((words[W_HEADED] - words[W_BEGAN]) / 1000);
+}
+
+// The try that ran at the end.
+static void take_final(const u64 *words, struct record *ret)
+{
+	if (ret->attempts == 0 || bits_of(words, B_PAUSED, 1))
+		return;
+	ret->tries[ret->try_count++] = (struct record_try){
+		.pool = ret->pool,
+		.backend = ret->backend,
+		.status = words[W_ANSWERED] ? ret->status : 0,
+		.ended = ret->outcome,
+		.hedge = bits_of(words, B_HEDGE, 1),
+		.at_us = span_us(words[W_BEGAN], words[W_LEASED]),
+		.took_us = span_us(words[W_LEASED], words[W_ENDED]),
+	};
+}
+
+static void decode(const u64 *words, u32 worker, struct record *ret)
+{
+	const char *at = (const char *)(words + W_REST);
+	u32 path_len = bits_of(words, B_PATH_LEN, 8);
+
+	*ret = (struct record){.worker = worker,
+		.generation = (u32)words[W_GENERATION],
+		.bytes_in = words[W_IN],
+		.bytes_out = words[W_OUT],
+		.key = words[W_KEY],
+		.frontend = (u16)words[W_PLACES],
+		.route = (u16)(words[W_PLACES] >> 16),
+		.pool = (u16)(words[W_PLACES] >> 32),
+		.backend = (u16)(words[W_PLACES] >> 48),
+		.try_count = (u8)bits_of(words, B_TRIES, 3)};
+	take_facts(words, ret);
+	take_bits(words, ret);
+	take_spans(words, ret);
+	take_text(ret->client, at + 1, MIN((u8)at[0], (u8)RECORD_IP_MAX));
+	at = id_at(words);
+	take_text(ret->id, at, id_len(words));
+	at += 8 * bits_of(words, B_ID_WORDS, 4);
+	memcpy(ret->looks, at, ret->look_count * sizeof(struct balance_look));
+	at += ret->look_count * sizeof(struct balance_look);
+	take_text(ret->path, at, path_len);
+	at += (path_len + 7) / 8 * 8;
+	memcpy(ret->tries, at, ret->try_count * sizeof(struct record_try));
+	take_final(words, ret);
+}
+
+static bool has_id(const u64 *words, struct str id)
+{
+	return id.len && str_eq(str_make(id_at(words), id_len(words)),
+				 str_make(id.ptr, MIN(id.len, (size_t)RECORD_ID_MAX)));
+}
+
+// The first number that may still stand in the ring.
+static u64 oldest(const struct record_ring *ring, u64 count)
+{
+	return count > ring->mask ? count - ring->mask - 1 : 0;
+}
+
+static bool find_in(const struct record_ring *ring, struct str id, u64 *ret_words)
+{
+	u64 count = count_of(ring);
+
+	for (u64 number = count; number > oldest(ring, count); number--)
+		if (read_words(ring, number - 1, ret_words, words_max) && has_id(ret_words, id))
+			return true;
+	return false;
+}
+
+bool record_find(struct records *const *all, u32 count, struct str id, struct record *ret_record)
+{
+	bool found = false;
+	i64 newest_ms = 0;
+
+	for (u32 i = 0; i < 2 * count; i++) {
+		const struct records *records = all[i / 2];
+		u64 words[words_max];
+
+		if (!records || !find_in(i % 2 ? &records->failed : &records->all, id, words) ||
+			(found && ended_ms(words) <= newest_ms))
+			continue;
+		found = true;
+		newest_ms = ended_ms(words);
+		decode(words, records->worker, ret_record);
+	}
+	return found;
+}
+
+// How far the reader of one ring has come.
+struct cursor {
+	const struct record_ring *ring;
+	u32 worker;
+	u64 number; // the next one is the one before it
+	u64 oldest;
+	i64 ended_ms; // of the next one
+};
+
+// Makes sure that the next one can be read. False: there is none any more.
+static bool cursor_settle(struct cursor *cursor)
+{
+	u64 words[W_ENDED + 1];
+
+	for (; cursor->number > cursor->oldest; cursor->number--)
+		if (read_words(cursor->ring, cursor->number - 1, words, ARRAY_LEN(words))) {
+			cursor->ended_ms = ended_ms(words);
+			return true;
+		}
+	return false;
+}
+
+static u32 open_cursors(
+	struct records *const *all, u32 count, bool failures_only, struct cursor *ret_cursors)
+{
+	u32 open = 0;
+
+	for (u32 i = 0; i < count; i++) {
+		struct cursor *cursor = &ret_cursors[open];
+		const struct record_ring *ring;
+
+		if (!all[i])
+			continue;
+		ring = failures_only ? &all[i]->failed : &all[i]->all;
+		*cursor = (struct cursor){
+			.ring = ring, .worker = all[i]->worker, .number = count_of(ring)};
+		cursor->oldest = oldest(ring, cursor->number);
+		open += cursor_settle(cursor);
+	}
+	return open;
+}
+
+u32 record_read_newest(struct records *const *all, u32 count, bool failures_only,
+	struct record *ret_records, u32 max)
+{
+	struct cursor cursors[workers_max];
+	u32 open, taken = 0;
+
+	ASSERT(count <= workers_max);
+	open = open_cursors(all, count, failures_only, cursors);
+	while (taken < max && open) {
+		struct cursor *best = &cursors[0];
+		u64 words[words_max];
+
+		for (u32 i = 1; i < open; i++)
+			if (cursors[i].ended_ms > best->ended_ms)
+				best = &cursors[i];
+		best->number--;
+		if (read_words(best->ring, best->number, words, words_max))
+			decode(words, best->worker, &ret_records[taken++]);
+		if (!cursor_settle(best))
+			*best = cursors[--open];
+	}
+	return taken;
+}
