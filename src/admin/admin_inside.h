@@ -31,7 +31,8 @@ struct admin {
 
 // Handlers; `owner` is the struct admin. routes.def names each.
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
-	api_openapi, api_page, api_config, api_drain, api_enable, api_disable, api_weight, api_breaker,
+	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
+	api_explain, api_config, api_drain, api_enable, api_disable, api_weight, api_breaker,
 	api_log_level;
 
 // ---- api_state.c --------------------------------------------------------------------------------
@@ -57,6 +58,10 @@ bool api_is_ready(const struct admin *admin);
 // Of the pool and the backend of a query or a path. NULL: there is none, and the call was answered.
 const struct backend *api_find_backend(
 	struct admin *admin, struct admin_call *call, struct str pool, struct str id);
+
+// Has an order carried out and tells how that went. `cell` is the backend's.
+void api_give_order(struct admin *admin, struct admin_call *call, enum desk_order_kind kind,
+	u32 cell, u32 value);
 
 // NULL: there is none of this name.
 const struct pool *api_find_pool(const struct admin *admin, struct str name);

@@ -56,8 +56,8 @@ static void on_answer(struct desk_ask *ask)
 	mem_free(steer);
 }
 
-static void order(struct admin *admin, struct admin_call *call, enum desk_order_kind kind,
-	const struct backend *backend, u32 value)
+void api_give_order(struct admin *admin, struct admin_call *call, enum desk_order_kind kind,
+	u32 cell, u32 value)
 {
 	struct steer *steer = mem_alloc(sizeof(*steer));
 	struct str etag = admin_field(call, "if-match");
@@ -65,10 +65,8 @@ static void order(struct admin *admin, struct admin_call *call, enum desk_order_
 	steer->admin = admin;
 	steer->call = call;
 	steer->ask.kind = DESK_ORDER;
-	steer->ask.order = (struct desk_order){.kind = (u8)kind,
-		.cell = backend ? backend->cell : 0,
-		.value = value,
-		.revision = UINT64_MAX};
+	steer->ask.order = (struct desk_order){
+		.kind = (u8)kind, .cell = cell, .value = value, .revision = UINT64_MAX};
 	if (etag.len >= 2 && etag.ptr[0] == '"')
 		etag = str_make(etag.ptr + 1, etag.len - 2);
 	if (etag.len && !str_eq(etag, STR("*")) &&
@@ -138,7 +136,7 @@ static void give(struct admin *admin, struct admin_call *call, enum desk_order_k
 	const struct backend *backend = find_backend(admin, call);
 
 	if (backend)
-		order(admin, call, kind, backend, 0);
+		api_give_order(admin, call, kind, backend->cell, 0);
 }
 
 void api_drain(void *owner, struct admin_call *call)
@@ -166,7 +164,8 @@ void api_weight(void *owner, struct admin_call *call)
 	value = read_field(call, "weight", &root);
 	if (value && json_is_integer(value) && json_integer_value(value) >= 0 &&
 		json_integer_value(value) <= weight_max)
-		order(owner, call, DESK_WEIGHT, backend, (u32)json_integer_value(value));
+		api_give_order(
+			owner, call, DESK_WEIGHT, backend->cell, (u32)json_integer_value(value));
 	else if (value)
 		admin_problem(
 			call, 422, NULL, "'weight' is a whole number from 0 to %d", weight_max);
@@ -188,7 +187,7 @@ void api_breaker(void *owner, struct admin_call *call)
 	word = value ? json_string_value(value) : NULL;
 	for (u32 i = 0; word && i < ARRAY_LEN(words); i++)
 		if (strcmp(words[i], word) == 0) {
-			order(owner, call, DESK_BREAKER, backend, i);
+			api_give_order(owner, call, DESK_BREAKER, backend->cell, i);
 			value = NULL;
 			break;
 		}
@@ -204,7 +203,7 @@ void api_log_level(void *owner, struct admin_call *call)
 
 	for (u32 level = LOG_ERROR; word && level <= LOG_TRACE; level++)
 		if (strcmp(log_level_name((enum log_level)level), word) == 0) {
-			order(owner, call, DESK_LOG_LEVEL, NULL, level);
+			api_give_order(owner, call, DESK_LOG_LEVEL, 0, level);
 			value = NULL;
 			break;
 		}

@@ -492,3 +492,126 @@ def test_disable_closes_kept_connections():
             for _ in range(4):
                 assert weir.ask().status == 200
             assert all(kept())
+
+
+# Events, records, explanations
+
+def events(weir, api, query=""):
+    return tree(ask(weir, api, "GET", f"/api/v1/events{query}"))["events"]
+
+
+def test_orders_are_events_that_can_be_taken_back():
+    with Backend() as one, Backend() as two:
+        weir, api = operate([one.address, two.address])
+        with weir:
+            number = tree(order(weir, api, "PUT", "weight", {"weight": 7}))["event"]
+            event = events(weir, api)[0]
+            assert (event["number"], event["kind"], event["backend"]) == (number, "steering", "app-0")
+            assert event["by"] == "loopback" and event["undo"]["body"] == {"weight": 1}
+            undo = event["undo"]
+            answer = ask(weir, api, undo["method"], undo["path"], CHANGE,
+                         body=json.dumps(undo["body"]).encode())
+            assert answer.status == 200
+            number = tree(order(weir, api, "POST", "drain"))["event"]
+            assert ask(weir, api, "POST", f"/api/v1/events/{number}/undo", CHANGE).status == 200
+            state = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]
+            assert (state["weight"], state["admin"]) == (1, "enabled")
+            assert [each["kind"] for each in events(weir, api, "?limit=4")] == ["steering"] * 4
+            assert events(weir, api, f"?after={number}")[0]["number"] == number + 1
+            assert ask(weir, api, "POST", "/api/v1/events/999/undo", CHANGE).status == 404
+            assert ask(weir, api, "POST", "/api/v1/events/x/undo", CHANGE).status == 422
+
+
+def test_what_changes_by_itself_is_an_event():
+    with Backend() as well:
+        weir, api = start([well.address, f"{HOST}:{free_port()}"], pool={"health_check": FAST})
+        with weir:
+            got = until(lambda: [each for each in events(weir, api) if each["to"] == "down"],
+                        "an event")[0]
+            assert (got["backend"], got["to"], got["reason"]) == (
+                "app-1", "down", "connection refused")
+
+
+def test_why(backend):
+    weir, api = start([backend.address])
+    with weir:
+        weir.ask("GET", "/some/path?secret=1")
+        id_ = backend.heads[-1].get("x-request-id")
+        record = until(lambda: (lambda got: tree(got) if got.status == 200 else None)(
+            ask(weir, api, "GET", f"/api/v1/requests/{id_}")), "the record")
+        assert record["path"] == "/some/path" and record["picked"] == "app-0"
+        assert record["outcome"] == "ok" and record["text"]
+        assert "secret" not in json.dumps(record)
+        assert ask(weir, api, "GET", "/api/v1/requests/nobody").status == 404
+        assert tree(ask(weir, api, "GET", "/api/v1/requests?limit=1"))["requests"][0]["id"] == id_
+        assert tree(ask(weir, api, "GET", "/api/v1/failures"))["failures"] == []
+
+
+def test_failures():
+    weir, api = start([f"{HOST}:{free_port()}"])
+    with weir:
+        assert weir.ask("GET", "/x").status == 503
+        failures = until(
+            lambda: tree(ask(weir, api, "GET", "/api/v1/failures"))["failures"], "the failure")
+        assert failures[0]["status"] == 503 and failures[0]["outcome"] == "connection_refused"
+        assert failures[0]["tries"][0]["ended"] == "connection_refused"
+
+
+@pytest.mark.parametrize("algorithm", ["round_robin", "first", "ip_hash", "maglev", "rendezvous",
+                                       "least_connections"])
+def test_explain_says_what_happens(algorithm):
+    with Backend() as one, Backend() as two, Backend() as three:
+        backends = [one, two, three]
+        weir, api = start([each.address for each in backends], pool={"algorithm": algorithm},
+                          runtime={"workers": 1})
+        with weir:
+            for i in range(6):
+                question = json.dumps({"method": "GET", "url": f"/{i}", "from": "127.0.0.1"})
+                said = tree(ask(weir, api, "POST", "/api/v1/explain", body=question.encode()))
+                weir.ask("GET", f"/{i}")
+                took = [f"app-{at}" for at, each in enumerate(backends)
+                        if any(head.target == f"/{i}" for head in each.heads)]
+                assert [said["pick"]["backend"]] == took, said
+
+
+@pytest.mark.parametrize("question, status", [
+    (b"{", 400), (b"[]", 422), (b"{}", 422), (b'{"url": "/", "from": "x"}', 422),
+    (b'{"url": "/", "nonsense": "x"}', 422), (b'{"url": "/", "headers": {"a": 1}}', 422),
+    (b'{"url": "/", "frontend": "nobody"}', 422)])
+def test_wrong_questions(backend, question, status):
+    weir, api = start([backend.address])
+    with weir:
+        assert ask(weir, api, "POST", "/api/v1/explain", body=question).status == status
+
+
+def test_stream_tells_what_happens():
+    with Backend() as well:
+        weir, api = operate([well.address])
+        with weir, weir.client(api) as client:
+            order(weir, api, "PUT", "weight", {"weight": 2})
+            client.send(http1.request("GET", "/api/v1/stream?tail=1", host=api))
+            assert client.reader.response_head().status == 200
+            order(weir, api, "PUT", "weight", {"weight": 3})
+            weir.ask("GET", "/seen")
+            got = b""
+            while b"event: event\n" not in got or b"event: request\n" not in got:
+                got += client.sock.recv(65536)
+            assert b'"/seen"' in got
+            order(weir, api, "POST", "drain")
+            assert weir.ask("GET", "/lost").status == 503
+            while b"event: failure\n" not in got:
+                got += client.sock.recv(65536)
+
+
+def test_the_dashboard(backend):
+    weir, api = start([backend.address])
+    with weir:
+        answer = ask(weir, api, "GET", "/")
+        assert answer.status == 200 and answer.get("content-type").startswith("text/html")
+        policy = answer.get("content-security-policy")
+        assert "default-src 'none'" in policy and "unsafe" not in policy
+        etag = answer.get("etag")
+        assert ask(weir, api, "GET", "/", ("If-None-Match", etag)).status == 304
+        for name in ("style.css", "app.js"):
+            assert ask(weir, api, "GET", f"/{name}").status == 200
+        assert ask(weir, api, "GET", "/nothing.js").status == 404
