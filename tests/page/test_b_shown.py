@@ -33,9 +33,10 @@ def test_numbers_are_those_of_the_api(browser, serve):
     assert (browser.text("#instance"), browser.text("#version")) == (state["instance"], state["version"])
     heads = browser.js("return [...document.querySelectorAll('.pool')].map((p) => [p.querySelector('h3').textContent, "
                        "p.querySelector('.word').textContent, ...[...p.querySelectorAll('.figures b')].map((b) => b.textContent)])")
+    pools = sorted(state["pools"], key=lambda p: p["state"] == "ok")
     assert heads == [[p["name"], p["state"], f.rate(p["requests_per_s"]), f.rate(p["errors_per_s"]), f.dur(p["p50_us"]),
                       f.dur(p["p99_us"]), f.count(p["in_flight"]), f.count(p["queued"]), f.rate(p["retries_per_s"])]
-                     for p in state["pools"]]
+                     for p in pools]
     for one in state["backends"]:
         row = browser.row(one["id"])
         assert row, one["id"]
@@ -89,13 +90,13 @@ def test_live_requests(browser, serve):
     browser.open(world.url, "live")
     browser.until(lambda: len(browser.all("#live-list tbody tr")) > 120, "more than what was before")
     browser.press("p")
-    browser.wait_text("#live-note", "paused")
-    ids = browser.texts("#live-list .l-rid")
+    browser.wait_text("#view-live .quiet", "paused")
+    ids = browser.texts("#live-list .l-id")
     turn = world.cluster.turn
     browser.until(lambda: world.cluster.turn > turn + 2, "two seconds more")
-    assert browser.texts("#live-list .l-rid") == ids
+    assert browser.texts("#live-list .l-id") == ids
     browser.press("p")
-    browser.until(lambda: browser.texts("#live-list .l-rid") != ids, "new rows")
+    browser.until(lambda: browser.texts("#live-list .l-id") != ids, "new rows")
     browser.fill("#live-filter", "/v1/items")
     browser.until(lambda: browser.texts("#live-list .l-request") and
                   all("/v1/items" in text for text in browser.texts("#live-list tbody .l-request")), "only what fits")

@@ -117,8 +117,8 @@ def test_undo_from_the_list_of_events(browser, serve):
     browser.wait_live()
     browser.until(lambda: browser.all("#events-list [data-undo]"), "a button")
     browser.click("#events-list [data-undo]")
-    browser.wait_text("#ask", "This takes back")
-    browser.click("#ask .strong")
+    browser.wait_text("#sheet", "This takes back")
+    browser.click("#sheet .strong")
     browser.until(lambda: admin_of(world, "app-2") == "enabled", "the drain taken back")
 
 
@@ -141,7 +141,7 @@ def test_a_token_is_asked_for(browser, serve):
     browser.wait_text("#door", "asks for a token")
     browser.fill("#token", "wrong")
     browser.press("enter")
-    browser.wait_text("#door", "not known here")
+    browser.wait_text("#door", "is not known here")
     browser.fill("#token", "open sesame")
     browser.press("enter")
     browser.wait_live()

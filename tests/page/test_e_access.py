@@ -40,7 +40,7 @@ def test_keyboard_alone(browser, serve):
         browser.press(str(number))
         browser.until(lambda: browser.js("return document.querySelector('.view:not([hidden])').id") == f"view-{view}", view)
     browser.press("t")
-    assert browser.js("return document.documentElement.dataset.theme") == "light"
+    assert browser.js("return document.documentElement.dataset.theme") == "Light"
 
 
 def test_tab_reaches_everything(browser, serve):

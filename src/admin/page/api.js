@@ -3,6 +3,8 @@
 // EventSource cannot send a token, so the stream is read from fetch().
 import {$, button, h, open_sheet} from "/dom.js";
 
+const API = "/api/v1/";
+
 export const store = {
 	state: null,         // the newest
 	backends: new Map(), // by backend_key
@@ -16,30 +18,22 @@ export const store = {
 
 export const backend_key = (backend) => `${backend.pool}\n${backend.id}`;
 export const find_backend = (pool, id) => store.backends.get(`${pool}\n${id}`);
-export const path_of = (backend) => `/api/v1/pools/${encodeURIComponent(backend.pool)}/backends/${encodeURIComponent(backend.id)}`;
+export const path_of = (backend) => `${API}pools/${encodeURIComponent(backend.pool)}/backends/${encodeURIComponent(backend.id)}`;
 
-// An answer that says no: what the server wrote into its problem+json.
-export class Refusal extends Error {
-	constructor(status, problem) {
-		super([problem?.detail ?? problem?.title ?? `The answer is ${status}.`, problem?.cure].filter(Boolean).join(" "));
-		this.status = status;
-	}
-}
-
-// What a browser refuses to keep is kept until the page is closed.
-export function kept(storage, name, value) {
+// What a browser refuses to keep holds until the page is closed.
+export function kept(name, value, storage = "localStorage") {
 	try {
 		if (value !== undefined)
 			window[storage].setItem(`weir.${name}`, value);
 		return window[storage].getItem(`weir.${name}`);
 	} catch {
-		return null;
+		return value ?? null;
 	}
 }
 
 // -- The token
 
-let token = kept("sessionStorage", "token");
+let token = kept("token", undefined, "sessionStorage");
 let asking = null;
 
 function ask_for_token() {
@@ -50,13 +44,12 @@ function ask_for_token() {
 		open_sheet(door, "This weir asks for a token", h("form", {onsubmit: (event) => {
 			event.preventDefault();
 			token = input.value.trim();
-			kept("sessionStorage", "token", token);
+			kept("token", token, "sessionStorage");
 			door.close();
 			asking = null;
 			resolve();
 		}},
-		h("p", {role: token && "alert"}, token ? "That token is not known here. Tokens stand in the configuration under admin.tokens."
-			: "It stands in the configuration under admin.tokens. It is kept until this tab is closed."),
+		h("p", {role: token && "alert"}, token && "That one is not known here. ", "Tokens stand in the configuration under admin.tokens; this tab keeps yours until it is closed."),
 		h("label", {for: "token"}, "Token"), input,
 		h("p.buttons", button("Continue", null, {type: "submit", class: "strong"}))));
 		door.querySelector("header button").remove();
@@ -84,29 +77,24 @@ async function fetch_known(path, options, fields) {
 
 // -- Calls
 
+// The body; or an error with what the server wrote into its problem+json, and the status.
 async function body_of(answer) {
 	const body = await answer.json().catch(() => null);
 
-	if (!answer.ok)
-		throw new Refusal(answer.status, body);
-	return body;
+	if (answer.ok)
+		return body;
+	throw Object.assign(new Error([body?.detail ?? body?.title ?? `The answer is ${answer.status}.`, body?.cure].filter(Boolean).join(" ")),
+		{status: answer.status});
 }
 
-export const get = async (path) => body_of(await fetch_known(path, {}, {Accept: "application/json"}));
+export const get = async (path) => body_of(await fetch_known(API + path));
 
-export const get_history = (seconds, pool, backend) => get(`/api/v1/history?${new URLSearchParams(
+export const get_history = (seconds, pool, backend) => get(`history?${new URLSearchParams(
 	{seconds, ...pool && {pool}, ...backend && {backend}})}`);
 
 // A change. `etag` refuses what somebody else has changed since (412).
-export async function send(method, path, body, etag) {
-	const fields = {Accept: "application/json", "X-Weir-Request": "1"};
-
-	if (etag != null)
-		fields["If-Match"] = `"${etag}"`;
-	if (body != null)
-		fields["Content-Type"] = "application/json";
-	return body_of(await fetch_known(path, {method, body: body == null ? undefined : JSON.stringify(body)}, fields));
-}
+export const send = async (method, path, body, etag) => body_of(await fetch_known(path, {method, body: body && JSON.stringify(body)}, {
+	"X-Weir-Request": "1", ...body && {"Content-Type": "application/json"}, ...etag != null && {"If-Match": `"${etag}"`}}));
 
 // -- State
 
@@ -131,8 +119,7 @@ export function take_news(list, news, key, order, max) {
 	const known = new Set(list.map((one) => one[key]));
 
 	list.unshift(...news.filter((one) => !known.has(one[key])));
-	if (news.length > 1)
-		list.sort((a, b) => b[order] - a[order]);
+	list.sort((a, b) => b[order] - a[order]);
 	list.length = Math.min(list.length, max);
 }
 
@@ -142,30 +129,21 @@ const SILENCE_MS = 6000; // the server says something every second
 
 async function read_events(reader, alive, hear) {
 	const decoder = new TextDecoder();
-	let rest = "", name = "", data = "";
+	let rest = "";
 
 	for (;;) {
 		const {done, value} = await reader.read();
 		if (done)
 			return;
 		alive();
-		rest += decoder.decode(value, {stream: true});
-		let from = 0, end;
-		while ((end = rest.indexOf("\n", from)) >= 0) {
-			const line = rest.slice(from, rest[end - 1] === "\r" ? end - 1 : end);
+		const events = (rest + decoder.decode(value, {stream: true})).split("\n\n");
+		rest = events.pop();
+		for (const event of events) {
+			const [, name, data] = event.match(/^event: ?(.*)\ndata: ?(.*)/) ?? [];
 
-			from = end + 1;
-			if (line.startsWith("data:"))
-				data += (data && "\n") + line.slice(line[5] === " " ? 6 : 5);
-			else if (line.startsWith("event:"))
-				name = line.slice(6).trim();
-			else if (line === "") {
-				if (data)
-					hear(name, JSON.parse(data));
-				name = data = "";
-			}
+			if (data)
+				hear(name, JSON.parse(data));
 		}
-		rest = rest.slice(from);
 	}
 }
 
@@ -189,8 +167,8 @@ export async function start_stream(tail, hear, link) {
 		};
 
 		try {
-			const answer = await fetch_known(`/api/v1/stream${tail ? "?tail=1" : ""}`,
-				{signal: AbortSignal.any([signal, attempt.signal])}, {Accept: "text/event-stream"});
+			const answer = await fetch_known(`${API}stream${tail ? "?tail=1" : ""}`,
+				{signal: AbortSignal.any([signal, attempt.signal])});
 			if (!answer.ok)
 				await body_of(answer);
 			alive();
@@ -199,11 +177,16 @@ export async function start_stream(tail, hear, link) {
 					link("live");
 				is_live = true;
 				failed = 0;
-				hear(name, value);
+				// Our own mistakes must not look like a lost connection.
+				try {
+					hear(name, value);
+				} catch (error) {
+					console.error(error);
+				}
 			});
 			why = "the connection ended";
 		} catch (error) {
-			if (error instanceof Refusal)
+			if (error.status)
 				why = error.message;
 		}
 		clearTimeout(timer);

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page as a whole: header, tiles, history, views, keys.
-import {$, attr, bytes, clock, count, dur, h, icon, join, num, open_sheet, pct, put, rate, span, spark, toast} from "/dom.js";
+import {$, attr, bytes, clock, count, dur, h, icon, join, num, open_sheet, pct, put, radio, rate, span, spark, toast} from "/dom.js";
 import {get, get_history, kept, start_stream, stop_stream, store, take_news, take_state} from "/api.js";
 import {Graphs, Series, forget_palette} from "/graphs.js";
 import {draw_pools, focused_backend, move_focus, start_pools} from "/pools.js";
 import {open_backend, refresh_steering, undo_last} from "/steer.js";
 import {draw_events, draw_failures, draw_rail, list_in, pause_live, show_config, show_live, start_lists, take_request} from "/lists.js";
 
-const VIEWS = ["overview", "events", "failures", "live", "explain", "config"];
+const VIEWS = {overview: "Overview", events: "Events", failures: "Failed requests", live: "Live requests", explain: "Explain", config: "Configuration"};
+const NAMES = Object.keys(VIEWS);
 const SPARK_POINTS = 300;
 const STALE_MS = 3500;
 const HIDDEN_MS = 60000; // after which nobody looks, and the server has nothing to compute
@@ -39,17 +40,10 @@ function draw_verdict(state) {
 		process.log_dropped_total && `${count(process.log_dropped_total)} log lines dropped`, store.may_operate() ? "you may steer" : "you may look"]));
 }
 
-const byte_rate = (value) => `${bytes(value)}/s`;
+// How a field of totals or process is written, by the end of its name.
+const WRITERS = Object.entries({bytes_per_s: (value) => `${bytes(value)}/s`, per_s: rate, ratio: pct, saturation: pct, _us: dur, _bytes: bytes, _total: num});
+const written = (name, value) => (WRITERS.find(([end]) => name.endsWith(end))?.[1] ?? count)(value);
 
-// How a field of totals or process is written; the raw value stands in data-value.
-const FIGURES = {
-	requests_per_s: rate, requests_total: num, received_bytes_per_s: byte_rate, sent_bytes_per_s: byte_rate,
-	errors_ratio: pct, errors_per_s: rate, client_errors_per_s: rate, retries_per_s: rate,
-	p50_us: dur, p90_us: dur, p99_us: dur, max_us: dur,
-	saturation: pct, in_flight: count, queued: count, memory_bytes: bytes, busy_ratio: pct,
-	connections: (value, all) => `${count(value)} of ${count(all.connections_max)}`,
-	descriptors: (value, all) => `${count(value)} of ${count(all.descriptors_max)}`,
-};
 // Title, the large figure, the others by their labels.
 const TILES = {
 	requests: ["Requests", "requests_per_s", {Received: "received_bytes_per_s", Sent: "sent_bytes_per_s", "Since start": "requests_total"}],
@@ -59,8 +53,13 @@ const TILES = {
 };
 const METERS = {"Workers busy": "busy_ratio", Connections: "connections", Descriptors: "descriptors"};
 
+const figures = []; // the names of those that are shown
+
 function make_tiles() {
-	const figure = (what, name) => h(what, {id: `v-${name}`}, "–");
+	const figure = (what, name) => {
+		figures.push(name);
+		return h(what, {id: `v-${name}`}, "–");
+	};
 
 	for (const [id, [title, large, more]] of Object.entries(TILES))
 		$("tiles").append(h("section.tile", {"aria-label": title}, h("h2", {id: `t-${id}`}, title), figure("p.big", large),
@@ -78,8 +77,10 @@ function draw_tiles({totals, process}) {
 	const all = {...process, ...totals, saturation};
 
 	put($("t-saturation"), `Saturation, ${fullest.replace("busy_ratio", "workers")}`);
-	for (const [name, text] of Object.entries(FIGURES)) {
-		put($(`v-${name}`), text(all[name], all));
+	for (const name of figures) {
+		const max = all[`${name}_max`];
+
+		put($(`v-${name}`), written(name, all[name]) + (max ? ` of ${count(max)}` : ""));
 		attr($(`v-${name}`), "data-value", all[name]);
 	}
 	for (const [name, part] of Object.entries(full)) {
@@ -95,7 +96,7 @@ const sparks = {requests: {field: "requests_per_s"}, errors: {field: "errors_per
 function draw_sparks(add) {
 	for (const one of Object.values(sparks)) {
 		one.values = add(one).slice(-SPARK_POINTS);
-		one.draw(one.values);
+		one.draw(one.values, one === sparks.errors ? Math.max(1, ...sparks.requests.values) / 1000 : 1);
 	}
 }
 
@@ -105,7 +106,7 @@ let graphs, series = null;
 let asked = 0; // counts questions, so that an answer that is out of date is known
 let refreshed = 0;
 
-const range_s = () => Number(document.querySelector("#range :checked").value);
+const range_s = () => Number(document.querySelector("#range :checked")?.value ?? 900);
 const chosen_pool = () => $("graph-pool").value;
 
 async function load_history() {
@@ -117,7 +118,6 @@ async function load_history() {
 			return;
 		series = new Series(answer, seconds * 1000);
 		refreshed = performance.now();
-		$("graphs-note").hidden = !series.thinned;
 		show_history();
 	} catch (error) {
 		graphs.empty.hidden = false;
@@ -186,7 +186,7 @@ const take_events = (events) => take_news(store.events, events, "number", "numbe
 const take_failures = (failures) => take_news(store.failures, failures, "id", "at_ms", 200);
 
 async function load_lists() {
-	const [events, failures, past] = await Promise.all([get("/api/v1/events?limit=1000"), get("/api/v1/failures?limit=200"),
+	const [events, failures, past] = await Promise.all([get("events?limit=1000"), get("failures?limit=200"),
 		get_history(SPARK_POINTS)]);
 
 	take_events(list_in(events, "events"));
@@ -205,7 +205,7 @@ function hear(name, value) {
 		draw_sparks((one) => [...one.values ?? [], value.totals[one.field]]);
 		follow_history();
 	} else if (name === "state") {
-		get("/api/v1/state").then((state) => {
+		get("state").then((state) => {
 			take_state(state);
 			draw_state();
 		}, () => {});
@@ -254,28 +254,27 @@ function draw_link() {
 		link_why ? `: ${link_why}` : ""}. ${link === "paused" ? "" : "Trying again by itself."}`);
 }
 
-let hidden_timer = null;
+let hidden_timer;
 
 function follow_visibility() {
 	clearTimeout(hidden_timer);
-	if (document.hidden) {
+	if (document.hidden)
 		hidden_timer = setTimeout(() => {
 			stop_stream();
 			set_link("paused", "this page was in the background");
 		}, HIDDEN_MS);
-	} else if (link === "paused") {
+	else if (link === "paused")
 		connect();
-	}
 }
 
 // -- Views
 
 function show_view() {
-	view = VIEWS.find((name) => location.hash === `#${name}`) ?? "overview";
-	for (const name of VIEWS)
+	view = NAMES.find((name) => location.hash === `#${name}`) ?? "overview";
+	NAMES.forEach((name, i) => {
 		$(`view-${name}`).hidden = name !== view;
-	for (const a of document.querySelectorAll(".bar nav a"))
-		attr(a, "aria-current", a.hash === `#${view}` ? "page" : null);
+		attr(document.querySelector("nav").children[i], "aria-current", name === view ? "page" : null);
+	});
 	if (tail !== (view === "live"))
 		connect();
 	if (store.state && view === "overview") {
@@ -290,19 +289,17 @@ function show_view() {
 	draw_news();
 }
 
-const THEMES = {auto: "as the system", light: "light", dark: "dark"};
+const THEMES = ["Auto", "Light", "Dark"];
 
 function set_theme(name) {
 	document.documentElement.dataset.theme = name;
-	put($("theme"), name[0].toUpperCase() + name.slice(1));
-	attr($("theme"), "aria-label", `Colours: ${THEMES[name]}`);
+	put($("theme"), name);
+	attr($("theme"), "aria-label", `Colours: ${name}`);
 	repaint();
 }
 
 function next_theme() {
-	const names = Object.keys(THEMES);
-
-	set_theme(kept("localStorage", "theme", names[(names.indexOf(document.documentElement.dataset.theme) + 1) % 3]));
+	set_theme(kept("theme", THEMES[(THEMES.indexOf($("theme").textContent) + 1) % 3]));
 }
 
 function repaint() {
@@ -321,12 +318,6 @@ function steer_focused(action) {
 		toast("Choose a backend first: j and k move through the rows.");
 }
 
-function next_range() {
-	const inputs = [...document.querySelectorAll("#range input")];
-
-	inputs[(inputs.findIndex((input) => input.checked) + 1) % inputs.length].click();
-}
-
 const KEYS = {
 	"?": ["this list", show_keys],
 	"1": ["the first view; 2 to 6 the others"],
@@ -335,11 +326,8 @@ const KEYS = {
 	k: ["previous backend", () => move_focus(-1)],
 	d: ["drain the chosen backend", () => steer_focused("Drain")],
 	e: ["enable it", () => steer_focused("Enable")],
-	w: ["change its weight", () => steer_focused("Weight")],
-	b: ["hold or release its breaker", () => steer_focused("Breaker")],
 	u: ["undo what you did last", undo_last],
 	n: ["only what is not up", () => $("pool-bad").click()],
-	r: ["next time range", next_range],
 	g: ["to the graphs; arrow keys move the cursor", () => graphs.plots.focus()],
 	p: ["pause the live requests", pause_live],
 	t: ["light, dark, or as the system", next_theme],
@@ -348,8 +336,8 @@ const KEYS = {
 function show_keys() {
 	open_sheet($("sheet"), "Keyboard", h("dl.keys", Object.entries(KEYS).map(([key, [what]]) =>
 		h("div", h("dt", h("kbd", key)), h("dd", what)))),
-	h("label.tick", h("input", {type: "checkbox", checked: kept("localStorage", "keys") !== "off",
-		onchange: (event) => kept("localStorage", "keys", event.target.checked ? "on" : "off")}), "Single keys do something"));
+	h("label.tick", h("input", {type: "checkbox", checked: kept("keys") !== "off",
+		onchange: (event) => kept("keys", event.target.checked ? "on" : "off")}), "Single keys do something"));
 }
 
 function on_key(event) {
@@ -361,9 +349,9 @@ function on_key(event) {
 		typing.blur();
 	}
 	if (event.ctrlKey || event.metaKey || event.altKey || typing || document.querySelector("dialog[open]") ||
-		(kept("localStorage", "keys") === "off" && event.key !== "?"))
+		(kept("keys") === "off" && event.key !== "?"))
 		return;
-	const call = VIEWS[event.key - 1] ? () => (location.hash = VIEWS[event.key - 1]) : KEYS[event.key]?.[1];
+	const call = NAMES[event.key - 1] ? () => (location.hash = NAMES[event.key - 1]) : KEYS[event.key]?.[1];
 	if (call) {
 		event.preventDefault();
 		call();
@@ -371,19 +359,18 @@ function on_key(event) {
 }
 
 function start() {
-	const range = kept("localStorage", "range"), theme = kept("localStorage", "theme");
+	const range = kept("range") ?? "900", theme = kept("theme");
 
-	for (const input of document.querySelectorAll("#range input")) {
-		input.checked = range ? input.value === range : input.checked;
-		input.onchange = () => {
-			kept("localStorage", "range", input.value);
+	document.querySelector("nav").append(...NAMES.map((name) => h("a", {href: `#${name}`}, VIEWS[name])));
+	$("range").append(...Object.entries({300: "5 min", 900: "15 min", 3600: "1 h", 86400: "24 h"}).map(([seconds, label]) =>
+		radio("range", seconds, label, seconds === range, () => {
+			kept("range", seconds);
 			load_history();
-		};
-	}
+		})));
 	make_tiles();
 	document.querySelector(".brand").prepend(icon("logo"));
 	graphs = new Graphs($("graphs"), false, "All pools");
-	set_theme(Object.hasOwn(THEMES, theme) ? theme : "auto");
+	set_theme(THEMES.includes(theme) ? theme : "Auto");
 	start_pools();
 	start_lists();
 	$("theme").onclick = next_theme;

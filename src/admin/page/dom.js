@@ -35,6 +35,8 @@ const svg = (tag, ...kids) => fill(document.createElementNS("http://www.w3.org/2
 
 export const button = (text, onclick, props) => h("button", {type: "button", onclick, ...props}, text);
 
+export const radio = (name, value, label, checked, onchange) =>
+	h("label", h("input", {type: "radio", name, value, checked, onchange}), h("span", label));
 export const filter_field = (name, oninput) =>
 	h("input.push", {type: "search", id: `${name}-filter`, "aria-label": "Filter", placeholder: "Filter  /", oninput});
 export const filter_text = (name) => $(`${name}-filter`).value.trim().toLowerCase();
@@ -130,23 +132,20 @@ export const event_text = (event) =>
 
 // -- Numbers; what is not known is a dash
 
-const fit = (value, steps, unit) => {
-	for (const [size, name] of steps) {
-		if (Math.abs(value) < 999.5)
-			break;
-		value /= size;
-		unit = name;
-	}
-	return [value, unit];
-};
+function fit(value, units) {
+	let i = 0;
+
+	for (; value >= 999.5; i++)
+		value /= 1000;
+	return [value, units[i]];
+}
 
 // Three digits at most, and a letter: 0.04 3.2 412 12.4k 1.24M.
 export function num(value) {
 	if (!value)
 		return value === 0 ? "0" : "–";
-	const [small, letter] = fit(value, [[1000, "k"], [1000, "M"], [1000, "G"], [1000, "T"]], "");
-	const size = Math.abs(small);
-	return small.toFixed(size >= 99.95 ? 0 : letter ? size < 9.995 ? 2 : 1 : size < 0.095 ? 2 : 1) + letter;
+	const [small, letter] = fit(value, ["", "k", "M", "G", "T", "P"]);
+	return small.toFixed(small >= 99.95 ? 0 : (letter ? small < 9.995 : small < 0.095) ? 2 : 1) + letter;
 }
 
 // Whole numbers are told in full as long as they are short.
@@ -175,7 +174,7 @@ export function pct(ratio) {
 export function bytes(value) {
 	if (value == null)
 		return "–";
-	const [small, unit] = fit(value, [[1000, "kB"], [1000, "MB"], [1000, "GB"], [1000, "TB"]], "B");
+	const [small, unit] = fit(value, ["B", "kB", "MB", "GB", "TB", "PB"]);
 	return with_unit(unit === "B" || small >= 99.5 ? Math.round(small) : small.toFixed(1), unit);
 }
 
@@ -192,12 +191,14 @@ export function span(ms) {
 
 const day = new Intl.DateTimeFormat(undefined, {month: "short", day: "numeric"});
 
-// The viewer's own clock, 24 hours; with the day when that is not today.
-export function clock(ms, now_ms) {
-	const at = new Date(ms);
-	const text = [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");
+// The viewer's own clock, 24 hours.
+export const time_of = (ms) => new Date(ms).toTimeString().slice(0, 8);
 
-	return now_ms == null || at.toDateString() === new Date(now_ms).toDateString() ? text : `${day.format(at)} ${text}`;
+// With the day when that is not today.
+export function clock(ms) {
+	const at = new Date(ms);
+
+	return (at.toDateString() === new Date().toDateString() ? "" : `${day.format(at)} `) + time_of(ms);
 }
 
 export const join = (parts, between = " · ") => parts.filter(Boolean).join(between);
@@ -210,8 +211,8 @@ export function spark(root) {
 	const area = svg("path", {class: "area"});
 
 	root.append(svg("svg", {viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true"}, area, line));
-	return (values) => {
-		const top = Math.max(1, ...values);
+	return (values, least = 1) => {
+		const top = Math.max(least, ...values);
 		let path = "", first = null, last = 0;
 
 		values.forEach((value, index) => {
@@ -242,41 +243,17 @@ export function open_sheet(dialog, title, ...kids) {
 		dialog.showModal();
 }
 
-// Asks before something is done: resolves to true or false.
-export function ask(title, text, label) {
-	const dialog = $("ask");
-
-	return new Promise((resolve) => {
-		let answer = false;
-		const yes = button(label, () => {
-			answer = true;
-			dialog.close();
-		}, {class: "strong"});
-		open_sheet(dialog, title, h("p", text), h("p.buttons", yes, button("Cancel", () => dialog.close())));
-		dialog.onclose = () => resolve(answer);
-		yes.focus();
-	});
-}
-
 // A message at the edge; `action` = [label, call]. Returns a call that changes its text.
-export function toast(text, tone, action) {
+export function toast(text, tone = "", action) {
 	const words = h("span", text);
-	const box = h("div", {class: `toast ${tone ?? ""}`}, words, action && button(action[0], () => {
+	const box = h("div", {class: `toast ${tone}`}, words, action && button(action[0], () => {
 		box.remove();
 		action[1]();
 	}), button("✕", () => box.remove(), {class: "plain", "aria-label": "Dismiss"}));
-	let timer;
-	const stay = () => {
-		clearTimeout(timer);
-		timer = setTimeout(() => box.remove(), 30000);
-	};
 
-	stay();
 	$("toasts").append(box);
 	if ($("toasts").children.length > 3)
 		$("toasts").firstChild.remove();
-	return (next) => {
-		stay();
-		put(words, next);
-	};
+	setTimeout(() => box.remove(), 60000);
+	return (next) => put(words, next);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // History drawn on canvas: requests, errors, and latency as a heatmap with p50 and p99, under one
 // time axis with one cursor, and what changed marked in all of them.
-import {attr, clock, dur, event_text, face_of, h, icon, mark, put, rate} from "/dom.js";
+import {attr, dur, event_text, face_of, h, icon, mark, put, rate, time_of} from "/dom.js";
 
 const LINES = ["requests_per_s", "errors_per_s", "p50_us", "p99_us", "max_us"];
 const RIGHT = 10;       // free space beside the last value
@@ -15,7 +15,7 @@ const columns_of = (answer) => [...LINES.map((name) => answer[name]), answer.hea
 // One answer of /api/v1/history, to which later answers are added.
 export class Series {
 	constructor(answer, span_ms) {
-		Object.assign(this, {span_ms, from_ms: answer.from_at_ms, step_ms: answer.step_ms, thinned: answer.thinned,
+		Object.assign(this, {span_ms, from_ms: answer.from_at_ms, step_ms: answer.step_ms,
 			bounds: answer.heatmap.bounds_us, columns: columns_of(answer)});
 	}
 
@@ -106,6 +106,9 @@ function nice_top(value) {
 // A round number on an axis without its zeros.
 const short = (text) => text.replace(/[\d.]+/, (n) => Number(n));
 
+// To whole pixels of the device.
+const snap = (at) => Math.round(at * devicePixelRatio) / devicePixelRatio;
+
 // -- The graphs
 
 export class Graphs {
@@ -170,6 +173,13 @@ export class Graphs {
 		return this.left + (ms - this.from_ms) / (this.to_ms - this.from_ms) * (this.right - this.left);
 	}
 
+	// Where a bin begins, and how wide it is.
+	place(bin) {
+		const [x, end] = [0, this.bin_ms].map((ms) => snap(Math.min(this.right, Math.max(this.left, this.x(bin.at_ms + ms)))));
+
+		return [x, end - x];
+	}
+
 	// An empty canvas in device pixels, with the grid of time.
 	begin({canvas, height}, axis) {
 		const dpr = devicePixelRatio, ctx = canvas.getContext("2d"), c = colours();
@@ -187,7 +197,7 @@ export class Graphs {
 		const step_s = NICE_S.find((s) => range_s / s <= (this.width - this.left) / 84) ?? 21600;
 		const zone_ms = new Date(this.to_ms).getTimezoneOffset() * 60000;
 		for (let t = Math.ceil((this.from_ms - zone_ms) / step_s / 1000) * step_s * 1000 + zone_ms; t <= this.to_ms; t += step_s * 1000) {
-			const x = Math.round(this.x(t)), label = clock(t).slice(0, step_s < 60 ? 8 : 5);
+			const x = Math.round(this.x(t)), label = time_of(t).slice(0, step_s < 60 ? 8 : 5);
 
 			ctx.fillStyle = c.rule;
 			ctx.fillRect(x, 0, 1, height);
@@ -219,60 +229,42 @@ export class Graphs {
 		ctx.setLineDash([]);
 	}
 
-	// The parts of a line between gaps, as lists of [x, y].
-	runs(value, y) {
-		const runs = [];
-		let run = null;
-
-		for (const bin of this.bins) {
-			if (bin[value] == null) {
-				run = null;
-				continue;
-			}
-			if (!run)
-				runs.push(run = []);
-			run.push([Math.min(Math.max(this.x(bin.at_ms + this.bin_ms / 2), this.left), this.right), y(bin[value])]);
-		}
-		return runs;
+	mid(bin) {
+		return Math.min(Math.max(this.x(bin.at_ms + this.bin_ms / 2), this.left), this.right);
 	}
 
-	line(ctx, runs, colour, width) {
+	// A line with gaps where nothing is known.
+	line(ctx, value, y, colour, width) {
+		let go = "moveTo";
+
 		ctx.strokeStyle = colour;
 		ctx.lineWidth = width;
 		ctx.beginPath();
-		for (const run of runs) {
-			ctx.moveTo(run[0][0] - 0.5, run[0][1]);
-			for (const [x, y] of run)
-				ctx.lineTo(x, y);
+		for (const bin of this.bins) {
+			if (bin[value] != null)
+				ctx[go](this.mid(bin), y(bin[value]));
+			go = bin[value] != null ? "lineTo" : "moveTo";
 		}
 		ctx.stroke();
 	}
 
 	draw_rate(strip, value, tone) {
 		const c = colours(), ctx = this.begin(strip), {height} = strip;
-		const top = nice_top(Math.max(1, ...this.bins.map((bin) => bin[value] ?? 0)));
+		// A few errors among many requests must not look like a mountain.
+		const top = nice_top(Math.max(1, ...this.bins.map((bin) => Math.max(bin[value] ?? 0, (bin.requests ?? 0) / 1000))));
 		const y = (n) => height - n / top * (height - 8);
-		const runs = this.runs(value, y);
 
 		for (const n of height > 60 ? [0, top / 2, top] : [0, top])
 			this.y_label(ctx, n ? short(rate(n)) : "0", Math.min(y(n), height - 1));
+		this.draw_marks(ctx, height);
+		this.line(ctx, value, y, c[tone], 1.6);
 		ctx.fillStyle = c[tone];
 		ctx.globalAlpha = 0.14;
-		for (const run of runs) {
-			ctx.beginPath();
-			for (const [x, at] of [[run[0][0], height], ...run, [run.at(-1)[0], height]])
-				ctx.lineTo(x, at);
-			ctx.fill();
+		for (const bin of this.bins) {
+			const [x, width] = this.place(bin), at = y(bin[value] ?? 0);
+
+			ctx.fillRect(x, at, width, height - at);
 		}
-		ctx.globalAlpha = 1;
-		this.draw_marks(ctx, height);
-		this.line(ctx, runs, c[tone], 1.6);
-		// Where the record begins when it is younger than the range.
-		const begin = runs.length ? runs[0][0][0] : this.right;
-		ctx.fillStyle = c.mute;
-		ctx.textAlign = "center";
-		if (value === "requests" && begin - this.left > 120)
-			ctx.fillText("no record", (this.left + begin) / 2, height / 2);
 	}
 
 	// Which rows of the histogram are in use, and a logarithmic axis over them.
@@ -303,20 +295,16 @@ export class Graphs {
 		this.draw_heat(ctx, scale);
 		this.draw_marks(ctx, height);
 		for (const value of ["p50", "p99"]) {
-			const runs = this.runs(value, scale.y);
-
-			this.line(ctx, runs, c.card, 4);
-			this.line(ctx, runs, c[value], 1.8);
+			this.line(ctx, value, scale.y, c.card, 4);
+			this.line(ctx, value, scale.y, c[value], 1.8);
 		}
 	}
 
 	draw_heat(ctx, {low, high, edge, y}) {
 		const most = Math.max(1, ...this.bins.map((bin) => Math.max(0, ...bin.counts ?? [])));
-		const snap = (at) => Math.round(at * devicePixelRatio) / devicePixelRatio;
-		const inside = (x) => snap(Math.min(this.right, Math.max(this.left, x)));
 
-		for (const {at_ms, counts} of this.bins) {
-			const x = inside(this.x(at_ms)), width = inside(this.x(at_ms + this.bin_ms)) - x;
+		for (const bin of this.bins) {
+			const [x, width] = this.place(bin), {counts} = bin;
 
 			for (let row = low; counts && row <= high; row++) {
 				const top = snap(y(edge(row)));
@@ -349,7 +337,7 @@ export class Graphs {
 		const faces = groups.map(({events, tone}) => `${events[0].number} ${events.length} ${tone}`).join();
 		if (faces !== this.faces)
 			this.lane.replaceChildren(...groups.map(({events, shape, tone}, i) => h("button", {type: "button", class: `mark tone-${tone}`,
-				"aria-label": `${clock(events[0].at_ms)}: ${events.map(event_text).join("; ")}`,
+				"aria-label": `${time_of(events[0].at_ms)}: ${events.map(event_text).join("; ")}`,
 				onfocus: () => this.open_tip(i), onpointerenter: () => this.open_tip(i), onblur: () => this.open_tip(), onpointerleave: () => this.open_tip(),
 			}, icon(shape), events.length > 1 && events.length)));
 		this.faces = faces;
@@ -366,7 +354,7 @@ export class Graphs {
 			return;
 		const {events, x} = group;
 		this.tip.replaceChildren(...events.slice(-8).toReversed().map((event) => h("p", mark(face_of(event)),
-			h("span.quiet", clock(event.at_ms)), ` ${event_text(event)}`, event.by && h("span.quiet", ` by ${event.by}`))),
+			h("span.quiet", time_of(event.at_ms)), ` ${event_text(event)}`, event.by && h("span.quiet", ` by ${event.by}`))),
 		events.length > 8 ? h("p.quiet", `and ${events.length - 8} before`) : "");
 		this.tip.style.left = `${Math.max(0, Math.min(x - this.tip.offsetWidth / 2, this.width - this.tip.offsetWidth))}px`;
 	}
@@ -410,7 +398,7 @@ export class Graphs {
 		this.cursor.hidden = at === null;
 		if (at !== null) {
 			this.cursor.style.transform = `translateX(${Math.round(this.x(at))}px)`;
-			put(this.time, clock(bin?.at_ms ?? at));
+			put(this.time, time_of(bin?.at_ms ?? at));
 			attr(this.time, "class", this.x(at) > this.width - 90 ? "flip" : null);
 		}
 		for (const {values} of this.strips)

@@ -12,9 +12,10 @@ export const list_in = (answer, name) => (Array.isArray(answer) ? answer : answe
 
 const backend_of = (record) => record.backend ?? record.picked ?? record.tries?.at(-1)?.backend;
 
-const cell = (name, ...kids) => h("td", {class: `l-${name}`}, kids);
-const table = (columns, body, label) => h("table.list", {"aria-label": label}, h("thead", h("tr",
-	columns.map(([name, title]) => h("th", {scope: "col", class: `l-${name}`}, title)))), body);
+// Columns are told by their titles.
+const cells = (tag, columns, kids) => columns.map((title, i) => h(tag, {class: `l-${title.toLowerCase()}`}, kids[i]));
+const row = (columns, kids, tone) => h("tr", {class: tone}, cells("td", columns, kids));
+const table = (columns, body, label) => h("table.list", {"aria-label": label}, h("thead", h("tr", cells("th", columns, columns))), body);
 
 function place({pool, ...one}) {
 	const id = backend_of(one);
@@ -23,28 +24,30 @@ function place({pool, ...one}) {
 		: pool ?? "–";
 }
 
-// A table that keeps the rows that it has: `key` tells them apart, `make` makes one.
-class Table {
-	constructor(name, columns, key, make) {
-		Object.assign(this, {name, key, make, rows: new Map(), body: h("tbody"), empty: h("p.empty"), more: h("p.note")});
-		this.table = table(columns, this.body, $(`t-${name}`).textContent);
-		$(`${name}-list`).append(this.table, this.empty, this.more);
+// A view with a filter and a table that keeps the rows that it has: `key` tells them apart, `make` makes one.
+class View {
+	constructor(name, title, note, draw, columns, key, make, more) {
+		Object.assign(this, {name, columns, key, make, rows: new Map(), body: h("tbody"), empty: h("p.empty"), more: h("p.note"), note: h("span.quiet", note)});
+		this.table = table(columns, this.body, title);
+		document.querySelector("main").append(h("section.view", {id: `view-${name}`, "aria-label": title, hidden: true},
+			h("header.line", h("h2", title), this.note, filter_field(name, draw), more),
+			h("div.card", {id: `${name}-list`}, this.table, this.empty, this.more)));
 	}
 
 	draw(all, none) {
 		const text = filter_text(this.name);
 		const items = all.filter((one) => Object.values(one).join(" ").toLowerCase().includes(text));
-		const wanted = new Map(items.slice(0, ROWS_MAX).map((one) => [one[this.key], this.rows.get(one[this.key]) ?? this.make(one)]));
+		const wanted = new Map(items.slice(0, ROWS_MAX).map((one) => [one[this.key], this.rows.get(one[this.key]) ?? row(this.columns, ...this.make(one))]));
 
-		for (const [key, row] of this.rows)
+		for (const [key, node] of this.rows)
 			if (!wanted.has(key))
-				row.remove();
+				node.remove();
 		let at = this.body.firstChild;
-		for (const row of wanted.values()) {
-			if (row === at)
+		for (const node of wanted.values()) {
+			if (node === at)
 				at = at.nextSibling;
 			else
-				this.body.insertBefore(row, at);
+				this.body.insertBefore(node, at);
 		}
 		this.rows = wanted;
 		this.table.hidden = items.length === 0;
@@ -57,39 +60,32 @@ class Table {
 
 // -- Events
 
-let events_table, failures_table, live_table, config_table;
+let events_view, failures_view, live_view, config_view;
 
-const EVENT_COLUMNS = [["time", "Time"], ["what", "What"], ["where", "Where"], ["change", "Change"], ["why", "Why"], ["who", "Who"], ["act", ""]];
+const EVENT_COLUMNS = ["Time", "What", "Where", "Change", "Why", "Who", "Undo"];
 
-function event_row(event) {
-	const undo = event.undo && button("Undo", () => undo_event(event), {class: "small", "data-undo": true, "aria-label": `Undo: ${event_text(event)}`});
-
-	return h("tr", cell("time", clock(event.at_ms, store.now())), cell("what", mark(face_of(event)), event.text),
-		cell("where", place(event)), cell("change", join([event.from, event.to], " → ").replaceAll("_", "-")),
-		cell("why", event.reason), cell("who", event.by), cell("act", undo));
-}
+const event_row = (event) => [[clock(event.at_ms), [mark(face_of(event)), event.text], place(event),
+	join([event.from, event.to], " → ").replaceAll("_", "-"), event.reason, event.by,
+	event.undo && button("Undo", () => undo_event(event), {class: "small", "data-undo": true, "aria-label": `Undo: ${event_text(event)}`})]];
 
 export function draw_events() {
-	events_table.draw(store.events, "Nothing has changed since weir started.");
-	for (const node of $("events-list").querySelectorAll("[data-undo]"))
+	events_view.draw(store.events, "Nothing has changed since weir started.");
+	for (const node of events_view.body.querySelectorAll("[data-undo]"))
 		node.hidden = !store.may_operate();
 }
 
 // -- Requests
 
-const REQUEST_COLUMNS = [["time", "Time"], ["status", "Status"], ["outcome", "Outcome"], ["request", "Request"],
-	["where", "Backend"], ["dur", "Took"], ["why", "Cause"], ["rid", "Request id"]];
+const REQUEST_COLUMNS = ["Time", "Status", "Outcome", "Request", "Backend", "Took", "Cause", "Id"];
 
 function request_row(record) {
 	const name = `${record.method} ${record.path}`;
 
-	return h("tr", {class: record.outcome !== "ok" || record.status >= 500 ? "tone-bad" : null},
-		cell("time", clock(record.at_ms, store.now())), cell("status", record.status || "–"), cell("outcome", record.outcome),
-		cell("request", button(name, () => show_record(record.id), {class: "link-like", title: name})),
-		cell("where", place(record)), cell("dur", dur(record.total_us)), cell("why", record.cause), cell("rid", record.id));
+	return [[clock(record.at_ms), record.status || "–", record.outcome, button(name, () => show_record(record.id), {class: "link-like", title: name}),
+		place(record), dur(record.total_us), record.cause, record.id], (record.outcome !== "ok" || record.status >= 500) && "tone-bad"];
 }
 
-export const draw_failures = () => failures_table.draw(store.failures, "No request has failed.");
+export const draw_failures = () => failures_view.draw(store.failures, "No request has failed.");
 
 const live = {records: [], paused: false, due: false};
 
@@ -105,8 +101,8 @@ export function take_request(record) {
 
 function draw_live() {
 	live.due = false;
-	put($("live-note"), live.paused ? "paused" : "as they end, at most 50 in a second");
-	live_table.draw(live.records, "Waiting for requests …");
+	put(live_view.note, live.paused ? "paused" : "as they end, at most 50 in a second");
+	live_view.draw(live.records, "Waiting for requests …");
 }
 
 export function pause_live() {
@@ -120,7 +116,7 @@ export function pause_live() {
 export async function show_live() {
 	try {
 		if (!live.records.length)
-			live.records = list_in(await get("/api/v1/requests?limit=100"), "requests");
+			live.records = list_in(await get("requests?limit=100"), "requests");
 	} catch (error) {
 		toast(`No earlier requests: ${error.message}`, "bad");
 	}
@@ -131,11 +127,13 @@ export async function show_live() {
 
 // Backends that could be chosen and what they cost; those that could not, and why.
 function candidates(list, picked) {
-	return list?.length ? table([["name", "Backend"], ["cost", "Cost"], ["why", ""]], h("tbody", list.map((one) => {
+	const columns = ["Backend", "Cost", "Why"];
+
+	return list?.length ? table(columns, h("tbody", list.map((one) => {
 		const is_it = one.backend === picked;
 
-		return h("tr", {class: is_it ? "picked" : one.eligible === false ? "quiet" : null}, cell("name", one.backend),
-			cell("cost", one.cost == null ? "–" : Math.round(one.cost * 1000) / 1000), cell("why", is_it ? "picked" : one.reason));
+		return row(columns, [one.backend, one.cost == null ? "–" : Math.round(one.cost * 1000) / 1000, is_it ? "picked" : one.reason],
+			is_it ? "picked" : one.eligible === false && "quiet");
 	})), "Candidates") : h("p.quiet", "No candidates were kept.");
 }
 
@@ -144,8 +142,8 @@ async function show_record(id) {
 
 	open_sheet(sheet, `Request ${id}`, h("p.empty", "Loading its record …"));
 	try {
-		const r = await get(`/api/v1/requests/${encodeURIComponent(id)}`);
-		open_sheet(sheet, [`${r.method} ${r.path} `, h("small", `${clock(r.at_ms, store.now())} · ${r.id}`)],
+		const r = await get(`requests/${encodeURIComponent(id)}`);
+		open_sheet(sheet, [`${r.method} ${r.path} `, h("small", `${clock(r.at_ms)} · ${r.id}`)],
 			h("ul.words", (r.text ?? []).map((line) => h("li", line))),
 			h("div.sheet-grid", h("div", facts([
 				["Answer", join([r.status || "none", r.outcome, r.cause], ", ")],
@@ -174,6 +172,8 @@ function header_fields(text) {
 	}));
 }
 
+const ROUTE_COLUMNS = ["Route", "Why"];
+
 function explained(answer) {
 	const step = (title, ...kids) => h("li", h("h3", title), h("div", kids));
 	const out = answer.outgoing;
@@ -181,8 +181,8 @@ function explained(answer) {
 	return [
 		answer.text?.length && h("div.card.words", answer.text.map((line) => h("p", line))),
 		h("ol.steps.card", step("Arrives at", `frontend ${answer.frontend ?? "–"}`),
-			step("Routes", answer.routes?.length ? table([["name", "Route"], ["why", "Why"]], h("tbody", answer.routes.map((route) =>
-				h("tr", {class: route.matches ? "picked" : "quiet"}, cell("name", route.name, route.matches && h("small", " matches")), cell("why", route.reason)))), "Routes")
+			step("Routes", answer.routes?.length ? table(ROUTE_COLUMNS, h("tbody", answer.routes.map((route) =>
+				row(ROUTE_COLUMNS, [[route.name, route.matches && h("small", " matches")], route.reason], route.matches ? "picked" : "quiet"))), "Routes")
 				: "none: the frontend's pool takes all"),
 			answer.pool && [step("Pool", `${answer.pool}, ${(answer.algorithm ?? "").replaceAll("_", " ")}`),
 				step("Backends", candidates(answer.backends, answer.picked)),
@@ -208,15 +208,15 @@ async function explain(event) {
 
 let values = [];
 
-const value_row = ({key, value, origin}) => h("tr", {class: origin !== "default" && "set"}, cell("key", key),
-	cell("value", typeof value === "object" ? JSON.stringify(value) : String(value)), cell("origin", origin));
+const value_row = ({key, value, origin}) => [[key, typeof value === "object" ? JSON.stringify(value) : String(value), origin],
+	origin !== "default" && "set"];
 
-const draw_config = () => config_table.draw(values, "Loading …");
+const draw_config = () => config_view.draw(values, "Loading …");
 
 export async function show_config() {
 	try {
-		values = list_in(await get("/api/v1/config"), "values");
-		put($("config-note"), `${values.length} values`);
+		values = list_in(await get("config"), "values");
+		put(config_view.note, `${values.length} values`);
 		draw_config();
 	} catch (error) {
 		toast(`The configuration cannot be shown: ${error.message}`, "bad");
@@ -227,7 +227,7 @@ export async function show_config() {
 
 function brief(id, items, none) {
 	$(id).replaceChildren(...(items.length ? items.map(([sign, title, word, detail, at_ms]) => h("li", sign,
-		h("div", h("p", title && h("b", `${title} `), word), h("p.quiet", {title: detail}, detail)), h("span.quiet", clock(at_ms, store.now()))))
+		h("div", h("p", title && h("b", `${title} `), word), h("p.quiet", {title: detail}, detail)), h("span.quiet", clock(at_ms))))
 		: [h("li.empty", none)]));
 }
 
@@ -246,12 +246,10 @@ export function draw_rail() {
 }
 
 export function start_lists() {
-	events_table = new Table("events", EVENT_COLUMNS, "number", event_row);
-	failures_table = new Table("failures", REQUEST_COLUMNS, "id", request_row);
-	live_table = new Table("live", REQUEST_COLUMNS, "id", request_row);
-	config_table = new Table("config", [["key", "Key"], ["value", "Value"], ["origin", "From"]], "key", value_row);
-	for (const [name, draw] of Object.entries({events: draw_events, failures: draw_failures, live: draw_live, config: draw_config}))
-		document.querySelector(`#view-${name} header`).append(filter_field(name, draw));
-	document.querySelector("#view-live header").append(button("Pause", pause_live, {id: "live-pause", "aria-pressed": "false"}));
+	events_view = new View("events", "Events", "what changed, and who did it", draw_events, EVENT_COLUMNS, "number", event_row);
+	failures_view = new View("failures", "Failed requests", "the last ones, newest first", draw_failures, REQUEST_COLUMNS, "id", request_row);
+	live_view = new View("live", "Live requests", "", draw_live, REQUEST_COLUMNS, "id", request_row,
+		button("Pause", pause_live, {id: "live-pause", "aria-pressed": "false"}));
+	config_view = new View("config", "Effective configuration", "", draw_config, ["Key", "Value", "From"], "key", value_row);
 	$("explain-form").onsubmit = explain;
 }

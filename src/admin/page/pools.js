@@ -24,12 +24,14 @@ function count_flaps() {
 	}
 }
 
+const slowness = (b) => b.p50_us / store.pools.get(b.pool)?.pool.p50_us;
+
 // What is odd about a backend, besides its state.
 function remark(b) {
-	const changes = flaps.get(backend_key(b)), p50_us = store.pools.get(b.pool)?.pool.p50_us;
+	const changes = flaps.get(backend_key(b));
 
-	return join([b.reason, changes >= FLAPS_MIN && `flapping: ${changes} changes in 10 min`,
-		p50_us && b.p50_us > SLOW_TIMES * p50_us && `slow: p50 of the pool is ${dur(p50_us)}`], "; ");
+	return join([b.reason, changes >= FLAPS_MIN && `flapping, ${changes}× in 10 min`,
+		slowness(b) > SLOW_TIMES && `slow, ${Math.round(slowness(b))}× the pool's p50`], "; ");
 }
 
 const trouble = (b) => (remark(b) && is_well(b) ? 10.5 : state_of(b.state).rank);
@@ -40,7 +42,7 @@ const COLUMNS = [
 	["id", "Backend", () => 0, 1],
 	["rate", "Requests/s", (b) => b.requests_per_s, -1],
 	["errors", "Errors/s", (b) => b.errors_per_s, -1, (b) => [num(b.errors_per_s), "", b.errors_per_s]],
-	["p50", "p50", (b) => b.p50_us, -1, (b) => [dur(b.p50_us)]],
+	["p50", "p50", (b) => b.p50_us, -1, (b) => [dur(b.p50_us), "", slowness(b) > SLOW_TIMES]],
 	["p99", "p99", (b) => b.p99_us, -1, (b) => [dur(b.p99_us)]],
 	["flight", "In flight", (b) => b.in_flight, -1, (b) => [count(b.in_flight)]],
 	["conns", "Connections", (b) => b.connections, -1, (b) => [count(b.connections),
@@ -102,7 +104,7 @@ class Row {
 
 			this.shape.replaceChildren(icon(shape));
 			put(this.word, word);
-			attr(this.node, "class", `tone-${tone}${this.state ? " changed" : ""}`);
+			attr(this.node, "class", `tone-${tone}`);
 			this.state = b.state;
 		}
 		put(this.since, b.since_at_ms == null ? "" : span(now - b.since_at_ms));
@@ -132,7 +134,7 @@ class Row {
 
 class Section {
 	constructor(name) {
-		const pad = () => h("tr.pad", h("td", {colspan: 12}));
+		const pad = () => h("tr.pad", h("td"));
 
 		Object.assign(this, {order: [], rows: new Map(), chip: h("span"), notes: h("span.quiet"), top: pad(), bottom: pad()});
 		this.figures = ["Requests", "Errors", "p50", "p99", "In flight", "Queued", "Retries"].map((label) => h("span", `${label} `, h("b")));
@@ -225,11 +227,13 @@ export function draw_pools(anew) {
 			section.node.remove();
 			sections.delete(name);
 		}
-	for (const [name, {pool, backends}] of store.pools) {
+	// A pool in trouble comes first.
+	const order = [...store.pools].sort(([, a], [, b]) => state_of(a.pool.state).rank - state_of(b.pool.state).rank);
+	for (const [i, [name, {pool, backends}]] of order.entries()) {
 		const section = sections.get(name) ?? new Section(name);
 
-		if (!sections.has(name))
-			root.append(section.node);
+		if (root.children[i] !== section.node)
+			root.insertBefore(section.node, root.children[i] ?? null);
 		sections.set(name, section);
 		if (sorts || section.total !== backends.length || section.order.some((backend) => !store.backends.has(backend_key(backend))))
 			section.fill_order(backends);
@@ -239,7 +243,6 @@ export function draw_pools(anew) {
 	}
 	put($("pool-count"), `${many(store.pools.size, "pool")}, ${shown === all.length ? "" : `${shown} of `}${many(all.length, "backend")}`);
 	put($("pool-bad-count"), String(all.filter((backend) => !is_well(backend)).length || ""));
-	root.classList.toggle("none", shown === 0);
 	draw_rows();
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One backend: all that is known of it, and what may be done to it. Nothing is done before the page
 // has said what will happen, and what was done can be undone.
-import {$, ask, button, clock, count, dur, event_text, h, join, mark, num, open_sheet, pct, rate, span, state_of, toast} from "/dom.js";
+import {$, button, clock, count, dur, event_text, h, join, mark, num, open_sheet, pct, radio, rate, span, state_of, toast} from "/dom.js";
 import {find_backend, get, get_history, path_of, send, store} from "/api.js";
 import {Graphs, Series} from "/graphs.js";
 
@@ -91,9 +91,15 @@ export function undo_last() {
 		toast("Nothing was done from this page that could be undone.");
 }
 
-export async function undo_event(event) {
-	if (await ask("Undo", `This takes back: ${event_text(event)}${event.by ? `, done by ${event.by}` : ""}.`, "Undo"))
+export function undo_event(event) {
+	const sheet = $("sheet"), go = button("Undo", () => {
+		sheet.close();
 		undo(event.undo);
+	}, {class: "strong"});
+
+	open_sheet(sheet, "Undo", h("p", `This takes back: ${event_text(event)}${event.by ? `, done by ${event.by}` : ""}.`),
+		h("p.buttons", go, button("Cancel", () => sheet.close())));
+	go.focus();
 }
 
 const events_of = (backend) => store.events.filter((event) => event.pool === backend.pool && event.backend === backend.id);
@@ -117,9 +123,6 @@ async function tell_done(action, backend, answer, before) {
 
 // -- The form
 
-const radio = (name, value, label, checked, onchange) =>
-	h("label", h("input", {type: "radio", name, value, checked, onchange}), h("span", label));
-
 function steer_form(backend, chosen, close) {
 	let seen = backend; // what the person decides by; its etag goes along
 	const names = Object.keys(ACTIONS).filter((name) => ACTIONS[name].can?.(backend) ?? true);
@@ -141,14 +144,14 @@ function steer_form(backend, chosen, close) {
 	const values = () => ({seconds: seconds.valueAsNumber, weight: weight.valueAsNumber, state: state.value});
 
 	function tell() {
-		const {will: words, takes} = ACTIONS[action.value], now = find_backend(backend.pool, backend.id) ?? seen;
+		const {will: words, takes} = ACTIONS[action.value], now = find_backend(backend.pool, backend.id);
 
 		for (const part of form.querySelectorAll("[data-for]"))
 			part.hidden = part.dataset.for !== action.value;
 		seconds.disabled = action.value !== "Drain";
 		weight.disabled = action.value !== "Weight";
 		go.textContent = `${action.value} ${backend.id}`;
-		if (!form.checkValidity())
+		if (!now || !form.checkValidity())
 			return;
 		const sentences = words(now, values());
 		for (const node of [go, will])
@@ -159,7 +162,7 @@ function steer_form(backend, chosen, close) {
 
 	// Somebody else was faster: shows what changed, and takes that as seen.
 	async function show_changes() {
-		const {backends} = await get(`/api/v1/state?pool=${encodeURIComponent(backend.pool)}`);
+		const {backends} = await get(`state?pool=${encodeURIComponent(backend.pool)}`);
 		const now = backends.find((one) => one.id === backend.id), by = last_steering(backend);
 
 		go.disabled = !now;
@@ -170,7 +173,7 @@ function steer_form(backend, chosen, close) {
 		seen = now;
 		tell();
 		return [h("p", h("b", "Not done: somebody else changed this backend meanwhile.")),
-			h("p", by && join([clock(by.at_ms, store.now()), event_text(by), by.by && `by ${by.by}`], ", ")),
+			h("p", by && join([clock(by.at_ms), event_text(by), by.by && `by ${by.by}`], ", ")),
 			h("ul", changes), h("p", "Look again; the button does it now.")];
 	}
 
@@ -198,9 +201,8 @@ function steer_form(backend, chosen, close) {
 
 const FACTS = {
 	State: (b) => join([state_of(b.state).word, b.reason], ": "),
-	Since: (b, now) => b.since_at_ms && `${clock(b.since_at_ms, now)}, ${span(now - b.since_at_ms)} ago`,
-	Requests: (b) => `${rate(b.requests_per_s)}, ${num(b.requests_total)} in all`,
-	Errors: (b) => rate(b.errors_per_s),
+	Since: (b, now) => b.since_at_ms && `${clock(b.since_at_ms)}, ${span(now - b.since_at_ms)} ago`,
+	Requests: (b) => `${rate(b.requests_per_s)}, errors ${rate(b.errors_per_s)}, ${num(b.requests_total)} in all`,
 	Latency: (b) => `p50 ${dur(b.p50_us)}, p99 ${dur(b.p99_us)}, smoothed ${dur(b.ewma_us)}`,
 	"In flight": (b) => count(b.in_flight),
 	Connections: (b) => `${count(b.connections)} of ${b.connections_max == null ? "any number" : count(b.connections_max)}, ${count(b.idle)} idle`,
@@ -208,7 +210,7 @@ const FACTS = {
 		b.share_ratio < 1 && `at ${pct(b.share_ratio)} of it for now`, b.backup && "a backup"], ", "),
 	Steered: (b) => b.admin,
 	Breaker: (b) => join([b.breaker.replace("_", "-"), b.breaker_forced && `held ${b.breaker_forced}`], ", "),
-	Ejected: (b, now) => b.ejected && `${b.ejected}, until ${clock(b.ejected_until_at_ms, now)}`,
+	Ejected: (b, now) => b.ejected && `${b.ejected}, until ${clock(b.ejected_until_at_ms)}`,
 	"Last check": ({last_check: c, streak}, now) => c && join([c.passed ? "passed" : "failed", c.reason, c.latency_us != null && dur(c.latency_us),
 		`${span(now - c.at_ms)} ago`, `${streak} in a row`], ", "),
 	"Next check": (b, now) => b.next_check_at_ms && `in ${span(b.next_check_at_ms - now)}`,
@@ -224,8 +226,10 @@ export async function open_backend(backend, action) {
 	const steer = store.may_operate() ? steer_form(backend, action, () => sheet.close()) : null;
 
 	refresh = () => {
-		const now = find_backend(backend.pool, backend.id) ?? backend;
+		const now = find_backend(backend.pool, backend.id);
 
+		if (!now)
+			return;
 		list.replaceChildren(facts(Object.entries(FACTS).map(([name, text]) => [name, text(now, store.now())])));
 		steer?.tell();
 	};
@@ -241,6 +245,7 @@ export async function open_backend(backend, action) {
 	try {
 		const history = await get_history(900, backend.pool, backend.id);
 		graphs.show(new Series(history, 900000), events_of(backend));
+		room.after(history.thinned ? h("p.quiet", "With so many backends the history of each keeps fewer points.") : "");
 	} catch (error) {
 		graphs.empty.textContent = `No history: ${error.message}`;
 	}
