@@ -2,6 +2,7 @@
 #include "proxy/builtin.h"
 
 #include "base/log_text.h"
+#include "proxy/answer.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/request.h"
 
@@ -279,6 +280,7 @@ static void send_head(struct exchange *x, size_t len, bool has_body)
 
 	add_field(&head, "Content-Type", STR("application/json"));
 	add_field(&head, "Cache-Control", STR("no-store"));
+	answer_add_lines(x, &head, true);
 	x->answer_begun = true;
 	x->down->ops->send_head(x->down, &head, !has_body);
 }

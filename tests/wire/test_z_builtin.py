@@ -31,6 +31,7 @@ def page(weir, target=HEALTH, status=200, **rest):
     assert answer.status == status, answer.body
     assert answer.get("content-type") == "application/json"
     assert answer.get("cache-control") == "no-store"
+    assert 'details="builtin"' in answer.get("proxy-status")
     tree = json.loads(answer.body)
     for each in tree["backends"]:
         assert list(each) == (HEALTH_KEYS if "status" in tree else STATS_KEYS)
