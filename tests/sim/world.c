@@ -173,6 +173,7 @@ static void build_proxy(struct world *world)
 	proxy_init(world->proxy, world->loop, world->snapshot, 0, &limits, &world->log,
 		world->trace, &world->metrics, rng_u64(&world->rng));
 	world->stats = world->proxy->stats = stats_new(world->snapshot);
+	spans_start(world);
 	if (world->judged)
 		judge_start(world);
 	listen_all(world);
@@ -337,6 +338,7 @@ static void take_down(struct world *world)
 		server_free(world->servers[i]);
 	sim_net_free(world->net);
 	judge_free(world);
+	spans_free(world);
 	stats_free(world->stats);
 	snapshot_done(world->snapshot);
 	arena_done(&world->arena);
