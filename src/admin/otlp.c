@@ -100,7 +100,7 @@ static void make_batch(struct otlp *otlp)
 	for (u32 i = 0; i < otlp->ring_count; i++)
 		take_ring(otlp, &json, otlp->rings[(first + i) % otlp->ring_count]);
 	otlp_text_end(&json);
-	otlp->next_ring = (first + 1) % otlp->ring_count;
+	otlp->next_ring = first + 1 < otlp->ring_count ? first + 1 : 0;
 }
 
 static bool is_due(const struct otlp *otlp)

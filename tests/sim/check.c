@@ -121,6 +121,7 @@ void check_request(struct call *call, struct arrival *attempt, const struct read
 		world_fail(world, "call %u: went to the wrong pool", call->id);
 	check_forwarding(call, attempt, message);
 	check_hop_fields(call, message);
+	spans_note(call, message);
 	check_again(call, attempt);
 }
 
@@ -717,6 +718,7 @@ void check_gone(struct world *world)
 {
 	u64 failed = 0;
 
+	spans_check(world);
 	check_zero(world, world->loop->wheel.count, "timers");
 	listen_to_log(world);
 	for (u32 i = 0; i < OUTCOME_COUNT; i++) {

@@ -203,6 +203,7 @@ struct world {
 	struct trace_ring *trace;
 	struct metrics_cells metrics;
 	struct stats *stats;
+	struct spans *spans; // spans.c; NULL: nothing is traced
 	struct listening *listeners;
 	u32 listener_count;
 	bool scarce;		// blocks, links or clients are few: refusals are fair
@@ -299,6 +300,12 @@ bool judge_is_late(const struct call *call);	// its request's deadline is over
 // What its pools have been through since the beginning: a backend that was ill before may still be
 // out, or a request may have met it.
 void judge_excuses(const struct call *call, bool *backend, bool *connection);
+
+// spans.c: seeds in which requests are traced.
+void spans_start(struct world *world);
+void spans_note(struct call *call, const struct read_message *message);
+void spans_check(struct world *world); // after proxy_done
+void spans_free(struct world *world);
 
 // check.c: what the caller saw against what the backends did.
 void check_request(struct call *call, struct arrival *attempt, const struct read_message *message);

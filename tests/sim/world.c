@@ -174,6 +174,7 @@ static void build_proxy(struct world *world)
 		world->trace, &world->metrics, rng_u64(&world->rng));
 	world->stats = world->proxy->stats = stats_new(world->snapshot);
 	look_start(world);
+	spans_start(world);
 	if (world->judged)
 		judge_start(world);
 	listen_all(world);
@@ -340,6 +341,7 @@ static void take_down(struct world *world)
 		server_free(world->servers[i]);
 	sim_net_free(world->net);
 	judge_free(world);
+	spans_free(world);
 	stats_free(world->stats);
 	records_free(world->records);
 	snapshot_done(world->snapshot);

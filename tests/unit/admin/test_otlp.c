@@ -81,6 +81,7 @@ static void answer(struct visit *visit, struct stream *stream)
 		.version_minor = 1,
 		.framing = HTTP_LENGTH,
 		.status = status,
+		.reason = STR("Fine"),
 		.content_length = body.len,
 		.has_content_length = true};
 
