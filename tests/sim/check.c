@@ -305,8 +305,9 @@ static void check_whole(struct call *call)
 	if (call->answer.status == 101)
 		return;
 	plan_answer_script(call, 0, &answer);
+	// Those of a copy are not passed on, and what it was copied from may not have arrived.
 	if (call->minor && call->interims != call->answer.interims + attempt->interims &&
-		!(call->world->judged && call->attempt_count > 1))
+		!(call->world->judged && (call->attempt_count > 1 || judge_hedges(call))))
 		fail_call(call, "interim answers were lost or invented");
 	if (!attempt->answer_whole)
 		fail_call(call, "an answer looks complete and is not");
@@ -352,6 +353,14 @@ static const struct call *call_before(const struct call *call)
 			       before->connection == call->connection
 		       ? before
 		       : NULL;
+}
+
+// The same, and the client has the answer before it: what goes to it is a sign of life, too.
+static u64 last_news_ms(const struct call *call)
+{
+	const struct call *before = call_before(call);
+
+	return MAX(last_act_ms(call), before ? before->ended_ms : 0);
 }
 
 // When weir can have begun to wait for the head: a pipelined one is not looked at before.
@@ -571,7 +580,7 @@ void check_call(struct call *call)
 		if (call->attempt_count && call->attempts[call->attempt_count - 1].stalled &&
 			!excuses.caller &&
 			!ended_in_time(
-				call, last_act_ms(call), call->world->limits.response_idle_ms))
+				call, last_news_ms(call), call->world->limits.response_idle_ms))
 			fail_call(call, "a stalled answer was not ended in time");
 		if (!excuses.caller && !excuses.backend && !excuses.everywhere &&
 			!(call->broken && later_is_excused(call)))

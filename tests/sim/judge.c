@@ -16,6 +16,7 @@ struct judge {
 	struct checker *checker;
 	struct timer tick;
 	bool stopped;
+	u64 published;		  // of which the worker was told
 	u64 out_ms[SERVERS_MAX];  // by cell: since when no request may come to it; 0: one may
 	u64 room_ms[SERVERS_MAX]; // by pool: since when somebody waits though there is room
 };
@@ -181,8 +182,12 @@ static void on_change(void *owner, const struct model_change *change)
 		world->has_lost[change->pool->index] = true;
 }
 
-static void nudge(struct judge *judge)
+// As in control/watch.c: only when there is news.
+static void follow(struct judge *judge)
 {
+	if (judge->published == model_published(judge->model))
+		return;
+	judge->published = model_published(judge->model);
 	upstream_nudge(&judge->world->proxy->upstream);
 }
 
@@ -194,7 +199,7 @@ static void on_report(struct message *message)
 	if (!judge->stopped) {
 		model_report(judge->model, report, world_now_ms(judge->world));
 		checker_wake(judge->checker);
-		nudge(judge);
+		follow(judge);
 	}
 	mem_free(report);
 }
@@ -204,9 +209,10 @@ static void on_tick(struct timer *timer)
 	struct judge *judge = container_of(timer, struct judge, tick);
 	u64 now_ms = world_now_ms(judge->world);
 
-	(void)model_tick(judge->model, now_ms);
+	if (!model_tick(judge->model, now_ms))
+		upstream_nudge(&judge->world->proxy->upstream);
 	checker_wake(judge->checker);
-	nudge(judge);
+	follow(judge);
 	loop_timer_set(judge->world->loop, &judge->tick, now_ms + MODEL_TICK_MS);
 }
 

@@ -468,7 +468,8 @@ static void on_head(struct reader *reader, const struct read_message *message)
 			peer_close(&service->peer);
 		return;
 	}
-	if (call->answer.deaf && message->framing != READ_NONE) {
+	// Who goes deaf when nobody ends it any more stays for ever.
+	if (call->answer.deaf && message->framing != READ_NONE && !service->server->released) {
 		world_fault(world, FAULT_SERVER_DEAF);
 		attempt->gave_up = attempt->stalled = true;
 		peer_set_deaf(&service->peer, true);
