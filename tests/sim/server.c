@@ -488,7 +488,9 @@ static void on_body(struct reader *reader, u64 at, const char *bytes, size_t len
 	if (!call || service->acted)
 		return;
 	if (service->tunnel) {
-		if (!pattern_matches(bytes, call->id * 4ull + 2, service->tunnel_in, len))
+		// Behind bytes that came unasked all answers shift: weir knows of no tunnel.
+		if (!service->attempt->tainted &&
+			!pattern_matches(bytes, call->id * 4ull + 2, service->tunnel_in, len))
 			world_fail(service->world, "call %u: wrong bytes sent into the tunnel",
 				call->id);
 		service->tunnel_in += len;
