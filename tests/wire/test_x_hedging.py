@@ -10,7 +10,7 @@ from peers.backend import Backend, Gate, echo
 from peers.net import until
 from peers.weir import start
 
-HEDGE = {"after": "50%", "samples_min": 5, "delay_min": "50ms"}
+HEDGE = {"after": "50%", "delay_min": "50ms"}
 RETRY = {"backoff": {"base": "0ms"}, "budget_window": "1h", "budget_min": 100}
 WARM = 10  # requests to learn from
 
@@ -43,7 +43,9 @@ def hedged(*gates, hedge=None, retry=None, warm=WARM, **rest):
     """A pool that has learned; its next request goes to the first backend."""
     with contextlib.ExitStack() as stack:
         backends = [stack.enter_context(Backend(gate)) for gate in gates]
-        pool = {"hedge": {**HEDGE, **(hedge or {})}, "retry": {**RETRY, **(retry or {})},
+        # None of the requests to learn from has a copy, however slow the machine is.
+        learns = {"samples_min": warm * len(gates)}
+        pool = {"hedge": {**HEDGE, **learns, **(hedge or {})}, "retry": {**RETRY, **(retry or {})},
                 **rest.pop("pool", {})}
         weir = stack.enter_context(start(*backends, pool=pool, **rest))
         with weir.client() as client:
@@ -201,7 +203,8 @@ def test_a_copy_that_finds_no_place_costs_nothing():
         backends = [stack.enter_context(Backend(gate)) for gate in gates]
         weir = stack.enter_context(start(
             *[{"address": each.address, "max_connections": 1} for each in backends],
-            pool={"hedge": HEDGE, "retry": {**RETRY, "budget_min": 2, "budget": "1%"}}))
+            pool={"hedge": {**HEDGE, "samples_min": 2 * WARM},
+                  "retry": {**RETRY, "budget_min": 2, "budget": "1%"}}))
         with weir.client() as client:
             for _ in range(2 * WARM):
                 assert client.ask().status == 200
@@ -287,8 +290,8 @@ def test_the_copy_has_its_own_time():
         connection.reader.rest()
 
     gates = Slow("first", works), Slow("second")
-    retry = {"try_timeout": "1s", "max_attempts": 3}
-    hedge = {"delay_min": "600ms"}
+    retry = {"try_timeout": "3s", "max_attempts": 3}
+    hedge = {"delay_min": "1500ms"}
     with hedged(*gates, retry=retry, hedge=hedge) as (weir, backends), weir.client() as client:
         client.send(http1.request("GET", "/slow"))
         gates[1].wait()

@@ -284,7 +284,7 @@ def test_waiting_has_an_end(workers):
                 assert response.get("proxy-status") == "weir; error=connection_limit_reached"
             gate.open()
             assert first.response().status == 200
-            assert second.ask().status == 200
+            until(lambda: second.ask().status == 200, "a place")
         assert not [head for head in backend.heads if head.target == "/late"]
 
 
