@@ -91,6 +91,20 @@ def refuses(address):
         return False
 
 
+def in_kernel(*addresses):
+    """Bytes in the kernel's queues, both ways, of all IPv4 connections to and from these addresses.
+    What their receiver has not yet acknowledged counts twice."""
+    ports = {split_address(address)[1][1] for address in addresses}
+    queued = 0
+    with open("/proc/net/tcp", encoding="ascii") as file:
+        for line in list(file)[1:]:
+            local, remote, state, queues = line.split()[1:5]
+            is_ours = ports & {int(name.split(":")[1], 16) for name in (local, remote)}
+            if is_ours and state != "0A":  # LISTEN, whose queue is of connections
+                queued += sum(int(number, 16) for number in queues.split(":"))
+    return queued
+
+
 def until(condition, what):
     """Waits for something that must come; `what` is what the failure says."""
     end = time.monotonic() + HANG_SECONDS

@@ -268,6 +268,11 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 				server, call->began_ms - MIN(call->began_ms, SLACK_MS), to_ms))
 			excuses->backend = true;
 	}
+	// It was sent behind a request that had an answer already, by what was said unasked.
+	for (u32 i = 0; i < world->call_count && call->local && call->attempt_count == 0; i++)
+		if (world->calls[i].unasked && world->calls[i].pool == call->pool &&
+			world->calls[i].got_ms <= call->got_ms)
+			excuses->backend = true;
 	excuses->connection = all_down || world->chaotic;
 	if (world->judged)
 		judge_excuses(call, &excuses->backend, &excuses->connection);
@@ -413,6 +418,19 @@ static bool refusal_is_fair(const struct call *call, struct excuses excuses)
 	return excuses.backend || excuses.connection;
 }
 
+// 504: the answer did not come in time.
+static bool lateness_is_fair(const struct call *call, struct excuses excuses)
+{
+	// It waited behind a request that its backend had not answered in truth.
+	if (call->attempt_count == 0)
+		return excuses.backend;
+	return stall_is_due(call) &&
+	       (call->answer.deaf || // it took a while until its window was full
+		       in_time(call, last_act_ms(call), call->world->limits.response_ms)) &&
+	       (call->attempts[call->attempt_count - 1].stalled || call->dripped ||
+		       excuses.everywhere);
+}
+
 static void check_local_status(struct call *call, struct excuses excuses)
 {
 	bool strict = caller_frontend(call->caller) == strict_frontend;
@@ -445,11 +463,7 @@ static void check_local_status(struct call *call, struct excuses excuses)
 		       !str_eq(str_from(call->outcome), STR("no_backend_available"));
 		break;
 	case 504:
-		fair = stall_is_due(call) &&
-		       (call->answer.deaf || // it took a while until its window was full
-			       in_time(call, last_act_ms(call), call->world->limits.response_ms)) &&
-		       (call->attempts[call->attempt_count - 1].stalled || call->dripped ||
-			       excuses.everywhere);
+		fair = lateness_is_fair(call, excuses);
 		break;
 	default:
 		fair = call->bad && call->status == call->bad_status;

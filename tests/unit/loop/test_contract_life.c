@@ -453,13 +453,15 @@ static void splice_between_socks(struct world *world)
 		pattern_fill(data, sent, part);
 		end_send(&a, data, part);
 		sent += part;
-		if (sent > total / 2 && !op_is_out(&d.recv))
+		if (!op_is_out(&d.recv))
+			turn_idly(world, 3);
+		// Nobody reads before all is full on the way.
+		if (op_is_out(&a.send) && !op_is_out(&d.recv))
 			end_recv(&d);
-		if (sent < total / 2)
-			turn_idly(world, 1);
 		if (op_is_out(&a.send))
 			turn_until(world, &a.sends_heard, heard + 1);
 	}
+	assert_true(op_is_out(&d.recv));
 	sock_shutdown_send(world->loop, &a.sock);
 	turn_until(world, &splicer.ended, 1);
 	assert_int_equal(splicer.moved, sent);

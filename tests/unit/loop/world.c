@@ -11,9 +11,10 @@
 
 #include "base/mem.h"
 
-enum { give_up_ms = 20 * 1000, idle_step_ms = 2 };
+enum { give_up_ms = 20 * 1000, idle_step_ms = 2, kernel_buffer_bytes = 128 * 1024 };
 
 enum loop_kind world_kind;
+u64 world_seed;
 
 static struct world *make(u32 large_blocks_max, struct sim_net *net)
 {
@@ -34,11 +35,10 @@ static struct world *make(u32 large_blocks_max, struct sim_net *net)
 
 struct world *world_new(u32 large_blocks_max)
 {
-	static u64 seed;
 	struct sim_config calm = sim_config_calm();
 
 	if (world_kind == LOOP_SIM)
-		return make(large_blocks_max, sim_net_new(++seed, &calm));
+		return make(large_blocks_max, sim_net_new(++world_seed, &calm));
 	return make(large_blocks_max, NULL);
 }
 
@@ -90,6 +90,16 @@ int world_listen(struct world *world, struct addr *ret_addr)
 	return fd;
 }
 
+// What the kernel takes for a peer that does not read grows otherwise with what connections before
+// have been through, up to several megabytes. An accepted socket has what its listener has.
+static void bound_buffers(int fd)
+{
+	int bytes = kernel_buffer_bytes;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)), 0);
+}
+
 static void real_pair(struct world *world, int fds[2])
 {
 	struct addr addr;
@@ -97,7 +107,9 @@ static void real_pair(struct world *world, int fds[2])
 	socklen_t len;
 	int listener = world_listen(world, &addr);
 
+	bound_buffers(listener);
 	fds[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bound_buffers(fds[0]);
 	len = addr_to_sockaddr(&addr, &to);
 	assert_int_equal(connect(fds[0], (struct sockaddr *)&to, len), 0);
 	fds[1] = accept(listener, NULL, NULL);

@@ -18,6 +18,9 @@
 // Which twin this run is about.
 extern enum loop_kind world_kind;
 
+// In the simulated twin: the seed before that of the next world.
+extern u64 world_seed;
+
 struct world {
 	struct loop *loop;
 	struct sim_net *net; // sim only
