@@ -5,7 +5,6 @@
 
 #include <stdlib.h>
 
-
 static void defaults(void **state)
 {
 	struct world world;
