@@ -94,7 +94,7 @@ static void maybe_done(struct h1 *h1)
 		// 9.6). A client that did not ask for close may have sent its next request.
 		bool unread = server && (h1->in == H1_DROPPED || h1->held.len || !h1->peer_closes);
 
-		unread |= h1->sees_it_out;
+		unread |= h1->session.sees_it_out;
 		h1->in = H1_DROPPED;
 		h1->linger_left = linger_bytes_max;
 		slice_drop(&h1->held);

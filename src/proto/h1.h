@@ -31,11 +31,10 @@ struct h1 {
 	bool keep_alive;   // after this exchange
 	bool peer_closes;  // the client asked for no more than this exchange
 	bool peer_ended;
-	bool running; // input is being consumed further up the stack
-	bool draining;
+	bool running;	    // input is being consumed further up the stack
 	bool upgrade_asked; // a 101 may answer
 	bool perhaps_small; // the running body has no length, and was not long so far
-	bool sees_it_out;   // a last answer is followed by the peer's own end before we close
+	bool draining;
 };
 
 // Limits, and scratch for parsing: nothing in it outlives an event, so all sessions of a thread
@@ -61,7 +60,7 @@ static inline void h1_use_parser(struct stream *stream, struct h1_parser *parser
 // ended it. Without this we close behind a last answer at once.
 static inline void h1_see_it_out(struct h1 *h1)
 {
-	h1->sees_it_out = true;
+	h1->session.sees_it_out = true;
 }
 
 // True while a request head has begun to arrive but is not complete (for the header timeout).

@@ -119,10 +119,11 @@ struct session {
 	const struct session_events *events;
 	struct block_pool *pool;
 	struct bytes *out;
-	u8 role;    // enum stream_role
-	u8 end;	    // enum session_end
-	u8 refusal; // enum http_refusal
-	bool busy;  // a stream is open
-	bool again; // held input may go on: feed an empty slice at the end of the turn
-	bool small; // the last messages were short (a hint for the receive)
+	u8 role;	  // enum stream_role
+	u8 end;		  // enum session_end
+	u8 refusal;	  // enum http_refusal
+	bool busy;	  // a stream is open
+	bool again;	  // held input may go on: feed an empty slice at the end of the turn
+	bool small;	  // the last messages were short (a hint for the receive)
+	bool sees_it_out; // after a last message the peer's own end comes before we close
 };

@@ -16,10 +16,10 @@ struct client {
 	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
 	u32 requests;
 	u16 port;
-	u8 waiting;   // enum client_waiting
-	bool trusted; // the peer may tell us who the client is
-	bool counted; // by frontend->guard
-	bool is_long; // records have to look closer at who it is
+	u8 waiting;	  // enum client_waiting
+	bool trusted : 1; // the peer may tell us who the client is
+	bool counted : 1; // by frontend->guard
+	bool is_long : 1; // records have to look closer at who it is
 	u8 ip_len;
 	char ip[39]; // the peer's address as text
 };
