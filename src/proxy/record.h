@@ -115,12 +115,13 @@ struct records {
 };
 
 // Whether the failed ones keep it: an answer of 500 and above, or an end that is a backend's or the
-// balancer's doing.
+// balancer's doing. A page of our own that tells of trouble is no trouble itself.
 static inline bool record_is_failure(enum outcome outcome, u16 status)
 {
 	u8 origin = outcome_info(outcome)->origin;
 
-	return origin == ORIGIN_BACKEND || origin == ORIGIN_BALANCER || status >= 500;
+	return origin == ORIGIN_BACKEND || origin == ORIGIN_BALANCER ||
+	       (status >= 500 && outcome != OUTCOME_BUILTIN);
 }
 
 const char *record_end_name(u8 ended); // of outcomes, too
