@@ -24,6 +24,8 @@ static int run_command(const struct cli *cli)
 		return demo_main(cli);
 	case PLAN_TEST_BACKEND:
 		return test_backend_main(cli);
+	case PLAN_HEALTHCHECK:
+		return healthcheck_main(cli);
 	case PLAN_CONFIG_SHOW:
 		return config_show_main(cli);
 	case PLAN_CONFIG_SCHEMA:

@@ -7,9 +7,10 @@
 
 enum cli_exit {
 	EXIT_OK = 0,
-	EXIT_FAILED = 1,  // it started, or tried to, and could not go on
-	EXIT_USAGE = 2,	  // the command line makes no sense
-	EXIT_CONFIG = 78, // EX_CONFIG of sysexits.h: the configuration is missing or wrong
+	EXIT_FAILED = 1,       // it started, or tried to, and could not go on
+	EXIT_USAGE = 2,	       // the command line makes no sense
+	EXIT_UNAVAILABLE = 69, // EX_UNAVAILABLE: who was asked is not ready, or not there
+	EXIT_CONFIG = 78,      // EX_CONFIG of sysexits.h: the configuration is missing or wrong
 };
 
 // What a command gets. `arena` lives as long as the process.
@@ -28,6 +29,7 @@ int config_schema_main(const struct cli *cli);
 int config_convert_main(const struct cli *cli);
 int demo_main(const struct cli *cli);
 int test_backend_main(const struct cli *cli);
+int healthcheck_main(const struct cli *cli);
 int simulate_main(const struct cli *cli);
 int help_main(const struct cli *cli);
 int version_main(const struct cli *cli);

@@ -52,6 +52,7 @@ static const char appendix[] =
 	"Variables:\n"
 	"  WEIR_CONFIG                 the file to read\n"
 	"  WEIR_FRONTENDS__WEB__BIND   a setting; __ separates the parts of its key\n"
+	"  WEIR_TOKEN                  the token of the admin address\n"
 	"  PORT                        the port of test-backend\n"
 	"  NO_COLOR, CLICOLOR_FORCE    never, or always, colours; TERM=dumb: none\n"
 	"  ./.env is read as well; what the environment says wins (--no-env-file)\n"
@@ -63,7 +64,7 @@ static const char appendix[] =
 	"\n"
 	"Exit codes:\n"
 	"  0 done   1 could not start or go on   2 wrong command line\n"
-	"  78 configuration missing or wrong\n";
+	"  69 not ready or not there (healthcheck)   78 configuration missing or wrong\n";
 
 // Explanations are cut at spaces.
 static void add_prose(struct text *text, const char *prose, size_t at)

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <getopt.h>
 
+#include "conf/value.h"
+
 enum {
 	slips_max = 2,
 	first_value = 256, // of getopt's results, above all characters
 	workers_max = 256,
 	health_interval_max_s = 86400,
+	timeout_max_ms = 3600 * 1000,
 };
 
 enum option_id {
@@ -20,6 +23,7 @@ enum option_id {
 
 #define TAKES(command) (1u << PLAN_##command)
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
+#define ASKS	       TAKES(HEALTHCHECK)
 #define ALL	       ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
@@ -171,6 +175,17 @@ static int take_health(struct parser *parser, const char *value)
 	return 0;
 }
 
+static int take_timeout(struct parser *parser, const char *value)
+{
+	u64 *ms = &parser->plan->timeout_ms;
+
+	if (value_parse_duration(str_from(value), ms) != VALUE_OK || *ms == 0 ||
+		*ms > timeout_max_ms)
+		return FAIL(parser, "--timeout 5s, or --timeout 500ms",
+			"--timeout is a duration from 1ms to 1h, not '%s'", value);
+	return 0;
+}
+
 static int take_option(struct parser *parser, enum option_id id, const char *value)
 {
 	struct plan *plan = parser->plan;
@@ -222,6 +237,14 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_JSON:
 		plan->as_json = true;
 		break;
+	case OPTION_ADMIN:
+		plan->admin = value;
+		break;
+	case OPTION_TOKEN_FILE:
+		plan->token_file = value;
+		break;
+	case OPTION_TIMEOUT:
+		return take_timeout(parser, value);
 	case OPTION_SEED:
 		plan->seed = value;
 		break;
@@ -371,6 +394,20 @@ static int take_address(struct parser *parser)
 	return 0;
 }
 
+static int take_url(struct parser *parser)
+{
+	const char *word = NULL;
+	int error = take_word(parser, &word);
+
+	if (error)
+		return error;
+	if (word && (parser->plan->admin || parser->plan->token_file))
+		return fail(parser, "a URL is asked, or the admin address: not both",
+			"weir healthcheck --admin ADDRESS, or weir healthcheck URL");
+	parser->plan->url = word;
+	return 0;
+}
+
 static int take_rest(struct parser *parser)
 {
 	struct plan *plan = parser->plan;
@@ -390,6 +427,8 @@ static int take_rest(struct parser *parser)
 		return 0;
 	case PLAN_HELP:
 		return take_word(parser, &plan->topic);
+	case PLAN_HEALTHCHECK:
+		return take_url(parser);
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
 	case PLAN_DEMO:

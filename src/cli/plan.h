@@ -12,18 +12,19 @@
 #include "conf/conf.h"
 
 // X(ENUM, "words on the command line", "what follows", "what it does")
-#define PLAN_COMMANDS(X)                                                                          \
-	X(RUN, "run", "[FILE]", "balance; also without the word run")                             \
-	X(CHECK, "check", "[FILE]", "check a configuration and stop")                             \
-	X(DEMO, "demo", "", "three servers and the balancer, to try it out")                      \
-	X(TEST_BACKEND, "test-backend", "PORT", "a server that shows what arrives, for tests")    \
-	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults") \
-	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")    \
-	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")    \
-	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                 \
-		"algorithms compared in virtual time, by a model or a log")                       \
-	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")   \
-	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")            \
+#define PLAN_COMMANDS(X)                                                                           \
+	X(RUN, "run", "[FILE]", "balance; also without the word run")                              \
+	X(CHECK, "check", "[FILE]", "check a configuration and stop")                              \
+	X(DEMO, "demo", "", "three servers and the balancer, to try it out")                       \
+	X(TEST_BACKEND, "test-backend", "PORT", "a server that shows what arrives, for tests")     \
+	X(HEALTHCHECK, "healthcheck", "[URL]", "whether a running weir is ready, as an exit code") \
+	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults")  \
+	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")     \
+	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \
+	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                  \
+		"algorithms compared in virtual time, by a model or a log")                        \
+	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")    \
+	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")             \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 
 enum plan_command {
@@ -62,6 +63,9 @@ struct plan {
 	bool is_steady;	     // test-backend: --steady, or the port came from $PORT
 	const char *fault;   // test-backend; NULL = not given
 	const char *seed, *svg, *draw, *replay; // simulate; NULL = not given
+	const char *admin, *token_file;		// of commands that ask; NULL = not given
+	u64 timeout_ms;				// of an answer; 0 = not given
+	const char *url;			// healthcheck; NULL = the admin address
 	const char *topic;			// help: a command or a key; NULL = the one screen
 	bool help_all;
 	u32 version_level; // 1 = -V, 2 = -VV

@@ -302,10 +302,15 @@ static void apply_variable(
 	apply(&setting, root, variable->value);
 }
 
+// These two are read elsewhere, and are no settings.
+static bool is_for_commands(struct str name)
+{
+	return str_eq(name, STR("WEIR_CONFIG")) || str_eq(name, STR("WEIR_TOKEN"));
+}
+
 static bool is_meant(struct str name)
 {
-	return str_starts(name, prefix) && !str_eq(name, STR("WEIR_CONFIG")) &&
-	       !is_from_kubernetes(name);
+	return str_starts(name, prefix) && !is_for_commands(name) && !is_from_kubernetes(name);
 }
 
 void override_from_variables(struct report *report, struct node *root,
