@@ -434,7 +434,7 @@ static void talk_end(struct talk *talk)
 static int talk_begin(struct talk *talk, const struct ask_where *where,
 	const struct ask_question *question, struct ask_answer *ret_answer, struct str *ret_rest)
 {
-	const struct ask_place *place;
+	const struct ask_place *place = NULL;
 	int error;
 
 	talk->fd = -1;

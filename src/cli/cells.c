@@ -208,6 +208,19 @@ void cells_left(struct cells *cells, struct str text, u32 width)
 	cells_fill(cells, end);
 }
 
+void cells_name(struct cells *cells, struct str text, u32 width)
+{
+	u32 have = cells_width(text), end = cells->at + width;
+
+	if (width && have > width) {
+		put_most(cells, STR("…"), 1);
+		for (; have >= width; have--)
+			(void)next_character(&text);
+	}
+	put_most(cells, text, width);
+	cells_fill(cells, end);
+}
+
 void cells_right(struct cells *cells, struct str text, u32 width)
 {
 	u32 have = cells_width(text);

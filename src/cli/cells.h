@@ -43,6 +43,9 @@ void cells_printf(struct cells *cells, const char *format, ...) printf_like(2, 3
 // Exactly `width` columns: filled up with spaces behind it, or before it, or cut, the last column
 // then an ellipsis.
 void cells_left(struct cells *cells, struct str text, u32 width);
+
+// As cells_left, but cut at its front: names differ at their ends.
+void cells_name(struct cells *cells, struct str text, u32 width);
 void cells_right(struct cells *cells, struct str text, u32 width);
 
 void cells_fill(struct cells *cells, u32 upto); // spaces, until so many columns

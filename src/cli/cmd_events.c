@@ -143,6 +143,8 @@ int events_main(const struct cli *cli)
 	if (ask_where_admin(cli, &follower.where, &trouble) != 0)
 		return call_complain(EXIT_USAGE, &trouble);
 	code = look_once(&follower);
+	if (code == EXIT_OK && follower.newest == 0 && !cli->plan->as_json)
+		fprintf(stderr, "weir: nothing has changed since it was started.\n");
 	if (!cli->plan->follows)
 		return code;
 	wait_begin(&wait, 0);

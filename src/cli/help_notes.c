@@ -42,8 +42,8 @@ static const struct note notes[] = {
 		"  weir explain GET http://www.example.com/cart -H 'Cookie: id=7'\n"
 		"  weir explain POST /api/orders --from 203.0.113.9 --frontend web\n"
 		"\n"
-		"Nothing is sent to a backend and nothing changes. weir help KEY explains a key of\n"
-		"the configuration.\n"},
+		"Nothing is sent to a backend and nothing changes. weir help KEY explains a key\n"
+		"of the configuration.\n"},
 	{TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER),
 		"\n"
 		"BACKEND is an id, or an address, where only one backend has it; else POOL/ID.\n"},
@@ -51,20 +51,20 @@ static const struct note notes[] = {
 		"\n"
 		"  weir drain app/app-1 --wait --timeout 10m && systemctl restart app\n"
 		"\n"
-		"With --wait it ends with 0 once nothing is in flight, and with 1 when --timeout is\n"
-		"over before that; the backend stays drained either way. weir enable ends it.\n"},
+		"With --wait it ends with 0 once nothing is in flight, and with 1 when --timeout\n"
+		"is over before that; the backend stays drained either way, until weir enable.\n"},
 	{TAKES(BREAKER),
 		"\n"
 		"STATE is open (no requests), closed (requests whatever fails) or auto.\n"},
 	{TAKES(LOG_LEVEL),
 		"\n"
-		"LEVEL is error, warn, notice, info, debug or trace; until the next start or reload.\n"},
+		"LEVEL is error, warn, notice, info, debug or trace, until the next start.\n"},
 	{TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) |
 			TAKES(LOG_LEVEL) | TAKES(UNDO),
 		"\n"
 		"Who may: root and weir's own user by the unix socket; others with a token whose\n"
-		"role is operate (WEIR_TOKEN, --token-file). Each change is an event that says who\n"
-		"did it; its number is what weir undo takes.\n"},
+		"role is operate (WEIR_TOKEN, --token-file). Each change is an event that says\n"
+		"who did it; its number is what weir undo takes.\n"},
 };
 
 void help_add_notes(u32 commands, struct text *text)

@@ -461,14 +461,14 @@ static int take_url(struct parser *parser)
 static int take_words(struct parser *parser, u32 least, u32 most)
 {
 	const struct plan_command_info *info = &plan_commands[parser->plan->command];
+	const char *usage = arena_printf(parser->arena, "weir %s %s", info->words, info->rest);
 	u32 count = (u32)(parser->argc - optind);
 
-	if (count < least || count > most)
-		return FAIL(parser,
-			arena_printf(parser->arena, "weir %s%s%s", info->words, most ? " " : "",
-				info->rest),
-			count < least ? "weir %s needs %s" : "weir %s takes no more than %s",
-			info->words, info->rest[0] ? info->rest : "options");
+	if (count < least)
+		return FAIL(parser, usage, "weir %s needs %s", info->words, info->rest);
+	if (count > most)
+		return FAIL(parser, usage, "'%s' is one word too many",
+			parser->argv[optind + (int)most]);
 	parser->plan->words = (const char *const *)parser->argv + optind;
 	parser->plan->word_count = count;
 	return 0;

@@ -127,10 +127,11 @@ static struct str headline(
 	if (!is_old(view))
 		return str_from(model->verdict);
 	if (view->trouble)
-		snprintf(room, room_bytes, "No answer: %s. What is shown is %s old; asking again.",
-			view->trouble, unit_span(age_ms).text);
+		snprintf(room, room_bytes, "No answer for %s: %s. What is shown is from then.",
+			unit_span(age_ms).text, view->trouble);
 	else
-		snprintf(room, room_bytes, "No news for %s: weir is stopped or very busy.",
+		snprintf(room, room_bytes,
+			"No news for %s: weir is stopped or very busy. What is shown is from then.",
 			unit_span(age_ms).text);
 	return str_from(room);
 }

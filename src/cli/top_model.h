@@ -23,10 +23,10 @@ enum {
 
 // What is odd about a backend beside its state. The order is that of their weight.
 // X(ENUM, "word")
-#define TOP_FINDINGS(X)     \
-	X(NOTHING, "")      \
-	X(ERRORS, "errors") \
-	X(SLOW, "slow")     \
+#define TOP_FINDINGS(X)    \
+	X(NOTHING, "")     \
+	X(ERRORS, "fails") \
+	X(SLOW, "slow")    \
 	X(FLAPS, "flaps")
 
 enum top_finding {

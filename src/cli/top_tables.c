@@ -86,6 +86,7 @@ _Static_assert((int)POOL_COLUMN_COUNT <= (int)TOP_COLUMNS_MAX, "top_columns_fit 
 struct value {
 	char text[value_bytes];
 	u32 style;
+	bool is_name;
 };
 
 #define SET(value, ...) snprintf((value)->text, sizeof((value)->text), __VA_ARGS__)
@@ -102,7 +103,9 @@ static void put_value(
 	struct cells *cells, const struct top_column *column, u32 width, const struct value *value)
 {
 	cells_style(cells, value->style);
-	if (column->is_right)
+	if (value->is_name)
+		cells_name(cells, str_from(value->text), width);
+	else if (column->is_right)
 		cells_right(cells, str_from(value->text), width);
 	else
 		cells_left(cells, str_from(value->text), width);
@@ -120,6 +123,7 @@ static void pool_value(const struct top_pool *pool, enum pool_column column, str
 		break;
 	case P_NAME:
 		SET(value, "%s", pool->name);
+		value->is_name = true;
 		break;
 	case P_STATE:
 		SET(value, "%s", pool->state);
@@ -259,8 +263,9 @@ static void set_spark(struct value *value, const struct top_backend *one, u32 wi
 	static const char *const signs[] = {"▁", "▂", "▃", "▅", "▇"};
 	double most = 0;
 	u32 count = MIN(width, one->spark_count);
-	size_t at = 0;
+	size_t at = width - count; // the newest stands at the end
 
+	memset(value->text, ' ', at);
 	for (u32 i = 0; i < one->spark_count; i++)
 		if (one->spark[i] > most)
 			most = one->spark[i];
@@ -391,6 +396,7 @@ static void backend_value(
 		break;
 	case B_NAME:
 		SET(value, "%s", one->id);
+		value->is_name = true;
 		value->style = one->level >= LEVEL_WARN ? CELLS_BOLD : CELLS_PLAIN;
 		break;
 	case B_POOL:

@@ -15,7 +15,8 @@ from .weir import BINARY
 
 
 class Terminal:
-    def __init__(self, *args, columns=80, rows=24, env=None):
+    def __init__(self, *args, columns=80, rows=24, env=None, program=BINARY):
+        self.program = program
         self.screen = pyte.Screen(columns, rows)
         self.stream = pyte.ByteStream(self.screen)
         self.bytes = b""  # all that was written to it
@@ -29,8 +30,7 @@ class Terminal:
             self.become(slave, args, env)
         self.slave = slave  # stays open, so that what is written last can be read
 
-    @staticmethod
-    def become(slave, args, env):
+    def become(self, slave, args, env):
         try:
             os.setsid()
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
@@ -40,7 +40,7 @@ class Terminal:
             names = {"TERM": "xterm-256color", "LANG": "C.UTF-8", **(env or {})}
             kept = {key: value for key, value in os.environ.items()
                     if key not in ("NO_COLOR", "CLICOLOR_FORCE", "LC_ALL", "LC_CTYPE")}
-            os.execve(BINARY, [BINARY, *args], {**kept, **names})
+            os.execve(self.program, [self.program, *args], {**kept, **names})
         finally:
             os._exit(127)
 
