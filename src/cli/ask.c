@@ -25,6 +25,7 @@ struct talk {
 	struct str with; // the place, for people
 	u64 timeout_ms;
 	int fd, timer; // the timer tells that it took too long, so that no clock need be read
+	int stop_fd;   // -1: none
 	struct block_pool blocks;
 	struct bytes out;
 	struct h1_parser parser;
@@ -51,6 +52,8 @@ static int fail(struct talk *talk, int error, const char *cause, const char *cur
 
 static int fail_talk(struct talk *talk, int error)
 {
+	if (error == -ECANCELED)
+		return fail(talk, error, "given up", "Ask again.");
 	if (error == -ETIMEDOUT)
 		return FAIL(talk, error,
 			"Is the process stopped, or overloaded? --timeout waits longer.",
@@ -82,24 +85,34 @@ static void set_timer(struct talk *talk)
 	ASSERT(timerfd_settime(talk->timer, 0, &when, NULL) == 0);
 }
 
-// Until the socket is ready for `events`. 0 or -ETIMEDOUT.
+// Until the socket is ready for `events`. 0, -ETIMEDOUT or -ECANCELED.
 static int wait_for(const struct talk *talk, short events)
 {
-	struct pollfd polls[] = {
-		{.fd = talk->fd, .events = events}, {.fd = talk->timer, .events = POLLIN}};
+	struct pollfd polls[] = {{.fd = talk->fd, .events = events},
+		{.fd = talk->timer, .events = POLLIN}, {.fd = talk->stop_fd, .events = POLLIN}};
 
 	while (poll(polls, ARRAY_LEN(polls), -1) < 0)
 		if (errno != EINTR)
 			return -errno;
+	if (polls[2].revents)
+		return -ECANCELED;
 	return polls[0].revents ? 0 : -ETIMEDOUT;
 }
 
 // A unix socket whose queue is full says so at once, and not when there is room.
 static int wait_for_room(const struct talk *talk)
 {
-	struct pollfd timer = {.fd = talk->timer, .events = POLLIN};
+	struct pollfd polls[] = {
+		{.fd = talk->timer, .events = POLLIN}, {.fd = talk->stop_fd, .events = POLLIN}};
 
-	return poll(&timer, 1, busy_ms) > 0 ? -ETIMEDOUT : 0;
+	if (poll(polls, ARRAY_LEN(polls), busy_ms) <= 0)
+		return 0;
+	return polls[1].revents ? -ECANCELED : -ETIMEDOUT;
+}
+
+static bool is_over(int error)
+{
+	return error == -ETIMEDOUT || error == -ECANCELED;
 }
 
 static int finish_connect(const struct talk *talk)
@@ -144,7 +157,7 @@ static int connect_to_name(struct talk *talk, const struct ask_place *place)
 	if (error)
 		return error < 0 ? -error : error; // of the GNU library they are negative
 	error = -ENOENT;
-	for (const struct addrinfo *each = list; each && error && error != -ETIMEDOUT;
+	for (const struct addrinfo *each = list; each && error && !is_over(error);
 		each = each->ai_next) {
 		struct sockaddr_storage sockaddr = {0};
 		struct addr addr;
@@ -200,9 +213,9 @@ static int connect_to_any(
 			talk->with = where->places[i].text;
 			return 0;
 		}
-		if (errors[i] == -ETIMEDOUT) {
+		if (is_over(errors[i])) {
 			talk->with = where->places[i].text;
-			return fail_talk(talk, -ETIMEDOUT);
+			return fail_talk(talk, errors[i]);
 		}
 	}
 	return fail_connect(talk, where, errors);
@@ -413,6 +426,7 @@ static int read_piece(struct talk *talk, bool may_wait)
 static void talk_init(struct talk *talk, const struct ask_where *where, struct ask_answer *answer)
 {
 	talk->fd = -1;
+	talk->stop_fd = where->stop_fd ? *where->stop_fd : -1;
 	talk->timeout_ms = where->timeout_ms;
 	talk->answer = answer;
 	block_pool_init(&talk->blocks, blocks_max, blocks_max);

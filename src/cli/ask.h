@@ -31,8 +31,9 @@ struct ask_where {
 	struct ask_place
 		places[ASK_PLACES_MAX]; // in this order; the first that takes the connection
 	u32 count;
-	struct str token; // empty: none is sent
-	u64 timeout_ms;	  // for the whole answer; of a stream, between two pieces of it
+	struct str token;   // empty: none is sent
+	u64 timeout_ms;	    // for the whole answer; of a stream, between two pieces of it
+	const int *stop_fd; // once it is readable, whatever waits gives up: -ECANCELED; NULL: none
 };
 
 struct ask_question {

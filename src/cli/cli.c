@@ -26,6 +26,24 @@ static int run_command(const struct cli *cli)
 		return test_backend_main(cli);
 	case PLAN_HEALTHCHECK:
 		return healthcheck_main(cli);
+	case PLAN_TOP:
+		return top_main(cli);
+	case PLAN_STATUS:
+		return status_main(cli);
+	case PLAN_EVENTS:
+		return events_main(cli);
+	case PLAN_WHY:
+		return why_main(cli);
+	case PLAN_EXPLAIN:
+		return explain_main(cli);
+	case PLAN_DRAIN:
+	case PLAN_DISABLE:
+	case PLAN_ENABLE:
+	case PLAN_WEIGHT:
+	case PLAN_BREAKER:
+	case PLAN_LOG_LEVEL:
+	case PLAN_UNDO:
+		return steer_main(cli);
 	case PLAN_CONFIG_SHOW:
 		return config_show_main(cli);
 	case PLAN_CONFIG_SCHEMA:

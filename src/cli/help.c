@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/text.h"
+#include "cli/help_notes.h"
 #include "cli/origin_faults.h"
 #include "cli/plan.h"
 #include "cli/simulate.h"
@@ -21,8 +22,10 @@ static const char screen[] =
 	"  weir demo                    try it: three servers and the balancer\n"
 	"  weir -b HOST:PORT,HOST:PORT  balance over these servers on port 8080\n"
 	"  weir FILE                    balance as FILE says (YAML, TOML or JSON)\n"
-	"  weir check [FILE]            check a configuration; errors with their place\n"
-	"  weir config show [FILE]      what is in effect; also: config schema, convert\n"
+	"  weir check [FILE]            check a configuration; also: config show, convert\n"
+	"  weir top                     watch a running weir; also: status, events\n"
+	"  weir why ID                  what was done with a request; also: explain\n"
+	"  weir drain BACKEND           steer it; also: enable, disable, weight, undo\n"
 	"  weir test-backend PORT       a server that shows what arrives\n"
 	"  weir help KEY                explain a key of the configuration, or a command\n"
 	"\n"
@@ -64,7 +67,8 @@ static const char appendix[] =
 	"\n"
 	"Exit codes:\n"
 	"  0 done   1 could not start or go on   2 wrong command line\n"
-	"  69 not ready or not there (healthcheck)   78 configuration missing or wrong\n";
+	"  69 not ready or not there (healthcheck, status, and all that ask)\n"
+	"  78 configuration missing or wrong\n";
 
 // Explanations are cut at spaces.
 static void add_prose(struct text *text, const char *prose, size_t at)
@@ -160,6 +164,7 @@ struct str help_command(const char *words, struct arena *arena)
 	for (u32 i = 0; i < plan_option_count; i++)
 		if (plan_options[i].commands & commands)
 			add_option(&text, &plan_options[i]);
+	help_add_notes(commands, &text);
 	if (commands & 1u << PLAN_TEST_BACKEND) {
 		text_add(&text,
 			STR("\nWhat it can be told to do, at the start with --fault or while it "

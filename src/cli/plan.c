@@ -12,6 +12,7 @@ enum {
 	workers_max = 256,
 	health_interval_max_s = 86400,
 	timeout_max_ms = 3600 * 1000,
+	limit_max = 10000,
 };
 
 enum option_id {
@@ -21,10 +22,16 @@ enum option_id {
 	OPTION_COUNT
 };
 
+#define OPTION_BIT(id) (1ull << (id))
+
 #define TAKES(command) (1u << PLAN_##command)
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
-#define ASKS	       TAKES(HEALTHCHECK)
-#define ALL	       ((1u << PLAN_COMMAND_COUNT) - 1)
+#define TELLS	       (TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN))
+#define STEERS                                                                            \
+	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
+		TAKES(LOG_LEVEL) | TAKES(UNDO))
+#define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
+#define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
 #define OPTION(id, short_name, long_name, value, commands, prose) \
@@ -34,6 +41,7 @@ const struct plan_option_info plan_options[] = {
 };
 const u32 plan_option_count = OPTION_COUNT;
 _Static_assert(OPTION_COUNT <= 64, "parser.seen has a bit for each option");
+_Static_assert(PLAN_COMMAND_COUNT < 32, "plan_option_info.commands has a bit for each command");
 
 const struct plan_command_info plan_commands[PLAN_COMMAND_COUNT] = {
 #define X(name, words, rest, prose) {words, rest, prose},
@@ -52,7 +60,7 @@ struct parser {
 	u64 seen; // bit of each option that was given
 	u32 verbose, quiet;
 	const char *format;
-	const char **sets, **files;
+	const char **sets, **files, **fields;
 	bool has_command;
 };
 
@@ -186,11 +194,33 @@ static int take_timeout(struct parser *parser, const char *value)
 	return 0;
 }
 
+static int take_limit(struct parser *parser, const char *value)
+{
+	u64 limit;
+
+	if (str_to_u64(str_from(value), limit_max, &limit) != 0 || limit == 0)
+		return FAIL(parser, NULL, "--limit is a number from 1 to %d", limit_max);
+	parser->plan->limit = (u32)limit;
+	return 0;
+}
+
+// What has no colon, or no name before it, would become another request than the one that is meant.
+static int take_field(struct parser *parser, const char *value)
+{
+	const char *colon = strchr(value, ':');
+
+	if (!colon || colon == value || strpbrk(value, "\r\n"))
+		return FAIL(parser, "-H 'Accept: text/html'",
+			"--header is 'Name: value' on one line, not '%s'", value);
+	parser->fields[parser->plan->field_count++] = value;
+	return 0;
+}
+
 static int take_option(struct parser *parser, enum option_id id, const char *value)
 {
 	struct plan *plan = parser->plan;
 
-	parser->seen |= 1ull << id;
+	parser->seen |= OPTION_BIT(id);
 	switch (id) {
 	case OPTION_CONFIG:
 		parser->files[plan->file_count++] = value;
@@ -245,6 +275,25 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 		break;
 	case OPTION_TIMEOUT:
 		return take_timeout(parser, value);
+	case OPTION_ONCE:
+		plan->once = true;
+		break;
+	case OPTION_FOLLOW:
+		plan->follows = true;
+		break;
+	case OPTION_LIMIT:
+		return take_limit(parser, value);
+	case OPTION_FIELD:
+		return take_field(parser, value);
+	case OPTION_FROM:
+		plan->from = value;
+		break;
+	case OPTION_FRONTEND:
+		plan->frontend = value;
+		break;
+	case OPTION_WAIT:
+		plan->waits = true;
+		break;
 	case OPTION_SEED:
 		plan->seed = value;
 		break;
@@ -349,7 +398,7 @@ static int take_command(struct parser *parser)
 	if (!first || looks_like_file(first))
 		return 0;
 	if (strcmp(first, "config") == 0 || strcmp(first, "import") == 0) {
-		if (optind + 1 == parser->argc && !(parser->seen & 1ull << OPTION_HELP))
+		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
 				first[0] == 'c' ? "weir config show, schema or convert?"
 						: "weir import bal-rs FILE?");
@@ -363,7 +412,7 @@ static int take_command(struct parser *parser)
 			optind++;
 			return 0;
 		}
-	if (parser->seen & 1ull << OPTION_HELP &&
+	if (parser->seen & OPTION_BIT(OPTION_HELP) &&
 		(strcmp(words, "config") == 0 || strcmp(words, "import") == 0))
 		return 0;
 	return fail_unknown_command(parser, words);
@@ -408,6 +457,23 @@ static int take_url(struct parser *parser)
 	return 0;
 }
 
+// What follows a command that asks: as many words as its help shows, less those in brackets.
+static int take_words(struct parser *parser, u32 least, u32 most)
+{
+	const struct plan_command_info *info = &plan_commands[parser->plan->command];
+	const char *usage = arena_printf(parser->arena, "weir %s %s", info->words, info->rest);
+	u32 count = (u32)(parser->argc - optind);
+
+	if (count < least)
+		return FAIL(parser, usage, "weir %s needs %s", info->words, info->rest);
+	if (count > most)
+		return FAIL(parser, usage, "'%s' is one word too many",
+			parser->argv[optind + (int)most]);
+	parser->plan->words = (const char *const *)parser->argv + optind;
+	parser->plan->word_count = count;
+	return 0;
+}
+
 static int take_rest(struct parser *parser)
 {
 	struct plan *plan = parser->plan;
@@ -431,6 +497,21 @@ static int take_rest(struct parser *parser)
 		return take_url(parser);
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
+	case PLAN_WHY:
+		return take_words(parser, 0, 1);
+	case PLAN_EXPLAIN:
+	case PLAN_WEIGHT:
+	case PLAN_BREAKER:
+		return take_words(parser, 2, 2);
+	case PLAN_DRAIN:
+	case PLAN_DISABLE:
+	case PLAN_ENABLE:
+	case PLAN_LOG_LEVEL:
+	case PLAN_UNDO:
+		return take_words(parser, 1, 1);
+	case PLAN_TOP:
+	case PLAN_STATUS:
+	case PLAN_EVENTS:
 	case PLAN_DEMO:
 	case PLAN_CONFIG_SCHEMA:
 	case PLAN_VERSION:
@@ -450,7 +531,7 @@ static int check_options(struct parser *parser)
 	enum plan_command command = parser->plan->command;
 
 	for (u32 i = 0; i < OPTION_COUNT; i++)
-		if (parser->seen & 1ull << i && !(plan_options[i].commands & 1u << command))
+		if (parser->seen & OPTION_BIT(i) && !(plan_options[i].commands & 1u << command))
 			return FAIL(parser,
 				arena_printf(parser->arena, "weir %s --help",
 					plan_commands[command].words),
@@ -472,7 +553,7 @@ static int check_sources(struct parser *parser)
 				parser->arena, "weir %s FILE", plan_commands[plan->command].words),
 			"%s takes one file", plan_commands[plan->command].words);
 	for (u32 i = 0; i < ARRAY_LEN(flags); i++) {
-		if (!(parser->seen & 1ull << flags[i]))
+		if (!(parser->seen & OPTION_BIT(flags[i])))
 			continue;
 		plan->from_flags = true;
 		if (plan->file_count)
@@ -527,7 +608,7 @@ static bool take_help(struct parser *parser)
 {
 	struct plan *plan = parser->plan;
 
-	if (parser->seen & (1ull << OPTION_HELP | 1ull << OPTION_HELP_ALL)) {
+	if (parser->seen & (OPTION_BIT(OPTION_HELP) | OPTION_BIT(OPTION_HELP_ALL))) {
 		if (parser->has_command && plan->command != PLAN_HELP)
 			plan->topic = plan_commands[plan->command].words;
 		plan->command = PLAN_HELP;
@@ -547,9 +628,9 @@ static int finish(struct parser *parser)
 
 	if (error)
 		return error;
-	if (parser->seen & 1ull << OPTION_PRINT_CONFIG && plan->command == PLAN_RUN)
+	if (parser->seen & OPTION_BIT(OPTION_PRINT_CONFIG) && plan->command == PLAN_RUN)
 		plan->command = PLAN_CONFIG_SHOW;
-	if (parser->seen & 1ull << OPTION_CHECK && plan->command == PLAN_RUN)
+	if (parser->seen & OPTION_BIT(OPTION_CHECK) && plan->command == PLAN_RUN)
 		plan->command = PLAN_CHECK;
 	error = check_options(parser);
 	if (!error)
@@ -573,10 +654,12 @@ int plan_make(int argc, char *const *argv, char *const *environ, struct arena *a
 		.argv = arena_zalloc(arena, room * sizeof(char *)),
 		.sets = arena_zalloc(arena, room * sizeof(char *)),
 		.files = arena_zalloc(arena, room * sizeof(char *)),
+		.fields = arena_zalloc(arena, room * sizeof(char *)),
 	};
 	int error;
 
-	*ret_plan = (struct plan){.sets = parser.sets, .files = parser.files};
+	*ret_plan =
+		(struct plan){.sets = parser.sets, .files = parser.files, .fields = parser.fields};
 	memcpy(parser.argv, argv, (size_t)argc * sizeof(char *));
 	error = parse_options(&parser);
 	if (!error)

@@ -18,6 +18,19 @@
 	X(DEMO, "demo", "", "three servers and the balancer, to try it out")                       \
 	X(TEST_BACKEND, "test-backend", "PORT", "a server that shows what arrives, for tests")     \
 	X(HEALTHCHECK, "healthcheck", "[URL]", "whether a running weir is ready, as an exit code") \
+	X(TOP, "top", "", "watch a running weir: what is wrong, and what it does")                 \
+	X(STATUS, "status", "", "how a running weir is, in a few lines and as an exit code")       \
+	X(EVENTS, "events", "", "what has changed, and who did it (-f: as it happens)")            \
+	X(WHY, "why", "[REQUEST-ID]", "what was done with a request; without an ID: what failed")  \
+	X(EXPLAIN, "explain", "METHOD URL", "what would be done with a request, and why")          \
+	X(DRAIN, "drain", "[POOL/]BACKEND", "no new requests for it; running ones go on")          \
+	X(DISABLE, "disable", "[POOL/]BACKEND", "no new requests, and its connections are closed") \
+	X(ENABLE, "enable", "[POOL/]BACKEND", "requests again, after drain or disable")            \
+	X(WEIGHT, "weight", "[POOL/]BACKEND N", "its share of new requests, 0 to 1000")            \
+	X(BREAKER, "breaker", "[POOL/]BACKEND STATE",                                              \
+		"hold its circuit breaker open or closed; auto lets it go")                        \
+	X(LOG_LEVEL, "log-level", "LEVEL", "the least important lines that are logged")            \
+	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults")  \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")     \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \
@@ -56,7 +69,7 @@ struct plan {
 	bool from_flags; // one of seed 3's flags was given
 	bool no_env_file;
 	enum conf_syntax syntax; // --format
-	bool as_json;		 // check, version and simulate
+	bool as_json;		 // check, version, simulate and what asks
 	bool with_origin;
 	enum conf_io io;     // test-backend
 	const char *address; // test-backend: PORT or ADDRESS:PORT
@@ -66,7 +79,16 @@ struct plan {
 	const char *admin, *token_file;		// of commands that ask; NULL = not given
 	u64 timeout_ms;				// of an answer; 0 = not given
 	const char *url;			// healthcheck; NULL = the admin address
-	const char *topic;			// help: a command or a key; NULL = the one screen
+	const char *const *words;		// of commands that ask, what follows the command
+	u32 word_count;
+	const char *const *fields; // explain: -H, as "Name: value"
+	u32 field_count;
+	const char *from, *frontend; // explain; NULL = not given
+	bool once;		     // top
+	bool follows;		     // events
+	bool waits;		     // drain
+	u32 limit;		     // events, why; 0 = not given
+	const char *topic;	     // help: a command or a key; NULL = the one screen
 	bool help_all;
 	u32 version_level; // 1 = -V, 2 = -VV
 	const char *error; // why there is no plan

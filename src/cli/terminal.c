@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cli/plan.h"
 
@@ -24,4 +25,21 @@ int terminal_print(struct str text)
 		return 0;
 	fprintf(stderr, "weir: cannot write to standard output: %s\n", strerror(errno));
 	return 1;
+}
+
+bool terminal_is_one(char *const *environ)
+{
+	const char *term = plan_variable(environ, "TERM");
+
+	return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
+}
+
+struct cells_look terminal_look(char *const *environ)
+{
+	bool is_terminal = isatty(STDOUT_FILENO);
+	bool has_colour = terminal_has_colour(environ, is_terminal);
+
+	return (struct cells_look){.is_ascii = is_terminal && cells_is_ascii(environ),
+		.has_colour = has_colour,
+		.has_attributes = has_colour || terminal_is_one(environ)};
 }

@@ -55,7 +55,8 @@ static void test_screen_has_the_first_options(void **state)
 	static const char *const pieces[] = {"-p, --port", "[default: 8080]", "-b, --backends",
 		"[default: 127.0.0.1:3001,127.0.0.1:3002,127.0.0.1:3003]", "-a, --algorithm",
 		"[default: round_robin]", "--health-check-interval", "[default: 30]", "-h, --help",
-		"-V, --version", "--help-all", "weir demo", "weir check", "weir test-backend"};
+		"-V, --version", "--help-all", "weir demo", "weir check", "weir test-backend",
+		"weir top", "weir why", "weir drain"};
 	struct str screen = help_screen(&arena);
 
 	(void)state;

@@ -241,6 +241,50 @@ static void test_test_backend(void **state)
 	assert_false(plan.is_steady);
 }
 
+static void test_what_asks(void **state)
+{
+	struct plan plan = good("top --once --admin 127.0.0.1:9900 --token-file t");
+
+	(void)state;
+	assert_int_equal(plan.command, PLAN_TOP);
+	assert_true(plan.once);
+	assert_string_equal(plan.admin, "127.0.0.1:9900");
+	assert_string_equal(plan.token_file, "t");
+	assert_int_equal(plan.word_count, 0);
+	plan = good("events -f -n 5 --json");
+	assert_true(plan.follows && plan.as_json);
+	assert_int_equal(plan.limit, 5);
+	plan = good("why abc");
+	assert_int_equal(plan.word_count, 1);
+	assert_string_equal(plan.words[0], "abc");
+	assert_int_equal(good("why").word_count, 0);
+	plan = good("explain -H A:b GET http://x/y.z -H C:d --from ::1 --frontend web");
+	assert_int_equal(plan.command, PLAN_EXPLAIN);
+	assert_int_equal(plan.word_count, 2);
+	assert_string_equal(plan.words[1], "http://x/y.z");
+	assert_int_equal(plan.field_count, 2);
+	assert_string_equal(plan.fields[1], "C:d");
+	assert_string_equal(plan.from, "::1");
+	assert_string_equal(plan.frontend, "web");
+}
+
+static void test_what_steers(void **state)
+{
+	struct plan plan = good("drain app/app-1 --wait --timeout 10m");
+
+	(void)state;
+	assert_int_equal(plan.command, PLAN_DRAIN);
+	assert_true(plan.waits);
+	assert_int_equal(plan.timeout_ms, 600000);
+	assert_string_equal(plan.words[0], "app/app-1");
+	assert_int_equal(good("weight a 3").word_count, 2);
+	assert_int_equal(good("breaker 10.0.0.1:80 open").command, PLAN_BREAKER);
+	assert_int_equal(good("log-level debug").command, PLAN_LOG_LEVEL);
+	assert_int_equal(good("undo 7").command, PLAN_UNDO);
+	assert_int_equal(good("enable a").command, PLAN_ENABLE);
+	assert_int_equal(good("disable a").command, PLAN_DISABLE);
+}
+
 // ---- Mistakes -----------------------------------------------------------------------------------
 
 static void test_simulate(void **state)
@@ -320,6 +364,17 @@ static void test_mistakes(void **state)
 		{"config convert a b", "config convert takes one file", NULL},
 		{"config schema x", "weir config schema takes no 'x'", NULL},
 		{"help a b", "'b' is one word too many", NULL},
+		{"drain", "weir drain needs [POOL/]BACKEND", "weir drain [POOL/]BACKEND"},
+		{"drain a b", "'b' is one word too many", "weir drain [POOL/]BACKEND"},
+		{"weight a", "weir weight needs [POOL/]BACKEND N", NULL},
+		{"why a b", "'b' is one word too many", "weir why [REQUEST-ID]"},
+		{"top x", "weir top takes no 'x'", NULL},
+		{"enable a --wait", "weir enable does not take --wait", NULL},
+		{"drain a --json", "weir drain does not take --json", NULL},
+		{"events -n 0", "--limit is a number from 1 to 10000", NULL},
+		{"explain GET / -H A", "--header is 'Name: value' on one line, not 'A'", NULL},
+		{"explain GET / -H :a", "--header is 'Name: value' on one line, not ':a'", NULL},
+		{"drian a", "unknown command 'drian'", "did you mean 'weir drain'?"},
 	};
 
 	(void)state;
@@ -455,6 +510,8 @@ int main(void)
 		cmocka_unit_test(test_help_and_version_come_first),
 		cmocka_unit_test(test_test_backend),
 		cmocka_unit_test(test_simulate),
+		cmocka_unit_test(test_what_asks),
+		cmocka_unit_test(test_what_steers),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_slips_find_their_word),
 		cmocka_unit_test(test_healthcheck),

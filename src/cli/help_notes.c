@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/help_notes.h"
+
+#include "cli/plan.h"
+
+#define TAKES(command) (1u << PLAN_##command)
+
+struct note {
+	u32 commands;
+	const char *text;
+};
+
+static const struct note notes[] = {
+	{TAKES(TOP),
+		"\n"
+		"Keys: arrows, j, k, PgUp and PgDn choose a backend; s sorts, / filters, u leaves\n"
+		"what is not up and well; d drains, or enables again, once you say yes; e shows\n"
+		"what has changed; ? explains the rest; q quits. What is wrong stands on top.\n"
+		"\n"
+		"Without a terminal, or with TERM=dumb, it prints one plain table as --once does;\n"
+		"--json prints the state of the admin API. NO_COLOR leaves out the colours.\n"},
+	{TAKES(STATUS),
+		"\n"
+		"Ends with 0 when it is ready: it takes connections, and some backend may get\n"
+		"requests. With 69 when it is not, or when it cannot be reached. What is wrong\n"
+		"although it is ready stands in the text, and in the verdict of --json.\n"},
+	{TAKES(EVENTS),
+		"\n"
+		"  weir events -n 100\n"
+		"  weir events -f --json | jq 'select(.kind == \"health\")'\n"
+		"\n"
+		"--json prints one object in each line. What somebody ordered has its number:\n"
+		"weir undo NUMBER takes it back.\n"},
+	{TAKES(WHY),
+		"\n"
+		"  weir why                                     the last requests that failed\n"
+		"  weir why 01977f0c2f4a7b2e8d31c5a90e6b7f12    one of them, or any recent one\n"
+		"\n"
+		"The id of a request stands in its answer (X-Request-Id) and in the access log.\n"},
+	{TAKES(EXPLAIN),
+		"\n"
+		"  weir explain GET http://www.example.com/cart -H 'Cookie: id=7'\n"
+		"  weir explain POST /api/orders --from 203.0.113.9 --frontend web\n"
+		"\n"
+		"Nothing is sent to a backend and nothing changes. weir help KEY explains a key\n"
+		"of the configuration.\n"},
+	{TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER),
+		"\n"
+		"BACKEND is an id, or an address, where only one backend has it; else POOL/ID.\n"},
+	{TAKES(DRAIN),
+		"\n"
+		"  weir drain app/app-1 --wait --timeout 10m && systemctl restart app\n"
+		"\n"
+		"With --wait it ends with 0 once nothing is in flight, and with 1 when --timeout\n"
+		"is over before that; the backend stays drained either way, until weir enable.\n"},
+	{TAKES(BREAKER),
+		"\n"
+		"STATE is open (no requests), closed (requests whatever fails) or auto.\n"},
+	{TAKES(LOG_LEVEL),
+		"\n"
+		"LEVEL is error, warn, notice, info, debug or trace, until the next start.\n"},
+	{TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) |
+			TAKES(LOG_LEVEL) | TAKES(UNDO),
+		"\n"
+		"Who may: root and weir's own user by the unix socket; others with a token whose\n"
+		"role is operate (WEIR_TOKEN, --token-file). Each change is an event that says\n"
+		"who did it; its number is what weir undo takes.\n"},
+};
+
+void help_add_notes(u32 commands, struct text *text)
+{
+	for (u32 i = 0; i < ARRAY_LEN(notes); i++)
+		if (notes[i].commands & commands)
+			text_add(text, str_from(notes[i].text));
+}
