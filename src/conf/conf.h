@@ -147,7 +147,7 @@ struct conf_admin {
 	const struct conf_bind *binds;
 	u32 bind_count;
 	bool binds_itself; // `auto`: where it finds room; `binds` is empty then
-	bool dashboard;
+	bool dashboard, records;
 	enum conf_without_token without_token;
 	struct str token; // empty = none; also in `tokens`
 	const struct conf_token *tokens;

@@ -320,7 +320,8 @@ static void prepare_workers(struct control *control)
 		worker->workers = &control->workers;
 		if (control->conf->metrics.enabled)
 			worker->stats = stats_new(control->snapshot);
-		worker->records = records_new(i);
+		if (control->conf->admin.records)
+			worker->records = records_new(i);
 		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
 		worker->listener_count = binds;
 		worker->config = (struct worker_config){
