@@ -453,7 +453,8 @@ static void tell_answer(struct explain *explain, struct exchange *x)
 	explain->end = EXPLAIN_ANSWERED;
 	explain->outcome = x->outcome;
 	explain->refusal = x->refusal;
-	explain->status = reply_status(x);
+	// Which one a page of our own has is decided when it is made.
+	explain->status = x->outcome == OUTCOME_BUILTIN ? 0 : reply_status(x);
 	if (x->outcome == OUTCOME_REDIRECTED)
 		explain->location = explain_keep(
 			explain, router_location(&x->arena, x->route, x->request, x->path));

@@ -120,7 +120,8 @@ struct explain {
 	struct str route; // that takes it; empty: none
 	struct explain_share *shares;
 	u32 share_count, shares_left_out;
-	u8 outcome; // enum outcome | enum http_refusal | status, of an answer of our own
+	u8 outcome; // enum outcome | enum http_refusal | status (0: not known), of an answer of our
+		    // own
 	u8 refusal;
 	u16 status;
 	struct str location; // of a redirect

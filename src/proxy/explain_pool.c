@@ -200,13 +200,18 @@ static void keep_head(struct explain *explain, const struct bytes *bytes)
 }
 
 // As attempt.c and h1.c send it.
-static void tell_head(struct explain *explain, struct exchange *x, const struct backend *backend)
+static void tell_head(struct explain *explain, struct exchange *x, const struct pick *pick)
 {
 	struct h1_head_form form = {
 		.chunked = x->request->framing == HTTP_CHUNKED, .keep_alive = true};
 	struct bytes bytes = {0};
 
-	request_address(x, backend);
+	x->attempt->pick = *pick;
+	request_address(x, pick->backend);
+	if (x->is_recorded) { // its span has an id of its own
+		tracing_try(x, x->attempt);
+		tracing_send(x, x->attempt);
+	}
 	if (h1_write_head(&x->proxy->loop->blocks, &bytes, x->request, &form) == 0)
 		keep_head(explain, &bytes);
 	bytes_clear(&bytes);
@@ -220,7 +225,7 @@ static void tell_picked(struct explain *explain, struct exchange *x, const struc
 	explain->picked_index = pick->backend->index;
 	explain->is_trial = pick->is_trial;
 	if (!x->tcp)
-		tell_head(explain, x, pick->backend);
+		tell_head(explain, x, pick);
 }
 
 static void answer(struct explain *explain, enum outcome outcome)
