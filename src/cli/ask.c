@@ -490,7 +490,7 @@ int ask(const struct ask_where *where, const struct ask_question *question, stru
 {
 	struct talk talk = {.arena = arena, .trouble = ret_trouble};
 	struct ask_answer answer = {.content_type = STR_EMPTY, .body = STR_EMPTY};
-	struct str rest;
+	struct str rest = STR_EMPTY;
 	int error = talk_begin(&talk, where, question, &answer, &rest);
 
 	if (error)
@@ -530,7 +530,7 @@ int ask_stream_open(const struct ask_where *where, const struct ask_question *qu
 {
 	struct ask_stream *stream = mem_alloc(sizeof(*stream));
 	struct ask_answer answer = {.content_type = STR_EMPTY, .body = STR_EMPTY};
-	struct str rest;
+	struct str rest = STR_EMPTY;
 	int error;
 
 	sse_init(&stream->sse, ASK_ANSWER_BYTES_MAX);
