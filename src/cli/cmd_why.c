@@ -241,7 +241,7 @@ int why_main(const struct cli *cli)
 	struct why why = {.arena = cli->arena};
 	struct text text = {0};
 	struct cells cells;
-	struct str body;
+	struct str body = STR_EMPTY;
 	json_t *tree;
 	int code = fetch(cli, &body);
 

@@ -216,6 +216,75 @@ static int take_field(struct parser *parser, const char *value)
 	return 0;
 }
 
+// Options of commands that ask a running weir.
+static int take_option_to_ask(struct parser *parser, enum option_id id, const char *value)
+{
+	struct plan *plan = parser->plan;
+
+	switch (id) {
+	case OPTION_ADMIN:
+		plan->admin = value;
+		break;
+	case OPTION_TOKEN_FILE:
+		plan->token_file = value;
+		break;
+	case OPTION_TIMEOUT:
+		return take_timeout(parser, value);
+	case OPTION_ONCE:
+		plan->once = true;
+		break;
+	case OPTION_FOLLOW:
+		plan->follows = true;
+		break;
+	case OPTION_LIMIT:
+		return take_limit(parser, value);
+	case OPTION_FIELD:
+		return take_field(parser, value);
+	case OPTION_FROM:
+		plan->from = value;
+		break;
+	case OPTION_FRONTEND:
+		plan->frontend = value;
+		break;
+	case OPTION_WAIT:
+		plan->waits = true;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+// Options that a single command takes.
+static void take_option_of_one(struct plan *plan, enum option_id id, const char *value)
+{
+	switch (id) {
+	case OPTION_ORIGIN:
+		plan->with_origin = true;
+		break;
+	case OPTION_STEADY:
+		plan->is_steady = true;
+		break;
+	case OPTION_FAULT:
+		plan->fault = value;
+		break;
+	case OPTION_SEED:
+		plan->seed = value;
+		break;
+	case OPTION_SVG:
+		plan->svg = value;
+		break;
+	case OPTION_DRAW:
+		plan->draw = value;
+		break;
+	case OPTION_REPLAY:
+		plan->replay = value;
+		break;
+	default:
+		break;
+	}
+}
+
 static int take_option(struct parser *parser, enum option_id id, const char *value)
 {
 	struct plan *plan = parser->plan;
@@ -255,56 +324,28 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_FORMAT:
 		parser->format = value;
 		break;
-	case OPTION_ORIGIN:
-		plan->with_origin = true;
-		break;
-	case OPTION_STEADY:
-		plan->is_steady = true;
-		break;
-	case OPTION_FAULT:
-		plan->fault = value;
-		break;
 	case OPTION_JSON:
 		plan->as_json = true;
 		break;
 	case OPTION_ADMIN:
-		plan->admin = value;
-		break;
 	case OPTION_TOKEN_FILE:
-		plan->token_file = value;
-		break;
 	case OPTION_TIMEOUT:
-		return take_timeout(parser, value);
 	case OPTION_ONCE:
-		plan->once = true;
-		break;
 	case OPTION_FOLLOW:
-		plan->follows = true;
-		break;
 	case OPTION_LIMIT:
-		return take_limit(parser, value);
 	case OPTION_FIELD:
-		return take_field(parser, value);
 	case OPTION_FROM:
-		plan->from = value;
-		break;
 	case OPTION_FRONTEND:
-		plan->frontend = value;
-		break;
 	case OPTION_WAIT:
-		plan->waits = true;
-		break;
+		return take_option_to_ask(parser, id, value);
+	case OPTION_ORIGIN:
+	case OPTION_STEADY:
+	case OPTION_FAULT:
 	case OPTION_SEED:
-		plan->seed = value;
-		break;
 	case OPTION_SVG:
-		plan->svg = value;
-		break;
 	case OPTION_DRAW:
-		plan->draw = value;
-		break;
 	case OPTION_REPLAY:
-		plan->replay = value;
+		take_option_of_one(parser->plan, id, value);
 		break;
 	case OPTION_HELP_ALL:
 		plan->help_all = true;

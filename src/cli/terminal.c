@@ -7,12 +7,12 @@
 
 #include "cli/plan.h"
 
-bool terminal_has_colour(char *const *environ, bool is_terminal)
+bool terminal_has_colour(char *const *env, bool is_terminal)
 {
-	const char *force = plan_variable(environ, "CLICOLOR_FORCE");
-	const char *term = plan_variable(environ, "TERM");
+	const char *force = plan_variable(env, "CLICOLOR_FORCE");
+	const char *term = plan_variable(env, "TERM");
 
-	if (plan_variable(environ, "NO_COLOR"))
+	if (plan_variable(env, "NO_COLOR"))
 		return false;
 	if (force && strcmp(force, "0") != 0)
 		return true;
@@ -27,19 +27,19 @@ int terminal_print(struct str text)
 	return 1;
 }
 
-bool terminal_is_one(char *const *environ)
+bool terminal_is_one(char *const *env)
 {
-	const char *term = plan_variable(environ, "TERM");
+	const char *term = plan_variable(env, "TERM");
 
 	return isatty(STDOUT_FILENO) && term && strcmp(term, "dumb") != 0;
 }
 
-struct cells_look terminal_look(char *const *environ)
+struct cells_look terminal_look(char *const *env)
 {
 	bool is_terminal = isatty(STDOUT_FILENO);
-	bool has_colour = terminal_has_colour(environ, is_terminal);
+	bool has_colour = terminal_has_colour(env, is_terminal);
 
-	return (struct cells_look){.is_ascii = is_terminal && cells_is_ascii(environ),
+	return (struct cells_look){.is_ascii = is_terminal && cells_is_ascii(env),
 		.has_colour = has_colour,
-		.has_attributes = has_colour || terminal_is_one(environ)};
+		.has_attributes = has_colour || terminal_is_one(env)};
 }

@@ -22,10 +22,20 @@ struct top_page top_draw_page(
 void top_draw(const struct top_model *model, const struct top_view *view,
 	const struct top_size *size, struct text *text);
 
-// ---- Parts (top_tables.c, top_help.c) -----------------------------------------------------------
+// ---- Parts (top_tables.c, top_detail.c, top_help.c)
+// ----------------------------------------------
 
 // `lines` of them, titles and all.
 void top_draw_pools(const struct top_model *model, struct cells *cells, u32 lines);
 void top_draw_backends(const struct top_model *model, const struct top_view *view,
 	const struct top_size *size, struct cells *cells, u32 lines);
+void top_draw_rule(struct cells *cells, struct str title); // a line with a title in it
+
+void top_draw_detail(
+	const struct top_model *model, const struct top_view *view, struct cells *cells, u32 lines);
+u32 top_draw_question_lines(
+	const struct top_model *model, const struct top_view *view, u32 columns);
+void top_draw_question(
+	const struct top_model *model, const struct top_view *view, struct cells *cells, u32 lines);
+
 u32 top_draw_help(struct cells *cells, u32 scroll, u32 lines);

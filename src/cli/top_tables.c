@@ -261,6 +261,7 @@ void top_draw_pools(const struct top_model *model, struct cells *cells, u32 line
 static void set_spark(struct value *value, const struct top_backend *one, u32 width)
 {
 	static const char *const signs[] = {"▁", "▂", "▃", "▅", "▇"};
+	const u32 sign_count = ARRAY_LEN(signs);
 	double most = 0;
 	u32 count = MIN(width, one->spark_count);
 	size_t at = width - count; // the newest stands at the end
@@ -277,8 +278,8 @@ static void set_spark(struct value *value, const struct top_backend *one, u32 wi
 		for (u32 j = from; j < to; j++)
 			sum += isfinite(one->spark[j]) ? one->spark[j] : 0;
 		if (sum > 0)
-			sign = signs[MIN((u32)(sum / (to - from) / most * ARRAY_LEN(signs)),
-				(u32)ARRAY_LEN(signs) - 1)];
+			sign = signs[MIN(
+				(u32)(sum / (to - from) / most * sign_count), sign_count - 1)];
 		at += (size_t)snprintf(value->text + at, sizeof(value->text) - at, "%s", sign);
 	}
 	value->style = CELLS_CYAN;
