@@ -366,7 +366,7 @@ static int not_read(size_t len, const struct h1_limits *limits, enum http_refusa
 	return *ret_why ? -1 : 0;
 }
 
-int h1_parse_request(const char *buf, size_t len, const struct h1_limits *limits,
+inline int h1_parse_request(const char *buf, size_t len, const struct h1_limits *limits,
 	struct http_field *fields, struct http_head *ret_head, enum http_refusal *ret_why)
 {
 	const char *end = buf + MIN(len, limits->head_bytes_max), *start, *at;

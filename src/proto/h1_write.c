@@ -314,7 +314,7 @@ static int write_anew(struct block_pool *pool, struct bytes *out, const struct h
 	return writer_close(&w);
 }
 
-int h1_write_head(struct block_pool *pool, struct bytes *out, const struct http_head *head,
+inline int h1_write_head(struct block_pool *pool, struct bytes *out, const struct http_head *head,
 	const struct h1_head_form *form)
 {
 	u64 left_out = fields_left_out(head, form);

@@ -69,7 +69,7 @@ static const char *rebase(const char *ptr, struct str raw, const char *copy)
 	return offset <= raw.len ? copy + offset : ptr;
 }
 
-struct http_head *http_head_copy(struct arena *arena, const struct http_head *head)
+inline struct http_head *http_head_copy(struct arena *arena, const struct http_head *head)
 {
 	size_t fields_size = (head->field_count + HTTP_FIELDS_EXTRA) * sizeof(*head->fields);
 	struct http_head *copy = arena_alloc(arena, sizeof(*copy) + fields_size + head->raw.len);

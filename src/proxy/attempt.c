@@ -350,7 +350,7 @@ static bool take_place(struct exchange *x)
 	return x->has_place;
 }
 
-void attempt_look(struct exchange *x)
+inline void attempt_look(struct exchange *x)
 {
 	const struct pool *pool = x->pool;
 

@@ -238,7 +238,7 @@ static void bound_request(struct exchange *x)
 		x->deadline_ms = x->headed_us / 1000 + bound_ms;
 }
 
-enum step step_route(struct exchange *x)
+inline enum step step_route(struct exchange *x)
 {
 	const struct frontend *frontend = x->client->frontend;
 	struct http_head *head = x->request;
@@ -276,7 +276,7 @@ enum step step_route(struct exchange *x)
 	return STEP_ADMIT;
 }
 
-enum step step_admit(struct exchange *x)
+inline enum step step_admit(struct exchange *x)
 {
 	u64 body_max = x->client->frontend->conf->http.max_body_size;
 
