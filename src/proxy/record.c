@@ -1,62 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "proxy/record.h"
+#include "proxy/record_parts.h"
 
 #include "base/mem.h"
-#include "proxy/exchange.h"
 #include "proxy/request.h"
-
-// Words of a record. Those behind W_REST are as many as it needs: client, id, looks, path, tries.
-enum word {
-	W_WALL,
-	W_FACTS,  // of the exchange, as they stand there
-	W_FACTS2, // ... and their second half
-	W_PLACES, // indices of frontend, route, pool, backend
-	W_BITS,	  // enum bit
-	W_GENERATION,
-	W_BEGAN, // moments, as in the exchange
-	W_HEADED,
-	W_LEASED,
-	W_SENT,
-	W_ANSWERED,
-	W_ENDED,
-	W_IN,
-	W_OUT,
-	W_SEEN, // the head of struct pick_seen
-	W_KEY,
-	W_REST,
-};
-
-// Where in W_BITS what begins.
-enum bit {
-	B_OUTCOME = 0,
-	B_PATH_LEN = 8,
-	B_METHOD = 16,
-	B_CLIENT_WORDS = 20,
-	B_ID_WORDS = 24,
-	B_TRIES = 28,  // that stand in the record: without the one that ended with the request
-	B_PAUSED = 32, // there was none
-	B_HEDGE,       // it was a second copy
-	B_REUSED,
-	B_PATH_CUT,
-};
 
 enum {
 	id_words = 4,
-	id_words_told = RECORD_ID_MAX / 8,
 	client_words = 2, // with the length, enough for RECORD_SHORT_IP_MAX
-	client_words_max = 5,
-	words_max = W_REST + client_words_max + id_words_told + RECORD_PATH_MAX / 8 +
-		    2 * RECORD_TRIES_MAX + BALANCE_LOOKS_MAX,
-	facts_at = offsetof(struct exchange, sticky),
 	client_at = offsetof(struct client, ip_len),
 	seen_at = offsetof(struct exchange, seen),
-	workers_max = 256,
 };
-_Static_assert((int)words_max <= (int)RECORD_WORDS, "every record fits");
-_Static_assert(offsetof(struct exchange, may_wait) == facts_at + 15, "two words of facts");
 _Static_assert(offsetof(struct pick_seen, balance.looks) == 8, "one word in front of the looks");
-_Static_assert(sizeof(struct balance_look) == 8, "a word for each look");
-_Static_assert(sizeof(struct record_try) == 16, "two words for each try");
 _Static_assert(offsetof(struct client, ip) == offsetof(struct client, ip_len) + 1 &&
 		       sizeof(((struct client *)NULL)->ip) == RECORD_IP_MAX,
 	"length and address in a row");
@@ -140,12 +94,6 @@ static struct record_history *history_of(struct exchange *x)
 	return history;
 }
 
-static u32 span_us(u64 from_us, u64 to_us)
-{
-	return from_us && to_us >= from_us ? (u32)MIN(to_us - from_us, (u64)UINT32_MAX - 1)
-					   : RECORD_NO_TIME;
-}
-
 void record_note_try(struct exchange *x, const struct attempt *attempt, u8 ended, u16 status)
 {
 	struct record_history *history = history_of(x);
@@ -163,8 +111,8 @@ void record_note_try(struct exchange *x, const struct attempt *attempt, u8 ended
 		.status = status,
 		.ended = ended,
 		.hedge = attempt == x->second || (attempt == x->attempt && history->is_hedge),
-		.at_us = span_us(x->began_us, attempt->leased_us),
-		.took_us = span_us(attempt->leased_us, loop_now_us(x->proxy->loop)),
+		.at_us = record_span_us(x->began_us, attempt->leased_us),
+		.took_us = record_span_us(attempt->leased_us, loop_now_us(x->proxy->loop)),
 	};
 }
 
@@ -242,7 +190,7 @@ static _Atomic(u64) *put_text(_Atomic(u64) *at, const char *text, size_t len)
 static _Atomic(u64) *put_client(_Atomic(u64) *at, struct exchange *x)
 {
 	struct str ip = request_client_ip(x);
-	char text[8 * client_words_max] = {0};
+	char text[8 * RECORD_LONG_CLIENT_WORDS] = {0};
 
 	text[0] = (char)MIN(ip.len, (size_t)RECORD_IP_MAX);
 	memcpy(text + 1, ip.ptr, (size_t)text[0]);
@@ -292,8 +240,8 @@ static inline void put_fixed(_Atomic(u64) *words, const struct exchange *x)
 	const struct proxy *proxy = x->proxy;
 
 	put(&words[W_WALL], (u64)x->headed_wall_ms);
-	put(&words[W_FACTS], load((const char *)x + facts_at));
-	put(&words[W_FACTS2], load((const char *)x + facts_at + 8));
+	put(&words[W_FACTS], load((const char *)x + RECORD_FACTS_AT));
+	put(&words[W_FACTS2], load((const char *)x + RECORD_FACTS_AT + 8));
 	put(&words[W_GENERATION], proxy->snapshot->generation);
 	put(&words[W_BEGAN], x->began_us);
 	put(&words[W_HEADED], x->headed_us);
@@ -363,7 +311,7 @@ static void put_any(_Atomic(u64) *words, struct exchange *x)
 {
 	struct str path = path_of(x);
 	u64 bits = x->outcome | (u64)x->attempt->lease.reused << B_REUSED |
-		   (u64)client_words_max << B_CLIENT_WORDS;
+		   (u64)RECORD_LONG_CLIENT_WORDS << B_CLIENT_WORDS;
 	_Atomic(u64) *at = put_client(words + W_REST, x);
 
 	put_fixed(words, x);
@@ -372,7 +320,8 @@ static void put_any(_Atomic(u64) *words, struct exchange *x)
 				      x->backend ? x->backend->index : RECORD_NOBODY));
 	if (x->request) {
 		at = put_id(at, x);
-		bits |= (u64)id_words_told << B_ID_WORDS | (u64)x->request->method << B_METHOD;
+		bits |= (u64)RECORD_LONG_ID_WORDS << B_ID_WORDS | (u64)x->request->method
+									  << B_METHOD;
 	}
 	at = put_looks(at, &x->seen.balance);
 	if (path.len > RECORD_PATH_MAX) {
@@ -416,7 +365,7 @@ static void add_failed(struct record_ring *failed, const struct record_slot *fro
 	u64 sequence = atomic_load_explicit(&failed->sequence, memory_order_relaxed);
 	struct record_slot *to = begin(failed, sequence);
 
-	for (u32 i = 0; i < words_max; i++)
+	for (u32 i = 0; i < RECORD_WORDS_MAX; i++)
 		put(&to->words[i], atomic_load_explicit(&from->words[i], memory_order_relaxed));
 	publish(failed, to, sequence);
 }
@@ -447,253 +396,4 @@ __attribute__((noinline)) void records_add(struct records *records, struct excha
 	put_ordinary(slot->words, x);
 	publish(&records->all, slot, sequence);
 	fetch_next(slot);
-}
-
-// ---- Reading ------------------------------------------------------------------------------------
-
-static u64 count_of(const struct record_ring *ring)
-{
-	return atomic_load_explicit(&ring->sequence, memory_order_acquire) / 2;
-}
-
-// Record `number` of the ring: the first `count` of its words. False: it is written just now, or
-// was overwritten.
-static bool read_words(const struct record_ring *ring, u64 number, u64 *words, u32 count)
-{
-	const struct record_slot *slot = &ring->slots[number & ring->mask];
-
-	if (atomic_load_explicit(&slot->sequence, memory_order_acquire) != 2 * number + 2)
-		return false;
-	for (u32 i = 0; i < count; i++)
-		words[i] = atomic_load_explicit(&slot->words[i], memory_order_acquire);
-	return atomic_load_explicit(&slot->sequence, memory_order_relaxed) == 2 * number + 2;
-}
-
-static u32 bits_of(const u64 *words, u32 from, u32 count)
-{
-	return (u32)(words[W_BITS] >> from & ((1ull << count) - 1));
-}
-
-static i64 ended_ms(const u64 *words)
-{
-	return (i64)words[W_WALL] + (i64)((words[W_ENDED] - words[W_HEADED]) / 1000);
-}
-
-static const char *id_at(const u64 *words)
-{
-	return (const char *)(words + W_REST + bits_of(words, B_CLIENT_WORDS, 3));
-}
-
-static u32 id_len(const u64 *words)
-{
-	return (u32)strnlen(id_at(words), 8 * bits_of(words, B_ID_WORDS, 4));
-}
-
-static void take_text(char *to, const char *from, size_t len)
-{
-	memcpy(to, from, len);
-	to[len] = '\0';
-}
-
-#define FACT(words, field)                                                                         \
-	memcpy(&ret->field,                                                                        \
-		(const char *)(words) + 8 * W_FACTS + offsetof(struct exchange, field) - facts_at, \
-		sizeof(ret->field))
-
-static void take_facts(const u64 *words, struct record *ret)
-{
-	FACT(words, sticky);
-	FACT(words, status);
-	FACT(words, refusal);
-	FACT(words, failure);
-	FACT(words, no_retry);
-	FACT(words, attempts);
-	FACT(words, pauses);
-	FACT(words, failovers);
-	FACT(words, tcp);
-	FACT(words, replayed);
-	FACT(words, tunnelling);
-	FACT(words, may_wait);
-}
-
-static void take_bits(const u64 *words, struct record *ret)
-{
-	struct pick_seen seen;
-
-	ret->outcome = (u8)bits_of(words, B_OUTCOME, 8);
-	ret->method = (u8)bits_of(words, B_METHOD, 4);
-	ret->reused = bits_of(words, B_REUSED, 1);
-	ret->path_is_cut = bits_of(words, B_PATH_CUT, 1);
-	memcpy(&seen, &words[W_SEEN], sizeof(words[W_SEEN]));
-	ret->is_picked = seen.balance.is_begun;
-	ret->eligible = seen.eligible;
-	ret->full = seen.full;
-	ret->look_count_seen = seen.balance.count;
-	ret->by_weight = seen.balance.by_weight;
-	ret->look_count = (u8)MIN(seen.balance.count, (u16)BALANCE_LOOKS_MAX);
-}
-
-static void take_spans(const u64 *words, struct record *ret)
-{
-	u64 leased_us = words[W_LEASED], sent_us = words[W_SENT];
-
-	ret->head_us = span_us(words[W_BEGAN], words[W_HEADED]);
-	ret->queue_us = span_us(words[W_HEADED], leased_us);
-	ret->connect_us = ret->reused ? 0 : span_us(leased_us, sent_us);
-	ret->first_byte_us = span_us(sent_us, words[W_ANSWERED]);
-	ret->total_us = words[W_ENDED] - words[W_BEGAN];
-	ret->at_ms = (i64)words[W_WALL] - (i64)((words[W_HEADED] - words[W_BEGAN]) / 1000);
-}
-
-// The try that ran at the end.
-static void take_final(const u64 *words, struct record *ret)
-{
-	if (ret->attempts == 0 || bits_of(words, B_PAUSED, 1))
-		return;
-	ret->tries[ret->try_count++] = (struct record_try){
-		.pool = ret->pool,
-		.backend = ret->backend,
-		.status = words[W_ANSWERED] ? ret->status : 0,
-		.ended = ret->outcome,
-		.hedge = bits_of(words, B_HEDGE, 1),
-		.at_us = span_us(words[W_BEGAN], words[W_LEASED]),
-		.took_us = span_us(words[W_LEASED], words[W_ENDED]),
-	};
-}
-
-static void decode(const u64 *words, u32 worker, struct record *ret)
-{
-	const char *at = (const char *)(words + W_REST);
-	u32 path_len = bits_of(words, B_PATH_LEN, 8);
-
-	*ret = (struct record){.worker = worker,
-		.generation = (u32)words[W_GENERATION],
-		.bytes_in = words[W_IN],
-		.bytes_out = words[W_OUT],
-		.key = words[W_KEY],
-		.frontend = (u16)words[W_PLACES],
-		.route = (u16)(words[W_PLACES] >> 16),
-		.pool = (u16)(words[W_PLACES] >> 32),
-		.backend = (u16)(words[W_PLACES] >> 48),
-		.try_count = (u8)bits_of(words, B_TRIES, 3)};
-	take_facts(words, ret);
-	take_bits(words, ret);
-	take_spans(words, ret);
-	take_text(ret->client, at + 1, MIN((u8)at[0], (u8)RECORD_IP_MAX));
-	at = id_at(words);
-	take_text(ret->id, at, id_len(words));
-	at += 8 * bits_of(words, B_ID_WORDS, 4);
-	memcpy(ret->looks, at, ret->look_count * sizeof(struct balance_look));
-	at += ret->look_count * sizeof(struct balance_look);
-	take_text(ret->path, at, path_len);
-	at += (path_len + 7) / 8 * 8;
-	memcpy(ret->tries, at, ret->try_count * sizeof(struct record_try));
-	take_final(words, ret);
-}
-
-static bool has_id(const u64 *words, struct str id)
-{
-	return id.len && str_eq(str_make(id_at(words), id_len(words)),
-				 str_make(id.ptr, MIN(id.len, (size_t)RECORD_ID_MAX)));
-}
-
-// The first number that may still stand in the ring.
-static u64 oldest(const struct record_ring *ring, u64 count)
-{
-	return count > ring->mask ? count - ring->mask - 1 : 0;
-}
-
-static bool find_in(const struct record_ring *ring, struct str id, u64 *ret_words)
-{
-	u64 count = count_of(ring);
-
-	for (u64 number = count; number > oldest(ring, count); number--)
-		if (read_words(ring, number - 1, ret_words, words_max) && has_id(ret_words, id))
-			return true;
-	return false;
-}
-
-bool record_find(struct records *const *all, u32 count, struct str id, struct record *ret_record)
-{
-	bool found = false;
-	i64 newest_ms = 0;
-
-	for (u32 i = 0; i < 2 * count; i++) {
-		const struct records *records = all[i / 2];
-		u64 words[words_max];
-
-		if (!records || !find_in(i % 2 ? &records->failed : &records->all, id, words) ||
-			(found && ended_ms(words) <= newest_ms))
-			continue;
-		found = true;
-		newest_ms = ended_ms(words);
-		decode(words, records->worker, ret_record);
-	}
-	return found;
-}
-
-// How far the reader of one ring has come.
-struct cursor {
-	const struct record_ring *ring;
-	u32 worker;
-	u64 number; // the next one is the one before it
-	u64 oldest;
-	i64 ended_ms; // of the next one
-};
-
-// Makes sure that the next one can be read. False: there is none any more.
-static bool cursor_settle(struct cursor *cursor)
-{
-	u64 words[W_ENDED + 1];
-
-	for (; cursor->number > cursor->oldest; cursor->number--)
-		if (read_words(cursor->ring, cursor->number - 1, words, ARRAY_LEN(words))) {
-			cursor->ended_ms = ended_ms(words);
-			return true;
-		}
-	return false;
-}
-
-static u32 open_cursors(
-	struct records *const *all, u32 count, bool failures_only, struct cursor *ret_cursors)
-{
-	u32 open = 0;
-
-	for (u32 i = 0; i < count; i++) {
-		struct cursor *cursor = &ret_cursors[open];
-		const struct record_ring *ring;
-
-		if (!all[i])
-			continue;
-		ring = failures_only ? &all[i]->failed : &all[i]->all;
-		*cursor = (struct cursor){
-			.ring = ring, .worker = all[i]->worker, .number = count_of(ring)};
-		cursor->oldest = oldest(ring, cursor->number);
-		open += cursor_settle(cursor);
-	}
-	return open;
-}
-
-u32 record_read_newest(struct records *const *all, u32 count, bool failures_only,
-	struct record *ret_records, u32 max)
-{
-	struct cursor cursors[workers_max];
-	u32 open, taken = 0;
-
-	ASSERT(count <= workers_max);
-	open = open_cursors(all, count, failures_only, cursors);
-	while (taken < max && open) {
-		struct cursor *best = &cursors[0];
-		u64 words[words_max];
-
-		for (u32 i = 1; i < open; i++)
-			if (cursors[i].ended_ms > best->ended_ms)
-				best = &cursors[i];
-		best->number--;
-		if (read_words(best->ring, best->number, words, words_max))
-			decode(words, best->worker, &ret_records[taken++]);
-		if (!cursor_settle(best))
-			*best = cursors[--open];
-	}
-	return taken;
 }
