@@ -28,7 +28,7 @@ TOLERATED = ("the server responded with a status of 4", "net::ERR_CONNECTION_REF
 
 
 class Browser:
-    def __init__(self, width=1440, height=900, scale=1):
+    def __init__(self, width=1440, height=1300, scale=1):
         self.profile = tempfile.TemporaryDirectory(prefix="weir-page-", ignore_cleanup_errors=True)
         options = Options()
         options.binary_location = "/usr/bin/chromium"

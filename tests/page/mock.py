@@ -104,7 +104,7 @@ class Backend:
         self.mode, self.mode_at = "well", 0        # what is wrong with it, unknown to the balancer at first
         self.state, self.reason, self.since = "up", None, 0
         self.breaker, self.streak = "closed", 900
-        self.etag = 1
+        self.etag = 0
         self.requests_total, self.rate, self.errors = 0, 0.0, 0.0
         self.in_flight, self.running = 0, 0.0
         self.p50 = self.p99 = None
@@ -155,12 +155,12 @@ def add_samples(samples):
 
 
 class Cluster:
-    def __init__(self, backends=3, scenario="well", seed=1, rate=None, role="operate", token=None, bare=False,
+    def __init__(self, backends=3, scenario="well", seed=1, rate=None, role="operate", token=None,
                  history_s=86400):
         self.lock = threading.Condition(threading.RLock())
         self.chance = random.Random(seed)
         self.shares = Shares()
-        self.scenario, self.role, self.token, self.bare = scenario, role, token, bare
+        self.scenario, self.role, self.token = scenario, role, token
         self.now_ms = int(time.time()) * 1000
         self.started_ms = self.now_ms - min(history_s, 273_600) * 1000
         self.history_s = history_s
@@ -169,11 +169,10 @@ class Cluster:
         self.turn = 0
         self.events, self.failures = collections.deque(maxlen=2000), collections.deque(maxlen=500)
         self.requests = collections.deque(maxlen=2000)
-        self.undoes = {}
         self.numbers = 0
         self.busy = 0.31
         self.pools = self.make_pools(backends, rate)
-        self.event("life", None, None, None, "running", "weir has started", at_ms=self.started_ms)
+        self.event("life", None, None, None, "serving", "weir 0.1.0 serves", at_ms=self.started_ms)
         self.begin_scenario()
         self.fill_history()
         for _ in range(3):
@@ -248,7 +247,7 @@ class Cluster:
             for begun, one, mode in past:
                 if begun == ago and mode in ("drained", "disabled"):
                     what = "draining" if mode == "drained" else mode
-                    self.steer_event(one, what, f"is {mode}", ("enable", one.id), at_ms)
+                    self.steer_event(one, "enabled", what, f"is {what}", ("POST", "enable", None), at_ms)
                     one.admin = one.state = what
                     one.reason, one.since, one.running = f"{mode} by an operator", at_ms, 40.0 if ago < 60 else 0.0
                 elif begun == ago:
@@ -281,20 +280,18 @@ class Cluster:
 
     def event(self, kind, pool, backend, before, after, text, reason=None, by=None, undo=None, at_ms=None, streak=None):
         self.numbers += 1
-        number = self.numbers
-        call = None
-        if undo:
-            call = {"method": "POST", "path": f"/api/v1/events/{number}/undo", "body": None}
-            self.undoes[number] = undo
-        event = {"number": number, "at_ms": at_ms or self.now_ms, "kind": kind, "pool": pool, "backend": backend,
+        event = {"number": self.numbers, "at_ms": at_ms or self.now_ms, "kind": kind, "pool": pool, "backend": backend,
                  "from": before, "to": after, "reason": reason, "streak": streak, "next_ms": None, "text": text,
-                 "by": by, "undo": call}
+                 "by": by, "undo": undo}
         self.events.appendleft(event)
         return event
 
-    def steer_event(self, one, after, text, undo, at_ms=None):
-        return self.event("steering", one.pool.name, one.id, one.admin, after, f"backend {text}", None, "token ops",
-                          undo, at_ms)
+    def steer_event(self, one, before, after, words, undo, at_ms=None):
+        """`undo`: (method, last part of the path, body) of the call that takes it back."""
+        method, call, body = undo
+        path = f"/api/v1/pools/{urllib.parse.quote(one.pool.name, '')}/backends/{urllib.parse.quote(one.id, '')}/{call}"
+        return self.event("steering", one.pool.name, one.id, before, after, f"backend {words} by order", None, "token ops",
+                          {"method": method, "path": path, "body": body}, at_ms)
 
     def set_mode(self, one, mode):
         """Something happens to a backend; the balancer finds out by itself."""
@@ -525,16 +522,16 @@ class Cluster:
                 "total_us": took + (210 if len(tries) > 1 else 0), "queue_us": 0, "connect_us": 0,
                 "first_byte_us": round(took * 0.93), "bytes_in": 0, "bytes_out": chance.randrange(80, 40000), "reused": True,
                 "tries": tries, "picked": picked.id if picked else None, "algorithm": pool.algorithm,
-                "candidates": [{"backend": one.id, "cost": round(chance.uniform(1, 9), 1)} for one in takers[:8]],
+                "candidates": [{"backend": one.id, "cost": round(chance.uniform(1, 9), 1), "verdict": "compared"} for one in takers[:8]],
                 "eligible": len(takers), "of": len(pool.backends), "text": text}
 
     # ---- what the API tells ----
 
     def backend_state(self, one):
         passed = one.mode not in ("down", "flapping") or one.state == "up"
-        reason = None if passed else one.reason or "connection refused"
+        reason = "passed" if passed else one.reason or "connection refused"
         return {"pool": one.pool.name, "id": one.id, "address": one.address, "etag": str(one.etag), "state": one.state,
-                "since_at_ms": one.since, "reason": one.reason, "takes_requests": one.takes_requests,
+                "since_at_ms": one.since, "reason": one.reason or "may get requests", "takes_requests": one.takes_requests,
                 "weight": one.weight, "weight_configured": one.weight_configured, "share_ratio": 1.0, "backup": False,
                 "admin": one.admin, "health": "up" if passed else "down", "streak": one.streak,
                 "next_check_at_ms": one.check_next,
@@ -543,8 +540,9 @@ class Cluster:
                 "breaker": one.breaker, "breaker_forced": one.forced, "ejected": None, "ejected_until_at_ms": None,
                 "connections": one.in_flight + (6 if one.takes_requests else 0), "idle": 6 if one.takes_requests else 0,
                 "connections_max": one.limit, "in_flight": one.in_flight,
-                "ewma_us": one.p50, "requests_total": one.requests_total, "requests_per_s": one.rate,
-                "errors_per_s": one.errors, "p50_us": one.p50, "p99_us": one.p99, "spark": list(one.spark)}
+                "requests_total": one.requests_total, "requests_per_s": one.rate,
+                "errors_per_s": one.errors, "p50_us": one.p50, "p90_us": one.p99,
+                "p99_us": one.p99, "max_us": one.p99, "spark": list(one.spark)}
 
     def pool_state(self, pool):
         now = pool.seconds[-1]
@@ -561,31 +559,33 @@ class Cluster:
         return {"p50_us": quantile(sample.counts, 0.5), "p90_us": quantile(sample.counts, 0.9),
                 "p99_us": quantile(sample.counts, 0.99), "max_us": sample.max_us}
 
-    def verdict(self, rate):
-        clock = time.strftime("%H:%M:%S", time.localtime(self.now_ms / 1000))
-        size = f"{rate / 1000:.1f}k" if rate >= 1000 else f"{rate:.0f}"
-        serving = f"Serving {size} requests/s"
-        everyone = self.backends()
-        lost = [pool for pool in self.pools if pool.state == "lost"]
-        out = [one for one in everyone if one.state in ("down", "open")]
-        slow = [one for one in everyone if one.mode == "slow"]
-        if lost:
-            return {"level": "bad", "text": f"{serving}, but pool {lost[0].name} has lost all of its "
-                                            f"{len(lost[0].backends)} backends: its requests are answered with 503"}
-        if out:
-            one = min(out, key=lambda b: b.since)
-            clock = time.strftime("%H:%M:%S", time.localtime(one.since / 1000))
-            many = (f"{len(out)} of {len(everyone)} backends " + ("is" if len(out) == 1 else "are"))
-            what = "out, its breaker is open" if one.state == "open" else "down"
-            who = "" if len(out) > 1 else f": {one.reason}"
-            return {"level": "bad", "text": f"{serving}; {many} {what} since {clock}{who}"}
-        if slow:
-            clock = time.strftime("%H:%M:%S", time.localtime(slow[0].mode_at / 1000))
-            return {"level": "warn", "text": f"{serving}; {slow[0].id} answers 40 times slower than the others since {clock}"}
-        if any(one.state == "draining" for one in everyone):
-            one = next(one for one in everyone if one.state == "draining")
-            return {"level": "warn", "text": f"{serving}; {one.id} is draining, {one.in_flight} requests are still running on it"}
-        return {"level": "ok", "text": f"{serving}; all {len(everyone)} backends are up"}
+    def verdict(self, now):
+        def clock(ms):
+            return time.strftime("%H:%M:%S", time.gmtime(ms / 1000))
+        level, rate = 0, now.rate
+        parts = [f"Serving {f'{rate / 1000:.1f}k' if rate >= 10000 else f'{rate:.0f}'} requests/s"]
+        percent = 100 * now.errors / rate if rate else 0
+        if percent >= 5:
+            level = 2
+            parts.append(f"{percent:.0f} % of requests fail")
+        for pool in self.pools:
+            out = sorted((one for one in pool.backends if one.state in ("down", "open")), key=lambda b: b.since)
+            slow = [one for one in pool.backends if one.mode == "slow"]
+            if not pool.eligible():
+                level = 2
+                since = f" since {clock(out[0].since)}: {out[0].reason}" if out else ""
+                parts.append(f"pool {pool.name} has no backend left{since}")
+            elif out:
+                level = max(level, 1)
+                who = f"{out[0].id} of pool {pool.name} is out since" if len(out) == 1 else \
+                    f"{len(out)} of {len(pool.backends)} backends of pool {pool.name} are out, the first since"
+                parts.append(f"{who} {clock(out[0].since)}: {out[0].reason}")
+            if slow:
+                level = max(level, 1)
+                parts.append(f"{slow[0].id} of pool {pool.name} answers 40 times slower than its peers")
+        if len(parts) == 1:
+            parts.append("all backends are well")
+        return {"level": ("ok", "warn", "bad")[level], "text": "; ".join(parts[:4])}
 
     def state(self, pool=None):
         with self.lock:
@@ -597,7 +597,7 @@ class Cluster:
                 "version": "0.1.0", "instance": "lb-1", "pid": 4711, "generation": 1, "now_at_ms": self.now_ms,
                 "started_at_ms": self.started_ms, "draining": self.draining,
                 "ready": any(one.takes_requests for one in self.backends()),
-                "log_level": self.log_level, "may": self.role, "verdict": self.verdict(rate),
+                "log_level": self.log_level, "may": self.role, "verdict": self.verdict(now),
                 "totals": {"requests_total": sum(p.requests_total for p in self.pools), "requests_per_s": rate,
                            "errors_per_s": now.errors, "errors_ratio": now.errors / rate if rate else 0.0,
                            "client_errors_per_s": now.client_errors, **self.quantiles(now),
@@ -637,7 +637,7 @@ class Cluster:
                     "connections": [None if s is None else 3100 for s in points],
                     "p50_us": column("p50_us"), "p90_us": column("p90_us"), "p99_us": column("p99_us"),
                     "max_us": column("max_us"),
-                    "heatmap": {"bounds_us": BOUNDS_US, "counts": [None if s is None else s.counts for s in points]}}
+                    "heatmap": None if backend else {"bounds_us": BOUNDS_US, "counts": [None if s is None else s.counts for s in points]}}
 
     def backend_points(self, one, points):
         part = one.weight / sum(b.weight for b in one.pool.backends)
@@ -653,92 +653,88 @@ class Cluster:
         return made
 
     def config(self):
-        values = [("runtime.workers", "2", "default"), ("runtime.max_connections", "524288", "derived from ulimit -n"),
-                  ("runtime.shutdown_timeout", "30s", "weir.yaml:4:21"), ("log.level", "notice", "default"),
-                  ("log.access.format", "json", "weir.yaml:8:20"), ("admin.bind", ["unix:/run/weir/admin.sock", "127.0.0.1:9900"], "default"),
-                  ("admin.tokens[0].token", "***", "weir.yaml:71:14"),
-                  ("frontends.web.bind", [":8080"], "weir.yaml:11:11"), ("frontends.web.timeouts.client_header", "10s", "default")]
+        """As `weir config show --origin` writes it."""
+        file = "/etc/weir/weir.yaml"
+        lines = ["runtime:", "  workers: auto  # default", f"  shutdown_timeout: 30s  # {file}:4:21", "log:", "  level: notice  # default",
+                 "  access:", f"    format: json  # {file}:8:20", "admin:", "  bind:", "    - auto  # default", f'  token: "***"  # {file}:71:14',
+                 "frontends:", "  web:", "    bind:", f'      - ":8080"  # {file}:11:11', f'      - "[::1]:8443"  # {file}:12:11', "    timeouts:",
+                 "      client_header: 10s  # default", "pools:"]
         for pool in self.pools:
-            at = f"pools.{pool.name}"
-            values += [(f"{at}.algorithm", pool.algorithm, "weir.yaml:31:16"), (f"{at}.health.interval", "5s", "default"),
-                       (f"{at}.retry.attempts", 2, "WEIR_POOLS__RETRY__ATTEMPTS"), (f"{at}.breaker.enabled", True, "default")]
+            lines += [f'  "{pool.name}":', f"    algorithm: {pool.algorithm}  # {file}:31:16", "    retry:",
+                      "      attempts: 2  # WEIR_POOLS__RETRY__ATTEMPTS", "    backends:"]
             for i, one in enumerate(pool.backends):
-                values.append((f"{at}.backends[{i}].address", one.address, f"weir.yaml:{40 + i}:18"))
-        return {"values": [{"key": key, "value": value, "origin": origin} for key, value, origin in values]}
+                lines += [f'      - id: "{one.id}"  # {file}:{40 + i}:12', f'        address: "{one.address}"  # {file}:{40 + i}:30',
+                          f"        weight: {one.weight_configured}  # default"]
+        return "\n".join(lines) + "\n"
 
     def explain(self, ask):
-        for name in ("method", "url"):
-            if not isinstance(ask.get(name), str) or not ask[name]:
-                raise Problem(422, "Unprocessable", f"The field {name} is missing.", "Give method and url.")
+        for name in ("method", "url", "from"):
+            if not isinstance(ask.get(name, ""), str):
+                raise Problem(422, "Unprocessable Content", "all but 'headers' are texts")
         url = urllib.parse.urlsplit(ask["url"])
         if not url.netloc:
-            raise Problem(422, "Unprocessable", f"'{ask['url']}' is not a URL.", "Write it as http://HOST/PATH.")
-        path = url.path or "/"
-        pool = next((p for p in self.pools if path.startswith("/" + p.name)), self.pools[0])
-        routes = [{"name": p.name, "matches": p is pool, "reason": f"path {'is' if p is pool else 'is not'} below /{p.name}"}
-                  for p in self.pools[1:]]
-        routes.append({"name": "everything", "matches": pool is self.pools[0], "reason": "takes all that is left"})
+            raise Problem(422, "Unprocessable Content", f"'{ask['url']}' is not a URL", "Write it as http://HOST/PATH.")
+        path, client = url.path or "/", ask.get("from") or "127.0.0.1"
+        pool = next((p for p in self.pools[1:] if path.startswith("/" + p.name)), self.pools[0])
+        routes = [{"name": p.name, "matched": p is pool, "condition": None if p is pool else "path",
+                   "wanted": None if p is pool else f"/{p.name}/*", "got": None if p is pool else path} for p in self.pools[1:]]
+        routes.append({"name": "everything", "matched": pool is self.pools[0], "condition": "host", "wanted": "*", "got": None})
         takers = pool.eligible()
         pick = min(takers, key=lambda b: (b.in_flight / b.weight, b.number)) if takers else None
         words = {"down": "its health checks fail", "draining": "it is being drained", "open": "its circuit breaker is open",
                  "disabled": "it is disabled"}
-        backends = [{"backend": one.id, "eligible": one in takers, "reason": "may get requests" if one in takers else words.get(one.state, one.state),
-                     "cost": round((one.in_flight + 1) / one.weight, 2) if one in takers else None} for one in pool.backends[:60]]
-        headers = [["Host", url.netloc], *ask.get("headers", {}).items(), ["X-Forwarded-For", ask.get("from") or "127.0.0.1"],
-                   ["X-Forwarded-Proto", "http"], ["X-Request-Id", "0af7651916cd43dd"]]
-        text = [f"{ask['method']} {path} comes to web; route {next(r['name'] for r in routes if r['matches'])} takes it to pool {pool.name}",
-                f"{len(takers)} of {len(pool.backends)} backends could be chosen" + (f"; {pick.id} would be, as it costs least" if pick else "; the answer would be 503")]
-        return {"frontend": "web", "routes": routes, "route": next(r["name"] for r in routes if r["matches"]), "pool": pool.name,
-                "algorithm": pool.algorithm, "backends": backends, "picked": pick.id if pick else None,
-                "certain": pool.algorithm != "random", "text": text,
-                "outgoing": {"line": f"{ask['method']} {path}{'?' + url.query if url.query else ''} HTTP/1.1", "headers": headers} if pick else None}
+        backends = [{"id": one.id, "address": one.address, "eligible": one in takers,
+                     "why": "may get requests" if one in takers else words.get(one.state, one.state), "full": False,
+                     "weight": one.weight, "in_flight": one.in_flight, "picked": one is pick,
+                     "cost": round((one.in_flight + 1) / one.weight, 2) if one in takers else None} for one in pool.backends[:64]]
+        headers = [["Host", url.netloc], *ask.get("headers", {}).items(), ["X-Forwarded-For", client],
+                   ["X-Forwarded-Proto", "http"], ["x-request-id", "2315d6ab2a32e58f8ae34ccc4f331791"]]
+        answer = None if pick else {"status": 503, "outcome": "no_backend_available", "cause": "no backend of the pool may be asked",
+                                    "cure": "Look at the pool's backends.", "location": None}
+        return {"end": "sent" if pick else "answered", "frontend": "web", "protocol": "http", "generation": 1,
+                "client": {"peer": client, "address": client, "trusted": False, "may_connect": True, "why": "may connect", "key": None},
+                "method": ask["method"], "host": url.netloc, "path": path, "routes": routes, "routes_left_out": 0,
+                "route": next(r["name"] for r in routes if r["matched"]), "shares": [], "answer": answer,
+                "pools": [{"name": pool.name, "algorithm": pool.algorithm, "picked": bool(pick),
+                           "why": "one of its backends takes it" if pick else "none of its backends may get it",
+                           "of": len(pool.backends), "eligible": len(takers), "candidates": [], "backends": backends}],
+                "pick": {"pool": pool.name, "backend": pick.id, "address": pick.address, "trial": False} if pick else None,
+                "chance": pool.algorithm == "random",
+                "sent": {"line": f"{ask['method']} {path}{'?' + url.query if url.query else ''} HTTP/1.1", "headers": headers} if pick else None}
 
     # ---- steering ----
 
     def steer(self, one, what, body):
-        """Carries out a change and returns the event, with what takes it back."""
-        was = (one.admin, one.weight, one.forced)
-        texts = {"drain": "is drained", "enable": "is enabled", "disable": "is disabled"}
-        if what in texts:
-            after = {"drain": "draining", "enable": "enabled", "disable": "disabled"}[what]
-            event = self.steer_event(one, after, texts[what], ("restore", one.id, was))
+        """Carries out a change and returns the event that tells of it, or None when nothing changed."""
+        settings = {"drain": "draining", "enable": "enabled", "disable": "disabled"}
+        back = {after: call for call, after in settings.items()}
+        if what in settings:
+            before, after = one.admin, settings[what]
+            words, undo = f"is {after}", ("POST", back[before], None)
+        elif what == "weight":
+            before, after = one.weight, body.get("weight")
+            if not isinstance(after, int) or not 0 <= after <= 1000:
+                raise Problem(422, "Unprocessable Content", "the field 'weight' is a whole number from 0 to 1000")
+            words, undo = "has another weight", ("PUT", "weight", {"weight": before})
+        elif what == "breaker":
+            before, after = one.forced or "auto", body.get("state")
+            if after not in ("open", "closed", "auto"):
+                raise Problem(422, "Unprocessable Content", "the field 'state' is open, closed or auto")
+            words, undo = f"has its breaker {after}", ("PUT", "breaker", {"state": before})
+        else:
+            raise Problem(404, "Not Found", f"there is no call {what}")
+        if before == after:
+            return None
+        if what in settings:
             one.admin = after
         elif what == "weight":
-            weight = body.get("weight")
-            if not isinstance(weight, int) or not 0 <= weight <= 65535:
-                raise Problem(422, "Unprocessable", "The field weight is not a whole number from 0 to 65535.")
-            event = self.event("steering", one.pool.name, one.id, str(one.weight), str(weight), "weight of backend is set",
-                               None, "token ops", ("restore", one.id, was))
-            one.weight = weight
-        elif what == "breaker":
-            state = body.get("state")
-            if state not in ("open", "closed", "auto"):
-                raise Problem(422, "Unprocessable", "The field state is not one of open, closed, auto.")
-            event = self.event("steering", one.pool.name, one.id, one.breaker, state, "breaker is held" if state != "auto" else "breaker is let go",
-                               None, "token ops", ("restore", one.id, was))
-            one.forced = None if state == "auto" else state
+            one.weight = after
         else:
-            raise Problem(404, "Not found", f"There is no call {what}.")
+            one.forced = None if after == "auto" else after
         one.etag += 1
+        event = self.steer_event(one, str(before), str(after), words, undo)
         self.find_out(one, self.now_ms)
         return event
-
-    def undo(self, number):
-        if number not in self.undoes:
-            raise Problem(409, "Conflict", f"Event {number} cannot be taken back.", "It was taken back already, or tells of no steering.")
-        how = self.undoes.pop(number)
-        for event in self.events:
-            if event["number"] == number:
-                event["undo"] = None
-        one = self.find(how[1])
-        before = one.admin
-        if how[0] == "restore":
-            one.admin, one.weight, one.forced = how[2]
-        else:
-            one.admin = "enabled"
-        one.etag += 1
-        self.find_out(one, self.now_ms)
-        return self.event("steering", one.pool.name, one.id, before, one.admin, f"event {number} is taken back", None, "token ops")
 
     # ---- for tests ----
 
@@ -825,12 +821,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def read(self, path, query):
         cluster = self.mock.cluster
-        limit = int(query.get("limit", 100))
+        limit, seconds = int(query.get("limit", 100)), int(query.get("seconds", 900))
+        if not 1 <= limit <= 500 or not 1 <= seconds <= 86400:
+            raise Problem(422, "Unprocessable Content", "limit is from 1 to 500, seconds from 1 to 86400")
         with cluster.lock:
             if path == "/api/v1/state":
                 answer = cluster.state(query.get("pool"))
             elif path == "/api/v1/history":
-                answer = cluster.history(int(query.get("seconds", 900)), query.get("pool"), query.get("backend"))
+                answer = cluster.history(seconds, query.get("pool"), query.get("backend"))
             elif path == "/api/v1/events":
                 after = int(query.get("after", 0))
                 answer = {"newest": cluster.numbers, "events": [e for e in cluster.events if e["number"] > after][:limit]}
@@ -843,7 +841,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 if not answer:
                     raise Problem(404, "Not found", "There is no record of this request.")
             elif path == "/api/v1/config":
-                answer = cluster.config()
+                answer = cluster.config().encode()
             elif path == "/api/v1/stream":
                 answer = None
             else:
@@ -851,7 +849,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if answer is None:
             self.stream("tail" in query)
         else:
-            self.reply(200, answer)
+            self.reply(200, answer, "application/yaml" if isinstance(answer, bytes) else "application/json")
 
     def change(self, path, raw):
         cluster = self.mock.cluster
@@ -871,7 +869,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with cluster.lock:
             event = self.carry_out(path, body)
             cluster.lock.notify_all()
-        self.reply(200, {} if cluster.bare else {"event": event})
+        self.reply(200, {"changed": event is not None, "event": event and event["number"]})
 
     def carry_out(self, path, body):
         cluster = self.mock.cluster
@@ -879,13 +877,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if parts == ["log", "level"]:
             before, cluster.log_level = cluster.log_level, body.get("level")
             return cluster.event("steering", None, None, before, cluster.log_level, "log level is set", None, "token ops")
-        if len(parts) == 3 and parts[0] == "events" and parts[2] == "undo":
-            return cluster.undo(int(parts[1]))
         if len(parts) == 5 and parts[0] == "pools" and parts[2] == "backends":
             one = cluster.find(parts[3], parts[1])
             wanted = self.headers.get("If-Match")
             if wanted and wanted.strip('"') != str(one.etag):
-                raise Problem(412, "Precondition failed", f"{one.id} was changed since.", "Look at it again.")
+                raise Problem(412, "Precondition Failed", "somebody else has changed this backend meanwhile", "Read the backend again and decide anew.")
             return cluster.steer(one, parts[4], body)
         raise Problem(404, "Not found", f"There is nothing at {path}.")
 

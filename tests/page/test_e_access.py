@@ -9,7 +9,7 @@ VIEWS = ("overview", "events", "failures", "live", "explain", "config")
 
 
 def test_keyboard_alone(browser, serve):
-    world = serve(mock_only=True, scenario="down")
+    world = serve(scenario="down")
     browser.open(world.url)
     browser.wait_live()
     browser.until(lambda: browser.all("#pools .name"), "rows")
@@ -44,7 +44,7 @@ def test_keyboard_alone(browser, serve):
 
 
 def test_tab_reaches_everything(browser, serve):
-    world = serve(mock_only=True)
+    world = serve()
     browser.open(world.url)
     browser.wait_live()
     reached = set()
@@ -56,7 +56,7 @@ def test_tab_reaches_everything(browser, serve):
 
 @pytest.mark.parametrize("width", (360, 768, 1024, 1440))
 def test_nothing_is_wider_than_the_window(browser, serve, width):
-    world = serve(mock_only=True, backends=30, scenario="hostile")
+    world = serve(backends=30, scenario="hostile")
     browser.resize(width, 800)
     browser.open(world.url)
     browser.wait_live()
@@ -115,7 +115,7 @@ return [...document.querySelectorAll("button, a, input, select, textarea, [role=
 
 @pytest.mark.parametrize("scheme", ("light", "dark"))
 def test_contrast_and_names(browser, serve, scheme):
-    world = serve(mock_only=True, backends=40, scenario="mixed")
+    world = serve(backends=40, scenario="mixed")
     browser.prefer(scheme)
     for view in VIEWS:
         browser.open(world.url, view)
@@ -135,7 +135,7 @@ def test_contrast_and_names(browser, serve, scheme):
 @pytest.mark.parametrize("scheme", ("light", "dark"))
 def test_axe(browser, serve, scheme):
     axe = pathlib.Path(os.environ["TEST_AXE"]).read_text()
-    world = serve(mock_only=True, backends=12, scenario="down")
+    world = serve(backends=12, scenario="down")
     browser.prefer(scheme)
     for view in VIEWS:
         browser.open(world.url, view)

@@ -1,15 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the browser tests look at: a weir, imagined or real, behind one interface.
+"""What the browser tests look at: a weir, imagined (mock.py) or real (real.py), behind one interface.
 
-serve() gives a world. Both have `url`, `api(path)`, `events()`, `fail(id)` and `heal(id)` and `close()`.
-Only the mock has the rest (`freeze`, `cut`, `change_elsewhere`, scenarios); a test that needs it says
-`serve(mock_only=True, …)` and is skipped with a real one.
-
-A real weir joins by TEST_PAGE_WEIR=MODULE: a Python module with `open_world(backends)`, which starts
-backends and a weir with its admin listener on 127.0.0.1 under some load, and returns an object with
-the common part. `fail(id)` makes that backend refuse connections, `heal(id)` lets it answer again.
+serve() gives a world of a kind, with `url`, `api(path)`, `events()`, `fail(id)`, `heal(id)`, `freeze()` and
+`close()`. Only the mock has scenarios, options and the rest. The real one needs TEST_WEIR in the
+environment, as the tests in tests/wire do.
 """
-import importlib
 import json
 import os
 import urllib.request
@@ -18,7 +13,7 @@ import pytest
 
 from . import mock
 
-REAL = os.environ.get("TEST_PAGE_WEIR")
+KINDS = ("mock", pytest.param("real", marks=pytest.mark.skipif("TEST_WEIR" not in os.environ, reason="TEST_WEIR names no weir")))
 
 
 def api(url, path, token=None):
@@ -39,7 +34,7 @@ class MockWorld:
         return api(self.url, path, self.cluster.token)
 
     def events(self):
-        return self.api("/api/v1/events?limit=1000")["events"]
+        return self.api("/api/v1/events?limit=500")["events"]
 
     def fail(self, id):
         self.cluster.fail(id)
@@ -68,9 +63,8 @@ class MockWorld:
         self.mock.close()
 
 
-def serve(mock_only=False, backends=3, **options):
-    if not REAL:
+def serve(kind="mock", backends=3, **options):
+    if kind == "mock":
         return MockWorld(backends=backends, **options)
-    if mock_only or options:
-        pytest.skip("needs the mock")
-    return importlib.import_module(REAL).open_world(backends)
+    from .real import RealWorld
+    return RealWorld(backends, **options)

@@ -36,12 +36,13 @@ export function kept(name, value, storage = "localStorage") {
 let token = kept("token", undefined, "sessionStorage");
 let asking = null;
 
-function ask_for_token() {
+// Asks for one and waits for it; an empty one is none.
+export function ask_for_token() {
 	asking ??= new Promise((resolve) => {
 		const door = $("door");
-		const input = h("input", {type: "password", id: "token", autocomplete: "off", required: true});
+		const input = h("input", {type: "password", id: "token", autocomplete: "off"});
 
-		open_sheet(door, "This weir asks for a token", h("form", {onsubmit: (event) => {
+		open_sheet(door, "A token, please", h("form", {onsubmit: (event) => {
 			event.preventDefault();
 			token = input.value.trim();
 			kept("token", token, "sessionStorage");
@@ -49,7 +50,7 @@ function ask_for_token() {
 			asking = null;
 			resolve();
 		}},
-		h("p", {role: token && "alert"}, token && "That one is not known here. ", "Tokens stand in the configuration under admin.tokens; this tab keeps yours until it is closed."),
+		h("p", {role: token && "alert"}, token && "That one is not known here. ", "Tokens stand in the configuration: admin.token and admin.tokens. This tab keeps yours until it is closed."),
 		h("label", {for: "token"}, "Token"), input,
 		h("p.buttons", button("Continue", null, {type: "submit", class: "strong"}))));
 		door.querySelector("header button").remove();
@@ -83,12 +84,13 @@ async function body_of(answer) {
 
 	if (answer.ok)
 		return body;
-	throw Object.assign(new Error([body?.detail ?? body?.title ?? `The answer is ${answer.status}.`, body?.cure].filter(Boolean).join(" ")),
+	throw Object.assign(new Error([body?.detail ?? `The answer is ${answer.status}.`, body?.cure].filter(Boolean).join(" ")),
 		{status: answer.status});
 }
 
 export const get = async (path) => body_of(await fetch_known(API + path));
 
+export const get_text = async (path) => (await fetch_known(API + path)).text();
 export const get_history = (seconds, pool, backend) => get(`history?${new URLSearchParams(
 	{seconds, ...pool && {pool}, ...backend && {backend}})}`);
 
@@ -98,7 +100,7 @@ export const send = async (method, path, body, etag) => body_of(await fetch_know
 
 // -- State
 
-// Takes a whole or a partial state. False: it does not fit what is known, ask for all of it.
+// Takes a whole or a partial state. False: it does not fit what is known.
 export function take_state(state) {
 	if (state.partial && !store.state)
 		return false;
@@ -139,7 +141,7 @@ async function read_events(reader, alive, hear) {
 		const events = (rest + decoder.decode(value, {stream: true})).split("\n\n");
 		rest = events.pop();
 		for (const event of events) {
-			const [, name, data] = event.match(/^event: ?(.*)\ndata: ?(.*)/) ?? [];
+			const [name, data] = ["event", "data"].map((field) => event.match(RegExp(`^${field}: ?(.*)`, "m"))?.[1]);
 
 			if (data)
 				hear(name, JSON.parse(data));

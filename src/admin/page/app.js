@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The page as a whole: header, tiles, history, views, keys.
-import {$, attr, bytes, clock, count, dur, h, icon, join, num, open_sheet, pct, put, radio, rate, span, spark, toast} from "/dom.js";
+import {$, attr, bytes, clock, count, dur, h, icon, join, open_sheet, pct, put, radio, rate, span, spark, toast} from "/dom.js";
 import {get, get_history, kept, start_stream, stop_stream, store, take_news, take_state} from "/api.js";
 import {Graphs, Series, forget_palette} from "/graphs.js";
 import {draw_pools, focused_backend, move_focus, start_pools} from "/pools.js";
-import {open_backend, refresh_steering, undo_last} from "/steer.js";
-import {draw_events, draw_failures, draw_rail, list_in, pause_live, show_config, show_live, start_lists, take_request} from "/lists.js";
+import {open_backend, refresh_sheet, undo_last} from "/steer.js";
+import {draw_events, draw_failures, draw_rail, pause_live, show_config, show_live, start_lists, take_request} from "/lists.js";
 
 const VIEWS = {overview: "Overview", events: "Events", failures: "Failed requests", live: "Live requests", explain: "Explain", config: "Configuration"};
 const NAMES = Object.keys(VIEWS);
@@ -41,7 +41,7 @@ function draw_verdict(state) {
 }
 
 // How a field of totals or process is written, by the end of its name.
-const WRITERS = Object.entries({bytes_per_s: (value) => `${bytes(value)}/s`, per_s: rate, ratio: pct, saturation: pct, _us: dur, _bytes: bytes, _total: num});
+const WRITERS = Object.entries({bytes_per_s: (value) => `${bytes(value)}/s`, per_s: rate, ratio: pct, saturation: pct, _us: dur, _bytes: bytes});
 const written = (name, value) => (WRITERS.find(([end]) => name.endsWith(end))?.[1] ?? count)(value);
 
 // Title, the large figure, the others by their labels.
@@ -81,7 +81,6 @@ function draw_tiles({totals, process}) {
 		const max = all[`${name}_max`];
 
 		put($(`v-${name}`), written(name, all[name]) + (max ? ` of ${count(max)}` : ""));
-		attr($(`v-${name}`), "data-value", all[name]);
 	}
 	for (const [name, part] of Object.entries(full)) {
 		$(`m-${name}`).firstChild.style.transform = `scaleX(${Math.min(1, part)})`;
@@ -116,7 +115,7 @@ async function load_history() {
 		const answer = await get_history(seconds, chosen_pool());
 		if (mine !== asked)
 			return;
-		series = new Series(answer, seconds * 1000);
+		series = answer.requests_per_s.some((value) => value != null) ? new Series(answer, seconds * 1000) : null;
 		refreshed = performance.now();
 		show_history();
 	} catch (error) {
@@ -128,11 +127,15 @@ async function load_history() {
 // Only what is new since the last answer, as often as there may be something new.
 async function follow_history() {
 	const mine = asked;
+	const missing = series ? Math.ceil((store.now() - series.to_ms) / 1000) + 3 : Infinity;
 
-	if (!series || view !== "overview" || performance.now() - refreshed < series.step_ms * 0.9)
+	if (view !== "overview" || performance.now() - refreshed < (series?.step_ms ?? 1000) * 0.9)
 		return;
 	refreshed = performance.now();
-	const missing = Math.ceil((store.now() - series.to_ms) / 1000) + 3;
+	if (missing > range_s()) {
+		load_history();
+		return;
+	}
 	try {
 		// A point is a minute in the longest range only, so that has to be asked for as a whole.
 		const answer = await get_history(series.step_ms > 1000 ? range_s() : Math.max(4, missing), chosen_pool());
@@ -171,7 +174,7 @@ function draw_state() {
 	fill_pool_choice();
 	if (view === "overview")
 		draw_pools(false);
-	refresh_steering();
+	refresh_sheet();
 }
 
 function draw_news() {
@@ -186,11 +189,11 @@ const take_events = (events) => take_news(store.events, events, "number", "numbe
 const take_failures = (failures) => take_news(store.failures, failures, "id", "at_ms", 200);
 
 async function load_lists() {
-	const [events, failures, past] = await Promise.all([get("events?limit=1000"), get("failures?limit=200"),
+	const [events, failures, past] = await Promise.all([get("events?limit=500"), get("failures?limit=200"),
 		get_history(SPARK_POINTS)]);
 
-	take_events(list_in(events, "events"));
-	take_failures(list_in(failures, "failures"));
+	take_events(events.events);
+	take_failures(failures.failures);
 	draw_sparks((one) => past[one.field]);
 	draw_news();
 	show_history();
@@ -205,10 +208,7 @@ function hear(name, value) {
 		draw_sparks((one) => [...one.values ?? [], value.totals[one.field]]);
 		follow_history();
 	} else if (name === "state") {
-		get("state").then((state) => {
-			take_state(state);
-			draw_state();
-		}, () => {});
+		connect(); // a stream begins with the whole
 	} else if (name === "request") {
 		take_request(value);
 	} else if (name === "event" || name === "failure") {
@@ -285,7 +285,7 @@ function show_view() {
 	if (view === "live")
 		show_live();
 	if (view === "config")
-		show_config();
+		show_config().catch((error) => toast(error.message, "bad"));
 	draw_news();
 }
 

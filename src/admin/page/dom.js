@@ -115,7 +115,7 @@ export function state_of(name) {
 export const mark = ({tone, shape}) => h("span", {class: `state tone-${tone}`}, icon(shape));
 export const is_well = (backend) => ["up", "backup"].includes(backend.state);
 
-const GOOD = ["up", "closed", "returned", "available", "running"];
+const GOOD = ["up", "closed", "returned", "available", "serving"];
 const BAD = ["down", "open", "ejected", "unavailable", "panic", "unresolved", "refuses"];
 
 export function face_of(event) {
@@ -212,18 +212,11 @@ export function spark(root) {
 
 	root.append(svg("svg", {viewBox: "0 0 100 30", preserveAspectRatio: "none", "aria-hidden": "true"}, area, line));
 	return (values, least = 1) => {
-		const top = Math.max(least, ...values);
-		let path = "", first = null, last = 0;
+		const top = Math.max(least, ...values), step = 100 / Math.max(1, values.length - 1);
+		const path = values.map((value, i) => `${(i * step).toFixed(1)} ${(28.5 - 27 * value / top).toFixed(1)}`).join("L");
 
-		values.forEach((value, index) => {
-			if (value == null)
-				return;
-			last = (index * 100 / Math.max(1, values.length - 1)).toFixed(1);
-			path += `${path ? "L" : "M"}${last} ${(28.5 - 27 * value / top).toFixed(1)}`;
-			first ??= last;
-		});
-		attr(line, "d", path);
-		attr(area, "d", path && `${path}L${last} 30L${first} 30Z`);
+		attr(line, "d", path && `M${path}`);
+		attr(area, "d", path && `M0 30L${path}L100 30Z`);
 	};
 }
 
@@ -243,10 +236,9 @@ export function open_sheet(dialog, title, ...kids) {
 		dialog.showModal();
 }
 
-// A message at the edge; `action` = [label, call]. Returns a call that changes its text.
+// A message at the edge; `action` = [label, call].
 export function toast(text, tone = "", action) {
-	const words = h("span", text);
-	const box = h("div", {class: `toast ${tone}`}, words, action && button(action[0], () => {
+	const box = h("div", {class: `toast ${tone}`}, text, action && button(action[0], () => {
 		box.remove();
 		action[1]();
 	}), button("✕", () => box.remove(), {class: "plain", "aria-label": "Dismiss"}));
@@ -255,5 +247,4 @@ export function toast(text, tone = "", action) {
 	if ($("toasts").children.length > 3)
 		$("toasts").firstChild.remove();
 	setTimeout(() => box.remove(), 60000);
-	return (next) => put(words, next);
 }

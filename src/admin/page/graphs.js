@@ -10,13 +10,13 @@ const NICE_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 1
 
 // -- Series
 
-const columns_of = (answer) => [...LINES.map((name) => answer[name]), answer.heatmap.counts];
+const columns_of = (answer) => [...LINES.map((name) => answer[name]), answer.heatmap?.counts ?? []];
 
 // One answer of /api/v1/history, to which later answers are added.
 export class Series {
 	constructor(answer, span_ms) {
 		Object.assign(this, {span_ms, from_ms: answer.from_at_ms, step_ms: answer.step_ms,
-			bounds: answer.heatmap.bounds_us, columns: columns_of(answer)});
+			bounds: answer.heatmap?.bounds_us ?? [], columns: columns_of(answer)});
 	}
 
 	get to_ms() {
@@ -120,7 +120,7 @@ export class Graphs {
 			this.strip("Requests", small ? 72 : 110, [["requests", "flow"]]),
 			this.strip("Errors", small ? 40 : 56, [["errors", "bad"]]),
 			this.strip("Latency", small ? 130 : 210, [["p50", "p50"], ["p99", "p99"], ["max", ""]],
-				h("span.scale", "few ", h("i"), " many requests")),
+				!small && h("span.scale", "few ", h("i"), " many requests")),
 		];
 		this.time = h("span");
 		this.cursor = h("div.cursor", {hidden: true}, this.time);
@@ -217,16 +217,11 @@ export class Graphs {
 	}
 
 	draw_marks(ctx, height) {
-		ctx.setLineDash([3, 3]);
-		ctx.lineWidth = 1;
 		for (const {x, tone} of this.marks) {
-			ctx.strokeStyle = colours()[tone];
-			ctx.beginPath();
-			ctx.moveTo(Math.round(x) + 0.5, 0);
-			ctx.lineTo(Math.round(x) + 0.5, height);
-			ctx.stroke();
+			ctx.fillStyle = colours()[tone];
+			for (let y = 0; y < height; y += 6)
+				ctx.fillRect(Math.round(x), y, 1, 3);
 		}
-		ctx.setLineDash([]);
 	}
 
 	mid(bin) {
@@ -277,7 +272,8 @@ export class Graphs {
 		const edge = (row) => (row < 0 ? bounds[0] / 2 : bounds[row] ?? bounds[last - 1] * 2);
 		const low = Math.max(0, used.indexOf(true) - 1);
 		const high = used.includes(true) ? Math.min(last, used.lastIndexOf(true) + 1) : last;
-		const bottom = Math.log(edge(low - 1)), top = Math.log(edge(high));
+		const values = this.bins.flatMap((bin) => [bin.p50, bin.max]).filter(Boolean); // for want of a histogram
+		const [bottom, top] = (last ? [edge(low - 1), edge(high)] : [Math.min(1000, ...values) / 2, Math.max(1000, ...values) * 2]).map(Math.log);
 		return {low, high, edge, decades: (top - bottom) / Math.LN10,
 			y: (us) => height - (Math.log(Math.max(us, 1)) - bottom) / (top - bottom) * (height - 6)};
 	}

@@ -1,14 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events, failed requests, live requests, the record of one request, explain, and the configuration.
 import {$, attr, button, bytes, clock, count, dur, event_text, face_of, filter_field, filter_text, h, join, mark, open_sheet, put, toast} from "/dom.js";
-import {find_backend, get, send, store} from "/api.js";
+import {find_backend, get, get_text, send, store} from "/api.js";
 import {facts, open_backend, undo_event} from "/steer.js";
 
 const ROWS_MAX = 300;  // drawn at a time; a filter finds the others
 const LIVE_MAX = 1000; // kept of the live tail
-
-// The array in an answer, whether it stands alone or under a name.
-export const list_in = (answer, name) => (Array.isArray(answer) ? answer : answer[name]);
 
 const backend_of = (record) => record.backend ?? record.picked ?? record.tries?.at(-1)?.backend;
 
@@ -116,7 +113,7 @@ export function pause_live() {
 export async function show_live() {
 	try {
 		if (!live.records.length)
-			live.records = list_in(await get("requests?limit=100"), "requests");
+			live.records = (await get("requests?limit=100")).requests;
 	} catch (error) {
 		toast(`No earlier requests: ${error.message}`, "bad");
 	}
@@ -129,12 +126,12 @@ export async function show_live() {
 function candidates(list, picked) {
 	const columns = ["Backend", "Cost", "Why"];
 
-	return list?.length ? table(columns, h("tbody", list.map((one) => {
-		const is_it = one.backend === picked;
+	return list.length ? table(columns, h("tbody", list.map((one) => {
+		const id = one.backend ?? one.id, is_it = id === picked;
 
-		return row(columns, [one.backend, one.cost == null ? "–" : Math.round(one.cost * 1000) / 1000, is_it ? "picked" : one.reason],
+		return row(columns, [id, one.cost ?? "–", is_it ? "picked" : one.full ? "has no place now" : (one.why ?? one.verdict).replaceAll("_", " ")],
 			is_it ? "picked" : one.eligible === false && "quiet");
-	})), "Candidates") : h("p.quiet", "No candidates were kept.");
+	})), "Candidates") : h("p.quiet", "None was looked at.");
 }
 
 async function show_record(id) {
@@ -154,7 +151,7 @@ async function show_record(id) {
 				["Bytes", `${bytes(r.bytes_in)} in, ${bytes(r.bytes_out)} out, on a ${r.reused ? "kept" : "new"} connection`],
 				["Worker", r.worker]])),
 			h("div", h("h3", `${(r.algorithm ?? "").replaceAll("_", " ")}: ${count(r.eligible)} of ${count(r.of)} could be chosen`),
-				candidates(r.candidates, r.picked))));
+				candidates(r.candidates ?? [], r.picked))));
 	} catch (error) {
 		open_sheet(sheet, `Request ${id}`, h("p", error.status === 404 ? "There is no record of it any more: newer requests took its place." : error.message));
 	}
@@ -174,22 +171,17 @@ function header_fields(text) {
 
 const ROUTE_COLUMNS = ["Route", "Why"];
 
-function explained(answer) {
+function explained(e) {
 	const step = (title, ...kids) => h("li", h("h3", title), h("div", kids));
-	const out = answer.outgoing;
+	const {client, answer, pick, sent} = e;
 
-	return [
-		answer.text?.length && h("div.card.words", answer.text.map((line) => h("p", line))),
-		h("ol.steps.card", step("Arrives at", `frontend ${answer.frontend ?? "–"}`),
-			step("Routes", answer.routes?.length ? table(ROUTE_COLUMNS, h("tbody", answer.routes.map((route) =>
-				row(ROUTE_COLUMNS, [[route.name, route.matches && h("small", " matches")], route.reason], route.matches ? "picked" : "quiet"))), "Routes")
-				: "none: the frontend's pool takes all"),
-			answer.pool && [step("Pool", `${answer.pool}, ${(answer.algorithm ?? "").replaceAll("_", " ")}`),
-				step("Backends", candidates(answer.backends, answer.picked)),
-				step("Picked", h("b.pick", answer.picked ?? "nobody"), answer.certain === false && h("span.quiet",
-					" for now: this algorithm draws, or looks at the load of the moment"))],
-			out && step("Goes out as", h("pre", join([out.line, ...out.headers.map((field) => field.join(": "))], "\n")))),
-	].filter(Boolean);
+	return h("ol.steps.card", step("Arrives at", `frontend ${e.frontend} from ${client.address}${client.may_connect ? "" : `, and is reset: ${join([client.why, client.key], ", ")}`}`),
+		e.routes.length > 0 && step("Routes", table(ROUTE_COLUMNS, h("tbody", e.routes.map((route) => row(ROUTE_COLUMNS, [route.name,
+			route.matched ? "takes it" : `its ${route.condition} is ${route.wanted}, not ${route.got ?? "there"}`], route.matched ? "picked" : "quiet"))), "Routes")),
+		answer && step("Answer", h("b", `${answer.status ?? ""} ${answer.outcome}`), h("p", join([answer.cause, answer.cure, answer.location]))),
+		e.pools.map((pool) => step("Pool", h("p", h("b", pool.name), `, ${pool.algorithm.replaceAll("_", " ")}: ${pool.why}`), candidates(pool.backends, pick?.backend))),
+		pick && step("Goes to", h("b.pick", pick.backend), e.chance && h("span.quiet", " for now: this is drawn")),
+		sent && step("As", h("pre", join([sent.line, ...sent.headers.map((field) => field.join(": "))], "\n"))));
 }
 
 async function explain(event) {
@@ -197,8 +189,8 @@ async function explain(event) {
 
 	event.preventDefault();
 	try {
-		$("explain-answer").replaceChildren(...explained(await send("POST", "/api/v1/explain", {method: method.value.trim().toUpperCase(),
-			url: url.value.trim(), headers: header_fields(headers.value), from: from.value.trim() || null})));
+		$("explain-answer").replaceChildren(explained(await send("POST", "/api/v1/explain", {method: method.value.trim().toUpperCase(),
+			url: url.value.trim(), headers: header_fields(headers.value), from: from.value.trim() || undefined})));
 	} catch (error) {
 		$("explain-answer").replaceChildren(h("div.card.alarm", {role: "alert"}, error.message));
 	}
@@ -208,19 +200,33 @@ async function explain(event) {
 
 let values = [];
 
-const value_row = ({key, value, origin}) => [[key, typeof value === "object" ? JSON.stringify(value) : String(value), origin],
-	origin !== "default" && "set"];
+// The YAML that weir writes, a value and its origin on each line, to [{key, value, origin}].
+function values_of(yaml) {
+	const path = [], found = [];
 
+	for (const line of yaml.split("\n").filter(Boolean)) {
+		const [, space, dash, key, value, origin] = line.match(/^( *)(- )?(?:("[^"]*"|[^\s":]+):(?: |$))?(.*?)(?:  # ([^#]*))?$/);
+		let depth = space.length / 2;
+
+		if (dash) {
+			path[depth] = Number.isInteger(path[depth]) ? path[depth] + 1 : 0;
+			path.length = ++depth;
+		}
+		if (key)
+			path.splice(depth, path.length, key);
+		if (value)
+			found.push({key: path.join("."), value, origin});
+	}
+	return found;
+}
+
+const value_row = ({key, value, origin}) => [[key, value, origin], origin !== "default" && "set"];
 const draw_config = () => config_view.draw(values, "Loading …");
 
 export async function show_config() {
-	try {
-		values = list_in(await get("config"), "values");
-		put(config_view.note, `${values.length} values`);
-		draw_config();
-	} catch (error) {
-		toast(`The configuration cannot be shown: ${error.message}`, "bad");
-	}
+	values = values_of(await get_text("config?format=yaml"));
+	put(config_view.note, `${values.length} values`);
+	draw_config();
 }
 
 // -- The rail of the overview

@@ -9,7 +9,8 @@ const SPARE_ROWS = 8;        // drawn beyond the window's edge, for the focus to
 const SORT_EVERY_MS = 3000;  // rows do not jump every second
 const FLAPS_WITHIN_MS = 600000;
 const FLAPS_MIN = 4;         // changes of health in that time that are called flapping
-const SLOW_TIMES = 4;        // p50 of a slow backend over that of its pool
+const SLOW_TIMES = 4;        // p50 of a slow backend over that of its pool,
+const SLOW_MIN_US = 5000;    // and what is quick all the same
 
 const flaps = new Map(); // changes of health, by backend
 
@@ -24,13 +25,13 @@ function count_flaps() {
 	}
 }
 
-const slowness = (b) => b.p50_us / store.pools.get(b.pool)?.pool.p50_us;
+const slowness = (b) => (b.p50_us > SLOW_MIN_US ? b.p50_us / store.pools.get(b.pool)?.pool.p50_us : 0);
 
 // What is odd about a backend, besides its state.
 function remark(b) {
 	const changes = flaps.get(backend_key(b));
 
-	return join([b.reason, changes >= FLAPS_MIN && `flapping, ${changes}× in 10 min`,
+	return join([!is_well(b) && b.reason, changes >= FLAPS_MIN && `flapping, ${changes}× in 10 min`,
 		slowness(b) > SLOW_TIMES && `slow, ${Math.round(slowness(b))}× the pool's p50`], "; ");
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // One backend: all that is known of it, and what may be done to it. Nothing is done before the page
 // has said what will happen, and what was done can be undone.
-import {$, button, clock, count, dur, event_text, h, join, mark, num, open_sheet, pct, radio, rate, span, state_of, toast} from "/dom.js";
-import {find_backend, get, get_history, path_of, send, store} from "/api.js";
+import {$, button, clock, count, dur, event_text, h, join, mark, open_sheet, pct, radio, rate, span, state_of, toast} from "/dom.js";
+import {ask_for_token, find_backend, get, get_history, path_of, send, store} from "/api.js";
 import {Graphs, Series} from "/graphs.js";
 
 // -- What will happen
@@ -105,20 +105,17 @@ export function undo_event(event) {
 const events_of = (backend) => store.events.filter((event) => event.pool === backend.pool && event.backend === backend.id);
 const last_steering = (backend) => events_of(backend).find((event) => event.kind === "steering");
 
-const draining = new Map(); // by our doing -> the call that changes their message
+// Says what was done, by its event, which comes by the stream.
+async function tell_done(action, backend, number) {
+	let event;
 
-// Says what was done, by its event: it is in the answer, or comes by the stream.
-async function tell_done(action, backend, answer, before) {
-	let event = answer?.event;
-
-	for (let tries = 0; !event && tries < 20; tries++) {
+	for (let tries = 0; number && !event && tries < 50; tries++) {
 		await new Promise((resolve) => setTimeout(resolve, 100));
-		event = last_steering(backend) === before ? null : last_steering(backend);
+		event = store.events.find((one) => one.number === number);
 	}
 	last_undo = event?.undo ?? last_undo;
-	const say = toast(event ? event_text(event) : `${action} ${backend.id}: done`, "", event?.undo && ["Undo", () => undo(event.undo)]);
-	if (action === "Drain")
-		draining.set(backend, say);
+	toast(event ? event_text(event) : `${action} ${backend.id}: ${number ? "done" : "nothing had to be changed"}`, "",
+		event?.undo && ["Undo", () => undo(event.undo)]);
 }
 
 // -- The form
@@ -130,7 +127,7 @@ function steer_form(backend, chosen, close) {
 	const will = h("div.will", {"aria-live": "polite"}), alarm = h("div.alarm", {role: "alert", hidden: true});
 	const go = button("", null, {type: "submit", class: "strong"});
 	const number = (action, name, label, value) => h("label", {"data-for": action}, label,
-		h("input", {type: "number", name, value, min: 0, max: 65535, required: true, oninput: tell}));
+		h("input", {type: "number", name, value, min: 0, max: 1000, required: true, oninput: tell}));
 	const form = h("form.steer", {onsubmit: submit},
 		h("fieldset.choice", h("legend.hidden", "What is to be done"), names.map((name) => radio("action", name, name, name === first, tell))),
 		number("Drain", "seconds", "Seconds that running requests may take", 30),
@@ -178,14 +175,14 @@ function steer_form(backend, chosen, close) {
 	}
 
 	async function submit(event) {
-		const name = action.value, before = last_steering(backend), [method, path, body] = ACTIONS[name].call(values());
+		const name = action.value, [method, path, body] = ACTIONS[name].call(values());
 
 		event.preventDefault();
 		go.disabled = true;
 		try {
-			const answer = await send(method, path_of(backend) + path, body, seen.etag);
+			const {event: number} = await send(method, path_of(backend) + path, body, seen.etag);
 			close();
-			tell_done(name, backend, answer, before);
+			tell_done(name, backend, number);
 		} catch (error) {
 			go.disabled = false;
 			alarm.replaceChildren(...error.status === 412 ? await show_changes() : [h("p", error.message)]);
@@ -202,8 +199,8 @@ function steer_form(backend, chosen, close) {
 const FACTS = {
 	State: (b) => join([state_of(b.state).word, b.reason], ": "),
 	Since: (b, now) => b.since_at_ms && `${clock(b.since_at_ms)}, ${span(now - b.since_at_ms)} ago`,
-	Requests: (b) => `${rate(b.requests_per_s)}, errors ${rate(b.errors_per_s)}, ${num(b.requests_total)} in all`,
-	Latency: (b) => `p50 ${dur(b.p50_us)}, p99 ${dur(b.p99_us)}, smoothed ${dur(b.ewma_us)}`,
+	Requests: (b) => `${rate(b.requests_per_s)}, errors ${rate(b.errors_per_s)}, ${count(b.requests_total)} in all`,
+	Latency: (b) => `p50 ${dur(b.p50_us)}, p99 ${dur(b.p99_us)}, max ${dur(b.max_us)}`,
 	"In flight": (b) => count(b.in_flight),
 	Connections: (b) => `${count(b.connections)} of ${b.connections_max == null ? "any number" : count(b.connections_max)}, ${count(b.idle)} idle`,
 	Weight: (b) => join([String(b.weight), b.weight !== b.weight_configured && `configured ${b.weight_configured}`,
@@ -211,7 +208,7 @@ const FACTS = {
 	Steered: (b) => b.admin,
 	Breaker: (b) => join([b.breaker.replace("_", "-"), b.breaker_forced && `held ${b.breaker_forced}`], ", "),
 	Ejected: (b, now) => b.ejected && `${b.ejected}, until ${clock(b.ejected_until_at_ms)}`,
-	"Last check": ({last_check: c, streak}, now) => c && join([c.passed ? "passed" : "failed", c.reason, c.latency_us != null && dur(c.latency_us),
+	"Last check": ({last_check: c, streak}, now) => c && join([c.passed ? "passed" : `failed, ${c.reason}`, c.latency_us != null && dur(c.latency_us),
 		`${span(now - c.at_ms)} ago`, `${streak} in a row`], ", "),
 	"Next check": (b, now) => b.next_check_at_ms && `in ${span(b.next_check_at_ms - now)}`,
 };
@@ -235,7 +232,8 @@ export async function open_backend(backend, action) {
 	};
 	refresh();
 	open_sheet(sheet, [mark(state_of(backend.state)), `${backend.id} `, h("small", `${backend.address} · pool ${backend.pool}`)], h("div.sheet-grid",
-		h("div", steer?.form ?? h("p.will", "What you come in with may look. Steering needs a token with the role operate."), list),
+		h("div", steer?.form ?? h("div.will", h("p", "You may look. Steering needs a token with the role operate."),
+			button("Enter a token", () => ask_for_token().then(() => location.reload()))), list),
 		h("div", h("h3", "The last 15 minutes"), room)));
 	sheet.onclose = () => {
 		refresh = null;
@@ -251,15 +249,4 @@ export async function open_backend(backend, action) {
 	}
 }
 
-// On every new state: the open sheet, and how far our drains are.
-export function refresh_steering() {
-	refresh?.();
-	for (const [begun, say] of draining) {
-		const backend = find_backend(begun.pool, begun.id), goes_on = backend?.admin === "draining";
-
-		if (goes_on)
-			say(`${begun.id} is ${backend.in_flight ? `draining: ${count(backend.in_flight)} still in flight` : "drained: nothing runs on it any more"}`);
-		if (!goes_on || backend.in_flight === 0)
-			draining.delete(begun);
-	}
-}
+export const refresh_sheet = () => refresh?.();
