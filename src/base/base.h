@@ -30,9 +30,19 @@ typedef u64 nsec;
 #define printf_like(format_index, first_arg) \
 	__attribute__((format(printf, format_index, first_arg)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b)    ((a) < (b) ? (a) : (b))
-#define MAX(a, b)    ((a) > (b) ? (a) : (b))
 #define CACHE_LINE   64
+
+// The lesser and the greater of two, each of which is evaluated once. Their type is the one that C
+// brings both to. They are no constant expressions.
+#define MIN(a, b)		     MIN_MAX(<, a, b, __COUNTER__)
+#define MAX(a, b)		     MIN_MAX(>, a, b, __COUNTER__)
+#define MIN_MAX(order, a, b, number) MIN_MAX_NAMED(order, a, b, number)
+#define MIN_MAX_NAMED(order, a, b, number)                                                         \
+	({                                                                                         \
+		__typeof__(1 ? (a) : (b)) min_max_a##number = (a), min_max_b##number = (b);        \
+                                                                                                   \
+		min_max_a##number order min_max_b##number ? min_max_a##number : min_max_b##number; \
+	})
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
