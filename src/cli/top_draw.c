@@ -218,11 +218,12 @@ static void add_trouble(struct items *items, const struct top_model *model)
 {
 	u32 findings[] = {[TOP_NOTHING] = 0, [TOP_ERRORS] = 0, [TOP_SLOW] = 0, [TOP_FLAPS] = 0};
 	struct text text = {0};
-	u32 out = 0, meant = 0;
+	u32 out = 0, meant = 0, flapping = 0;
 
 	for (u32 i = 0; i < model->backend_count; i++) {
 		const struct top_backend *one = &model->backends[i];
 
+		flapping += one->changes >= TOP_FLAPS_FROM;
 		if (one->takes)
 			findings[one->finding]++;
 		else if (one->level == LEVEL_BAD)
@@ -233,7 +234,7 @@ static void add_trouble(struct items *items, const struct top_model *model)
 	add_count(&text, out, "out");
 	add_count(&text, findings[TOP_ERRORS], "failing");
 	add_count(&text, findings[TOP_SLOW], "slow");
-	add_count(&text, findings[TOP_FLAPS], "flapping");
+	add_count(&text, flapping, "flapping");
 	add_count(&text, meant, "set aside");
 	if (text.len)
 		add_item(items, 2, CELLS_BOLD | (out ? CELLS_RED : CELLS_YELLOW), "%s", text.data);
