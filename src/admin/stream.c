@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-enum { whole_backends_max = 200, failures_max = 50, tail_max = 50, overlap_ms = 2000 };
+enum { whole_backends_max = 200, records_max = 50, overlap_ms = 2000 };
 
 struct watcher {
 	struct list node;
@@ -168,7 +168,7 @@ static void ask_for_events(struct stream_hub *hub)
 static void send_records(
 	struct stream_hub *hub, bool failures_only, struct requests_seen *seen, bool silently)
 {
-	struct record records[MAX((int)failures_max, (int)tail_max)];
+	struct record records[records_max];
 	u32 count = requests_read(hub->admin, failures_only, records, ARRAY_LEN(records));
 	struct json json;
 

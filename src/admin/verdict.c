@@ -29,7 +29,8 @@ static void say(struct verdict *verdict, enum verdict_level level, const char *f
 	size_t len = strlen(verdict->text);
 	va_list args;
 
-	verdict->level = MAX(verdict->level, (u8)level);
+	if (level > (enum verdict_level)verdict->level)
+		verdict->level = (u8)level;
 	if (len && len + 2 < sizeof(verdict->text)) {
 		memcpy(verdict->text + len, "; ", 3);
 		len += 2;

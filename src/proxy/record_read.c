@@ -133,7 +133,7 @@ static void decode(const u64 *words, u32 worker, struct record *ret)
 	take_facts(words, ret);
 	take_bits(words, ret);
 	take_spans(words, ret);
-	take_text(ret->client, at + 1, MIN((u8)at[0], (u8)RECORD_IP_MAX));
+	take_text(ret->client, at + 1, MIN((size_t)(u8)at[0], (size_t)RECORD_IP_MAX));
 	at = id_at(words);
 	take_text(ret->id, at, id_len(words));
 	at += 8 * bits_of(words, B_ID_WORDS, 4);
