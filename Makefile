@@ -7,7 +7,8 @@ SETUP ?= tools/setup
 PYTHON = /usr/bin/python3
 export PREFIX
 
-.PHONY: all run test lint asan tsan fuzz bench drill sim install clean
+URL ?= http://127.0.0.1:9900
+.PHONY: all run test lint asan tsan fuzz bench drill sim shot install clean
 all:
 	@$(SETUP) build && tools/build build
 run: all
@@ -28,6 +29,9 @@ drill:
 	@$(SETUP) test && exec $(PYTHON) tools/test.py --only drill
 sim:
 	@$(SETUP) test && exec $(PYTHON) tools/test.py --only sim --seeds $(SEEDS)
+# The README's picture of the dashboard, of a weir that runs at URL.
+shot:
+	@$(SETUP) test && exec $(PYTHON) tests/page/shot.py $(URL) docs/dashboard.png
 install: all
 	@meson install -C build --no-rebuild $(if $(DESTDIR),--destdir "$(DESTDIR)")
 clean:

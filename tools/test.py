@@ -17,6 +17,7 @@ What the parts may rely on:
           when named, because each is a build of its own
   wire    pytest in tests/wire, with TEST_WEIR (the program), TEST_IO (epoll or io_uring) and
           TEST_BUILD (the build folder) in the environment
+  page    pytest in tests/page: the dashboard in a browser, with an imagined and with a real weir
   drill   tests/drill/*.py, timed, only when named; the same environment, exit code 0 is a pass
 """
 import argparse
@@ -395,6 +396,12 @@ def run_wire(context, build, io):
     return result
 
 
+def run_page(context):
+    return run_pytest(context, "tests/page", "page",
+                      {"TEST_WEIR": str(ROOT / "build/weir"), "TEST_IO": context.options.io[0],
+                       "TEST_BUILD": "build"})
+
+
 def run_drill(context):
     total = Result()
     for script in sorted((ROOT / "tests/drill").glob("*.py")):
@@ -454,6 +461,7 @@ def parts():
                       "tests/sim", "build-test"))
     found.append(Part("mutants", "sim finds planted bugs", run_mutants, "tests/mutants/*.patch"))
     wire("build", "wire")
+    found.append(Part("page", "page", run_page, "tests/page/test_*.py", "build"))
     wire("build-asan", "wire, ASan+UBSan")
     build("build-tsan", "gcc TSan")
     unit("build-tsan", "unit, TSan")

@@ -111,8 +111,8 @@ def test_nobody_computes_for_a_hidden_page(browser, serve):
 
 
 def test_the_heap_stays_flat(browser, serve):
-    """Ten minutes of streaming, a second of which takes 60 ms; the heap is looked at after each."""
-    world = serve(backends=60, scenario="flapping", tick_s=0.06)
+    """Ten minutes of streaming, a second of which takes 30 ms; the heap is looked at after each."""
+    world = serve(backends=60, scenario="flapping", tick_s=0.03)
     browser.open(world.url)
     browser.wait_live()
     heaps = []

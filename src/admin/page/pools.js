@@ -9,7 +9,7 @@ const SPARE_ROWS = 8;        // drawn beyond the window's edge, for the focus to
 const SORT_EVERY_MS = 3000;  // rows do not jump every second
 const FLAPS_WITHIN_MS = 600000;
 const FLAPS_MIN = 4;         // changes of health in that time that are called flapping
-const SLOW_TIMES = 4;        // p50 of a slow backend over that of its pool,
+const SLOW_TIMES = 4;        // p50 of a slow backend over that of its peers,
 const SLOW_MIN_US = 5000;    // and what is quick all the same
 
 const flaps = new Map(); // changes of health, by backend
@@ -25,14 +25,16 @@ function count_flaps() {
 	}
 }
 
-const slowness = (b) => (b.p50_us > SLOW_MIN_US ? b.p50_us / store.pools.get(b.pool)?.pool.p50_us : 0);
+const medians = new Map(); // of the p50 of the backends of a pool
+
+const slowness = (b) => (b.p50_us > SLOW_MIN_US ? b.p50_us / medians.get(b.pool) : 0);
 
 // What is odd about a backend, besides its state.
 function remark(b) {
 	const changes = flaps.get(backend_key(b));
 
 	return join([!is_well(b) && b.reason, changes >= FLAPS_MIN && `flapping, ${changes}× in 10 min`,
-		slowness(b) > SLOW_TIMES && `slow, ${Math.round(slowness(b))}× the pool's p50`], "; ");
+		slowness(b) > SLOW_TIMES && `slow, ${Math.round(slowness(b))}× its peers`], "; ");
 }
 
 const trouble = (b) => (remark(b) && is_well(b) ? 10.5 : state_of(b.state).rank);
@@ -232,7 +234,9 @@ export function draw_pools(anew) {
 	const order = [...store.pools].sort(([, a], [, b]) => state_of(a.pool.state).rank - state_of(b.pool.state).rank);
 	for (const [i, [name, {pool, backends}]] of order.entries()) {
 		const section = sections.get(name) ?? new Section(name);
+		const all_p50 = backends.map((backend) => backend.p50_us).filter(Boolean).sort((a, b) => a - b);
 
+		medians.set(name, all_p50[(all_p50.length - 1) >> 1]);
 		if (root.children[i] !== section.node)
 			root.insertBefore(section.node, root.children[i] ?? null);
 		sections.set(name, section);
