@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Addresses and sockets."""
+import fcntl
 import os
 import random
 import socket
 import struct
+import tempfile
 import time
 
 # Turns a hang into a failure. Sanitizers and a busy machine stay far below it.
@@ -24,23 +26,21 @@ def _ports():
 
 
 PORTS = _ports()
-CLAIMS = []
+# Each claimed port is a locked byte of this file; the kernel unlocks them when the process ends.
+CLAIMS = os.open(os.path.join(tempfile.gettempdir(), f"weir-test-ports-{os.getuid()}"),
+                 os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 def free_port():
-    """A port on which nobody listens, on no address. It stays this process's until its end: the
-    claim is a name that can be bound only once."""
+    """A port on which nobody listens, on no address. It stays this process's until its end."""
     for port in PORTS:
-        claim = socket.socket(socket.AF_UNIX)
         try:
-            claim.bind(f"\0weir-test-port-{port}")
+            fcntl.lockf(CLAIMS, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
             for family, any_address in ((socket.AF_INET, ""), (socket.AF_INET6, "::")):
                 with socket.socket(family) as probe:
                     probe.bind((any_address, port))
         except OSError:
-            claim.close()
             continue
-        CLAIMS.append(claim)
         return port
     raise AssertionError("no free port is left")
 

@@ -53,7 +53,9 @@ class Terminal:
 
     def read(self, wait_s=0.05):
         """Takes what has been written; False when nothing was."""
-        ready, _, _ = select.select([self.master], [], [], wait_s)
+        waiter = select.poll()  # select() knows no descriptor above 1,023
+        waiter.register(self.master, select.POLLIN)
+        ready = waiter.poll(wait_s * 1000)
         if not ready:
             return False
         try:
