@@ -7,7 +7,7 @@
 #include "cli/terminal.h"
 #include "cli/units.h"
 
-enum { label_columns = 10 };
+enum { label_columns = 10, frontends_max = 256 };
 
 struct explained {
 	struct arena *arena;
@@ -61,6 +61,56 @@ static struct str question(const struct cli *cli)
 	mem_free(text);
 	json_decref(tree);
 	return body;
+}
+
+// The nearest name of a frontend to one that was refused.
+static const char *near_frontend(const struct cli *cli, const struct ask_where *where)
+{
+	struct call call = {.method = "GET", .path = "/api/v1/state", .body = STR_EMPTY};
+	const char *names[frontends_max], *near = NULL;
+	struct ask_trouble trouble;
+	const json_t *one;
+	struct str body;
+	json_t *state;
+	u32 count = 0;
+	size_t at;
+	u16 status;
+
+	if (call_try(where, &call, cli->arena, &body, &status, &trouble) != EXIT_OK)
+		return NULL;
+	state = json_loadb(body.ptr, body.len, 0, NULL);
+	json_array_foreach(json_object_get(state, "frontends"), at, one)
+	{
+		if (count < frontends_max)
+			names[count++] = call_string(one, "name");
+	}
+	near = plan_near(cli->plan->frontend, names, count);
+	near = near && strcmp(near, cli->plan->frontend) != 0
+		       ? arena_printf(cli->arena, "Did you mean %s?", near)
+		       : NULL;
+	json_decref(state);
+	return near;
+}
+
+static int ask_for_it(const struct cli *cli, struct str *ret_body)
+{
+	struct call call = {.method = "POST", .path = "/api/v1/explain", .body = question(cli)};
+	struct ask_trouble trouble;
+	struct ask_where where;
+	const char *near = NULL;
+	u16 status;
+	int code;
+
+	if (ask_where_admin(cli, &where, &trouble) != 0)
+		return call_complain(EXIT_USAGE, &trouble);
+	code = call_try(&where, &call, cli->arena, ret_body, &status, &trouble);
+	if (code == EXIT_OK)
+		return code;
+	if (cli->plan->frontend && status >= 400)
+		near = near_frontend(cli, &where);
+	if (near)
+		trouble.cure = near;
+	return call_complain(code, &trouble);
 }
 
 // ---- Lines --------------------------------------------------------------------------------------
@@ -346,15 +396,13 @@ static void put_all(const struct explained *it)
 int explain_main(const struct cli *cli)
 {
 	struct cells_look look = terminal_look(cli->environ);
-	struct call call = {.method = "POST", .path = "/api/v1/explain", .body = question(cli)};
 	struct explained it = {.arena = cli->arena};
 	struct text text = {0};
 	struct cells cells;
-	struct str body;
+	struct str body = STR_EMPTY;
 	json_t *tree;
-	int code;
+	int code = ask_for_it(cli, &body);
 
-	code = call_text(cli, &call, &body);
 	if (code == EXIT_OK)
 		code = call_read(body, "frontend", &tree);
 	if (code != EXIT_OK)

@@ -7,7 +7,7 @@
 #include "cli/terminal.h"
 #include "cli/units.h"
 
-enum { shown_default = 20 };
+enum { shown_default = 20, failures_from = 500 };
 
 struct why {
 	struct arena *arena;
@@ -43,7 +43,8 @@ static struct str status_of(const struct why *why, const json_t *tree)
 static void put_head(const struct why *why, const json_t *record)
 {
 	struct cells *cells = why->cells;
-	bool is_well = strcmp(call_string(record, "outcome"), "ok") == 0;
+	bool is_well = strcmp(call_string(record, "outcome"), "ok") == 0 &&
+		       !(call_number(record, "status") >= failures_from);
 	enum level level = is_well ? LEVEL_GOOD : LEVEL_BAD;
 
 	cells_style(cells, level_style(level) | CELLS_BOLD);
@@ -53,7 +54,7 @@ static void put_head(const struct why *why, const json_t *record)
 	cells_printf(cells, "  %s %s  ", call_string(record, "method"), status_of(why, record).ptr);
 	cells_put(cells, field(record, "path"));
 	cells_end(cells);
-	cells_printf(cells, "  %s, %s after its beginning, frontend ",
+	cells_printf(cells, "  came %s, took %s, frontend ",
 		unit_date(call_number(record, "at_ms")).text,
 		unit_us(call_number(record, "total_us")).text);
 	cells_put(cells, field(record, "frontend"));
@@ -216,9 +217,10 @@ static int fetch(const struct cli *cli, struct str *ret_body)
 	if (code == EXIT_OK)
 		return code;
 	if (id && status == 404)
-		trouble.cure = "Only the last requests are kept, and those that failed longer: "
-			       "weir why lists these. The id of a request is in its answer "
-			       "(X-Request-Id) and in the access log";
+		trouble.cure =
+			"Only the last requests are kept, and those that failed longer: "
+			"weir why lists these. The id stands in the access log, in weir's own "
+			"error pages, and in what the backend got (X-Request-Id)";
 	return call_complain(code, &trouble);
 }
 

@@ -117,6 +117,7 @@ void event_put_short(struct cells *cells, const json_t *event, bool with_pool)
 	put_name(cells, event, with_pool);
 	put(cells, has_subject(event) ? " " : "");
 	put(cells, is_change ? call_string(event, "to") : call_string(event, "text"));
-	put_reason(cells, event);
+	if (event_level(event) != LEVEL_GOOD)
+		put_reason(cells, event);
 	put_who(cells, event);
 }

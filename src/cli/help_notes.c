@@ -36,7 +36,8 @@ static const struct note notes[] = {
 		"  weir why                                     the last requests that failed\n"
 		"  weir why 01977f0c2f4a7b2e8d31c5a90e6b7f12    one of them, or any recent one\n"
 		"\n"
-		"The id of a request stands in its answer (X-Request-Id) and in the access log.\n"},
+		"The id of a request stands in the access log, in weir's own error pages, and in\n"
+		"what its backend received (X-Request-Id).\n"},
 	{TAKES(EXPLAIN),
 		"\n"
 		"  weir explain GET http://www.example.com/cart -H 'Cookie: id=7'\n"

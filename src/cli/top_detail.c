@@ -18,9 +18,12 @@ static void say_state(struct text *text, const struct top_backend *one, double n
 	if (one->finding == TOP_ERRORS)
 		text_printf(text, "%s of its requests fail. ",
 			unit_percent(one->rate > 0 ? one->errors / one->rate : NAN).text);
-	if (one->finding == TOP_SLOW)
+	if (one->finding == TOP_SLOW && one->times_p99 >= one->times_p50)
 		text_printf(text, "Its p99 of %s is %s that of its peers. ",
 			unit_us(one->p99_us).text, unit_times(one->times_p99).text);
+	else if (one->finding == TOP_SLOW)
+		text_printf(text, "Its p50 of %s is %s that of its peers. ",
+			unit_us(one->p50_us).text, unit_times(one->times_p50).text);
 	if (one->changes)
 		text_printf(
 			text, "%u change%s in 10m. ", one->changes, one->changes == 1 ? "" : "s");

@@ -28,7 +28,7 @@ static const char *const left_lines[] = {
 
 static const char *const right_lines[] = {
 	"WORDS",
-	"up, slow    p99 over 4x its peers'",
+	"up, slow    p50 or p99 4x its peers'",
 	"up, fails   over 5% of its answers",
 	"up, flaps   changed 4 times in 10m",
 	"xPEERS      its p99 over the median",

@@ -6,9 +6,11 @@
 #include "base/mem.h"
 #include "cli/top_model.h"
 
-// When a backend is called slow: so many times the p99 of its peers, by so much at least. With few
-// requests a second one of them alone makes a p99, so its median has to be slow too.
-static const double slow_times = 4, slow_more_us = 2000, many_per_s = 20, slow_median_times = 2;
+// When a backend is called slow: when its median is so many times that of its peers, or its p99 is,
+// by so much at least. With few requests a second one of them alone makes a p99, which says nothing
+// then.
+static const double slow_times = 4, slow_p50_more_us = 1000, slow_p99_more_us = 10000,
+		    many_per_s = 20;
 
 // When errors are worth a word: of its requests, and in a second.
 static const double errors_ratio_least = 0.05, errors_per_s_least = 0.05;
@@ -71,24 +73,31 @@ static void gather(const struct top_model *model, const char *pool, struct peers
 	qsort(peers->p99, peers->p99_count, sizeof(double), by_value);
 }
 
-static bool is_slow(const struct top_backend *one, double p99_us, double p50_us)
+static bool is_slow(const struct top_backend *one, double p50_us, double p99_us)
 {
-	if (!(one->times_p99 >= slow_times) || one->p99_us - p99_us < slow_more_us)
-		return false;
-	return one->rate >= many_per_s || one->p50_us >= p50_us * slow_median_times;
+	bool slow_p50 = one->times_p50 >= slow_times && one->p50_us - p50_us >= slow_p50_more_us;
+	bool slow_p99 = one->times_p99 >= slow_times && one->p99_us - p99_us >= slow_p99_more_us;
+
+	return slow_p50 || (slow_p99 && one->rate >= many_per_s);
+}
+
+static double times_of(double value_us, double peers_us)
+{
+	return peers_us > 0 ? value_us / peers_us : NAN;
 }
 
 static void compare(struct top_backend *one, const struct peers *peers)
 {
-	double p99_us, p50_us;
+	double p50_us, p99_us;
 
-	one->times_p99 = NAN;
+	one->times_p50 = one->times_p99 = NAN;
 	one->finding = TOP_NOTHING;
 	if (one->takes && isfinite(one->p99_us)) {
-		p99_us = median_of_others(peers->p99, peers->p99_count, one->p99_us);
 		p50_us = median_of_others(peers->p50, peers->p50_count, one->p50_us);
-		one->times_p99 = p99_us > 0 ? one->p99_us / p99_us : NAN;
-		if (is_slow(one, p99_us, p50_us))
+		p99_us = median_of_others(peers->p99, peers->p99_count, one->p99_us);
+		one->times_p50 = times_of(one->p50_us, p50_us);
+		one->times_p99 = times_of(one->p99_us, p99_us);
+		if (is_slow(one, p50_us, p99_us))
 			one->finding = TOP_SLOW;
 	}
 	if (one->errors >= errors_per_s_least && one->errors >= one->rate * errors_ratio_least)

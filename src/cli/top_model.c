@@ -279,6 +279,8 @@ static bool is_change(const json_t *tree)
 	static const char *const kinds[] = {"health", "ejection", "breaker"};
 	const char *kind = call_string(tree, "kind");
 
+	if (strcmp(call_string(tree, "from"), "unknown") == 0)
+		return false; // its first check
 	for (u32 i = 0; i < ARRAY_LEN(kinds); i++)
 		if (strcmp(kinds[i], kind) == 0)
 			return !call_string(tree, "by")[0];

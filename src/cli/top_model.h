@@ -65,9 +65,9 @@ struct top_backend {
 	// Judged.
 	enum level level;
 	enum top_finding finding;
-	u32 rank;	  // of its trouble; 0 is the worst
-	u32 changes;	  // in the last TOP_WINDOW_MS
-	double times_p99; // its p99 over that of its peers
+	u32 rank;		     // of its trouble; 0 is the worst
+	u32 changes;		     // in the last TOP_WINDOW_MS
+	double times_p50, times_p99; // its latencies over those of its peers
 };
 
 struct top_pool {

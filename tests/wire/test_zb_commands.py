@@ -29,7 +29,7 @@ def ask(mock, *words, env=None):
 
 def row_of(lines, name):
     """The first line of the list in which a backend stands."""
-    return next(line for line in lines if re.match(rf"[▸ ][✖▲●○·] .*\b{name}\b", line))
+    return next((line for line in lines if re.match(rf"[▸ ][✖▲●○·] [a-z_, ]+ .*\b{name}\b", line)), "")
 
 
 def top(mock, *words, columns=80, rows=24, env=None):
@@ -717,6 +717,59 @@ def test_a_real_weir_is_looked_at_and_steered():
             assert ask_real(weir, "log-level", "debug")[0] == 0
             code, _, err = ask_real(weir, "drain", "app-9")
             assert code == 1 and "Did you mean app/app-" in err
+
+
+def test_a_real_weir_tells_events_and_takes_them_back():
+    with Backend() as one, Backend() as other, start([one.address, other.address]) as weir:
+        out = ask_real(weir, "weight", "app-1", "7")[1]
+        number = re.search(r"weir undo (\d+) takes it back", out)[1]
+        out = ask_real(weir, "events")[1]
+        assert re.search(rf"app/app-1: .* by .* \(weir undo {number}\)$", out, re.M), out
+        assert ask_real(weir, "undo", number)[0] == 0
+        state = json.loads(ask_real(weir, "status", "--json")[1])
+        assert [one["weight"] for one in state["backends"]] == [1, 1]
+        code, _, err = ask_real(weir, "undo", "999999")
+        assert code == 1 and err.startswith("weir: ")
+
+
+def test_a_real_weir_says_why():
+    with Backend() as one, start([one.address, f"{HOST}:{free_port()}"]) as weir:
+        assert weir.ask("GET", "/some/where").status == 200
+        id = one.last().get("x-request-id")
+        code, out, err = ask_real(weir, "why", id)
+        assert (code, err) == (0, "")
+        record = json.loads(ask_real(weir, "why", id, "--json")[1])
+        assert record["id"] == id and record["path"] == "/some/where"
+        assert out.splitlines()[0] == "● ok  GET 200  /some/where"
+        for sentence in record["text"]:
+            assert "  " + sentence in out.splitlines()
+        code, _, err = ask_real(weir, "why", "0" * 32)
+        assert code == 1 and "Only the last requests are kept" in err
+
+
+def test_a_real_weir_explains():
+    with Backend() as one, start([one.address, f"{HOST}:{free_port()}"]) as weir:
+        until(lambda: "app-1 is down" in ask_real(weir, "status")[1], "the one that is down")
+        code, out, err = ask_real(weir, "explain", "GET", f"http://{weir.address}/x", "-H", "X-A: b",
+                                  "--from", "192.0.2.7")
+        assert (code, err) == (0, "")
+        assert "frontend  web, client 192.0.2.7" in out
+        assert re.search(r"→ +app-0 .* the pick$", out, re.M), out
+        assert re.search(r"✖ +app-1 .* its health checks fail$", out, re.M), out
+        assert f"pick      app/app-0 at {one.address}" in out
+        assert "sends     GET /x HTTP/1.1" in out and re.search("^ +X-A: b$", out, re.M | re.I)
+        code, _, err = ask_real(weir, "explain", "GET", "http://x/", "--frontend", "wbe")
+        assert code == 1 and "Did you mean web?" in err
+
+
+def test_a_real_weir_is_watched_while_a_backend_dies():
+    with Backend() as one, Backend() as other, start([one.address, other.address]) as weir:
+        with Terminal("top", "--admin", weir.api) as term:
+            term.wait(lambda lines: row_of(lines, "app-1").startswith(" ● up"))
+            other.stop()
+            term.wait(lambda lines: row_of(lines, "app-1").startswith("▸✖ down"))
+            term.wait("✖ app/app-1 down: connection refused")
+            term.wait(lambda lines: not lines[0].startswith(" ● OK"))
 
 
 def test_a_real_weir_on_a_terminal():
