@@ -8,13 +8,9 @@
 
 // ---- The chosen backend -------------------------------------------------------------------------
 
-static void say_state(struct text *text, const struct top_backend *one, double now_ms)
+// Most telling first.
+static void say_findings(struct text *text, const struct top_backend *one)
 {
-	text_printf(text, "%s for %s (since %s)", one->state,
-		unit_span(now_ms - one->since_at_ms).text, unit_clock(one->since_at_ms).text);
-	if (one->reason[0] && one->level != LEVEL_GOOD)
-		text_printf(text, ": %s", one->reason);
-	text_add(text, STR(". "));
 	if (one->finding == TOP_ERRORS)
 		text_printf(text, "%s of its requests fail. ",
 			unit_percent(one->rate > 0 ? one->errors / one->rate : NAN).text);
@@ -27,6 +23,21 @@ static void say_state(struct text *text, const struct top_backend *one, double n
 	if (one->changes)
 		text_printf(
 			text, "%u change%s in 10m. ", one->changes, one->changes == 1 ? "" : "s");
+}
+
+static void say_state(struct text *text, const struct top_backend *one, double now_ms)
+{
+	bool is_up = strcmp(one->state, "up") == 0;
+
+	if (is_up)
+		say_findings(text, one);
+	text_printf(text, "%s for %s (since %s)", is_up ? "Up" : one->state,
+		unit_span(now_ms - one->since_at_ms).text, unit_clock(one->since_at_ms).text);
+	if (one->reason[0] && !is_up)
+		text_printf(text, ": %s", one->reason);
+	text_add(text, STR(". "));
+	if (!is_up)
+		say_findings(text, one);
 }
 
 static void say_checks(struct text *text, const struct top_backend *one, double now_ms)
@@ -91,7 +102,7 @@ void top_draw_detail(
 		lines--;
 	} else {
 		text_clear(&text);
-		text_printf(&text, "%s ", one->id);
+		text_printf(&text, "%s%s ", one->id, strcmp(one->state, "up") == 0 ? ":" : "");
 	}
 	say_state(&text, one, now_ms);
 	say_checks(&text, one, now_ms);

@@ -419,7 +419,7 @@ static void backend_value(
 		set_check(value, one);
 		break;
 	case B_WHY:
-		SET(value, "%s", one->level == LEVEL_GOOD ? "" : one->reason);
+		SET(value, "%s", strcmp(one->state, "up") == 0 ? "" : one->reason);
 		break;
 	default:
 		number_value(row, column, value);
