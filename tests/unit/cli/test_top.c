@@ -260,7 +260,8 @@ static void test_what_flaps(void **state)
 	add_event(5, "app-9", "down", 200, "null");
 	top_model_take_event(&model,
 		STR("{\"number\":5.5,\"at_ms\":1789999900000,\"kind\":\"health\",\"pool\":\"app\","
-		    "\"backend\":\"app-1\",\"from\":\"unknown\",\"to\":\"up\"}")); // its first check
+		    "\"backend\":\"app-1\",\"from\":\"unknown\",\"to\":\"up\"}")); // its first
+										   // check
 	assert_string_equal(arranged(TOP_BY_TROUBLE, false, ""), "app-2 app-3 app-4 app-1");
 	add_event(6, "app-1", "down", 100, "null");
 	assert_string_equal(arranged(TOP_BY_TROUBLE, false, ""), "app-2 app-1 app-3 app-4");
