@@ -255,7 +255,9 @@ void top_model_arrange(struct top_model *model, const struct top_order *order, u
 	for (u32 i = 0; i < model->backend_count; i++)
 		if (fits(&model->backends[i], order))
 			model->rows[model->row_count++] = i;
-	qsort_r(model->rows, model->row_count, sizeof(*model->rows), compare_rows, &sorting);
+	if (model->row_count) // else there may be no list
+		qsort_r(model->rows, model->row_count, sizeof(*model->rows), compare_rows,
+			&sorting);
 }
 
 u32 top_model_find_row(const struct top_model *model, const char *pool, const char *id)

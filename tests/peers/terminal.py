@@ -33,6 +33,7 @@ class Terminal:
     def become(self, slave, args, env):
         try:
             os.setsid()
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # it may have been ignored here
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
             for number in range(3):
                 os.dup2(slave, number)
