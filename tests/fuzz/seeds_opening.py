@@ -78,12 +78,98 @@ def proxy_headers(rng):
     return inputs
 
 
+# ---- Client hellos ------------------------------------------------------------------------------
+
+def vector(size, data, wrong=0):
+    return (len(data) + wrong).to_bytes(size, "big") + data
+
+
+def extension(kind, data, wrong=0):
+    return struct.pack(">H", kind) + vector(2, data, wrong)
+
+
+def server_name(*names, kind=0):
+    return extension(0, vector(2, b"".join(bytes([kind]) + vector(2, name) for name in names)))
+
+
+def alpn(*names):
+    return extension(16, vector(2, b"".join(vector(1, name) for name in names)))
+
+
+def message(extensions, version=b"\3\3", session=b"", ciphers=b"\x13\1", compression=b"\0"):
+    body = version + bytes(32) + vector(1, session) + vector(2, ciphers) + vector(1, compression)
+    if extensions is not None:
+        body += vector(2, extensions)
+    return b"\1" + vector(3, body)
+
+
+def records(data, size=16384, version=b"\3\1"):
+    return b"".join(b"\x16" + version + vector(2, data[at:at + size])
+                    for at in range(0, len(data), size))
+
+
+def client_hellos(rng):
+    names = [b"a.b", b"www.example.org", b"WWW.Example.ORG.", b"*.x", b".", b"a\0b", b"a/b", b"a" * 255,
+             b"a" * 256, b"", b"xn--bcher-kva.example", b"10.0.0.1"]
+    protocols = [b"h2", b"http/1.1", b"acme-tls/1", b"x" * 255, b"", b"\x0a\x0a"]
+    grease = [extension(0x0a0a * n, bytes(n)) for n in (1, 3, 15)]
+    others = grease + [extension(43, b"\2\3\4"), extension(0xfe0d, bytes(20)), extension(51, bytes(70)),
+                       extension(21, bytes(300))]
+    messages = [message(None), message(b""), message(b"\0"), message(b"\0\0\0"),
+                message(server_name(b"a.b") + server_name(b"c.d")), message(alpn(b"h2") + alpn(b"h2")),
+                message(server_name(b"a", b"b")), message(server_name(b"a.b", kind=1)),
+                message(b"", version=b"\2\0"), message(b"", session=bytes(32)),
+                message(b"", session=bytes(33)), message(b"", ciphers=b""), message(b"", ciphers=b"\1"),
+                message(b"", compression=b""), message(extension(0, b"")), message(extension(16, b"")),
+                message(extension(0, vector(2, b"\0\0\1a", 1))),
+                message(extension(0, vector(2, b"\0\0\1a", -1))),
+                message(extension(16, vector(2, b"\2h2", 1))), message(extension(16, b"\0\3\2h2", 1)),
+                message(alpn(*[b"abcdefg"] * 60))]
+    messages += [message(server_name(name)) for name in names]
+    messages += [message(alpn(name)) for name in protocols]
+    for _ in range(60):
+        parts = [server_name(rng.choice(names[:5] + names[10:])), alpn(*rng.sample(protocols[:4], 2))]
+        parts += rng.sample(others, rng.randint(1, 4))
+        rng.shuffle(parts)
+        messages.append(message(b"".join(parts), session=bytes(rng.choice((0, 32))),
+                                ciphers=bytes(2 * rng.randint(1, 40))))
+    inputs = []
+    for one in messages:
+        inputs.append(records(one))
+        inputs.append(records(one, rng.choice((1, 2, 3, 5, 40, 100))))
+        inputs.append(records(one)[:rng.randint(1, len(one))])
+    inputs += [b"GET / HTTP/1.1\r\n\r\n", b"\x16", b"\x16\3", b"\x16\3\1\0\0", b"\x16\3\1\x40\1",
+               b"\x16\3\1\0\4\2\0\0\1", b"\x16\3\1\0\4\1\1\0\0", b"\x15\3\3\0\2\2\x70",
+               b"\x80\x2e\1\3\1\0\x15", records(message(b"")) + b"\x17\3\3\0\1x",
+               records(message(b"")) + records(message(b"")),
+               records(message(b""))[:-4] + b"\x17\3\3\0\1x", b"\x16\3\1\0\2\1\0\x17\3\1\0\2\0\4"]
+    return inputs
+
+
+# What Python's own TLS says; a key and random bytes make another one each time.
+def real_hellos():
+    for protocols in ([], ["h2", "http/1.1"]):
+        for newest in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.maximum_version = False, newest
+            context.verify_mode = ssl.CERT_NONE
+            if protocols:
+                context.set_alpn_protocols(protocols)
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            try:
+                context.wrap_bio(incoming, outgoing, server_hostname="www.example.org").do_handshake()
+            except ssl.SSLWantReadError:
+                yield outgoing.read()
+
+
 def main():
     rng = random.Random(SEED)
-    for name, make in (("proxy_header", proxy_headers),):
+    for name, make in (("proxy_header", proxy_headers), ("client_hello", client_hellos)):
         folder = HERE / "corpus" / name
         folder.mkdir(parents=True, exist_ok=True)
         inputs = set(make(rng))
+        if name == "client_hello" and "--hellos" in sys.argv:
+            inputs |= set(real_hellos())
         for data in inputs:
             (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
         print(f"{name}: {len(inputs)} inputs")
