@@ -10,6 +10,7 @@ struct fault {
 	const struct frontend *frontend; // that somebody may not connect to
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
+	const char *detail;		 // of the last PROXY header
 	u8 outcome;			 // enum outcome, when it is neither of these
 	bool tcp;
 };
@@ -38,7 +39,7 @@ static void say_ends(struct hush *hush, u64 times)
 
 static enum log_level denial_level(enum guard_answer why)
 {
-	return why == GUARD_FULL ? LOG_WARN : LOG_INFO;
+	return why == GUARD_FULL || why == GUARD_UNTRUSTED ? LOG_WARN : LOG_INFO;
 }
 
 static void say_denials(struct hush *hush, u64 times)
@@ -51,6 +52,26 @@ static void say_denials(struct hush *hush, u64 times)
 	LOG(fault->log, denial_level(why), "connection denied again in the last second",
 		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
 		LOG_CSTR("key", key));
+}
+
+static void say_headers(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+
+	LOG(fault->log, LOG_WARN, "PROXY header refused again in the last second",
+		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
+		LOG_CSTR("detail", fault->detail));
+}
+
+static void init_headers(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->frontend_count; i++) {
+		struct fault *fault = &faults->headers[i];
+
+		*fault = (struct fault){
+			.log = faults->log, .frontend = &snapshot->frontends[i], .detail = ""};
+		hush_init(&fault->hush, loop, say_headers);
+	}
 }
 
 static void init_denials(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
@@ -97,13 +118,15 @@ void faults_init(
 {
 	faults->log = log;
 	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count +
-			snapshot->frontend_count * FAULTS_DENIALS;
+			snapshot->frontend_count * (FAULTS_DENIALS + 1);
 	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
 	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
 	faults->denials = faults->connects + snapshot->backend_count;
+	faults->headers = faults->denials + snapshot->frontend_count * FAULTS_DENIALS;
 	init_ends(faults, loop);
 	init_connects(faults, loop, snapshot);
 	init_denials(faults, loop, snapshot);
+	init_headers(faults, loop, snapshot);
 }
 
 void faults_done(struct faults *faults)
@@ -139,6 +162,20 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 	guard_key_text(frontend, why, key);
 	LOG(faults->log, denial_level(why), "connection denied", LOG_CSTR("client", client),
 		LOG_STR("frontend", frontend->conf->name), LOG_CSTR("key", key));
+}
+
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail)
+{
+	struct fault *fault = &faults->headers[frontend->index];
+	const struct outcome_info *info = outcome_info(outcome);
+
+	fault->detail = detail;
+	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&fault->hush))
+		return;
+	LOG(faults->log, LOG_WARN, "PROXY header refused", LOG_ADDR("peer_address", peer),
+		LOG_STR("frontend", frontend->conf->name), LOG_STR("outcome", info->name),
+		LOG_CSTR("detail", detail), LOG_STR("cure", info->cure));
 }
 
 enum log_level faults_level(enum outcome outcome, bool tcp)

@@ -19,7 +19,8 @@ struct faults {
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
 	struct fault *connects; // by backend->cell
 	struct fault *denials;	// by frontend->index and FAULTS_DENIALS
-	u32 count;		// of all three, which are one array
+	struct fault *headers;	// by frontend->index: PROXY headers that are late or malformed
+	u32 count;		// of all these, which are one array
 };
 
 // Borrows all of it until faults_done.
@@ -36,6 +37,10 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 // has too many connections may be a client that somebody misses, which is a warning.
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
 	const struct addr *peer);
+
+// The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

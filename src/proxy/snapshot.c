@@ -218,6 +218,8 @@ static void build_frontend(
 	if (conf->limits.connections)
 		frontend->clients = arena_zalloc(arena, sizeof(*frontend->clients));
 	frontend->is_guarded = guard_is_wanted(conf);
+	frontend->expects_header = conf->client_ip.proxy_protocol != CONF_PROXY_PROTOCOL_NONE;
+	frontend->has_origins = frontend->expects_header;
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++) {
