@@ -2,6 +2,8 @@
 """The admin address: who may, what is answered, and that it disturbs nobody."""
 import json
 import os
+import pathlib
+import re
 import socket
 import tempfile
 import threading
@@ -13,6 +15,7 @@ from peers.backend import Backend, serve
 from peers.net import HANG_SECONDS, HOST, free_port, until
 from peers.weir import Weir
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
 READER = "fedcba9876543210fedcba9876543210"
 FAST = {"type": "http", "path": "/health", "interval": "100ms", "fast_interval": "50ms",
@@ -467,6 +470,27 @@ def test_openapi(backend):
             for method in operations:
                 if "{" not in path and method == "get" and "stream" not in path:
                     assert ask(weir, api, "GET", path).status == 200, path
+
+
+def told_calls(text):
+    """(method, path) of every call in the tables, each parameter as {}."""
+    prefix = "/api/v1/pools/{}/backends/{}"
+    for row in re.findall(r"^\| ((?:`[^`|]+`(?:, )?)+) \|", text, re.MULTILINE):
+        for method, path in re.findall(r"`([A-Z]+) ([^`?]+)[^`]*`", row):
+            path = "/".join("{}" if part.isupper() else part for part in path.split("/"))
+            yield method, path.replace("\u2026", prefix)
+
+
+def test_every_call_is_documented(backend):
+    weir, api = start([backend.address])
+    told = set(told_calls((ROOT / "docs/api.md").read_text()))
+    with weir:
+        paths = tree(ask(weir, api, "GET", "/api/v1/openapi.json"))["paths"]
+    offered = {(method.upper(), re.sub(r"\{\w+\}", "{}", path))
+               for path, methods in paths.items() for method in methods}
+    assert len(offered) > 15
+    assert offered - told == set()
+    assert told - offered == {("GET", "/metrics")}  # where the configuration wants it
 
 
 def test_disable_closes_kept_connections():
