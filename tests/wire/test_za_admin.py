@@ -355,6 +355,16 @@ def test_state_counts_requests(backend):
         assert state["verdict"]["level"] == "ok"
 
 
+def test_state_counts_retries(backend):
+    weir, api = start([backend.address, f"{HOST}:{free_port()}"],
+                      pool={"outliers": {"connect_failures": "none"}})
+    with weir:
+        def pool():
+            assert weir.ask("GET", "/").status == 200
+            return tree(ask(weir, api, "GET", "/api/v1/state"))["pools"][0]
+        until(lambda: pool()["retries_per_s"] > 0, "retries")
+
+
 def test_the_verdict_names_who_is_out():
     with Backend() as well:
         weir, api = start([well.address, f"{HOST}:{free_port()}"], pool={"health_check": FAST})
