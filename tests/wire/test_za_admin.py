@@ -277,6 +277,28 @@ def test_stale_orders_are_refused(backend):
         assert tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["weight"] == 2
 
 
+def test_an_etag_moves_with_orders_only(backend):
+    port = free_port()
+    weir, api = operate([backend.address, f"{HOST}:{port}"],
+                        pool={"health_check": {**FAST, "healthy_threshold": 1}})
+
+    def one():
+        return tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][1]
+
+    with weir:
+        until(lambda: one()["health"] == "down", "the backend down")
+        match = ("If-Match", f'"{one()["etag"]}"')
+        with Backend(port=port):
+            until(lambda: one()["health"] == "up", "the backend up")
+            answer = order(weir, api, "PUT", "weight", {"weight": 2}, "app-1", [match])
+            assert answer.status == 200
+        until(lambda: one()["health"] == "down", "the backend down again")
+        # Of two who looked at the same state the second one is told, whatever he wants.
+        for method, what, body in (("POST", "drain", None), ("PUT", "breaker", {"state": "open"})):
+            assert order(weir, api, method, what, body, "app-1", [match]).status == 412
+        assert (one()["weight"], one()["admin"], one()["breaker"]) == (2, "enabled", "closed")
+
+
 @pytest.mark.parametrize("body, status", [
     (b"{", 400), (b"[]", 422), (b"{}", 422), (b'{"weight": "2"}', 422), (b'{"weight": 1001}', 422),
     (b'{"weight": -1}', 422), (b'{"weigth": 1}', 422), (b'{"weight": 1, "x": 1}', 422),
