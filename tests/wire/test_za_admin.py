@@ -261,6 +261,7 @@ def test_breaker_by_order():
             assert served(one, two) == [0, 4]
             state = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]
             assert (state["breaker"], state["breaker_forced"]) == ("open", "open")
+            assert (state["state"], state["reason"]) == ("open", "forced open by loopback")
             order(weir, api, "PUT", "breaker", {"state": "auto"})
             for _ in range(4):
                 weir.ask()
