@@ -253,7 +253,7 @@ static void note_end(struct exchange *x)
 
 static void give_back(struct exchange *x)
 {
-	attempt_tried(x, x->attempt, x->outcome, x->answer_begun ? x->status : 0);
+	attempt_tried_last(x, x->attempt, x->outcome, x->answer_begun ? x->status : 0);
 	if (unlikely(x->may_wait))
 		queue_leave(exchange_upstream(x), &x->waiter);
 	if (unlikely(x->second))
