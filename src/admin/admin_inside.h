@@ -51,8 +51,10 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 
 void api_write_backend(struct json *json, struct admin *admin, const struct backend *backend);
 
-// Why it is in the state that it is in; static.
-const char *api_reason_text(const struct desk_backend *one);
+// Why it is in the state that it is in; static, or in `room`.
+enum { API_REASON_BYTES = 80 };
+
+const char *api_reason_text(const struct desk_backend *one, char room[static API_REASON_BYTES]);
 
 bool api_is_ready(const struct admin *admin);
 
