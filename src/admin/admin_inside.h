@@ -22,7 +22,8 @@ struct admin {
 	pthread_t thread;
 	struct message stop_message, *ended;
 	bool stopping, started;
-	u32 asks_out; // of the control thread
+	u32 asks_out;	     // of the control thread and of workers
+	u32 connection_asks; // of those, each once for all workers
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
@@ -33,8 +34,8 @@ struct admin {
 // Handlers; `owner` is the struct admin. routes.def names each.
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
-	api_explain, api_config, api_drain, api_enable, api_disable, api_weight, api_breaker,
-	api_log_level;
+	api_explain, api_connections, api_config, api_drain, api_enable, api_disable, api_weight,
+	api_breaker, api_log_level;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 
