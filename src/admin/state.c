@@ -21,8 +21,8 @@ struct admin_state *state_new(struct admin *admin)
 	list_init(&state->waiting);
 	state->ask.kind = DESK_STATE;
 	state->ask.backends =
-		mem_alloc(sizeof(struct desk_backend) * MAX(snapshot->backend_count, 1));
-	state->ask.pools = mem_alloc(sizeof(struct desk_pool) * MAX(snapshot->pool_count, 1));
+		mem_alloc(sizeof(struct desk_backend) * MAX(snapshot->slots->backends.max, 1));
+	state->ask.pools = mem_alloc(sizeof(struct desk_pool) * MAX(snapshot->slots->pools.max, 1));
 	return state;
 }
 

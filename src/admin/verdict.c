@@ -205,8 +205,10 @@ struct verdict verdict_make(const struct admin *admin)
 	for (u32 i = 0; i < snapshot->pool_count && told < names_max; i++) {
 		size_t before = strlen(verdict.text);
 
-		say_of_pool(&verdict, admin, &snapshot->pools[i]);
-		say_of_slow(&verdict, admin, &snapshot->pools[i]);
+		if (!snapshot->pools[i])
+			continue;
+		say_of_pool(&verdict, admin, snapshot->pools[i]);
+		say_of_slow(&verdict, admin, snapshot->pools[i]);
 		told += strlen(verdict.text) > before;
 	}
 	if (verdict.level == VERDICT_OK && told == 0 && !*admin->face.draining)

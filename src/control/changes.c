@@ -32,8 +32,7 @@ struct changes {
 	struct loop *loop;
 	struct log *log;
 	const struct snapshot *snapshot;
-	struct speaker *speakers; // of backends by cell, then of pools
-	u32 speaker_count;
+	struct speaker *backends, *pools; // by slot; with pool NULL: nobody has it
 	u64 newest;
 	struct event_copy events[CHANGES_KEPT];
 };
@@ -152,10 +151,11 @@ static void say_rest(struct hush *hush, u64 times)
 static bool may_say(struct changes *changes, const struct model_change *change)
 {
 	u64 now_ms = loop_now_ms(changes->loop);
-	u32 at = change->backend ? change->backend->cell
-				 : changes->snapshot->backend_count + change->pool->index;
-	struct speaker *speaker = &changes->speakers[at];
+	struct speaker *speaker = change->backend ? &changes->backends[change->backend->cell]
+						  : &changes->pools[change->pool->index];
 
+	if (!speaker->pool) // the newest configuration has it no more
+		return true;
 	speaker->state = change->to;
 	if (now_ms - speaker->since_ms >= CHANGES_CALM_MS) {
 		speaker->since_ms = now_ms;
@@ -302,35 +302,65 @@ u32 changes_copy(const struct changes *changes, u64 after, struct event_copy *re
 	return count;
 }
 
-static void init_speaker(
-	struct changes *changes, u32 at, const struct pool *pool, const struct backend *backend)
+// What is known of what was said before stays with who was in the last configuration too.
+static void set_speaker(struct changes *changes, struct speaker *speaker, const struct pool *pool,
+	const struct backend *backend)
 {
-	struct speaker *speaker = &changes->speakers[at];
-
-	hush_init(&speaker->hush, changes->loop, say_rest);
-	speaker->changes = changes;
+	if (!speaker->pool) {
+		hush_init(&speaker->hush, changes->loop, say_rest);
+		speaker->changes = changes;
+		speaker->state = "";
+		speaker->said = 0;
+	}
 	speaker->pool = pool;
 	speaker->backend = backend;
-	speaker->state = "";
+}
+
+static void end_speaker(struct speaker *speaker)
+{
+	if (speaker->pool)
+		hush_done(&speaker->hush);
+	speaker->pool = NULL;
+}
+
+static void set_speakers(struct changes *changes, const struct pool *pool)
+{
+	set_speaker(changes, &changes->pools[pool->index], pool, NULL);
+	for (u32 i = 0; i < pool->backend_count; i++)
+		set_speaker(changes, &changes->backends[pool->backends[i].cell], pool,
+			&pool->backends[i]);
+}
+
+void changes_adopt(struct changes *changes, const struct snapshot *snapshot)
+{
+	const struct snapshot *before = changes->snapshot;
+
+	for (u32 i = 0; i < before->backend_count; i++)
+		if (before->backends[i] && !snapshot->backends[i])
+			end_speaker(&changes->backends[i]);
+	for (u32 i = 0; i < before->pool_count; i++)
+		if (before->pools[i] && !snapshot->pools[i])
+			end_speaker(&changes->pools[i]);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i] &&
+			(i >= before->pool_count || before->pools[i] != snapshot->pools[i]))
+			set_speakers(changes, snapshot->pools[i]);
+	changes->snapshot = snapshot;
 }
 
 struct changes *changes_new(struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
 	struct changes *changes = mem_alloc(sizeof(*changes));
-	u32 count = snapshot->backend_count + snapshot->pool_count;
 
 	changes->loop = loop;
 	changes->log = log;
 	changes->snapshot = snapshot;
-	changes->speaker_count = count;
-	changes->speakers = mem_alloc(sizeof(struct speaker) * MAX(count, 1));
-	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
-
-		init_speaker(changes, snapshot->backend_count + i, pool, NULL);
-		for (u32 j = 0; j < pool->backend_count; j++)
-			init_speaker(changes, pool->backends[j].cell, pool, &pool->backends[j]);
-	}
+	changes->backends =
+		mem_alloc(sizeof(struct speaker) * MAX(snapshot->slots->backends.max, 1));
+	changes->pools = mem_alloc(sizeof(struct speaker) * MAX(snapshot->slots->pools.max, 1));
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i])
+			set_speakers(changes, snapshot->pools[i]);
 	return changes;
 }
 
@@ -338,8 +368,11 @@ void changes_free(struct changes *changes)
 {
 	if (!changes)
 		return;
-	for (u32 i = 0; i < changes->speaker_count; i++)
-		hush_done(&changes->speakers[i].hush);
-	mem_free(changes->speakers);
+	for (u32 i = 0; i < changes->snapshot->backend_count; i++)
+		end_speaker(&changes->backends[i]);
+	for (u32 i = 0; i < changes->snapshot->pool_count; i++)
+		end_speaker(&changes->pools[i]);
+	mem_free(changes->backends);
+	mem_free(changes->pools);
 	mem_free(changes);
 }
