@@ -33,7 +33,7 @@ static void refuse_header(struct client *client, enum outcome outcome, const cha
 	metrics_inc(proxy->metrics, outcome == OUTCOME_PROXY_HEADER_TIMEOUT ? M_PROXY_HEADERS_LATE
 									    : M_PROXY_HEADERS_BAD);
 	metrics_bump(&proxy->metrics->outcomes[outcome], 1);
-	faults_header(&proxy->faults, client->frontend, outcome, &peer, detail);
+	faults_header(&proxy->faults, client->gate->frontend, outcome, &peer, detail);
 	conn_abort(&client->conn);
 }
 
@@ -127,7 +127,7 @@ static void refuse_hello(
 
 static void route_hello(struct client *client, const struct client_hello *hello)
 {
-	const struct frontend *frontend = client->frontend;
+	const struct frontend *frontend = client->gate->frontend;
 	const struct route *route = router_find_hello(frontend, hello);
 	struct pool *pool = frontend->pool;
 
@@ -154,8 +154,8 @@ static bool on_hello_bytes(struct peek *peek)
 		route_hello(client, &hello);
 		break;
 	case CLIENT_HELLO_NOT_TLS:
-		if (client->frontend->pool)
-			pass_on(client, NULL, client->frontend->pool, STR_EMPTY);
+		if (client->gate->frontend->pool)
+			pass_on(client, NULL, client->gate->frontend->pool, STR_EMPTY);
 		else
 			refuse_hello(client, OUTCOME_HELLO_MALFORMED, TLS_ALERT_NONE, STR_EMPTY);
 		break;
