@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "net/call.h"
+#include "proto/proxy_header.h"
 
 enum {
 	target_bytes_max = 8 * 1024, // limits of a parser; answers have no target
@@ -293,6 +294,20 @@ static void fail_at_once(struct subject *subject, int error)
 	look_if_moved(checker);
 }
 
+// That this connection is nobody's, where backends expect to be told.
+static struct str intro_of(const struct conf_pool *conf)
+{
+	switch (conf->send_proxy.version) {
+	case CONF_SEND_PROXY_NONE:
+		break;
+	case CONF_SEND_PROXY_V1:
+		return STR(PROXY_HEADER_V1_NOBODY);
+	case CONF_SEND_PROXY_V2:
+		return STR(PROXY_HEADER_V2_NOBODY);
+	}
+	return STR_EMPTY;
+}
+
 // 0, or negative errno when there is no descriptor: the backend is not to blame, and its check
 // begins later.
 static int begin(struct subject *subject)
@@ -321,6 +336,7 @@ static int begin(struct subject *subject)
 		fail_at_once(subject, error);
 		return 0;
 	}
+	call_set_intro(&probe->call, intro_of(subject->backend->pool->conf));
 	list_push_back(&checker->running, &probe->node);
 	subject->probing = true;
 	loop_timer_cancel(checker->loop, &subject->timer);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/call.h"
 
+#include <errno.h>
+
 enum { piece_bytes = 16 * 1024 };
 
 static struct call *of_conn(struct conn *conn)
@@ -23,6 +25,13 @@ void call_end_in_order(struct call *call, u64 deadline_ms)
 {
 	if (call->over)
 		return;
+	if (!call->stream && call->intro.len && !conn_is_flushed(&call->conn)) {
+		call->over = true;
+		call->conn.session->end = SESSION_CLOSE; // what goes first still has to
+		conn_poke(&call->conn);
+		call_set_deadline(call, deadline_ms);
+		return;
+	}
 	if (!call->stream) {
 		call_end(call);
 		return;
@@ -176,6 +185,10 @@ static void on_connected(struct conn *conn, int error)
 		fail(call, CALL_CONNECT_FAILED, error);
 		return;
 	}
+	if (call->intro.len && conn_send_first(conn, call->intro) != 0) {
+		fail(call, CALL_CONNECT_FAILED, -ENOMEM);
+		return;
+	}
 	if (call->events->on_connected)
 		call->events->on_connected(call);
 	if (call->request && !call->over)
@@ -213,6 +226,7 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	call->request = request;
 	call->addr = *addr;
 	call->over = false;
+	call->intro = STR_EMPTY;
 	call->stream = NULL;
 	call->rest = 0;
 	call->body_sent = call->body_under_way = 0;

@@ -47,6 +47,7 @@ struct call {
 	const struct call_events *events;
 	const struct call_request *request; // NULL: only a connection
 	struct addr addr;
+	struct str intro;      // goes first; empty: nothing
 	size_t body_sent;      // given to the session
 	size_t body_under_way; // of that, not yet out of the process
 	struct stream *stream; // of its request; NULL: there is none
@@ -59,6 +60,12 @@ struct call {
 int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events) must_check;
+
+// Bytes that go first on its connection (borrowed); to be set behind call_begin.
+static inline void call_set_intro(struct call *call, struct str intro)
+{
+	call->intro = intro;
+}
 
 // When all of it must be over; to be set behind call_begin.
 static inline void call_set_deadline(struct call *call, u64 deadline_ms)

@@ -277,6 +277,12 @@ void conn_use_peek(struct conn *conn, const struct session_events *events,
 	conn->session = &conn->peek.session;
 }
 
+int conn_send_first(struct conn *conn, struct str bytes)
+{
+	conn_poke(conn);
+	return bytes_write(&conn->loop->blocks, &conn->out, bytes.ptr, bytes.len);
+}
+
 void conn_feed(struct conn *conn, struct slice slice)
 {
 	conn_poke(conn);

@@ -66,6 +66,10 @@ void conn_use_raw(struct conn *conn, enum stream_role role, const struct session
 void conn_use_peek(struct conn *conn, const struct session_events *events,
 	const struct peek_events *peek_events);
 
+// Puts bytes on the wire before the session has any (on_connected is the place): below whatever
+// protects it. 0 or -ENOMEM.
+int conn_send_first(struct conn *conn, struct str bytes) must_check;
+
 // Bytes of the peer that came before the present session was there. Takes over the slice.
 void conn_feed(struct conn *conn, struct slice slice);
 

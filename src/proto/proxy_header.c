@@ -572,6 +572,6 @@ size_t proxy_header_write(
 		return write_v2(header, knows ? &source : NULL, knows ? &target : NULL, buffer);
 	if (knows)
 		return write_v1(&source, &target, buffer);
-	memcpy(buffer, "PROXY UNKNOWN\r\n", 15);
-	return 15;
+	memcpy(buffer, PROXY_HEADER_V1_NOBODY, sizeof(PROXY_HEADER_V1_NOBODY) - 1);
+	return sizeof(PROXY_HEADER_V1_NOBODY) - 1;
 }

@@ -17,6 +17,10 @@ enum {
 	PROXY_HEADER_TEXT_MAX = 255, // of any other text that is written
 };
 
+// Headers that speak for nobody (UNKNOWN, LOCAL), as texts.
+#define PROXY_HEADER_V1_NOBODY "PROXY UNKNOWN\r\n"
+#define PROXY_HEADER_V2_NOBODY "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
+
 // X(ENUM, why it is refused)
 #define PROXY_HEADER_FAULTS(X)                                              \
 	X(OK, "")                                                           \

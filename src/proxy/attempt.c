@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an exchange does to get an answer out of some backend: picking, waiting for a place, a
 // connection, sending, and what follows when that fails.
+#include <errno.h>
+
 #include "proxy/exchange_parts.h"
+#include "proxy/introduce.h"
 #include "proxy/key.h"
 #include "proxy/request.h"
 #include "proxy/sticky.h"
@@ -497,11 +500,27 @@ static void connect_of_second_failed(struct exchange *x, int error)
 	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
+static __attribute__((noinline)) enum lease_result open_told(
+	struct exchange *x, struct attempt *attempt, bool reuse, int *ret_error)
+{
+	struct backend *backend = attempt->pick.backend;
+	const struct lease_intro *intro;
+
+	if (!introduce_client(x, backend->pool, &intro)) {
+		*ret_error = -ENOMEM;
+		return LEASE_FAILED;
+	}
+	return lease_open_told(exchange_upstream(x), &attempt->lease, backend, intro, x->tcp,
+		reuse && !x->tcp, &lease_events, ret_error);
+}
+
 static enum lease_result open_lease(
 	struct exchange *x, struct attempt *attempt, bool reuse, int *ret_error)
 {
 	attempt->leased_us = exchange_now_us(x);
 	attempt->sent_us = 0;
+	if (unlikely(attempt->pick.backend->pool->conf->send_proxy.version))
+		return open_told(x, attempt, reuse, ret_error);
 	if (x->tcp)
 		return lease_open_raw(exchange_upstream(x), &attempt->lease, attempt->pick.backend,
 			&lease_events, ret_error);

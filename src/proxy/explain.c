@@ -318,6 +318,22 @@ static void parse_request(struct exchange *x, struct str text)
 		x->refusal = HTTP_REFUSE_HEAD_TOO_LARGE;
 }
 
+// As opening.c does it, with the host of the URL as the name that TLS asks for, and no protocols.
+static void route_name(struct exchange *x, const struct explain_ask *ask)
+{
+	struct str authority = cut_url(ask->url).authority, name;
+	struct client_hello hello = {0};
+
+	if (authority.len <= sizeof(hello.name)) {
+		name = http_host_of(authority, hello.name);
+		memmove(hello.name, name.ptr, name.len);
+		hello.name_len = (u8)name.len;
+	}
+	x->route = router_find_hello(x->frontend, &hello);
+	if (x->route)
+		x->pool = router_pool(x->route, (u32)(rng_u64(&x->proxy->rng) >> 32));
+}
+
 static bool make_exchange(struct explain *explain, struct shadow *shadow, struct proxy *proxy,
 	const struct explain_ask *ask)
 {
@@ -335,6 +351,8 @@ static bool make_exchange(struct explain *explain, struct shadow *shadow, struct
 	attempt_init(x);
 	if (x->tcp) {
 		x->pool = x->frontend->pool;
+		if (x->frontend->conf->protocol == CONF_TLS_PASSTHROUGH)
+			route_name(x, ask);
 	} else {
 		struct str text = write_request(explain, ask);
 
@@ -456,6 +474,10 @@ static void tell_request(struct explain *explain, struct exchange *x)
 	const struct http_head *head = x->request;
 
 	explain->client = explain_keep(explain, request_client_ip(x));
+	if (x->tcp && x->route) {
+		explain->route = explain_keep(explain, x->route->conf->name);
+		tell_shares(explain, x->route);
+	}
 	if (!head)
 		return;
 	explain->method = explain_keep(explain, head->method_text);
@@ -484,6 +506,11 @@ static void follow(struct explain *explain, struct exchange *x)
 {
 	enum step next = STEP_PICK;
 
+	if (x->tcp && !x->pool) {
+		explain->end = EXPLAIN_ANSWERED;
+		explain->outcome = OUTCOME_NAME_UNKNOWN;
+		return;
+	}
 	if (!x->tcp)
 		next = step_route(x);
 	if (next == STEP_ADMIT)

@@ -201,6 +201,8 @@ static void on_closed(struct conn *conn)
 	if (client->placed)
 		give_place(proxy, client->gate->frontend->index);
 	leave_guard(client);
+	if (unlikely(client->has_origin))
+		lease_owner_done(&front_origin(client)->links);
 	metrics_dec(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	if (proxy->stats)
 		stats_note_connection(proxy->stats, client->gate->frontend, -1);
@@ -227,15 +229,17 @@ static void set_address(struct client *client, const struct addr *addr)
 static struct client *new_client(
 	struct proxy *proxy, const struct frontend *frontend, int fd, const struct addr *peer)
 {
-	bool has_origin = frontend->has_origins;
+	bool has_origin = frontend->expects_header || proxy->snapshot->tells_backends;
 	struct client *client =
 		slab_get(has_origin ? &proxy->clients_with_origin : &proxy->clients);
 
 	if (!client)
 		return NULL;
 	client->has_origin = has_origin;
-	if (unlikely(has_origin))
+	if (unlikely(has_origin)) {
 		*front_origin(client) = (struct origin){.peer = *peer};
+		lease_owner_init(&front_origin(client)->links);
+	}
 	client->proxy = proxy;
 	client->gate = &proxy->gates[frontend->index];
 	client->gate->clients++;

@@ -13,6 +13,7 @@ struct origin {
 	struct addr peer;   // of the connection itself
 	struct addr target; // where the client connected to; ADDR_NONE: not looked at yet
 	bool is_told;	    // the client's address is from a PROXY header
+	struct lease_owner links; // to backends that were told of this client
 };
 
 // A worker's side of a frontend: what its clients hold on to, so that none of them has to be told

@@ -2,6 +2,7 @@
 #include "proxy/load_probe.h"
 
 #include "base/mem.h"
+#include "proxy/introduce.h"
 #include "proxy/snapshot.h"
 #include "upstream/load.h"
 #include "upstream/queue.h"
@@ -183,6 +184,17 @@ static struct load_probe *new_probe(struct load_prober *prober)
 	return probe;
 }
 
+static enum lease_result open_lease(
+	struct upstream *upstream, struct lease *lease, struct backend *backend, int *ret_error)
+{
+	const struct lease_intro *intro = introduce_nobody(backend->pool);
+
+	if (unlikely(intro))
+		return lease_open_told(
+			upstream, lease, backend, intro, false, false, &lease_events, ret_error);
+	return lease_open(upstream, lease, backend, true, &lease_events, ret_error);
+}
+
 static void begin(struct load_prober *prober, struct backend *backend)
 {
 	struct load_probes *probes = prober->probes;
@@ -201,7 +213,7 @@ static void begin(struct load_prober *prober, struct backend *backend)
 	loop_timer_set(upstream->loop, &probe->timer,
 		loop_now_ms(upstream->loop) +
 			MIN(pool->conf->prequal.age_max_ms, pool->response_timeout_ms));
-	switch (lease_open(upstream, &probe->lease, backend, true, &lease_events, &error)) {
+	switch (open_lease(upstream, &probe->lease, backend, &error)) {
 	case LEASE_READY:
 		send_request(probe);
 		break;

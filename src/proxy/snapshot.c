@@ -179,6 +179,14 @@ static void build_builtin(struct frontend *frontend, const struct snapshot *snap
 		frontend->builtin = builtin_build(frontend, snapshot);
 }
 
+static bool any_pool_tells(const struct conf *conf)
+{
+	for (u32 i = 0; i < conf->pool_count; i++)
+		if (conf->pools[i].send_proxy.version != CONF_SEND_PROXY_NONE)
+			return true;
+	return false;
+}
+
 static void build_frontend(struct frontend *frontend, const struct conf_frontend *conf,
 	struct snapshot *snapshot, const struct snapshot_match *match)
 {
@@ -193,7 +201,6 @@ static void build_frontend(struct frontend *frontend, const struct conf_frontend
 		frontend->clients = &snapshot->slots->frontend_clients[frontend->index];
 	frontend->is_guarded = guard_is_wanted(conf);
 	frontend->expects_header = conf->client_ip.proxy_protocol != CONF_PROXY_PROTOCOL_NONE;
-	frontend->has_origins = frontend->expects_header;
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++) {
@@ -317,6 +324,7 @@ static struct snapshot *build(const struct snapshot *before, const struct conf *
 	snapshot->backends =
 		arena_zalloc(arena, sizeof(*snapshot->backends) * MAX(snapshot->backend_count, 1));
 	build_pools(snapshot, before, &match);
+	snapshot->tells_backends = any_pool_tells(conf);
 	build_frontends(snapshot, &match);
 	// The log is the process', as it was at its start.
 	if (before ? before->access_json != NULL : has_access_json(&conf->log))

@@ -42,7 +42,6 @@ struct frontend {
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
 	bool is_guarded;       // not everybody may connect (guard.h)
 	bool expects_header;   // its connections begin with a PROXY header
-	bool has_origins;      // its clients have a struct origin
 	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
 	// the configuration wants them; the first proto_line_len bytes are the former's.
@@ -69,6 +68,7 @@ struct snapshot {
 	struct str *access_json; // the names of pool and backend, by backend->cell; NULL without
 	struct guard *guard;	 // of all frontends that want one; lives on with the next snapshot
 	bool owns_slots;
+	bool tells_backends; // who the client is: some pool sends PROXY headers
 };
 
 // The first one of some process: with slots of its own, as many as it needs. Everything else lives

@@ -90,7 +90,8 @@ static void park(struct link *link)
 		conn_poke(&link->conn); // it ends by itself, when its output has left
 		return;
 	}
-	if (!is_usable(link) || link->upstream->draining || !backend || is_disabled(backend) ||
+	if (!is_usable(link) || (link->is_told && !link->owner) || link->upstream->draining ||
+		!backend || is_disabled(backend) ||
 		cell->idle_count >= backend->pool->idle_connections_max ||
 		link->upstream->idle_count >= link->upstream->idle_max) {
 		let_go(link);
@@ -166,6 +167,8 @@ static void on_closed(struct conn *conn)
 	bool had_socket = link->has_socket;
 
 	ASSERT(!link->lease);
+	if (link->owner)
+		list_remove(&link->owner_node);
 	leave_idle(link);
 	cell_add(&cell_of(link)->connections, (u32)-1);
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
@@ -190,6 +193,11 @@ static void on_connected(struct conn *conn, int error)
 	struct link *link = container_of(conn, struct link, conn);
 	struct lease *lease = link->lease;
 
+	if (!error && lease && unlikely(lease->intro) &&
+		conn_send_first(conn, lease->intro->bytes) != 0) {
+		error = -ENOMEM;
+		conn_close(conn);
+	}
 	if (error)
 		metrics_inc(link->upstream->metrics, M_CONNECT_FAILURES);
 	if (!lease) { // nobody waits any more
@@ -246,7 +254,8 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	link->cell = backend->cell;
 	link->pool = backend->pool->index;
 	link->lease = link->heir = NULL;
-	link->stream_done = false;
+	link->owner = NULL;
+	link->is_told = link->stream_done = false;
 	link->has_socket = backend->sockets_max > 0;
 	list_init(&link->node);
 	list_init(&link->bound_node);
@@ -254,6 +263,14 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	metrics_inc(upstream->metrics, M_CONNECTS);
 	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	return link;
+}
+
+static void introduce(struct link *link, const struct lease_intro *intro)
+{
+	link->is_told = true;
+	link->owner = intro->owner;
+	if (intro->owner)
+		list_push_front(&intro->owner->links, &link->owner_node);
 }
 
 // The place at the backend, where they are bounded, was taken.
@@ -271,6 +288,8 @@ static enum lease_result connect_link(
 	}
 	link->lease = lease;
 	lease->link = link;
+	if (unlikely(lease->intro))
+		introduce(link, lease->intro);
 	if (lease->raw)
 		conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
 	else
@@ -306,20 +325,28 @@ static enum lease_result open_new(struct lease *lease, struct upstream *upstream
 	return LEASE_WAIT;
 }
 
+static enum lease_result reuse(struct upstream *upstream, struct lease *lease, struct link *link)
+{
+	metrics_inc(upstream->metrics, M_REUSE_HITS);
+	lease->link = link;
+	lease->reused = true;
+	link->lease = lease;
+	take_stream(link, lease);
+	return LEASE_READY;
+}
+
 enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, bool may_reuse, const struct lease_events *events, int *ret_error)
 {
 	struct link *link = may_reuse ? take_idle(upstream, backend) : NULL;
 
 	*lease = (struct lease){.events = events, .backend = backend};
-	if (link) {
-		metrics_inc(upstream->metrics, M_REUSE_HITS);
-		lease->link = link;
-		lease->reused = true;
-		link->lease = lease;
-		take_stream(link, lease);
-		return LEASE_READY;
+	while (unlikely(link && link->is_told)) { // from before the pool told nobody
+		let_go(link);
+		link = take_idle(upstream, backend);
 	}
+	if (link)
+		return reuse(upstream, lease, link);
 	metrics_inc(upstream->metrics, M_REUSE_MISSES);
 	return open_new(lease, upstream, ret_error);
 }
@@ -329,6 +356,56 @@ enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 {
 	*lease = (struct lease){.events = events, .backend = backend, .raw = true};
 	return open_new(lease, upstream, ret_error);
+}
+
+// One that the owner keeps for this backend. There are no more of them than it has had requests at
+// the same time.
+static struct link *take_owned(struct lease_owner *owner, const struct backend *backend)
+{
+	list_for_each_safe (node, &owner->links) {
+		struct link *link = list_entry(node, struct link, owner_node);
+
+		if (link->cell != backend->cell || !list_is_linked(&link->node))
+			continue;
+		leave_idle(link);
+		if (is_usable(link))
+			return link;
+		conn_close(&link->conn);
+	}
+	return NULL;
+}
+
+enum lease_result lease_open_told(struct upstream *upstream, struct lease *lease,
+	struct backend *backend, const struct lease_intro *intro, bool raw, bool may_reuse,
+	const struct lease_events *events, int *ret_error)
+{
+	struct link *link = may_reuse && intro->owner ? take_owned(intro->owner, backend) : NULL;
+
+	*lease = (struct lease){.events = events, .backend = backend, .intro = intro, .raw = raw};
+	if (link)
+		return reuse(upstream, lease, link);
+	if (!raw)
+		metrics_inc(upstream->metrics, M_REUSE_MISSES);
+	return open_new(lease, upstream, ret_error);
+}
+
+void lease_owner_init(struct lease_owner *owner)
+{
+	list_init(&owner->links);
+}
+
+void lease_owner_done(struct lease_owner *owner)
+{
+	list_for_each_safe (node, &owner->links) {
+		struct link *link = list_entry(node, struct link, owner_node);
+
+		list_remove(node);
+		link->owner = NULL;
+		if (!list_is_linked(&link->node))
+			continue;
+		leave_idle(link);
+		let_go(link);
+	}
 }
 
 void lease_close_idle(struct upstream *upstream, struct cell *cell)
@@ -392,6 +469,7 @@ bool lease_renew(struct lease *lease)
 	*lease = (struct lease){.events = lease->events,
 		.link = link,
 		.backend = lease->backend,
+		.intro = lease->intro,
 		.raw = lease->raw};
 	link->heir = lease;
 	return true;

@@ -17,8 +17,21 @@ struct lease_events {
 	void (*on_failed)(struct lease *lease, int error); // no connection; the lease is over
 };
 
+// One for whom connections are made that nobody else may use: those that it keeps, and those that
+// it uses.
+struct lease_owner {
+	struct list links;
+};
+
+// What goes first on a fresh connection, a PROXY header. Borrowed until the lease is ready or over.
+struct lease_intro {
+	struct str bytes;
+	struct lease_owner *owner; // may use the connection again; NULL: nobody may
+};
+
 struct lease {
 	const struct lease_events *events;
+	const struct lease_intro *intro; // NULL: none
 	struct link *link; // NULL: no lease
 	struct stream *stream;
 	struct backend *backend;
@@ -36,9 +49,12 @@ struct link {
 	struct lease *heir;	// waits for this link to be gone, to have its place
 	struct list node;	// in its cell's idle list
 	struct list bound_node; // in its picker's idle list, where sockets are bounded
+	struct list owner_node; // in its owner's list
+	struct lease_owner *owner;
 	u64 idle_until_ms;
 	bool stream_done;
 	bool has_socket; // holds one of its seat's sockets
+	bool is_told;	 // whom it is for: nobody but its owner may use it
 };
 
 // FULL: the backend has as many sockets as it may; nothing was begun.
@@ -54,6 +70,16 @@ enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 // The same for bytes without HTTP: always a new connection, never kept.
 enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, const struct lease_events *events, int *ret_error);
+
+// The same, with HTTP or without (`raw`), for a connection that begins with an introduction.
+// `may_reuse`: one that its owner keeps will do.
+enum lease_result lease_open_told(struct upstream *upstream, struct lease *lease,
+	struct backend *backend, const struct lease_intro *intro, bool raw, bool may_reuse,
+	const struct lease_events *events, int *ret_error);
+
+// The owner is gone: what it keeps is closed, and what is in use ends with its use.
+void lease_owner_init(struct lease_owner *owner);
+void lease_owner_done(struct lease_owner *owner);
 
 // Has any byte of an answer come?
 static inline bool lease_has_heard(const struct lease *lease)

@@ -228,3 +228,19 @@ def test_curl(weir, backends):
             check=False, timeout=HANG_SECONDS)
         assert b"SSL connection using" in done.stderr and wanted in done.stderr, done.stderr
     assert "x.weir.test" in backends["b"].asked
+
+
+def test_explain(backends):
+    admin = f"{HOST}:{free_port()}"
+    with passing(ROUTES, backends, admin={"bind": [admin]}) as weir:
+        def said(url):
+            answer = weir.ask("POST", "/api/v1/explain", address=admin, host=admin,
+                              body=json.dumps({"url": url, "frontend": "web"}).encode())
+            assert answer.status == 200, answer.text
+            return json.loads(answer.text)
+
+        assert said("https://A.weir.test/")["pick"]["backend"] == backends["a"].address
+        got = said("https://x.weir.test:443/")
+        assert got["route"] == "web.routes[2]" and got["pick"]["backend"] == backends["c"].address
+        got = said("https://other.test/")
+        assert (got["end"], got["outcome"]) == ("answered", "name_unknown"), got
