@@ -11,7 +11,7 @@ struct told {
 
 struct odd_log {
 	struct admin *admin;
-	struct told *told; // by cell
+	struct told *told; // by cell, of all that there may be
 	u32 seconds;
 	u32 lines, more; // of this look
 	bool asking;
@@ -99,8 +99,14 @@ static void on_state(struct admin *admin, struct admin_call *call)
 	odd->asking = false;
 	odd->lines = odd->more = 0;
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
-		look_for(odd, snapshot->crowd.backends[i], ODDITY_FAILS);
-		look_for(odd, snapshot->crowd.backends[i], ODDITY_SLOW);
+		const struct backend *backend = snapshot->backends[i];
+
+		if (backend) {
+			look_for(odd, backend, ODDITY_FAILS);
+			look_for(odd, backend, ODDITY_SLOW);
+		} else { // whoever has the place next is another one
+			odd->told[i] = (struct told){0};
+		}
 	}
 	if (odd->more)
 		LOG(admin->log, LOG_WARN, "more backends began or ceased to be slow or to fail",
@@ -120,7 +126,8 @@ struct odd_log *odd_log_new(struct admin *admin)
 	struct odd_log *odd = mem_alloc(sizeof(*odd));
 
 	odd->admin = admin;
-	odd->told = mem_alloc(sizeof(struct told) * MAX(admin->face.snapshot->backend_count, 1));
+	odd->told =
+		mem_alloc(sizeof(struct told) * MAX(admin->face.snapshot->slots->backends.max, 1));
 	return odd;
 }
 
