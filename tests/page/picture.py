@@ -27,14 +27,14 @@ from peers.net import free_port, until  # noqa: E402
 HERE = pathlib.Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 CLIENTS = 24
-WIDTH, HEIGHT = 1280, 1960
+WIDTH, HEIGHT = 1280, 1980
 TOKEN = "0123456789abcdef0123456789abcdef"  # of a weir that lives for five minutes
 # Of each pool its backends, with how long they take in ms.
 POOLS = {"shop": {"shop-1": "4-16", "shop-2": "4-16", "shop-3": "5-20", "shop-4": "4-18"},
          "api": {"api-1": "2-9", "api-2": "2-9", "api-3": "2-10"}}
 SICK = "shop-3"
 # When what happens, as shares of the whole time: (share, backend, words of the fault).
-STORY = [(0.30, SICK, "delay=250-900"),
+STORY = [(0.30, SICK, "delay=250-950"),
          (0.40, SICK, "status=503&delay=20-60&health=200"),
          (0.52, SICK, "delay=5-20")]
 DRAIN_AT = 0.82
@@ -58,7 +58,7 @@ class Town:
 
     def config(self):
         check = ("health_check: {type: http, path: /health, interval: 2s, fast_interval: 1s}\n"
-                 "    timeouts: {response: 2s}\n")
+                 "    timeouts: {response: 800ms}\n")
         more = {"shop": "algorithm: least_connections\n    " + check +
                         "    circuit_breaker: {failure_threshold: 8, open_for: 20s}\n",
                 "api": "algorithm: round_robin\n    " + check}
@@ -103,7 +103,7 @@ class Town:
 
 def rate(at_s):
     """Requests per second: a day's tide in minutes, and some waves on it."""
-    return 95 + 40 * math.sin(at_s / 70) + 12 * math.sin(at_s / 9.3) + 8 * math.sin(at_s / 3.1)
+    return 95 + 40 * math.sin(at_s / 52 + 1.2) + 12 * math.sin(at_s / 9.3) + 8 * math.sin(at_s / 3.1)
 
 
 async def client(address, due, dice):
