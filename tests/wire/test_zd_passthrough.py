@@ -243,4 +243,4 @@ def test_explain(backends):
         got = said("https://x.weir.test:443/")
         assert got["route"] == "web.routes[2]" and got["pick"]["backend"] == backends["c"].address
         got = said("https://other.test/")
-        assert (got["end"], got["outcome"]) == ("answered", "name_unknown"), got
+        assert (got["end"], got["answer"]["outcome"]) == ("answered", "name_unknown"), got
