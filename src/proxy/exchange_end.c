@@ -221,8 +221,8 @@ static inline void note_stats(struct exchange *x, u64 total_us)
 }
 
 // Why no other attempt followed is told where that decided it.
-static size_t add_fields(
-	struct exchange *x, const struct addr *peer, struct log_field fields[static fields_max])
+static size_t add_fields(struct exchange *x, const struct addr *peer, const struct addr *client,
+	struct log_field fields[static fields_max])
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
 	size_t count = 0;
@@ -240,6 +240,8 @@ static size_t add_fields(
 	fields[count++] = LOG_STR("cure", info->cure);
 	fields[count++] = LOG_SPAN("handle_connection");
 	fields[count++] = LOG_ADDR("peer_address", peer);
+	if (unlikely(x->client->has_origin) && front_origin(x->client)->is_told)
+		fields[count++] = LOG_ADDR("client_address", client);
 	return count;
 }
 
@@ -247,13 +249,14 @@ static void log_end(struct exchange *x)
 {
 	enum outcome outcome = (enum outcome)x->outcome;
 	struct log_field fields[fields_max];
-	struct addr peer;
+	struct addr peer, client;
 
 	if (!faults_is_news(&x->proxy->faults, outcome, x->tcp))
 		return;
 	front_peer(x->client, &peer);
+	front_client(x->client, &client);
 	log_write(x->proxy->log, faults_level(outcome, x->tcp), __FILE__, faults_message(x->tcp),
-		fields, add_fields(x, &peer, fields));
+		fields, add_fields(x, &peer, &client, fields));
 }
 
 // What an attempt that came as far as an answer teaches by its end.

@@ -201,6 +201,14 @@ def test_behind_a_proxy_header(backends):
             client.dribble(header + talk.hello())
             talk.go_on(client.sock)
             assert talk.go_on(client.sock, lambda tls: tls.read(4)) == b"b h2"
+        with weir.client() as client:
+            port = client.sock.getsockname()[1]
+            client.send(header + Talk("other.test").hello())
+            assert alert_of(client.rest()) == UNRECOGNIZED_NAME
+        line_ = until(lambda: [each for each in weir.log() if each.get("outcome") == "name_unknown"],
+                      "the line about it")[0]
+        assert line_["peer_address"] == f"127.0.0.1:{port}"
+        assert line_["client_address"] == "192.0.2.7:4711"
 
 
 def test_the_access_log_tells(backends):
@@ -242,5 +250,11 @@ def test_explain(backends):
         assert said("https://A.weir.test/")["pick"]["backend"] == backends["a"].address
         got = said("https://x.weir.test:443/")
         assert got["route"] == "web.routes[2]" and got["pick"]["backend"] == backends["c"].address
+        with weir.client() as client:
+            client.send(Talk("other.test").hello())
+            client.rest()
+        failed = until(lambda: json.loads(weir.ask(
+            "GET", "/api/v1/requests", address=admin, host=admin).text)["requests"], "its record")
+        assert failed[0]["outcome"] == "name_unknown"
         got = said("https://other.test/")
         assert (got["end"], got["answer"]["outcome"]) == ("answered", "name_unknown"), got
