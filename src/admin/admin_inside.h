@@ -9,6 +9,7 @@
 #include "admin/figures.h"
 #include "admin/server.h"
 #include "base/json.h"
+#include "decide/oddity.h"
 
 struct admin {
 	struct doors doors;
@@ -26,6 +27,7 @@ struct admin {
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
+	struct odd_log *odd;
 	struct otlp *otlp;	      // NULL: nobody traces
 	struct list leaving;	      // configurations that spans may still speak of
 	struct metrics_cells metrics; // this thread's own
@@ -80,6 +82,13 @@ const struct pool *api_find_pool(const struct admin *admin, struct str name);
 struct admin_state {
 	struct admin *admin;
 	struct desk_ask ask;
+	// Of the same moment, with the figures of the last second; by cell.
+	struct oddity_facts *facts;
+	struct oddity_finding *findings;
+	// Room for the backends of one pool, which need not lie side by side.
+	struct oddity_facts *pool_facts;
+	struct oddity_finding *pool_findings;
+	u32 *room;
 	struct list waiting; // calls that want it
 	bool asking;
 	u64 asked_ms; // of this loop
