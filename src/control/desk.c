@@ -121,6 +121,7 @@ static void add_undo_path(
 		text_add(text, STR("/api/v1/log/level"));
 		return;
 	}
+	ASSERT((size_t)kind < ARRAY_LEN(calls));
 	text_add(text, STR("/api/v1/pools/"));
 	add_segment(text, backend->pool->name);
 	text_add(text, STR("/backends/"));

@@ -89,7 +89,7 @@ static i64 sql_ask(struct sql *sql, const char *text, const struct str *paramete
 			for (u32 i = 0; i < columns; i++)
 				cells[i] =
 					PQgetisnull(result, (int)rows, (int)i)
-						? (struct str){0}
+						? STR_EMPTY
 						: str_from(PQgetvalue(result, (int)rows, (int)i));
 			if (row)
 				row(owner, cells, columns);
