@@ -53,6 +53,10 @@ static int run_command(const struct cli *cli)
 		return config_convert_main(cli);
 	case PLAN_SIMULATE:
 		return simulate_main(cli);
+	case PLAN_MIGRATE:
+		return migrate_main(cli);
+	case PLAN_BACKENDS:
+		return backends_main(cli);
 	case PLAN_HELP:
 		return help_main(cli);
 	case PLAN_VERSION:

@@ -13,6 +13,7 @@ enum {
 	health_interval_max_s = 86400,
 	timeout_max_ms = 3600 * 1000,
 	limit_max = 10000,
+	words_max = 16,
 };
 
 enum option_id {
@@ -31,6 +32,7 @@ enum option_id {
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO))
 #define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
+#define DATABASE (TAKES(MIGRATE) | TAKES(BACKENDS))
 #define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
@@ -268,6 +270,15 @@ static void take_option_of_one(struct plan *plan, enum option_id id, const char 
 	case OPTION_FAULT:
 		plan->fault = value;
 		break;
+	case OPTION_DATABASE_URL:
+		plan->database_url = value;
+		break;
+	case OPTION_SOURCE_FOLDER:
+		plan->source = value;
+		break;
+	case OPTION_REVERSIBLE:
+		plan->is_reversible = true;
+		break;
 	case OPTION_SEED:
 		plan->seed = value;
 		break;
@@ -341,6 +352,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_ORIGIN:
 	case OPTION_STEADY:
 	case OPTION_FAULT:
+	case OPTION_DATABASE_URL:
+	case OPTION_SOURCE_FOLDER:
+	case OPTION_REVERSIBLE:
 	case OPTION_SEED:
 	case OPTION_SVG:
 	case OPTION_DRAW:
@@ -540,6 +554,10 @@ static int take_rest(struct parser *parser)
 		return take_address(parser);
 	case PLAN_WHY:
 		return take_words(parser, 0, 1);
+	case PLAN_MIGRATE:
+		return take_words(parser, 1, 2);
+	case PLAN_BACKENDS:
+		return take_words(parser, 1, words_max);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:

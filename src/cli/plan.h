@@ -36,6 +36,10 @@
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \
 	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                  \
 		"algorithms compared in virtual time, by a model or a log")                        \
+	X(MIGRATE, "migrate", "add NAME|run|status|revert",                                        \
+		"numbered SQL files, each run once on the database of the backends")               \
+	X(BACKENDS, "backends", "add|remove ADDRESS, or list",                                     \
+		"the backends in the database, where one is configured")                           \
 	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")    \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")             \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
@@ -78,6 +82,8 @@ struct plan {
 	const char *seed, *svg, *draw, *replay; // simulate; NULL = not given
 	const char *admin, *token_file;		// of commands that ask; NULL = not given
 	u64 timeout_ms;				// of an answer; 0 = not given
+	const char *database_url, *source;	// migrate, backends; NULL = not given
+	bool is_reversible;			// migrate
 	const char *url;			// healthcheck; NULL = the admin address
 	const char *const *words;		// of commands that ask, what follows the command
 	u32 word_count;

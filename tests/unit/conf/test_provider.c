@@ -193,12 +193,13 @@ static void takes_the_variable_alone(void **state)
 {
 	char *environ[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
 	struct conf_input input = {.environ = environ};
+	struct conf_flags flags = {.algorithm = "random"};
 	const struct conf *conf;
 	struct world world;
 
 	(void)state;
 	world_init(&world);
-	conf = conf_from_database(&input, &world.arena, &world.errs);
+	conf = conf_from_database(&flags, &input, &world.arena, &world.errs);
 	if (!conf)
 		fail_msg("%s", world_errors(&world));
 	assert_int_equal(world.errs.warning_count, 0);
@@ -207,6 +208,7 @@ static void takes_the_variable_alone(void **state)
 	assert_str(conf->providers[0].pool, "default");
 	assert_int_equal(conf->frontends[0].binds[0].addr.port, 8080);
 	assert_int_equal(conf->frontends[0].pool, 0);
+	assert_int_equal(conf->pools[0].algorithm, CONF_RANDOM);
 	world_done(&world);
 }
 
