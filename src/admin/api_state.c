@@ -32,6 +32,7 @@ static const char *state_word(const struct desk_backend *one)
 		return "refuses";
 	case ELIGIBLE_EJECTED:
 		return "ejected";
+	case ELIGIBLE_HELD_OPEN:
 	case ELIGIBLE_BREAKER_OPEN:
 		return "open";
 	case ELIGIBLE_BACKUP:
@@ -42,14 +43,36 @@ static const char *state_word(const struct desk_backend *one)
 	return "up";
 }
 
-const char *api_reason_text(const struct desk_backend *one)
+// What somebody has ordered, and who.
+static const char *by_order(const char *what, const char *who, char room[static API_REASON_BYTES])
+{
+	snprintf(room, API_REASON_BYTES, "%s by %s", what, who[0] ? who : "order");
+	return room;
+}
+
+// In a panic: what it would be out for.
+static const char *overruled_text(const struct model_state *state)
+{
+	if (state->ejection.why != EJECTION_NONE)
+		return ejection_why_text((enum ejection_why)state->ejection.why);
+	return state->breaker.state == BREAKER_OPEN ? "its circuit breaker is open"
+						    : "its circuit breaker is half-open";
+}
+
+const char *api_reason_text(const struct desk_backend *one, char room[static API_REASON_BYTES])
 {
 	switch ((enum eligible_why)one->state.why) {
 	case ELIGIBLE_DOWN:
 	case ELIGIBLE_REFUSES:
 		return health_reason_text((enum health_reason)one->state.health.reason);
-	case ELIGIBLE_EJECTED:
+	case ELIGIBLE_HELD_OPEN:
+		return by_order("forced open", one->state.held_by, room);
+	case ELIGIBLE_DRAINING:
+		return by_order(one->order == MODEL_DISABLED ? "disabled" : "drained",
+			one->state.ordered_by, room);
 	case ELIGIBLE_PANIC:
+		return overruled_text(&one->state);
+	case ELIGIBLE_EJECTED:
 		return ejection_why_text((enum ejection_why)one->state.ejection.why);
 	default:
 		return eligible_why_text((enum eligible_why)one->state.why);
@@ -134,7 +157,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 {
 	const struct admin_state *state = admin->state;
 	const struct desk_backend *one = &state->ask.backends[backend->cell];
-	char etag[24];
+	char etag[24], reason[API_REASON_BYTES];
 
 	snprintf(etag, sizeof(etag), "%llu", (unsigned long long)one->revision);
 	json_object_begin(json);
@@ -144,7 +167,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 	json_key_cstr(json, "etag", etag);
 	json_key_cstr(json, "state", state_word(one));
 	key_moment(json, "since_at_ms", state, one->state.why_since_ms);
-	json_key_cstr(json, "reason", api_reason_text(one));
+	json_key_cstr(json, "reason", api_reason_text(one, reason));
 	json_key_bool(json, "takes_requests", eligible_is_in((enum eligible_why)one->state.why));
 	json_key_u64(json, "weight", one->weight);
 	json_key_u64(json, "weight_configured", backend->conf->weight);

@@ -67,6 +67,7 @@ static bool is_out(const struct desk_backend *one)
 	case ELIGIBLE_OK:
 	case ELIGIBLE_BACKUP:
 	case ELIGIBLE_DISABLED:
+	case ELIGIBLE_HELD_OPEN:
 	case ELIGIBLE_DRAINING: // as somebody wanted it
 		return false;
 	default:
@@ -88,7 +89,8 @@ static struct outage outage_of(const struct admin *admin, const struct pool *poo
 		const struct desk_backend *one =
 			&admin->state->ask.backends[pool->backends[i].cell];
 
-		outage.ordered += one->state.why == ELIGIBLE_DRAINING;
+		outage.ordered +=
+			one->state.why == ELIGIBLE_DRAINING || one->state.why == ELIGIBLE_HELD_OPEN;
 		if (!is_out(one))
 			continue;
 		outage.out++;
@@ -104,7 +106,7 @@ static void say_of_pool(struct verdict *verdict, const struct admin *admin, cons
 {
 	const struct admin_state *state = admin->state;
 	struct outage outage = outage_of(admin, pool);
-	char since[16] = "";
+	char since[16] = "", room[API_REASON_BYTES];
 
 	if (outage.first)
 		format_time(state_wall_ms(state, outage.since_ms), since);
@@ -112,20 +114,21 @@ static void say_of_pool(struct verdict *verdict, const struct admin *admin, cons
 		say(verdict, VERDICT_BAD, "pool %.*s has no backend left%s%s%s%s",
 			STR_FMT(pool->name), since[0] ? " since " : "", since,
 			outage.first ? ": " : "",
-			outage.first ? api_reason_text(&state->ask.backends[outage.first->cell])
-				     : "");
+			outage.first
+				? api_reason_text(&state->ask.backends[outage.first->cell], room)
+				: "");
 	else if (outage.out == 1)
 		say(verdict, VERDICT_WARN, "%.*s of pool %.*s is out since %s: %s",
 			STR_FMT(outage.first->id), STR_FMT(pool->name), since,
-			api_reason_text(&state->ask.backends[outage.first->cell]));
+			api_reason_text(&state->ask.backends[outage.first->cell], room));
 	else if (outage.out)
 		say(verdict, VERDICT_WARN,
 			"%u of %u backends of pool %.*s are out, the first since %s: %s",
 			outage.out, pool->backend_count, STR_FMT(pool->name), since,
-			api_reason_text(&state->ask.backends[outage.first->cell]));
+			api_reason_text(&state->ask.backends[outage.first->cell], room));
 	if (outage.ordered)
-		say(verdict, VERDICT_OK, "%u of pool %.*s drain%s", outage.ordered,
-			STR_FMT(pool->name), outage.ordered == 1 ? "s" : "");
+		say(verdict, VERDICT_OK, "%u of pool %.*s %s out by order", outage.ordered,
+			STR_FMT(pool->name), outage.ordered == 1 ? "is" : "are");
 }
 
 // What the quickest of the others but one takes, which is robust enough for three and for three

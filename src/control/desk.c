@@ -198,6 +198,9 @@ static void carry_out(struct desk *desk, struct desk_order *order, struct backen
 
 	find_undo(order, watch_model(watch), backend);
 	say_order(desk, order, backend);
+	if (order->kind != DESK_WEIGHT)
+		model_sign(watch_model(watch), backend, order->kind == DESK_BREAKER,
+			str_from(order->who));
 	switch ((enum desk_order_kind)order->kind) {
 	case DESK_ENABLE:
 	case DESK_DRAIN:

@@ -56,6 +56,7 @@ class AdminMock:
         self.verdict, self.may, self.token, self.tick_s = verdict, may, token, tick_s
         self.ready, self.has_stream, self.silent = True, True, False
         self.events, self.records, self.failures, self.explained = [], {}, [], None
+        self.connections = []
         self.calls = []  # (method, path, fields, body)
         self.stale = False  # what is changed was changed by somebody else
         self.lock = threading.RLock()
@@ -200,6 +201,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/api/v1/events":
             fresh = [e for e in mock.events if e["number"] > int(query.get("after", 0))]
             self.reply(200, {"newest": len(mock.events), "events": fresh[::-1][:limit]})
+        elif path == "/api/v1/connections":
+            count = len(mock.connections)
+            self.reply(200, {"now_at_ms": now_ms(), "total": count, "matching": count,
+                             "connections": mock.connections[:limit]})
         elif path == "/api/v1/failures":
             self.reply(200, {"failures": mock.failures[:limit]})
         elif path.startswith("/api/v1/requests/") and path.rsplit("/", 1)[1] in mock.records:

@@ -76,6 +76,7 @@ def test_status_as_json():
 # What goes wrong
 
 COMMANDS = [["status"], ["top", "--once"], ["events"], ["why", "x"], ["why"], ["explain", "GET", "/"],
+            ["connections"],
             ["drain", "app-1"], ["weight", "app-1", "2"], ["log-level", "info"], ["undo", "3"]]
 
 
@@ -110,7 +111,7 @@ def test_a_token_is_needed(words, tmp_path):
         assert ask(mock, *words, "--token-file", str(file))[0] == 0
 
 
-@pytest.mark.parametrize("words", COMMANDS[6:], ids=lambda words: words[0])
+@pytest.mark.parametrize("words", COMMANDS[7:], ids=lambda words: words[0])
 def test_a_reader_may_not_steer(words):
     with AdminMock(three(), may="read") as mock:
         code, out, err = ask(mock, *words)
@@ -316,6 +317,47 @@ def test_why_alone_lists_failures():
         mock.failures = [RECORD]
         out = ask(mock, "why")[1]
         assert re.search(r"0af7651916cd43dd +connection_refused +503 +app-2 +900µs +GET /v1/x", out)
+
+
+def connection(state, *runs, port=40000, **more):
+    return {"worker": 0, "frontend": "web", "client": "10.0.0.9", "port": port,
+            "since_at_ms": now_ms() - 61_000, "state": state, "requests_total": 3, "bytes_in": 300,
+            "bytes_out": 12_400, "running": list(runs), **more}
+
+
+def running(**more):
+    return {"id": "0" * 32, "method": "GET", "path": "/v1/x", "path_is_cut": False, "client": "10.0.0.9",
+            "route": "api", "pool": "app", "backend": "app-1", "step": "await", "attempts": 1,
+            "age_us": 310_000, **more}
+
+
+def test_connections():
+    with AdminMock(three()) as mock:
+        assert ask(mock, "connections")[:2] == (0, "Nobody is connected.\n")
+        mock.connections = [
+            connection("idle"), connection("request", running()),
+            connection("request", running(client="203.0.113.7", path="/\x1b[31m", step="queue",
+                                          backend=None), port=None, client="unix:"),
+            connection("tcp", running(method=None, path=None, client=None), client="::1")]
+        code, out, err = ask(mock, "connections")
+        assert (code, err) == (0, "")
+        assert re.search(r"^10\.0\.0\.9:40000 +web +1m01s +idle +3 +300 +12\.4k +- +- +-$", out, re.M), out
+        assert re.search(r"request .* 310ms  app/app-1  GET /v1/x$", out, re.M)
+        assert re.search(r"^unix: .* GET /\?\[31m, for 203\.0\.113\.7, waits for a place$", out, re.M)
+        assert re.search(r"^\[::1\]:40000 .* tcp .* app/app-1  -$", out, re.M)
+        assert out.splitlines()[-1] == "4 of 4 connections"
+        mock.connections *= 30
+        assert ask(mock, "connections")[1].endswith("100 of 120 connections; -n 1000 shows more\n")
+        got = json.loads(ask(mock, "connections", "--json", "-n", "3")[1])
+        assert len(got["connections"]) == 3 and got["total"] == 120
+
+
+def test_connections_that_are_meant():
+    with AdminMock(three()) as mock:
+        assert ask(mock, "connections", "app/app-1", "--from", "10.0.0.0/8", "--frontend", "web", "--state",
+                   "idle", "--oldest", "-n", "5000")[0] == 0
+        assert mock.asked("GET") == [("/api/v1/connections?limit=1000&order=oldest&frontend=web"
+                                      "&client=10.0.0.0%2F8&state=idle&backend=app%2Fapp-1", "")]
 
 
 EXPLAINED = {
@@ -745,6 +787,19 @@ def test_a_real_weir_says_why():
             assert "  " + sentence in out.splitlines()
         code, _, err = ask_real(weir, "why", "0" * 32)
         assert code == 1 and "Only the last requests are kept" in err
+
+
+def test_a_real_weir_says_who_is_connected():
+    with Backend() as one, start([one.address]) as weir, weir.client() as client:
+        assert client.ask("GET", "/").status == 200
+        port = client.sock.getsockname()[1]
+        out = until(lambda: (lambda out: out if " idle " in out else None)(
+            ask_real(weir, "connections")[1]), "an idle connection")
+        assert re.search(rf":{port} +web +\d+s +idle +1 ", out), out
+        assert out.splitlines()[-1] == "1 of 1 connections"
+        assert "0 of 1 connections are meant" in ask_real(weir, "connections", "app/app-0")[1]
+        code, out, err = ask_real(weir, "connections", "app-9")
+        assert (code, out) == (1, "") and "no backend is called 'app-9'" in err
 
 
 def test_a_real_weir_explains():
