@@ -23,6 +23,7 @@ struct admin_state *state_new(struct admin *admin)
 	state->ask.backends =
 		mem_alloc(sizeof(struct desk_backend) * MAX(snapshot->backend_count, 1));
 	state->ask.pools = mem_alloc(sizeof(struct desk_pool) * MAX(snapshot->pool_count, 1));
+	state->ask.providers = mem_alloc(sizeof(struct desk_provider) * DESK_PROVIDERS_MAX);
 	return state;
 }
 
@@ -30,6 +31,7 @@ void state_free(struct admin_state *state)
 {
 	mem_free(state->ask.backends);
 	mem_free(state->ask.pools);
+	mem_free(state->ask.providers);
 	mem_free(state);
 }
 

@@ -18,6 +18,8 @@
 #include "net/listen.h"
 
 enum {
+	find_wait_ms = 2000,	// for lists of backends from elsewhere
+	found_probes = 1000,	// at the same time, of backends from there
 	resolve_wait_ms = 2000, // for names, before the first connection is taken
 	reserved_fds = 64,	// logs, loops, signals, a little air
 	fds_per_worker = 8,
@@ -52,6 +54,7 @@ struct control {
 	u64 seed;
 	_Atomic(bool) draining;
 	bool aborting, finished;
+	bool finds; // the finder is open
 	i64 started_wall_ms;
 	struct message guest_ended;
 	bool guest_is_open, guest_runs;
@@ -86,8 +89,9 @@ static u32 count_cpus(void)
 static u32 probes_for(const struct conf *conf, u64 fd_limit)
 {
 	u64 most = MIN(fd_limit / probes_share, (u64)UINT16_MAX);
+	u64 wanted = watch_count_checked(conf) + (conf->provider_count ? found_probes : 0);
 
-	return (u32)MIN((u64)watch_count_checked(conf), MAX(most, 1));
+	return (u32)MIN(wanted, MAX(most, 1));
 }
 
 static u64 connections_for(u64 fd_limit, u32 workers, u32 probes)
@@ -510,6 +514,46 @@ static int hear_signals(struct control *control)
 	return 0;
 }
 
+// ---- Backends from elsewhere --------------------------------------------------------------------
+
+static void on_found(void *owner)
+{
+	const struct control *control = owner;
+
+	if (control->snapshot)
+		LOG(control->log, LOG_WARN,
+			"backends from providers change when weir is started again");
+}
+
+// What is known within a moment is there from the start; the rest comes when it comes.
+static void find_backends(struct control *control)
+{
+	const struct control_finder *finder = control->options->finder;
+	u64 until_ms = loop_now_ms(control->loop) + find_wait_ms;
+
+	if (!finder || !control->conf->provider_count)
+		return;
+	control->finds = true;
+	finder->open(finder->owner, &(struct control_finding){.conf = control->conf,
+					    .loop = control->loop,
+					    .log = control->log,
+					    .seed = control->seed,
+					    .control = control,
+					    .changed = on_found});
+	while (!finder->is_settled(finder->owner) && loop_now_ms(control->loop) < until_ms)
+		loop_turn(control->loop, until_ms);
+	control->conf = finder->complete(finder->owner, control->conf, control->arena);
+}
+
+static void stop_finding(struct control *control)
+{
+	if (!control->finds)
+		return;
+	control->options->finder->close(control->options->finder->owner);
+	control->finds = false;
+	loop_turn(control->loop, 0); // what it had sent already
+}
+
 // ---- Lines at start and end ---------------------------------------------------------------------
 
 static void say_listening(struct control *control)
@@ -621,7 +665,9 @@ static void start_watch(struct control *control)
 		.watch = control->watch,
 		.snapshot = control->snapshot,
 		.logger = control->logger,
-		.log_level = (u8)(control->conf->log.level + LOG_ERROR)});
+		.log_level = (u8)(control->conf->log.level + LOG_ERROR),
+		.providers = control->finds ? control->options->finder->look : NULL,
+		.providers_owner = control->finds ? control->options->finder->owner : NULL});
 }
 
 static int start(struct control *control)
@@ -629,6 +675,7 @@ static int start(struct control *control)
 	int error;
 
 	derive_limits(control);
+	find_backends(control);
 	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
 	start_watch(control);
 	prepare_workers(control);
@@ -683,6 +730,7 @@ static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
 	end_guest(control);
+	stop_finding(control);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
 	desk_free(control->desk);

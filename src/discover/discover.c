@@ -206,7 +206,7 @@ static void say_up(struct provider *provider, const struct rows *rows)
 {
 	if (provider->is_up)
 		return;
-	LOG(provider->discover->log, LOG_NOTICE, "provider serves",
+	LOG(provider->discover->log, LOG_NOTICE, "provider is well",
 		LOG_STR("provider", name_of(provider)), LOG_CSTR("type", provider->type),
 		LOG_U64("rows", rows->count), LOG_U64("left_out", rows->skipped));
 	provider->is_up = true;
@@ -264,7 +264,7 @@ static void take_stored(struct provider *provider)
 {
 	if (provider->in_use || !provider->stored)
 		return;
-	LOG(provider->discover->log, LOG_WARN, "last good list of a provider serves",
+	LOG(provider->discover->log, LOG_WARN, "last good list of a provider is used",
 		LOG_STR("provider", name_of(provider)), LOG_U64("rows", provider->stored->count),
 		LOG_STR("folder", str_from(provider->discover->folder)));
 	provider->in_use = provider->stored;
@@ -533,6 +533,14 @@ void discover_free(struct discover *discover)
 const char *discover_missing(const struct conf_provider *provider)
 {
 	return source_kind_of(provider->type)->missing;
+}
+
+const struct rows *discover_rows(const struct discover *discover, struct str pool)
+{
+	for (u32 i = 0; i < discover->pool_count; i++)
+		if (str_eq(discover->pools[i].name, pool))
+			return discover->pools[i].told;
+	return NULL;
 }
 
 // ---- Looking ------------------------------------------------------------------------------------

@@ -73,7 +73,7 @@ def place(request, tmp_path):
         pytest.skip("sqlite3 is not installed")
     server = request.getfixturevalue("server") if kind == "postgres" else None
     if server:
-        server.psql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+        server.psql("SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public")
     return Place(tmp_path, kind, server)
 
 

@@ -171,7 +171,7 @@ class PostgresTest(Case):
         line = tool.expect_line("provider is in trouble")
         self.assertEqual(line["last_good_rows"], 1)
         self.server.start()
-        tool.expect_line("provider serves", 2)
+        tool.expect_line("provider is well", 2)
         self.insert("10.0.0.2:80")
         tool.expect("10.0.0.1:80", "10.0.0.2:80")
 
@@ -186,7 +186,7 @@ class PostgresTest(Case):
         self.server.kill()
         tool = self.tool(self.provider(), state=state.name)
         tool.expect("10.0.0.1:80", "10.0.0.2:80")
-        tool.expect_line("last good list of a provider serves")
+        tool.expect_line("last good list of a provider is used")
         self.server.start()
         self.insert("10.0.0.3:80")
         tool.expect("10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80")
@@ -298,11 +298,11 @@ class DnsTest(Case):
         server.status = SERVFAIL
         tool.expect_line("provider is in trouble")
         server.status = None
-        tool.expect_line("provider serves", 2)
+        tool.expect_line("provider is well", 2)
         server.is_silent = True
         tool.expect_line("provider is in trouble", 2)
         server.is_silent = False
-        tool.expect_line("provider serves", 3)
+        tool.expect_line("provider is well", 3)
         server.records.clear()
         self.assertIn("Domain name not found",
                       tool.expect_line("provider is in trouble", 3)["cause"])
