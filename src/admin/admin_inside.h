@@ -9,6 +9,7 @@
 #include "admin/figures.h"
 #include "admin/server.h"
 #include "base/json.h"
+#include "decide/oddity.h"
 
 struct admin {
 	struct doors doors;
@@ -74,6 +75,10 @@ const struct pool *api_find_pool(const struct admin *admin, struct str name);
 struct admin_state {
 	struct admin *admin;
 	struct desk_ask ask;
+	// Of the same moment, with the figures of the last second; by cell.
+	struct oddity_facts *facts;
+	struct oddity_finding *findings;
+	u32 *room;
 	struct list waiting; // calls that want it
 	bool asking;
 	u64 asked_ms; // of this loop

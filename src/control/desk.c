@@ -26,7 +26,8 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 			.resolved = orders.resolved,
 			.order = orders.order,
 			.weight = backend->weight,
-			.probed = model_check_type(model, backend) != CONF_CHECK_NONE};
+			.probed = model_check_type(model, backend) != CONF_CHECK_NONE,
+			.changes = changes_flaps(watch_changes(desk->config.watch), backend)};
 	}
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		ask->pools[i].state = model_pool_state(model, &snapshot->pools[i]);

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from peers.admin_mock import AdminMock, backend, down, now_ms
+from peers.admin_mock import AdminMock, backend, down, now_ms, slow
 from peers.backend import Backend
 from peers.net import HOST, free_port, until
 from peers.terminal import Terminal
@@ -405,7 +405,7 @@ def test_explain():
 # weir top: once
 
 def test_top_once():
-    with AdminMock([backend("app-1"), down("app-2"), backend("app-3", p99_us=160000, p50_us=36000)],
+    with AdminMock([backend("app-1"), down("app-2"), slow("app-3")],
                    BAD) as mock:
         for words, env in ((["--once"], {}), ([], {}), ([], {"TERM": "dumb"})):
             code, out, err = ask(mock, "top", *words, env=env)
@@ -450,8 +450,7 @@ def test_top_shows_what_is_dead(columns, rows):
 
 @pytest.mark.parametrize("columns, rows", SIZES)
 def test_top_shows_what_is_slow(columns, rows):
-    slow = backend("app-2", p99_us=160000, p50_us=36000)
-    with AdminMock([backend("app-1"), slow, backend("app-3")]) as mock, \
+    with AdminMock([backend("app-1"), slow("app-2"), backend("app-3")]) as mock, \
             top(mock, columns=columns, rows=rows) as term:
         lines = term.wait("q quit")
         first = next(line for line in lines if "▸" in line)
@@ -461,7 +460,8 @@ def test_top_shows_what_is_slow(columns, rows):
 
 @pytest.mark.parametrize("columns, rows", SIZES)
 def test_top_shows_what_is_flapping(columns, rows):
-    with AdminMock(three()) as mock:
+    with AdminMock([backend("app-1"), backend("app-2"),
+                    backend("app-3", oddities=["flapping"], changes=6)]) as mock:
         for i in range(6):
             mock.add_event(backend="app-3", to=("down", "up")[i % 2], reason="no answer in time",
                            at_ms=now_ms() - 60_000 + i * 10_000)
