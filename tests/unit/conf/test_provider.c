@@ -189,6 +189,35 @@ static void refuses_what_is_no_source(void **state)
 		"pools.other needs 'backends'");
 }
 
+static void takes_names_for_providers(void **state)
+{
+	struct world world;
+	const struct conf *conf;
+	struct str shown;
+
+	(void)state;
+	world_init(&world);
+	conf = world_load(&world, "a.yaml",
+		"backends: [10.0.0.1:80, \"dns:app.internal:8080\", \"srv:_http._tcp.app\"]\n",
+		CONF_YAML);
+	if (!conf)
+		fail_msg("%s", world_errors(&world));
+	assert_int_equal(conf->pools[0].backend_count, 1);
+	assert_int_equal(conf->provider_count, 2);
+	assert_str(conf->providers[0].host, "app.internal");
+	assert_int_equal(conf->providers[0].port, 8080);
+	assert_str(conf->providers[0].pool, "default");
+	assert_str(conf->providers[1].host, "_http._tcp.app");
+	shown = conf_show(conf, CONF_YAML, false, &world.arena);
+	assert_non_null(world_load(&world, "b.yaml", shown.ptr, CONF_YAML));
+	conf = world_load(&world, "c.yaml", "backends: \"dns:app.internal:8080\"\n", CONF_YAML);
+	assert_non_null(conf);
+	assert_int_equal(conf->pools[0].backend_count, 0);
+	world_done(&world);
+	complains("backends: [{address: \"dns:a:80\", weight: 2}]\n", "has no other keys");
+	complains("backends: [\"dns:a\"]\n", "a.yaml:1:12: error[E019]: 'a' cannot be looked up");
+}
+
 static void takes_the_variable_alone(void **state)
 {
 	char *environ[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
@@ -233,6 +262,7 @@ int main(void)
 		cmocka_unit_test(knows_types_by_their_keys),
 		cmocka_unit_test(numbers_names),
 		cmocka_unit_test(refuses_what_is_no_source),
+		cmocka_unit_test(takes_names_for_providers),
 		cmocka_unit_test(takes_the_variable_alone),
 		cmocka_unit_test(finds_the_state_folder),
 	};
