@@ -9,6 +9,7 @@
 #include "conf/file.h"
 #include "conf/override.h"
 #include "conf/report.h"
+#include "discover/discover.h"
 
 static const char dotenv_file[] = ".env";
 
@@ -156,6 +157,23 @@ static struct conf *load_from(const struct cli *cli, const struct source *source
 	return conf_from_flags(&plan->flags, &input, cli->arena, errs);
 }
 
+// What this build cannot do is no mistake of the configuration, but just as final.
+static bool has_all_sources(const struct conf *conf)
+{
+	bool has_all = true;
+
+	for (u32 i = 0; i < conf->provider_count; i++) {
+		const struct conf_provider *provider = &conf->providers[i];
+		const char *missing = discover_missing(provider);
+
+		if (missing)
+			fprintf(stderr, "weir: provider '%.*s': %s\n", STR_FMT(provider->name),
+				missing);
+		has_all &= !missing;
+	}
+	return has_all;
+}
+
 int load_conf(const struct cli *cli, struct load *ret_load)
 {
 	struct source source = {0};
@@ -174,5 +192,5 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	else if (has_parse_error(&errs) && !cli->plan->as_json)
 		fprintf(stderr, "weir: failed to parse configuration\n");
 	errs_done(&errs);
-	return conf ? 0 : EXIT_CONFIG;
+	return conf && has_all_sources(conf) ? 0 : EXIT_CONFIG;
 }
