@@ -10,13 +10,13 @@
 #define WEB "frontends: {web: {bind: \":1\", pool: app}}\npools: {app: {}}\n"
 
 static const struct conf *load_env(
-	struct world *world, const char *text, char *const *environ, const char *dotenv)
+	struct world *world, const char *text, char *const *variables, const char *dotenv)
 {
 	char path[] = "/tmp/weir-provider-XXXXXX";
 	int fd = mkstemp(path);
 	const char *files[] = {path};
 	struct conf_input input = {
-		.files = files, .file_count = 1, .environ = environ, .dotenv = dotenv};
+		.files = files, .file_count = 1, .environ = variables, .dotenv = dotenv};
 	const struct conf *conf;
 
 	assert_true(fd >= 0);
@@ -39,7 +39,7 @@ static void complains(const char *text, const char *part)
 
 static void takes_a_database(void **state)
 {
-	char *environ[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
+	char *variables[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
 	const struct conf_provider *provider;
 	const struct conf *conf;
 	struct world world;
@@ -50,7 +50,7 @@ static void takes_a_database(void **state)
 		WEB "providers:\n  - {type: postgres, url: \"${DATABASE_URL}\", table: workers, "
 		    "column: "
 		    "worker_address, pool: app, refresh: 10s}\n",
-		environ, NULL);
+		variables, NULL);
 	assert_non_null(conf);
 	assert_int_equal(world.errs.warning_count, 0);
 	assert_int_equal(conf->provider_count, 1);
@@ -70,15 +70,15 @@ static void takes_a_database(void **state)
 
 static void shows_no_password(void **state)
 {
-	char *environ[] = {(char *)"DATABASE_URL=mysql://me:geheim@localhost/db", NULL};
+	char *variables[] = {(char *)"DATABASE_URL=mysql://me:geheim@localhost/db", NULL};
 	struct world world;
 	struct str shown;
 	const struct conf *conf;
 
 	(void)state;
 	world_init(&world);
-	assert_null(load_env(
-		&world, WEB "providers: [{url: \"${DATABASE_URL}\", pool: app}]\n", environ, NULL));
+	assert_null(load_env(&world, WEB "providers: [{url: \"${DATABASE_URL}\", pool: app}]\n",
+		variables, NULL));
 	assert_contains(
 		world_errors(&world), "DATABASE_URL (providers[0]) is no URL of a database");
 	assert_null(strstr(world_errors(&world), "geheim"));
@@ -220,8 +220,8 @@ static void takes_names_for_providers(void **state)
 
 static void takes_the_variable_alone(void **state)
 {
-	char *environ[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
-	struct conf_input input = {.environ = environ};
+	char *variables[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
+	struct conf_input input = {.environ = variables};
 	struct conf_flags flags = {.algorithm = "random"};
 	const struct conf *conf;
 	struct world world;

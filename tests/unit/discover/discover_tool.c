@@ -7,6 +7,7 @@
 // Ends in order with SIGTERM.
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/json.h"
 #include "discover/discover.h"
@@ -59,9 +60,9 @@ static void print_log(struct log *log)
 	fflush(stderr);
 }
 
-static struct conf *load(const char *file, char *const *environ, struct arena *arena)
+static struct conf *load(const char *file, char *const *variables, struct arena *arena)
 {
-	struct conf_input input = {.files = &file, .file_count = 1, .environ = environ};
+	struct conf_input input = {.files = &file, .file_count = 1, .environ = variables};
 	struct conf *conf;
 	struct errs errs;
 
@@ -73,7 +74,7 @@ static struct conf *load(const char *file, char *const *environ, struct arena *a
 	return conf;
 }
 
-int main(int argc, char **argv, char **environ)
+int main(int argc, char **argv)
 {
 	struct loop_limits limits = {8, 8};
 	struct discover *discover;
