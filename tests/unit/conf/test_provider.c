@@ -179,6 +179,7 @@ static void refuses_what_is_no_source(void **state)
 	complains("providers: [{url: ftp://x}]\n", "is no URL of a database");
 	complains("providers: [{host: app}]\n", "cannot be looked up");
 	complains("providers: [{path: /a.db, table: \"a.b.c\"}]\n", "is no name in a database");
+	complains("providers: [{path: /a.db, channel: \"a'b\"}]\n", "is no name in a database");
 	complains("providers: [{path: /a.db, pool: other}]\n", "pool 'other' is not defined");
 	complains("providers: [{path: /a.db, name: x}, {path: /b.db, name: x}]\n",
 		"another provider");
