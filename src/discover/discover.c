@@ -279,12 +279,18 @@ static void on_trouble(struct provider *provider, const char *cause, const char 
 		   : provider->stored ? provider->stored->count
 				      : 0;
 
+	bool is_new = provider->is_up || provider->cause[0] == '\0';
+
 	provider->errors++;
-	if (provider->is_up || strcmp(provider->cause, cause) != 0)
+	if (is_new)
 		LOG(provider->discover->log, LOG_ERROR, "provider is in trouble",
 			LOG_STR("provider", name_of(provider)), LOG_CSTR("type", provider->type),
 			LOG_CSTR("cause", cause), LOG_CSTR("cure", cure),
 			LOG_U64("last_good_rows", left));
+	else if (strcmp(provider->cause, cause) != 0)
+		LOG(provider->discover->log, LOG_WARN, "provider is still in trouble",
+			LOG_STR("provider", name_of(provider)), LOG_CSTR("cause", cause),
+			LOG_CSTR("cure", cure));
 	provider->is_up = false;
 	(void)snprintf(provider->cause, sizeof(provider->cause), "%s", cause);
 	take_stored(provider);

@@ -170,10 +170,12 @@ class PostgresTest(Case):
         self.server.kill()
         line = tool.expect_line("provider is in trouble")
         self.assertEqual(line["last_good_rows"], 1)
+        tool.expect_line("provider is still in trouble")  # now it refuses
         self.server.start()
         tool.expect_line("provider is well", 2)
         self.insert("10.0.0.2:80")
         tool.expect("10.0.0.1:80", "10.0.0.2:80")
+        self.assertEqual(len(tool.lines("provider is in trouble")), 1)
 
     def test_f_starts_while_the_server_is_down(self):
         self.insert("10.0.0.1:80", "10.0.0.2:80")
