@@ -78,6 +78,9 @@ struct admin_state {
 	// Of the same moment, with the figures of the last second; by cell.
 	struct oddity_facts *facts;
 	struct oddity_finding *findings;
+	// Room for the backends of one pool, which need not lie side by side.
+	struct oddity_facts *pool_facts;
+	struct oddity_finding *pool_findings;
 	u32 *room;
 	struct list waiting; // calls that want it
 	bool asking;

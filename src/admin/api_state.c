@@ -302,10 +302,11 @@ bool api_is_ready(const struct admin *admin)
 	if (*admin->face.draining)
 		return false;
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (atomic_load_explicit(&snapshot->pools[i].eligible, memory_order_relaxed))
+		if (snapshot->pools[i] &&
+			atomic_load_explicit(&snapshot->pools[i]->eligible, memory_order_relaxed))
 			return true;
 	// Redirects alone need no backend.
-	return snapshot->pool_count == 0;
+	return snapshot->conf->pool_count == 0;
 }
 
 static void write_head(struct json *json, struct admin *admin, u8 role)
@@ -340,20 +341,21 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 	json_key(json, "frontends");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		write_frontend(json, admin, &snapshot->frontends[i]);
+		if (snapshot->frontends[i])
+			write_frontend(json, admin, snapshot->frontends[i]);
 	json_array_end(json);
 	json_key(json, "pools");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (!scope->pool || scope->pool == &snapshot->pools[i])
-			write_pool(json, admin, &snapshot->pools[i]);
+		if (snapshot->pools[i] && (!scope->pool || scope->pool == snapshot->pools[i]))
+			write_pool(json, admin, snapshot->pools[i]);
 	json_array_end(json);
 	json_key(json, "backends");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
-		const struct backend *backend = snapshot->crowd.backends[i];
+		const struct backend *backend = snapshot->backends[i];
 
-		if ((!scope->pool || backend->pool == scope->pool) &&
+		if (backend && (!scope->pool || backend->pool == scope->pool) &&
 			(!scope->wants || scope->wants(scope->context, backend)))
 			api_write_backend(json, admin, backend);
 	}
@@ -368,8 +370,8 @@ const struct pool *api_find_pool(const struct admin *admin, struct str name)
 	const struct snapshot *snapshot = admin->face.snapshot;
 
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (str_eq(snapshot->pools[i].name, name))
-			return &snapshot->pools[i];
+		if (snapshot->pools[i] && str_eq(snapshot->pools[i]->name, name))
+			return snapshot->pools[i];
 	return NULL;
 }
 

@@ -223,9 +223,11 @@ static struct verdict make(const struct admin *admin)
 	for (u32 i = 0; i < snapshot->pool_count && told < pools_max; i++) {
 		u32 before = verdict.count;
 
-		say_who_is_out(&verdict, admin, &snapshot->pools[i]);
+		if (!snapshot->pools[i])
+			continue;
+		say_who_is_out(&verdict, admin, snapshot->pools[i]);
 		for (u32 oddity = 0; oddity < ODDITY_COUNT; oddity++)
-			say_who_is(&verdict, admin, &snapshot->pools[i], (enum oddity)oddity);
+			say_who_is(&verdict, admin, snapshot->pools[i], (enum oddity)oddity);
 		told += verdict.count > before;
 	}
 	if (verdict.level == VERDICT_OK && told == 0 && !*admin->face.draining)

@@ -87,6 +87,9 @@ struct changes;
 struct changes *changes_new(struct loop *loop, struct log *log, const struct snapshot *snapshot);
 void changes_free(struct changes *changes); // tells what was only counted so far
 
+// The next configuration. What was only counted so far of who is not in it is told.
+void changes_adopt(struct changes *changes, const struct snapshot *snapshot);
+
 // A model_listener_fn; `owner` is the struct changes.
 void changes_note(void *owner, const struct model_change *change);
 

@@ -65,6 +65,7 @@ enum desk_result {
 	DESK_DONE,
 	DESK_NO_CHANGE, // it was so already
 	DESK_STALE,	// the revision is another one
+	DESK_UNKNOWN,	// there is no such backend any more
 	DESK_GONE,	// the process ends; nothing was done
 };
 
@@ -88,7 +89,7 @@ struct desk_ask {
 	void (*answered)(struct desk_ask *ask); // on the asker's thread
 	u8 kind;				// enum desk_kind
 	u8 result;				// enum desk_result
-	// DESK_STATE: the asker's memory, an entry for each cell and each pool of the snapshot.
+	// DESK_STATE: the asker's memory, an entry for each slot that there may be.
 	struct desk_backend *backends;
 	struct desk_pool *pools;
 	struct desk_provider *providers; // DESK_PROVIDERS_MAX of them; NULL: not wanted
@@ -121,6 +122,9 @@ void desk_free(struct desk *desk); // nobody asks any more
 // From any thread that has a loop.
 void desk_ask(struct desk *desk, struct desk_ask *ask, struct loop *from,
 	void (*answered)(struct desk_ask *ask));
+
+// The next configuration.
+void desk_adopt(struct desk *desk, const struct snapshot *snapshot);
 
 // From now on orders are answered with DESK_GONE.
 void desk_close(struct desk *desk);

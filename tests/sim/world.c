@@ -82,7 +82,7 @@ static void listen_all(struct world *world)
 		struct listening *listening = &world->listeners[i];
 
 		listening->world = world;
-		listening->frontend = &world->snapshot->frontends[i];
+		listening->frontend = world->snapshot->frontends[i];
 		listening->open = true;
 		sock_open(world->loop, &listening->sock,
 			sim_listen(world->net, &listening->frontend->conf->binds[0].addr));
