@@ -26,6 +26,10 @@ int run_main(const struct cli *cli)
 		return code;
 	options.greeting = greeting(cli, &load);
 	options.mode = load.source;
+	if (load_is_lasting(cli)) {
+		options.load = load_again;
+		options.load_owner = (void *)(uintptr_t)cli;
+	}
 	finder = finder_new(conf_state_folder(cli->environ, cli->arena));
 	table = finder_table(finder);
 	options.finder = &table;

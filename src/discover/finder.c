@@ -13,14 +13,38 @@ struct finder {
 	struct control_finding finding;
 };
 
+static void tell(struct finder *finder, struct str pool, const struct row *rows, u32 count)
+{
+	struct conf_edit_backend *backends = mem_alloc(sizeof(*backends) * MAX(count, 1u));
+	u32 told = 0;
+
+	for (u32 i = 0; i < count; i++)
+		if (rows[i].state != ROW_DISABLED)
+			backends[told++] = (struct conf_edit_backend){.id = rows[i].id,
+				.address = rows[i].address,
+				.weight = rows[i].state == ROW_ACTIVE ? rows[i].weight : 0,
+				.max_connections = rows[i].max_connections,
+				.is_backup = rows[i].is_backup};
+	finder->finding.changed(finder->finding.control, pool, backends, told);
+	mem_free(backends);
+}
+
 static void on_changed(void *owner, struct str pool, const struct row *rows, u32 count)
 {
-	struct finder *finder = owner;
+	tell(owner, pool, rows, count);
+}
 
-	(void)pool;
-	(void)rows;
-	(void)count;
-	finder->finding.changed(finder->finding.control);
+static void repeat(void *owner)
+{
+	struct finder *finder = owner;
+	const struct conf *conf = finder->finding.conf;
+
+	for (u32 i = 0; i < conf->pool_count; i++) {
+		const struct rows *rows = discover_rows(finder->discover, conf->pools[i].name);
+
+		if (rows)
+			tell(finder, conf->pools[i].name, rows->list, rows->count);
+	}
 }
 
 static void open(void *owner, const struct control_finding *finding)
@@ -119,6 +143,7 @@ struct control_finder finder_table(struct finder *finder)
 		.follow = follow,
 		.is_settled = is_settled,
 		.complete = complete,
+		.repeat = repeat,
 		.look = look,
 		.close = close};
 }

@@ -317,7 +317,8 @@ bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
 	struct client *client;
 	struct addr peer;
 
-	if (proxy->client_count >= proxy->clients_max)
+	// A frontend may be gone while somebody is on the way to it.
+	if (proxy->client_count >= proxy->clients_max || !proxy->gates[frontend->index].frontend)
 		return false;
 	peer_of(proxy, fd, &peer);
 	if (frontend->is_guarded)
