@@ -32,7 +32,8 @@ enum option_id {
 		TAKES(CONNECTIONS))
 #define STEERS                                                                            \
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
-		TAKES(LOG_LEVEL) | TAKES(UNDO))
+		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
+		TAKES(BACKENDS_REMOVE))
 #define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
 #define DATABASE (TAKES(MIGRATE) | TAKES(BACKENDS))
 #define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
@@ -578,8 +579,12 @@ static int take_rest(struct parser *parser)
 	case PLAN_ENABLE:
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
+	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
+	case PLAN_BACKENDS_ADD:
+		return take_words(parser, 2, 3);
 	case PLAN_TOP:
+	case PLAN_RELOAD:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:
 	case PLAN_DEMO:
