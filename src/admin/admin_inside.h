@@ -27,6 +27,7 @@ struct admin {
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
+	struct odd_log *odd;
 	struct otlp *otlp;	      // NULL: nobody traces
 	struct list leaving;	      // configurations that spans may still speak of
 	struct metrics_cells metrics; // this thread's own

@@ -279,7 +279,7 @@ static void write_frontend(struct json *json, struct admin *admin, const struct 
 
 	json_object_begin(json);
 	json_key_str(json, "name", conf->name);
-	json_key_cstr(json, "protocol", conf->protocol == CONF_TCP ? "tcp" : "http");
+	json_key_cstr(json, "protocol", conf_protocol_name(conf->protocol));
 	json_key(json, "binds");
 	json_array_begin(json);
 	for (u32 i = 0; i < conf->bind_count; i++)
