@@ -455,6 +455,12 @@ static int fail_unknown_command(struct parser *parser, const char *words)
 		"unknown command '%s'", words);
 }
 
+static bool has_second_word(const char *word)
+{
+	return strcmp(word, "config") == 0 || strcmp(word, "import") == 0 ||
+	       strcmp(word, "backends") == 0;
+}
+
 // Words that name a command, among what is no option. Moves optind behind them.
 static int take_command(struct parser *parser)
 {
@@ -463,11 +469,12 @@ static int take_command(struct parser *parser)
 
 	if (!first || looks_like_file(first))
 		return 0;
-	if (strcmp(first, "config") == 0 || strcmp(first, "import") == 0) {
+	if (has_second_word(first)) {
 		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
-				first[0] == 'c' ? "weir config show, schema or convert?"
-						: "weir import bal-rs FILE?");
+				first[0] == 'c'	  ? "weir config show, schema or convert?"
+				: first[0] == 'b' ? "weir backends add or remove?"
+						  : "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
 			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
 	}
@@ -478,8 +485,7 @@ static int take_command(struct parser *parser)
 			optind++;
 			return 0;
 		}
-	if (parser->seen & OPTION_BIT(OPTION_HELP) &&
-		(strcmp(words, "config") == 0 || strcmp(words, "import") == 0))
+	if (parser->seen & OPTION_BIT(OPTION_HELP) && has_second_word(words))
 		return 0;
 	return fail_unknown_command(parser, words);
 }
