@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// weir backends: what stands in the database, from which every weir that reads it follows.
+// weir backends: what stands in the database, from which every weir that reads it follows. With a
+// pool in front, or where no database is named, a running weir is asked instead (cmd_reload.c).
 #include <stdio.h>
 
 #include "base/text.h"
@@ -140,9 +141,9 @@ static int take_words(struct backends *backends)
 	const struct plan *plan = backends->cli->plan;
 
 	backends->names[0] = backends->database.provider.column;
-	backends->values[0] = str_from(plan->words[1]);
+	backends->values[0] = str_from(plan->words[0]);
 	backends->count = 1;
-	for (u32 i = 2; i < plan->word_count; i++) {
+	for (u32 i = 1; i < plan->word_count; i++) {
 		struct str value = str_from(plan->words[i]), word = value,
 			   name = str_cut(&value, '=');
 		u32 column = 0;
@@ -205,7 +206,7 @@ static int delete (struct backends *backends)
 	struct text query = {0};
 	i64 rows;
 
-	backends->values[0] = str_from(backends->cli->plan->words[1]);
+	backends->values[0] = str_from(backends->cli->plan->words[0]);
 	backends->count = 1;
 	text_add(&query, STR("DELETE FROM "));
 	sql_add_name(&query, backends->database.provider.table);
@@ -266,38 +267,38 @@ static int list(struct backends *backends)
 
 // ---- The command --------------------------------------------------------------------------------
 
-static const struct word {
-	const char *word;
-	u32 words_min, words_max;
-	int (*act)(struct backends *backends);
-	const char *usage;
-} words[] = {
-	{"add", 2, 1 + columns_max, add, "add ADDRESS [COLUMN=VALUE]..."},
-	{"remove", 2, 2, delete, "remove ADDRESS"},
-	{"list", 1, 1, list, "list"},
-};
+// Only an address has a colon or begins with a scheme; a pool's name has neither.
+static bool is_for_running_weir(const struct cli *cli)
+{
+	const struct plan *plan = cli->plan;
+
+	if (plan->command == PLAN_BACKENDS_LIST)
+		return false;
+	if (plan->command == PLAN_BACKENDS_ADD)
+		return plan->word_count > 1 && !strchr(plan->words[0], ':');
+	if (plan->admin ||
+		(strchr(plan->words[0], '/') && strncmp(plan->words[0], "unix:", 5) != 0))
+		return true;
+	return !database_is_named(cli);
+}
 
 int backends_main(const struct cli *cli)
 {
-	const struct plan *plan = cli->plan;
 	struct backends backends = {.cli = cli};
-	const struct word *found = NULL;
 	int code;
 
-	for (size_t i = 0; i < ARRAY_LEN(words); i++)
-		if (strcmp(words[i].word, plan->words[0]) == 0)
-			found = &words[i];
-	if (!found || plan->word_count < found->words_min || plan->word_count > found->words_max) {
-		fprintf(stderr, "weir: usage: weir backends %s\n",
-			found ? found->usage : "add ADDRESS, remove ADDRESS or list");
-		return EXIT_USAGE;
-	}
+	if (is_for_running_weir(cli))
+		return backends_ask_main(cli);
 	code = database_open(cli, false, &backends.database);
 	if (code)
 		return code;
 	code = look_at_table(&backends);
-	if (!code)
-		code = found->act(&backends);
+	if (!code && cli->plan->command == PLAN_BACKENDS_ADD)
+		code = add(&backends);
+	else if (!code && cli->plan->command == PLAN_BACKENDS_REMOVE)
+		code = delete (&backends);
+	else if (!code)
+		code = list(&backends);
 	database_close(&backends.database);
 	return code;
 }

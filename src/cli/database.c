@@ -57,6 +57,32 @@ static struct conf *load_url(const struct cli *cli, char *const *environ, const 
 	return conf;
 }
 
+// The configuration that a start would take, without a word about what is wrong with it.
+static bool is_in_configuration(const struct cli *cli)
+{
+	struct conf_input input = {.files = cli->plan->files,
+		.file_count = cli->plan->file_count,
+		.environ = cli->environ,
+		.dotenv = cli->plan->no_env_file ? NULL : ".env"};
+	const struct conf *conf;
+	struct errs errs;
+
+	if (!input.file_count)
+		input.file_count = conf_locate(cli->environ, cli->arena, &input.files);
+	if (!input.file_count)
+		return false;
+	errs_init(&errs);
+	conf = conf_load(&input, cli->arena, &errs);
+	errs_done(&errs);
+	return conf && first_database(conf);
+}
+
+bool database_is_named(const struct cli *cli)
+{
+	return cli->plan->database_url || (!cli->plan->file_count && has_variable(cli)) ||
+	       is_in_configuration(cli);
+}
+
 static int find_database(const struct cli *cli, struct conf_provider *ret_provider)
 {
 	const struct plan *plan = cli->plan;

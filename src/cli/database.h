@@ -12,6 +12,9 @@ struct database {
 	struct sql *sql;
 };
 
+// Whether there is one. Says nothing.
+bool database_is_named(const struct cli *cli);
+
 // Opens it. EXIT_OK, or another code with the reason on standard error. `creates`: a SQLite file
 // that is missing is made.
 int database_open(const struct cli *cli, bool creates, struct database *ret_database) must_check;

@@ -28,13 +28,19 @@ static const struct note notes[] = {
 		"Each file is a transaction of its own: what fails is rolled back, and what\n"
 		"comes behind it is not begun. Any number may run at once; each file runs once.\n"
 		"What ran is noted in the table _sqlx_migrations, as sqlx-cli does.\n"},
-	{TAKES(BACKENDS),
+	{TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST),
 		"\n"
 		"  weir backends add 10.0.0.7:8000 weight=2 state=drain\n"
 		"  weir backends remove 10.0.0.7:8000\n"
 		"\n"
-		"Every weir that reads the table follows. Words behind an address are columns of\n"
-		"the table; to add one that is there changes them.\n"},
+		"write to the database, where one is named: every weir that reads the table\n"
+		"follows. Words behind an address are columns of the table; to add one that is\n"
+		"there changes them.\n"
+		"\n"
+		"  weir backends add app 10.0.0.7:8000 2\n"
+		"  weir backends remove app/10.0.0.7:8000\n"
+		"\n"
+		"with a pool in front change a running weir alone, until it is started again.\n"},
 	{TAKES(STATUS),
 		"\n"
 		"Ends with 0 when it is ready: it takes connections, and some backend may get\n"

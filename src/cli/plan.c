@@ -35,7 +35,8 @@ enum option_id {
 		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
 		TAKES(BACKENDS_REMOVE))
 #define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
-#define DATABASE (TAKES(MIGRATE) | TAKES(BACKENDS))
+#define DATABASE \
+	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
 #define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
@@ -473,7 +474,7 @@ static int take_command(struct parser *parser)
 		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
 				first[0] == 'c'	  ? "weir config show, schema or convert?"
-				: first[0] == 'b' ? "weir backends add or remove?"
+				: first[0] == 'b' ? "weir backends add, remove or list?"
 						  : "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
 			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
@@ -574,8 +575,6 @@ static int take_rest(struct parser *parser)
 		return take_words(parser, 0, 1);
 	case PLAN_MIGRATE:
 		return take_words(parser, 1, 2);
-	case PLAN_BACKENDS:
-		return take_words(parser, 1, words_max);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:
@@ -588,8 +587,9 @@ static int take_rest(struct parser *parser)
 	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
 	case PLAN_BACKENDS_ADD:
-		return take_words(parser, 2, 3);
+		return take_words(parser, 1, words_max);
 	case PLAN_TOP:
+	case PLAN_BACKENDS_LIST:
 	case PLAN_RELOAD:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:

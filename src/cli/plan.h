@@ -34,9 +34,11 @@
 	X(LOG_LEVEL, "log-level", "LEVEL", "the least important lines that are logged")            \
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
 	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
-	X(BACKENDS_ADD, "backends add", "POOL ADDRESS [WEIGHT]", "one more backend for a pool")    \
+	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
+		"one more backend, in the database or for a pool of a running weir")               \
 	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \
 		"one less; running requests go on")                                                \
+	X(BACKENDS_LIST, "backends list", "", "the backends in the database")                      \
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults")  \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")     \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \
@@ -44,8 +46,6 @@
 		"algorithms compared in virtual time, by a model or a log")                        \
 	X(MIGRATE, "migrate", "add NAME|run|status|revert",                                        \
 		"numbered SQL files, each run once on the database of the backends")               \
-	X(BACKENDS, "backends", "add|remove ADDRESS, or list",                                     \
-		"the backends in the database, where one is configured")                           \
 	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")    \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")             \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
