@@ -442,6 +442,10 @@ static void check_backend(struct world *world, struct backend *backend)
 
 void judge_adopt(struct world *world, struct snapshot *snapshot)
 {
+	// Another object of a pool has another budget.
+	for (u32 i = 0; world->flows && i < world->pool_count; i++)
+		if (snapshot->pools[i] != world->snapshot->pools[i])
+			world->flows[i] = (struct flow){0};
 	if (!world->judge)
 		return;
 	checker_adopt(world->judge->checker, snapshot);
