@@ -378,7 +378,7 @@ static struct provider *start_provider(struct discover *discover, const struct c
 static void stop_provider(struct provider *provider)
 {
 	feed_stop(provider->feed);
-	feed_drop(provider->feed);
+	feed_leave(provider->feed);
 	rows_free(provider->in_use);
 	rows_free(provider->stored);
 	mem_free(provider);
