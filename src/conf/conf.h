@@ -282,6 +282,7 @@ struct conf_frontend {
 	struct {
 		u64 max_header_size; // bytes
 		u64 max_body_size;   // bytes; UINT64_MAX = unlimited
+		bool h2;
 	} http;
 	struct {
 		const struct addr_prefix *trusted_proxies;

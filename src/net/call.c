@@ -100,8 +100,9 @@ static const struct stream_events stream_events = {
 	.on_reset = on_reset,
 };
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
+	(void)stream;
 	ASSERT(of_session(session)->over);
 }
 

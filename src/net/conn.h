@@ -9,6 +9,7 @@
 
 #include "loop/loop.h"
 #include "proto/h1.h"
+#include "proto/h2.h"
 #include "proto/raw.h"
 
 struct conn;
@@ -26,7 +27,7 @@ struct conn_events {
 struct conn {
 	struct loop *loop;
 	const struct conn_events *events;
-	struct session *session; // one of the two below
+	struct session *session; // one of the two below, or of HTTP/2
 	struct sock sock;
 	struct op receive, send;
 	struct task crank;
@@ -60,6 +61,11 @@ void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *par
 	const struct session_events *events);
 void conn_use_raw(struct conn *conn, enum stream_role role, const struct session_events *events);
 
+// 0, or -ENOMEM: nothing was changed. `is_secure`: the scheme of requests is https. It may take the
+// place of another session (h1's on_preface).
+int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
+	struct h1_parser *parser, bool is_secure, const struct session_events *events) must_check;
+
 // Starts receiving (an accepted conn). A connecting one starts by itself.
 void conn_start(struct conn *conn);
 void conn_connect(struct conn *conn, const struct addr *address);
@@ -85,8 +91,10 @@ static inline void conn_poke(struct conn *conn)
 
 static inline struct conn *conn_of_session(struct session *session)
 {
-	return session->ops == &h1_session_ops ? container_of(session, struct conn, h1.session)
-					       : container_of(session, struct conn, raw.session);
+	if (likely(session->ops == &h1_session_ops))
+		return container_of(session, struct conn, h1.session);
+	return session->ops == &raw_session_ops ? container_of(session, struct conn, raw.session)
+						: h2_carrier(session);
 }
 
 // Nothing queued and nothing being sent.

@@ -632,7 +632,7 @@ static void send_head(struct exchange *x, struct attempt *attempt)
 	request_address(x, attempt->pick.backend);
 	if (unlikely(x->is_recorded))
 		tracing_send(x, attempt);
-	h1_use_parser(stream, &x->proxy->parsers[x->client->frontend->index]);
+	stream->ops->use_parser(stream, &x->proxy->parsers[x->client->frontend->index]);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 }
 

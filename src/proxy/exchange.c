@@ -473,7 +473,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	half_init(&x->answer, x, &exchange_relay_events, proxy->splice);
 	down->events = &exchange_down_events;
 	down->owner = x;
-	client->exchange = x;
+	front_exchange_begins(client, x);
 	metrics_inc(proxy->metrics, M_REQUESTS);
 	metrics_inc(proxy->metrics, M_REQUESTS_ACTIVE);
 	return x;

@@ -72,8 +72,9 @@ struct exchange {
 	struct timer timer;
 	struct proxy *proxy;
 	struct client *client;
-	struct stream *down;	 // the client's
-	struct attempt *attempt; // the one that counts: one of the two
+	struct exchange *next_of_client, **at_client; // in client->exchanges
+	struct stream *down;			      // the client's
+	struct attempt *attempt;		      // the one that counts: one of the two
 	struct attempt tries[2];
 	struct queue_waiter waiter;
 	struct timer hedge_timer;

@@ -262,6 +262,17 @@ static void attempt_broke(struct exchange *x, struct attempt *attempt)
 	}
 }
 
+// The backend has done nothing with it.
+static void attempt_is_not_taken(struct exchange *x, struct attempt *attempt)
+{
+	if (attempt == x->second)
+		copy_broke(x, OUTCOME_CONNECTION_RESET, PICK_VOID);
+	else if (x->step == STEP_AWAIT)
+		exchange_go(x, attempt_failed(x, RETRY_NOT_PROCESSED, OUTCOME_CONNECTION_RESET));
+	else
+		attempt_broke(x, attempt);
+}
+
 static void up_reset(struct stream *stream, enum stream_fault fault)
 {
 	struct attempt *attempt = of_up(stream);
@@ -282,6 +293,9 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 			copy_broke(x, OUTCOME_OVERLOADED, PICK_VOID);
 		else
 			exchange_fail(x, OUTCOME_OVERLOADED);
+		return;
+	case STREAM_NOT_PROCESSED:
+		attempt_is_not_taken(x, attempt);
 		return;
 	case STREAM_PEER_CLOSED:
 	case STREAM_PEER_RESET:

@@ -11,6 +11,7 @@ struct fault {
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
 	u8 outcome;			 // enum outcome, when it is neither of these
+	u8 excess;			 // enum h2_excess
 	bool tcp;
 };
 
@@ -92,18 +93,39 @@ static void init_connects(struct faults *faults, struct loop *loop, const struct
 	}
 }
 
+static void say_excesses(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+
+	LOG(fault->log, LOG_WARN, "HTTP/2 connection ended again in the last second",
+		LOG_U64("times", times),
+		LOG_CSTR("cause", h2_excess_word((enum h2_excess)fault->excess)));
+}
+
+static void init_excesses(struct faults *faults, struct loop *loop)
+{
+	for (u32 i = 0; i < H2_EXCESS_COUNT; i++) {
+		struct fault *fault = &faults->excesses[i];
+
+		*fault = (struct fault){.log = faults->log, .excess = (u8)i};
+		hush_init(&fault->hush, loop, say_excesses);
+	}
+}
+
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
 	faults->log = log;
 	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count +
-			snapshot->frontend_count * FAULTS_DENIALS;
+			snapshot->frontend_count * FAULTS_DENIALS + H2_EXCESS_COUNT;
 	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
 	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
 	faults->denials = faults->connects + snapshot->backend_count;
+	faults->excesses = faults->denials + snapshot->frontend_count * FAULTS_DENIALS;
 	init_ends(faults, loop);
 	init_connects(faults, loop, snapshot);
 	init_denials(faults, loop, snapshot);
+	init_excesses(faults, loop);
 }
 
 void faults_done(struct faults *faults)
@@ -123,6 +145,26 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
 		LOG_ERRNO(error), LOG_U64("try", tries));
+}
+
+void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
+	enum h2_excess excess, const struct addr *peer)
+{
+	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&faults->excesses[excess].hush))
+		return;
+	LOG(faults->log, LOG_WARN, "HTTP/2 connection ended",
+		LOG_CSTR("cause", h2_excess_word(excess)),
+		LOG_STR("frontend", frontend->conf->name), LOG_ADDR("peer_address", peer));
+}
+
+void faults_excess_of_backend(
+	struct faults *faults, const struct backend *backend, enum h2_excess excess)
+{
+	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&faults->excesses[excess].hush))
+		return;
+	LOG(faults->log, LOG_WARN, "HTTP/2 connection ended",
+		LOG_CSTR("cause", h2_excess_word(excess)), LOG_STR("pool", backend->pool->name),
+		LOG_STR("backend", backend->id), LOG_STR("address", backend->address));
 }
 
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "proto/h2.h"
 #include "proxy/hush.h"
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
@@ -19,7 +20,8 @@ struct faults {
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
 	struct fault *connects; // by backend->cell
 	struct fault *denials;	// by frontend->index and FAULTS_DENIALS
-	u32 count;		// of all three, which are one array
+	struct fault *excesses; // by enum h2_excess
+	u32 count;		// of all four, which are one array
 };
 
 // Borrows all of it until faults_done.
@@ -36,6 +38,12 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 // has too many connections may be a client that somebody misses, which is a warning.
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
 	const struct addr *peer);
+
+// A peer's conduct on HTTP/2 has ended its connection: a client's, or a backend's.
+void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
+	enum h2_excess excess, const struct addr *peer);
+void faults_excess_of_backend(
+	struct faults *faults, const struct backend *backend, enum h2_excess excess);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

@@ -11,9 +11,9 @@ struct client {
 	struct conn conn;
 	struct proxy *proxy;
 	const struct frontend *frontend;
-	struct exchange *exchange; // the one that runs, or NULL
-	struct list node;	   // in proxy->client_list
-	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
+	struct exchange *exchanges; // those that run, newest first (exchange.next_of_client)
+	struct list node;	    // in proxy->client_list
+	u64 head_began_us;	    // the running request's first byte (TCP: the accept)
 	u32 requests;
 	u16 port;
 	u8 waiting;	  // enum client_waiting
@@ -24,8 +24,9 @@ struct client {
 	char ip[39]; // the peer's address as text
 };
 
-// An exchange of this client is over.
-void front_exchange_done(struct client *client);
+// An exchange of this client begins, or is over.
+void front_exchange_begins(struct client *client, struct exchange *x);
+void front_exchange_done(struct client *client, struct exchange *x);
 
 // The peer's address as accepted (a unix peer has an empty path).
 void front_peer(const struct client *client, struct addr *ret_addr);

@@ -4,7 +4,10 @@
 #include "base/mem.h"
 #include "proxy/exchange.h"
 
-enum { arena_bytes = 4096 };
+enum {
+	arena_bytes = 4096,
+	h2_streams_more = 32 * 1024, // than one for each client
+};
 
 static struct h1_parser *new_parsers(const struct snapshot *snapshot)
 {
@@ -33,6 +36,8 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 		.links_max = limits->links_max,
 		.seed = seed ^ 0x9e3779b97f4a7c15ull};
 
+	u32 exchanges_max = limits->clients_max * 2 + h2_streams_more;
+
 	memset(proxy, 0, sizeof(*proxy));
 	proxy->loop = loop;
 	proxy->snapshot = snapshot;
@@ -40,15 +45,17 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	proxy->trace = trace;
 	proxy->metrics = metrics;
 	proxy->parsers = upstream.parser = new_parsers(snapshot);
+	proxy->h2 = upstream.h2 = h2_kit_new(&loop->blocks, &loop->now_us,
+		limits->clients_max + limits->links_max, 2 * exchanges_max);
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
 	list_init(&proxy->client_list);
 	rng_init(&proxy->rng, seed);
 	slab_init(&proxy->clients, "client", sizeof(struct client), limits->clients_max);
 	// An exchange that is over is freed at the end of the turn, while its client may begin
-	// another.
-	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), limits->clients_max * 2);
-	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
+	// another; and a client of HTTP/2 may have many.
+	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), exchanges_max);
+	slab_init(&proxy->arenas, "arena", arena_bytes, exchanges_max);
 	upstream_init(&proxy->upstream, &upstream);
 	faults_init(&proxy->faults, loop, log, snapshot);
 	load_probes_init(&proxy->load_probes, &proxy->upstream);
@@ -102,5 +109,6 @@ void proxy_done(struct proxy *proxy)
 	slab_done(&proxy->arenas);
 	slab_done(&proxy->exchanges);
 	slab_done(&proxy->clients);
+	h2_kit_free(proxy->h2);
 	mem_free(proxy->parsers);
 }

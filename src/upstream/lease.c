@@ -45,7 +45,7 @@ static bool is_usable(const struct link *link)
 static void let_go(struct link *link)
 {
 	if (link->has_socket && is_usable(link))
-		h1_finish(&link->conn.h1);
+		link->conn.session->ops->finish(link->conn.session);
 	else
 		conn_close(&link->conn);
 }
@@ -100,8 +100,9 @@ static void park(struct link *link)
 		offer_idle(link);
 }
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
+	(void)stream;
 	struct link *link = of_session(session);
 
 	link->stream_done = true;

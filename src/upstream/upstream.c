@@ -46,6 +46,7 @@ void upstream_init(struct upstream *upstream, const struct upstream_config *conf
 
 	*upstream = (struct upstream){.loop = config->loop,
 		.parser = config->parser,
+		.h2 = config->h2,
 		.metrics = config->metrics,
 		.crowd = crowd,
 		.cells = crowd->cells[config->number],

@@ -10,7 +10,7 @@
 #include "decide/prequal.h"
 #include "decide/waiters.h"
 #include "loop/loop.h"
-#include "proto/h1.h"
+#include "proto/h2.h"
 #include "upstream/crowd.h"
 #include "upstream/report.h"
 #include "upstream/view.h"
@@ -45,6 +45,7 @@ struct picker {
 struct upstream {
 	struct loop *loop;
 	struct h1_parser *parser;
+	struct h2_kit *h2;
 	struct metrics_cells *metrics;
 	struct crowd *crowd;
 	struct cell *cells; // of all backends
@@ -65,6 +66,7 @@ struct upstream {
 struct upstream_config {
 	struct loop *loop;
 	struct h1_parser *parser;
+	struct h2_kit *h2; // NULL: no backend speaks HTTP/2
 	struct metrics_cells *metrics;
 	struct crowd *crowd;
 	struct pool *pools;
