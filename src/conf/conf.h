@@ -363,6 +363,7 @@ struct conf_backend {
 	struct addr addr;	       // ADDR_NONE: a name, to be looked up once at start
 	struct str host;	       // the name then, else empty
 	u16 port;		       // the port then
+	bool is_h2;		       // it speaks HTTP/2, and nothing else
 	u32 weight;		       // 0 = no new requests
 	u32 max_connections;	       // idle ones too; 0 = no limit
 	u64 slow_start_ms;	       // 0 = the pool's

@@ -41,6 +41,7 @@ struct checker {
 	struct loop *loop;
 	struct model *model;
 	struct h1_parser parser;
+	struct h2_kit *h2; // NULL: no backend speaks HTTP/2
 	struct slab probes;
 	struct list running, waiting;
 	struct subject *subjects; // by cell
@@ -257,7 +258,8 @@ static struct call_request request_of(const struct subject *subject)
 		.host = host_of(subject),
 		.lines = own_lines,
 		.announces_body = announces_body(method),
-		.answer_bytes_max = subject->check->expect.body.len ? CHECKER_BODY_BYTES_MAX : 0};
+		.answer_bytes_max = subject->check->expect.body.len ? CHECKER_BODY_BYTES_MAX : 0,
+		.h2 = subject->backend->is_h2 ? subject->checker->h2 : NULL};
 }
 
 // A unix address has a port, too, that means nothing.
@@ -403,6 +405,9 @@ static void init_subjects(struct checker *checker, const struct pool *pool)
 
 		subject->checker = checker;
 		subject->backend = backend;
+		if (backend->is_h2 && !checker->h2)
+			checker->h2 = h2_kit_new(&checker->loop->blocks, &checker->loop->now_us,
+				checker->probes.used_max, checker->probes.used_max * 2);
 		subject->check = check;
 		subject->fallback = checker->fallbacks[pool->index];
 		timer_init(&subject->timer, on_due);
@@ -465,5 +470,6 @@ void checker_free(struct checker *checker)
 	mem_free(checker->fallbacks);
 	mem_free(checker->subjects);
 	slab_done(&checker->probes);
+	h2_kit_free(checker->h2);
 	mem_free(checker);
 }

@@ -614,8 +614,9 @@ static void plan_body(struct exchange *x)
 {
 	const struct conf_retry *retry = x->retry;
 
-	x->replay_lost = !retry_wants_body(
-		&retry->rules, exchange_is_idempotent(x), x->attempt->lease.reused);
+	x->replay_lost = !retry_wants_body(&retry->rules, exchange_is_idempotent(x),
+				 x->attempt->lease.reused) &&
+			 !lease_may_be_refused(&x->attempt->lease);
 	// What is spliced cannot be kept.
 	if (!x->replay_lost && x->request->framing == HTTP_LENGTH &&
 		x->request->content_length <= retry->body_bytes_max)

@@ -246,7 +246,7 @@ static void copy_broke(struct exchange *x, enum outcome outcome, u32 miss)
 // The backend broke off.
 static void attempt_broke(struct exchange *x, struct attempt *attempt)
 {
-	bool is_stale = attempt->lease.reused && !lease_has_heard(&attempt->lease);
+	bool is_stale = attempt->lease.was_idle && !lease_has_heard(&attempt->lease);
 
 	if (x->tunnelling)
 		exchange_finish(x, OUTCOME_TUNNEL_CLOSED);

@@ -23,6 +23,14 @@ static struct h1_parser *new_parsers(const struct snapshot *snapshot)
 	return parsers;
 }
 
+static void on_excess(
+	struct upstream *upstream, const struct backend *backend, enum h2_excess excess)
+{
+	struct proxy *proxy = container_of(upstream, struct proxy, upstream);
+
+	faults_excess_of_backend(&proxy->faults, backend, excess);
+}
+
 void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapshot, u32 number,
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
 	struct metrics_cells *metrics, u64 seed)
@@ -57,6 +65,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), exchanges_max);
 	slab_init(&proxy->arenas, "arena", arena_bytes, exchanges_max);
 	upstream_init(&proxy->upstream, &upstream);
+	proxy->upstream.on_excess = on_excess;
 	faults_init(&proxy->faults, loop, log, snapshot);
 	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }

@@ -55,6 +55,7 @@ static void build_backend(struct pool *pool, u32 index, struct arena *arena, u32
 	backend->cell = cell;
 	backend->weight = from->weight;
 	backend->sockets_max = from->max_connections;
+	backend->is_h2 = from->is_h2;
 	backend->server_line = line(arena, "X-Backend-Server", from->address);
 	if (pool->conf->limits.adaptive)
 		backend->adaptive = build_adaptive(pool->conf, arena);

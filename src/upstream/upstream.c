@@ -58,8 +58,10 @@ void upstream_init(struct upstream *upstream, const struct upstream_config *conf
 		.nudge = {.deliver = on_nudge}};
 	rng_init(&upstream->rng, config->seed);
 	slab_init(&upstream->links, "link", sizeof(struct link), config->links_max);
-	for (u32 i = 0; i < upstream->cell_count; i++)
+	for (u32 i = 0; i < upstream->cell_count; i++) {
 		list_init(&upstream->cells[i].idle);
+		list_init(&upstream->cells[i].open);
+	}
 	crowd_ear_init(&upstream->ear, crowd);
 	upstream->pickers = mem_alloc(sizeof(struct picker) * MAX(config->pool_count, 1));
 	for (u32 i = 0; i < config->pool_count; i++)
