@@ -11,8 +11,9 @@ enum {
 	no_descriptor_pause_ms = 100,
 };
 
-static const struct str own_lines =
-	STR("User-Agent: weir/" WEIR_VERSION " health-check\r\nConnection: close\r\n");
+#define OWN_NAME "User-Agent: weir/" WEIR_VERSION " health-check\r\n"
+static const struct str own_lines = STR(OWN_NAME "Connection: close\r\n");
+static const struct str own_lines_h2 = STR(OWN_NAME);
 
 // One backend, as far as it is checked.
 struct subject {
@@ -256,7 +257,7 @@ static struct call_request request_of(const struct subject *subject)
 		.method_text = subject->check->method,
 		.path = conf->check.path.len ? conf->check.path : subject->check->path,
 		.host = host_of(subject),
-		.lines = own_lines,
+		.lines = subject->backend->is_h2 ? own_lines_h2 : own_lines,
 		.announces_body = announces_body(method),
 		.answer_bytes_max = subject->check->expect.body.len ? CHECKER_BODY_BYTES_MAX : 0,
 		.h2 = subject->backend->is_h2 ? subject->checker->h2 : NULL};

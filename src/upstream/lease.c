@@ -139,6 +139,7 @@ static void park(struct link *link)
 		let_go(link);
 		return;
 	}
+	ASSERT(!list_is_linked(&link->node));
 	list_push_front(&cell->idle, &link->node);
 	cell_add(&cell->idle_count, 1);
 	link->upstream->idle_count++;
@@ -283,16 +284,14 @@ static void take_stream(struct link *link, struct lease *lease)
 	lease->stream = session->ops->open(session);
 }
 
-static enum lease_result connect_link(
-	struct lease *lease, struct upstream *upstream, struct backend *backend, int *ret_error);
-static enum lease_result open_new(struct lease *lease, struct upstream *upstream, int *ret_error);
+static enum lease_result find_other(struct lease *lease, struct upstream *upstream, int *ret_error);
 
 // A stream for who has waited for the backend's word; where it allows fewer than wait, another
 // link.
 static void serve_waiting(struct link *link, struct lease *lease)
 {
 	struct upstream *upstream = link->upstream;
-	enum lease_result result;
+	enum lease_result result = LEASE_FAILED;
 	int error = -ENOMEM;
 
 	if (room_of(link)) {
@@ -304,13 +303,13 @@ static void serve_waiting(struct link *link, struct lease *lease)
 		detach(lease);
 	} else {
 		detach(lease);
-		result = open_new(lease, upstream, &error);
-		if (result == LEASE_WAIT)
-			return;
-		if (result == LEASE_FULL)
-			error = -EAGAIN;
+		look_at_room(link);
+		result = find_other(lease, upstream, &error);
 	}
-	lease->events->on_failed(lease, error);
+	if (result == LEASE_READY)
+		lease->events->on_ready(lease);
+	else if (result != LEASE_WAIT)
+		lease->events->on_failed(lease, result == LEASE_FULL ? -EAGAIN : error);
 }
 
 static void on_open_limit(struct session *session)
@@ -331,9 +330,8 @@ static void on_open_limit(struct session *session)
 			break;
 		serve_waiting(link, lease);
 	}
-	if (link->leases)
-		look_at_room(link);
-	else
+	look_at_room(link);
+	if (!link->leases)
 		park(link);
 }
 
@@ -509,6 +507,13 @@ static enum lease_result share(struct lease *lease, struct upstream *upstream, i
 	return shared(link, lease, ret_error);
 }
 
+static enum lease_result find_other(struct lease *lease, struct upstream *upstream, int *ret_error)
+{
+	if (list_is_empty(&upstream_cell(upstream, lease->backend)->open))
+		return open_new(lease, upstream, ret_error);
+	return share(lease, upstream, ret_error);
+}
+
 enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, bool may_reuse, const struct lease_events *events, int *ret_error)
 {
@@ -564,9 +569,10 @@ void lease_yield_idle(struct picker *picker)
 static void leave_shared(struct link *link, struct lease *lease)
 {
 	detach(lease);
+	look_at_room(link);
 	if (link->leases)
-		look_at_room(link);
-	else if (link->conn.connecting)
+		return;
+	if (link->conn.connecting)
 		conn_abort(&link->conn);
 	else if (link->is_open)
 		park(link);
