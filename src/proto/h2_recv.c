@@ -275,6 +275,10 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	(void)ng;
 	if (likely(!priority && hd->type <= NGHTTP2_CONTINUATION) || h2->is_broken)
 		return 0;
+	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) { // RFC 9113 6.3
+		h2_excessive(h2, H2_PROTOCOL_ERROR, NGHTTP2_PROTOCOL_ERROR);
+		return 0;
+	}
 	(void)h2_flood(h2, priority ? H2_PRIORITIES : H2_UNKNOWN_FRAMES);
 	return 0;
 }
