@@ -303,9 +303,6 @@ CASES = {
         None, opened(raw(WINDOW_UPDATE, 0, 1, u32(2 ** 30)),
                      raw(SETTINGS, 0, 0, setting(4, 2 ** 31 - 1))),
         Resets(h2.FLOW_CONTROL_ERROR, may_end=True)),
-    "6.9.1 more data than the window": (
-        None, opened(*[raw(DATA, 0, 1, b"x" * 16384)] * 90),
-        Resets(h2.FLOW_CONTROL_ERROR, may_end=True)),
     # 6.10 CONTINUATION
     "6.10 behind a complete block": (None, ended(raw(CONTINUATION, 4, 1)), PROTOCOL),
     "6.10 on stream 0": (None, lambda c: [raw(HEADERS, END_STREAM, 1, block(c)),

@@ -283,6 +283,40 @@ static void test_patience(void **state)
 	pair_done(&pair);
 }
 
+static bool stall(struct heard *heard, struct http_head *head)
+{
+	(void)head;
+	heard->stalls = true;
+	return false;
+}
+
+// RFC 9113 6.9.1: more than a stream's window holds ends the stream; the bytes are not kept.
+static void test_window(void **state)
+{
+	static char piece[16000];
+	struct pair pair;
+
+	(void)state;
+	pair_init(&pair, false);
+	pair.server.on_request = stall;
+	greet(&pair, &frames, true);
+	(void)pair_take(&pair, &pair.server, frames.bytes, sizeof(frames.bytes));
+	frames.len = 0;
+	put_frame(&frames, SETTINGS, 1, 0, NULL, 0); // what they allow counts from here on
+	put_get(&frames, 1, END_HEADERS);
+	for (u32 i = 0; i < H2_STREAM_WINDOW / sizeof(piece); i++)
+		put_frame(&frames, DATA, 0, 1, piece, sizeof(piece));
+	feed_server(&pair);
+	assert_false(pair.server.streams[0].was_reset);
+	put_frame(&frames, DATA, 0, 1, piece, sizeof(piece));
+	feed_server(&pair);
+	(void)pair_take(&pair, &pair.server, frames.bytes, sizeof(frames.bytes));
+	assert_true(pair.server.streams[0].was_reset);
+	assert_int_equal(pair.server.session->end, SESSION_GOES_ON);
+	pair.server.streams[0].stream->ops->reset(pair.server.streams[0].stream);
+	pair_done(&pair);
+}
+
 static void test_protocol_error(void **state)
 {
 	struct pair pair;
@@ -320,6 +354,7 @@ int main(void)
 		cmocka_unit_test(test_header_list),
 		cmocka_unit_test(test_large_head),
 		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_protocol_error),
 		cmocka_unit_test(test_wrong_preface),
 	};
