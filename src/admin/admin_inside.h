@@ -9,6 +9,7 @@
 #include "admin/figures.h"
 #include "admin/server.h"
 #include "base/json.h"
+#include "decide/oddity.h"
 
 struct admin {
 	struct doors doors;
@@ -21,19 +22,22 @@ struct admin {
 	pthread_t thread;
 	struct message stop_message, *ended;
 	bool stopping, started;
-	u32 asks_out; // of the control thread
+	u32 asks_out;	     // of the control thread and of workers
+	u32 connection_asks; // of those, each once for all workers
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
+	struct odd_log *odd;
 	struct otlp *otlp;	      // NULL: nobody traces
+	struct list leaving;	      // configurations that spans may still speak of
 	struct metrics_cells metrics; // this thread's own
 };
 
 // Handlers; `owner` is the struct admin. routes.def names each.
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
-	api_explain, api_config, api_drain, api_enable, api_disable, api_weight, api_breaker,
-	api_log_level;
+	api_explain, api_connections, api_config, api_drain, api_enable, api_disable, api_weight,
+	api_breaker, api_log_level, api_reload, api_add, api_remove;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 
@@ -50,8 +54,10 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 
 void api_write_backend(struct json *json, struct admin *admin, const struct backend *backend);
 
-// Why it is in the state that it is in; static.
-const char *api_reason_text(const struct desk_backend *one);
+// Why it is in the state that it is in; static, or in `room`.
+enum { API_REASON_BYTES = 80 };
+
+const char *api_reason_text(const struct desk_backend *one, char room[static API_REASON_BYTES]);
 
 bool api_is_ready(const struct admin *admin);
 
@@ -63,6 +69,11 @@ const struct backend *api_find_backend(
 void api_give_order(struct admin *admin, struct admin_call *call, enum desk_order_kind kind,
 	u32 cell, u32 value);
 
+// ---- api_reload.c -------------------------------------------------------------------------------
+
+// Takes an edit of the configuration back, by its event's undo_path and undo_body.
+void api_undo_edit(struct admin *admin, struct admin_call *call, const struct event_copy *event);
+
 // NULL: there is none of this name.
 const struct pool *api_find_pool(const struct admin *admin, struct str name);
 
@@ -71,6 +82,13 @@ const struct pool *api_find_pool(const struct admin *admin, struct str name);
 struct admin_state {
 	struct admin *admin;
 	struct desk_ask ask;
+	// Of the same moment, with the figures of the last second; by cell.
+	struct oddity_facts *facts;
+	struct oddity_finding *findings;
+	// Room for the backends of one pool, which need not lie side by side.
+	struct oddity_facts *pool_facts;
+	struct oddity_finding *pool_findings;
+	u32 *room;
 	struct list waiting; // calls that want it
 	bool asking;
 	u64 asked_ms; // of this loop

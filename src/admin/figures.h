@@ -23,6 +23,10 @@ struct figures *figures_new(struct admin *admin);
 void figures_stop(struct figures *figures); // its timer
 void figures_free(struct figures *figures);
 
+// The next configuration (admin->face.snapshot is it from now on).
+void figures_adopt(
+	struct figures *figures, const struct snapshot *before, const struct snapshot *snapshot);
+
 // Called after each look.
 void figures_on_second(struct figures *figures, void (*heard)(struct admin *admin));
 
@@ -36,7 +40,7 @@ u32 figures_pool_in_flight(const struct snapshot *snapshot, const struct pool *p
 
 struct figures_rate {
 	u64 requests_total;
-	double requests_per_s, errors_per_s, client_errors_per_s;
+	double requests_per_s, errors_per_s, client_errors_per_s, retries_per_s;
 	u64 requests; // those that the latencies are of
 	u32 p50_us, p90_us, p99_us, max_us;
 };

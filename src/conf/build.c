@@ -28,6 +28,8 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_HOST] = build_host,
 	[KIND_PATH] = build_path,
 	[KIND_METHODS] = build_methods,
+	[KIND_MATCH_ALPN] = build_match_alpn,
+	[KIND_PROXY_TLVS] = build_proxy_tlvs,
 	[KIND_HEADERS] = build_headers,
 	[KIND_SPLIT] = build_split,
 	[KIND_REDIRECT] = build_redirect,
@@ -65,6 +67,14 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_OTLP] = build_otlp,
 	[KIND_SERVICE] = build_service,
 	[KIND_ATTRIBUTES] = build_attributes,
+	[KIND_PROVIDERS] = build_providers,
+	[KIND_PROVIDER_NAME] = build_provider_name,
+	[KIND_PROVIDER_POOL] = build_provider_pool,
+	[KIND_PROVIDER_PATH] = build_provider_path,
+	[KIND_PROVIDER_HOST] = build_provider_host,
+	[KIND_DATABASE_URL] = build_database_url,
+	[KIND_SQL_NAME] = build_sql_name,
+	[KIND_RESOLVER_SERVERS] = build_resolver_servers,
 	[KIND_BUILTIN_PATH] = build_builtin_path,
 	[KIND_BUILTIN_ALLOW] = build_builtin_allow,
 };
@@ -190,13 +200,14 @@ static void report_strangers(struct build *build, enum schema_map_id map, const 
 
 static bool is_container(const struct schema_key *key)
 {
-	if (key->kind == KIND_STICKY || key->kind == KIND_SECRET)
+	if (key->kind == KIND_STICKY || key->kind == KIND_SECRET || key->kind == KIND_DATABASE_URL)
 		return false; // empty they would say nothing, and somebody relies on them
 	return schema_inside(key) != SCHEMA_MAP_COUNT || key->kind == KIND_BINDS ||
 	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||
 	       key->kind == KIND_HEADERS || key->kind == KIND_STATUSES ||
 	       key->kind == KIND_RETRY_WHEN || key->kind == KIND_HASH_BY ||
-	       key->kind == KIND_ADMIN_HOSTS || key->kind == KIND_OUTCOMES;
+	       key->kind == KIND_ADMIN_HOSTS || key->kind == KIND_OUTCOMES ||
+	       key->kind == KIND_MATCH_ALPN || key->kind == KIND_PROXY_TLVS;
 }
 
 // A key without a value: an empty map or list may be left empty, a single value may not.

@@ -63,7 +63,7 @@ static void check_pools(struct build *build)
 				CLIP(pool->name));
 		for (u32 j = 0; j < pool->backend_count; j++)
 			weight += pool->backends[j].weight;
-		if (weight == 0)
+		if (weight == 0 && pool->backend_count)
 			report_key(build->report, CODE_NO_WEIGHT,
 				build_section(build, pool, "backends"),
 				"all backends of pool '%.*s' have weight 0: each request gets 503",
@@ -87,7 +87,7 @@ static void check_trust(struct build *build, const struct conf_frontend *fronten
 
 static bool same_conditions(const struct conf_match *a, const struct conf_match *b)
 {
-	if (a->method_count || a->header_count)
+	if (a->method_count || a->header_count || a->alpn_count)
 		return false;
 	if (a->host.len && (!str_eq(a->host, b->host) || a->host_is_suffix != b->host_is_suffix))
 		return false;

@@ -213,6 +213,8 @@ struct conf_match {
 	u32 method_count;
 	const struct conf_header *headers; // all must be there with exactly this value
 	u32 header_count;
+	const struct str *alpn; // one of them is offered; none = any; TLS that is passed on only
+	u32 alpn_count;
 };
 
 struct conf_split {
@@ -259,7 +261,9 @@ struct conf_route {
 	struct place place;
 };
 
-enum conf_protocol { CONF_HTTP, CONF_TCP };
+enum conf_protocol { CONF_HTTP, CONF_TCP, CONF_TLS_PASSTHROUGH };
+
+enum conf_proxy_protocol { CONF_PROXY_PROTOCOL_NONE, CONF_PROXY_PROTOCOL_ACCEPT };
 
 enum conf_client_ip_header {
 	CONF_CLIENT_IP_X_FORWARDED_FOR, // the rightmost address that is not a trusted proxy
@@ -288,6 +292,7 @@ struct conf_frontend {
 		const struct addr_prefix *trusted_proxies;
 		u32 trusted_proxy_count;
 		enum conf_client_ip_header header; // read only from a trusted proxy
+		enum conf_proxy_protocol proxy_protocol;
 	} client_ip;
 	struct {
 		enum conf_forwarded forwarded;
@@ -315,8 +320,8 @@ struct conf_frontend {
 	} limits;
 	const struct conf_route *routes; // in the order of the file: the first that matches
 	u32 route_count;
-	i32 pool; // index into conf->pools for what no route matched; -1 = none (404; TCP always
-		  // has one)
+	i32 pool; // index into conf->pools for what no route matched; -1 = none (404, or an alert;
+		  // TCP always has one)
 	struct place place;
 };
 
@@ -414,6 +419,18 @@ enum conf_check_type {
 	CONF_CHECK_NONE,
 };
 
+// Numbers of the versions.
+enum conf_send_proxy { CONF_SEND_PROXY_NONE, CONF_SEND_PROXY_V1, CONF_SEND_PROXY_V2 };
+
+// What a PROXY header of version 2 tells besides addresses.
+enum conf_proxy_tlv {
+	CONF_PROXY_TLV_ALPN = 1,
+	CONF_PROXY_TLV_AUTHORITY = 2,
+	CONF_PROXY_TLV_UNIQUE_ID = 4,
+	CONF_PROXY_TLV_SSL = 8,
+	CONF_PROXY_TLV_CRC32C = 16,
+};
+
 struct conf_statuses {
 	u16 first, last;
 };
@@ -438,7 +455,7 @@ struct conf_pool {
 	struct conf_prequal prequal;
 	struct conf_sticky sticky;
 	i32 failover; // index of the pool that takes over when nobody is left; -1 = none
-	const struct conf_backend *backends; // at least one
+	const struct conf_backend *backends; // at least one, unless a provider feeds the pool
 	u32 backend_count;
 	struct {
 		u64 connect_ms;
@@ -468,7 +485,41 @@ struct conf_pool {
 	u64 slow_start_ms; // 0 = none
 	struct conf_retry retry;
 	struct hedge_rules hedge;
+	struct {
+		enum conf_send_proxy version;
+		u32 tlvs; // bits of enum conf_proxy_tlv; version 2 only
+	} send_proxy;
 	struct place place;
+};
+
+enum conf_provider_type {
+	CONF_PROVIDER_AUTO, // only while it is read
+	CONF_PROVIDER_SQLITE,
+	CONF_PROVIDER_POSTGRES,
+	CONF_PROVIDER_DNS,
+	CONF_PROVIDER_FILE,
+};
+
+// A source of backends. What its type does not need is empty.
+struct conf_provider {
+	enum conf_provider_type type;
+	struct str name;     // unique
+	struct str pool;     // defined
+	struct str url;	     // of PostgreSQL; may hold a password
+	struct str url_from; // what the user has to correct: "DATABASE_URL", "providers[0].url"
+	struct str path;     // of SQLite or a list; absolute where it came from a file
+	struct str table, column, channel;
+	struct str host; // DNS, without port
+	u16 port;	 // DNS; 0: `host` names SRV records
+	u64 refresh_ms, poll_ms, timeout_ms;
+	u32 backends_min, vanish_percent;
+	struct place place;
+};
+
+struct conf_resolver {
+	const struct str *servers; // addresses with port; none: the system's
+	u32 server_count;
+	u64 timeout_ms, ttl_min_ms, ttl_max_ms, stale_ms;
 };
 
 struct conf {
@@ -481,9 +532,14 @@ struct conf {
 	u32 frontend_count;
 	const struct conf_pool *pools;
 	u32 pool_count;
+	const struct conf_provider *providers;
+	u32 provider_count;
+	struct conf_resolver resolver;
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
 	const struct node *tree; // canonical and complete, for conf_show
+	const char *machine_id;	 // as in struct conf_input
+	bool has_files;		 // files that it names may be read
 };
 
 // What to read. Later sources win: files, then `environ`, then `sets`.
@@ -527,6 +583,15 @@ struct conf_flags {
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
+// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends
+// are in that database, and HTTP on :8080.
+struct conf *conf_from_database(
+	const struct conf_input *input, struct arena *arena, struct errs *errs) must_check;
+
+// Where state is kept from one start to the next: $STATE_DIRECTORY, $XDG_STATE_HOME/weir,
+// ~/.local/state/weir, or for root /var/lib/weir. NULL: nowhere. It need not exist.
+const char *conf_state_folder(char *const *environ, struct arena *arena);
+
 // The file to use when none was named: $WEIR_CONFIG, ./weir.{yaml,yml,toml,json}, ./config.yaml,
 // ./mini-balancer.toml, $XDG_CONFIG_HOME/weir/ (or ~/.config/weir/), /etc/weir/weir.yaml with
 // /etc/weir/conf.d/*. Gives the number of files written to `files` (in the order to read them), 0
@@ -554,6 +619,7 @@ struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 struct str conf_schema(struct arena *arena);
 
 const char *conf_algorithm_name(enum conf_algorithm algorithm); // "round_robin"
+const char *conf_protocol_name(enum conf_protocol protocol);	// "http"
 
 // docs/config.md.
 struct str conf_reference(struct arena *arena);

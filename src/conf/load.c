@@ -5,6 +5,7 @@
 #include "conf/build.h"
 #include "conf/file.h"
 #include "conf/hide.h"
+#include "conf/load_parts.h"
 #include "conf/override.h"
 #include "conf/read.h"
 
@@ -328,6 +329,26 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 	conf->files = loader->files;
 	conf->file_count = loader->file_count;
 	conf->tree = loader->root;
+	conf->machine_id = loader->machine_id;
+	conf->has_files = loader->has_files;
+	return conf;
+}
+
+struct conf *load_tree(
+	const struct conf *base, struct node *root, struct arena *arena, struct errs *errs)
+{
+	struct loader loader;
+	struct conf *conf;
+
+	loader_init(&loader, arena, errs);
+	loader.root = root;
+	loader.has_files = base->has_files;
+	loader.machine_id = base->machine_id;
+	conf = finish(&loader, errs->error_count);
+	if (!conf)
+		return NULL;
+	conf->files = base->files;
+	conf->file_count = base->file_count;
 	return conf;
 }
 
@@ -378,6 +399,22 @@ struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_i
 	loader.has_files = true;
 	add_variables(&loader, input);
 	apply_flags(&loader, flags);
+	apply_overrides(&loader, input);
+	return finish(&loader, errors_before);
+}
+
+struct conf *conf_from_database(
+	const struct conf_input *input, struct arena *arena, struct errs *errs)
+{
+	u32 errors_before = errs->error_count;
+	struct loader loader;
+
+	loader_init(&loader, arena, errs);
+	loader.has_files = true;
+	add_variables(&loader, input);
+	apply_flag(&loader, "frontends.default.bind", ":8080", "DATABASE_URL alone");
+	apply_flag(&loader, "providers", "[{url: {env: DATABASE_URL}}]", "DATABASE_URL alone");
+	apply_flag(&loader, "pools.default", "{}", "DATABASE_URL alone");
 	apply_overrides(&loader, input);
 	return finish(&loader, errors_before);
 }

@@ -42,6 +42,8 @@ enum schema_kind {
 	KIND_HOST,
 	KIND_PATH,
 	KIND_METHODS,
+	KIND_MATCH_ALPN,
+	KIND_PROXY_TLVS,
 	KIND_HEADERS,
 	KIND_SPLIT,
 	KIND_REDIRECT,
@@ -81,6 +83,14 @@ enum schema_kind {
 	KIND_ATTRIBUTES,
 	KIND_BUILTIN_PATH,
 	KIND_BUILTIN_ALLOW,
+	KIND_PROVIDERS,
+	KIND_PROVIDER_NAME,
+	KIND_PROVIDER_POOL,
+	KIND_PROVIDER_PATH,
+	KIND_PROVIDER_HOST,
+	KIND_DATABASE_URL,
+	KIND_SQL_NAME,
+	KIND_RESOLVER_SERVERS,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -95,6 +105,8 @@ enum schema_words {
 	WORDS_algorithm,
 	WORDS_check_type,
 	WORDS_retry_methods,
+	WORDS_proxy_protocol,
+	WORDS_send_proxy_version,
 	WORDS_retry_jitter,
 	WORDS_prequal_load,
 	WORDS_sticky_by,
@@ -104,6 +116,7 @@ enum schema_words {
 	WORDS_facility,
 	WORDS_sampler,
 	WORDS_trust,
+	WORDS_provider_type,
 };
 
 enum schema_milestone {

@@ -53,6 +53,12 @@ struct model *model_new(const struct snapshot *snapshot, model_listener_fn *list
 	u64 seed, u64 now_ms);
 void model_free(struct model *model);
 
+// The next configuration. What is known of a backend that is in both stays known, and so do orders;
+// what follows is published in the new pools before it returns, and what has changed is told. Of
+// one that is in the new one only nothing is known; it begins as unknown and due. Running probes of
+// pools whose object has changed were given up.
+void model_adopt(struct model *model, const struct snapshot *snapshot, u64 now_ms);
+
 // Lets time pass: ends ejections, opens half, sums what workers counted, looks for outliers, moves
 // slow starts on, publishes. Cheap when nothing moved. Call it about every MODEL_TICK_MS.
 enum { MODEL_TICK_MS = 100, MODEL_JUDGED_PER_MS = 128 };
@@ -80,6 +86,12 @@ enum model_order {
 
 void model_give_order(
 	struct model *model, struct backend *backend, enum model_order order, u64 now_ms);
+
+// Who gave the order that is about to come; cut where it is longer than MODEL_WHO_MAX.
+enum { MODEL_WHO_MAX = 47 };
+
+void model_sign(
+	struct model *model, const struct backend *backend, bool of_breaker, struct str who);
 
 // Its weight from now on, 0 to 1000.
 void model_reweigh(struct model *model, struct backend *backend, u32 weight, u64 now_ms);
@@ -127,6 +139,8 @@ struct model_state {
 	u64 checks_passed, checks_failed, ejections, openings; // ever; openings: of its breaker
 	u64 why_since_ms;				       // when `why` became what it is
 	u64 slow_start_ms; // when it became eligible and began to warm up; 0 = whole
+	// Who gave the last order about taking requests | about its breaker; "": nobody yet.
+	char ordered_by[MODEL_WHO_MAX + 1], held_by[MODEL_WHO_MAX + 1];
 };
 
 const struct model_state *model_state(const struct model *model, const struct backend *backend);

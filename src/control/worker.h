@@ -12,6 +12,7 @@
 #include "control/logger.h"
 #include "proxy/proxy.h"
 
+struct reload;
 struct worker;
 
 struct listener {
@@ -25,6 +26,14 @@ struct listener {
 	int fd;		      // as opened by control; -1: this worker does not listen here
 	struct hush droughts; // pauses because of an error
 	bool paused, failed;  // accepting pauses | because of an error
+	bool is_leaving;      // the configuration has it no more
+};
+
+// The same for all workers: by number of the listener, what it is in the next configuration.
+struct listener_plan {
+	const struct frontend *frontend; // NULL: it is gone, or there is none
+	const struct conf_bind *bind;
+	const int *fds; // of a new one, by worker; -1: this worker does not listen there. NULL: not
 };
 
 // The workers of one process, in an array.
@@ -37,6 +46,8 @@ struct worker_config {
 	enum loop_kind io;
 	struct loop_limits blocks;
 	struct proxy_limits limits;
+	void (*on_let_go)(struct worker *worker, const struct snapshot *snapshot);
+	struct reload *reload; // whom that tells
 	struct access_config access;
 	struct snapshot *snapshot;
 	struct logger *logger;
@@ -51,7 +62,7 @@ struct worker {
 	u32 index;
 	struct workers *workers;
 	struct worker_config config;
-	struct listener *listeners;
+	struct listener *listeners; // by number, the same in all workers; worker NULL: none
 	u32 listener_count;
 	pthread_t thread;
 	clockid_t busy_clock;	    // of its thread
@@ -83,7 +94,8 @@ struct worker_call {
 	struct loop *asker;
 	message_fn *answered; // on the asker's loop; container_of(message, struct worker_call, ...)
 	struct worker *worker;
-	bool gone; // the worker is ending: `run` has not run
+	bool again; // set by `run`: it runs once more, in a later turn
+	bool gone;  // the worker is ending: `run` has not run, or not to its end
 };
 
 // Starts the thread and waits until its loop runs. 0 or negative errno.
@@ -98,8 +110,17 @@ u64 worker_busy_us(const struct worker *worker);
 
 // From the asker's thread, from worker_start on as long as the struct worker is there, even after
 // worker_join. `run`, `asker` and `answered` are set; `run` must take a short time, as everything
-// does that a worker does.
+// does that a worker does, and what takes longer is done in several runs.
 void worker_call(struct worker *worker, struct worker_call *call);
+
+// On the worker's thread, as by worker_call. The next configuration: `plans` has `count` entries.
+// Listeners that are gone close; new ones take no connections yet.
+void worker_adopt(struct worker *worker, const struct snapshot *snapshot,
+	const struct listener_plan *plans, u32 count);
+
+// All workers have adopted it: new listeners begin. False: something that is gone is not closed
+// yet, call it again.
+bool worker_begin_listening(struct worker *worker);
 
 // After on_ended of every worker: takes the thread back.
 void worker_join(struct worker *worker);

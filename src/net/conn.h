@@ -10,6 +10,7 @@
 #include "loop/loop.h"
 #include "proto/h1.h"
 #include "proto/h2.h"
+#include "proto/peek.h"
 #include "proto/raw.h"
 
 struct conn;
@@ -27,7 +28,7 @@ struct conn_events {
 struct conn {
 	struct loop *loop;
 	const struct conn_events *events;
-	struct session *session; // one of the two below, or of HTTP/2
+	struct session *session; // one of those below, or of HTTP/2
 	struct sock sock;
 	struct op receive, send;
 	struct task crank;
@@ -44,6 +45,7 @@ struct conn {
 	union {
 		struct h1 h1;
 		struct raw raw;
+		struct peek peek;
 	};
 };
 
@@ -65,6 +67,12 @@ void conn_use_raw(struct conn *conn, enum stream_role role, const struct session
 // place of another session (h1's on_preface).
 int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
 	struct h1_parser *parser, bool is_secure, const struct session_events *events) must_check;
+// One that only looks, until another one takes its place.
+void conn_use_peek(struct conn *conn, const struct session_events *events,
+	const struct peek_events *peek_events);
+
+// Bytes of the peer that came before the present session was there. Takes over the slice.
+void conn_feed(struct conn *conn, struct slice slice);
 
 // Starts receiving (an accepted conn). A connecting one starts by itself.
 void conn_start(struct conn *conn);
@@ -96,6 +104,8 @@ static inline struct conn *conn_of_session(struct session *session)
 	return session->ops == &raw_session_ops ? container_of(session, struct conn, raw.session)
 						: h2_carrier(session);
 }
+_Static_assert(offsetof(struct conn, raw.session) == offsetof(struct conn, peek.session),
+	"conn_of_session takes one for the other");
 
 // Nothing queued and nothing being sent.
 static inline bool conn_is_flushed(const struct conn *conn)

@@ -61,12 +61,15 @@ static struct retry_answer ask_retry(struct exchange *x, struct retry_facts *fac
 	struct retry_answer answer;
 	u64 now_ms = exchange_now_ms(x);
 
+	if (unlikely(!picker->pool)) // gone, and forgotten
+		return (struct retry_answer){
+			.verdict = RETRY_GIVE_UP, .reason = RETRY_BECAUSE_NO_BUDGET};
 	rules.budget = budget_rules_for(x);
 	facts->refused_lately = now_ms < picker->refused_until_ms;
-	lock_budget(x->pool);
+	lock_budget(picker->pool); // it may be newer than x->pool
 	note_requests(picker);
-	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), now_ms);
-	unlock_budget(x->pool);
+	answer = retry_ask(&rules, &picker->pool->budget, facts, chance(x), now_ms);
+	unlock_budget(picker->pool);
 	if (answer.verdict == RETRY_GIVE_UP && retry_all_refuse(facts))
 		picker->refused_until_ms = now_ms + RETRY_REFUSED_LATELY_MS;
 	if (answer.is_charged)
@@ -137,20 +140,6 @@ static u8 end_of(enum retry_cause cause, enum outcome outcome)
 	}
 }
 
-static u8 end_of_miss(u32 miss)
-{
-	switch (miss) {
-	case MISS_CONNECT:
-		return OUTCOME_CONNECT_FAILED;
-	case MISS_STATUS:
-		return RECORD_END_STATUS;
-	case MISS_RESET:
-		return OUTCOME_CONNECTION_RESET;
-	default:
-		return RECORD_END_SLOWER;
-	}
-}
-
 static u32 miss_of(enum retry_cause cause, u16 status)
 {
 	switch (cause) {
@@ -174,11 +163,10 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 
 	if (!second)
 		return;
-	record_note_try(x, second, end_of_miss(miss), 0);
+	attempt_tried(x, second, RECORD_END_SLOWER, 0); // where nothing else was told of it
 	x->second = NULL;
 	exchange_note_try(x, second->pick.backend, STATS_TRY_HEDGE);
 	pick_note(exchange_upstream(x), &second->pick, miss);
-	attempt_tried(x, second, SPAN_OVERTAKEN, 0);
 	attempt_end(x, second, false);
 }
 
@@ -202,10 +190,9 @@ static void note_try(struct exchange *x, struct attempt *attempt)
 static enum step replay(struct exchange *x)
 {
 	x->replayed = true;
-	record_note_try(x, x->attempt, RECORD_END_STALE, 0);
+	attempt_tried(x, x->attempt, RECORD_END_STALE, 0);
 	metrics_inc(x->proxy->metrics, M_REPLAYS);
 	mover_drop(&x->up.mover);
-	attempt_tried(x, x->attempt, x->failure, 0);
 	if (lease_renew(&x->attempt->lease)) {
 		x->attempt->leased_us = exchange_now_us(x);
 		x->attempt->sent_us = 0;
@@ -232,16 +219,14 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	enum outcome outcome, bool *ret_gave_up)
 {
 	struct retry_facts facts = facts_of(x, cause, status);
-	u8 tried = status ? (u8)OUTCOME_OK : (u8)outcome; // its status says enough
 	struct retry_answer answer;
 
 	*ret_gave_up = false;
 	x->failure = (u8)outcome;
 	if (x->second) { // the copy still runs
 		exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
-		record_note_try(x, x->attempt, end_of(cause, outcome), status);
+		attempt_tried(x, x->attempt, end_of(cause, outcome), status);
 		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
-		attempt_tried(x, x->attempt, tried, status);
 		attempt_end(x, x->attempt, whole);
 		promote_second(x);
 		return STEP_STAY;
@@ -254,10 +239,9 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 		*ret_gave_up = true;
 		return STEP_STAY;
 	}
-	record_note_try(x, x->attempt, end_of(cause, outcome), status);
+	attempt_tried(x, x->attempt, end_of(cause, outcome), status);
 	record_note_pause(x);
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
-	attempt_tried(x, x->attempt, tried, status);
 	attempt_end(x, x->attempt, whole);
 	return follow(x, &answer);
 }
@@ -270,7 +254,7 @@ enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcom
 	if (!gave_up)
 		return next;
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, 0));
-	attempt_tried(x, x->attempt, (u8)outcome, 0);
+	attempt_tried_last(x, x->attempt, (u8)outcome, 0);
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, outcome);
 }
@@ -305,7 +289,7 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 	if (unlikely(attempt == x->second)) {
 		struct attempt *loser = x->attempt;
 
-		record_note_try(x, loser, RECORD_END_SLOWER, 0);
+		attempt_tried(x, loser, RECORD_END_SLOWER, 0);
 		metrics_inc(x->proxy->metrics, M_HEDGES_WON);
 		// That it has taken so long is known, and without it the estimate would drift
 		// downwards.
@@ -313,7 +297,6 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 			pick_note_latency(upstream, &loser->pick, now_us - loser->sent_us);
 		exchange_note_try(x, x->asked, STATS_TRY_HEDGE);
 		promote_second(x);
-		attempt_tried(x, loser, SPAN_OVERTAKEN, 0);
 		attempt_end(x, loser, false);
 	} else if (unlikely(x->second)) {
 		attempt_drop_second(x, PICK_VOID);
@@ -334,7 +317,7 @@ void attempt_give_place(struct exchange *x)
 	if (!x->has_place)
 		return;
 	x->has_place = false;
-	cap_give(&x->pool->requests);
+	cap_give(x->pool->requests);
 	queue_freed(exchange_upstream(x), x->pool);
 }
 
@@ -346,7 +329,7 @@ static bool take_place(struct exchange *x)
 		return true;
 	if (!x->is_next && x->attempts == 0 && queue_is_general(x->pool))
 		return false;
-	x->has_place = cap_take(&x->pool->requests, requests_max);
+	x->has_place = cap_take(x->pool->requests, requests_max);
 	return x->has_place;
 }
 
@@ -378,7 +361,7 @@ static bool fail_over(struct exchange *x)
 	x->pool = x->pool->failover;
 	x->tried.count = 0;
 	x->is_counted = false;
-	return true;
+	return likely(x->hold == x->proxy->hold) || exchange_rebind(x);
 }
 
 static enum step nobody_is_left(struct exchange *x)
@@ -444,6 +427,8 @@ static enum step picked(struct exchange *x)
 
 enum step step_pick(struct exchange *x)
 {
+	if (unlikely(x->hold != x->proxy->hold) && !exchange_rebind(x))
+		return nobody_is_left(x);
 	for (;;) {
 		// What is sent again does not stand back for those who have not begun.
 		struct pick_ask ask = {
@@ -500,7 +485,7 @@ static enum step connect_failed(struct exchange *x, int error)
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
 	if (!conn_is_shortage(error))
 		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
-	attempt_tried(x, x->attempt, OUTCOME_OVERLOADED, 0);
+	attempt_tried_last(x, x->attempt, OUTCOME_OVERLOADED, 0);
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
 }
@@ -509,7 +494,6 @@ static void connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
 	attempt_tried(x, x->second, (u8)outcome_of_connect(error), 0);
-	record_note_try(x, x->second, (u8)outcome_of_connect(error), 0);
 	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 
@@ -633,7 +617,7 @@ static void send_head(struct exchange *x, struct attempt *attempt)
 	request_address(x, attempt->pick.backend);
 	if (unlikely(x->is_recorded))
 		tracing_send(x, attempt);
-	stream->ops->use_parser(stream, &x->proxy->parsers[x->client->frontend->index]);
+	stream->ops->use_parser(stream, &x->proxy->parsers[x->frontend->index]);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 }
 
@@ -679,10 +663,10 @@ static bool may_hedge(struct exchange *x)
 	struct budget_rules rules = budget_rules_for(x);
 	bool may;
 
-	lock_budget(x->pool);
+	lock_budget(picker->pool);
 	note_requests(picker);
-	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));
-	unlock_budget(x->pool);
+	may = hedge_ask(&facts, &picker->pool->budget, &rules, exchange_now_ms(x));
+	unlock_budget(picker->pool);
 	if (may)
 		charge(picker);
 	return may;
@@ -725,6 +709,8 @@ static void on_hedge(struct timer *timer)
 	struct pick_ask ask = {.key = x->key, .preferred = BALANCE_NONE, .tried = &x->tried};
 
 	if (x->over || x->step != STEP_AWAIT || x->second)
+		return;
+	if (x->hold != x->proxy->hold) // it is of another configuration
 		return;
 	if (pick_backend(exchange_upstream(x), x->pool, &ask, &second->pick) != PICK_OK)
 		return;

@@ -10,6 +10,7 @@ struct fault {
 	const struct frontend *frontend; // that somebody may not connect to
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
+	const char *detail;		 // of the last PROXY header
 	u8 outcome;			 // enum outcome, when it is neither of these
 	u8 excess;			 // enum h2_excess
 	bool tcp;
@@ -39,7 +40,7 @@ static void say_ends(struct hush *hush, u64 times)
 
 static enum log_level denial_level(enum guard_answer why)
 {
-	return why == GUARD_FULL ? LOG_WARN : LOG_INFO;
+	return why == GUARD_FULL || why == GUARD_UNTRUSTED ? LOG_WARN : LOG_INFO;
 }
 
 static void say_denials(struct hush *hush, u64 times)
@@ -54,19 +55,16 @@ static void say_denials(struct hush *hush, u64 times)
 		LOG_CSTR("key", key));
 }
 
-static void init_denials(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+static void say_headers(struct hush *hush, u64 times)
 {
-	for (u32 i = 0; i < snapshot->frontend_count * FAULTS_DENIALS; i++) {
-		struct fault *fault = &faults->denials[i];
+	const struct fault *fault = container_of(hush, struct fault, hush);
 
-		*fault = (struct fault){.log = faults->log,
-			.frontend = &snapshot->frontends[i / FAULTS_DENIALS],
-			.why = (u8)(GUARD_DENIED + i % FAULTS_DENIALS)};
-		hush_init(&fault->hush, loop, say_denials);
-	}
+	LOG(fault->log, LOG_WARN, "PROXY header refused again in the last second",
+		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
+		LOG_CSTR("detail", fault->detail));
 }
 
-static void init_ends(struct faults *faults, struct loop *loop)
+static void init_ends(struct faults *faults)
 {
 	for (u32 i = 0; i < 2 * OUTCOME_COUNT; i++) {
 		struct fault *fault = &faults->ends[i];
@@ -74,23 +72,51 @@ static void init_ends(struct faults *faults, struct loop *loop)
 		*fault = (struct fault){.log = faults->log,
 			.outcome = (u8)(i % OUTCOME_COUNT),
 			.tcp = i >= OUTCOME_COUNT};
-		hush_init(&fault->hush, loop, say_ends);
+		hush_init(&fault->hush, faults->loop, say_ends);
 	}
 }
 
-static void init_connects(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+// What was said of a slot's last owner is told before it has another one.
+static void take_connects(struct faults *faults, u32 cell, const struct backend *backend)
 {
-	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
+	struct fault *fault = &faults->connects[cell];
 
-		for (u32 j = 0; j < pool->backend_count; j++) {
-			const struct backend *backend = &pool->backends[j];
-			struct fault *fault = &faults->connects[backend->cell];
-
-			*fault = (struct fault){.log = faults->log, .backend = backend};
-			hush_init(&fault->hush, loop, say_connects);
-		}
+	if (fault->backend == backend)
+		return;
+	if (fault->backend && !backend)
+		hush_done(&fault->hush);
+	if (!fault->backend) {
+		fault->log = faults->log;
+		hush_init(&fault->hush, faults->loop, say_connects);
 	}
+	fault->backend = backend;
+}
+
+static void take_denials(struct faults *faults, u32 index, const struct frontend *frontend)
+{
+	for (u32 i = 0; i < FAULTS_OF_FRONTEND; i++) {
+		struct fault *fault = &faults->denials[index * FAULTS_OF_FRONTEND + i];
+
+		if (fault->frontend && !frontend)
+			hush_done(&fault->hush);
+		if (!fault->frontend) {
+			fault->log = faults->log;
+			fault->why = (u8)(GUARD_DENIED + i);
+			hush_init(&fault->hush, faults->loop,
+				i < FAULTS_DENIALS ? say_denials : say_headers);
+		}
+		fault->frontend = frontend;
+	}
+}
+
+void faults_adopt(struct faults *faults, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		take_connects(faults, i, snapshot->backends[i]);
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		take_denials(faults, i, snapshot->frontends[i]);
+	faults->backend_count = snapshot->backend_count;
+	faults->frontend_count = snapshot->frontend_count;
 }
 
 static void say_excesses(struct hush *hush, u64 times)
@@ -102,37 +128,47 @@ static void say_excesses(struct hush *hush, u64 times)
 		LOG_CSTR("cause", h2_excess_word((enum h2_excess)fault->excess)));
 }
 
-static void init_excesses(struct faults *faults, struct loop *loop)
+static void init_excesses(struct faults *faults)
 {
 	for (u32 i = 0; i < H2_EXCESS_COUNT; i++) {
 		struct fault *fault = &faults->excesses[i];
 
 		*fault = (struct fault){.log = faults->log, .excess = (u8)i};
-		hush_init(&fault->hush, loop, say_excesses);
+		hush_init(&fault->hush, faults->loop, say_excesses);
 	}
 }
 
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
+	const struct slots *slots = snapshot->slots;
+
+	faults->loop = loop;
 	faults->log = log;
-	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count +
-			snapshot->frontend_count * FAULTS_DENIALS + H2_EXCESS_COUNT;
-	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
-	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
-	faults->denials = faults->connects + snapshot->backend_count;
-	faults->excesses = faults->denials + snapshot->frontend_count * FAULTS_DENIALS;
-	init_ends(faults, loop);
-	init_connects(faults, loop, snapshot);
-	init_denials(faults, loop, snapshot);
-	init_excesses(faults, loop);
+	faults->ends = mem_alloc(sizeof(struct fault) * 2 * OUTCOME_COUNT);
+	faults->connects = mem_alloc(sizeof(struct fault) * MAX(slots->backends.max, 1));
+	faults->denials =
+		mem_alloc(sizeof(struct fault) * FAULTS_OF_FRONTEND * MAX(slots->frontends.max, 1));
+	faults->excesses = mem_alloc(sizeof(struct fault) * H2_EXCESS_COUNT);
+	init_ends(faults);
+	init_excesses(faults);
+	faults_adopt(faults, snapshot);
 }
 
 void faults_done(struct faults *faults)
 {
-	for (u32 i = 0; i < faults->count; i++)
+	for (u32 i = 0; i < 2 * OUTCOME_COUNT; i++)
 		hush_done(&faults->ends[i].hush);
+	for (u32 i = 0; i < faults->backend_count; i++)
+		take_connects(faults, i, NULL);
+	for (u32 i = 0; i < faults->frontend_count; i++)
+		take_denials(faults, i, NULL);
+	for (u32 i = 0; i < H2_EXCESS_COUNT; i++)
+		hush_done(&faults->excesses[i].hush);
+	mem_free(faults->excesses);
 	mem_free(faults->ends);
+	mem_free(faults->connects);
+	mem_free(faults->denials);
 }
 
 void faults_connect(struct faults *faults, const struct backend *backend, int error, u32 tries)
@@ -140,7 +176,8 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 	struct fault *fault = &faults->connects[backend->cell];
 
 	fault->error = error;
-	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&fault->hush))
+	// Of one that the configuration has no more each line is written: there are few.
+	if (!log_is_on(faults->log, LOG_WARN) || (fault->backend && !hush_is_news(&fault->hush)))
 		return;
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
@@ -160,7 +197,8 @@ void faults_excess_of_client(struct faults *faults, const struct frontend *front
 void faults_excess_of_backend(
 	struct faults *faults, const struct backend *backend, enum h2_excess excess)
 {
-	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&faults->excesses[excess].hush))
+	if (!backend || !log_is_on(faults->log, LOG_WARN) ||
+		!hush_is_news(&faults->excesses[excess].hush))
 		return;
 	LOG(faults->log, LOG_WARN, "HTTP/2 connection ended",
 		LOG_CSTR("cause", h2_excess_word(excess)), LOG_STR("pool", backend->pool->name),
@@ -171,16 +209,32 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 	const struct addr *peer)
 {
 	struct fault *fault =
-		&faults->denials[frontend->index * FAULTS_DENIALS + (u32)why - GUARD_DENIED];
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + (u32)why - GUARD_DENIED];
 	char client[GUARD_TEXT_MAX], key[GUARD_KEY_MAX];
 
 	ASSERT(why >= GUARD_DENIED);
-	if (!log_is_on(faults->log, denial_level(why)) || !hush_is_news(&fault->hush))
+	if (!log_is_on(faults->log, denial_level(why)) ||
+		(fault->frontend && !hush_is_news(&fault->hush)))
 		return;
 	guard_client_text(peer, client);
 	guard_key_text(frontend, why, key);
 	LOG(faults->log, denial_level(why), "connection denied", LOG_CSTR("client", client),
 		LOG_STR("frontend", frontend->conf->name), LOG_CSTR("key", key));
+}
+
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail)
+{
+	struct fault *fault =
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + FAULTS_DENIALS];
+	const struct outcome_info *info = outcome_info(outcome);
+
+	fault->detail = detail;
+	if (!log_is_on(faults->log, LOG_WARN) || (fault->frontend && !hush_is_news(&fault->hush)))
+		return;
+	LOG(faults->log, LOG_WARN, "PROXY header refused", LOG_ADDR("peer_address", peer),
+		LOG_STR("frontend", frontend->conf->name), LOG_STR("outcome", info->name),
+		LOG_CSTR("detail", detail), LOG_STR("cure", info->cure));
 }
 
 enum log_level faults_level(enum outcome outcome, bool tcp)

@@ -11,22 +11,27 @@
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
 
-enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1 };
+// Those who may not connect, and PROXY headers that are late or malformed.
+enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1, FAULTS_OF_FRONTEND };
 
 struct fault;
 
 struct faults {
+	struct loop *loop;
 	struct log *log;
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
-	struct fault *connects; // by backend->cell
-	struct fault *denials;	// by frontend->index and FAULTS_DENIALS
+	struct fault *connects; // by slot
+	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
 	struct fault *excesses; // by enum h2_excess
-	u32 count;		// of all four, which are one array
+	u32 backend_count, frontend_count;
 };
 
 // Borrows all of it until faults_done.
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot);
+
+// The next one is in use. What was counted of those that are not in it is told.
+void faults_adopt(struct faults *faults, const struct snapshot *snapshot);
 
 // Tells what was only counted so far, and cancels all timers.
 void faults_done(struct faults *faults);
@@ -39,9 +44,13 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
 	const struct addr *peer);
 
+// The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail);
 // A peer's conduct on HTTP/2 has ended its connection: a client's, or a backend's.
 void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
 	enum h2_excess excess, const struct addr *peer);
+// `backend`: NULL where the configuration has it no more, and nothing is said.
 void faults_excess_of_backend(
 	struct faults *faults, const struct backend *backend, enum h2_excess excess);
 

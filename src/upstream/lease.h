@@ -39,7 +39,7 @@ struct lease {
 struct link {
 	struct conn conn;
 	struct upstream *upstream;
-	struct backend *backend;
+	u32 cell, pool;		// slots of its backend: it may outlive what names them
 	struct lease *leases;	// NULL: idle or closing; of HTTP/1 it is one at most
 	struct lease *heir;	// waits for this link to be gone, to have its place
 	struct list node;	// in its cell's idle list
@@ -47,7 +47,7 @@ struct link {
 	struct list open_node;	// HTTP/2: in its cell's list of those in use that have room
 	u64 idle_until_ms;
 	bool stream_done;
-	bool has_socket; // holds one of backend->sockets
+	bool has_socket; // holds one of its seat's sockets
 	bool is_h2;
 	bool is_open; // HTTP/2: the backend has said how many streams there may be
 	bool retires; // HTTP/2: nothing new is begun on it

@@ -2,9 +2,12 @@
 """The admin address: who may, what is answered, and that it disturbs nobody."""
 import json
 import os
+import pathlib
+import re
 import socket
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -13,6 +16,7 @@ from peers.backend import Backend, serve
 from peers.net import HANG_SECONDS, HOST, free_port, until
 from peers.weir import Weir
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
 READER = "fedcba9876543210fedcba9876543210"
 FAST = {"type": "http", "path": "/health", "interval": "100ms", "fast_interval": "50ms",
@@ -258,6 +262,7 @@ def test_breaker_by_order():
             assert served(one, two) == [0, 4]
             state = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]
             assert (state["breaker"], state["breaker_forced"]) == ("open", "open")
+            assert (state["state"], state["reason"]) == ("open", "forced open by loopback")
             order(weir, api, "PUT", "breaker", {"state": "auto"})
             for _ in range(4):
                 weir.ask()
@@ -272,6 +277,28 @@ def test_stale_orders_are_refused(backend):
         assert order(weir, api, "PUT", "weight", {"weight": 2}, fields=[match]).status == 200
         assert order(weir, api, "PUT", "weight", {"weight": 3}, fields=[match]).status == 412
         assert tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["weight"] == 2
+
+
+def test_an_etag_moves_with_orders_only(backend):
+    port = free_port()
+    weir, api = operate([backend.address, f"{HOST}:{port}"],
+                        pool={"health_check": {**FAST, "healthy_threshold": 1}})
+
+    def one():
+        return tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][1]
+
+    with weir:
+        until(lambda: one()["health"] == "down", "the backend down")
+        match = ("If-Match", f'"{one()["etag"]}"')
+        with Backend(port=port):
+            until(lambda: one()["health"] == "up", "the backend up")
+            answer = order(weir, api, "PUT", "weight", {"weight": 2}, "app-1", [match])
+            assert answer.status == 200
+        until(lambda: one()["health"] == "down", "the backend down again")
+        # Of two who looked at the same state the second one is told, whatever he wants.
+        for method, what, body in (("POST", "drain", None), ("PUT", "breaker", {"state": "open"})):
+            assert order(weir, api, method, what, body, "app-1", [match]).status == 412
+        assert (one()["weight"], one()["admin"], one()["breaker"]) == (2, "enabled", "closed")
 
 
 @pytest.mark.parametrize("body, status", [
@@ -352,6 +379,16 @@ def test_state_counts_requests(backend):
         assert state["verdict"]["level"] == "ok"
 
 
+def test_state_counts_retries(backend):
+    weir, api = start([backend.address, f"{HOST}:{free_port()}"],
+                      pool={"outliers": {"connect_failures": "none"}})
+    with weir:
+        def pool():
+            assert weir.ask("GET", "/").status == 200
+            return tree(ask(weir, api, "GET", "/api/v1/state"))["pools"][0]
+        until(lambda: pool()["retries_per_s"] > 0, "retries")
+
+
 def test_the_verdict_names_who_is_out():
     with Backend() as well:
         weir, api = start([well.address, f"{HOST}:{free_port()}"], pool={"health_check": FAST})
@@ -363,6 +400,44 @@ def test_the_verdict_names_who_is_out():
             assert state["pools"][0]["state"] == "degraded"
             assert state["backends"][1]["state"] == "down"
             assert state["backends"][1]["last_check"]["reason"] == "connection refused"
+
+
+def test_who_is_slow_is_said_everywhere():
+    def late(_):
+        time.sleep(0.05)
+        return http1.response(200, body=b"late")
+
+    with Backend() as one, Backend() as two, Backend(serve(late)) as slow:
+        weir, api = start([one.address, two.address, slow.address])
+        with weir:
+            def state():
+                for _ in range(3):
+                    weir.ask()
+                return tree(ask(weir, api, "GET", "/api/v1/state"))
+            found = until(lambda: (lambda it: it if it["backends"][2]["oddities"] else None)(state()), "the slow one")
+            assert found["backends"][2]["oddities"] == ["slow"]
+            assert found["backends"][2]["slow_times"] >= 4
+            assert found["backends"][2]["peers_p50_us"] * 4 <= found["backends"][2]["p50_us"]
+            assert "app-2 of pool app is slow: it takes" in found["verdict"]["text"]
+            assert found["verdict"]["level"] == "warn"
+            until(lambda: state() and "backend is slow beside its peers" in weir.stderr, "the line")
+            assert '"backend":"app-2"' in weir.wait_log("backend is slow beside its peers")[0]
+
+
+def test_who_fails_is_said_everywhere():
+    with Backend() as one, Backend(serve(lambda _: http1.response(500, body=b"ill"))) as ill:
+        weir, api = start([one.address, ill.address], pool={
+            "retry": {"max_attempts": 1}, "circuit_breaker": {"failure_threshold": "none"}})
+        with weir:
+            def state():
+                for _ in range(4):
+                    weir.ask()
+                return tree(ask(weir, api, "GET", "/api/v1/state"))
+            found = until(lambda: (lambda it: it if "fails" in it["backends"][1]["oddities"] else None)(state()),
+                          "the failing one")
+            assert "fails" not in found["backends"][0]["oddities"]
+            assert re.search(r"app-1 of pool app fails \d+ % of its requests", found["verdict"]["text"])
+            until(lambda: state() and "backend fails" in weir.stderr, "the line")
 
 
 def test_history(backend):
@@ -448,6 +523,16 @@ def test_metrics_elsewhere(backend):
         assert ask(weir, own, "GET", "/api/v1/state", bearer(SECRET)).status == 404
 
 
+def test_the_port_of_metrics_is_taken(backend):
+    """Whether the file names it or not: it is what its owner expects to find there."""
+    with socket.socket() as taken:
+        taken.bind((HOST, free_port()))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AssertionError, match=f"unable to listen for metrics on port {port}"):
+            start([backend.address], metrics={"port": port})
+
+
 def test_no_metrics(backend):
     weir, api = start([backend.address], metrics={"enabled": False})
     with weir:
@@ -467,6 +552,27 @@ def test_openapi(backend):
             for method in operations:
                 if "{" not in path and method == "get" and "stream" not in path:
                     assert ask(weir, api, "GET", path).status == 200, path
+
+
+def told_calls(text):
+    """(method, path) of every call in the tables, each parameter as {}."""
+    prefix = "/api/v1/pools/{}/backends/{}"
+    for row in re.findall(r"^\| ((?:`[^`|]+`(?:, )?)+) \|", text, re.MULTILINE):
+        for method, path in re.findall(r"`([A-Z]+) ([^`?]+)[^`]*`", row):
+            path = "/".join("{}" if part.isupper() else part for part in path.split("/"))
+            yield method, path.replace("\u2026", prefix)
+
+
+def test_every_call_is_documented(backend):
+    weir, api = start([backend.address])
+    told = set(told_calls((ROOT / "docs/api.md").read_text()))
+    with weir:
+        paths = tree(ask(weir, api, "GET", "/api/v1/openapi.json"))["paths"]
+    offered = {(method.upper(), re.sub(r"\{\w+\}", "{}", path))
+               for path, methods in paths.items() for method in methods}
+    assert len(offered) > 15
+    assert offered - told == set()
+    assert told - offered == {("GET", "/metrics")}  # where the configuration wants it
 
 
 def test_disable_closes_kept_connections():
