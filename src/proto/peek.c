@@ -160,7 +160,8 @@ static void peek_reset(struct stream *stream)
 	stream->owner = NULL;
 }
 
-static const struct stream_ops peek_stream_ops = {.reset = peek_reset, .release = peek_reset, .refuse = peek_reset};
+static const struct stream_ops peek_stream_ops = {
+	.reset = peek_reset, .release = peek_reset, .refuse = peek_reset};
 
 void peek_init(struct peek *peek, struct block_pool *pool, struct bytes *out,
 	const struct session_events *session_events, const struct peek_events *events)
