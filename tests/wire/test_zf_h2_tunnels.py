@@ -252,3 +252,14 @@ def test_nobody_there():
             with pytest.raises(grpc.RpcError) as caught:
                 channel.unary_unary("/t.T/Unary")(b"a", timeout=HANG_SECONDS)
     assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+    assert caught.value.details() == "the backend refused the connection"
+
+
+def test_a_deadline_that_passes():
+    """weir keeps it: the caller's own would come much later here."""
+    with Backend(h2.serve(lambda peer, stream: None)) as backend, \
+            start("h2c://" + backend.address) as weir, h2.Client(weir.address) as client:
+        answer = client.get("POST", "/t.T/Unary", ("content-type", "application/grpc"),
+                            ("te", "trailers"), ("grpc-timeout", "300m"), body=b"")
+        assert answer.status == 200 and answer.get("grpc-status") == "4"
+        assert answer.get("content-type") == "application/grpc" and answer.body == b""
