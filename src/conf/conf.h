@@ -286,6 +286,7 @@ struct conf_frontend {
 	struct {
 		u64 max_header_size; // bytes
 		u64 max_body_size;   // bytes; UINT64_MAX = unlimited
+		bool h2;
 	} http;
 	struct {
 		const struct addr_prefix *trusted_proxies;
@@ -367,6 +368,7 @@ struct conf_backend {
 	struct addr addr;	       // ADDR_NONE: a name, to be looked up once at start
 	struct str host;	       // the name then, else empty
 	u16 port;		       // the port then
+	bool is_h2;		       // it speaks HTTP/2, and nothing else
 	u32 weight;		       // 0 = no new requests
 	u32 max_connections;	       // idle ones too; 0 = no limit
 	u64 slow_start_ms;	       // 0 = the pool's
