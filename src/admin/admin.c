@@ -128,11 +128,11 @@ static void on_stop(struct message *message)
 	admin_server_stop(admin->server);
 }
 
-static int open(void *owner, const struct conf *conf, struct log *log)
+static int open(void *owner, const struct conf *conf, struct log *log, struct handover *handover)
 {
 	struct admin *admin = owner;
 
-	return doors_open(&admin->doors, conf, log);
+	return doors_open(&admin->doors, conf, log, handover);
 }
 
 struct start {

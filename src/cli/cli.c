@@ -44,6 +44,8 @@ static int run_command(const struct cli *cli)
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
 		return steer_main(cli);
+	case PLAN_UPGRADE:
+		return upgrade_main(cli);
 	case PLAN_CONFIG_SHOW:
 		return config_show_main(cli);
 	case PLAN_CONFIG_SCHEMA:
@@ -67,7 +69,7 @@ int cli_main(int argc, char **argv, char *const *environ)
 {
 	struct arena arena;
 	struct plan plan;
-	struct cli cli = {.plan = &plan, .environ = environ, .arena = &arena};
+	struct cli cli = {.plan = &plan, .argv = argv, .environ = environ, .arena = &arena};
 	int code;
 
 	arena_init(&arena, arena_bytes_max);

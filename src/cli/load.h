@@ -18,5 +18,9 @@ struct load {
 // one JSON array.
 int load_conf(const struct cli *cli, struct load *ret_load) must_check;
 
+// The configuration that conf_keep has written into this descriptor, without a word: what was wrong
+// with it was said when it was loaded. 0 or -1.
+int load_kept(const struct cli *cli, int fd, struct load *ret_load) must_check;
+
 // Prints findings, in colour where that is wanted.
 void load_print(const struct cli *cli, struct errs *errs);

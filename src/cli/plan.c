@@ -30,7 +30,7 @@ enum option_id {
 #define STEERS                                                                            \
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO))
-#define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
+#define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
 #define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
@@ -539,6 +539,7 @@ static int take_rest(struct parser *parser)
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
 	case PLAN_WHY:
+	case PLAN_UPGRADE:
 		return take_words(parser, 0, 1);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "control/desk.h"
+#include "control/handover.h"
 #include "control/worker.h"
 
 // What stands open to somebody who looks at the process from a thread of its own. All of it lives
@@ -21,6 +22,8 @@ struct control_face {
 	i64 started_wall_ms;
 	struct span_ring *const *spans; // of each worker, to be read by one; NULL: nobody traces
 	u64 seed;
+	i64 keeper_pid; // signals go to it; 0: to this process
+	struct handover *handover;
 	const _Atomic(bool) *draining;
 };
 
@@ -30,7 +33,8 @@ struct control_guest {
 	void *owner;
 	// Before anything runs: opens what may be taken by others. 0, or negative errno, and then
 	// the reason was printed.
-	int (*open)(void *owner, const struct conf *conf, struct log *log);
+	int (*open)(
+		void *owner, const struct conf *conf, struct log *log, struct handover *handover);
 	// Everything runs. 0 or negative errno.
 	int (*start)(void *owner, const struct control_face *face);
 	// To end soon, and then to post `ended` to the control loop.
@@ -41,6 +45,7 @@ struct control_guest {
 struct control_options {
 	const char *mode;		   // how the configuration was found, for the start-up line
 	const struct control_guest *guest; // NULL: nobody
+	struct handover *handover;	   // set up; control_run ends it
 	struct str greeting; // to standard error once everything is listened on; may be empty
 };
 
