@@ -464,18 +464,8 @@ static void on_term(struct control *control, const char *name)
 	}
 }
 
-static void on_signal(struct control *control, const struct signalfd_siginfo *info)
+static void on_signal(struct control *control, u32 number)
 {
-	u32 number = info->ssi_signo;
-
-	if (info->ssi_code == SI_KERNEL && control->handover->keeper)
-		return; // a terminal tells the whole group, and the keeper passes it on
-	if (!handover_is_ours(control->handover, info->ssi_pid)) {
-		LOG(control->log, LOG_NOTICE, "signals go to the keeper, this one changes nothing",
-			LOG_U64("signal", number), LOG_U64("from", info->ssi_pid),
-			LOG_U64("keeper", (u64)control->handover->keeper));
-		return;
-	}
 	switch (number) {
 	case SIGTERM:
 		on_term(control, "TERM");
@@ -503,13 +493,30 @@ static void on_signal(struct control *control, const struct signalfd_siginfo *in
 	}
 }
 
+// With a keeper signals come through it. Those that go to the whole group, as a terminal's do, have
+// reached it too.
+static void on_own_signal(struct control *control, const struct signalfd_siginfo *info)
+{
+	if (!control->handover->keeper)
+		on_signal(control, info->ssi_signo);
+	else if (info->ssi_code != SI_KERNEL)
+		LOG(control->log, LOG_NOTICE, "signals go to the keeper, this one changes nothing",
+			LOG_U64("number", info->ssi_signo), LOG_U64("from", info->ssi_pid),
+			LOG_U64("keeper", (u64)control->handover->keeper));
+}
+
+static void on_keepers_signal(void *owner, u32 number)
+{
+	on_signal(owner, number);
+}
+
 static void on_signal_ready(struct op *op)
 {
 	struct control *control = container_of(op, struct control, signal_op);
 	struct signalfd_siginfo info;
 
 	while (read(control->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		on_signal(control, &info);
+		on_own_signal(control, &info);
 	if (!control->finished)
 		loop_ready(control->loop, &control->signals, op, LOOP_IN);
 }
@@ -726,6 +733,7 @@ static void hear_keeper(struct control *control)
 	struct handover_hears hears = {.owner = control,
 		.begin = on_begin,
 		.leave = on_leave,
+		.signal = on_keepers_signal,
 		.upgrade = on_upgrade,
 		.orphaned = on_orphaned};
 

@@ -139,6 +139,7 @@ void handover_keep_conf(struct handover *handover, const char *text, size_t len)
 static void take(struct handover *handover, const struct channel_message *message)
 {
 	const struct handover_hears *hears = &handover->hears;
+	u64 number;
 
 	switch (message->kind) {
 	case HANDOVER_BEGIN:
@@ -147,6 +148,10 @@ static void take(struct handover *handover, const struct channel_message *messag
 	case HANDOVER_LEAVE:
 		handover->left = true;
 		hears->leave(hears->owner);
+		break;
+	case HANDOVER_SIGNAL:
+		if (str_to_u64(str_from(message->text), UINT8_MAX, &number) == 0)
+			hears->signal(hears->owner, (u32)number);
 		break;
 	case HANDOVER_BEGUN:
 		hears->upgrade(hears->owner, message->text, NULL);
@@ -211,11 +216,6 @@ int handover_upgrade(struct handover *handover, const char *path)
 	if (!has_keeper(handover))
 		return -ENOTCONN;
 	return channel_send(handover->inherit.channel, HANDOVER_UPGRADE, path, strlen(path), -1);
-}
-
-bool handover_is_ours(const struct handover *handover, u32 sender)
-{
-	return !handover->keeper || (i64)sender == handover->keeper;
 }
 
 void handover_done(struct handover *handover)

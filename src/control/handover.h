@@ -21,6 +21,7 @@
 	X(BROKEN, 'E')	/* a text: why the process that begins cannot */           \
 	X(BEGIN, 'B')	/* the one that served before is told to leave */          \
 	X(LEAVE, 'L')	/* another process serves: drain, and leave names alone */ \
+	X(SIGNAL, 'S')	/* a number: what the keeper was sent */                   \
 	X(BEGUN, 'u')	/* a path: it is started */                                \
 	X(FAILED, 'x')	/* a text: why the upgrade came to nothing */
 
@@ -37,6 +38,7 @@ struct handover_hears {
 	void *owner;
 	void (*begin)(void *owner); // nobody else serves from here on
 	void (*leave)(void *owner);
+	void (*signal)(void *owner, u32 number);
 	void (*upgrade)(void *owner, const char *path, const char *failed); // one of them is NULL
 	void (*orphaned)(void *owner); // there is no keeper any more
 };
@@ -87,9 +89,5 @@ void handover_notify(struct handover *handover, const char *state, const char *s
 
 // Asks for another process of the binary at `path` ("": as it was started). -ENOTCONN: no keeper.
 int handover_upgrade(struct handover *handover, const char *path);
-
-// Whether a signal is meant for this process: with a keeper only what comes from it. Others that go
-// to the whole group have reached the keeper too.
-bool handover_is_ours(const struct handover *handover, u32 sender);
 
 void handover_done(struct handover *handover);

@@ -40,16 +40,20 @@ static void set_timer(struct keeper *keeper, enum keeper_timer timer, u32 in_ms)
 	(void)timerfd_settime(keeper->timers[timer], 0, &when, NULL);
 }
 
-static void forward(const struct keeper_child *child, int number)
-{
-	if (child)
-		(void)kill(child->pid, number);
-}
-
 static void tell(struct keeper_child *child, enum handover_message kind, const char *text)
 {
 	if (child && child->channel >= 0)
 		(void)channel_send(child->channel, (char)kind, text, strlen(text), -1);
+}
+
+// Not by a signal: where the sender has told the whole group, the kernel would make one of the two,
+// and nobody could say whose.
+static void forward(struct keeper_child *child, int number)
+{
+	char text[8];
+
+	snprintf(text, sizeof(text), "%d", number);
+	tell(child, HANDOVER_SIGNAL, text);
 }
 
 static struct keeper_child *newcomer(struct keeper *keeper)
@@ -329,7 +333,7 @@ static void on_stop(struct keeper *keeper, int number)
 	keeper->stopping = true;
 	keeper_let_go(keeper);
 	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++) {
-		const struct keeper_child *child = &keeper->children[i];
+		struct keeper_child *child = &keeper->children[i];
 
 		if (child->state != CHILD_NONE && (again || child->state != CHILD_LEAVING))
 			forward(child, number);

@@ -152,13 +152,11 @@ def test_a_signal_to_the_whole_group_is_one_signal():
         go.wait(20)
         return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
-    with Backend(serve(answer)) as backend, start(backend, wrapper=("setsid", "--wait")) as weir:
-        # setsid has no child of its own here: it forks only when it leads a group already
-        keeper = weir.pid if name(weir.pid) == "weir-keeper" else weir.serving
+    with Backend(serve(answer)) as backend, start(backend, wrapper=("setsid",)) as weir:
         with weir.client() as client:
             client.send(http1.request())
             until(lambda: backend.heads, "the request")
-            os.killpg(os.getpgid(keeper), signal.SIGINT)
+            os.killpg(os.getpgid(weir.serving), signal.SIGINT)
             weir.wait_log("signal: draining")
             weir.wait_log("signals go to the keeper")
             go.set()
