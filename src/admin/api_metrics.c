@@ -52,10 +52,13 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 	scrape->stats = mem_alloc(sizeof(*scrape->stats) * workers->count);
 	scrape->cells = mem_alloc(sizeof(*scrape->cells) * (workers->count + 2u));
 	for (u32 i = 0; i < snapshot->backend_count; i++)
-		show_backend(admin, snapshot->crowd.backends[i], &scrape->backends[i]);
+		if (snapshot->backends[i])
+			show_backend(admin, snapshot->backends[i], &scrape->backends[i]);
 	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
+		const struct pool *pool = snapshot->pools[i];
 
+		if (!pool)
+			continue;
 		scrape->pools[i] = (struct expose_pool){
 			.waiting = atomic_load_explicit(&pool->waiting, memory_order_relaxed),
 			.panic = admin->state->ask.pools[i].state.judged.panic};

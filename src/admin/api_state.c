@@ -140,6 +140,33 @@ static void write_breaker(
 	key_moment(json, "ejected_until_at_ms", state, is_out ? ejection->until_ms : 0);
 }
 
+static void key_known(struct json *json, const char *key, u32 value)
+{
+	if (value)
+		json_key_u64(json, key, value);
+	else
+		json_key_none(json, key);
+}
+
+static void write_oddities(
+	struct json *json, const struct admin_state *state, const struct backend *backend)
+{
+	const struct oddity_finding *finding = &state->findings[backend->cell];
+	const struct oddity_facts *facts = &state->facts[backend->cell];
+
+	json_key(json, "oddities");
+	json_array_begin(json);
+	for (u32 i = 0; i < ODDITY_COUNT; i++)
+		if (finding->is[i])
+			json_cstr(json, oddity_word((enum oddity)i));
+	json_array_end(json);
+	json_key_u64(json, "changes", facts->changes);
+	key_known(json, "slow_times",
+		finding->is[ODDITY_SLOW] ? oddity_slow_times(facts, finding) : 0);
+	key_known(json, "peers_p50_us", finding->peers_p50_us);
+	key_known(json, "peers_p99_us", finding->peers_p99_us);
+}
+
 static void write_load(struct json *json, const struct admin *admin, const struct backend *backend)
 {
 	struct figures_load load = figures_load(admin->face.snapshot, backend);
@@ -179,6 +206,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 	json_key_cstr(json, "admin", order_word(one->order));
 	write_check(json, state, one);
 	write_breaker(json, state, one);
+	write_oddities(json, state, backend);
 	write_load(json, admin, backend);
 	figures_write_backend(json, admin->figures, backend);
 	json_object_end(json);
@@ -274,16 +302,16 @@ bool api_is_ready(const struct admin *admin)
 	if (*admin->face.draining)
 		return false;
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (atomic_load_explicit(&snapshot->pools[i].eligible, memory_order_relaxed))
+		if (snapshot->pools[i] &&
+			atomic_load_explicit(&snapshot->pools[i]->eligible, memory_order_relaxed))
 			return true;
 	// Redirects alone need no backend.
-	return snapshot->pool_count == 0;
+	return snapshot->conf->pool_count == 0;
 }
 
 static void write_head(struct json *json, struct admin *admin, u8 role)
 {
 	const struct control_face *face = &admin->face;
-	struct verdict verdict = verdict_make(admin);
 	char host[128] = "";
 
 	(void)gethostname(host, sizeof(host) - 1);
@@ -301,10 +329,7 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 		json, "log_level", log_level_name((enum log_level)admin->state->ask.log_level));
 	json_key_cstr(json, "may", role == ADMIN_OPERATOR ? "operate" : "read");
 	json_key(json, "verdict");
-	json_object_begin(json);
-	json_key_cstr(json, "level", verdict_word((enum verdict_level)verdict.level));
-	json_key_cstr(json, "text", verdict.text);
-	json_object_end(json);
+	verdict_write(json, admin);
 }
 
 void api_write_state(struct json *json, struct admin *admin, const struct state_scope *scope)
@@ -317,20 +342,21 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 	json_key(json, "frontends");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		write_frontend(json, admin, &snapshot->frontends[i]);
+		if (snapshot->frontends[i])
+			write_frontend(json, admin, snapshot->frontends[i]);
 	json_array_end(json);
 	json_key(json, "pools");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (!scope->pool || scope->pool == &snapshot->pools[i])
-			write_pool(json, admin, &snapshot->pools[i]);
+		if (snapshot->pools[i] && (!scope->pool || scope->pool == snapshot->pools[i]))
+			write_pool(json, admin, snapshot->pools[i]);
 	json_array_end(json);
 	json_key(json, "backends");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
-		const struct backend *backend = snapshot->crowd.backends[i];
+		const struct backend *backend = snapshot->backends[i];
 
-		if ((!scope->pool || backend->pool == scope->pool) &&
+		if (backend && (!scope->pool || backend->pool == scope->pool) &&
 			(!scope->wants || scope->wants(scope->context, backend)))
 			api_write_backend(json, admin, backend);
 	}
@@ -345,8 +371,8 @@ const struct pool *api_find_pool(const struct admin *admin, struct str name)
 	const struct snapshot *snapshot = admin->face.snapshot;
 
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (str_eq(snapshot->pools[i].name, name))
-			return &snapshot->pools[i];
+		if (snapshot->pools[i] && str_eq(snapshot->pools[i]->name, name))
+			return snapshot->pools[i];
 	return NULL;
 }
 

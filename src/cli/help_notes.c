@@ -52,6 +52,14 @@ static const struct note notes[] = {
 		"second, and then the old one finishes what it has (shutdown_timeout). Ends with 0\n"
 		"once the new one serves; with 1 and the reason when it cannot, and then nothing\n"
 		"has changed. The same without a word: kill -USR2 of the process that was started.\n"},
+	{TAKES(CONNECTIONS),
+		"\n"
+		"  weir connections app/app-1               with a request that is there now\n"
+		"  weir connections --state request --oldest\n"
+		"  weir connections --from 203.0.113.0/24 -n 1000 --json\n"
+		"\n"
+		"OPEN is the time since the connection came, FOR the time that its request or\n"
+		"tunnel has taken so far. IN and OUT are bytes.\n"},
 	{TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER),
 		"\n"
 		"BACKEND is an id, or an address, where only one backend has it; else POOL/ID.\n"},

@@ -57,6 +57,8 @@ build_fn build_otlp, build_service, build_attributes;
 build_fn build_sticky, build_cookie_name, build_cookie_path, build_secure;
 build_fn build_secret, build_secret_place;
 build_fn build_builtin_path, build_builtin_allow;
+build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
+	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
 
 // What stands in variables of OpenTelemetry and not in the tree is put there. Before build_root.
 void build_take_otel(struct report *report, struct node *root, const struct variables *variables);

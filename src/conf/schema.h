@@ -81,6 +81,14 @@ enum schema_kind {
 	KIND_ATTRIBUTES,
 	KIND_BUILTIN_PATH,
 	KIND_BUILTIN_ALLOW,
+	KIND_PROVIDERS,
+	KIND_PROVIDER_NAME,
+	KIND_PROVIDER_POOL,
+	KIND_PROVIDER_PATH,
+	KIND_PROVIDER_HOST,
+	KIND_DATABASE_URL,
+	KIND_SQL_NAME,
+	KIND_RESOLVER_SERVERS,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -104,6 +112,7 @@ enum schema_words {
 	WORDS_facility,
 	WORDS_sampler,
 	WORDS_trust,
+	WORDS_provider_type,
 };
 
 enum schema_milestone {

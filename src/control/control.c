@@ -29,13 +29,17 @@ enum {
 	control_blocks = 64,	// and as many as probes
 	large_blocks_min = 1024,
 	large_blocks_max = 32 * 1024,
-	spans_per_worker = 2048, // a second's worth of many of them
+	spans_per_worker = 2048,       // a second's worth of many of them
+	backend_slots = RECORD_NOBODY, // what a decision record can name
+	pool_slots = 4096,
+	frontend_slots = 1024,
 };
 
 struct control {
 	const struct conf *conf;
 	struct arena *arena;
 	const struct control_options *options;
+	struct slots *slots;
 	struct snapshot *snapshot;
 	struct loop *loop;
 	struct logger *logger;
@@ -285,7 +289,7 @@ static int open_listeners(struct control *control)
 	u32 at = 0;
 
 	for (u32 f = 0; f < control->snapshot->frontend_count; f++) {
-		const struct frontend *frontend = &control->snapshot->frontends[f];
+		const struct frontend *frontend = control->snapshot->frontends[f];
 
 		for (u32 b = 0; b < frontend->conf->bind_count; b++, at++) {
 			const struct conf_bind *bind = &frontend->conf->binds[b];
@@ -545,7 +549,7 @@ static int hear_signals(struct control *control)
 static void say_listening(struct control *control)
 {
 	for (u32 f = 0; f < control->snapshot->frontend_count; f++) {
-		const struct frontend *frontend = &control->snapshot->frontends[f];
+		const struct frontend *frontend = control->snapshot->frontends[f];
 
 		for (u32 b = 0; b < frontend->conf->bind_count; b++)
 			LOG(control->log, LOG_INFO, "listening for connections",
@@ -796,12 +800,25 @@ static void start_watch(struct control *control)
 		.log_level = (u8)(control->conf->log.level + LOG_ERROR)});
 }
 
+// Room for what this process may have one day. Only what is used takes memory.
+static struct slots *new_slots(const struct conf *conf, u32 workers)
+{
+	u32 backends = 0;
+
+	for (u32 i = 0; i < conf->pool_count; i++)
+		backends += conf->pools[i].backend_count;
+	return slots_new(workers, MAX(2 * backends, (u32)backend_slots),
+		MAX(2 * conf->pool_count, (u32)pool_slots),
+		MAX(2 * conf->frontend_count, (u32)frontend_slots));
+}
+
 static int start(struct control *control)
 {
 	int error;
 
 	derive_limits(control);
-	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
+	control->slots = new_slots(control->conf, control->workers.count);
+	control->snapshot = snapshot_begin(control->conf, control->arena, control->slots, 1);
 	start_watch(control);
 	prepare_workers(control);
 	make_spans(control);
@@ -877,6 +894,7 @@ static void release(struct control *control)
 		logger_stop(control->logger);
 	if (control->snapshot)
 		snapshot_done(control->snapshot);
+	slots_free(control->slots);
 	loop_free(control->loop);
 }
 

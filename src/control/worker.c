@@ -331,9 +331,14 @@ static void deliver_call(struct message *message)
 	struct worker_call *call = container_of(message, struct worker_call, message);
 	struct worker *worker = call->worker;
 
+	call->again = false;
 	call->gone = atomic_load(&worker->deaf);
 	if (!call->gone)
 		call->run(call, &worker->proxy);
+	if (call->again) {
+		loop_post(worker->loop, message);
+		return;
+	}
 	send_back(call);
 	atomic_fetch_sub(&worker->calls, 1);
 }

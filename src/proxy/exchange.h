@@ -41,6 +41,7 @@ struct exchange {
 	u64 answered_us;
 	struct trace_event *trace;	// of the run that goes on
 	struct record_history *history; // what tries came to; NULL: nothing to tell
+	struct hold *pool_hold;		// of x->pool, where it is of another snapshot than `hold`
 	// From here to may_wait copied as they stand (record.c).
 	u32 sticky;  // index of the backend that the client's cookie names
 	u16 status;  // of the answer
@@ -72,12 +73,15 @@ struct exchange {
 	struct timer timer;
 	struct proxy *proxy;
 	struct client *client;
-	struct stream *down;	 // the client's
-	struct attempt *attempt; // the one that counts: one of the two
+	const struct frontend *frontend; // the client's, of `hold`
+	struct hold *hold;		 // on the snapshot of what it uses (proxy.h)
+	struct stream *down;		 // the client's
+	struct attempt *attempt;	 // the one that counts: one of the two
 	struct attempt tries[2];
 	struct queue_waiter waiter;
 	struct timer hedge_timer;
 	struct task free_task;
+	struct list tunnel;	  // in proxy->tunnels
 	u64 deadline_ms;	  // of the whole request; UINT64_MAX: none
 	u64 active_ms;		  // last progress; deadlines of silence count from it
 	u64 began_us;		  // the head's first byte
@@ -104,6 +108,11 @@ bool exchange_begin_refused(
 	struct client *client, struct stream *down, enum http_refusal why) must_check;
 
 bool exchange_begin_tcp(struct client *client, struct stream *down) must_check;
+
+// The proxy has another snapshot than the exchange began with: goes over to it as far as it can,
+// and lets go of the old one where that is whole. What it runs at goes on (rebind.c). False: it
+// cannot pick in its pool any more.
+bool exchange_rebind(struct exchange *x);
 
 // The client must go: ends the exchange with this outcome and resets its stream.
 void exchange_abort(struct exchange *x, enum outcome outcome);

@@ -53,19 +53,7 @@ static void say_denials(struct hush *hush, u64 times)
 		LOG_CSTR("key", key));
 }
 
-static void init_denials(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
-{
-	for (u32 i = 0; i < snapshot->frontend_count * FAULTS_DENIALS; i++) {
-		struct fault *fault = &faults->denials[i];
-
-		*fault = (struct fault){.log = faults->log,
-			.frontend = &snapshot->frontends[i / FAULTS_DENIALS],
-			.why = (u8)(GUARD_DENIED + i % FAULTS_DENIALS)};
-		hush_init(&fault->hush, loop, say_denials);
-	}
-}
-
-static void init_ends(struct faults *faults, struct loop *loop)
+static void init_ends(struct faults *faults)
 {
 	for (u32 i = 0; i < 2 * OUTCOME_COUNT; i++) {
 		struct fault *fault = &faults->ends[i];
@@ -73,44 +61,78 @@ static void init_ends(struct faults *faults, struct loop *loop)
 		*fault = (struct fault){.log = faults->log,
 			.outcome = (u8)(i % OUTCOME_COUNT),
 			.tcp = i >= OUTCOME_COUNT};
-		hush_init(&fault->hush, loop, say_ends);
+		hush_init(&fault->hush, faults->loop, say_ends);
 	}
 }
 
-static void init_connects(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+// What was said of a slot's last owner is told before it has another one.
+static void take_connects(struct faults *faults, u32 cell, const struct backend *backend)
 {
-	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
+	struct fault *fault = &faults->connects[cell];
 
-		for (u32 j = 0; j < pool->backend_count; j++) {
-			const struct backend *backend = &pool->backends[j];
-			struct fault *fault = &faults->connects[backend->cell];
-
-			*fault = (struct fault){.log = faults->log, .backend = backend};
-			hush_init(&fault->hush, loop, say_connects);
-		}
+	if (fault->backend == backend)
+		return;
+	if (fault->backend && !backend)
+		hush_done(&fault->hush);
+	if (!fault->backend) {
+		fault->log = faults->log;
+		hush_init(&fault->hush, faults->loop, say_connects);
 	}
+	fault->backend = backend;
+}
+
+static void take_denials(struct faults *faults, u32 index, const struct frontend *frontend)
+{
+	for (u32 i = 0; i < FAULTS_DENIALS; i++) {
+		struct fault *fault = &faults->denials[index * FAULTS_DENIALS + i];
+
+		if (fault->frontend && !frontend)
+			hush_done(&fault->hush);
+		if (!fault->frontend) {
+			fault->log = faults->log;
+			fault->why = (u8)(GUARD_DENIED + i);
+			hush_init(&fault->hush, faults->loop, say_denials);
+		}
+		fault->frontend = frontend;
+	}
+}
+
+void faults_adopt(struct faults *faults, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		take_connects(faults, i, snapshot->backends[i]);
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		take_denials(faults, i, snapshot->frontends[i]);
+	faults->backend_count = snapshot->backend_count;
+	faults->frontend_count = snapshot->frontend_count;
 }
 
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
+	const struct slots *slots = snapshot->slots;
+
+	faults->loop = loop;
 	faults->log = log;
-	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count +
-			snapshot->frontend_count * FAULTS_DENIALS;
-	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
-	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
-	faults->denials = faults->connects + snapshot->backend_count;
-	init_ends(faults, loop);
-	init_connects(faults, loop, snapshot);
-	init_denials(faults, loop, snapshot);
+	faults->ends = mem_alloc(sizeof(struct fault) * 2 * OUTCOME_COUNT);
+	faults->connects = mem_alloc(sizeof(struct fault) * MAX(slots->backends.max, 1));
+	faults->denials =
+		mem_alloc(sizeof(struct fault) * FAULTS_DENIALS * MAX(slots->frontends.max, 1));
+	init_ends(faults);
+	faults_adopt(faults, snapshot);
 }
 
 void faults_done(struct faults *faults)
 {
-	for (u32 i = 0; i < faults->count; i++)
+	for (u32 i = 0; i < 2 * OUTCOME_COUNT; i++)
 		hush_done(&faults->ends[i].hush);
+	for (u32 i = 0; i < faults->backend_count; i++)
+		take_connects(faults, i, NULL);
+	for (u32 i = 0; i < faults->frontend_count; i++)
+		take_denials(faults, i, NULL);
 	mem_free(faults->ends);
+	mem_free(faults->connects);
+	mem_free(faults->denials);
 }
 
 void faults_connect(struct faults *faults, const struct backend *backend, int error, u32 tries)
@@ -118,7 +140,8 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 	struct fault *fault = &faults->connects[backend->cell];
 
 	fault->error = error;
-	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&fault->hush))
+	// Of one that the configuration has no more each line is written: there are few.
+	if (!log_is_on(faults->log, LOG_WARN) || (fault->backend && !hush_is_news(&fault->hush)))
 		return;
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
@@ -133,7 +156,8 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 	char client[GUARD_TEXT_MAX], key[GUARD_KEY_MAX];
 
 	ASSERT(why >= GUARD_DENIED);
-	if (!log_is_on(faults->log, denial_level(why)) || !hush_is_news(&fault->hush))
+	if (!log_is_on(faults->log, denial_level(why)) ||
+		(fault->frontend && !hush_is_news(&fault->hush)))
 		return;
 	guard_client_text(peer, client);
 	guard_key_text(frontend, why, key);

@@ -15,16 +15,20 @@ enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1 };
 struct fault;
 
 struct faults {
+	struct loop *loop;
 	struct log *log;
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
-	struct fault *connects; // by backend->cell
-	struct fault *denials;	// by frontend->index and FAULTS_DENIALS
-	u32 count;		// of all three, which are one array
+	struct fault *connects; // by slot
+	struct fault *denials;	// by slot of the frontend and FAULTS_DENIALS
+	u32 backend_count, frontend_count;
 };
 
 // Borrows all of it until faults_done.
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot);
+
+// The next one is in use. What was counted of those that are not in it is told.
+void faults_adopt(struct faults *faults, const struct snapshot *snapshot);
 
 // Tells what was only counted so far, and cancels all timers.
 void faults_done(struct faults *faults);

@@ -7,18 +7,37 @@
 
 struct exchange;
 
+// A worker's side of a frontend: what its clients hold on to, so that none of them has to be told
+// when the frontend has another object.
+struct gate {
+	const struct frontend *frontend; // NULL: nobody has this slot
+	struct hold *hold;		 // of a frontend that is gone, as long as it has clients
+	u32 clients;
+	bool draining; // its answers end their connections
+};
+
+// What of the client is waited for.
+enum client_waiting {
+	WAITS_FIRST, // nothing has come yet
+	WAITS_HEAD,  // a head has begun
+	WAITS_NEXT,  // idle keep-alive
+	WAITS_NOT,   // an exchange runs, or the connection ends by itself
+};
+
 struct client {
 	struct conn conn;
 	struct proxy *proxy;
-	const struct frontend *frontend;
+	struct gate *gate;
 	struct exchange *exchange; // the one that runs, or NULL
 	struct list node;	   // in proxy->client_list
 	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
 	u32 requests;
+	u32 opened_s; // the loop's clock at its accept
 	u16 port;
 	u8 waiting;	  // enum client_waiting
 	bool trusted : 1; // the peer may tell us who the client is
-	bool counted : 1; // by frontend->guard
+	bool counted : 1; // by the frontend's guard
+	bool placed : 1;  // has one of a limited frontend's places
 	bool is_long : 1; // records have to look closer at who it is
 	u8 ip_len;
 	char ip[39]; // the peer's address as text
@@ -36,4 +55,8 @@ bool front_has_room(const struct proxy *proxy, const struct frontend *frontend);
 bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd) must_check;
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
 void front_drain(struct proxy *proxy);
+
+// Gates for the frontends of the proxy's snapshot. Clients of frontends that are gone are drained,
+// and hold on to the snapshot that was there before.
+void front_adopt(struct proxy *proxy, struct hold *before);
 void front_abort(struct proxy *proxy);

@@ -75,11 +75,11 @@ bool guard_is_wanted(const struct conf_frontend *conf)
 	return guard_counts(conf) || conf->access.allow_count || conf->access.deny_count;
 }
 
-static struct client_key key_of(const struct frontend *frontend, const struct addr *peer)
+static struct client_key key_of(u32 frontend, const struct addr *peer)
 {
 	struct client_key key = client_cap_key(peer);
 
-	key.group = frontend->index;
+	key.group = frontend;
 	return key;
 }
 
@@ -120,7 +120,7 @@ enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *
 	if (answer != GUARD_IN || max == 0)
 		return answer;
 	ASSERT(frontend->guard);
-	key = key_of(frontend, peer);
+	key = key_of(frontend->index, peer);
 	part = lock_part(frontend->guard, &key);
 	taken = client_cap_take(&part->cap, &key, max);
 	unlock(part);
@@ -146,10 +146,10 @@ enum guard_answer guard_look(const struct frontend *frontend, const struct addr 
 	return answer;
 }
 
-void guard_leave(const struct frontend *frontend, const struct addr *peer)
+void guard_leave(struct guard *guard, u32 frontend, const struct addr *peer)
 {
 	struct client_key key = key_of(frontend, peer);
-	struct guard_part *part = lock_part(frontend->guard, &key);
+	struct guard_part *part = lock_part(guard, &key);
 
 	client_cap_give(&part->cap, &key);
 	unlock(part);
@@ -157,7 +157,7 @@ void guard_leave(const struct frontend *frontend, const struct addr *peer)
 
 u32 guard_count(const struct frontend *frontend, const struct addr *peer)
 {
-	struct client_key key = key_of(frontend, peer);
+	struct client_key key = key_of(frontend->index, peer);
 	struct guard_part *part = lock_part(frontend->guard, &key);
 	u32 count = client_cap_count(&part->cap, &key);
 

@@ -49,8 +49,8 @@ enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *
 // What guard_ask would say now; nothing is counted.
 enum guard_answer guard_look(const struct frontend *frontend, const struct addr *peer);
 
-// Once for each GUARD_IN_COUNTED, with the same peer.
-void guard_leave(const struct frontend *frontend, const struct addr *peer);
+// Once for each GUARD_IN_COUNTED, with the same peer and the slot of the frontend.
+void guard_leave(struct guard *guard, u32 frontend, const struct addr *peer);
 
 // How many it has now.
 u32 guard_count(const struct frontend *frontend, const struct addr *peer);

@@ -82,7 +82,7 @@ static void listen_all(struct world *world)
 		struct listening *listening = &world->listeners[i];
 
 		listening->world = world;
-		listening->frontend = &world->snapshot->frontends[i];
+		listening->frontend = world->snapshot->frontends[i];
 		listening->open = true;
 		sock_open(world->loop, &listening->sock,
 			sim_listen(world->net, &listening->frontend->conf->binds[0].addr));
@@ -343,6 +343,7 @@ static void take_down(struct world *world)
 	judge_free(world);
 	spans_free(world);
 	stats_free(world->stats);
+	look_done(world);
 	records_free(world->records);
 	snapshot_done(world->snapshot);
 	arena_done(&world->arena);

@@ -484,6 +484,16 @@ def test_metrics_elsewhere(backend):
         assert ask(weir, own, "GET", "/api/v1/state", bearer(SECRET)).status == 404
 
 
+def test_the_port_of_metrics_is_taken(backend):
+    """Whether the file names it or not: it is what its owner expects to find there."""
+    with socket.socket() as taken:
+        taken.bind((HOST, free_port()))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AssertionError, match=f"unable to listen for metrics on port {port}"):
+            start([backend.address], metrics={"port": port})
+
+
 def test_no_metrics(backend):
     weir, api = start([backend.address], metrics={"enabled": False})
     with weir:
