@@ -8,6 +8,7 @@
 #include "admin/otlp.h"
 #include "admin/stream.h"
 #include "base/mem.h"
+#include "control/confine.h"
 #include "control/logger.h"
 
 enum { large_blocks_max = 1024, small_blocks_max = 4096 };
@@ -189,7 +190,7 @@ static int start(void *owner, const struct control_face *face)
 	admin->stop_message.deliver = on_stop;
 	make_tokens(admin, &face->conf->admin);
 	sem_init(&start.done, 0, 0);
-	sigfillset(&all); // signals are the control thread's
+	confine_block_signals(&all); // signals are the control thread's
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = -pthread_create(&admin->thread, NULL, start_main, &start);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -42,13 +42,20 @@ static int load(const struct cli *cli, const struct inherit *inherit, struct loa
 static int serve(const struct cli *cli, const struct load *load, const struct inherit *inherit)
 {
 	struct handover handover;
-	struct control_options options = {.mode = load->source, .handover = &handover};
+	char why[CONFINE_WHY_MAX];
+	struct confined confined;
+	struct control_options options = {
+		.mode = load->source, .handover = &handover, .confined = &confined};
 
 	if (inherit->conf >= 0)
 		close(inherit->conf);
 	handover_init(&handover, inherit, inherit->channel >= 0 ? (i64)getppid() : 0);
 	if (!inherit->upgrades && !inherit->restarts)
 		options.greeting = greeting(cli, load);
+	if (confine(load->conf, conf_state_folder(cli->environ, cli->arena), &confined, why) != 0) {
+		fprintf(stderr, "weir: %s.\n", why);
+		return EXIT_FAILED;
+	}
 	return admin_run(load->conf, cli->arena, &options);
 }
 

@@ -22,6 +22,7 @@
 #include "decide/retry.h"
 #include "decide/shed.h"
 
+enum conf_confine { CONF_CONFINE_NONE, CONF_CONFINE_NORMAL, CONF_CONFINE_STRICT };
 enum conf_io { CONF_IO_AUTO, CONF_IO_URING, CONF_IO_EPOLL };
 
 enum conf_level {
@@ -110,6 +111,8 @@ struct conf_runtime {
 	u32 workers; // 0 = auto: one per CPU this process may use
 	enum conf_io io;
 	bool pin;	     // bind each worker to its CPU
+	struct str user;     // empty: who started it
+	enum conf_confine confine;
 	bool keeper;	     // a process that outlives the serving one
 	u32 max_connections; // 0 = auto: from the descriptor limit
 	u64 shutdown_timeout_ms;

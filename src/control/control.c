@@ -934,6 +934,8 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	}
 	fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
 	say_started(&control);
+	if (options->confined)
+		confine_say(options->confined, control.log);
 	tell_ready(&control);
 	while (!control.finished)
 		loop_turn(control.loop, UINT64_MAX);

@@ -3,6 +3,7 @@
 // hears signals, resolves names once, and brings everything to an orderly end.
 #pragma once
 
+#include "control/confine.h"
 #include "control/desk.h"
 #include "control/handover.h"
 #include "control/worker.h"
@@ -46,6 +47,7 @@ struct control_options {
 	const char *mode;		   // how the configuration was found, for the start-up line
 	const struct control_guest *guest; // NULL: nobody
 	struct handover *handover;	   // set up; control_run ends it
+	const struct confined *confined;   // what was given up before; NULL: nothing
 	struct str greeting; // to standard error once everything is listened on; may be empty
 };
 

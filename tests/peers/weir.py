@@ -27,7 +27,7 @@ def told(log, message):
 
 
 # Whatever a sanitizer or a failed assertion prints.
-REPORTS = ("Sanitizer", "runtime error:", "assertion failed", "ASSERT")
+REPORTS = ("Sanitizer", "runtime error:", "assertion failed", "ASSERT", "was refused (runtime.confine)")
 
 
 def config_file(config):
