@@ -86,6 +86,7 @@ static void free_scrape(struct scrape *scrape)
 static void answer(struct admin *admin, struct admin_call *call)
 {
 	const struct workers *workers = admin->face.workers;
+	struct reload_status config = reload_status(admin->face.reload);
 	enum expose_format format = expose_choose(admin_field(call, "accept"));
 	struct scrape scrape;
 	struct expose_source source;
@@ -101,7 +102,11 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.pools = scrape.pools,
 		.backends = scrape.backends,
 		.connections_max = admin->face.connections_max,
-		.config_at_ms = admin->face.started_wall_ms,
+		.config_at_ms = config.taken_wall_ms,
+		.config_generation = config.generation,
+		.reloads = config.successes,
+		.reloads_failed = config.failures,
+		.config_refused = !config.last_succeeded,
 		.draining = *admin->face.draining,
 		.version = STR(WEIR_VERSION),
 		.io = str_from(admin->face.io)};

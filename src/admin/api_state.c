@@ -279,7 +279,7 @@ static void write_frontend(struct json *json, struct admin *admin, const struct 
 
 	json_object_begin(json);
 	json_key_str(json, "name", conf->name);
-	json_key_cstr(json, "protocol", conf->protocol == CONF_TCP ? "tcp" : "http");
+	json_key_cstr(json, "protocol", conf_protocol_name(conf->protocol));
 	json_key(json, "binds");
 	json_array_begin(json);
 	for (u32 i = 0; i < conf->bind_count; i++)
@@ -312,6 +312,7 @@ bool api_is_ready(const struct admin *admin)
 static void write_head(struct json *json, struct admin *admin, u8 role)
 {
 	const struct control_face *face = &admin->face;
+	struct reload_status config = reload_status(face->reload);
 	char host[128] = "";
 
 	(void)gethostname(host, sizeof(host) - 1);
@@ -319,7 +320,9 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 	json_key_cstr(json, "instance", host);
 	json_key_u64(json, "pid", (u64)(face->keeper_pid ? face->keeper_pid : getpid()));
 	json_key_u64(json, "serving_pid", (u64)getpid());
-	json_key_u64(json, "generation", 1);
+	json_key_u64(json, "generation", config.generation);
+	json_key_i64(json, "configured_at_ms", config.taken_wall_ms);
+	json_key_bool(json, "reload_failed", !config.last_succeeded);
 	json_key_i64(json, "now_at_ms", loop_wall_ms(admin->loop));
 	json_key_i64(json, "started_at_ms", face->started_wall_ms);
 	json_key_cstr(json, "configuration", face->mode);

@@ -440,6 +440,9 @@ static bool put_of_instance(struct page *page, enum metric_family family)
 	case MF_CONFIG_SUCCESS:
 		expose_sample(&page->lines, STR_EMPTY, !source->config_refused);
 		return true;
+	case MF_CONFIG_GENERATION:
+		expose_sample(&page->lines, STR_EMPTY, source->config_generation);
+		return true;
 	case MF_CONFIG_TIME:
 		put_moment(page, source->config_at_ms);
 		return true;

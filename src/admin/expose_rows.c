@@ -84,7 +84,7 @@ static void name_pools(struct expose_rows *rows, const struct snapshot *snapshot
 
 static bool is_tcp(const struct frontend *frontend)
 {
-	return frontend && frontend->conf->protocol == CONF_TCP;
+	return frontend && frontend->conf->protocol != CONF_HTTP;
 }
 
 static u64 read_cell(const u64 *cell)

@@ -21,7 +21,7 @@ struct story {
 // Whether the slot had the same owner when the record was made.
 static bool is_known(const struct story *story, const struct slot_set *set, u32 slot)
 {
-	return slot < set->max && set->since[slot] <= story->record->generation;
+	return slot < set->max && slot_since(set, slot) <= story->record->generation;
 }
 
 static const struct frontend *frontend_of(const struct story *story)

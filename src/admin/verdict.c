@@ -150,8 +150,8 @@ static void describe(const struct oddity_facts *facts, const struct oddity_findi
 			facts->changes, FLAPPING_MINUTES);
 		break;
 	case ODDITY_FAILS:
-		snprintf(text, part_bytes, "fails: %.0f %% of its requests",
-			MIN(100 * facts->errors_per_s / MAX(facts->requests_per_s, 0.01), 100.0));
+		snprintf(text, part_bytes, "fails %u %% of its requests",
+			oddity_errors_percent(facts));
 		break;
 	case ODDITY_SLOW:
 	case ODDITY_COUNT:

@@ -48,6 +48,11 @@ static int run_command(const struct cli *cli)
 		return steer_main(cli);
 	case PLAN_UPGRADE:
 		return upgrade_main(cli);
+	case PLAN_RELOAD:
+		return reload_main(cli);
+	case PLAN_BACKENDS_ADD:
+	case PLAN_BACKENDS_REMOVE:
+		return backends_main(cli);
 	case PLAN_CONFIG_SHOW:
 		return config_show_main(cli);
 	case PLAN_CONFIG_SCHEMA:

@@ -57,7 +57,10 @@ enum {
 	EVENT_BODY_MAX = 127,
 };
 
-// What takes an order back, for who gave it (control/desk.h).
+// What takes an order back, for who gave it (control/desk.h). EVENT_UNDO_EDIT: the event's
+// undo_path and undo_body say all (control/reload.h).
+enum { EVENT_UNDO_EDIT = 1000 };
+
 struct event_undo {
 	u32 order, cell, value;
 };

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "control/logger.h"
+#include "control/reload_parts.h"
 #include "control/resolver.h"
 #include "base/text.h"
 #include "control/watch.h"
@@ -29,7 +30,8 @@ enum {
 	control_blocks = 64,	// and as many as probes
 	large_blocks_min = 1024,
 	large_blocks_max = 32 * 1024,
-	spans_per_worker = 2048,       // a second's worth of many of them
+	spans_per_worker = 2048, // a second's worth of many of them
+	bind_slots = 1024,
 	backend_slots = RECORD_NOBODY, // what a decision record can name
 	pool_slots = 4096,
 	frontend_slots = 1024,
@@ -47,6 +49,7 @@ struct control {
 	struct resolver *resolver;
 	struct watch *watch;
 	struct desk *desk;
+	struct reload *reload;
 	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
@@ -189,7 +192,7 @@ static void on_resolved(
 			LOG_STR("name", backend->name), LOG_CSTR("error", error),
 			LOG_CSTR("state", "unresolved"),
 			LOG_CSTR("cure", "it gets no traffic; correct the name or the resolver and "
-					 "restart"));
+					 "reload"));
 		watch_resolved(control->watch, backend, false);
 		return;
 	}
@@ -286,6 +289,7 @@ static u32 count_binds(const struct conf *conf)
 
 static int open_listeners(struct control *control)
 {
+	struct reload_binds *binds = reload_binds(control->reload);
 	u32 at = 0;
 
 	for (u32 f = 0; f < control->snapshot->frontend_count; f++) {
@@ -301,6 +305,8 @@ static int open_listeners(struct control *control)
 			error = open_bind(control, bind, at);
 			if (error)
 				return error;
+			binds->slots[binds->count++] =
+				(struct bind_slot){.is_used = true, .addr = bind->addr};
 		}
 	}
 	return 0;
@@ -323,6 +329,7 @@ static void prepare_workers(struct control *control)
 		[CONF_IO_URING] = LOOP_URING,
 		[CONF_IO_EPOLL] = LOOP_EPOLL};
 	u32 count = control->workers.count, binds = count_binds(control->conf);
+	u32 room = MAX(2 * binds, (u32)bind_slots);
 	u32 clients = (u32)((control->max_connections + count - 1) / count);
 	u32 large = MIN(MAX(clients * 2, (u32)large_blocks_min), (u32)large_blocks_max);
 
@@ -337,7 +344,7 @@ static void prepare_workers(struct control *control)
 			worker->stats = stats_new(control->snapshot);
 		if (control->conf->admin.records)
 			worker->records = records_new(i);
-		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
+		worker->listeners = mem_alloc(sizeof(struct listener) * room);
 		worker->listener_count = binds;
 		worker->config = (struct worker_config){
 			.io = kinds[control->conf->runtime.io],
@@ -348,6 +355,8 @@ static void prepare_workers(struct control *control)
 			.logger = control->logger,
 			.control_loop = control->loop,
 			.on_ended = on_worker_ended,
+			.on_let_go = reload_let_go,
+			.reload = control->reload,
 			.reports = watch_reports(control->watch),
 			.pin = control->conf->runtime.pin,
 			.seed = control->seed,
@@ -408,6 +417,7 @@ static void note_life(struct control *control, const char *text, struct str to, 
 static void drain(struct control *control)
 {
 	control->draining = true;
+	reload_stop(control->reload);
 	for (u32 i = 0; i < control->workers.count; i++)
 		worker_drain(&control->workers.all[i]);
 	loop_timer_set(control->loop, &control->drain_timer,
@@ -486,8 +496,8 @@ static void on_signal(struct control *control, u32 number)
 		logger_reopen(control->logger);
 		break;
 	case SIGHUP:
-		LOG(control->log, LOG_WARN, "signal: reloading is not built yet, nothing changes",
-			LOG_CSTR("signal", "HUP"));
+		LOG(control->log, LOG_NOTICE, "signal: reloading", LOG_CSTR("signal", "HUP"));
+		reload_now(control->reload, "HUP");
 		break;
 	case SIGUSR2:
 		LOG(control->log, LOG_WARN, "signal: an upgrade needs a keeper, nothing changes",
@@ -604,7 +614,11 @@ static int start_guest(struct control *control)
 		.seed = control->seed,
 		.keeper_pid = control->handover->keeper,
 		.handover = control->handover,
-		.draining = &control->draining};
+		.draining = &control->draining,
+		.reload = control->reload};
+	struct reload_follower follower = {.owner = guest ? guest->owner : NULL,
+		.adopt = guest ? guest->adopt : NULL,
+		.leave = guest ? guest->leave : NULL};
 	int error;
 
 	if (!guest)
@@ -613,6 +627,8 @@ static int start_guest(struct control *control)
 	if (error)
 		fprintf(stderr, "weir: the admin thread cannot start: %s.\n", strerror(-error));
 	control->guest_runs = !error;
+	if (!error)
+		reload_follow(control->reload, &follower);
 	return error;
 }
 
@@ -629,6 +645,7 @@ static void stop_guest(struct control *control)
 		return;
 	control->guest_stops = true;
 	desk_close(control->desk);
+	reload_follow(control->reload, &(struct reload_follower){0});
 	control->guest_ended = (struct message){.deliver = on_guest_ended};
 	guest->stop(guest->owner, &control->guest_ended);
 }
@@ -744,25 +761,12 @@ static void hear_keeper(struct control *control)
 	handover_hear(control->handover, control->loop, &hears);
 }
 
-static void keep_conf(struct control *control)
-{
-	struct arena arena;
-	struct str text;
-
-	if (!control->handover->keeper)
-		return;
-	arena_init(&arena, CONF_ARENA_BYTES_MAX);
-	text = conf_keep(control->conf, &arena);
-	handover_keep_conf(control->handover, text.ptr, text.len);
-	arena_done(&arena);
-}
-
 static void tell_ready(struct control *control)
 {
 	const struct inherit *inherit = &control->handover->inherit;
 
 	hear_keeper(control);
-	keep_conf(control);
+	handover_keep_conf(control->handover, control->conf);
 	handover_ready(control->handover);
 	if (inherit->restarts && inherit->why[0] && !inherit->upgrades) {
 		LOG(control->log, LOG_ERROR, "started again: the process that served is gone",
@@ -777,11 +781,11 @@ static void tell_ready(struct control *control)
 // Names of sockets are somebody else's where another process goes on with them.
 static void unlink_sockets(struct control *control)
 {
-	const struct conf *conf = control->conf;
+	const struct reload_binds *binds = reload_binds(control->reload);
 
-	for (u32 f = 0; f < conf->frontend_count && !control->handover->left; f++)
-		for (u32 b = 0; b < conf->frontends[f].bind_count; b++)
-			listen_unlink(&conf->frontends[f].binds[b].addr);
+	for (u32 i = 0; i < binds->count && !control->handover->left; i++)
+		if (binds->slots[i].is_used)
+			listen_unlink(&binds->slots[i].addr);
 }
 
 static void start_watch(struct control *control)
@@ -812,6 +816,27 @@ static struct slots *new_slots(const struct conf *conf, u32 workers)
 		MAX(2 * conf->frontend_count, (u32)frontend_slots));
 }
 
+static void start_reload(struct control *control)
+{
+	struct reload_config config = {.loop = control->loop,
+		.log = control->log,
+		.watch = control->watch,
+		.desk = control->desk,
+		.workers = &control->workers,
+		.snapshot = control->snapshot,
+		.conf = control->conf,
+		.load = control->options->load,
+		.load_owner = control->options->load_owner,
+		.resolver = &control->resolver,
+		.handover = control->handover,
+		.clients_max = control->max_connections,
+		.seed = control->seed};
+
+	control->reload = reload_new(&config);
+	reload_binds_init(reload_binds(control->reload),
+		MAX(2 * count_binds(control->conf), (u32)bind_slots), control->handover);
+}
+
 static int start(struct control *control)
 {
 	int error;
@@ -820,6 +845,7 @@ static int start(struct control *control)
 	control->slots = new_slots(control->conf, control->workers.count);
 	control->snapshot = snapshot_begin(control->conf, control->arena, control->slots, 1);
 	start_watch(control);
+	start_reload(control);
 	prepare_workers(control);
 	make_spans(control);
 	error = open_listeners(control);
@@ -876,6 +902,10 @@ static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
 	watchdog_stop(&control->watchdog);
+	if (control->reload)
+		reload_stop(control->reload);
+	while (control->reload && !reload_is_idle(control->reload))
+		loop_turn(control->loop, UINT64_MAX);
 	end_guest(control);
 	handover_done(control->handover);
 	stop_hearing(control);
@@ -892,8 +922,7 @@ static void release(struct control *control)
 	mem_free(control->workers.all);
 	if (control->logger)
 		logger_stop(control->logger);
-	if (control->snapshot)
-		snapshot_done(control->snapshot);
+	reload_free(control->reload);
 	slots_free(control->slots);
 	loop_free(control->loop);
 }

@@ -112,8 +112,22 @@ int handover_settle(struct handover *handover, const char **ret_stray)
 
 // ---- The configuration --------------------------------------------------------------------------
 
-void handover_keep_conf(struct handover *handover, const char *text, size_t len)
+static bool write_whole(int fd, struct str text)
 {
+	while (text.len) {
+		ssize_t put = write(fd, text.ptr, text.len);
+
+		if (put <= 0)
+			return false;
+		text.ptr += put;
+		text.len -= (size_t)put;
+	}
+	return true;
+}
+
+void handover_keep_conf(struct handover *handover, const struct conf *conf)
+{
+	struct arena arena;
 	int fd;
 
 	if (!has_keeper(handover))
@@ -121,16 +135,10 @@ void handover_keep_conf(struct handover *handover, const char *text, size_t len)
 	fd = memfd_create("weir-configuration", MFD_CLOEXEC);
 	if (fd < 0)
 		return;
-	while (len) {
-		ssize_t put = write(fd, text, len);
-
-		if (put <= 0)
-			break;
-		text += put;
-		len -= (size_t)put;
-	}
-	if (len == 0)
+	arena_init(&arena, CONF_ARENA_BYTES_MAX);
+	if (write_whole(fd, conf_keep(conf, &arena)))
 		tell(handover, HANDOVER_CONF, "", fd);
+	arena_done(&arena);
 	close(fd);
 }
 

@@ -6,6 +6,7 @@
 // All calls are the control thread's.
 #pragma once
 
+#include "conf/conf.h"
 #include "control/inherit.h"
 #include "loop/loop.h"
 
@@ -76,8 +77,8 @@ void handover_release(
 // socket that is no address of the configuration; then *ret_stray is its address.
 int handover_settle(struct handover *handover, const char **ret_stray);
 
-// The text of the configuration that serves, for the process that follows this one unasked.
-void handover_keep_conf(struct handover *handover, const char *text, size_t len);
+// The configuration that serves, for the process that follows this one unasked.
+void handover_keep_conf(struct handover *handover, const struct conf *conf);
 
 // From here on the keeper is heard.
 void handover_hear(

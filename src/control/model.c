@@ -677,7 +677,7 @@ static void note_use(struct model *model, const struct pool *pool, enum conf_pro
 {
 	for (; pool; pool = pool->failover) {
 		struct model_pool *used = &model->pools[pool->index];
-		bool *serves = protocol == CONF_TCP ? &used->serves_tcp : &used->serves_http;
+		bool *serves = protocol == CONF_HTTP ? &used->serves_http : &used->serves_tcp;
 
 		if (*serves)
 			return;

@@ -528,6 +528,48 @@ bool exchange_begin_tcp(struct client *client, struct stream *down)
 	return true;
 }
 
+static struct exchange *new_tls(struct client *client, struct stream *down, struct str server_name)
+{
+	struct exchange *x = new_exchange(client, down);
+	char *name;
+
+	if (!x)
+		return NULL;
+	x->tcp = true;
+	x->step = STEP_PICK;
+	name = server_name.len ? arena_alloc(&x->arena, server_name.len) : NULL;
+	if (name) {
+		memcpy(name, server_name.ptr, server_name.len);
+		x->server_name = str_make(name, server_name.len);
+	}
+	return x;
+}
+
+bool exchange_begin_tls(struct client *client, struct stream *down, const struct route *route,
+	struct pool *pool, struct str server_name)
+{
+	struct exchange *x = new_tls(client, down, server_name);
+
+	if (!x)
+		return false;
+	x->route = route;
+	x->pool = pool;
+	open_trace(x);
+	run(x);
+	return true;
+}
+
+bool exchange_tell_end(
+	struct client *client, struct stream *down, enum outcome outcome, struct str server_name)
+{
+	struct exchange *x = new_tls(client, down, server_name);
+
+	if (!x)
+		return false;
+	exchange_finish(x, outcome);
+	return true;
+}
+
 void exchange_abort(struct exchange *x, enum outcome outcome)
 {
 	exchange_finish(x, outcome);

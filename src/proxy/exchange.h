@@ -33,6 +33,7 @@ struct exchange {
 	struct backend *asked;	 // the last one that a try began at; NULL: none
 	const struct conf_retry *retry;
 	struct str path;	// normal form
+	struct str server_name; // that TLS asked for, where it is passed through
 	struct bytes replay;	// request body already sent, while it may be sent again
 	struct attempt *second; // the copy of a hedged request, while it runs
 	u64 wait_until_ms;	// in QUEUE and PAUSE
@@ -108,6 +109,14 @@ bool exchange_begin_refused(
 	struct client *client, struct stream *down, enum http_refusal why) must_check;
 
 bool exchange_begin_tcp(struct client *client, struct stream *down) must_check;
+
+// TLS that is passed through, to this pool; `route` may be NULL. The name is copied.
+bool exchange_begin_tls(struct client *client, struct stream *down, const struct route *route,
+	struct pool *pool, struct str server_name) must_check;
+
+// A connection that ends before anything could be sent anywhere: tells of that end, and is over.
+bool exchange_tell_end(struct client *client, struct stream *down, enum outcome outcome,
+	struct str server_name) must_check;
 
 // The proxy has another snapshot than the exchange began with: goes over to it as far as it can,
 // and lets go of the old one where that is whole. What it runs at goes on (rebind.c). False: it

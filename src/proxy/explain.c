@@ -331,7 +331,7 @@ static bool make_exchange(struct explain *explain, struct shadow *shadow, struct
 	x->headed_wall_ms = loop_wall_ms(proxy->loop);
 	x->deadline_ms = UINT64_MAX;
 	x->sticky = BALANCE_NONE;
-	x->tcp = x->frontend->conf->protocol == CONF_TCP;
+	x->tcp = x->frontend->conf->protocol != CONF_HTTP;
 	attempt_init(x);
 	if (x->tcp) {
 		x->pool = x->frontend->pool;
@@ -513,7 +513,7 @@ static void run(struct explain *explain, struct proxy *proxy, const struct expla
 		peer = (struct addr){.family = ADDR_V4, .ip = {127, 0, 0, 1}};
 	make_client(&shadow->client, proxy, frontend, &peer);
 	explain->frontend = explain_keep(explain, frontend->conf->name);
-	explain->tcp = frontend->conf->protocol == CONF_TCP;
+	explain->tcp = frontend->conf->protocol != CONF_HTTP;
 	explain->peer = explain_keep(explain, str_make(shadow->client.ip, shadow->client.ip_len));
 	explain->client = explain->peer;
 	explain->is_trusted = shadow->client.trusted;

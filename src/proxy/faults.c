@@ -10,6 +10,7 @@ struct fault {
 	const struct frontend *frontend; // that somebody may not connect to
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
+	const char *detail;		 // of the last PROXY header
 	u8 outcome;			 // enum outcome, when it is neither of these
 	bool tcp;
 };
@@ -38,7 +39,7 @@ static void say_ends(struct hush *hush, u64 times)
 
 static enum log_level denial_level(enum guard_answer why)
 {
-	return why == GUARD_FULL ? LOG_WARN : LOG_INFO;
+	return why == GUARD_FULL || why == GUARD_UNTRUSTED ? LOG_WARN : LOG_INFO;
 }
 
 static void say_denials(struct hush *hush, u64 times)
@@ -51,6 +52,15 @@ static void say_denials(struct hush *hush, u64 times)
 	LOG(fault->log, denial_level(why), "connection denied again in the last second",
 		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
 		LOG_CSTR("key", key));
+}
+
+static void say_headers(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+
+	LOG(fault->log, LOG_WARN, "PROXY header refused again in the last second",
+		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
+		LOG_CSTR("detail", fault->detail));
 }
 
 static void init_ends(struct faults *faults)
@@ -83,15 +93,16 @@ static void take_connects(struct faults *faults, u32 cell, const struct backend 
 
 static void take_denials(struct faults *faults, u32 index, const struct frontend *frontend)
 {
-	for (u32 i = 0; i < FAULTS_DENIALS; i++) {
-		struct fault *fault = &faults->denials[index * FAULTS_DENIALS + i];
+	for (u32 i = 0; i < FAULTS_OF_FRONTEND; i++) {
+		struct fault *fault = &faults->denials[index * FAULTS_OF_FRONTEND + i];
 
 		if (fault->frontend && !frontend)
 			hush_done(&fault->hush);
 		if (!fault->frontend) {
 			fault->log = faults->log;
 			fault->why = (u8)(GUARD_DENIED + i);
-			hush_init(&fault->hush, faults->loop, say_denials);
+			hush_init(&fault->hush, faults->loop,
+				i < FAULTS_DENIALS ? say_denials : say_headers);
 		}
 		fault->frontend = frontend;
 	}
@@ -117,7 +128,7 @@ void faults_init(
 	faults->ends = mem_alloc(sizeof(struct fault) * 2 * OUTCOME_COUNT);
 	faults->connects = mem_alloc(sizeof(struct fault) * MAX(slots->backends.max, 1));
 	faults->denials =
-		mem_alloc(sizeof(struct fault) * FAULTS_DENIALS * MAX(slots->frontends.max, 1));
+		mem_alloc(sizeof(struct fault) * FAULTS_OF_FRONTEND * MAX(slots->frontends.max, 1));
 	init_ends(faults);
 	faults_adopt(faults, snapshot);
 }
@@ -152,7 +163,7 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 	const struct addr *peer)
 {
 	struct fault *fault =
-		&faults->denials[frontend->index * FAULTS_DENIALS + (u32)why - GUARD_DENIED];
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + (u32)why - GUARD_DENIED];
 	char client[GUARD_TEXT_MAX], key[GUARD_KEY_MAX];
 
 	ASSERT(why >= GUARD_DENIED);
@@ -163,6 +174,21 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 	guard_key_text(frontend, why, key);
 	LOG(faults->log, denial_level(why), "connection denied", LOG_CSTR("client", client),
 		LOG_STR("frontend", frontend->conf->name), LOG_CSTR("key", key));
+}
+
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail)
+{
+	struct fault *fault =
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + FAULTS_DENIALS];
+	const struct outcome_info *info = outcome_info(outcome);
+
+	fault->detail = detail;
+	if (!log_is_on(faults->log, LOG_WARN) || (fault->frontend && !hush_is_news(&fault->hush)))
+		return;
+	LOG(faults->log, LOG_WARN, "PROXY header refused", LOG_ADDR("peer_address", peer),
+		LOG_STR("frontend", frontend->conf->name), LOG_STR("outcome", info->name),
+		LOG_CSTR("detail", detail), LOG_STR("cure", info->cure));
 }
 
 enum log_level faults_level(enum outcome outcome, bool tcp)

@@ -10,7 +10,8 @@
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
 
-enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1 };
+// Those who may not connect, and PROXY headers that are late or malformed.
+enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1, FAULTS_OF_FRONTEND };
 
 struct fault;
 
@@ -19,7 +20,7 @@ struct faults {
 	struct log *log;
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
 	struct fault *connects; // by slot
-	struct fault *denials;	// by slot of the frontend and FAULTS_DENIALS
+	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
 	u32 backend_count, frontend_count;
 };
 
@@ -40,6 +41,10 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 // has too many connections may be a client that somebody misses, which is a warning.
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
 	const struct addr *peer);
+
+// The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

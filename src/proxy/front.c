@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "proxy/exchange.h"
+#include "proxy/opening.h"
 #include "proxy/request.h"
 #include "proxy/roster.h"
 
@@ -31,6 +32,7 @@ static u64 patience_ms(const struct client *client, enum client_waiting what)
 	const struct conf_frontend *conf = client->gate->frontend->conf;
 
 	switch (what) {
+	case WAITS_OPENING:
 	case WAITS_FIRST:
 	case WAITS_HEAD:
 		return conf->timeouts.client_header_ms;
@@ -61,7 +63,9 @@ static void on_timer(struct conn *conn)
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
-	if (what == WAITS_HEAD) {
+	if (what == WAITS_OPENING) {
+		opening_is_late(client);
+	} else if (what == WAITS_HEAD) {
 		conn_set_timer(conn, now_ms(client) + busy_check_ms);
 		h1_refuse_late(&client->conn.h1);
 	} else if (conn_is_flushed(&client->conn)) {
@@ -131,11 +135,19 @@ static const struct session_events session_events = {
 	.on_poke = on_poke,
 };
 
-void front_peer(const struct client *client, struct addr *ret_addr)
+void front_client(const struct client *client, struct addr *ret_addr)
 {
 	if (addr_parse_ip(str_make(client->ip, client->ip_len), ret_addr) != 0)
 		*ret_addr = (struct addr){.family = ADDR_UNIX, .path = ""};
 	ret_addr->port = client->port;
+}
+
+void front_peer(const struct client *client, struct addr *ret_addr)
+{
+	if (unlikely(client->has_origin))
+		*ret_addr = front_origin((struct client *)client)->peer;
+	else
+		front_client(client, ret_addr);
 }
 
 static void say(const struct client *client, const char *what)
@@ -157,12 +169,12 @@ static void give_place(const struct proxy *proxy, u32 index)
 
 static void leave_guard(const struct client *client)
 {
-	struct addr peer;
+	struct addr addr;
 
 	if (!client->counted)
 		return;
-	front_peer(client, &peer);
-	guard_leave(client->proxy->snapshot->guard, client->gate->frontend->index, &peer);
+	front_client(client, &addr);
+	guard_leave(client->proxy->snapshot->guard, client->gate->frontend->index, &addr);
 }
 
 static void leave_gate(struct proxy *proxy, struct gate *gate)
@@ -196,19 +208,34 @@ static void on_closed(struct conn *conn)
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_OUT, conn->bytes_out);
 	trace_add(proxy->trace, TRACE_CONN_CLOSE, 0, 0, conn->bytes_in, conn->bytes_out);
 	leave_gate(proxy, client->gate);
-	slab_put(&proxy->clients, client);
+	slab_put(client->has_origin ? &proxy->clients_with_origin : &proxy->clients, client);
 }
 
 static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
 
+static void set_address(struct client *client, const struct addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	client->trusted = request_is_trusted(client->gate->frontend->conf, addr);
+	client->ip_len = (u8)MIN(addr_format_ip(addr, text), sizeof(client->ip));
+	memcpy(client->ip, text, client->ip_len);
+	client->is_long = client->trusted || client->ip_len > RECORD_SHORT_IP_MAX;
+	client->port = addr->port;
+}
+
 static struct client *new_client(
 	struct proxy *proxy, const struct frontend *frontend, int fd, const struct addr *peer)
 {
-	struct client *client = slab_get(&proxy->clients);
-	char text[ADDR_TEXT_MAX];
+	bool has_origin = frontend->has_origins;
+	struct client *client =
+		slab_get(has_origin ? &proxy->clients_with_origin : &proxy->clients);
 
 	if (!client)
 		return NULL;
+	client->has_origin = has_origin;
+	if (unlikely(has_origin))
+		*front_origin(client) = (struct origin){.peer = *peer};
 	client->proxy = proxy;
 	client->gate = &proxy->gates[frontend->index];
 	client->gate->clients++;
@@ -217,11 +244,7 @@ static struct client *new_client(
 	client->requests = 0;
 	client->opened_s = (u32)(loop_now_ms(proxy->loop) / 1000);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
-	client->trusted = request_is_trusted(frontend->conf, peer);
-	client->ip_len = (u8)MIN(addr_format_ip(peer, text), sizeof(client->ip));
-	memcpy(client->ip, text, client->ip_len);
-	client->is_long = client->trusted || client->ip_len > RECORD_SHORT_IP_MAX;
-	client->port = peer->port;
+	set_address(client, peer);
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
@@ -250,10 +273,24 @@ static bool take_place(const struct frontend *frontend)
 	return false;
 }
 
-static void begin(struct client *client)
+void front_wait_opening(struct client *client)
+{
+	wait_for(client, WAITS_OPENING);
+}
+
+void front_wait_not(struct client *client)
+{
+	client->waiting = WAITS_NOT;
+}
+
+void front_begin_session(struct client *client)
 {
 	const struct frontend *frontend = client->gate->frontend;
 
+	if (unlikely(frontend->conf->protocol == CONF_TLS_PASSTHROUGH)) {
+		opening_read_hello(client, &session_events);
+		return;
+	}
 	if (frontend->conf->protocol == CONF_TCP) {
 		conn_use_raw(&client->conn, STREAM_SERVER, &session_events);
 		client->waiting = WAITS_NOT;
@@ -267,6 +304,14 @@ static void begin(struct client *client)
 		&session_events);
 	wait_for(client, WAITS_FIRST);
 	conn_start(&client->conn);
+}
+
+static void begin(struct client *client)
+{
+	if (unlikely(client->gate->frontend->expects_header))
+		opening_read_header(client, &session_events);
+	else
+		front_begin_session(client);
 }
 
 // Asked once in the life of a connection: the answer is another one when it was reset meanwhile.
@@ -288,14 +333,29 @@ static void reset(struct proxy *proxy, int fd)
 	sock_close(proxy->loop, &sock);
 }
 
-static void deny(struct proxy *proxy, const struct frontend *frontend, int fd,
-	enum guard_answer why, const struct addr *peer)
+static void note_denial(struct proxy *proxy, const struct frontend *frontend, enum guard_answer why,
+	const struct addr *addr)
 {
-	metrics_inc(
-		proxy->metrics, why == GUARD_FULL ? M_CONNECTIONS_CROWDED : M_CONNECTIONS_DENIED);
+	metrics_inc(proxy->metrics, why == GUARD_FULL	     ? M_CONNECTIONS_CROWDED
+				    : why == GUARD_UNTRUSTED ? M_CONNECTIONS_UNTRUSTED
+							     : M_CONNECTIONS_DENIED);
 	if (why != GUARD_GONE)
-		faults_denied(&proxy->faults, frontend, why, peer);
-	reset(proxy, fd);
+		faults_denied(&proxy->faults, frontend, why, addr);
+}
+
+bool front_rename(struct client *client, const struct addr *source)
+{
+	const struct frontend *frontend = client->gate->frontend;
+	enum guard_answer answer = GUARD_IN;
+
+	if (frontend->is_guarded)
+		answer = guard_ask(frontend, source);
+	set_address(client, source);
+	client->counted = answer == GUARD_IN_COUNTED;
+	if (!guard_refuses(answer))
+		return true;
+	note_denial(client->proxy, frontend, answer, source);
+	return false;
 }
 
 static struct client *admit(
@@ -317,13 +377,17 @@ bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
 	struct client *client;
 	struct addr peer;
 
-	if (proxy->client_count >= proxy->clients_max)
+	// A frontend may be gone while somebody is on the way to it.
+	if (proxy->client_count >= proxy->clients_max || !proxy->gates[frontend->index].frontend)
 		return false;
 	peer_of(proxy, fd, &peer);
-	if (frontend->is_guarded)
+	if (unlikely(frontend->expects_header))
+		answer = guard_ask_sender(frontend, &peer);
+	else if (frontend->is_guarded)
 		answer = guard_ask(frontend, &peer);
 	if (guard_refuses(answer)) {
-		deny(proxy, frontend, fd, answer, &peer);
+		note_denial(proxy, frontend, answer, &peer);
+		reset(proxy, fd);
 		return true;
 	}
 	client = admit(proxy, frontend, fd, &peer);
@@ -359,7 +423,8 @@ static void drain(struct proxy *proxy)
 		if (!client->gate->draining)
 			continue;
 		session->ops->drain(session);
-		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT)
+		if (client->waiting == WAITS_OPENING || client->waiting == WAITS_FIRST ||
+			client->waiting == WAITS_NEXT)
 			wait_for(client, WAITS_NEXT);
 	}
 }

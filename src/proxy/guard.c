@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "decide/client_cap.h"
+#include "proxy/request.h"
 #include "proxy/snapshot.h"
 
 enum {
@@ -107,6 +108,15 @@ static enum guard_answer ask_lists(const struct access_list *list, const struct 
 	return access_list_lets_in(&denied, peer) ? GUARD_NOT_ALLOWED : GUARD_DENIED;
 }
 
+enum guard_answer guard_ask_sender(const struct frontend *frontend, const struct addr *peer)
+{
+	if (peer->family == ADDR_NONE)
+		return GUARD_GONE;
+	return peer->family == ADDR_UNIX || request_is_trusted(frontend->conf, peer)
+		       ? GUARD_IN
+		       : GUARD_UNTRUSTED;
+}
+
 enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *peer)
 {
 	u32 max = frontend->conf->limits.per_ip_connections;
@@ -184,6 +194,7 @@ void guard_key_text(
 {
 	const char *key = why == GUARD_DENIED	     ? "deny"
 			  : why == GUARD_NOT_ALLOWED ? "allow"
+			  : why == GUARD_UNTRUSTED   ? "client_ip.trusted_proxies"
 						     : "limits.per_ip_connections";
 
 	snprintf(text, GUARD_KEY_MAX, "frontends.%.*s.%s", STR_FMT(frontend->conf->name), key);

@@ -156,6 +156,8 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	list_init(&proxy->rosters);
 	rng_init(&proxy->rng, seed);
 	slab_init(&proxy->clients, "client", sizeof(struct client), limits->clients_max);
+	slab_init(&proxy->clients_with_origin, "client with origin",
+		sizeof(struct client_with_origin), limits->clients_max);
 	// An exchange that is over is freed at the end of the turn, while its client may begin
 	// another.
 	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), limits->clients_max * 2);
@@ -212,6 +214,7 @@ void proxy_done(struct proxy *proxy)
 	mover_pipes_done(&proxy->pipes);
 	slab_done(&proxy->arenas);
 	slab_done(&proxy->exchanges);
+	slab_done(&proxy->clients_with_origin);
 	slab_done(&proxy->clients);
 	loop_timer_cancel(proxy->loop, &proxy->rebind);
 	ASSERT(proxy->hold->count == 0 && list_is_empty(&proxy->old_holds));

@@ -64,7 +64,7 @@ struct proxy {
 	struct mover_pipes pipes;
 	struct mover_pipes *splice; // &pipes, or NULL where descriptors cannot be spliced
 	struct rng rng;
-	struct slab clients, exchanges, arenas;
+	struct slab clients, clients_with_origin, exchanges, arenas;
 	struct list client_list; // the newest first
 	struct list rosters;	 // those who are looking through it
 	u32 client_count, clients_max;

@@ -21,6 +21,7 @@ static enum roster_state state_of(const struct client *client)
 	if (client->conn.session->end != SESSION_GOES_ON || client->conn.closing)
 		return ROSTER_ENDING;
 	switch ((enum client_waiting)client->waiting) {
+	case WAITS_OPENING:
 	case WAITS_FIRST:
 		return ROSTER_NEW;
 	case WAITS_HEAD:

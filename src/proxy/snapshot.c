@@ -192,6 +192,8 @@ static void build_frontend(struct frontend *frontend, const struct conf_frontend
 	if (conf->limits.connections)
 		frontend->clients = &snapshot->slots->frontend_clients[frontend->index];
 	frontend->is_guarded = guard_is_wanted(conf);
+	frontend->expects_header = conf->client_ip.proxy_protocol != CONF_PROXY_PROTOCOL_NONE;
+	frontend->has_origins = frontend->expects_header;
 	frontend->route_count = conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < conf->route_count; i++) {

@@ -41,6 +41,8 @@ struct frontend {
 	const struct builtin *builtin; // what these pages show
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
 	bool is_guarded;       // not everybody may connect (guard.h)
+	bool expects_header;   // its connections begin with a PROXY header
+	bool has_origins;      // its clients have a struct origin
 	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
 	// the configuration wants them; the first proto_line_len bytes are the former's.

@@ -31,7 +31,7 @@ u32 slot_take(struct slot_set *set, u32 generation)
 	} else {
 		set->count++;
 	}
-	set->since[slot] = generation;
+	__atomic_store_n(&set->since[slot], generation, __ATOMIC_RELAXED);
 	return slot;
 }
 

@@ -44,6 +44,12 @@ struct slots {
 struct slots *slots_new(u32 worker_count, u32 backends, u32 pools, u32 frontends);
 void slots_free(struct slots *slots); // NULL is fine
 
+// Any thread may ask.
+static inline u32 slot_since(const struct slot_set *set, u32 slot)
+{
+	return __atomic_load_n(&set->since[slot], __ATOMIC_RELAXED);
+}
+
 // SLOT_NONE: there are no more.
 u32 slot_take(struct slot_set *set, u32 generation) must_check;
 void slot_give(struct slot_set *set, u32 slot);
