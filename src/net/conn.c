@@ -270,6 +270,18 @@ void conn_use_raw(struct conn *conn, enum stream_role role, const struct session
 	conn->session = &conn->raw.session;
 }
 
+int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
+	struct h1_parser *parser, bool is_secure, const struct session_events *events)
+{
+	struct session *session = h2_new(kit, role, parser, &conn->out, conn, is_secure, events);
+
+	if (!session)
+		return -ENOMEM;
+	conn->session = session;
+	conn_poke(conn);
+	return 0;
+}
+
 void conn_use_peek(struct conn *conn, const struct session_events *events,
 	const struct peek_events *peek_events)
 {
@@ -279,8 +291,14 @@ void conn_use_peek(struct conn *conn, const struct session_events *events,
 
 int conn_send_first(struct conn *conn, struct str bytes)
 {
+	struct bytes behind = conn->out;
+	int result;
+
+	conn->out = (struct bytes){0};
+	result = bytes_write(&conn->loop->blocks, &conn->out, bytes.ptr, bytes.len);
+	bytes_move_all(&conn->out, &behind);
 	conn_poke(conn);
-	return bytes_write(&conn->loop->blocks, &conn->out, bytes.ptr, bytes.len);
+	return result;
 }
 
 void conn_feed(struct conn *conn, struct slice slice)
