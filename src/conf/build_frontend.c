@@ -264,8 +264,8 @@ static const struct schema_key *find_key(enum schema_map_id map, const char *nam
 static void check_tcp(struct build *build, const struct path *path, struct node *node)
 {
 	static const char *const only_http[][2] = {{NULL, "http"}, {NULL, "client_ip"},
-		{NULL, "headers"}, {NULL, "builtin"}, {NULL, "routes"},
-		{"timeouts", "client_header"}, {"timeouts", "client_idle"},
+		{NULL, "headers"}, {NULL, "builtin"}, {NULL, "routes"}, {NULL, "redirect_https"},
+		{"tls", "hsts"}, {"timeouts", "client_header"}, {"timeouts", "client_idle"},
 		{"timeouts", "request_body_idle"}, {"timeouts", "request"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(only_http); i++) {
@@ -289,7 +289,7 @@ static void check_destination(struct build *build, const struct path *path, stru
 	struct node *pool = node_get(node, STR("pool"));
 	struct err *err;
 
-	if (pool || frontend->route_count)
+	if (pool || frontend->route_count || frontend->redirect_https)
 		return;
 	if (node_get(build->pools, STR("default"))) {
 		pool = node_new_text(build->arena, STR("default"), (struct place){0});

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "conf/build.h"
 
-enum { names_shown_max = 12, id_bytes_max = 128, http_port = 80 };
+enum { names_shown_max = 12, id_bytes_max = 128, http_port = 80, https_port = 443 };
 
 static const char *list_pools(struct build *build)
 {
@@ -87,7 +87,6 @@ static bool report_scheme(struct build *build, const struct path *path, const st
 		const char *scheme;
 		enum schema_milestone milestone;
 	} schemes[] = {
-		{"https://", MILESTONE_TLS},
 		{"h2c://", MILESTONE_TLS},
 		{"h2://", MILESTONE_TLS},
 		{"grpc://", MILESTONE_TLS},
@@ -116,19 +115,35 @@ static bool has_port(struct str text)
 	return str_find(text, ':') < text.len;
 }
 
-// "http://host:port/" -> "host:port"; the port of http:// is 80.
-static struct str strip_url(struct build *build, struct str text)
+// "http://host:port/" -> "host:port"; the port of http:// is 80, that of https:// 443.
+static struct str strip_url(struct build *build, struct str text, enum conf_scheme *ret_scheme)
 {
-	if (!str_starts(text, STR("http://")))
+	size_t len = str_starts(text, STR("http://"))	 ? 7
+		     : str_starts(text, STR("https://")) ? 8
+							 : 0;
+
+	if (len == 0)
 		return text;
-	text.ptr += 7;
-	text.len -= 7;
+	*ret_scheme = len == 8 ? CONF_SCHEME_HTTPS : CONF_SCHEME_HTTP;
+	text.ptr += len;
+	text.len -= len;
 	if (text.len && text.ptr[text.len - 1] == '/')
 		text.len--;
 	if (text.len && !has_port(text))
-		return str_from(arena_printf(build->arena, "%.*s:%d",
-			(int)MIN(text.len, (size_t)1024), text.ptr, http_port));
+		return str_from(
+			arena_printf(build->arena, "%.*s:%d", (int)MIN(text.len, (size_t)1024),
+				text.ptr, len == 8 ? https_port : http_port));
 	return arena_str(build->arena, text);
+}
+
+// "http://host:port/path"
+static bool has_path(struct str text)
+{
+	size_t len = str_starts(text, STR("http://"))	 ? 7
+		     : str_starts(text, STR("https://")) ? 8
+							 : 0;
+
+	return len && str_find(str_make(text.ptr + len, text.len - len), '/') < text.len - len;
 }
 
 static void report_address(
@@ -153,8 +168,7 @@ static void report_address(
 			CLIP(text), path_text(build, path));
 	if (node->written.ptr)
 		return;
-	if (str_starts(text, STR("http://")) &&
-		str_find(str_make(text.ptr + 7, text.len - 7), '/') < text.len - 7)
+	if (has_path(text))
 		report_advice(build->report, err,
 			"a backend has no path: requests keep theirs, and routes choose by it");
 	else if (text.len && text.len < 200 && addr_parse_ip(text, &addr) == 0)
@@ -189,7 +203,7 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	(void)key;
 	if (!build_scalar(build, path, node, &text) || report_scheme(build, path, node))
 		return;
-	text = strip_url(build, text);
+	text = strip_url(build, text, &backend->scheme);
 	rc = addr_parse(text, &backend->addr);
 	if (rc == -ENOENT)
 		set_name(build, backend, text);
@@ -204,7 +218,11 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 		return;
 	}
 	backend->address = text;
-	build_canonical(build, node, text.ptr, false);
+	build_canonical(build, node,
+		backend->scheme == CONF_SCHEME_HTTPS
+			? arena_printf(build->arena, "https://%.*s", (int)text.len, text.ptr)
+			: text.ptr,
+		false);
 }
 
 static void check_unique_ids(
@@ -295,6 +313,7 @@ void build_pools(struct build *build, const struct schema_key *key, const struct
 		if (build_check_name(build, child, "pool"))
 			build_map(build, SCHEMA_pool, &inner, child, pool);
 		build_finish_pool(pool);
+		build_finish_tls(build, pool);
 	}
 	conf->pools = build->pool_list;
 	conf->pool_count = count;

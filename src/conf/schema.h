@@ -81,6 +81,13 @@ enum schema_kind {
 	KIND_ATTRIBUTES,
 	KIND_BUILTIN_PATH,
 	KIND_BUILTIN_ALLOW,
+	KIND_FILE_NAME,
+	KIND_CERTIFICATES,
+	KIND_ALPN,
+	KIND_FRONTEND_TLS,
+	KIND_POOL_TLS,
+	KIND_BACKEND_TLS,
+	KIND_SERVER_NAME,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -104,6 +111,9 @@ enum schema_words {
 	WORDS_facility,
 	WORDS_sampler,
 	WORDS_trust,
+	WORDS_tls_version,
+	WORDS_client_cert,
+	WORDS_alpn,
 };
 
 enum schema_milestone {

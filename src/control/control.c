@@ -16,6 +16,8 @@
 #include "control/watch.h"
 #include "control/worker.h"
 #include "net/listen.h"
+#include "net/tls_cert.h"
+#include "net/tls_ticket.h"
 
 enum {
 	resolve_wait_ms = 2000, // for names, before the first connection is taken
@@ -34,6 +36,7 @@ struct control {
 	struct arena *arena;
 	const struct control_options *options;
 	struct snapshot *snapshot;
+	struct tls_secret tls_secret; // of session tickets
 	struct loop *loop;
 	struct logger *logger;
 	struct log *log;
@@ -624,12 +627,28 @@ static void start_watch(struct control *control)
 		.log_level = (u8)(control->conf->log.level + LOG_ERROR)});
 }
 
+// Certificates and keys. The secret of session tickets is as old as the process.
+static int open_tls(struct control *control)
+{
+	struct tls_error error;
+
+	tls_secret_make(&control->tls_secret, loop_wall_ms(control->loop));
+	if (snapshot_secure(
+		    control->snapshot, &control->tls_secret, control->max_connections, &error))
+		return 0;
+	fprintf(stderr, "weir: TLS cannot be set up: %s.\n", error.text);
+	return -EINVAL;
+}
+
 static int start(struct control *control)
 {
 	int error;
 
 	derive_limits(control);
 	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
+	error = open_tls(control);
+	if (error)
+		return error;
 	start_watch(control);
 	prepare_workers(control);
 	make_spans(control);

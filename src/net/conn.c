@@ -3,7 +3,9 @@
 
 #include <errno.h>
 
+#include "net/conn_inside.h"
 #include "net/mover.h"
+#include "net/tls.h"
 
 enum {
 	linger_ms = 2000,
@@ -41,7 +43,7 @@ static void linger(struct conn *conn)
 		bound_flush(conn);
 }
 
-static void carry_out_end(struct conn *conn)
+void conn_carry_out_end(struct conn *conn)
 {
 	switch ((enum session_end)conn->session->end) {
 	case SESSION_GOES_ON:
@@ -94,7 +96,7 @@ static void receive(struct conn *conn)
 	loop_recv(conn->loop, &conn->sock, &conn->receive, hints);
 }
 
-static void finish_close(struct conn *conn)
+void conn_finish_close(struct conn *conn)
 {
 	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
 		conn->mover_out)
@@ -104,17 +106,19 @@ static void finish_close(struct conn *conn)
 		sock_close(conn->loop, &conn->sock);
 	bytes_clear(&conn->out);
 	bytes_clear(&conn->sending);
+	if (conn->tls)
+		tls_free(conn->tls);
 	conn->session->ops->done(conn->session);
 	conn->events->on_closed(conn);
 }
 
 // Everything a connection has to do, at the end of a turn in which anything happened to it.
-static void crank(struct task *task)
+void conn_crank(struct task *task)
 {
 	struct conn *conn = container_of(task, struct conn, crank);
 
 	if (conn->closing) {
-		finish_close(conn);
+		conn_finish_close(conn);
 		return;
 	}
 	if (conn->connecting)
@@ -125,12 +129,12 @@ static void crank(struct task *task)
 	}
 	flush(conn);
 	if (conn->session->end != SESSION_GOES_ON)
-		carry_out_end(conn);
+		conn_carry_out_end(conn);
 	if (!conn->closing) // else this runs again
 		receive(conn);
 }
 
-static void on_received(struct op *op)
+void conn_on_received(struct op *op)
 {
 	struct conn *conn = container_of(op, struct conn, receive);
 	int result = op->result;
@@ -159,7 +163,7 @@ static void on_received(struct op *op)
 	}
 }
 
-static void on_sent(struct op *op)
+void conn_on_sent(struct op *op)
 {
 	struct conn *conn = container_of(op, struct conn, send);
 	int result = op->result;
@@ -177,6 +181,11 @@ static void on_sent(struct op *op)
 			mover_target_ready(conn->mover_out, result);
 		return;
 	}
+	conn_send_failed(conn, result);
+}
+
+void conn_send_failed(struct conn *conn, int result)
+{
 	if (conn->closing)
 		return;
 	conn->failed = true;
@@ -195,12 +204,14 @@ static void on_connected(struct op *op)
 	int result = op->result;
 
 	conn->connecting = false;
-	conn->send.done = on_sent;
+	conn->send.done = conn->tls ? conn_on_sent_tls : conn_on_sent;
 	conn_poke(conn);
 	if (conn->closing)
 		return;
 	if (result != 0)
 		conn->closing = true;
+	else if (conn->tls)
+		return; // the handshake comes first
 	conn->events->on_connected(conn, result);
 }
 
@@ -226,9 +237,10 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->loop = loop;
 	conn->events = events;
 	conn->session = NULL;
-	op_init(&conn->receive, on_received);
-	op_init(&conn->send, on_sent);
-	conn->crank = (struct task){.run = crank};
+	conn->tls = NULL;
+	op_init(&conn->receive, conn_on_received);
+	op_init(&conn->send, conn_on_sent);
+	conn->crank = (struct task){.run = conn_crank};
 	timer_init(&conn->timer, on_timer);
 	conn->out = conn->sending = (struct bytes){0};
 	conn->mover_in = conn->mover_out = NULL;

@@ -13,12 +13,19 @@
 
 struct conn;
 struct mover;
+struct tls;
+struct tls_client;
+struct tls_server;
 
 struct conn_events {
 	// Everything is over and the descriptor closed; the owner may free the conn now.
 	void (*on_closed)(struct conn *conn);
-	// conn_connect has its result: 0 or negative errno (then the conn closes by itself).
+	// conn_connect has its result, which with TLS is that of the handshake: 0, a negative errno
+	// or a fault of TLS (then the conn closes by itself).
 	void (*on_connected)(struct conn *conn, int error);
+	// The handshake of a client is over: 0, a negative errno or a fault of TLS (then the conn
+	// closes by itself, and says why to the client). NULL without TLS.
+	void (*on_secured)(struct conn *conn, int error);
 	// The moment of conn_set_timer has come.
 	void (*on_timer)(struct conn *conn);
 };
@@ -27,12 +34,13 @@ struct conn {
 	struct loop *loop;
 	const struct conn_events *events;
 	struct session *session; // one of the two below
+	struct tls *tls;	 // NULL: clear
 	struct sock sock;
 	struct op receive, send;
 	struct task crank;
 	struct bytes out, sending;
 	struct mover *mover_in, *mover_out; // splicing from | to this conn
-	u64 bytes_in, bytes_out;	    // over the life of the connection
+	u64 bytes_in, bytes_out;	    // of the session, over the life of the connection
 	struct timer timer; // the owner's, by conn_set_timer; then it bounds the end
 	u32 unsent;	    // when it was set
 	bool connecting : 1, closing : 1, shut : 1, upstream : 1;
@@ -60,12 +68,26 @@ void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *par
 	const struct session_events *events);
 void conn_use_raw(struct conn *conn, enum stream_role role, const struct session_events *events);
 
+// Puts TLS between socket and session, before conn_start or conn_connect. A server's needs a
+// session of no use until on_secured chooses the real one. False: no memory.
+bool conn_use_tls_server(struct conn *conn, struct tls_server *server) must_check;
+bool conn_use_tls_client(struct conn *conn, struct tls_client *client) must_check;
+
+// From on_secured, when the client does not speak TLS: goes on in clear. Gives what it has sent.
+struct slice conn_drop_tls(struct conn *conn) must_check;
+
+// Until the connection stands.
+bool conn_is_connecting(const struct conn *conn);
+
 // Starts receiving (an accepted conn). A connecting one starts by itself.
 void conn_start(struct conn *conn);
 void conn_connect(struct conn *conn, const struct addr *address);
 
 // Forget what is queued and close; on_closed follows from a later turn. May be repeated.
 void conn_close(struct conn *conn);
+
+// The same, but with TLS the peer is told before: for a connection on which nothing is under way.
+void conn_finish(struct conn *conn);
 
 // The same with a reset towards the peer.
 void conn_abort(struct conn *conn);

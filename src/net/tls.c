@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <openssl/err.h>
 
+#include "base/mem.h"
+
 #include "net/tls_bio.h"
 #include "net/tls_client.h"
 #include "net/tls_env.h"
@@ -17,6 +19,7 @@ static struct tls *new_tls(struct tls_env *env, SSL_CTX *ctx, struct block_pool 
 	if (!tls)
 		return NULL;
 	*tls = (struct tls){.env = env, .pool = pool, .fault = TLS_FAULT_NONE};
+	list_init(&tls->gate_node);
 	tls->ssl = SSL_new(ctx);
 	bio = tls->ssl ? tls_bio_new(env->bio, tls) : NULL;
 	if (!bio) {
@@ -60,8 +63,10 @@ void tls_free(struct tls *tls)
 {
 	struct tls_env *env = tls->env;
 
+	tls_gate_leave(tls);
 	slice_drop(&tls->in);
 	bytes_clear(&tls->wire);
+	mem_free(tls->note);
 	// Without this OpenSSL takes an end without close_notify for a reason to forget a session
 	// that may well be resumed.
 	SSL_set_quiet_shutdown(tls->ssl, 1);

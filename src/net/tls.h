@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/bytes.h"
+#include "base/list.h"
 
 struct tls_env;	   // one thread's library context and what its connections share
 struct tls_server; // a frontend's certificates and rules, in one environment (tls_server.h)
@@ -54,10 +55,14 @@ struct tls {
 	struct block_pool *pool;
 	struct tls_server *server; // one of these two
 	struct tls_client *client;
-	struct slice in;     // received, not taken yet
-	struct bytes wire;   // to be sent
-	u64 sealed_ms;	     // when something was last sealed
-	u32 ramp;	     // bytes sealed since the connection was last idle
+	struct conn *conn;     // conn's own
+	struct list gate_node; // among those who wait for their turn
+	struct slice in;       // received, not taken yet
+	struct bytes wire;     // to be sent
+	u64 sealed_ms;	       // when something was last sealed
+	u32 ramp;	       // bytes sealed since the connection was last idle
+	char *note;	       // its owner's, from mem_try_alloc; freed with it
+	u16 note_len;
 	u8 state;	     // enum tls_state
 	u8 fault;	     // enum tls_fault
 	bool in_over : 1;    // the byte stream below has ended
@@ -65,7 +70,7 @@ struct tls {
 	bool has_begun : 1;  // handshake bytes have come (server role)
 	bool carries : 1;    // conn's: the send that is out has bytes of the session
 	bool told : 1;	     // conn's: the session knows of the end
-	bool waits_turn : 1; // conn's: for the gate
+	bool may_pass : 1;   // the gate's
 };
 
 enum tls_got {

@@ -34,12 +34,19 @@ struct tls_env *tls_env_new(const struct tls_secret *secret, u32 connections_max
 
 	env->lib = OSSL_LIB_CTX_new();
 	env->bio = tls_bio_method();
+	tls_gate_init(&env->gate);
 	slab_init(&env->connections, "tls", sizeof(struct tls), connections_max);
 	if (!env->lib || !env->bio || !tls_tickets_init(&env->tickets, env->lib, secret)) {
 		tls_env_free(env);
 		return NULL;
 	}
 	return env;
+}
+
+void tls_env_bind(struct tls_env *env, struct loop *loop)
+{
+	env->tickets.wall_ms = &loop->wall_ms;
+	env->gate.loop = loop;
 }
 
 void tls_env_free(struct tls_env *env)

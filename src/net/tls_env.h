@@ -7,7 +7,9 @@
 #include <openssl/ssl.h>
 
 #include "base/slab.h"
+#include "loop/loop.h"
 #include "net/tls.h"
+#include "net/tls_gate.h"
 #include "net/tls_ticket.h"
 
 enum { TLS_DETAIL_MAX = 200 };
@@ -17,6 +19,7 @@ struct tls_env {
 	BIO_METHOD *bio;
 	struct slab connections;
 	struct tls_tickets tickets;
+	struct tls_gate gate;
 	X509_STORE *system;	     // the machine's authorities; NULL: not loaded yet
 	char detail[TLS_DETAIL_MAX]; // of the last fault, for its line in the log
 	char record[TLS_RECORD_FULL];
@@ -25,6 +28,9 @@ struct tls_env {
 // What may go wrong is memory, at start. `secret`: what the keys of tickets are made of, the same
 // in all environments that shall resume each other's sessions.
 struct tls_env *tls_env_new(const struct tls_secret *secret, u32 connections_max);
+
+// From the thread whose loop it is, before the first connection.
+void tls_env_bind(struct tls_env *env, struct loop *loop);
 
 // Every connection and every context is gone.
 void tls_env_free(struct tls_env *env);

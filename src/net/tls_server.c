@@ -298,7 +298,9 @@ static SSL_CTX *new_ctx(struct tls_server *server, const struct group *group,
 		return NULL;
 	}
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_num_tickets(ctx, 1);
+	SSL_CTX_set_num_tickets(ctx, options->without_tickets ? 0 : 1);
+	if (options->without_tickets)
+		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 	SSL_CTX_set_timeout(ctx, 2l * TLS_TICKET_HOURS * 3600);
 	tls_tickets_use(ctx);
 	bind_sessions(ctx, options);

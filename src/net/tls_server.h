@@ -20,6 +20,7 @@ struct tls_server_options {
 	enum tls_version_min version_min;
 	const struct str *alpn; // in the order of preference
 	u32 alpn_count;
+	bool without_tickets; // nothing is resumed
 	enum tls_client_auth client_auth;
 	struct str client_ca, client_crl; // PEM files
 };

@@ -10,6 +10,7 @@ struct fault {
 	const struct frontend *frontend; // that somebody may not connect to
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
+	u8 tls;				 // enum tls_fault
 	u8 outcome;			 // enum outcome, when it is neither of these
 	bool tcp;
 };
@@ -18,10 +19,54 @@ static void say_connects(struct hush *hush, u64 times)
 {
 	const struct fault *fault = container_of(hush, struct fault, hush);
 
+	if (tls_error_fault(fault->error) != TLS_FAULT_NONE) {
+		LOG(fault->log, LOG_WARN,
+			"TLS handshake with backend failed again in the last second",
+			LOG_U64("times", times), LOG_STR("pool", fault->backend->pool->name),
+			LOG_STR("backend", fault->backend->id),
+			LOG_STR("reason", tls_fault_info(tls_error_fault(fault->error))->word));
+		return;
+	}
 	LOG(fault->log, LOG_WARN, "connect failed again in the last second",
 		LOG_U64("times", times), LOG_STR("pool", fault->backend->pool->name),
 		LOG_STR("backend", fault->backend->id), LOG_STR("address", fault->backend->address),
 		LOG_ERRNO(fault->error));
+}
+
+static enum log_level tls_level(enum tls_fault fault)
+{
+	switch (fault) {
+	case TLS_FAULT_BUSY:
+		return LOG_WARN;
+	case TLS_FAULT_TIMEOUT:
+	case TLS_FAULT_CLOSED:
+		return LOG_INFO;
+	default:
+		return LOG_NOTICE;
+	}
+}
+
+static void say_tls(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+	const struct tls_fault_info *info = tls_fault_info((enum tls_fault)fault->tls);
+
+	LOG(fault->log, tls_level((enum tls_fault)fault->tls),
+		"TLS handshake failed again in the last second", LOG_U64("times", times),
+		LOG_STR("frontend", fault->frontend->conf->name), LOG_STR("reason", info->word),
+		LOG_STR("cause", info->cause));
+}
+
+static void init_secure(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->frontend_count * TLS_FAULT_COUNT; i++) {
+		struct fault *fault = &faults->secure[i];
+
+		*fault = (struct fault){.log = faults->log,
+			.frontend = &snapshot->frontends[i / TLS_FAULT_COUNT],
+			.tls = (u8)(i % TLS_FAULT_COUNT)};
+		hush_init(&fault->hush, loop, say_tls);
+	}
 }
 
 static void say_ends(struct hush *hush, u64 times)
@@ -97,13 +142,16 @@ void faults_init(
 {
 	faults->log = log;
 	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count +
-			snapshot->frontend_count * FAULTS_DENIALS;
+			snapshot->frontend_count * (FAULTS_DENIALS + TLS_FAULT_COUNT);
 	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
 	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
 	faults->denials = faults->connects + snapshot->backend_count;
 	init_ends(faults, loop);
 	init_connects(faults, loop, snapshot);
+	faults->secure = faults->denials + snapshot->frontend_count * FAULTS_DENIALS;
+	faults->tls_detail = NULL;
 	init_denials(faults, loop, snapshot);
+	init_secure(faults, loop, snapshot);
 }
 
 void faults_done(struct faults *faults)
@@ -117,12 +165,39 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 {
 	struct fault *fault = &faults->connects[backend->cell];
 
+	enum tls_fault tls = tls_error_fault(error);
+
 	fault->error = error;
 	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&fault->hush))
 		return;
+	if (tls != TLS_FAULT_NONE) {
+		LOG(faults->log, LOG_WARN, "TLS handshake with backend failed",
+			LOG_STR("pool", backend->pool->name), LOG_STR("backend", backend->id),
+			LOG_STR("address", backend->address), LOG_U64("try", tries),
+			LOG_STR("reason", tls_fault_info(tls)->word),
+			LOG_CSTR("cause", faults->tls_detail),
+			LOG_STR("cure", tls_fault_info(tls)->cure));
+		return;
+	}
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
 		LOG_ERRNO(error), LOG_U64("try", tries));
+}
+
+void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls_fault fault,
+	const char *detail, const struct addr *peer)
+{
+	const struct tls_fault_info *info = tls_fault_info(fault);
+	struct fault *each = &faults->secure[frontend->index * TLS_FAULT_COUNT + (u32)fault];
+	char client[GUARD_TEXT_MAX];
+
+	if (!log_is_on(faults->log, tls_level(fault)) || !hush_is_news(&each->hush))
+		return;
+	guard_client_text(peer, client);
+	LOG(faults->log, tls_level(fault), "TLS handshake failed", LOG_CSTR("client", client),
+		LOG_STR("frontend", frontend->conf->name), LOG_STR("reason", info->word),
+		LOG_STR("cause", info->cause), LOG_CSTR("detail", detail),
+		LOG_STR("cure", info->cure));
 }
 
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "net/tls.h"
 #include "proxy/hush.h"
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
@@ -19,7 +20,9 @@ struct faults {
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
 	struct fault *connects; // by backend->cell
 	struct fault *denials;	// by frontend->index and FAULTS_DENIALS
-	u32 count;		// of all three, which are one array
+	struct fault *secure;	// by frontend->index and TLS_FAULT_COUNT
+	u32 count;		// of all four, which are one array
+	const char *tls_detail; // OpenSSL's words about the last failure; NULL: no TLS
 };
 
 // Borrows all of it until faults_done.
@@ -36,6 +39,11 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 // has too many connections may be a client that somebody misses, which is a warning.
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
 	const struct addr *peer);
+
+// A client's handshake failed. Scanners and such do that all day: a client that only went away or
+// did not speak is info.
+void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls_fault fault,
+	const char *detail, const struct addr *peer);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

@@ -19,6 +19,7 @@ struct client {
 	u8 waiting;	  // enum client_waiting
 	bool trusted : 1; // the peer may tell us who the client is
 	bool counted : 1; // by frontend->guard
+	bool is_shaking : 1; // among proxy->handshakes
 	bool is_long : 1; // records have to look closer at who it is
 	u8 ip_len;
 	char ip[39]; // the peer's address as text

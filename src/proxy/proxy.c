@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "proxy/exchange.h"
+#include "proxy/secure.h"
 
 enum { arena_bytes = 4096 };
 
@@ -51,6 +52,12 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
 	upstream_init(&proxy->upstream, &upstream);
 	faults_init(&proxy->faults, loop, log, snapshot);
+	if (snapshot->secure) {
+		proxy->secure = snapshot->secure[number];
+		tls_env_bind(proxy->secure->env, loop);
+		proxy->upstream.tls = proxy->secure->clients;
+		proxy->faults.tls_detail = proxy->secure->env->detail;
+	}
 	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }
 

@@ -30,6 +30,8 @@ extern const char *const step_names[STEP_COUNT];
 // True when the table allows the move.
 bool step_may_go(enum step from, enum step to);
 
+struct secure; // proxy/secure.h
+
 struct proxy {
 	struct loop *loop;
 	const struct snapshot *snapshot;
@@ -53,6 +55,8 @@ struct proxy {
 	u32 moves[STEP_COUNT]
 		 [STEP_COUNT]; // how often each move was made; counted in builds with tests
 	struct faults faults;
+	struct secure *secure; // TLS; NULL: none. Borrowed
+	u32 handshakes;	       // of clients, under way
 	struct load_probes load_probes;
 	struct records *records; // of the last requests; NULL: none are kept
 };

@@ -3,6 +3,7 @@
 
 #include "proxy/access.h"
 #include "proxy/builtin.h"
+#include "proxy/secure.h"
 #include "proxy/sticky.h"
 #include "upstream/view.h"
 
@@ -211,16 +212,20 @@ static void build_frontend(
 	struct arena *arena = snapshot->arena;
 
 	frontend->conf = conf;
-	frontend->scheme = STR("http");
+	frontend->scheme = conf->tls.enabled ? STR("https") : STR("http");
 	frontend->request_id_known =
 		http_field_known(conf->headers.request_id.ptr, conf->headers.request_id.len);
-	frontend->pool = conf->pool >= 0 ? &snapshot->pools[conf->pool] : NULL;
+	frontend->pool =
+		conf->pool >= 0 && !conf->redirect_https ? &snapshot->pools[conf->pool] : NULL;
 	if (conf->limits.connections)
 		frontend->clients = arena_zalloc(arena, sizeof(*frontend->clients));
+	frontend->has_answer_lines =
+		conf->headers.server_timing || conf->headers.proxy_status || conf->tls.hsts_ms;
+	frontend->asks_certificates = conf->tls.client.mode != CONF_CLIENT_CERT_NONE;
 	frontend->is_guarded = guard_is_wanted(conf);
-	frontend->route_count = conf->route_count;
+	frontend->route_count = conf->redirect_https ? 0 : conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
-	for (u32 i = 0; i < conf->route_count; i++) {
+	for (u32 i = 0; i < frontend->route_count; i++) {
 		build_route(&frontend->routes[i], &conf->routes[i], snapshot);
 		frontend->routes[i].place = place_of(frontend->index, i);
 	}
@@ -303,9 +308,29 @@ void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed)
 			snapshot->frontends[i].guard = snapshot->guard;
 }
 
+bool snapshot_secure(struct snapshot *snapshot, const struct tls_secret *secret, u64 clients_max,
+	struct tls_error *ret_error)
+{
+	u32 count = snapshot->worker_count + 1,
+	    connections = (u32)MIN(clients_max * 3 + 64, 1u << 30);
+
+	if (!secure_is_wanted(snapshot->conf))
+		return true;
+	snapshot->secure = arena_zalloc(snapshot->arena, sizeof(*snapshot->secure) * count);
+	for (u32 i = 0; i < count; i++) {
+		snapshot->secure[i] = secure_new(
+			snapshot, secret, connections, i < snapshot->worker_count, ret_error);
+		if (!snapshot->secure[i])
+			return false;
+	}
+	return true;
+}
+
 void snapshot_done(struct snapshot *snapshot)
 {
 	guard_free(snapshot->guard);
+	for (u32 i = 0; snapshot->secure && i <= snapshot->worker_count; i++)
+		secure_free(snapshot->secure[i]);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		view_done(&snapshot->pools[i]);
 }

@@ -37,6 +37,8 @@ struct frontend {
 	u64 builtin_lengths;	       // bit of each length (modulo 64) that the path of a page has
 	const struct builtin *builtin; // what these pages show
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
+	bool has_answer_lines; // answer.h
+	bool asks_certificates; // clients may show one
 	bool is_guarded;       // not everybody may connect (guard.h)
 	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
@@ -48,6 +50,10 @@ struct frontend {
 	struct str access_json; // as a route's
 	enum http_known request_id_known;
 };
+
+struct secure; // proxy/secure.h
+struct tls_error;
+struct tls_secret;
 
 struct snapshot {
 	const struct conf *conf;
@@ -63,6 +69,7 @@ struct snapshot {
 	struct str *access_json; // the names of pool and backend, by backend->cell; NULL without
 	struct guard *guard;	 // of all frontends that want one
 	struct crowd crowd;
+	struct secure **secure; // of each worker, and of the control thread; NULL: no TLS
 };
 
 // Everything lives in `arena`, next to `conf`, except for the views of pools and the guard.
@@ -72,5 +79,9 @@ struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u3
 // is as guard_new wants it.
 void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed);
 
-// Frees the views and the guard. No worker runs.
+// Opens what TLS needs, where it is wanted. False, with the reason. Before any worker runs.
+bool snapshot_secure(struct snapshot *snapshot, const struct tls_secret *secret, u64 clients_max,
+	struct tls_error *ret_error) must_check;
+
+// Frees the views, the guard and what TLS needed. No worker runs.
 void snapshot_done(struct snapshot *snapshot);

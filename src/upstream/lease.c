@@ -47,7 +47,7 @@ static void let_go(struct link *link)
 	if (link->has_socket && is_usable(link))
 		h1_finish(&link->conn.h1);
 	else
-		conn_close(&link->conn);
+		conn_finish(&link->conn);
 }
 
 // It serves the next request in the order in which they came, in this worker or in another one.
@@ -267,6 +267,14 @@ static enum lease_result connect_link(
 		conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
 	else
 		conn_use_h1(&link->conn, STREAM_CLIENT, upstream->parser, &session_events);
+	if (unlikely(upstream->tls && upstream->tls[backend->cell]) &&
+		!conn_use_tls_client(&link->conn, upstream->tls[backend->cell])) {
+		link->lease = NULL;
+		lease->link = NULL;
+		*ret_error = -ENOMEM;
+		conn_close(&link->conn);
+		return LEASE_FAILED;
+	}
 	if (link->has_socket && !lease->raw)
 		h1_see_it_out(&link->conn.h1);
 	conn_connect(&link->conn, &backend->addr);

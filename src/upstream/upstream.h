@@ -55,6 +55,7 @@ struct upstream {
 	struct rng rng;
 	struct crowd_ear ear;
 	struct slab links;
+	struct tls_client **tls; // by backend->cell; NULL: nobody is spoken to by TLS
 	// Over all backends; the rest of the links is for running requests.
 	u32 idle_count, idle_max;
 	bool draining; // keep nothing
