@@ -72,13 +72,14 @@ class Check:
     def figure(self, number):
         if number is None:
             return ""
-        digits = 2 if self.unit in ("x", "per request") else 0
+        digits = {"x": 2, "per request": 2, "ms": 1, "ratio": 4}.get(self.unit, 0)
         return f"{number:,.{digits}f} {self.unit}"
 
     def shown(self):
         if not self.values:
             return "-"
-        spread = f" ({min(self.values):,.2f} to {max(self.values):,.2f})"
+        digits = 4 if self.unit == "ratio" else 2
+        spread = f" ({min(self.values):,.{digits}f} to {max(self.values):,.{digits}f})"
         return self.figure(self.value()) + (spread if len(self.values) > 1 else "")
 
 
@@ -169,16 +170,17 @@ class Proxy:
 
     def __init__(self, bench, subject, tcp=False, valgrind=None, env=None):
         self.pids = []
+        self.work = None
         if subject.kind == "direct":
             self.port = bench.origin(tcp)
             self.child = None
             return
         self.port = free_port()
-        work = bench.work / f"{subject.name}-{next(bench.serial)}"
-        work.mkdir()
-        argv = subject.command(bench, self.port, bench.origin(tcp, subject.everywhere), work, tcp,
-                               single=bool(valgrind))
-        self.child = Child((valgrind or []) + argv, bench.proxy_cpus, work / "log", env)
+        self.work = bench.work / f"{subject.name}-{next(bench.serial)}"
+        self.work.mkdir()
+        argv = subject.command(bench, self.port, bench.origin(tcp, subject.everywhere), self.work,
+                               tcp, single=bool(valgrind))
+        self.child = Child((valgrind or []) + argv, bench.proxy_cpus, self.work / "log", env)
         try:
             wait_listening(self.child, self.port, 90 if valgrind else 10)
             time.sleep(0.2)  # its start is over; its probe connection is gone
@@ -193,6 +195,7 @@ class Proxy:
     def __exit__(self, *_exc):
         if self.child:
             self.child.end()
+            (self.work / "access.log").unlink(missing_ok=True)  # it may be large
 
 
 class Load:

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import balancing
+import observing
 import report
 from harness import (Bench, Load, Proxy, best_of, check, check_number, cpu_of, divide, instructions,
                      measure_once, repeat, rounds, say, show_progress, show_runs, timed,
@@ -287,7 +288,7 @@ def scenario_idle(bench):
 
 def scenario_instructions(bench):
     """User-space instructions per request under callgrind, epoll."""
-    rows = [("instructions/request, small keep-alive GET", [], 5000, 3000),
+    rows = [("instructions/request, small keep-alive GET, metrics and records off", [], 5000, 3000),
             ("the same with 12 request and 8 response fields",
              ["--fields", 12, "--answer-fields", 8], 9000, 6000)]
     if not bench.valgrind:
@@ -296,10 +297,11 @@ def scenario_instructions(bench):
         say(f"  {row}:")
         results = {}
         if bench.valgrind:
-            results = repeat(bench, "instructions", row, ["weir-epoll", "relay-epoll"] + PEERS, 1,
+            results = repeat(bench, "instructions", row,
+                             ["weir-epoll-bare", "weir-epoll", "relay-epoll"] + PEERS, 1,
                              lambda subject: instructions(
                                  bench, subject, ["--connections", 64, "--warm", 2, *argv]))
-        check_number(bench, row, "weir-epoll", results.get("weir-epoll", []), must, aim,
+        check_number(bench, row, "weir-epoll-bare", results.get("weir-epoll-bare", []), must, aim,
                      "instructions")
 
 
@@ -309,6 +311,26 @@ def scenario_balancing(bench):
         balancing.run(bench)
     else:
         say("skipped: valgrind or weir is missing")
+
+
+def scenario_records(bench):
+    """What metrics, records and the access log cost in user-space instructions per request."""
+    observing.run_records(bench)
+
+
+def scenario_log(bench):
+    """CPU per request with a JSON access log to a file."""
+    observing.run_log(bench)
+
+
+def scenario_scrape(bench):
+    """A scrape with 1,000 backends: its time, and the p99 at half load with one every second."""
+    observing.run_scrape(bench)
+
+
+def scenario_watched(bench):
+    """What somebody costs who watches the dashboard."""
+    observing.run_watched(bench)
 
 
 def malloc_calls(bench, subject):

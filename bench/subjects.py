@@ -54,11 +54,16 @@ backend app
 """
 WEIR = """\
 runtime: {{workers: {workers}, io: {io}}}
-log: {{level: error, access: {{output: none}}}}
+log: {{level: error, access: {{output: {access}}}}}
+{top}
 frontends:
   web: {{bind: "127.0.0.1:{port}", protocol: {mode}, pool: app}}
 pools:
   app: {{backends: ["127.0.0.1:{origin}"]}}
+"""
+BARE = """\
+metrics: {enabled: false}
+admin: {records: false}
 """
 
 
@@ -71,6 +76,8 @@ class Subject:
     engine: str = ""
     workers: int = 1
     splice: bool = False
+    bare: bool = False  # weir without metrics and records
+    logged: bool = False  # weir with a JSON access log in a file
     everywhere = False  # its origin stands at every address of the loopback
 
     def command(self, bench, port, origin, work, tcp=False, single=False):
@@ -79,7 +86,8 @@ class Subject:
 
     def command_weir(self, bench, port, origin, work, tcp, _single):
         config = WEIR.format(workers=self.workers, io=self.engine, port=port, origin=origin,
-                             mode="tcp" if tcp else "http")
+                             mode="tcp" if tcp else "http", top=BARE if self.bare else "",
+                             access=f'"{work}/access.log"' if self.logged else "none")
         return [bench.args.weir, "-c", write(work / "weir.yaml", config)]
 
     def command_relay(self, bench, port, origin, _work, _tcp, _single):
@@ -115,6 +123,9 @@ def write(path, text):
 SUBJECTS = {subject.name: subject for subject in [
     Subject("weir-epoll", "weir", "epoll"),
     Subject("weir-uring", "weir", "io_uring"),
+    Subject("weir-epoll-bare", "weir", "epoll", bare=True),
+    Subject("weir-epoll-log", "weir", "epoll", logged=True),
+    Subject("weir-uring-log", "weir", "io_uring", logged=True),
     Subject("weir-epoll-2", "weir", "epoll", workers=2),
     Subject("weir-uring-2", "weir", "io_uring", workers=2),
     Subject("relay-epoll", "relay", "epoll"),
@@ -128,4 +139,5 @@ SUBJECTS = {subject.name: subject for subject in [
     Subject("direct", "direct"),
 ]}
 WEIRS = ["weir-epoll", "weir-uring"]
+ENGINES = {"epoll": "epoll", "uring": "io_uring"}
 PEERS = ["nginx", "haproxy"]

@@ -15,7 +15,7 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PARTS = ("meson.build", "meson_options.txt", "src", "tests", "etc", "bench")
+PARTS = ("meson.build", "meson_options.txt", "src", "tests", "etc", "bench", "tools")
 
 
 def run(command, cwd):

@@ -9,6 +9,7 @@
 #include "admin/figures.h"
 #include "admin/server.h"
 #include "base/json.h"
+#include "decide/oddity.h"
 
 struct admin {
 	struct doors doors;
@@ -21,7 +22,8 @@ struct admin {
 	pthread_t thread;
 	struct message stop_message, *ended;
 	bool stopping, started;
-	u32 asks_out; // of the control thread
+	u32 asks_out;	     // of the control thread and of workers
+	u32 connection_asks; // of those, each once for all workers
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
@@ -32,8 +34,8 @@ struct admin {
 // Handlers; `owner` is the struct admin. routes.def names each.
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
-	api_explain, api_config, api_drain, api_enable, api_disable, api_weight, api_breaker,
-	api_log_level;
+	api_explain, api_connections, api_config, api_drain, api_enable, api_disable, api_weight,
+	api_breaker, api_log_level;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 
@@ -50,8 +52,10 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 
 void api_write_backend(struct json *json, struct admin *admin, const struct backend *backend);
 
-// Why it is in the state that it is in; static.
-const char *api_reason_text(const struct desk_backend *one);
+// Why it is in the state that it is in; static, or in `room`.
+enum { API_REASON_BYTES = 80 };
+
+const char *api_reason_text(const struct desk_backend *one, char room[static API_REASON_BYTES]);
 
 bool api_is_ready(const struct admin *admin);
 
@@ -71,6 +75,10 @@ const struct pool *api_find_pool(const struct admin *admin, struct str name);
 struct admin_state {
 	struct admin *admin;
 	struct desk_ask ask;
+	// Of the same moment, with the figures of the last second; by cell.
+	struct oddity_facts *facts;
+	struct oddity_finding *findings;
+	u32 *room;
 	struct list waiting; // calls that want it
 	bool asking;
 	u64 asked_ms; // of this loop

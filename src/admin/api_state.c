@@ -32,6 +32,7 @@ static const char *state_word(const struct desk_backend *one)
 		return "refuses";
 	case ELIGIBLE_EJECTED:
 		return "ejected";
+	case ELIGIBLE_HELD_OPEN:
 	case ELIGIBLE_BREAKER_OPEN:
 		return "open";
 	case ELIGIBLE_BACKUP:
@@ -42,14 +43,36 @@ static const char *state_word(const struct desk_backend *one)
 	return "up";
 }
 
-const char *api_reason_text(const struct desk_backend *one)
+// What somebody has ordered, and who.
+static const char *by_order(const char *what, const char *who, char room[static API_REASON_BYTES])
+{
+	snprintf(room, API_REASON_BYTES, "%s by %s", what, who[0] ? who : "order");
+	return room;
+}
+
+// In a panic: what it would be out for.
+static const char *overruled_text(const struct model_state *state)
+{
+	if (state->ejection.why != EJECTION_NONE)
+		return ejection_why_text((enum ejection_why)state->ejection.why);
+	return state->breaker.state == BREAKER_OPEN ? "its circuit breaker is open"
+						    : "its circuit breaker is half-open";
+}
+
+const char *api_reason_text(const struct desk_backend *one, char room[static API_REASON_BYTES])
 {
 	switch ((enum eligible_why)one->state.why) {
 	case ELIGIBLE_DOWN:
 	case ELIGIBLE_REFUSES:
 		return health_reason_text((enum health_reason)one->state.health.reason);
-	case ELIGIBLE_EJECTED:
+	case ELIGIBLE_HELD_OPEN:
+		return by_order("forced open", one->state.held_by, room);
+	case ELIGIBLE_DRAINING:
+		return by_order(one->order == MODEL_DISABLED ? "disabled" : "drained",
+			one->state.ordered_by, room);
 	case ELIGIBLE_PANIC:
+		return overruled_text(&one->state);
+	case ELIGIBLE_EJECTED:
 		return ejection_why_text((enum ejection_why)one->state.ejection.why);
 	default:
 		return eligible_why_text((enum eligible_why)one->state.why);
@@ -117,6 +140,33 @@ static void write_breaker(
 	key_moment(json, "ejected_until_at_ms", state, is_out ? ejection->until_ms : 0);
 }
 
+static void key_known(struct json *json, const char *key, u32 value)
+{
+	if (value)
+		json_key_u64(json, key, value);
+	else
+		json_key_none(json, key);
+}
+
+static void write_oddities(
+	struct json *json, const struct admin_state *state, const struct backend *backend)
+{
+	const struct oddity_finding *finding = &state->findings[backend->cell];
+	const struct oddity_facts *facts = &state->facts[backend->cell];
+
+	json_key(json, "oddities");
+	json_array_begin(json);
+	for (u32 i = 0; i < ODDITY_COUNT; i++)
+		if (finding->is[i])
+			json_cstr(json, oddity_word((enum oddity)i));
+	json_array_end(json);
+	json_key_u64(json, "changes", facts->changes);
+	key_known(json, "slow_times",
+		finding->is[ODDITY_SLOW] ? oddity_slow_times(facts, finding) : 0);
+	key_known(json, "peers_p50_us", finding->peers_p50_us);
+	key_known(json, "peers_p99_us", finding->peers_p99_us);
+}
+
 static void write_load(struct json *json, const struct admin *admin, const struct backend *backend)
 {
 	struct figures_load load = figures_load(admin->face.snapshot, backend);
@@ -134,7 +184,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 {
 	const struct admin_state *state = admin->state;
 	const struct desk_backend *one = &state->ask.backends[backend->cell];
-	char etag[24];
+	char etag[24], reason[API_REASON_BYTES];
 
 	snprintf(etag, sizeof(etag), "%llu", (unsigned long long)one->revision);
 	json_object_begin(json);
@@ -144,7 +194,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 	json_key_cstr(json, "etag", etag);
 	json_key_cstr(json, "state", state_word(one));
 	key_moment(json, "since_at_ms", state, one->state.why_since_ms);
-	json_key_cstr(json, "reason", api_reason_text(one));
+	json_key_cstr(json, "reason", api_reason_text(one, reason));
 	json_key_bool(json, "takes_requests", eligible_is_in((enum eligible_why)one->state.why));
 	json_key_u64(json, "weight", one->weight);
 	json_key_u64(json, "weight_configured", backend->conf->weight);
@@ -156,6 +206,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 	json_key_cstr(json, "admin", order_word(one->order));
 	write_check(json, state, one);
 	write_breaker(json, state, one);
+	write_oddities(json, state, backend);
 	write_load(json, admin, backend);
 	figures_write_backend(json, admin->figures, backend);
 	json_object_end(json);
@@ -260,7 +311,6 @@ bool api_is_ready(const struct admin *admin)
 static void write_head(struct json *json, struct admin *admin, u8 role)
 {
 	const struct control_face *face = &admin->face;
-	struct verdict verdict = verdict_make(admin);
 	char host[128] = "";
 
 	(void)gethostname(host, sizeof(host) - 1);
@@ -277,10 +327,7 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 		json, "log_level", log_level_name((enum log_level)admin->state->ask.log_level));
 	json_key_cstr(json, "may", role == ADMIN_OPERATOR ? "operate" : "read");
 	json_key(json, "verdict");
-	json_object_begin(json);
-	json_key_cstr(json, "level", verdict_word((enum verdict_level)verdict.level));
-	json_key_cstr(json, "text", verdict.text);
-	json_object_end(json);
+	verdict_write(json, admin);
 }
 
 void api_write_state(struct json *json, struct admin *admin, const struct state_scope *scope)

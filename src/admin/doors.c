@@ -39,9 +39,19 @@ static int add(struct doors *doors, const struct addr *address, bool only_metric
 static int complain(struct str text, int error)
 {
 	fprintf(stderr,
-		"weir: unable to listen for administration on %.*s: %s. See admin.bind and "
-		"metrics.port; admin.bind: none does without.\n",
+		"weir: unable to listen for administration on %.*s: %s. See admin.bind; none "
+		"does without.\n",
 		STR_FMT(text), strerror(-error));
+	return error;
+}
+
+// The port may be one that the file does not name: that of another program whose file this is.
+static int complain_of_metrics(u32 port, int error)
+{
+	fprintf(stderr,
+		"weir: unable to listen for metrics on port %u: %s. Set metrics.port to a free "
+		"one, or to none: they are at the admin address as well.\n",
+		port, strerror(-error));
 	return error;
 }
 
@@ -123,7 +133,7 @@ static int add_configured(struct doors *doors, const struct conf *conf)
 		return -EINVAL;
 	address.port = (u16)conf->metrics.port;
 	error = add(doors, &address, true);
-	return error ? complain(STR("metrics.port"), error) : 0;
+	return error ? complain_of_metrics(conf->metrics.port, error) : 0;
 }
 
 int doors_open(struct doors *doors, const struct conf *conf, struct log *log)

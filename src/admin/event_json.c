@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "admin/event_json.h"
 
+#include <stdio.h>
+
 // Empty does not apply.
 static void key_text(struct json *json, const char *key, const char *text)
 {
@@ -34,6 +36,15 @@ static void write_undo(struct json *json, const struct event_copy *event)
 	json_object_end(json);
 }
 
+static void write_text(struct json *json, const struct event_copy *event)
+{
+	char text[128];
+
+	if (event->count)
+		snprintf(text, sizeof(text), "%u of %u %s", event->count, event->of, event->text);
+	json_key_cstr(json, "text", event->count ? text : event->text);
+}
+
 void event_write_json(struct json *json, const struct event_copy *event)
 {
 	json_object_begin(json);
@@ -53,7 +64,8 @@ void event_write_json(struct json *json, const struct event_copy *event)
 	else
 		json_none(json);
 	key_number(json, "of", event->of);
-	json_key_cstr(json, "text", event->text);
+	key_number(json, "count", event->count);
+	write_text(json, event);
 	key_text(json, "by", event->by);
 	write_undo(json, event);
 	json_object_end(json);

@@ -121,6 +121,7 @@ static void rate(const struct figures *figures, const struct stats_sum *now,
 	rate->requests_per_s = (double)ret_second->requests / figures->elapsed_s;
 	rate->errors_per_s = (double)ret_second->errors / figures->elapsed_s;
 	rate->client_errors_per_s = (double)ret_second->client_errors / figures->elapsed_s;
+	rate->retries_per_s = (double)ret_second->tries[STATS_TRY_REPEATED] / figures->elapsed_s;
 	stats_sum_minus(now, base ? base : before, &calm);
 	rate->requests = histogram_count(&calm.time);
 	rate->p50_us = (u32)MIN(histogram_quantile_us(&calm.time, 0.5), (u64)UINT32_MAX);
@@ -396,7 +397,10 @@ void figures_write_frontend(
 
 void figures_write_pool(struct json *json, const struct figures *figures, const struct pool *pool)
 {
-	write_rate(json, figures_of_pool(figures, pool));
+	const struct figures_rate *rate = figures_of_pool(figures, pool);
+
+	write_rate(json, rate);
+	json_key_f64(json, "retries_per_s", rate->retries_per_s, 2);
 }
 
 void figures_write_backend(

@@ -36,7 +36,7 @@ u32 figures_pool_in_flight(const struct snapshot *snapshot, const struct pool *p
 
 struct figures_rate {
 	u64 requests_total;
-	double requests_per_s, errors_per_s, client_errors_per_s;
+	double requests_per_s, errors_per_s, client_errors_per_s, retries_per_s;
 	u64 requests; // those that the latencies are of
 	u32 p50_us, p90_us, p99_us, max_us;
 };

@@ -16,18 +16,24 @@ struct admin_state *state_new(struct admin *admin)
 {
 	struct admin_state *state = mem_alloc(sizeof(*state));
 	const struct snapshot *snapshot = admin->face.snapshot;
+	u32 backends = MAX(snapshot->backend_count, 1);
 
 	state->admin = admin;
 	list_init(&state->waiting);
 	state->ask.kind = DESK_STATE;
-	state->ask.backends =
-		mem_alloc(sizeof(struct desk_backend) * MAX(snapshot->backend_count, 1));
+	state->ask.backends = mem_alloc(sizeof(struct desk_backend) * backends);
+	state->facts = mem_alloc(sizeof(struct oddity_facts) * backends);
+	state->findings = mem_alloc(sizeof(struct oddity_finding) * backends);
+	state->room = mem_alloc(sizeof(u32) * backends);
 	state->ask.pools = mem_alloc(sizeof(struct desk_pool) * MAX(snapshot->pool_count, 1));
 	return state;
 }
 
 void state_free(struct admin_state *state)
 {
+	mem_free(state->room);
+	mem_free(state->findings);
+	mem_free(state->facts);
 	mem_free(state->ask.backends);
 	mem_free(state->ask.pools);
 	mem_free(state);
@@ -38,6 +44,39 @@ i64 state_wall_ms(const struct admin_state *state, u64 moment_ms)
 	return state->ask.wall_ms + (i64)(moment_ms - state->ask.now_ms);
 }
 
+// ---- What is odd --------------------------------------------------------------------------------
+
+static struct oddity_facts facts_of(const struct admin_state *state, const struct backend *backend)
+{
+	const struct desk_backend *one = &state->ask.backends[backend->cell];
+	const struct figures_rate *rate = figures_of_backend(state->admin->figures, backend);
+
+	return (struct oddity_facts){.takes = eligible_is_in((enum eligible_why)one->state.why),
+		.requests = rate->requests,
+		.requests_per_s = rate->requests_per_s,
+		.errors_per_s = rate->errors_per_s,
+		.p50_us = rate->p50_us,
+		.p99_us = rate->p99_us,
+		.changes = one->changes};
+}
+
+static void judge(struct admin_state *state)
+{
+	const struct snapshot *snapshot = state->admin->face.snapshot;
+
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		const struct pool *pool = &snapshot->pools[i];
+		u32 first = pool->backend_count ? pool->backends[0].cell : 0;
+
+		for (u32 j = 0; j < pool->backend_count; j++)
+			state->facts[first + j] = facts_of(state, &pool->backends[j]);
+		oddity_judge(&state->facts[first], pool->backend_count, state->room,
+			&state->findings[first]);
+	}
+}
+
+// ---- Fetching -----------------------------------------------------------------------------------
+
 static void on_answer(struct desk_ask *ask)
 {
 	struct admin_state *state = container_of(ask, struct admin_state, ask);
@@ -47,6 +86,7 @@ static void on_answer(struct desk_ask *ask)
 	state->asking = false;
 	admin->asks_out--;
 	state->asked_ms = loop_now_ms(admin->loop);
+	judge(state);
 	list_init(&heard);
 	while (!list_is_empty(&state->waiting)) {
 		struct list *node = state->waiting.next;

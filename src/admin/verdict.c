@@ -3,17 +3,24 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <time.h>
 
-enum {
-	errors_bad_percent = 5,
-	slow_requests_min = 20, // for a backend to be called slow
-	slow_factor = 4,	// of the median of its pool's other backends
-	slow_us_min = 20 * 1000,
-	names_max = 3,
+enum verdict_level { VERDICT_OK, VERDICT_WARN, VERDICT_BAD };
+
+enum { errors_bad_percent = 5, pools_max = 3, parts_max = 20, part_bytes = 240 };
+
+struct part {
+	u8 level;					 // enum verdict_level
+	i64 wall_ms;					 // since when; 0: it is of now
+	char text[part_bytes], reason[API_REASON_BYTES]; // reason: "" where there is none to tell
 };
 
-const char *verdict_word(enum verdict_level level)
+struct verdict {
+	u8 level; // the worst of its parts
+	u32 count;
+	struct part parts[parts_max];
+};
+
+static const char *level_word(u8 level)
 {
 	static const char *const words[] = {
 		[VERDICT_OK] = "ok", [VERDICT_WARN] = "warn", [VERDICT_BAD] = "bad"};
@@ -21,23 +28,34 @@ const char *verdict_word(enum verdict_level level)
 	return words[level];
 }
 
-static void say(struct verdict *verdict, enum verdict_level level, const char *format, ...)
-	printf_like(3, 4);
+static void say(struct verdict *verdict, enum verdict_level level, i64 wall_ms, const char *format,
+	...) printf_like(4, 5);
 
-static void say(struct verdict *verdict, enum verdict_level level, const char *format, ...)
+static void say(
+	struct verdict *verdict, enum verdict_level level, i64 wall_ms, const char *format, ...)
 {
-	size_t len = strlen(verdict->text);
+	struct part *part = &verdict->parts[verdict->count];
 	va_list args;
 
+	if (verdict->count == parts_max)
+		return;
+	verdict->count++;
 	if (level > (enum verdict_level)verdict->level)
 		verdict->level = (u8)level;
-	if (len && len + 2 < sizeof(verdict->text)) {
-		memcpy(verdict->text + len, "; ", 3);
-		len += 2;
-	}
+	part->level = (u8)level;
+	part->wall_ms = wall_ms;
+	part->reason[0] = '\0';
 	va_start(args, format);
-	vsnprintf(verdict->text + len, sizeof(verdict->text) - len, format, args);
+	vsnprintf(part->text, sizeof(part->text), format, args);
 	va_end(args);
+}
+
+// Of the part that was said last.
+static void say_why(struct verdict *verdict, const char *reason)
+{
+	struct part *part = &verdict->parts[verdict->count - 1];
+
+	snprintf(part->reason, sizeof(part->reason), "%s", reason);
 }
 
 static void format_rate(double per_s, char text[16])
@@ -50,15 +68,6 @@ static void format_rate(double per_s, char text[16])
 		snprintf(text, 16, "%.0f", per_s);
 }
 
-static void format_time(i64 wall_ms, char text[16])
-{
-	time_t seconds = (time_t)(wall_ms / 1000);
-	struct tm broken;
-
-	gmtime_r(&seconds, &broken);
-	strftime(text, 16, "%H:%M:%S", &broken);
-}
-
 // ---- Pools --------------------------------------------------------------------------------------
 
 static bool is_out(const struct desk_backend *one)
@@ -67,6 +76,7 @@ static bool is_out(const struct desk_backend *one)
 	case ELIGIBLE_OK:
 	case ELIGIBLE_BACKUP:
 	case ELIGIBLE_DISABLED:
+	case ELIGIBLE_HELD_OPEN:
 	case ELIGIBLE_DRAINING: // as somebody wanted it
 		return false;
 	default:
@@ -88,7 +98,8 @@ static struct outage outage_of(const struct admin *admin, const struct pool *poo
 		const struct desk_backend *one =
 			&admin->state->ask.backends[pool->backends[i].cell];
 
-		outage.ordered += one->state.why == ELIGIBLE_DRAINING;
+		outage.ordered +=
+			one->state.why == ELIGIBLE_DRAINING || one->state.why == ELIGIBLE_HELD_OPEN;
 		if (!is_out(one))
 			continue;
 		outage.out++;
@@ -100,79 +111,85 @@ static struct outage outage_of(const struct admin *admin, const struct pool *poo
 	return outage;
 }
 
-static void say_of_pool(struct verdict *verdict, const struct admin *admin, const struct pool *pool)
+static void say_who_is_out(
+	struct verdict *verdict, const struct admin *admin, const struct pool *pool)
 {
 	const struct admin_state *state = admin->state;
 	struct outage outage = outage_of(admin, pool);
-	char since[16] = "";
+	char room[API_REASON_BYTES];
+	const char *reason = "";
+	i64 since = 0;
 
-	if (outage.first)
-		format_time(state_wall_ms(state, outage.since_ms), since);
+	if (outage.first) {
+		since = state_wall_ms(state, outage.since_ms);
+		reason = api_reason_text(&state->ask.backends[outage.first->cell], room);
+	}
 	if (state->ask.pools[pool->index].state.judged.eligible == 0)
-		say(verdict, VERDICT_BAD, "pool %.*s has no backend left%s%s%s%s",
-			STR_FMT(pool->name), since[0] ? " since " : "", since,
-			outage.first ? ": " : "",
-			outage.first ? api_reason_text(&state->ask.backends[outage.first->cell])
-				     : "");
+		say(verdict, VERDICT_BAD, since, "pool %.*s has no backend left",
+			STR_FMT(pool->name));
 	else if (outage.out == 1)
-		say(verdict, VERDICT_WARN, "%.*s of pool %.*s is out since %s: %s",
-			STR_FMT(outage.first->id), STR_FMT(pool->name), since,
-			api_reason_text(&state->ask.backends[outage.first->cell]));
+		say(verdict, VERDICT_WARN, since, "%.*s of pool %.*s is out",
+			STR_FMT(outage.first->id), STR_FMT(pool->name));
 	else if (outage.out)
-		say(verdict, VERDICT_WARN,
-			"%u of %u backends of pool %.*s are out, the first since %s: %s",
-			outage.out, pool->backend_count, STR_FMT(pool->name), since,
-			api_reason_text(&state->ask.backends[outage.first->cell]));
+		say(verdict, VERDICT_WARN, since,
+			"%u of %u backends of pool %.*s are out, the first", outage.out,
+			pool->backend_count, STR_FMT(pool->name));
+	if (outage.out)
+		say_why(verdict, reason);
 	if (outage.ordered)
-		say(verdict, VERDICT_OK, "%u of pool %.*s drain%s", outage.ordered,
-			STR_FMT(pool->name), outage.ordered == 1 ? "s" : "");
+		say(verdict, VERDICT_OK, 0, "%u of pool %.*s %s out by order", outage.ordered,
+			STR_FMT(pool->name), outage.ordered == 1 ? "is" : "are");
 }
 
-// What the quickest of the others but one takes, which is robust enough for three and for three
-// hundred; 0 where none of them has enough requests.
-static u32 peers_p50_us(
-	const struct admin *admin, const struct pool *pool, const struct backend *but)
+static void describe(const struct oddity_facts *facts, const struct oddity_finding *finding,
+	enum oddity oddity, char text[static part_bytes])
 {
-	u32 least = UINT32_MAX, second = UINT32_MAX, count = 0;
+	switch (oddity) {
+	case ODDITY_FLAPPING:
+		snprintf(text, part_bytes, "is flapping: %u changes within %d minutes",
+			facts->changes, FLAPPING_MINUTES);
+		break;
+	case ODDITY_FAILS:
+		snprintf(text, part_bytes, "fails: %.0f %% of its requests",
+			MIN(100 * facts->errors_per_s / MAX(facts->requests_per_s, 0.01), 100.0));
+		break;
+	case ODDITY_SLOW:
+	case ODDITY_COUNT:
+		snprintf(text, part_bytes, "is slow: it takes %u times as long as its peers",
+			oddity_slow_times(facts, finding));
+		break;
+	}
+}
+
+// One is described, several are counted.
+static void say_who_is(struct verdict *verdict, const struct admin *admin, const struct pool *pool,
+	enum oddity oddity)
+{
+	static const char *const many[] = {[ODDITY_FLAPPING] = "are flapping",
+		[ODDITY_FAILS] = "fail",
+		[ODDITY_SLOW] = "are slow"};
+	const struct admin_state *state = admin->state;
+	const struct backend *first = NULL;
+	char text[part_bytes];
+	u32 count = 0;
 
 	for (u32 i = 0; i < pool->backend_count; i++) {
-		const struct figures_rate *rate =
-			figures_of_backend(admin->figures, &pool->backends[i]);
+		const struct backend *backend = &pool->backends[i];
 
-		if (&pool->backends[i] == but || rate->requests < slow_requests_min)
+		if (!state->findings[backend->cell].is[oddity])
 			continue;
 		count++;
-		if (rate->p50_us < least) {
-			second = least;
-			least = rate->p50_us;
-		} else if (rate->p50_us < second) {
-			second = rate->p50_us;
-		}
+		first = first ? first : backend;
 	}
-	return count == 0 ? 0 : count == 1 ? least : second;
-}
-
-static void say_of_slow(struct verdict *verdict, const struct admin *admin, const struct pool *pool)
-{
-	const struct backend *slowest = NULL;
-	u32 slowest_us = slow_us_min, peers;
-
-	for (u32 i = 0; i < pool->backend_count; i++) {
-		const struct figures_rate *rate =
-			figures_of_backend(admin->figures, &pool->backends[i]);
-
-		if (rate->requests >= slow_requests_min && rate->p50_us > slowest_us) {
-			slowest = &pool->backends[i];
-			slowest_us = rate->p50_us;
-		}
+	if (count == 1) {
+		describe(&state->facts[first->cell], &state->findings[first->cell], oddity, text);
+		say(verdict, VERDICT_WARN, 0, "%.*s of pool %.*s %s", STR_FMT(first->id),
+			STR_FMT(pool->name), text);
+	} else if (count) {
+		say(verdict, VERDICT_WARN, 0, "%u of %u backends of pool %.*s %s, %.*s among them",
+			count, pool->backend_count, STR_FMT(pool->name), many[oddity],
+			STR_FMT(first->id));
 	}
-	if (!slowest)
-		return;
-	peers = peers_p50_us(admin, pool, slowest);
-	if (peers && slowest_us / slow_factor > peers)
-		say(verdict, VERDICT_WARN,
-			"%.*s of pool %.*s answers %u times slower than its peers",
-			STR_FMT(slowest->id), STR_FMT(pool->name), slowest_us / peers);
 }
 
 // ---- The whole ----------------------------------------------------------------------------------
@@ -183,12 +200,12 @@ static void say_errors(struct verdict *verdict, const struct figures_rate *whole
 		whole->requests_per_s > 0 ? 100 * whole->errors_per_s / whole->requests_per_s : 0;
 
 	if (percent >= errors_bad_percent)
-		say(verdict, VERDICT_BAD, "%.0f %% of requests fail", percent);
+		say(verdict, VERDICT_BAD, 0, "%.0f %% of requests fail", percent);
 	else if (whole->errors_per_s > 0)
-		say(verdict, VERDICT_WARN, "%.2g %% of requests fail", percent);
+		say(verdict, VERDICT_WARN, 0, "%.2g %% of requests fail", percent);
 }
 
-struct verdict verdict_make(const struct admin *admin)
+static struct verdict make(const struct admin *admin)
 {
 	const struct snapshot *snapshot = admin->face.snapshot;
 	const struct figures_rate *whole = figures_whole(admin->figures);
@@ -198,18 +215,79 @@ struct verdict verdict_make(const struct admin *admin)
 
 	format_rate(whole->requests_per_s, rate);
 	if (*admin->face.draining)
-		say(&verdict, VERDICT_WARN, "Ending: takes nothing new, %s requests/s go on", rate);
+		say(&verdict, VERDICT_WARN, 0, "Ending: takes nothing new, %s requests/s go on",
+			rate);
 	else
-		say(&verdict, VERDICT_OK, "Serving %s requests/s", rate);
+		say(&verdict, VERDICT_OK, 0, "Serving %s requests/s", rate);
 	say_errors(&verdict, whole);
-	for (u32 i = 0; i < snapshot->pool_count && told < names_max; i++) {
-		size_t before = strlen(verdict.text);
+	for (u32 i = 0; i < snapshot->pool_count && told < pools_max; i++) {
+		u32 before = verdict.count;
 
-		say_of_pool(&verdict, admin, &snapshot->pools[i]);
-		say_of_slow(&verdict, admin, &snapshot->pools[i]);
-		told += strlen(verdict.text) > before;
+		say_who_is_out(&verdict, admin, &snapshot->pools[i]);
+		for (u32 oddity = 0; oddity < ODDITY_COUNT; oddity++)
+			say_who_is(&verdict, admin, &snapshot->pools[i], (enum oddity)oddity);
+		told += verdict.count > before;
 	}
 	if (verdict.level == VERDICT_OK && told == 0 && !*admin->face.draining)
-		say(&verdict, VERDICT_OK, "all backends are well");
+		say(&verdict, VERDICT_OK, 0, "all backends are well");
 	return verdict;
+}
+
+// ---- Writing ------------------------------------------------------------------------------------
+
+static void key_since(struct json *json, i64 wall_ms)
+{
+	if (wall_ms)
+		json_key_i64(json, "since_at_ms", wall_ms);
+	else
+		json_key_none(json, "since_at_ms");
+}
+
+static void write_parts(struct json *json, const struct verdict *verdict)
+{
+	json_key(json, "parts");
+	json_array_begin(json);
+	for (u32 i = 0; i < verdict->count; i++) {
+		const struct part *part = &verdict->parts[i];
+
+		json_object_begin(json);
+		json_key_cstr(json, "level", level_word(part->level));
+		json_key_cstr(json, "text", part->text);
+		json_key_cstr(json, "reason", part->reason[0] ? part->reason : NULL);
+		key_since(json, part->wall_ms);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+// Since when it is as bad as it is.
+static i64 since(const struct verdict *verdict)
+{
+	i64 first = 0;
+
+	for (u32 i = 0; i < verdict->count; i++) {
+		const struct part *part = &verdict->parts[i];
+
+		if (part->level == verdict->level && part->wall_ms &&
+			(!first || part->wall_ms < first))
+			first = part->wall_ms;
+	}
+	return first;
+}
+
+void verdict_write(struct json *json, const struct admin *admin)
+{
+	struct verdict verdict = make(admin);
+	struct text text = {0};
+
+	for (u32 i = 0; i < verdict.count; i++)
+		text_printf(&text, "%s%s%s%s", i ? "; " : "", verdict.parts[i].text,
+			verdict.parts[i].reason[0] ? ": " : "", verdict.parts[i].reason);
+	json_object_begin(json);
+	json_key_cstr(json, "level", level_word(verdict.level));
+	json_key_str(json, "text", str_make(text.data, text.len));
+	key_since(json, since(&verdict));
+	write_parts(json, &verdict);
+	json_object_end(json);
+	text_done(&text);
 }

@@ -1,20 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// One sentence about how things stand, worst first: what somebody wants to read at 3 a.m. before
-// anything else.
+// One sentence about how things stand: what somebody wants to read at 3 a.m. before anything else.
+// It has parts, each with a level and, where it is about something that lasts, since when. The
+// clock on the wall is the reader's, so moments are numbers.
 #pragma once
 
 #include "admin/admin_inside.h"
 
-enum verdict_level { VERDICT_OK, VERDICT_WARN, VERDICT_BAD };
-
-enum { VERDICT_TEXT_BYTES = 400 };
-
-struct verdict {
-	u8 level; // enum verdict_level
-	char text[VERDICT_TEXT_BYTES];
-};
-
-const char *verdict_word(enum verdict_level level); // "ok", "warn", "bad"
-
-// Of the copies at hand (state_fetch) and the figures of the last second.
-struct verdict verdict_make(const struct admin *admin);
+// Of the copies at hand (state_fetch) and the figures of the last second, as in docs/api.md.
+void verdict_write(struct json *json, const struct admin *admin);

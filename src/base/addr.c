@@ -12,7 +12,7 @@ enum { v6_text_max = INET6_ADDRSTRLEN + 12, unix_path_max = 108, port_max = 6553
 static const u8 v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
 
 // ::ffff:a.b.c.d is a.b.c.d that came through an IPv6 socket.
-static void unmap(struct addr *addr)
+void addr_unmap(struct addr *addr)
 {
 	u8 ip[4];
 
@@ -252,7 +252,7 @@ void addr_from_sockaddr(const struct sockaddr_storage *sockaddr, struct addr *re
 		addr.port = ntohs(in6->sin6_port);
 		addr.scope = in6->sin6_scope_id;
 		memcpy(addr.ip, &in6->sin6_addr, 16);
-		unmap(&addr);
+		addr_unmap(&addr);
 	} else if (sockaddr->ss_family == AF_UNIX) {
 		addr.family = ADDR_UNIX;
 		addr.path = "";
@@ -299,7 +299,7 @@ int addr_prefix_parse(struct str text, struct addr_prefix *ret_prefix)
 	prefix.bits = (u8)bits;
 	mapped_bits = prefix.addr.family == ADDR_V6 && bits >= 96 ? 96 : 0;
 	if (mapped_bits) {
-		unmap(&prefix.addr);
+		addr_unmap(&prefix.addr);
 		if (prefix.addr.family == ADDR_V4)
 			prefix.bits = (u8)(prefix.bits - mapped_bits);
 	}

@@ -40,6 +40,9 @@ socklen_t addr_to_sockaddr(const struct addr *addr, struct sockaddr_storage *ret
 // A peer's unix path is not kept (path = ""). IPv4-mapped IPv6 becomes IPv4.
 void addr_from_sockaddr(const struct sockaddr_storage *sockaddr, struct addr *ret_addr);
 
+// IPv4-mapped IPv6 (::ffff:1.2.3.4) becomes IPv4; others stay as they are.
+void addr_unmap(struct addr *addr);
+
 bool addr_equal(const struct addr *a, const struct addr *b);
 
 struct addr_prefix {

@@ -66,6 +66,11 @@ static const char doc_head[] =
 	"`worker` (a\n"
 	"number). `_OTHER` stands for all that had no room of its own.\n"
 	"\n"
+	"Where requests are traced, OpenMetrics has an exemplar beside the bucket of the last one "
+	"that\n"
+	"was recorded, for each frontend and pool in `lb_request_duration_seconds`: its "
+	"`trace_id`.\n"
+	"\n"
 	"`etc/grafana/weir.json` is a dashboard over these, `etc/prometheus/weir.rules.yml` has "
 	"alerts.\n";
 
@@ -87,7 +92,9 @@ static void add_labels(struct text *text, const char *labels)
 	const char *between = "";
 
 	while (rest.len) {
-		text_printf(text, "%s`%.*s`", between, STR_FMT(str_cut(&rest, ',')));
+		struct str label = str_cut(&rest, ',');
+
+		text_printf(text, "%s`%.*s`", between, STR_FMT(label));
 		between = ", ";
 	}
 }

@@ -36,6 +36,8 @@ static int run_command(const struct cli *cli)
 		return why_main(cli);
 	case PLAN_EXPLAIN:
 		return explain_main(cli);
+	case PLAN_CONNECTIONS:
+		return connections_main(cli);
 	case PLAN_DRAIN:
 	case PLAN_DISABLE:
 	case PLAN_ENABLE:

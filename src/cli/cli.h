@@ -35,6 +35,7 @@ int status_main(const struct cli *cli);
 int events_main(const struct cli *cli);
 int why_main(const struct cli *cli);
 int explain_main(const struct cli *cli);
+int connections_main(const struct cli *cli);
 int steer_main(const struct cli *cli);
 int simulate_main(const struct cli *cli);
 int help_main(const struct cli *cli);

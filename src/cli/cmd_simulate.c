@@ -8,31 +8,20 @@
 #include "cli/cli.h"
 #include "cli/simulate.h"
 #include "cli/terminal.h"
+#include "conf/schema.h"
 
 // A second or two.
 enum { long_run_requests = 10000000 };
 
-static const struct {
-	const char *alias;
-	enum balance_kind kind;
-} aliases[] = {{"rr", BALANCE_ROUND_ROBIN}, {"wrr", BALANCE_ROUND_ROBIN},
-	{"weighted_round_robin", BALANCE_ROUND_ROBIN}, {"lc", BALANCE_LEAST_CONNECTIONS},
-	{"wlc", BALANCE_LEAST_CONNECTIONS},
-	{"weighted_least_connections", BALANCE_LEAST_CONNECTIONS},
-	{"lrt", BALANCE_LEAST_RESPONSE_TIME}, {"wlrt", BALANCE_LEAST_RESPONSE_TIME},
-	{"weighted_least_response_time", BALANCE_LEAST_RESPONSE_TIME},
-	{"ewma", BALANCE_LEAST_RESPONSE_TIME}};
-
+// By the words of the configuration, other spellings too.
 static bool find_kind(struct str name, enum balance_kind *ret_kind)
 {
-	for (u32 i = 0; i < BALANCE_KINDS; i++)
-		if (str_eq(name, str_from(balance_kind_info((enum balance_kind)i)->name))) {
+	const struct schema_word *word = schema_find_word(WORDS_algorithm, name);
+	struct str real = !word ? STR_EMPTY : word->same_as ? str_from(word->same_as) : word->word;
+
+	for (u32 i = 0; word && i < BALANCE_KINDS; i++)
+		if (str_eq(real, str_from(balance_kind_info((enum balance_kind)i)->name))) {
 			*ret_kind = (enum balance_kind)i;
-			return true;
-		}
-	for (u32 i = 0; i < ARRAY_LEN(aliases); i++)
-		if (str_eq(name, str_from(aliases[i].alias))) {
-			*ret_kind = aliases[i].kind;
 			return true;
 		}
 	return false;

@@ -5,6 +5,7 @@
 #include "cli/level.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
+#include "cli/verdict_text.h"
 
 enum { named_max = 10 };
 
@@ -20,14 +21,18 @@ static void put_verdict(const struct status *status)
 	bool ready = call_is(status->state, "ready");
 	enum level level = verdict ? level_of_verdict(call_string(verdict, "level"))
 				   : (ready ? LEVEL_GOOD : LEVEL_BAD);
-	const char *text = call_string(verdict, "text");
+	struct text said = {0};
 
+	verdict_add(&said, verdict);
 	cells_style(status->cells, level_style(level) | CELLS_BOLD);
 	cells_printf(status->cells, "%s %s", level_sign(level), level_word(level));
 	cells_style(status->cells, CELLS_PLAIN);
 	cells_put(status->cells, STR("  "));
-	cells_put(status->cells, str_from(text[0] ? text : ready ? "ready" : "not ready"));
+	cells_put(status->cells, said.len ? str_make(said.data, said.len)
+				 : ready  ? STR("ready")
+					  : STR("not ready"));
 	cells_end(status->cells);
+	text_done(&said);
 }
 
 static void put_process(const struct status *status)

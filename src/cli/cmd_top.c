@@ -40,7 +40,7 @@ static int print_once(const struct cli *cli, const struct ask_where *where, stru
 	size.look.columns = columns_of_output();
 	size.look.is_ascii = size.look.columns && cells_is_ascii(cli->environ);
 	fetch_events(cli, where, model);
-	top_model_arrange(model, &view.order, 0);
+	top_model_arrange(model, &view.order);
 	top_draw(model, &view, &size, &text);
 	return terminal_print(text_take(&text, cli->arena));
 }

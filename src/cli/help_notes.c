@@ -45,6 +45,14 @@ static const struct note notes[] = {
 		"\n"
 		"Nothing is sent to a backend and nothing changes. weir help KEY explains a key\n"
 		"of the configuration.\n"},
+	{TAKES(CONNECTIONS),
+		"\n"
+		"  weir connections app/app-1               with a request that is there now\n"
+		"  weir connections --state request --oldest\n"
+		"  weir connections --from 203.0.113.0/24 -n 1000 --json\n"
+		"\n"
+		"OPEN is the time since the connection came, FOR the time that its request or\n"
+		"tunnel has taken so far. IN and OUT are bytes.\n"},
 	{TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER),
 		"\n"
 		"BACKEND is an id, or an address, where only one backend has it; else POOL/ID.\n"},

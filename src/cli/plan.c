@@ -26,7 +26,9 @@ enum option_id {
 
 #define TAKES(command) (1u << PLAN_##command)
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
-#define TELLS	       (TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN))
+#define TELLS                                                                       \
+	(TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN) | \
+		TAKES(CONNECTIONS))
 #define STEERS                                                                            \
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO))
@@ -246,6 +248,12 @@ static int take_option_to_ask(struct parser *parser, enum option_id id, const ch
 	case OPTION_FRONTEND:
 		plan->frontend = value;
 		break;
+	case OPTION_STATE:
+		plan->state = value;
+		break;
+	case OPTION_OLDEST:
+		plan->oldest = true;
+		break;
 	case OPTION_WAIT:
 		plan->waits = true;
 		break;
@@ -336,6 +344,8 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_FIELD:
 	case OPTION_FROM:
 	case OPTION_FRONTEND:
+	case OPTION_STATE:
+	case OPTION_OLDEST:
 	case OPTION_WAIT:
 		return take_option_to_ask(parser, id, value);
 	case OPTION_ORIGIN:
@@ -539,6 +549,7 @@ static int take_rest(struct parser *parser)
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
 	case PLAN_WHY:
+	case PLAN_CONNECTIONS:
 		return take_words(parser, 0, 1);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:

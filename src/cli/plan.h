@@ -23,6 +23,8 @@
 	X(EVENTS, "events", "", "what has changed, and who did it (-f: as it happens)")            \
 	X(WHY, "why", "[REQUEST-ID]", "what was done with a request; without an ID: what failed")  \
 	X(EXPLAIN, "explain", "METHOD URL", "what would be done with a request, and why")          \
+	X(CONNECTIONS, "connections", "[[POOL/]BACKEND]",                                          \
+		"who is connected, and what each of them does")                                    \
 	X(DRAIN, "drain", "[POOL/]BACKEND", "no new requests for it; running ones go on")          \
 	X(DISABLE, "disable", "[POOL/]BACKEND", "no new requests, and its connections are closed") \
 	X(ENABLE, "enable", "[POOL/]BACKEND", "requests again, after drain or disable")            \
@@ -83,11 +85,13 @@ struct plan {
 	u32 word_count;
 	const char *const *fields; // explain: -H, as "Name: value"
 	u32 field_count;
-	const char *from, *frontend; // explain; NULL = not given
+	const char *from, *frontend; // explain, connections; NULL = not given
+	const char *state;	     // connections; NULL = not given
+	bool oldest;		     // connections
 	bool once;		     // top
 	bool follows;		     // events
 	bool waits;		     // drain
-	u32 limit;		     // events, why; 0 = not given
+	u32 limit;		     // events, why, connections; 0 = not given
 	const char *topic;	     // help: a command or a key; NULL = the one screen
 	bool help_all;
 	u32 version_level; // 1 = -V, 2 = -VV

@@ -41,7 +41,7 @@ static struct top_page page(const struct top *top)
 
 static void arrange(struct top *top)
 {
-	top_model_arrange(top->model, &top->view.order, top->view.age_s * 1000);
+	top_model_arrange(top->model, &top->view.order);
 	top_view_settle(&top->view, top->model, page(top).rows);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "cli/call.h"
+#include "cli/verdict_text.h"
 
 const char *top_finding_word(enum top_finding finding)
 {
@@ -56,6 +57,7 @@ void top_model_done(struct top_model *model)
 	drop_events(model);
 	drop_backends(model);
 	json_decref(model->state);
+	text_done(&model->said);
 	mem_free(model->pools);
 	mem_free(model->backends);
 	mem_free(model->rows);
@@ -102,6 +104,24 @@ static void read_texts(struct top_backend *one, const json_t *tree)
 	one->is_backup = call_is(tree, "backup");
 }
 
+static void read_oddities(struct top_backend *one, const json_t *tree)
+{
+	const json_t *word;
+	size_t at;
+
+	json_array_foreach(json_object_get(tree, "oddities"), at, word)
+	{
+		const char *text = json_string_value(word);
+
+		one->fails |= text && strcmp(text, "fails") == 0;
+		one->is_slow |= text && strcmp(text, "slow") == 0;
+		one->flaps |= text && strcmp(text, "flapping") == 0;
+	}
+	one->changes = (u32)MAX(call_number(tree, "changes"), 0.0);
+	one->times_p50 = one->p50_us / call_number(tree, "peers_p50_us");
+	one->times_p99 = one->p99_us / call_number(tree, "peers_p99_us");
+}
+
 static void read_backend(struct top_backend *one, json_t *tree)
 {
 	const json_t *check = json_object_get(tree, "last_check");
@@ -128,6 +148,7 @@ static void read_backend(struct top_backend *one, json_t *tree)
 	one->check_us = call_number(check, "latency_us");
 	one->checked_at_ms = call_number(check, "at_ms");
 	read_spark(one, json_object_get(tree, "spark"));
+	read_oddities(one, tree);
 }
 
 static bool is_same(const struct top_backend *one, const json_t *tree)
@@ -233,9 +254,11 @@ static void read_verdict(struct top_model *model)
 	const json_t *verdict = json_object_get(model->state, "verdict");
 	bool ready = call_is(model->state, "ready");
 
-	model->verdict = call_string(verdict, "text");
+	text_clear(&model->said);
+	verdict_add(&model->said, verdict);
+	model->verdict = model->said.data;
 	model->level = level_of_verdict(call_string(verdict, "level"));
-	if (model->verdict[0])
+	if (model->said.len)
 		return;
 	model->verdict = ready ? "ready" : "not ready: no backend may get requests";
 	model->level = ready ? LEVEL_GOOD : LEVEL_BAD;
@@ -274,19 +297,6 @@ int top_model_take_state(struct top_model *model, struct str text)
 
 // ---- Events -------------------------------------------------------------------------------------
 
-static bool is_change(const json_t *tree)
-{
-	static const char *const kinds[] = {"health", "ejection", "breaker"};
-	const char *kind = call_string(tree, "kind");
-
-	if (strcmp(call_string(tree, "from"), "unknown") == 0)
-		return false; // its first check
-	for (u32 i = 0; i < ARRAY_LEN(kinds); i++)
-		if (strcmp(kinds[i], kind) == 0)
-			return !call_string(tree, "by")[0];
-	return false;
-}
-
 static void add_event(struct top_model *model, json_t *tree)
 {
 	struct top_event *events = model->events;
@@ -304,8 +314,7 @@ static void add_event(struct top_model *model, json_t *tree)
 		.pool = call_string(tree, "pool"),
 		.backend = call_string(tree, "backend"),
 		.number = number,
-		.at_ms = call_number(tree, "at_ms"),
-		.is_change = is_change(tree)};
+		.at_ms = call_number(tree, "at_ms")};
 }
 
 static int by_number(const void *a, const void *b)

@@ -2,23 +2,22 @@
 // What weir top shows, as data: the state of the admin API (docs/api.md) as rows, judged, sorted
 // and filtered. Knows neither a terminal nor a clock.
 //
-// Judged means: compared with its peers. A backend that takes requests may still be the one that is
-// looked for, so its row says what is odd about it: it answers with errors, it is much slower than
-// the others of its pool, or it keeps changing.
+// A backend that takes requests may still be the one that is looked for, so its row says what weir
+// finds odd about it: it answers with errors, it is much slower than the others of its pool, or it
+// keeps changing.
 //
 // Ownership: the model keeps what it was given; texts of rows live until the next state is taken.
 #pragma once
 
 #include <jansson.h>
 
+#include "base/text.h"
 #include "cli/level.h"
 
 enum {
 	TOP_SPARK_MAX = 30,
 	TOP_EVENTS_MAX = 512,
 	TOP_FILTER_BYTES = 64,
-	TOP_WINDOW_MS = 10 * 60 * 1000, // of the changes that are counted
-	TOP_FLAPS_FROM = 4,		// changes in it: out and in, twice
 };
 
 // What is odd about a backend beside its state. The order is that of their weight.
@@ -61,13 +60,13 @@ struct top_backend {
 	double checked_at_ms, next_check_at_ms, check_us, streak, ejected_until_at_ms;
 	double spark[TOP_SPARK_MAX]; // requests per second, oldest first
 	u32 spark_count;
-	bool takes, check_passed, is_backup;
+	u32 changes;		     // in the last ten minutes
+	double times_p50, times_p99; // its latencies over those of its peers
+	bool takes, check_passed, is_backup, fails, is_slow, flaps;
 	// Judged.
 	enum level level;
 	enum top_finding finding;
-	u32 rank;		     // of its trouble; 0 is the worst
-	u32 changes;		     // in the last TOP_WINDOW_MS
-	double times_p50, times_p99; // its latencies over those of its peers
+	u32 rank; // of its trouble; 0 is the worst
 };
 
 struct top_pool {
@@ -87,13 +86,12 @@ struct top_event {
 	json_t *tree;
 	const char *pool, *backend; // "" = none
 	double number, at_ms;
-	bool is_change; // of what a backend is, and not by somebody's order
-	u32 at;		// where its backend was the last time it was looked for
 };
 
 struct top_model {
 	json_t *state; // the newest, without its backends; NULL: none yet
 	const char *instance, *verdict;
+	struct text said; // the verdict, with the clock on this wall
 	enum level level; // of the verdict
 	double now_at_ms, started_at_ms;
 	bool may_operate, draining;
@@ -125,8 +123,8 @@ int top_model_take_state(struct top_model *model, struct str text) must_check;
 void top_model_take_events(struct top_model *model, struct str text);
 void top_model_take_event(struct top_model *model, struct str text);
 
-// Judges and fills rows. `age_ms` is how old the newest state is.
-void top_model_arrange(struct top_model *model, const struct top_order *order, u64 age_ms);
+// Judges and fills rows.
+void top_model_arrange(struct top_model *model, const struct top_order *order);
 
 // The row of a backend, or row_count when it is not shown.
 u32 top_model_find_row(const struct top_model *model, const char *pool, const char *id);

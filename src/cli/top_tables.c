@@ -371,7 +371,7 @@ static void number_value(const struct row *row, enum backend_column column, stru
 		break;
 	case B_CHANGES:
 		set_number(value, unit_count(one->changes), one->changes);
-		set_odd(value, one->changes >= TOP_FLAPS_FROM);
+		set_odd(value, one->flaps);
 		break;
 	default:
 		break;
@@ -436,7 +436,7 @@ static bool is_silent(const struct top_backend *one)
 static void put_why(struct cells *cells, const struct row *row, bool has_since)
 {
 	const struct top_backend *one = row->one;
-	bool odd = one->changes >= TOP_FLAPS_FROM;
+	bool odd = one->flaps;
 
 	if (!has_since && !isnan(one->since_at_ms))
 		cells_printf(cells, "%s ", unit_span(row->now_ms - one->since_at_ms).text);

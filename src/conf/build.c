@@ -65,6 +65,14 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_OTLP] = build_otlp,
 	[KIND_SERVICE] = build_service,
 	[KIND_ATTRIBUTES] = build_attributes,
+	[KIND_PROVIDERS] = build_providers,
+	[KIND_PROVIDER_NAME] = build_provider_name,
+	[KIND_PROVIDER_POOL] = build_provider_pool,
+	[KIND_PROVIDER_PATH] = build_provider_path,
+	[KIND_PROVIDER_HOST] = build_provider_host,
+	[KIND_DATABASE_URL] = build_database_url,
+	[KIND_SQL_NAME] = build_sql_name,
+	[KIND_RESOLVER_SERVERS] = build_resolver_servers,
 	[KIND_BUILTIN_PATH] = build_builtin_path,
 	[KIND_BUILTIN_ALLOW] = build_builtin_allow,
 	[KIND_FILE_NAME] = build_file_name,
@@ -199,7 +207,7 @@ static bool is_container(const struct schema_key *key)
 {
 	if (key->kind == KIND_STICKY || key->kind == KIND_SECRET ||
 		key->kind == KIND_FRONTEND_TLS || key->kind == KIND_POOL_TLS ||
-		key->kind == KIND_BACKEND_TLS)
+		key->kind == KIND_BACKEND_TLS || key->kind == KIND_DATABASE_URL)
 		return false; // empty they would say nothing, and somebody relies on them
 	return schema_inside(key) != SCHEMA_MAP_COUNT || key->kind == KIND_BINDS ||
 	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||

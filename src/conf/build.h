@@ -59,6 +59,8 @@ build_fn build_secret, build_secret_place;
 build_fn build_builtin_path, build_builtin_allow;
 build_fn build_file_name, build_certificates, build_alpn, build_frontend_tls, build_pool_tls,
 	build_backend_tls, build_server_name;
+build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
+	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
 
 // What stands in variables of OpenTelemetry and not in the tree is put there. Before build_root.
 void build_take_otel(struct report *report, struct node *root, const struct variables *variables);

@@ -4,6 +4,7 @@
 
 #include "base/text.h"
 #include "conf/build.h"
+#include "conf/shape.h"
 
 enum { names_shown_max = 12, id_bytes_max = 128, http_port = 80, https_port = 443 };
 
@@ -266,7 +267,7 @@ void build_backends(struct build *build, const struct schema_key *key, const str
 			node_kind_text(node));
 		return;
 	}
-	if (node->count == 0 && !build->is_partial)
+	if (node->count == 0 && !build->is_partial && !shape_is_fed(build->root, pool->name))
 		report_key(build->report, CODE_EMPTY, node, "%s is empty: a pool needs a backend",
 			path_text(build, path));
 	backends = arena_zalloc(build->arena, sizeof(*backends) * (node->count + 1u));

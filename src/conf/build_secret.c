@@ -23,7 +23,7 @@ static void set_secret(struct build *build, const struct schema_key *key, const 
 			secret.len, secret_bytes_max);
 		return;
 	}
-	if (secret.len < secret_bytes_advised)
+	if (secret.len < secret_bytes_advised && key->kind == KIND_SECRET)
 		report_advice(build->report,
 			report_at(build->report, CODE_EXPOSED_SECRET, node->place, node->width,
 				"%s has only %zu byte%s: it can be guessed", path_text(build, path),
@@ -159,6 +159,39 @@ void build_secret(struct build *build, const struct schema_key *key, const struc
 		take_place(build, key, path, node, object);
 	else
 		take_text(build, key, path, node, object);
+}
+
+static bool has_password(struct str url)
+{
+	struct str rest = url, host;
+
+	for (size_t at = 0; at + 3 < url.len; at++)
+		if (memcmp(url.ptr + at, "://", 3) == 0) {
+			rest = str_make(url.ptr + at + 3, url.len - at - 3);
+			host = str_cut(&rest, '/');
+			rest = host;
+			host = str_cut(&rest, '@');
+			return rest.len > 0 && str_find(host, ':') < host.len;
+		}
+	return false;
+}
+
+// A URL is no secret as a whole, but the password in it is.
+void build_database_url(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct str text;
+
+	if (node->kind == NODE_MAP) {
+		take_place(build, key, path, node, object);
+		return;
+	}
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (has_password(text))
+		take_text(build, key, path, node, object);
+	else
+		set_secret(build, key, path, node, text, object);
 }
 
 // What it leads to is looked at when the whole map is known.

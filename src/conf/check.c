@@ -63,7 +63,7 @@ static void check_pools(struct build *build)
 				CLIP(pool->name));
 		for (u32 j = 0; j < pool->backend_count; j++)
 			weight += pool->backends[j].weight;
-		if (weight == 0)
+		if (weight == 0 && pool->backend_count)
 			report_key(build->report, CODE_NO_WEIGHT,
 				build_section(build, pool, "backends"),
 				"all backends of pool '%.*s' have weight 0: each request gets 503",

@@ -313,8 +313,37 @@ static void check_tcp(struct build *build, const struct conf_frontend *frontend)
 	}
 }
 
+static bool speaks_of_a_page(const struct node *check)
+{
+	static const char *const keys[] = {"path", "method", "host", "expect"};
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct node *node = node_get(check, str_from(keys[i]));
+
+		if (node && !node->is_default)
+			return true;
+	}
+	return false;
+}
+
+// Who says how often to check, and nothing of a page, does not want strangers to be asked for one.
+static void settle_check(struct build *build, u32 index)
+{
+	struct conf_pool *pool = &build->pool_list[index];
+	const struct node *check = build_section(build, pool, "health_check");
+	struct node *type = node_get(check, STR("type"));
+
+	if (!type || !type->is_default || speaks_of_a_page(check) ||
+		has_requests(build, (i32)index))
+		return;
+	pool->check.type = CONF_CHECK_AUTO; // which connects, where only TCP frontends send to
+	build_canonical(build, type, "auto", false);
+}
+
 void build_check_choice(struct build *build)
 {
+	for (u32 i = 0; i < build->conf->pool_count; i++)
+		settle_check(build, i);
 	for (u32 i = 0; i < build->conf->pool_count; i++) {
 		const struct conf_pool *pool = &build->conf->pools[i];
 

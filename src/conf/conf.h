@@ -484,7 +484,7 @@ struct conf_pool {
 	struct conf_sticky sticky;
 	i32 failover; // index of the pool that takes over when nobody is left; -1 = none
 	struct conf_upstream_tls tls;	     // of backends that say nothing else; see each one's
-	const struct conf_backend *backends; // at least one
+	const struct conf_backend *backends; // at least one, unless a provider feeds the pool
 	u32 backend_count;
 	struct {
 		u64 connect_ms;
@@ -517,6 +517,36 @@ struct conf_pool {
 	struct place place;
 };
 
+enum conf_provider_type {
+	CONF_PROVIDER_AUTO, // only while it is read
+	CONF_PROVIDER_SQLITE,
+	CONF_PROVIDER_POSTGRES,
+	CONF_PROVIDER_DNS,
+	CONF_PROVIDER_FILE,
+};
+
+// A source of backends. What its type does not need is empty.
+struct conf_provider {
+	enum conf_provider_type type;
+	struct str name;     // unique
+	struct str pool;     // defined
+	struct str url;	     // of PostgreSQL; may hold a password
+	struct str url_from; // what the user has to correct: "DATABASE_URL", "providers[0].url"
+	struct str path;     // of SQLite or a list; absolute where it came from a file
+	struct str table, column, channel;
+	struct str host; // DNS, without port
+	u16 port;	 // DNS; 0: `host` names SRV records
+	u64 refresh_ms, poll_ms, timeout_ms;
+	u32 backends_min, vanish_percent;
+	struct place place;
+};
+
+struct conf_resolver {
+	const struct str *servers; // addresses with port; none: the system's
+	u32 server_count;
+	u64 timeout_ms, ttl_min_ms, ttl_max_ms, stale_ms;
+};
+
 struct conf {
 	struct conf_runtime runtime;
 	struct conf_log log;
@@ -529,6 +559,9 @@ struct conf {
 	u32 frontend_count;
 	const struct conf_pool *pools;
 	u32 pool_count;
+	const struct conf_provider *providers;
+	u32 provider_count;
+	struct conf_resolver resolver;
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
 	const struct node *tree; // canonical and complete, for conf_show
@@ -574,6 +607,15 @@ struct conf_flags {
 // on top.
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
+
+// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends
+// are in that database, and HTTP on :8080.
+struct conf *conf_from_database(
+	const struct conf_input *input, struct arena *arena, struct errs *errs) must_check;
+
+// Where state is kept from one start to the next: $STATE_DIRECTORY, $XDG_STATE_HOME/weir,
+// ~/.local/state/weir, or for root /var/lib/weir. NULL: nowhere. It need not exist.
+const char *conf_state_folder(char *const *environ, struct arena *arena);
 
 // The file to use when none was named: $WEIR_CONFIG, ./weir.{yaml,yml,toml,json}, ./config.yaml,
 // ./mini-balancer.toml, $XDG_CONFIG_HOME/weir/ (or ~/.config/weir/), /etc/weir/weir.yaml with

@@ -145,6 +145,7 @@ static void add_form(struct text *text, const struct schema_key *key)
 		add_nested(text, key);
 		break;
 	case KIND_SECRET:
+	case KIND_DATABASE_URL:
 	case KIND_LOG_OUTPUT:
 	case KIND_ACCESS_OUTPUT:
 		text_printf(text,
@@ -163,6 +164,10 @@ static void add_form(struct text *text, const struct schema_key *key)
 	case KIND_ROUTES:
 		text_add(text, STR("{\"type\": \"array\", \"items\": {\"$ref\": "
 				   "\"#/$defs/route\"}}"));
+		break;
+	case KIND_PROVIDERS:
+		text_add(text, STR("{\"type\": \"array\", \"items\": {\"$ref\": "
+				   "\"#/$defs/provider\"}}"));
 		break;
 	case KIND_BACKENDS:
 		text_add(text, STR("{\"$ref\": \"#/$defs/backends\"}"));

@@ -130,8 +130,37 @@ static bool is_first_of_name(u32 index)
 	return true;
 }
 
+// "postgres://me:PASSWORD@host": in URLs anywhere, comments too.
+static struct str hide_passwords(struct arena *arena, struct str text)
+{
+	struct text hidden = {0};
+	size_t at = 0, colon, end;
+
+	if (!memmem(text.ptr, text.len, "://", 3))
+		return text;
+	for (size_t i = 0; i + 3 < text.len; i++) {
+		if (memcmp(text.ptr + i, "://", 3) != 0)
+			continue;
+		colon = 0;
+		for (end = i + 3; end < text.len && (u8)text.ptr[end] > ' ' &&
+				  !strchr("/@\"'", text.ptr[end]);
+			end++)
+			if (text.ptr[end] == ':' && !colon)
+				colon = end + 1;
+		if (!colon || end == text.len || text.ptr[end] != '@')
+			continue;
+		text_add(&hidden, str_make(text.ptr + at, colon - at));
+		add_hidden(&hidden, str_make(text.ptr + colon, end - colon));
+		at = end;
+		i = end;
+	}
+	text_add(&hidden, str_make(text.ptr + at, text.len - at));
+	return text_take(&hidden, arena);
+}
+
 struct str hide_secrets(struct arena *arena, struct str text)
 {
+	text = hide_passwords(arena, text);
 	for (u32 i = 0; i < schema_key_count; i++)
 		if (schema_keys[i].kind == KIND_SECRET && is_first_of_name(i))
 			text = hide_one(arena, text, schema_keys[i].name);

@@ -9,8 +9,8 @@
 #define HIDDEN_SECRET "***"
 
 // A copy of a document without the values of keys that hold secrets (SECRET in schema.def),
-// whatever its syntax and however broken it is; variables and the places of secrets stay. The text
-// itself when it has none.
+// whatever its syntax and however broken it is, and without passwords in URLs; variables and the
+// places of secrets stay. The text itself when it has none.
 struct str hide_secrets(struct arena *arena, struct str text) must_check;
 
 // A copy of a .env file without its values.

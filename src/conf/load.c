@@ -382,6 +382,22 @@ struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_i
 	return finish(&loader, errors_before);
 }
 
+struct conf *conf_from_database(
+	const struct conf_input *input, struct arena *arena, struct errs *errs)
+{
+	u32 errors_before = errs->error_count;
+	struct loader loader;
+
+	loader_init(&loader, arena, errs);
+	loader.has_files = true;
+	add_variables(&loader, input);
+	apply_flag(&loader, "frontends.default.bind", ":8080", "DATABASE_URL alone");
+	apply_flag(&loader, "providers", "[{url: {env: DATABASE_URL}}]", "DATABASE_URL alone");
+	apply_flag(&loader, "pools.default", "{}", "DATABASE_URL alone");
+	apply_overrides(&loader, input);
+	return finish(&loader, errors_before);
+}
+
 struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 	struct arena *arena, struct errs *errs)
 {

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where a configuration is looked for when none was named.
+#include <unistd.h>
+
 #include "conf/conf.h"
 #include "conf/file.h"
 
@@ -86,4 +88,20 @@ u32 conf_locate(char *const *environ, struct arena *arena, const char *const **r
 	if (places.count)
 		*ret_files = places.files;
 	return places.count;
+}
+
+const char *conf_state_folder(char *const *environ, struct arena *arena)
+{
+	struct places places = {.environ = environ, .arena = arena};
+	const char *folder = get_variable(&places, "STATE_DIRECTORY");
+
+	if (folder) // systemd gives several with ':' between them
+		return arena_printf(arena, "%.*s", (int)strcspn(folder, ":"), folder);
+	folder = get_variable(&places, "XDG_STATE_HOME");
+	if (folder && folder[0] == '/')
+		return arena_printf(arena, "%s/weir", folder);
+	if (geteuid() == 0)
+		return "/var/lib/weir";
+	folder = get_variable(&places, "HOME");
+	return folder ? arena_printf(arena, "%s/.local/state/weir", folder) : NULL;
 }

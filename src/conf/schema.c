@@ -6,7 +6,8 @@
 
 enum { name_len_max = 64 };
 
-#define DAY_MS (24ull * 3600 * 1000)
+#define HOUR_MS (3600ull * 1000)
+#define DAY_MS	(24 * HOUR_MS)
 
 const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
 #define MAP(id, at, text) [SCHEMA_##id] = {.path = (at), .prose = (text)},
@@ -117,6 +118,13 @@ const struct schema_map schema_maps[SCHEMA_MAP_COUNT] = {
 		NAMED(#key),                \
 		AT(owner, field),           \
 		.nested = SCHEMA_secret,    \
+		.prose = (text)},
+#define SECRET_URL(in, key, owner, field, text) \
+	{.map = SCHEMA_##in,                    \
+		.kind = KIND_DATABASE_URL,      \
+		NAMED(#key),                    \
+		AT(owner, field),               \
+		.nested = SCHEMA_secret,        \
 		.prose = (text)},
 #define BRANCH(in, key, type, id, text) \
 	{.map = SCHEMA_##in,            \
@@ -257,6 +265,14 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_OTLP] = "URL or none",
 		[KIND_SERVICE] = "text",
 		[KIND_ATTRIBUTES] = "text: key=value,key=value",
+		[KIND_PROVIDERS] = "list of providers",
+		[KIND_PROVIDER_NAME] = "text",
+		[KIND_PROVIDER_POOL] = "name of a pool",
+		[KIND_PROVIDER_PATH] = "path",
+		[KIND_PROVIDER_HOST] = "name with its port, or a name that begins with _",
+		[KIND_DATABASE_URL] = "URL like ${DATABASE_URL}, or a map",
+		[KIND_SQL_NAME] = "name in a database",
+		[KIND_RESOLVER_SERVERS] = "list of addresses, or system",
 		[KIND_BUILTIN_PATH] = "path, or none",
 		[KIND_BUILTIN_ALLOW] = "list of addresses and networks, or all",
 		[KIND_FILE_NAME] = "path of a file",
@@ -280,6 +296,7 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 	case KIND_ROUTE_RETRY:
 	case KIND_STICKY:
 	case KIND_SECRET:
+	case KIND_DATABASE_URL:
 	case KIND_LOG_OUTPUT:
 	case KIND_ACCESS_OUTPUT:
 	case KIND_FRONTEND_TLS:
@@ -300,6 +317,8 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 		return SCHEMA_redirect;
 	case KIND_TOKENS:
 		return SCHEMA_token;
+	case KIND_PROVIDERS:
+		return SCHEMA_provider;
 	default:
 		return SCHEMA_MAP_COUNT;
 	}

@@ -88,6 +88,14 @@ enum schema_kind {
 	KIND_POOL_TLS,
 	KIND_BACKEND_TLS,
 	KIND_SERVER_NAME,
+	KIND_PROVIDERS,
+	KIND_PROVIDER_NAME,
+	KIND_PROVIDER_POOL,
+	KIND_PROVIDER_PATH,
+	KIND_PROVIDER_HOST,
+	KIND_DATABASE_URL,
+	KIND_SQL_NAME,
+	KIND_RESOLVER_SERVERS,
 	SCHEMA_KIND_COUNT,
 };
 
@@ -114,6 +122,7 @@ enum schema_words {
 	WORDS_tls_version,
 	WORDS_client_cert,
 	WORDS_alpn,
+	WORDS_provider_type,
 };
 
 enum schema_milestone {

@@ -44,6 +44,9 @@
 #ifndef SECRET
 #define SECRET(map, key, owner, field, prose)
 #endif
+#ifndef SECRET_URL
+#define SECRET_URL(map, key, owner, field, prose)
+#endif
 #ifndef BRANCH
 #define BRANCH(map, key, kind, id, prose)
 #endif

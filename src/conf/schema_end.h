@@ -14,6 +14,7 @@
 #undef OTHER_AT
 #undef NEEDED
 #undef SECRET
+#undef SECRET_URL
 #undef BRANCH
 #undef BRANCH_OR
 #undef ALIAS

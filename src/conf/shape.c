@@ -667,13 +667,48 @@ static void complete_checks(struct report *report, struct node *pools)
 	}
 }
 
+bool shape_is_fed(const struct node *root, struct str pool)
+{
+	const struct node *providers = node_get(root, STR("providers"));
+	const struct node *at = providers && providers->kind == NODE_LIST ? providers->first : NULL;
+
+	for (; at; at = at->next) {
+		const struct node *named = node_get(at, STR("pool"));
+
+		// Rows of a table may name any pool.
+		if (node_get(at, STR("url")) || node_get(at, STR("path")))
+			return true;
+		if (str_eq(named && named->kind == NODE_TEXT ? named->text : STR("default"), pool))
+			return true;
+	}
+	return false;
+}
+
+// A pool whose backends come from a provider need not say that it has none of its own, and the one
+// called `default` need not be there.
+static void complete_fed_pools(struct report *report, struct node *root)
+{
+	struct node *pools = node_get(root, STR("pools"));
+
+	if (!pools && shape_is_fed(root, STR("default"))) {
+		pools = add_implied(report, root, "pools", NODE_MAP, NULL);
+		add_implied(report, pools, "default", NODE_MAP, NULL);
+	}
+	for (struct node *pool = pools && pools->kind == NODE_MAP ? pools->first : NULL; pool;
+		pool = pool->next)
+		if (pool->kind == NODE_MAP && !node_get(pool, STR("backends")) &&
+			shape_is_fed(root, pool->key))
+			add_implied(report, pool, "backends", NODE_LIST, NULL);
+}
+
 void shape_complete(struct report *report, struct node *root)
 {
 	struct node *frontends = node_get(root, STR("frontends"));
-	struct node *pools = node_get(root, STR("pools"));
-	struct node *frontend = node_get(frontends, STR("default"));
+	struct node *pools, *frontend = node_get(frontends, STR("default"));
 	struct node *bind;
 
+	complete_fed_pools(report, root);
+	pools = node_get(root, STR("pools"));
 	complete_checks(report, pools);
 	if (!frontends && node_get(pools, STR("default")))
 		frontends = add_implied(report, root, "frontends", NODE_MAP, NULL);

@@ -18,3 +18,6 @@ void shape_override(struct report *report, struct node *into, struct node *from)
 
 // After all documents: the frontend that a lone pool `default` implies.
 void shape_complete(struct report *report, struct node *root);
+
+// Whether a provider may give the pool of this name its backends.
+bool shape_is_fed(const struct node *root, struct str pool);

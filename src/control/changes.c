@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/changes.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 
-enum { fields_max = 12 };
+enum { fields_max = 12, second_ms = 1000 };
 
 const char *event_kind_name(enum event_kind kind)
 {
@@ -24,8 +26,16 @@ struct speaker {
 	const struct pool *pool;
 	const struct backend *backend; // NULL: of the pool
 	const char *state;	       // its last
-	u64 since_ms;		       // of the first of `said`
+	struct flapping flapping;
+	struct timer calm; // set while it flaps
+	u64 since_ms;	   // of the first of `said`
 	u32 said;
+};
+
+// The backends of one pool.
+struct company {
+	struct throng throng;
+	struct changes *changes;
 };
 
 struct changes {
@@ -34,6 +44,10 @@ struct changes {
 	const struct snapshot *snapshot;
 	struct speaker *speakers; // of backends by cell, then of pools
 	u32 speaker_count;
+	struct company *companies; // by pool
+	struct hush flaps;	   // beyond CHANGES_FLAPS_SAID in a second
+	u64 flaps_ms;		   // when that second began
+	u32 flaps_said;
 	u64 newest;
 	struct event_copy events[CHANGES_KEPT];
 };
@@ -44,6 +58,7 @@ struct line {
 	enum log_level level;
 	const char *message;
 	const char *next; // what the key of next_ms says
+	const char *many; // what many of a pool have become
 };
 
 static bool is(const char *state, const char *name)
@@ -58,19 +73,23 @@ static struct line line_of_health(const struct model_change *change)
 	if (is(change->to, "up"))
 		// That all is well at first is no news; the summary at start says so.
 		return (struct line){is(change->from, "unknown") ? LOG_INFO : LOG_NOTICE,
-			"backend is healthy", next};
+			"backend is healthy", next, "backends are healthy"};
 	if (is(change->to, "down"))
-		return (struct line){LOG_WARN, "backend is down", next};
-	return (struct line){LOG_WARN, "backend has lost its address", next};
+		return (struct line){LOG_WARN, "backend is down", next, "backends are down"};
+	return (struct line){
+		LOG_WARN, "backend has lost its address", next, "backends have lost their address"};
 }
 
 static struct line line_of_breaker(const struct model_change *change)
 {
 	if (is(change->to, "open"))
-		return (struct line){LOG_WARN, "circuit breaker opens", "open_for_ms"};
+		return (struct line){
+			LOG_WARN, "circuit breaker opens", "open_for_ms", "circuit breakers open"};
 	if (is(change->to, "closed"))
-		return (struct line){LOG_NOTICE, "circuit breaker closes", ""};
-	return (struct line){LOG_NOTICE, "circuit breaker lets trial requests through", ""};
+		return (struct line){
+			LOG_NOTICE, "circuit breaker closes", "", "circuit breakers close"};
+	return (struct line){LOG_NOTICE, "circuit breaker lets trial requests through", "",
+		"circuit breakers let trial requests through"};
 }
 
 static struct line line_of(const struct model_change *change)
@@ -79,24 +98,26 @@ static struct line line_of(const struct model_change *change)
 	case MODEL_HEALTH:
 		return line_of_health(change);
 	case MODEL_EJECTED:
-		return (struct line){LOG_WARN, "backend is ejected", "ejected_for_ms"};
+		return (struct line){
+			LOG_WARN, "backend is ejected", "ejected_for_ms", "backends are ejected"};
 	case MODEL_RETURNED:
-		return (struct line){LOG_NOTICE, "backend has returned", ""};
+		return (struct line){
+			LOG_NOTICE, "backend has returned", "", "backends have returned"};
 	case MODEL_BREAKER:
 		return line_of_breaker(change);
 	case MODEL_PANIC:
 		if (is(change->to, "panic"))
 			return (struct line){
-				LOG_WARN, "pool panics: its ejections are ignored", ""};
-		return (struct line){LOG_NOTICE, "pool panics no more", ""};
+				LOG_WARN, "pool panics: its ejections are ignored", "", ""};
+		return (struct line){LOG_NOTICE, "pool panics no more", "", ""};
 	case MODEL_POOL:
 		if (is(change->to, "unavailable"))
-			return (struct line){LOG_WARN, "pool has lost its last backend", ""};
-		return (struct line){LOG_NOTICE, "pool has a backend again", ""};
+			return (struct line){LOG_WARN, "pool has lost its last backend", "", ""};
+		return (struct line){LOG_NOTICE, "pool has a backend again", "", ""};
 	case MODEL_CHECK_TYPE:
 		break;
 	}
-	return (struct line){LOG_NOTICE, "the kind of health check is decided", ""};
+	return (struct line){LOG_NOTICE, "the kind of health check is decided", "", ""};
 }
 
 // Fields that mean nothing for this change are left out.
@@ -124,6 +145,19 @@ static size_t add_fields(const struct model_change *change, const char *next,
 	return count;
 }
 
+// Of many at once: whatever they have in common.
+static void write_line_of_many(struct changes *changes, const struct model_change *change,
+	struct line line, u32 count, const char *reason)
+{
+	if (log_is_on(changes->log, line.level))
+		log_write(changes->log, line.level, __FILE__, line.many,
+			(const struct log_field[]){LOG_U64("backends", count),
+				LOG_U64("of", change->pool->backend_count),
+				LOG_STR("pool", change->pool->name), LOG_CSTR("to", change->to),
+				LOG_CSTR("reason", reason), LOG_U64("eligible", change->eligible)},
+			6);
+}
+
 static void write_line(struct changes *changes, const struct model_change *change, struct line line)
 {
 	struct log_field fields[fields_max];
@@ -149,14 +183,18 @@ static void say_rest(struct hush *hush, u64 times)
 			LOG_STR("pool", speaker->pool->name), LOG_CSTR("to", speaker->state));
 }
 
+static struct speaker *speaker_of(struct changes *changes, const struct model_change *change)
+{
+	return &changes->speakers[change->backend
+					  ? change->backend->cell
+					  : changes->snapshot->backend_count + change->pool->index];
+}
+
 static bool may_say(struct changes *changes, const struct model_change *change)
 {
 	u64 now_ms = loop_now_ms(changes->loop);
-	u32 at = change->backend ? change->backend->cell
-				 : changes->snapshot->backend_count + change->pool->index;
-	struct speaker *speaker = &changes->speakers[at];
+	struct speaker *speaker = speaker_of(changes, change);
 
-	speaker->state = change->to;
 	if (now_ms - speaker->since_ms >= CHANGES_CALM_MS) {
 		speaker->since_ms = now_ms;
 		speaker->said = 0;
@@ -166,6 +204,76 @@ static bool may_say(struct changes *changes, const struct model_change *change)
 		return true;
 	}
 	return hush_is_news(&speaker->hush);
+}
+
+// ---- Flapping -----------------------------------------------------------------------------------
+
+static u32 count_flaps(const struct speaker *speaker)
+{
+	return flapping_changes(&speaker->flapping, loop_now_ms(speaker->changes->loop));
+}
+
+static void say_that_it_flaps(const struct speaker *speaker, const char *message)
+{
+	LOG(speaker->changes->log, LOG_WARN, message, LOG_STR("pool", speaker->pool->name),
+		LOG_STR("backend", speaker->backend->id),
+		LOG_STR("address", speaker->backend->address),
+		LOG_U64("changes", count_flaps(speaker)), LOG_U64("minutes", FLAPPING_MINUTES),
+		LOG_CSTR("to", speaker->state),
+		LOG_CSTR("cure", "see why it goes and comes (weir events); if it is well, higher "
+				 "thresholds or longer intervals"));
+}
+
+static void say_more_flaps(struct hush *hush, u64 times)
+{
+	struct changes *changes = container_of(hush, struct changes, flaps);
+
+	LOG(changes->log, LOG_WARN, "more backends flap", LOG_U64("times", times));
+}
+
+// With thousands that flap it is enough to know of the first.
+static bool may_say_flap(struct changes *changes)
+{
+	u64 now_ms = loop_now_ms(changes->loop);
+
+	if (now_ms - changes->flaps_ms >= second_ms) {
+		changes->flaps_ms = now_ms;
+		changes->flaps_said = 0;
+	}
+	return changes->flaps_said++ < CHANGES_FLAPS_SAID || hush_is_news(&changes->flaps);
+}
+
+static void wait_for_calm(struct speaker *speaker)
+{
+	struct loop *loop = speaker->changes->loop;
+
+	loop_timer_set(loop, &speaker->calm, loop_now_ms(loop) + CHANGES_FLAPS_MS);
+}
+
+// Out is what takes no ordinary requests. Between open and half-open it is out all the time, and
+// what somebody ordered is no flapping; nor is the first result of its checks.
+static bool is_flap(const struct model_change *change)
+{
+	switch ((enum model_change_kind)change->kind) {
+	case MODEL_HEALTH:
+		return !is(change->from, "unknown") && !is(change->to, "unknown");
+	case MODEL_EJECTED:
+	case MODEL_RETURNED:
+		return true;
+	case MODEL_BREAKER:
+		return (is(change->from, "closed") || is(change->to, "closed")) &&
+		       !is(change->reason, breaker_cause_text(BREAKER_FORCED));
+	case MODEL_PANIC:
+	case MODEL_POOL:
+	case MODEL_CHECK_TYPE:
+		break;
+	}
+	return false;
+}
+
+u32 changes_flaps(const struct changes *changes, const struct backend *backend)
+{
+	return count_flaps(&changes->speakers[backend->cell]);
 }
 
 // ---- Events -------------------------------------------------------------------------------------
@@ -206,7 +314,8 @@ static enum event_kind kind_of(enum model_change_kind kind)
 	return (enum event_kind)kinds[kind];
 }
 
-static void add_change(struct changes *changes, const struct model_change *change, const char *text)
+static struct event_copy *add_change(
+	struct changes *changes, const struct model_change *change, const char *text)
 {
 	struct event_copy *event =
 		next_event(changes, kind_of((enum model_change_kind)change->kind));
@@ -224,6 +333,59 @@ static void add_change(struct changes *changes, const struct model_change *chang
 	COPY(event->from, str_from(change->from));
 	COPY(event->to, str_from(change->to));
 	COPY(event->reason, str_from(change->reason));
+	return event;
+}
+
+static void add_flapping(struct speaker *speaker, const char *text, const char *to)
+{
+	struct event_copy *event = next_event(speaker->changes, EVENT_FLAPPING);
+
+	event->text = text;
+	COPY(event->pool, speaker->pool->name);
+	COPY(event->backend, speaker->backend->id);
+	COPY(event->to, str_from(to));
+	snprintf(event->reason, sizeof(event->reason), "%u changes within %d minutes",
+		count_flaps(speaker), FLAPPING_MINUTES);
+}
+
+static void on_calm_timer(struct timer *timer)
+{
+	struct speaker *speaker = container_of(timer, struct speaker, calm);
+
+	if (flapping_is(count_flaps(speaker)))
+		wait_for_calm(speaker);
+	if (!may_say_flap(speaker->changes))
+		return;
+	if (timer_is_set(timer)) {
+		say_that_it_flaps(speaker, "backend keeps flapping");
+		add_flapping(speaker, "backend keeps flapping", "flapping");
+		return;
+	}
+	LOG(speaker->changes->log, LOG_NOTICE, "backend flaps no more",
+		LOG_STR("pool", speaker->pool->name), LOG_STR("backend", speaker->backend->id),
+		LOG_STR("address", speaker->backend->address), LOG_CSTR("to", speaker->state));
+	add_flapping(speaker, "backend flaps no more", "calm");
+}
+
+static bool flaps(const struct speaker *speaker)
+{
+	return timer_is_set(&speaker->calm);
+}
+
+static void note_flap(struct speaker *speaker, const struct model_change *change)
+{
+	struct changes *changes = speaker->changes;
+
+	if (!is_flap(change))
+		return;
+	flapping_note(&speaker->flapping, loop_now_ms(changes->loop));
+	if (flaps(speaker) || !flapping_is(count_flaps(speaker)))
+		return;
+	wait_for_calm(speaker);
+	if (!may_say_flap(changes))
+		return;
+	say_that_it_flaps(speaker, "backend is flapping");
+	add_flapping(speaker, "backend is flapping", "flapping");
 }
 
 static void add_undo(struct event_copy *event, const struct event_said *said)
@@ -276,14 +438,52 @@ u64 changes_say(struct changes *changes, const struct event_said *said)
 	return event->number;
 }
 
+static void tell_one(struct changes *changes, const struct model_change *change)
+{
+	struct line line = line_of(change);
+
+	(void)add_change(changes, change, line.message);
+	if (log_is_on(changes->log, line.level) && may_say(changes, change))
+		write_line(changes, change, line);
+}
+
+static void tell_many(
+	struct throng *throng, const struct model_change *last, u32 count, bool is_same)
+{
+	struct changes *changes = container_of(throng, struct company, throng)->changes;
+	const char *reason = is_same ? last->reason : "for several reasons";
+	struct line line = line_of(last);
+	struct model_change change = *last;
+	struct event_copy *event;
+
+	if (count == 1) {
+		tell_one(changes, last);
+		return;
+	}
+	count = MIN(count, last->pool->backend_count); // one may have changed twice
+	change.backend = NULL;
+	change.reason = reason;
+	change.streak = 0;
+	change.next_ms = 0;
+	event = add_change(changes, &change, line.many);
+	event->count = count;
+	write_line_of_many(changes, last, line, count, reason);
+}
+
 void changes_note(void *owner, const struct model_change *change)
 {
 	struct changes *changes = owner;
-	struct line line = line_of(change);
+	struct speaker *speaker = speaker_of(changes, change);
+	struct throng *throng = &changes->companies[change->pool->index].throng;
 
-	add_change(changes, change, line.message);
-	if (log_is_on(changes->log, line.level) && may_say(changes, change))
-		write_line(changes, change, line);
+	speaker->state = change->to;
+	if (!change->backend) {
+		tell_one(changes, change);
+		return;
+	}
+	if (!flaps(speaker) && !throng_holds(throng, change))
+		tell_one(changes, change);
+	note_flap(speaker, change);
 }
 
 u64 changes_newest(const struct changes *changes)
@@ -308,6 +508,7 @@ static void init_speaker(
 	struct speaker *speaker = &changes->speakers[at];
 
 	hush_init(&speaker->hush, changes->loop, say_rest);
+	timer_init(&speaker->calm, on_calm_timer);
 	speaker->changes = changes;
 	speaker->pool = pool;
 	speaker->backend = backend;
@@ -323,11 +524,15 @@ struct changes *changes_new(struct loop *loop, struct log *log, const struct sna
 	changes->log = log;
 	changes->snapshot = snapshot;
 	changes->speaker_count = count;
+	hush_init(&changes->flaps, loop, say_more_flaps);
 	changes->speakers = mem_alloc(sizeof(struct speaker) * MAX(count, 1));
+	changes->companies = mem_alloc(sizeof(struct company) * MAX(snapshot->pool_count, 1));
 	for (u32 i = 0; i < snapshot->pool_count; i++) {
 		const struct pool *pool = &snapshot->pools[i];
 
 		init_speaker(changes, snapshot->backend_count + i, pool, NULL);
+		changes->companies[i].changes = changes;
+		throng_init(&changes->companies[i].throng, loop, pool->backend_count, tell_many);
 		for (u32 j = 0; j < pool->backend_count; j++)
 			init_speaker(changes, pool->backends[j].cell, pool, &pool->backends[j]);
 	}
@@ -338,8 +543,14 @@ void changes_free(struct changes *changes)
 {
 	if (!changes)
 		return;
-	for (u32 i = 0; i < changes->speaker_count; i++)
+	for (u32 i = 0; i < changes->snapshot->pool_count; i++)
+		throng_done(&changes->companies[i].throng);
+	for (u32 i = 0; i < changes->speaker_count; i++) {
+		loop_timer_cancel(changes->loop, &changes->speakers[i].calm);
 		hush_done(&changes->speakers[i].hush);
+	}
+	hush_done(&changes->flaps);
+	mem_free(changes->companies);
 	mem_free(changes->speakers);
 	mem_free(changes);
 }

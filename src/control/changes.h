@@ -3,9 +3,11 @@
 // shows. It hears of changes in the model (control/model.h), of what somebody did (steering), and
 // of the process' own life.
 //
-// Lines cannot flood the log: a backend, or a pool, that changes more than CHANGES_SAID times
-// within CHANGES_CALM_MS is spoken of once a second from then on, with the number of changes in
-// between. Every change is an event.
+// Neither lines nor events are a flood. A backend that flaps (decide/flapping.h) is said to do so,
+// and then spoken of once a minute until it is calm. What changes more than CHANGES_SAID times
+// within CHANGES_CALM_MS for another reason is spoken of once a second from then on, with the
+// number of changes in between. Many backends that change like each other within a second are one
+// line and one event with their number (throng.h). Apart from that every change is an event.
 //
 // Events keep copies of all names, so they outlive the configuration they are of. All calls are the
 // control thread's.
@@ -13,12 +15,16 @@
 
 #include "base/log.h"
 #include "control/model.h"
+#include "control/throng.h"
+#include "decide/flapping.h"
 #include "proxy/hush.h"
 
 enum {
 	CHANGES_KEPT = 512,
 	CHANGES_SAID = 8,
 	CHANGES_CALM_MS = 10 * 1000,
+	CHANGES_FLAPS_MS = 60 * 1000, // between two lines about one that flaps
+	CHANGES_FLAPS_SAID = 16,      // in one second, of all that do
 };
 
 // Steering: somebody did it. Life: of this process. All others are of the model
@@ -30,6 +36,7 @@ enum {
 	X(PANIC, "panic")           \
 	X(POOL, "pool")             \
 	X(CHECK_TYPE, "check_type") \
+	X(FLAPPING, "flapping")     \
 	X(STEERING, "steering")     \
 	X(LIFE, "life")
 
@@ -63,6 +70,7 @@ struct event_copy {
 	u32 streak;	  // results in a row that led to it; 0: does not apply
 	u64 next_ms;	  // when it is looked at again, from then on; 0: does not apply
 	u32 eligible, of; // of the pool, after the change; 0 of 0: does not apply
+	u32 count;	  // backends that it tells of; 0: the one that it names, or none
 	const char *text; // what has happened, for people; static
 	char pool[EVENT_NAME_MAX + 1], backend[EVENT_NAME_MAX + 1];
 	char from[EVENT_STATE_MAX + 1], to[EVENT_STATE_MAX + 1];
@@ -81,6 +89,9 @@ void changes_free(struct changes *changes); // tells what was only counted so fa
 
 // A model_listener_fn; `owner` is the struct changes.
 void changes_note(void *owner, const struct model_change *change);
+
+// How often a backend went out or came back within FLAPPING_MINUTES, by itself.
+u32 changes_flaps(const struct changes *changes, const struct backend *backend);
 
 // What is not the model's. Empty texts do not apply.
 struct event_said {

@@ -9,6 +9,7 @@
 enum {
 	target_bytes_max = 8 * 1024, // limits of a parser; answers have no target
 	no_descriptor_pause_ms = 100,
+	rest_ms = 1000, // for what nobody wants to know of an answer
 };
 
 static const struct str own_lines =
@@ -30,7 +31,7 @@ struct probe {
 	struct call_request request;
 	struct subject *subject;
 	struct list node; // in checker->running
-	u64 begun_us;
+	u64 begun_us, deadline_ms;
 	bool judged;  // its result is known; the connection is still closing
 	u16 status;   // of the answer, once its head has come
 	u32 body_len; // of the answer so far
@@ -123,7 +124,8 @@ static void finish(struct probe *probe, enum health_reason reason)
 		loop_now_us(checker->loop) - probe->begun_us, loop_now_ms(checker->loop));
 	set_timer(subject);
 	look_if_moved(checker);
-	call_end(&probe->call);
+	call_end_in_order(
+		&probe->call, MIN(probe->deadline_ms, loop_now_ms(checker->loop) + rest_ms));
 }
 
 static enum health_reason reason_of_connect(int error)
@@ -324,7 +326,8 @@ static int begin(struct subject *subject)
 	subject->probing = true;
 	loop_timer_cancel(checker->loop, &subject->timer);
 	model_check_begin(checker->model, subject->backend, now_ms);
-	call_set_deadline(&probe->call, model_check_wake_ms(checker->model, subject->backend));
+	probe->deadline_ms = model_check_wake_ms(checker->model, subject->backend);
+	call_set_deadline(&probe->call, probe->deadline_ms);
 	return 0;
 }
 

@@ -26,7 +26,8 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 			.resolved = orders.resolved,
 			.order = orders.order,
 			.weight = backend->weight,
-			.probed = model_check_type(model, backend) != CONF_CHECK_NONE};
+			.probed = model_check_type(model, backend) != CONF_CHECK_NONE,
+			.changes = changes_flaps(watch_changes(desk->config.watch), backend)};
 	}
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		ask->pools[i].state = model_pool_state(model, &snapshot->pools[i]);
@@ -198,6 +199,9 @@ static void carry_out(struct desk *desk, struct desk_order *order, struct backen
 
 	find_undo(order, watch_model(watch), backend);
 	say_order(desk, order, backend);
+	if (order->kind != DESK_WEIGHT)
+		model_sign(watch_model(watch), backend, order->kind == DESK_BREAKER,
+			str_from(order->who));
 	switch ((enum desk_order_kind)order->kind) {
 	case DESK_ENABLE:
 	case DESK_DRAIN:

@@ -26,6 +26,7 @@ struct desk_backend {
 	u8 order;    // enum model_order
 	u32 weight;  // now
 	bool probed; // active checks reach it
+	u32 changes; // changes_flaps
 };
 
 struct desk_pool {

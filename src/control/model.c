@@ -107,6 +107,7 @@ static struct eligible_facts facts_of(const struct model_backend *one)
 		.health = one->state.health.state,
 		.ejection = one->state.ejection.why,
 		.breaker = one->state.breaker.state,
+		.held_open = one->state.breaker.forced == BREAKER_FORCED_OPEN,
 	};
 }
 
@@ -136,6 +137,7 @@ static bool was_ill(enum eligible_why why)
 	switch (why) {
 	case ELIGIBLE_TRIAL:
 	case ELIGIBLE_DRAINING:
+	case ELIGIBLE_HELD_OPEN:
 	case ELIGIBLE_DOWN:
 	case ELIGIBLE_REFUSES:
 	case ELIGIBLE_EJECTED:
@@ -443,6 +445,16 @@ void model_give_order(
 	atomic_store_explicit(&backend->is_disabled, order == MODEL_DISABLED, memory_order_relaxed);
 	model_touch(model, one);
 	model_settle(model, false);
+}
+
+void model_sign(struct model *model, const struct backend *backend, bool of_breaker, struct str who)
+{
+	struct model_state *state = &model_of(model, backend)->state;
+	char *to = of_breaker ? state->held_by : state->ordered_by;
+	size_t len = MIN(who.len, (size_t)MODEL_WHO_MAX);
+
+	memcpy(to, who.ptr, len);
+	to[len] = '\0';
 }
 
 void model_reweigh(struct model *model, struct backend *backend, u32 weight, u64 now_ms)

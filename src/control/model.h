@@ -81,6 +81,12 @@ enum model_order {
 void model_give_order(
 	struct model *model, struct backend *backend, enum model_order order, u64 now_ms);
 
+// Who gave the order that is about to come; cut where it is longer than MODEL_WHO_MAX.
+enum { MODEL_WHO_MAX = 47 };
+
+void model_sign(
+	struct model *model, const struct backend *backend, bool of_breaker, struct str who);
+
 // Its weight from now on, 0 to 1000.
 void model_reweigh(struct model *model, struct backend *backend, u32 weight, u64 now_ms);
 
@@ -127,6 +133,8 @@ struct model_state {
 	u64 checks_passed, checks_failed, ejections, openings; // ever; openings: of its breaker
 	u64 why_since_ms;				       // when `why` became what it is
 	u64 slow_start_ms; // when it became eligible and began to warm up; 0 = whole
+	// Who gave the last order about taking requests | about its breaker; "": nobody yet.
+	char ordered_by[MODEL_WHO_MAX + 1], held_by[MODEL_WHO_MAX + 1];
 };
 
 const struct model_state *model_state(const struct model *model, const struct backend *backend);

@@ -331,9 +331,14 @@ static void deliver_call(struct message *message)
 	struct worker_call *call = container_of(message, struct worker_call, message);
 	struct worker *worker = call->worker;
 
+	call->again = false;
 	call->gone = atomic_load(&worker->deaf);
 	if (!call->gone)
 		call->run(call, &worker->proxy);
+	if (call->again) {
+		loop_post(worker->loop, message);
+		return;
+	}
 	send_back(call);
 	atomic_fetch_sub(&worker->calls, 1);
 }
@@ -400,6 +405,21 @@ struct start {
 	sem_t done;
 };
 
+static bool is_over(struct worker *worker)
+{
+	return worker->draining && listeners_are_closed(worker) && proxy_is_empty(&worker->proxy) &&
+	       atomic_load(&worker->handed) == 0;
+}
+
+// Everything that can end the work of a worker wakes it, except a connection that was announced and
+// then kept by its sender, because this worker takes no more.
+static u64 next_look_ms(struct worker *worker)
+{
+	bool announced = worker->draining && atomic_load(&worker->handed) != 0;
+
+	return announced ? loop_now_ms(worker->loop) + 1 : UINT64_MAX;
+}
+
 static void *thread_main(void *arg)
 {
 	struct start *start = arg;
@@ -419,10 +439,8 @@ static void *thread_main(void *arg)
 	sem_post(&start->done);
 	if (error)
 		return NULL;
-	while (!(worker->draining && listeners_are_closed(worker) &&
-		 atomic_load_explicit(&worker->handed, memory_order_relaxed) == 0 &&
-		 proxy_is_empty(&worker->proxy)))
-		loop_turn(worker->loop, UINT64_MAX);
+	while (!is_over(worker))
+		loop_turn(worker->loop, next_look_ms(worker));
 	atomic_store(&worker->deaf, true);
 	while (atomic_load(&worker->calls)) // one that is taken back wakes nobody
 		loop_turn(worker->loop, loop_now_ms(worker->loop) + 1);

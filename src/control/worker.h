@@ -83,7 +83,8 @@ struct worker_call {
 	struct loop *asker;
 	message_fn *answered; // on the asker's loop; container_of(message, struct worker_call, ...)
 	struct worker *worker;
-	bool gone; // the worker is ending: `run` has not run
+	bool again; // set by `run`: it runs once more, in a later turn
+	bool gone;  // the worker is ending: `run` has not run, or not to its end
 };
 
 // Starts the thread and waits until its loop runs. 0 or negative errno.
@@ -98,7 +99,7 @@ u64 worker_busy_us(const struct worker *worker);
 
 // From the asker's thread, from worker_start on as long as the struct worker is there, even after
 // worker_join. `run`, `asker` and `answered` are set; `run` must take a short time, as everything
-// does that a worker does.
+// does that a worker does, and what takes longer is done in several runs.
 void worker_call(struct worker *worker, struct worker_call *call);
 
 // After on_ended of every worker: takes the thread back.

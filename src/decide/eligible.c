@@ -20,6 +20,8 @@ static enum eligible_why find_fault(const struct eligible_facts *facts, u32 up)
 		return ELIGIBLE_DISABLED;
 	if (facts->draining)
 		return ELIGIBLE_DRAINING;
+	if (facts->held_open)
+		return ELIGIBLE_HELD_OPEN;
 	if (!facts->resolved)
 		return ELIGIBLE_UNRESOLVED;
 	if (facts->checked && !health_lets_in((enum health_state)facts->health, up))
@@ -41,7 +43,8 @@ static enum eligible_why find_blame(const struct eligible_facts *facts)
 // Backups, and those that nobody expects to serve, are no part of what a pool can lose.
 static bool counts_in_share(const struct eligible_facts *facts)
 {
-	return facts->enabled && !facts->draining && facts->resolved && !facts->backup;
+	return facts->enabled && !facts->draining && !facts->held_open && facts->resolved &&
+	       !facts->backup;
 }
 
 bool eligible_counts_ejected(const struct eligible_facts *facts)

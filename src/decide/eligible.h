@@ -18,6 +18,7 @@
 	X(PANIC, "ejected, but too few are left")                 \
 	X(DISABLED, "its weight is 0")                            \
 	X(DRAINING, "it is being drained")                        \
+	X(HELD_OPEN, "its circuit breaker is held open by order") \
 	X(UNRESOLVED, "its name has no address")                  \
 	X(UNCHECKED, "not checked yet, and others are healthy")   \
 	X(DOWN, "its health checks fail")                         \
@@ -40,13 +41,14 @@ struct eligible_facts {
 	bool resolved; // has an address
 	bool checked;  // active checks are on; `health` says nothing otherwise
 	bool backup;
-	u8 health;   // enum health_state
-	u8 ejection; // enum ejection_why
-	u8 breaker;  // enum breaker_state
+	bool held_open; // its breaker, by order: as good as drained, while that holds
+	u8 health;	// enum health_state
+	u8 ejection;	// enum ejection_why
+	u8 breaker;	// enum breaker_state
 };
 
 struct eligible_pool {
-	struct share share; // of enabled, resolved backends that are not draining and no backups
+	struct share share; // of enabled, resolved backends that no order keeps out and no backups
 	u32 up;		    // of all, known to be healthy
 	u32 eligible;	    // how many may get requests, trials included
 	bool panic;	    // ejections are ignored

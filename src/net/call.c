@@ -19,10 +19,26 @@ void call_end(struct call *call)
 	conn_close(&call->conn);
 }
 
-static void fail(struct call *call, enum call_fault fault, int error)
+void call_end_in_order(struct call *call, u64 deadline_ms)
 {
 	if (call->over)
 		return;
+	if (!call->stream) {
+		call_end(call);
+		return;
+	}
+	call->over = true;
+	call->rest = CALL_REST_BYTES_MAX;
+	call->stream->ops->grant(call->stream, CALL_REST_BYTES_MAX);
+	call_set_deadline(call, deadline_ms);
+}
+
+static void fail(struct call *call, enum call_fault fault, int error)
+{
+	if (call->over) {
+		conn_close(&call->conn);
+		return;
+	}
 	call_end(call);
 	call->events->on_failed(call, fault, error);
 }
@@ -42,8 +58,12 @@ static void on_head(struct stream *stream, struct http_head *head, bool end)
 
 static void take_body(struct call *call, struct str bytes, bool end)
 {
-	if (call->over)
+	if (call->over) {
+		call->rest -= (u32)MIN(bytes.len, (size_t)call->rest);
+		if (end || call->rest == 0)
+			conn_close(&call->conn);
 		return;
+	}
 	if (end)
 		call_end(call);
 	if (call->events->on_body)
@@ -136,6 +156,7 @@ static void send_request(struct call *call)
 	head.added[head.added_count++] = request->lines;
 	stream->events = &stream_events;
 	stream->owner = call;
+	call->stream = stream;
 	stream->ops->send_head(stream, &head, !has_body);
 	if (has_body)
 		send_piece(stream);
@@ -192,6 +213,8 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	call->request = request;
 	call->addr = *addr;
 	call->over = false;
+	call->stream = NULL;
+	call->rest = 0;
 	call->body_sent = call->body_under_way = 0;
 	if (request)
 		conn_use_h1(&call->conn, STREAM_CLIENT, parser, &session_events);

@@ -49,6 +49,8 @@ struct call {
 	struct addr addr;
 	size_t body_sent;      // given to the session
 	size_t body_under_way; // of that, not yet out of the process
+	struct stream *stream; // of its request; NULL: there is none
+	u32 rest;	       // bytes of an answer nobody waits for that are still read
 	bool over;	       // what it came to is known; the connection is still closing
 };
 
@@ -66,3 +68,10 @@ static inline void call_set_deadline(struct call *call, u64 deadline_ms)
 
 // Enough has been heard: closes. May be repeated.
 void call_end(struct call *call);
+
+// The same in good order, for an answer of which the body is still to come: what is closed with
+// bytes that nobody has read is a reset for the other side. So up to CALL_REST_BYTES_MAX of it are
+// read and dropped first, until deadline_ms at the latest.
+enum { CALL_REST_BYTES_MAX = 64 * 1024 };
+
+void call_end_in_order(struct call *call, u64 deadline_ms);

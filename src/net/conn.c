@@ -98,15 +98,15 @@ static void receive(struct conn *conn)
 
 void conn_finish_close(struct conn *conn)
 {
-	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
-		conn->mover_out)
+	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_out ||
+		(conn->mover_in && !conn->is_secure))
 		return;
 	loop_timer_cancel(conn->loop, &conn->timer);
 	if (conn->sock.fd >= 0)
 		sock_close(conn->loop, &conn->sock);
 	bytes_clear(&conn->out);
 	bytes_clear(&conn->sending);
-	if (conn->tls)
+	if (conn->is_secure)
 		tls_free(conn->tls);
 	conn->session->ops->done(conn->session);
 	conn->events->on_closed(conn);
@@ -204,13 +204,13 @@ static void on_connected(struct op *op)
 	int result = op->result;
 
 	conn->connecting = false;
-	conn->send.done = conn->tls ? conn_on_sent_tls : conn_on_sent;
+	conn->send.done = conn->is_secure ? conn_on_sent_tls : conn_on_sent;
 	conn_poke(conn);
 	if (conn->closing)
 		return;
 	if (result != 0)
 		conn->closing = true;
-	else if (conn->tls)
+	else if (conn->is_secure)
 		return; // the handshake comes first
 	conn->events->on_connected(conn, result);
 }
@@ -237,7 +237,6 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->loop = loop;
 	conn->events = events;
 	conn->session = NULL;
-	conn->tls = NULL;
 	op_init(&conn->receive, conn_on_received);
 	op_init(&conn->send, conn_on_sent);
 	conn->crank = (struct task){.run = conn_crank};
@@ -247,7 +246,7 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->bytes_in = conn->bytes_out = 0;
 	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
 		conn->was_reset = conn->lingering = conn->bounded = false;
-	conn->ready_in = conn->ready_out = false;
+	conn->ready_in = conn->ready_out = conn->is_secure = false;
 }
 
 void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct conn_events *events)
@@ -300,7 +299,7 @@ void conn_close(struct conn *conn)
 	if (conn->closing)
 		return;
 	conn->closing = true;
-	if (conn->mover_in)
+	if (conn->mover_in && !conn->is_secure)
 		mover_stop(conn->mover_in);
 	if (conn->mover_out)
 		mover_stop(conn->mover_out);

@@ -34,12 +34,16 @@ struct conn {
 	struct loop *loop;
 	const struct conn_events *events;
 	struct session *session; // one of the two below
-	struct tls *tls;	 // NULL: clear
 	struct sock sock;
 	struct op receive, send;
 	struct task crank;
 	struct bytes out, sending;
-	struct mover *mover_in, *mover_out; // splicing from | to this conn
+	// Splicing from | to this conn, which is for clear ones only; of others what makes them so.
+	union {
+		struct mover *mover_in;
+		struct tls *tls;
+	};
+	struct mover *mover_out;
 	u64 bytes_in, bytes_out;	    // of the session, over the life of the connection
 	struct timer timer; // the owner's, by conn_set_timer; then it bounds the end
 	u32 unsent;	    // when it was set
@@ -47,6 +51,7 @@ struct conn {
 	bool lingering : 1; // our direction is shut, the rest is dropped
 	bool bounded : 1;   // the timer bounds the end: until all is sent, until the peer is done
 	bool failed : 1, was_reset : 1;	  // a send failed | because of a reset
+	bool is_secure : 1;		  // `tls` is the one that is there
 	bool ready_in : 1, ready_out : 1; // the op that is out waits for readiness, for a mover
 	union {
 		struct h1 h1;
@@ -72,6 +77,12 @@ void conn_use_raw(struct conn *conn, enum stream_role role, const struct session
 // session of no use until on_secured chooses the real one. False: no memory.
 bool conn_use_tls_server(struct conn *conn, struct tls_server *server) must_check;
 bool conn_use_tls_client(struct conn *conn, struct tls_client *client) must_check;
+
+// NULL: clear.
+static inline struct tls *conn_tls(const struct conn *conn)
+{
+	return conn->is_secure ? conn->tls : NULL;
+}
 
 // From on_secured, when the client does not speak TLS: goes on in clear. Gives what it has sent.
 struct slice conn_drop_tls(struct conn *conn) must_check;

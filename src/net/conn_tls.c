@@ -16,7 +16,7 @@ static bool is_shaking(const struct conn *conn)
 
 bool conn_is_connecting(const struct conn *conn)
 {
-	return conn->connecting || (conn->tls && is_shaking(conn));
+	return conn->connecting || (conn->is_secure && is_shaking(conn));
 }
 
 // The handshake is over, one way or the other.
@@ -167,7 +167,7 @@ static void crank(struct task *task)
 		return;
 	if (is_shaking(conn))
 		shake(conn);
-	if (!conn->tls) { // dropped: the clear crank goes on
+	if (!conn->is_secure) { // dropped: the clear crank goes on
 		conn_poke(conn);
 		return;
 	}
@@ -242,7 +242,9 @@ static bool use(struct conn *conn, struct tls *tls)
 {
 	if (!tls)
 		return false;
+	ASSERT(!conn->mover_in);
 	conn->tls = tls;
+	conn->is_secure = true;
 	tls->conn = conn;
 	conn->receive.done = on_received;
 	conn->send.done = conn_on_sent_tls;
@@ -267,7 +269,8 @@ struct slice conn_drop_tls(struct conn *conn)
 	ASSERT(!op_is_out(&conn->receive) && !op_is_out(&conn->send));
 	conn->tls->in = (struct slice){0};
 	tls_free(conn->tls);
-	conn->tls = NULL;
+	conn->is_secure = false;
+	conn->mover_in = NULL;
 	conn->receive.done = conn_on_received;
 	conn->send.done = conn_on_sent;
 	conn->crank.run = conn_crank;
@@ -276,7 +279,7 @@ struct slice conn_drop_tls(struct conn *conn)
 
 void conn_finish(struct conn *conn)
 {
-	if (!conn->tls || conn->closing || conn->tls->state != TLS_OPEN || conn->failed) {
+	if (!conn->is_secure || conn->closing || conn->tls->state != TLS_OPEN || conn->failed) {
 		conn_close(conn);
 		return;
 	}

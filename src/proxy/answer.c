@@ -102,7 +102,7 @@ void answer_add_lines(struct exchange *x, struct http_head *head, bool is_ours)
 		at = put_status(x, at, is_ours);
 	if (conf->headers.server_timing)
 		at = put_timing(x, at);
-	if (conf->tls.hsts_ms && x->client->conn.tls) {
+	if (conf->tls.hsts_ms && x->client->conn.is_secure) {
 		at = LOG_PUT(at, "Strict-Transport-Security: max-age=");
 		at = LOG_PUT(log_put_u64(at, conf->tls.hsts_ms / 1000), "\r\n");
 	}

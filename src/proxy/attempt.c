@@ -137,20 +137,6 @@ static u8 end_of(enum retry_cause cause, enum outcome outcome)
 	}
 }
 
-static u8 end_of_miss(u32 miss)
-{
-	switch (miss) {
-	case MISS_CONNECT:
-		return OUTCOME_CONNECT_FAILED;
-	case MISS_STATUS:
-		return RECORD_END_STATUS;
-	case MISS_RESET:
-		return OUTCOME_CONNECTION_RESET;
-	default:
-		return RECORD_END_SLOWER;
-	}
-}
-
 static u32 miss_of(enum retry_cause cause, u16 status)
 {
 	switch (cause) {
@@ -174,11 +160,10 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 
 	if (!second)
 		return;
-	record_note_try(x, second, end_of_miss(miss), 0);
+	attempt_tried(x, second, RECORD_END_SLOWER, 0); // where nothing else was told of it
 	x->second = NULL;
 	exchange_note_try(x, second->pick.backend, STATS_TRY_HEDGE);
 	pick_note(exchange_upstream(x), &second->pick, miss);
-	attempt_tried(x, second, SPAN_OVERTAKEN, 0);
 	attempt_end(x, second, false);
 }
 
@@ -202,10 +187,9 @@ static void note_try(struct exchange *x, struct attempt *attempt)
 static enum step replay(struct exchange *x)
 {
 	x->replayed = true;
-	record_note_try(x, x->attempt, RECORD_END_STALE, 0);
+	attempt_tried(x, x->attempt, RECORD_END_STALE, 0);
 	metrics_inc(x->proxy->metrics, M_REPLAYS);
 	mover_drop(&x->up.mover);
-	attempt_tried(x, x->attempt, x->failure, 0);
 	if (lease_renew(&x->attempt->lease)) {
 		x->attempt->leased_us = exchange_now_us(x);
 		x->attempt->sent_us = 0;
@@ -232,16 +216,14 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	enum outcome outcome, bool *ret_gave_up)
 {
 	struct retry_facts facts = facts_of(x, cause, status);
-	u8 tried = status ? (u8)OUTCOME_OK : (u8)outcome; // its status says enough
 	struct retry_answer answer;
 
 	*ret_gave_up = false;
 	x->failure = (u8)outcome;
 	if (x->second) { // the copy still runs
 		exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
-		record_note_try(x, x->attempt, end_of(cause, outcome), status);
+		attempt_tried(x, x->attempt, end_of(cause, outcome), status);
 		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
-		attempt_tried(x, x->attempt, tried, status);
 		attempt_end(x, x->attempt, whole);
 		promote_second(x);
 		return STEP_STAY;
@@ -254,10 +236,9 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 		*ret_gave_up = true;
 		return STEP_STAY;
 	}
-	record_note_try(x, x->attempt, end_of(cause, outcome), status);
+	attempt_tried(x, x->attempt, end_of(cause, outcome), status);
 	record_note_pause(x);
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
-	attempt_tried(x, x->attempt, tried, status);
 	attempt_end(x, x->attempt, whole);
 	return follow(x, &answer);
 }
@@ -270,7 +251,7 @@ enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcom
 	if (!gave_up)
 		return next;
 	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, 0));
-	attempt_tried(x, x->attempt, (u8)outcome, 0);
+	attempt_tried_last(x, x->attempt, (u8)outcome, 0);
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, outcome);
 }
@@ -305,7 +286,7 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 	if (unlikely(attempt == x->second)) {
 		struct attempt *loser = x->attempt;
 
-		record_note_try(x, loser, RECORD_END_SLOWER, 0);
+		attempt_tried(x, loser, RECORD_END_SLOWER, 0);
 		metrics_inc(x->proxy->metrics, M_HEDGES_WON);
 		// That it has taken so long is known, and without it the estimate would drift
 		// downwards.
@@ -313,7 +294,6 @@ void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
 			pick_note_latency(upstream, &loser->pick, now_us - loser->sent_us);
 		exchange_note_try(x, x->asked, STATS_TRY_HEDGE);
 		promote_second(x);
-		attempt_tried(x, loser, SPAN_OVERTAKEN, 0);
 		attempt_end(x, loser, false);
 	} else if (unlikely(x->second)) {
 		attempt_drop_second(x, PICK_VOID);
@@ -500,7 +480,7 @@ static enum step connect_failed(struct exchange *x, int error)
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
 	if (!conn_is_shortage(error))
 		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
-	attempt_tried(x, x->attempt, OUTCOME_OVERLOADED, 0);
+	attempt_tried_last(x, x->attempt, OUTCOME_OVERLOADED, 0);
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
 }
@@ -509,7 +489,6 @@ static void connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
 	attempt_tried(x, x->second, (u8)outcome_of_connect(error), 0);
-	record_note_try(x, x->second, (u8)outcome_of_connect(error), 0);
 	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
 }
 

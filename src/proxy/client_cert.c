@@ -42,7 +42,7 @@ void client_cert_note(struct conn *conn)
 void client_cert_tell(struct exchange *x)
 {
 	struct http_head *head = x->request;
-	const struct tls *tls = x->client->conn.tls;
+	const struct tls *tls = conn_tls(&x->client->conn);
 
 	for (u32 i = 0; i < head->field_count; i++) {
 		struct http_field *field = &head->fields[i];

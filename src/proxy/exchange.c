@@ -202,7 +202,7 @@ enum step exchange_give_up(struct exchange *x, enum outcome outcome)
 void exchange_fail(struct exchange *x, enum outcome outcome)
 {
 	attempt_drop_second(x, PICK_VOID);
-	attempt_tried(x, x->attempt, (u8)outcome, 0);
+	attempt_tried_last(x, x->attempt, (u8)outcome, 0);
 	attempt_end(x, x->attempt, false);
 	exchange_go(x, exchange_give_up(x, outcome));
 }

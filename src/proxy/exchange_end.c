@@ -149,6 +149,12 @@ static inline bool is_usual(const struct exchange *x)
 	       likely(x->attempt->lease.reused) && likely(!x->may_wait);
 }
 
+// A tunnel may be open for days: what it took is its answer.
+static u64 timed_us(const struct exchange *x, u64 total_us)
+{
+	return x->tunnelling && !x->tcp ? x->answered_us - x->began_us : total_us;
+}
+
 static __attribute__((noinline)) void note_unusual(struct exchange *x, u64 total_us)
 {
 	const struct backend *backend = x->asked;
@@ -160,7 +166,7 @@ static __attribute__((noinline)) void note_unusual(struct exchange *x, u64 total
 		.backend = backend,
 		.bytes_in = x->up.total,
 		.bytes_out = x->answer.total,
-		.total_us = total_us,
+		.total_us = timed_us(x, total_us),
 		.spent_us = now_us - sent_us,
 		.queue_us = x->may_wait ? (u32)MIN(waited_us, (u64)STATS_NO_TIME - 1)
 					: (u32)STATS_NO_TIME,
@@ -175,10 +181,22 @@ static __attribute__((noinline)) void note_unusual(struct exchange *x, u64 total
 
 	if (x->tunnelling && !x->tcp) {
 		entry.upgraded = true;
-		entry.total_us = x->answered_us - x->began_us;
 		entry.spent_us = x->answered_us - sent_us;
 	}
 	stats_note(x->proxy->stats, &entry);
+}
+
+// Whoever looks at a distribution of times finds a request of it, among those that a collector has.
+static cold void note_trace(struct exchange *x, u64 total_us)
+{
+	struct stats_entry entry = {.frontend = x->client->frontend,
+		.pool = x->asked ? x->asked->pool : x->pool,
+		.backend = x->asked,
+		.total_us = timed_us(x, total_us)};
+	i64 since_ms = (i64)(exchange_now_us(x) - x->headed_us) / 1000;
+
+	stats_note_trace(x->proxy->stats, &entry, (const u8 *)x->tracing.context.trace_id,
+		x->headed_wall_ms + since_ms);
 }
 
 static inline void note_stats(struct exchange *x, u64 total_us)
@@ -253,7 +271,7 @@ static void note_end(struct exchange *x)
 
 static void give_back(struct exchange *x)
 {
-	attempt_tried(x, x->attempt, x->outcome, x->answer_begun ? x->status : 0);
+	attempt_tried_last(x, x->attempt, x->outcome, x->answer_begun ? x->status : 0);
 	if (unlikely(x->may_wait))
 		queue_leave(exchange_upstream(x), &x->waiter);
 	if (unlikely(x->second))
@@ -302,8 +320,11 @@ enum step step_done(struct exchange *x)
 		records_add(proxy->records, x);
 	note_end(x);
 	give_back(x);
-	if (unlikely(x->is_recorded))
+	if (unlikely(x->is_recorded)) {
+		if (proxy->stats)
+			note_trace(x, total_us);
 		tracing_end(x);
+	}
 	front_exchange_done(x->client);
 	loop_defer(proxy->loop, &x->free_task);
 	return STEP_STAY;

@@ -177,7 +177,7 @@ static void up_head(struct stream *stream, struct http_head *head, bool end)
 		return;
 	}
 	if (unlikely(attempt == x->second) && retry_names_status(&x->retry->rules, head->status)) {
-		attempt_tried(x, attempt, OUTCOME_OK, head->status);
+		attempt_tried(x, attempt, RECORD_END_STATUS, head->status);
 		attempt_drop_second(x, head->status >= 500 ? (u32)MISS_STATUS : (u32)PICK_VOID);
 		return;
 	}

@@ -98,12 +98,19 @@ static inline void exchange_note_try(
 // Ends what limits.requests of its pool counts.
 void attempt_give_place(struct exchange *x);
 
-// The running attempt, or another one, is over: what its span tells. As tracing_tried.
-static inline void attempt_tried(
-	struct exchange *x, struct attempt *attempt, u8 outcome, u16 status)
+// An attempt is over with which its request ends: as tracing_tried.
+static inline void attempt_tried_last(
+	struct exchange *x, struct attempt *attempt, u8 ended, u16 status)
 {
 	if (unlikely(x->is_recorded))
-		tracing_tried(x, attempt, outcome, status);
+		tracing_tried(x, attempt, ended, status);
+}
+
+// ... and the request goes on. Of several calls for one attempt the first one counts.
+static inline void attempt_tried(struct exchange *x, struct attempt *attempt, u8 ended, u16 status)
+{
+	record_note_try(x, attempt, ended, status);
+	attempt_tried_last(x, attempt, ended, status);
 }
 
 // The end of what an attempt holds. `whole`: its message pair is complete.

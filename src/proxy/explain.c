@@ -29,6 +29,18 @@ static void fail(struct explain *explain, const char *error, const char *cure)
 	explain->cure = cure;
 }
 
+static void fail_about(struct explain *explain, const char *before, struct str name,
+	const char *behind, const char *cure)
+{
+	size_t size = strlen(before) + name.len + strlen(behind) + 1;
+	char *text = explain_alloc(explain, size);
+
+	if (!text)
+		return; // which has failed by that
+	snprintf(text, size, "%s%.*s%s", before, STR_FMT(name), behind);
+	fail(explain, text, cure);
+}
+
 void *explain_alloc(struct explain *explain, size_t size)
 {
 	void *at = arena_alloc(&explain->arena, size);
@@ -146,7 +158,7 @@ static const struct frontend *find_frontend(
 	if (ask->frontend.len) {
 		found = find_by_name(snapshot, ask->frontend);
 		if (!found)
-			fail(explain, "there is no frontend of this name",
+			fail_about(explain, "there is no frontend '", ask->frontend, "'",
 				"The configuration names them under `frontends`.");
 		return found;
 	}
@@ -154,10 +166,10 @@ static const struct frontend *find_frontend(
 		struct str text = explain_keep(explain, ask->address);
 
 		if (addr_parse(text, &addr) != 0)
-			fail(explain, "this is no address to listen on",
+			fail_about(explain, "'", ask->address, "' is no address to listen on",
 				"Write it as 10.0.0.1:80, [::1]:80, :80 or unix:/path.");
 		else if (!(found = find_by_address(snapshot, &addr)))
-			fail(explain, "no frontend is bound to this address",
+			fail_about(explain, "no frontend is bound to ", ask->address, "",
 				"The configuration names them under frontends.NAME.bind.");
 		return found;
 	}

@@ -7,6 +7,15 @@
 
 struct exchange;
 
+// What of the client is waited for.
+enum client_waiting {
+	WAITS_FIRST,	 // nothing has come yet
+	WAITS_HEAD,	 // a head has begun
+	WAITS_NEXT,	 // idle keep-alive
+	WAITS_NOT,	 // an exchange runs, or the connection ends by itself
+	WAITS_HANDSHAKE, // TLS comes first
+};
+
 struct client {
 	struct conn conn;
 	struct proxy *proxy;
@@ -15,6 +24,7 @@ struct client {
 	struct list node;	   // in proxy->client_list
 	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
 	u32 requests;
+	u32 opened_s; // the loop's clock at its accept
 	u16 port;
 	u8 waiting;	  // enum client_waiting
 	bool trusted : 1; // the peer may tell us who the client is

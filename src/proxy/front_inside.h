@@ -4,14 +4,6 @@
 
 #include "proxy/front.h"
 
-enum client_waiting {
-	WAITS_FIRST,	 // nothing has come yet
-	WAITS_HEAD,	 // a head has begun
-	WAITS_NEXT,	 // idle keep-alive
-	WAITS_NOT,	 // an exchange runs, or the connection ends by itself
-	WAITS_HANDSHAKE, // TLS comes first
-};
-
 extern const struct session_events front_session_events;
 
 static inline struct client *front_client_of(struct session *session)

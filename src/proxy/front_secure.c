@@ -147,7 +147,7 @@ static const struct session_events secure_events = {
 
 const struct session_events *front_secure_events(const struct client *client)
 {
-	return client->conn.tls ? &secure_events : &plain_events;
+	return client->conn.is_secure ? &secure_events : &plain_events;
 }
 
 // ---- The end of the handshake -------------------------------------------------------------------

@@ -44,6 +44,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
 	list_init(&proxy->client_list);
+	list_init(&proxy->rosters);
 	rng_init(&proxy->rng, seed);
 	slab_init(&proxy->clients, "client", sizeof(struct client), limits->clients_max);
 	// An exchange that is over is freed at the end of the turn, while its client may begin

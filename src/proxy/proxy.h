@@ -48,7 +48,8 @@ struct proxy {
 	struct mover_pipes *splice; // &pipes, or NULL where descriptors cannot be spliced
 	struct rng rng;
 	struct slab clients, exchanges, arenas;
-	struct list client_list;
+	struct list client_list; // the newest first
+	struct list rosters;	 // those who are looking through it
 	u32 client_count, clients_max;
 	u32 next_exchange;
 	bool draining;

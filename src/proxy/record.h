@@ -115,12 +115,14 @@ struct records {
 };
 
 // Whether the failed ones keep it: an answer of 500 and above, or an end that is a backend's or the
-// balancer's doing. A page of our own that tells of trouble is no trouble itself.
+// balancer's doing. A page of our own that tells of trouble is no trouble itself; and who asks for
+// what is not there must not push real failures out, so that is counted only.
 static inline bool record_is_failure(enum outcome outcome, u16 status)
 {
 	u8 origin = outcome_info(outcome)->origin;
 
-	return origin == ORIGIN_BACKEND || origin == ORIGIN_BALANCER ||
+	return (outcome != OUTCOME_NO_ROUTE &&
+		       (origin == ORIGIN_BACKEND || origin == ORIGIN_BALANCER)) ||
 	       (status >= 500 && outcome != OUTCOME_BUILTIN);
 }
 

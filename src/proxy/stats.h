@@ -112,7 +112,8 @@ void stats_note_try(struct stats *stats, const struct frontend *frontend,
 // A client connection was opened (1) or closed (-1).
 void stats_note_connection(struct stats *stats, const struct frontend *frontend, int by);
 
-// The request that is about to be noted with `entry` was traced.
+// The request that was noted with `entry` is recorded in this trace. Only where it was noted and
+// its total_us are looked at.
 void stats_note_trace(struct stats *stats, const struct stats_entry *entry,
 	const u8 trace_id[static 16], i64 wall_ms);
 

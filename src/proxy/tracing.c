@@ -205,7 +205,25 @@ void tracing_send(struct exchange *x, const struct attempt *attempt)
 		hex_put_8(x->tracing.id_at, attempt->span_id);
 }
 
-void tracing_tried(struct exchange *x, struct attempt *attempt, u8 outcome, u16 status)
+// What ended in a way of its own has the outcome that its request would have had; an answer that
+// was not good enough has a status, which says why.
+static u8 outcome_of_end(const struct exchange *x, u8 ended)
+{
+	switch (ended) {
+	case RECORD_END_SLOWER:
+	case RECORD_END_DROPPED:
+		return SPAN_OVERTAKEN;
+	case RECORD_END_STATUS:
+		return OUTCOME_OK;
+	case RECORD_END_STALE:
+	case RECORD_END_LATE:
+		return x->failure;
+	default:
+		return ended;
+	}
+}
+
+void tracing_tried(struct exchange *x, struct attempt *attempt, u8 ended, u16 status)
 {
 	u64 answered_us = x->answer_begun ? x->answered_us : exchange_now_us(x);
 	u64 id = attempt->span_id;
@@ -225,7 +243,7 @@ void tracing_tried(struct exchange *x, struct attempt *attempt, u8 outcome, u16 
 		attempt->lease.reused ? 0 : between(attempt->leased_us, attempt->sent_us);
 	span->first_byte_us = status ? between(attempt->sent_us, answered_us) : UINT32_MAX;
 	span->status = status;
-	span->outcome = outcome;
+	span->outcome = outcome_of_end(x, ended);
 	span->resends = attempt->resends;
 	span->is_hedge = attempt->is_hedge;
 	span->is_reused = attempt->lease.reused;

@@ -35,11 +35,12 @@ u64 tracing_threshold(u32 part);
 // Once, first of all. Sets x->is_traced and x->is_recorded.
 cold void tracing_begin(struct exchange *x);
 
-// Of a recorded exchange: a try begins, its head is about to be sent, it is over. `outcome` is
-// OUTCOME_OK for an answer that was not good enough, whose status says why.
+// Of a recorded exchange: a try begins, its head is about to be sent, it is over, as records say
+// it: enum outcome or enum record_end, and the status of its answer, 0 without one. Only the first
+// end of a try is told.
 cold void tracing_try(struct exchange *x, struct attempt *attempt);
 cold void tracing_send(struct exchange *x, const struct attempt *attempt);
-cold void tracing_tried(struct exchange *x, struct attempt *attempt, u8 outcome, u16 status);
+cold void tracing_tried(struct exchange *x, struct attempt *attempt, u8 ended, u16 status);
 
 // Of a recorded exchange: it is over.
 cold void tracing_end(struct exchange *x);

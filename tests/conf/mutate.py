@@ -183,8 +183,7 @@ class Maker:
         return Mutant("broken syntax", self.ending, text, None, None)
 
     def not_built(self):
-        put = self.rng.choice(["certificates", "resolver", "providers",
-                               "tests"])
+        put = self.rng.choice(["certificates", "tests"])
         line = {".yaml": "%s: {}\n", ".toml": "%s = {}\n", ".json": "{\"%s\": {},"}
         text = line[self.ending] % put
         text += self.text if self.ending != ".json" else self.text.lstrip()[1:]

@@ -167,6 +167,7 @@ class Cluster:
         self.frozen = False
         self.log_level, self.draining = "notice", False
         self.turn = 0
+        self.changes = {}
         self.events, self.failures = collections.deque(maxlen=2000), collections.deque(maxlen=500)
         self.requests = collections.deque(maxlen=2000)
         self.numbers = 0
@@ -529,6 +530,8 @@ class Cluster:
 
     def backend_state(self, one):
         passed = one.mode not in ("down", "flapping") or one.state == "up"
+        measured = one.takes_requests and one.p50 and len(one.pool.backends) > 1
+        changes = self.changes[one.pool.name, one.id]
         reason = "passed" if passed else one.reason or "connection refused"
         return {"pool": one.pool.name, "id": one.id, "address": one.address, "etag": str(one.etag), "state": one.state,
                 "since_at_ms": one.since, "reason": one.reason or "may get requests", "takes_requests": one.takes_requests,
@@ -538,6 +541,9 @@ class Cluster:
                 "last_check": {"passed": passed, "reason": reason, "latency_us": one.check_us if passed else None,
                                "at_ms": one.check_at},
                 "breaker": one.breaker, "breaker_forced": one.forced, "ejected": None, "ejected_until_at_ms": None,
+                "oddities": ["flapping"] * (changes >= 4) + ["slow"] * bool(measured and one.mode == "slow"),
+                "changes": changes, "slow_times": 40 if measured and one.mode == "slow" else None, "peers_p50_us": one.pool.median_us if measured else None,
+                "peers_p99_us": one.pool.median_us * 3 if measured else None,
                 "connections": one.in_flight + (6 if one.takes_requests else 0), "idle": 6 if one.takes_requests else 0,
                 "connections_max": one.limit, "in_flight": one.in_flight,
                 "requests_total": one.requests_total, "requests_per_s": one.rate,
@@ -560,37 +566,37 @@ class Cluster:
                 "p99_us": quantile(sample.counts, 0.99), "max_us": sample.max_us}
 
     def verdict(self, now):
-        def clock(ms):
-            return time.strftime("%H:%M:%S", time.gmtime(ms / 1000))
-        level, rate = 0, now.rate
-        parts = [f"Serving {f'{rate / 1000:.1f}k' if rate >= 10000 else f'{rate:.0f}'} requests/s"]
+        rate = now.rate
+        parts = [(0, f"Serving {f'{rate / 1000:.1f}k' if rate >= 10000 else f'{rate:.0f}'} requests/s", None, None)]
         percent = 100 * now.errors / rate if rate else 0
         if percent >= 5:
-            level = 2
-            parts.append(f"{percent:.0f} % of requests fail")
+            parts.append((2, f"{percent:.0f} % of requests fail", None, None))
         for pool in self.pools:
             out = sorted((one for one in pool.backends if one.state in ("down", "open")), key=lambda b: b.since)
             slow = [one for one in pool.backends if one.mode == "slow"]
+            since, reason = (out[0].since, out[0].reason) if out else (None, None)
             if not pool.eligible():
-                level = 2
-                since = f" since {clock(out[0].since)}: {out[0].reason}" if out else ""
-                parts.append(f"pool {pool.name} has no backend left{since}")
+                parts.append((2, f"pool {pool.name} has no backend left", since, reason))
             elif out:
-                level = max(level, 1)
-                who = f"{out[0].id} of pool {pool.name} is out since" if len(out) == 1 else \
-                    f"{len(out)} of {len(pool.backends)} backends of pool {pool.name} are out, the first since"
-                parts.append(f"{who} {clock(out[0].since)}: {out[0].reason}")
+                who = f"{out[0].id} of pool {pool.name} is out" if len(out) == 1 else \
+                    f"{len(out)} of {len(pool.backends)} backends of pool {pool.name} are out, the first"
+                parts.append((1, who, since, reason))
             if slow:
-                level = max(level, 1)
-                parts.append(f"{slow[0].id} of pool {pool.name} answers 40 times slower than its peers")
+                parts.append((1, f"{slow[0].id} of pool {pool.name} is slow: it takes 40 times as long as its peers", None, None))
         if len(parts) == 1:
-            parts.append("all backends are well")
-        return {"level": ("ok", "warn", "bad")[level], "text": "; ".join(parts[:4])}
+            parts.append((0, "all backends are well", None, None))
+        words = ("ok", "warn", "bad")
+        level = max(part[0] for part in parts)
+        return {"level": words[level], "text": "; ".join(part[1] + (f": {part[3]}" if part[3] else "") for part in parts[:4]),
+                "since_at_ms": min((part[2] for part in parts if part[0] == level and part[2]), default=None),
+                "parts": [{"level": words[part[0]], "text": part[1], "reason": part[3], "since_at_ms": part[2]} for part in parts[:4]]}
 
     def state(self, pool=None):
         with self.lock:
             now = add_samples([p.seconds[-1] for p in self.pools])
             pools = [p for p in self.pools if pool in (None, p.name)]
+            self.changes = collections.Counter((e["pool"], e["backend"]) for e in self.events
+                                               if e["kind"] == "health" and e["at_ms"] > self.now_ms - 600000)
             in_flight = sum(one.in_flight for one in self.backends())
             rate = now.rate
             return {

@@ -46,7 +46,9 @@ def test_numbers_are_those_of_the_api(browser, serve, kind):
         assert tile(browser, "busy_ratio") == f.pct(process["busy_ratio"])
         assert tile(browser, "descriptors") == f"{f.count(process['descriptors'])} of {f.count(process['descriptors_max'])}"
     assert tile(browser, "connections") == f"{f.count(totals['connections'])} of {f.count(totals['connections_max'])}"
-    assert browser.text("#verdict-text") == state["verdict"]["text"]
+    assert browser.text("#verdict-text") == browser.js(
+        "return arguments[0].map((p) => p.since_at_ms ? `${p.text} since ${new Date(p.since_at_ms).toTimeString().slice(0, 8)}` : p.text)"
+        ".map((text, i) => text + (arguments[0][i].reason ? `: ${arguments[0][i].reason}` : '')).join('; ')", state["verdict"]["parts"])
     assert f"tone-{state['verdict']['level']}" in browser.one("#verdict").get_attribute("class")
     assert (browser.text("#instance"), browser.text("#version")) == (state["instance"], state["version"])
     heads = browser.js("return [...document.querySelectorAll('.pool')].map((p) => [p.querySelector('h3').textContent, "
@@ -166,3 +168,15 @@ def test_names_cannot_inject(browser, serve):
     browser.until(lambda: names[0] in browser.texts("#pools .name"), "the name as it is")
     browser.click_row(names[0], "id")
     browser.wait_text("#sheet", names[0])
+
+
+def test_what_is_odd_and_what_is_thinned(browser, serve):
+    """Both as the API says; the page judges nothing by itself."""
+    world = serve(backends=300, scenario="slow")
+    browser.open(world.url)
+    browser.wait_live()
+    slow = browser.until(lambda: [b for b in world.api("/api/v1/state")["backends"] if b["oddities"]], "a slow one")[0]
+    browser.fill("#pool-filter", slow["id"])
+    browser.until(lambda: "slow, 40× its peers" in browser.text("#pools"), "the remark")
+    browser.click_row(slow["id"])
+    browser.wait_text("#sheet", "With so many backends the history of each is thinned: a point for every")

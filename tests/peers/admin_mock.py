@@ -25,7 +25,12 @@ def backend(id, pool="app", **more):
             "breaker": "closed", "breaker_forced": None, "ejected": None, "ejected_until_at_ms": None,
             "connections": 8, "idle": 6, "connections_max": None, "in_flight": 2, "ewma_us": 900,
             "requests_total": 1, "requests_per_s": 100.0, "errors_per_s": 0.0, "p50_us": 900, "p99_us": 4000,
+            "oddities": [], "changes": 0, "slow_times": None, "peers_p50_us": 900, "peers_p99_us": 4000,
             "spark": [float(i) for i in range(30)], **more}
+
+
+def slow(id):
+    return backend(id, p50_us=36000, p99_us=160000, oddities=["slow"], slow_times=40)
 
 
 def down(id, ago_s=252, reason="connection refused", **more):
@@ -56,6 +61,7 @@ class AdminMock:
         self.verdict, self.may, self.token, self.tick_s = verdict, may, token, tick_s
         self.ready, self.has_stream, self.silent = True, True, False
         self.events, self.records, self.failures, self.explained = [], {}, [], None
+        self.connections = []
         self.calls = []  # (method, path, fields, body)
         self.stale = False  # what is changed was changed by somebody else
         self.lock = threading.RLock()
@@ -200,6 +206,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif path == "/api/v1/events":
             fresh = [e for e in mock.events if e["number"] > int(query.get("after", 0))]
             self.reply(200, {"newest": len(mock.events), "events": fresh[::-1][:limit]})
+        elif path == "/api/v1/connections":
+            count = len(mock.connections)
+            self.reply(200, {"now_at_ms": now_ms(), "total": count, "matching": count,
+                             "connections": mock.connections[:limit]})
         elif path == "/api/v1/failures":
             self.reply(200, {"failures": mock.failures[:limit]})
         elif path.startswith("/api/v1/requests/") and path.rsplit("/", 1)[1] in mock.records:

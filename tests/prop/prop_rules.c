@@ -416,6 +416,7 @@ static struct eligible_facts random_backend(struct rng *rng)
 	return (struct eligible_facts){
 		.enabled = rng_below(rng, 8) > 0,
 		.draining = rng_one_in(rng, 8),
+		.held_open = rng_one_in(rng, 8),
 		.resolved = rng_below(rng, 8) > 0,
 		.checked = rng_below(rng, 4) > 0,
 		.backup = rng_one_in(rng, 4),
@@ -427,7 +428,7 @@ static struct eligible_facts random_backend(struct rng *rng)
 
 static bool can_answer(const struct eligible_facts *facts)
 {
-	return facts->enabled && !facts->draining && facts->resolved &&
+	return facts->enabled && !facts->draining && !facts->held_open && facts->resolved &&
 	       !(facts->checked && facts->health == HEALTH_DOWN) &&
 	       facts->ejection != EJECTION_CONNECT;
 }

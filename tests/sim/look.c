@@ -8,6 +8,7 @@
 #include "admin/record_json.h"
 #include "base/mem.h"
 #include "proxy/exchange.h"
+#include "proxy/roster.h"
 #include "sim.h"
 #include "still.h"
 
@@ -67,7 +68,7 @@ static void ask(struct world *world, struct explain_ask *ret_ask, struct explain
 			some[below(world, below(world, 8) ? fields_max - 1 : fields_max)];
 }
 
-void look_turn(struct world *world)
+static void look_at_request(struct world *world)
 {
 	struct explain_field fields[fields_max];
 	struct explain_ask question;
@@ -76,8 +77,6 @@ void look_turn(struct world *world)
 	struct json json;
 	u64 before;
 
-	if (below(world, looks_one_in))
-		return;
 	ask(world, &question, fields);
 	before = still_hash(world->proxy);
 	explain_run(&explain, world->proxy, &question);
@@ -91,6 +90,94 @@ void look_turn(struct world *world)
 	check_json(world, &text, "explain");
 	explain_done(&explain);
 	text_done(&text);
+}
+
+// ---- Who is connected ---------------------------------------------------------------------------
+
+struct roster_look {
+	struct roster roster;
+	bool goes_on;
+	u64 accepted; // when it began
+};
+
+static void check_row(struct world *world, const struct roster_row *row)
+{
+	bool runs = row->state == ROSTER_REQUEST || row->state == ROSTER_TUNNEL ||
+		    row->state == ROSTER_TCP;
+
+	if (row->state >= ROSTER_STATE_COUNT || row->run_count != runs)
+		world_fail(world, "a connection in state %u has %u requests", row->state,
+			row->run_count);
+	if (row->since_ms > world->loop->wall_ms)
+		world_fail(world, "a connection has come after now");
+	if (runs && row->runs[0].age_us > loop_now_us(world->loop))
+		world_fail(world, "a request is older than the world");
+}
+
+// Those that were there all the time are in it, and nobody twice.
+static void check_roster(struct world *world, const struct roster_look *look)
+{
+	const struct roster *roster = &look->roster;
+	u64 came = world->metrics.values[M_CONNECTIONS_ACCEPTED] - look->accepted;
+	u64 left = roster->total + came - world->proxy->client_count;
+
+	if (roster->row_count + left < roster->total)
+		world_fail(world, "%u of %u connections are seen, and %llu left", roster->row_count,
+			roster->total, (unsigned long long)left);
+	if (roster->row_count > roster->total + (roster->ask.oldest_first ? came : 0))
+		world_fail(
+			world, "%u connections are seen of %u", roster->row_count, roster->total);
+	for (u32 i = 0; i < roster->row_count; i++)
+		check_row(world, &roster->rows[i]);
+}
+
+static void begin_roster(struct world *world)
+{
+	struct roster_look *look = mem_alloc(sizeof(*look));
+	struct roster_ask question = {.rows_max = ROSTER_ROWS_MAX,
+		.state = ROSTER_STATE_COUNT,
+		.slice = 1 + below(world, 3),
+		.oldest_first = below(world, 2)};
+
+	if (below(world, 2)) // all is looked at then
+		question.prefix.addr.family = below(world, 2) ? ADDR_V4 : ADDR_V6;
+	look->accepted = world->metrics.values[M_CONNECTIONS_ACCEPTED];
+	look->goes_on = roster_begin(&look->roster, world->proxy, &question);
+	world->roster = look;
+}
+
+void look_done(struct world *world)
+{
+	if (!world->roster)
+		return;
+	roster_done(&world->roster->roster);
+	mem_free(world->roster);
+	world->roster = NULL;
+}
+
+static void look_at_clients(struct world *world)
+{
+	struct roster_look *look = world->roster;
+
+	if (!look) {
+		if (below(world, looks_one_in) == 0)
+			begin_roster(world);
+		return;
+	}
+	if (look->goes_on)
+		look->goes_on = roster_more(&look->roster);
+	if (look->goes_on)
+		return;
+	if (look->roster.ask.prefix.addr.family == ADDR_NONE)
+		check_roster(world, look);
+	look_done(world);
+}
+
+void look_turn(struct world *world)
+{
+	if (below(world, looks_one_in) == 0)
+		look_at_request(world);
+	look_at_clients(world);
 }
 
 // ---- Records ------------------------------------------------------------------------------------
@@ -134,6 +221,8 @@ void look_end(struct world *world)
 	u64 outcomes[OUTCOME_COUNT] = {0}, failed = 0, wanted = 0;
 	u32 count = record_read_newest(&world->records, 1, false, records, RECORDS_KEPT);
 
+	while (world->roster)
+		look_at_clients(world);
 	if (count != MIN(world->metrics.values[M_REQUESTS], (u64)RECORDS_KEPT))
 		world_fail(world, "%u records of %llu exchanges", count,
 			(unsigned long long)world->metrics.values[M_REQUESTS]);

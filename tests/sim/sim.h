@@ -197,7 +197,8 @@ struct world {
 
 	struct proxy *proxy;
 	struct records *records;
-	struct rng look_rng; // of who only looks, so that nothing depends on it
+	struct roster_look *roster; // of who looks through the clients; NULL: nobody does
+	struct rng look_rng;	    // of who only looks, so that nothing depends on it
 	struct log log;
 	u64 told; // exchanges that failed by our or a backend's doing, by what the log says
 	struct trace_ring *trace;
@@ -252,6 +253,7 @@ int world_run(u64 seed);
 void look_start(struct world *world);
 void look_turn(struct world *world);
 void look_end(struct world *world);
+void look_done(struct world *world); // gives back what is left
 
 // plan.c: what will happen in this seed.
 void plan_world(struct world *world);

@@ -343,6 +343,7 @@ static void take_down(struct world *world)
 	judge_free(world);
 	spans_free(world);
 	stats_free(world->stats);
+	look_done(world);
 	records_free(world->records);
 	snapshot_done(world->snapshot);
 	arena_done(&world->arena);

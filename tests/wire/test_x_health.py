@@ -57,6 +57,37 @@ def test_down_and_up_again():
         assert len(backend.served) == 2
 
 
+def test_a_check_that_is_decided_early_ends_in_order():
+    """By the head, or by a word in the body: what follows is read, within reason, and nobody is reset."""
+    ends = []
+
+    def script(connection):
+        if connection.request():
+            connection.send(http1.response(status, body=b"well" + b"x" * 60_000))
+            ends.append(connection.sock.recv(1))  # raises when it is reset
+            ends.append(b"closed")
+
+    for status, check in ((200, QUICK), (500, QUICK), (200, {**QUICK, "expect": {"body": "well"}})):
+        ends.clear()
+        with Backend(script) as backend, start(backend, pool={"health_check": check}):
+            until(lambda: len(ends) >= 4 or any(one.error for one in backend.connections), "two checks")
+            assert not any(one.error for one in backend.connections), backend.connections[0].error
+            assert set(ends) == {b"", b"closed"}
+
+
+def test_a_check_does_not_read_for_ever():
+    """A backend that never ends its answer is left, in time for the next check."""
+    def script(connection):
+        if connection.request():
+            connection.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            while True:
+                connection.send(b"1000\r\n" + b"x" * 0x1000 + b"\r\n")
+
+    with Backend(script) as backend, start(backend, pool={"health_check": QUICK}) as weir:
+        until(lambda: sum(one.closed.is_set() for one in backend.connections) >= 3, "checks that ended")
+        assert "backend is down" not in weir.stderr
+
+
 def test_a_hanging_backend_does_not_hold_up_the_start():
     listener, silent, fillers = full_listener()
     with Backend() as backend, Backend(mute_script) as mute:
@@ -128,7 +159,7 @@ def test_a_name_is_checked_once_it_has_an_address():
 
 def test_requests_tell_sooner_than_checks():
     """Connects that fail take a backend out, and checks bring it back."""
-    checks = {**QUICK, "interval": "60s"}
+    checks = {**QUICK, "unhealthy_threshold": 1000}  # checks alone would take minutes
     pool = {"health_check": checks, "outliers": {"connect_failures": 3},
             "retry": {"when": ["connect"]}}
     port = free_port()

@@ -2,6 +2,8 @@
 """The admin address: who may, what is answered, and that it disturbs nobody."""
 import json
 import os
+import pathlib
+import re
 import socket
 import tempfile
 import threading
@@ -13,6 +15,7 @@ from peers.backend import Backend, serve
 from peers.net import HANG_SECONDS, HOST, free_port, until
 from peers.weir import Weir
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 SECRET = "0123456789abcdef0123456789abcdef"
 READER = "fedcba9876543210fedcba9876543210"
 FAST = {"type": "http", "path": "/health", "interval": "100ms", "fast_interval": "50ms",
@@ -258,6 +261,7 @@ def test_breaker_by_order():
             assert served(one, two) == [0, 4]
             state = tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]
             assert (state["breaker"], state["breaker_forced"]) == ("open", "open")
+            assert (state["state"], state["reason"]) == ("open", "forced open by loopback")
             order(weir, api, "PUT", "breaker", {"state": "auto"})
             for _ in range(4):
                 weir.ask()
@@ -272,6 +276,28 @@ def test_stale_orders_are_refused(backend):
         assert order(weir, api, "PUT", "weight", {"weight": 2}, fields=[match]).status == 200
         assert order(weir, api, "PUT", "weight", {"weight": 3}, fields=[match]).status == 412
         assert tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][0]["weight"] == 2
+
+
+def test_an_etag_moves_with_orders_only(backend):
+    port = free_port()
+    weir, api = operate([backend.address, f"{HOST}:{port}"],
+                        pool={"health_check": {**FAST, "healthy_threshold": 1}})
+
+    def one():
+        return tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][1]
+
+    with weir:
+        until(lambda: one()["health"] == "down", "the backend down")
+        match = ("If-Match", f'"{one()["etag"]}"')
+        with Backend(port=port):
+            until(lambda: one()["health"] == "up", "the backend up")
+            answer = order(weir, api, "PUT", "weight", {"weight": 2}, "app-1", [match])
+            assert answer.status == 200
+        until(lambda: one()["health"] == "down", "the backend down again")
+        # Of two who looked at the same state the second one is told, whatever he wants.
+        for method, what, body in (("POST", "drain", None), ("PUT", "breaker", {"state": "open"})):
+            assert order(weir, api, method, what, body, "app-1", [match]).status == 412
+        assert (one()["weight"], one()["admin"], one()["breaker"]) == (2, "enabled", "closed")
 
 
 @pytest.mark.parametrize("body, status", [
@@ -350,6 +376,16 @@ def test_state_counts_requests(backend):
         assert state["totals"]["requests_total"] == state["pools"][0]["requests_total"] == 20
         assert state["pools"][0]["p99_us"] >= state["pools"][0]["p50_us"] > 0
         assert state["verdict"]["level"] == "ok"
+
+
+def test_state_counts_retries(backend):
+    weir, api = start([backend.address, f"{HOST}:{free_port()}"],
+                      pool={"outliers": {"connect_failures": "none"}})
+    with weir:
+        def pool():
+            assert weir.ask("GET", "/").status == 200
+            return tree(ask(weir, api, "GET", "/api/v1/state"))["pools"][0]
+        until(lambda: pool()["retries_per_s"] > 0, "retries")
 
 
 def test_the_verdict_names_who_is_out():
@@ -448,6 +484,16 @@ def test_metrics_elsewhere(backend):
         assert ask(weir, own, "GET", "/api/v1/state", bearer(SECRET)).status == 404
 
 
+def test_the_port_of_metrics_is_taken(backend):
+    """Whether the file names it or not: it is what its owner expects to find there."""
+    with socket.socket() as taken:
+        taken.bind((HOST, free_port()))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(AssertionError, match=f"unable to listen for metrics on port {port}"):
+            start([backend.address], metrics={"port": port})
+
+
 def test_no_metrics(backend):
     weir, api = start([backend.address], metrics={"enabled": False})
     with weir:
@@ -467,6 +513,27 @@ def test_openapi(backend):
             for method in operations:
                 if "{" not in path and method == "get" and "stream" not in path:
                     assert ask(weir, api, "GET", path).status == 200, path
+
+
+def told_calls(text):
+    """(method, path) of every call in the tables, each parameter as {}."""
+    prefix = "/api/v1/pools/{}/backends/{}"
+    for row in re.findall(r"^\| ((?:`[^`|]+`(?:, )?)+) \|", text, re.MULTILINE):
+        for method, path in re.findall(r"`([A-Z]+) ([^`?]+)[^`]*`", row):
+            path = "/".join("{}" if part.isupper() else part for part in path.split("/"))
+            yield method, path.replace("\u2026", prefix)
+
+
+def test_every_call_is_documented(backend):
+    weir, api = start([backend.address])
+    told = set(told_calls((ROOT / "docs/api.md").read_text()))
+    with weir:
+        paths = tree(ask(weir, api, "GET", "/api/v1/openapi.json"))["paths"]
+    offered = {(method.upper(), re.sub(r"\{\w+\}", "{}", path))
+               for path, methods in paths.items() for method in methods}
+    assert len(offered) > 15
+    assert offered - told == set()
+    assert told - offered == {("GET", "/metrics")}  # where the configuration wants it
 
 
 def test_disable_closes_kept_connections():

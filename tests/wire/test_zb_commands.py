@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from peers.admin_mock import AdminMock, backend, down, now_ms
+from peers.admin_mock import AdminMock, backend, down, now_ms, slow
 from peers.backend import Backend
 from peers.net import HOST, free_port, until
 from peers.terminal import Terminal
@@ -76,6 +76,7 @@ def test_status_as_json():
 # What goes wrong
 
 COMMANDS = [["status"], ["top", "--once"], ["events"], ["why", "x"], ["why"], ["explain", "GET", "/"],
+            ["connections"],
             ["drain", "app-1"], ["weight", "app-1", "2"], ["log-level", "info"], ["undo", "3"]]
 
 
@@ -110,7 +111,7 @@ def test_a_token_is_needed(words, tmp_path):
         assert ask(mock, *words, "--token-file", str(file))[0] == 0
 
 
-@pytest.mark.parametrize("words", COMMANDS[6:], ids=lambda words: words[0])
+@pytest.mark.parametrize("words", COMMANDS[7:], ids=lambda words: words[0])
 def test_a_reader_may_not_steer(words):
     with AdminMock(three(), may="read") as mock:
         code, out, err = ask(mock, *words)
@@ -318,6 +319,47 @@ def test_why_alone_lists_failures():
         assert re.search(r"0af7651916cd43dd +connection_refused +503 +app-2 +900µs +GET /v1/x", out)
 
 
+def connection(state, *runs, port=40000, **more):
+    return {"worker": 0, "frontend": "web", "client": "10.0.0.9", "port": port,
+            "since_at_ms": now_ms() - 61_000, "state": state, "requests_total": 3, "bytes_in": 300,
+            "bytes_out": 12_400, "running": list(runs), **more}
+
+
+def running(**more):
+    return {"id": "0" * 32, "method": "GET", "path": "/v1/x", "path_is_cut": False, "client": "10.0.0.9",
+            "route": "api", "pool": "app", "backend": "app-1", "step": "await", "attempts": 1,
+            "age_us": 310_000, **more}
+
+
+def test_connections():
+    with AdminMock(three()) as mock:
+        assert ask(mock, "connections")[:2] == (0, "Nobody is connected.\n")
+        mock.connections = [
+            connection("idle"), connection("request", running()),
+            connection("request", running(client="203.0.113.7", path="/\x1b[31m", step="queue",
+                                          backend=None), port=None, client="unix:"),
+            connection("tcp", running(method=None, path=None, client=None), client="::1")]
+        code, out, err = ask(mock, "connections")
+        assert (code, err) == (0, "")
+        assert re.search(r"^10\.0\.0\.9:40000 +web +1m01s +idle +3 +300 +12\.4k +- +- +-$", out, re.M), out
+        assert re.search(r"request .* 310ms  app/app-1  GET /v1/x$", out, re.M)
+        assert re.search(r"^unix: .* GET /\?\[31m, for 203\.0\.113\.7, waits for a place$", out, re.M)
+        assert re.search(r"^\[::1\]:40000 .* tcp .* app/app-1  -$", out, re.M)
+        assert out.splitlines()[-1] == "4 of 4 connections"
+        mock.connections *= 30
+        assert ask(mock, "connections")[1].endswith("100 of 120 connections; -n 1000 shows more\n")
+        got = json.loads(ask(mock, "connections", "--json", "-n", "3")[1])
+        assert len(got["connections"]) == 3 and got["total"] == 120
+
+
+def test_connections_that_are_meant():
+    with AdminMock(three()) as mock:
+        assert ask(mock, "connections", "app/app-1", "--from", "10.0.0.0/8", "--frontend", "web", "--state",
+                   "idle", "--oldest", "-n", "5000")[0] == 0
+        assert mock.asked("GET") == [("/api/v1/connections?limit=1000&order=oldest&frontend=web"
+                                      "&client=10.0.0.0%2F8&state=idle&backend=app%2Fapp-1", "")]
+
+
 EXPLAINED = {
     "end": "sent", "frontend": "web", "protocol": "http", "generation": 1,
     "client": {"peer": "127.0.0.1", "address": "203.0.113.9", "trusted": True, "may_connect": True,
@@ -363,7 +405,7 @@ def test_explain():
 # weir top: once
 
 def test_top_once():
-    with AdminMock([backend("app-1"), down("app-2"), backend("app-3", p99_us=160000, p50_us=36000)],
+    with AdminMock([backend("app-1"), down("app-2"), slow("app-3")],
                    BAD) as mock:
         for words, env in ((["--once"], {}), ([], {}), ([], {"TERM": "dumb"})):
             code, out, err = ask(mock, "top", *words, env=env)
@@ -408,8 +450,7 @@ def test_top_shows_what_is_dead(columns, rows):
 
 @pytest.mark.parametrize("columns, rows", SIZES)
 def test_top_shows_what_is_slow(columns, rows):
-    slow = backend("app-2", p99_us=160000, p50_us=36000)
-    with AdminMock([backend("app-1"), slow, backend("app-3")]) as mock, \
+    with AdminMock([backend("app-1"), slow("app-2"), backend("app-3")]) as mock, \
             top(mock, columns=columns, rows=rows) as term:
         lines = term.wait("q quit")
         first = next(line for line in lines if "▸" in line)
@@ -419,7 +460,8 @@ def test_top_shows_what_is_slow(columns, rows):
 
 @pytest.mark.parametrize("columns, rows", SIZES)
 def test_top_shows_what_is_flapping(columns, rows):
-    with AdminMock(three()) as mock:
+    with AdminMock([backend("app-1"), backend("app-2"),
+                    backend("app-3", oddities=["flapping"], changes=6)]) as mock:
         for i in range(6):
             mock.add_event(backend="app-3", to=("down", "up")[i % 2], reason="no answer in time",
                            at_ms=now_ms() - 60_000 + i * 10_000)
@@ -745,6 +787,19 @@ def test_a_real_weir_says_why():
             assert "  " + sentence in out.splitlines()
         code, _, err = ask_real(weir, "why", "0" * 32)
         assert code == 1 and "Only the last requests are kept" in err
+
+
+def test_a_real_weir_says_who_is_connected():
+    with Backend() as one, start([one.address]) as weir, weir.client() as client:
+        assert client.ask("GET", "/").status == 200
+        port = client.sock.getsockname()[1]
+        out = until(lambda: (lambda out: out if " idle " in out else None)(
+            ask_real(weir, "connections")[1]), "an idle connection")
+        assert re.search(rf":{port} +web +\d+s +idle +1 ", out), out
+        assert out.splitlines()[-1] == "1 of 1 connections"
+        assert "0 of 1 connections are meant" in ask_real(weir, "connections", "app/app-0")[1]
+        code, out, err = ask_real(weir, "connections", "app-9")
+        assert (code, out) == (1, "") and "no backend is called 'app-9'" in err
 
 
 def test_a_real_weir_explains():

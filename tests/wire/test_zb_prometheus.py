@@ -9,12 +9,14 @@ import threading
 import time
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from peers import http1
 from peers.backend import Backend, fixed, serve, tcp_echo
 from peers.net import HOST, free_port, until
+from peers.otlp import Collector
 from peers.prometheus import Prometheus
-from peers.weir import Weir
+from peers.weir import Weir, start
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 DASHBOARD = ROOT / "etc" / "grafana" / "weir.json"
@@ -193,6 +195,54 @@ def test_prometheus_scrapes_weir():
             assert prometheus.value('lb_frontend_connections_active{frontend="web"}') == 2
 
 
+# ---- Formats -------------------------------------------------------------------------------------
+
+OPENMETRICS = "Accept: application/openmetrics-text; version=1.0.0"
+
+
+def exemplars(body):
+    """[(sample, exemplar)] by the parser of the reference client, which is strict."""
+    return [(sample, sample.exemplar)
+            for family in text_string_to_metric_families(body.decode())
+            for sample in family.samples if sample.exemplar]
+
+
+def test_exemplars_name_a_trace_that_a_collector_has():
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    api = f"{HOST}:{free_port()}"
+
+    with Collector() as collector, Backend(serve(slow)) as backend, \
+            start(backend, tracing={"otlp": collector.url}, admin={"bind": [api]}) as weir:
+        ask = lambda *fields: weir.ask("GET", "/metrics", *fields, address=api, host=api).body
+        weir.ask("GET", "/", f"traceparent: 00-{trace}-00f067aa0ba902b7-00")
+        assert not exemplars(ask(OPENMETRICS))  # its client does not record it, and so nobody does
+        before = time.time()
+        weir.ask("GET", "/?secret=1", f"traceparent: 00-{trace}-00f067aa0ba902b7-01")
+        collector.wait(2)
+        (sample, exemplar), = exemplars(ask(OPENMETRICS))
+        assert sample.name == "lb_request_duration_seconds_bucket"
+        assert sample.labels["frontend"] == "web" and sample.labels["pool"] == "app"
+        assert exemplar.labels == {"trace_id": trace}
+        assert 0.1 <= exemplar.value <= float(sample.labels["le"])
+        assert before - 0.002 <= float(exemplar.timestamp) <= time.time()
+        assert {span.trace for span in collector.spans} == {trace}
+        assert trace.encode() not in ask()  # the older format has no place for it
+
+
+def test_exemplars_are_of_what_was_traced_last():
+    api = f"{HOST}:{free_port()}"
+    ids = [f"{number:032x}" for number in range(1, 40)]
+
+    with Collector() as collector, Backend() as backend, \
+            start(backend, workers=2, tracing={"otlp": collector.url},
+                  admin={"bind": [api]}) as weir:
+        for trace in ids:
+            weir.ask("GET", "/", f"traceparent: 00-{trace}-00f067aa0ba902b7-01")
+        found = exemplars(weir.ask("GET", "/metrics", OPENMETRICS, address=api, host=api).body)
+        assert [one.labels["trace_id"] for _, one in found][0] in ids[-4:]
+        assert len(found) == 1
+
+
 @pytest.mark.parametrize("accept, kind", [
     (None, "text/plain; version=0.0.4"), ("application/openmetrics-text", "application/openmetrics")])
 def test_promtool_has_nothing_to_say(accept, kind):
@@ -203,6 +253,7 @@ def test_promtool_has_nothing_to_say(accept, kind):
         assert answer.status == 200 and answer.get("content-type").startswith(kind)
         assert (b"# EOF\n" in answer.body) == bool(accept)
         if accept:
+            assert not exemplars(answer.body)  # nobody traces
             return
         done = subprocess.run(["promtool", "check", "metrics"], input=answer.body,
                               capture_output=True, check=False)

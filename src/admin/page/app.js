@@ -21,16 +21,20 @@ let view = "overview";
 const LEVELS = {ok: ["check", ""], warn: ["alarm", "▲ "], bad: ["stop", "⬢ "]};
 let level = null;
 
+// With the moments of its parts on the viewer's clock.
+const sentence = (verdict) => join(verdict.parts.map(({text, reason, since_at_ms}) =>
+	join([since_at_ms ? `${text} since ${clock(since_at_ms)}` : text, reason], ": ")), "; ");
+
 function draw_verdict(state) {
 	const {verdict, process} = state, [shape, sign] = LEVELS[verdict.level] ?? LEVELS.warn;
 
-	put($("verdict-text"), verdict.text);
+	put($("verdict-text"), sentence(verdict));
 	$("verdict").dataset.at = state.now_at_ms; // which moment the page shows
 	if (verdict.level !== level) {
 		level = verdict.level;
 		$("verdict").className = `verdict tone-${level}`;
 		$("verdict-icon").replaceChildren(icon(shape));
-		put($("announce"), verdict.text);
+		put($("announce"), sentence(verdict));
 	}
 	document.title = `${sign}${state.instance} – weir`;
 	put($("instance"), state.instance);

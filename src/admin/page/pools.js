@@ -7,35 +7,15 @@ import {open_backend} from "/steer.js";
 
 const SPARE_ROWS = 8;        // drawn beyond the window's edge, for the focus to walk into
 const SORT_EVERY_MS = 3000;  // rows do not jump every second
-const FLAPS_WITHIN_MS = 600000;
-const FLAPS_MIN = 4;         // changes of health in that time that are called flapping
-const SLOW_TIMES = 4;        // p50 of a slow backend over that of its peers,
-const SLOW_MIN_US = 5000;    // and what is quick all the same
 
-const flaps = new Map(); // changes of health, by backend
-
-function count_flaps() {
-	flaps.clear();
-	for (const event of store.events) {
-		if (event.at_ms < store.now() - FLAPS_WITHIN_MS)
-			break;
-		const key = backend_key({pool: event.pool, id: event.backend});
-		if (event.kind === "health")
-			flaps.set(key, (flaps.get(key) ?? 0) + 1);
-	}
-}
-
-const medians = new Map(); // of the p50 of the backends of a pool
-
-const slowness = (b) => (b.p50_us > SLOW_MIN_US ? b.p50_us / medians.get(b.pool) : 0);
-
-// What is odd about a backend, besides its state.
-function remark(b) {
-	const changes = flaps.get(backend_key(b));
-
-	return join([!is_well(b) && b.reason, changes >= FLAPS_MIN && `flapping, ${changes}× in 10 min`,
-		slowness(b) > SLOW_TIMES && `slow, ${Math.round(slowness(b))}× its peers`], "; ");
-}
+// What weir finds odd about a backend, besides its state.
+const REMARKS = {
+	flapping: (b) => `flapping, ${b.changes}× in 10 min`,
+	fails: (b) => `fails, ${pct(Math.min(b.errors_per_s / b.requests_per_s, 1))} errors`,
+	slow: (b) => `slow, ${b.slow_times}× its peers`,
+};
+const is_odd = (b, oddity) => b.oddities.includes(oddity);
+const remark = (b) => join([!is_well(b) && b.reason, ...b.oddities.map((oddity) => REMARKS[oddity]?.(b) ?? oddity)], "; ");
 
 const trouble = (b) => (remark(b) && is_well(b) ? 10.5 : state_of(b.state).rank);
 
@@ -45,8 +25,8 @@ const COLUMNS = [
 	["id", "Backend", () => 0, 1],
 	["rate", "Requests/s", (b) => b.requests_per_s, -1],
 	["errors", "Errors/s", (b) => b.errors_per_s, -1, (b) => [num(b.errors_per_s), "", b.errors_per_s]],
-	["p50", "p50", (b) => b.p50_us, -1, (b) => [dur(b.p50_us), "", slowness(b) > SLOW_TIMES]],
-	["p99", "p99", (b) => b.p99_us, -1, (b) => [dur(b.p99_us)]],
+	["p50", "p50", (b) => b.p50_us, -1, (b) => [dur(b.p50_us), "", is_odd(b, "slow")]],
+	["p99", "p99", (b) => b.p99_us, -1, (b) => [dur(b.p99_us), "", is_odd(b, "slow")]],
 	["flight", "In flight", (b) => b.in_flight, -1, (b) => [count(b.in_flight)]],
 	["conns", "Connections", (b) => b.connections, -1, (b) => [count(b.connections),
 		b.connections_max && `of ${count(b.connections_max)}`, b.connections >= (b.connections_max ?? Infinity)]],
@@ -224,7 +204,6 @@ export function draw_pools(anew) {
 
 	if (sorts)
 		sorted_at = now;
-	count_flaps();
 	for (const [name, section] of sections)
 		if (!store.pools.has(name)) {
 			section.node.remove();
@@ -234,9 +213,7 @@ export function draw_pools(anew) {
 	const order = [...store.pools].sort(([, a], [, b]) => state_of(a.pool.state).rank - state_of(b.pool.state).rank);
 	for (const [i, [name, {pool, backends}]] of order.entries()) {
 		const section = sections.get(name) ?? new Section(name);
-		const all_p50 = backends.map((backend) => backend.p50_us).filter(Boolean).sort((a, b) => a - b);
 
-		medians.set(name, all_p50[(all_p50.length - 1) >> 1]);
 		if (root.children[i] !== section.node)
 			root.insertBefore(section.node, root.children[i] ?? null);
 		sections.set(name, section);

@@ -243,7 +243,7 @@ export async function open_backend(backend, action) {
 	try {
 		const history = await get_history(900, backend.pool, backend.id);
 		graphs.show(new Series(history, 900000), events_of(backend));
-		room.after(history.thinned ? h("p.quiet", "With so many backends the history of each keeps fewer points.") : "");
+		room.after(history.thinned ? h("p.quiet", `With so many backends the history of each is thinned: a point for every ${span(history.step_ms)}.`) : "");
 	} catch (error) {
 		graphs.empty.textContent = `No history: ${error.message}`;
 	}

@@ -573,10 +573,13 @@ static void questions_without_an_answer(void **state)
 	json_t *root = explain(scene, (struct explain_ask){.frontend = STR("nobody")});
 
 	assert_str(root, "end", "error");
-	assert_str(root, "error", "there is no frontend of this name");
+	assert_str(root, "error", "there is no frontend 'nobody'");
 	json_decref(root);
 	root = explain(scene, (struct explain_ask){.address = STR("1.2.3.4:5")});
-	assert_str(root, "error", "no frontend is bound to this address");
+	assert_str(root, "error", "no frontend is bound to 1.2.3.4:5");
+	json_decref(root);
+	root = explain(scene, (struct explain_ask){.address = STR("web")});
+	assert_str(root, "error", "'web' is no address to listen on");
 	json_decref(root);
 	root = explain(
 		scene, (struct explain_ask){.url = STR("/"), .fields = fields, .field_count = 1});

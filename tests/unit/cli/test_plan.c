@@ -266,6 +266,13 @@ static void test_what_asks(void **state)
 	assert_string_equal(plan.fields[1], "C:d");
 	assert_string_equal(plan.from, "::1");
 	assert_string_equal(plan.frontend, "web");
+	plan = good("connections app/a --from 10.0.0.0/8 --state idle --oldest -n 7");
+	assert_int_equal(plan.command, PLAN_CONNECTIONS);
+	assert_string_equal(plan.words[0], "app/a");
+	assert_string_equal(plan.from, "10.0.0.0/8");
+	assert_string_equal(plan.state, "idle");
+	assert_true(plan.oldest);
+	assert_int_equal(plan.limit, 7);
 }
 
 static void test_what_steers(void **state)

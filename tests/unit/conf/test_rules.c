@@ -52,6 +52,37 @@ static void a_section_means_http_and_a_word_is_a_type(void **state)
 	world_done(&world);
 }
 
+// Where there are only connections nobody is asked for a page that nobody spoke of.
+static void a_section_for_connections_means_no_page(void **state)
+{
+	static const struct {
+		const char *check, *more;
+		u8 type;
+	} rows[] = {
+		{"{interval: 1s}", "", CONF_CHECK_AUTO},
+		{"{interval: 1s, type: http}", "", CONF_CHECK_HTTP},
+		{"{path: /up}", "", CONF_CHECK_HTTP},
+		{"{expect: {status: 200}}", "", CONF_CHECK_HTTP},
+		{"{interval: 1s}", ", web: {bind: [\":81\"], pool: db}", CONF_CHECK_HTTP},
+		{"{interval: 1s}",
+			", web: {bind: [\":81\"], routes: [{match: {path: /}, pool: db}]}",
+			CONF_CHECK_HTTP},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct world world;
+		char text[512];
+
+		snprintf(text, sizeof(text),
+			"frontends: {db: {protocol: tcp, bind: [\":80\"], pool: db}%s}\n"
+			"pools: {db: {backends: [\"a:1\"], health_check: %s}}\n",
+			rows[i].more, rows[i].check);
+		assert_int_equal(load(&world, text)->pools[0].check.type, rows[i].type);
+		world_done(&world);
+	}
+}
+
 static void a_setting_on_top_keeps_the_type(void **state)
 {
 	static const char *const file = SOURCE_ROOT "/tests/conf/good/full.yaml";
@@ -758,6 +789,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(checks_have_defaults),
 		cmocka_unit_test(a_section_means_http_and_a_word_is_a_type),
+		cmocka_unit_test(a_section_for_connections_means_no_page),
 		cmocka_unit_test(a_setting_on_top_keeps_the_type),
 		cmocka_unit_test(every_key_of_a_check),
 		cmocka_unit_test(refuses_wrong_checks),

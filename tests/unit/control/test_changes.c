@@ -129,6 +129,8 @@ static void test_lines(void **state)
 		"reason=\"why not\"");
 }
 
+enum { FORGOTTEN_MS = (FLAPPING_MINUTES + 1) * 60 * 1000 };
+
 static void test_levels(void **state)
 {
 	static const struct {
@@ -154,8 +156,9 @@ static void test_levels(void **state)
 	for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
 		struct log_record record;
 
-		pass_ms(2 * CHANGES_CALM_MS);
+		pass_ms(FORGOTTEN_MS);
 		note((enum model_change_kind)rows[i].kind, rows[i].from, rows[i].to);
+		pass_ms(THRONG_HOLD_MS + 1);
 		assert_true(log_ring_peek(&scene.log.ring, &record));
 		assert_int_equal(record.level, rows[i].level);
 		log_ring_next(&scene.log.ring);
@@ -175,8 +178,9 @@ static void test_events(void **state)
 	assert_int_equal(changes_newest(scene.changes), 0);
 	assert_int_equal(copy_after(0), 0);
 	for (u32 i = 1; i <= 1000; i++) {
-		struct model_change change = change_of(MODEL_HEALTH, "up", "down");
+		struct model_change change = change_of(MODEL_POOL, "available", "unavailable");
 
+		change.backend = NULL;
 		change.streak = i;
 		changes_note(scene.changes, &change);
 		assert_int_equal(copy_after(i - 1), 1);
@@ -218,6 +222,7 @@ static void test_what_an_event_says(void **state)
 	for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
 		bool of_pool = rows[i].change >= MODEL_PANIC;
 
+		pass_ms(FORGOTTEN_MS);
 		note((enum model_change_kind)rows[i].change, rows[i].from, rows[i].to);
 		assert_int_equal(copy_after(i), 1);
 		assert_int_equal(copies[0].kind, rows[i].event);
@@ -290,7 +295,7 @@ static void test_life_has_no_line(void **state)
 }
 
 // A change every 10 ms for a minute: some lines at first, then one a second, and no change is lost.
-static void test_flapping(void **state)
+static void test_a_pool_that_changes_all_the_time(void **state)
 {
 	u64 said = 0, counted = 0;
 	char *line;
@@ -298,7 +303,8 @@ static void test_flapping(void **state)
 	(void)state;
 	for (u32 i = 0; i < 6000; i++) {
 		pass_ms(10);
-		note(MODEL_HEALTH, i % 2 ? "down" : "up", i % 2 ? "up" : "down");
+		note(MODEL_POOL, i % 2 ? "unavailable" : "available",
+			i % 2 ? "available" : "unavailable");
 		take_lines();
 	}
 	changes_free(scene.changes);
@@ -315,6 +321,191 @@ static void test_flapping(void **state)
 	}
 	assert_int_equal(said + counted, 6000);
 	assert_true(counted > 5000);
+}
+
+static void flip(u32 index, u32 times, u64 every_ms)
+{
+	for (u32 i = 0; i < times; i++) {
+		struct model_change change =
+			change_of(MODEL_HEALTH, i % 2 ? "down" : "up", i % 2 ? "up" : "down");
+
+		pass_ms(every_ms);
+		change.backend = pools_backend(&scene.pools, index);
+		changes_note(scene.changes, &change);
+	}
+	take_lines();
+}
+
+// Out and in, twice: one line and one event say that it flaps, then one a minute, then that it is
+// over. Its changes are counted all the time.
+static void test_flapping(void **state)
+{
+	const struct backend *backend = pools_backend(&scene.pools, 1);
+
+	(void)state;
+	flip(1, FLAPPING_FROM - 1, 5000);
+	assert_int_equal(scene.lines, 3);
+	assert_null(strstr(scene.text, "flap"));
+	assert_int_equal(changes_flaps(scene.changes, backend), 3);
+	flip(1, 1, 5000);
+	assert_int_equal(scene.lines, 5);
+	assert_non_null(strstr(scene.text, "msg=\"backend is flapping\" pool=pool0 "
+					   "backend=10.0.0.1:80 address=10.0.0.1:80 changes=4 "
+					   "minutes=10 to=down"));
+	assert_int_equal(copy_after(0), 5);
+	assert_string_equal(copies[4].text, "backend is flapping");
+	assert_string_equal(copies[4].reason, "4 changes within 10 minutes");
+	assert_string_equal(copies[4].backend, "10.0.0.1:80");
+	assert_int_equal(copies[4].kind, EVENT_FLAPPING);
+	flip(1, 24, 5000); // two minutes
+	assert_int_equal(scene.lines, 7);
+	assert_non_null(strstr(scene.text, "backend keeps flapping"));
+	assert_int_equal(copy_after(0), 7);
+	assert_int_equal(changes_flaps(scene.changes, backend), 28);
+	pass_ms(FORGOTTEN_MS);
+	take_lines();
+	assert_non_null(strstr(scene.text, "backend flaps no more"));
+	assert_int_equal(changes_flaps(scene.changes, backend), 0);
+	assert_int_equal(copies[copy_after(0) - 1].kind, EVENT_FLAPPING);
+	assert_string_equal(copies[copy_after(0) - 1].to, "calm");
+	flip(1, 1, 1000);
+	assert_non_null(strstr(scene.text + scene.len - 200, "backend is down"));
+}
+
+static void test_what_is_no_flapping(void **state)
+{
+	(void)state;
+	for (u32 i = 0; i < 20; i++) {
+		pass_ms(1000);
+		note(MODEL_BREAKER, "open", "half_open");
+		note(MODEL_BREAKER, "half_open", "open");
+		note(MODEL_HEALTH, "up", "unknown");
+		note(MODEL_HEALTH, "unknown", "up");
+	}
+	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)), 0);
+	for (u32 i = 0; i < 20; i++) {
+		struct model_change change = change_of(MODEL_BREAKER, "closed", "open");
+
+		change.reason = breaker_cause_text(BREAKER_FORCED);
+		changes_note(scene.changes, &change);
+	}
+	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)), 0);
+	note(MODEL_BREAKER, "closed", "open");
+	note(MODEL_BREAKER, "half_open", "closed");
+	note(MODEL_EJECTED, "in", "ejected");
+	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)), 3);
+}
+
+// ---- Many at once -------------------------------------------------------------------------------
+
+static void build_many(u32 count)
+{
+	changes_free(scene.changes);
+	pools_done(&scene.pools);
+	pools_init(&scene.pools, count);
+	pools_build(&scene.pools, 1, loop_now_ms(scene.loop));
+	scene.changes = changes_new(scene.loop, &scene.log, scene.pools.snapshot);
+}
+
+static void note_of(u32 index, const char *from, const char *to, const char *reason)
+{
+	struct model_change change = change_of(MODEL_HEALTH, from, to);
+
+	change.backend = pools_backend(&scene.pools, index);
+	change.reason = reason;
+	change.eligible = scene.pools.snapshot->backend_count - index;
+	changes_note(scene.changes, &change);
+}
+
+static void test_a_start_is_one_event(void **state)
+{
+	(void)state;
+	build_many(12);
+	for (u32 i = 0; i < 11; i++)
+		note_of(i, "unknown", i == 3 ? "down" : "up", i == 3 ? "connection refused" : "ok");
+	take_lines();
+	assert_int_equal(scene.lines, 1); // who is down is no ordinary start
+	assert_int_equal(copy_after(0), 1);
+	assert_string_equal(copies[0].text, "backend is down");
+	note_of(11, "unknown", "up", "ok"); // the last one: nobody waits any more
+	take_lines();
+	assert_int_equal(scene.lines, 2);
+	assert_non_null(strstr(scene.text, "msg=\"backends are healthy\" module=control/changes "
+					   "backends=11 of=12 pool=pool0 to=up reason=ok"));
+	assert_int_equal(copy_after(1), 1);
+	assert_int_equal(copies[0].count, 11);
+	assert_int_equal(copies[0].of, 12);
+	assert_string_equal(copies[0].backend, "");
+	assert_string_equal(copies[0].text, "backends are healthy");
+	assert_int_equal(copies[0].kind, EVENT_HEALTH);
+	note_of(4, "unknown", "up", "ok"); // later: its address was another one
+	assert_int_equal(copy_after(2), 1);
+	assert_string_equal(copies[0].text, "backend is healthy");
+}
+
+static void test_a_start_that_is_not_complete(void **state)
+{
+	(void)state;
+	build_many(3);
+	note_of(0, "unknown", "up", "ok");
+	note_of(1, "unknown", "up", "ok");
+	assert_int_equal(copy_after(0), 0);
+	pass_ms(THRONG_HOLD_MS + 1);
+	assert_int_equal(copy_after(0), 1);
+	assert_int_equal(copies[0].count, 2);
+}
+
+static void test_many_go_down_at_once(void **state)
+{
+	(void)state;
+	build_many(1000);
+	for (u32 i = 0; i < 1000; i++)
+		note_of(i, "up", "down", "connection refused");
+	take_lines();
+	assert_int_equal(scene.lines, THRONG_SINGLE_MAX);
+	pass_ms(THRONG_HOLD_MS + 1);
+	take_lines();
+	assert_int_equal(scene.lines, THRONG_SINGLE_MAX + 1);
+	assert_non_null(strstr(scene.text, "msg=\"backends are down\" backends=984 of=1000 "
+					   "pool=pool0 to=down reason=\"connection refused\" "
+					   "eligible=1"));
+	assert_int_equal(copy_after(0), THRONG_SINGLE_MAX + 1);
+	assert_int_equal(copies[THRONG_SINGLE_MAX].count, 984);
+	assert_int_equal(copies[THRONG_SINGLE_MAX].eligible, 1);
+	for (u32 i = 0; i < 1000; i++)
+		note_of(i, "down", "up", i % 2 ? "a" : "b");
+	pass_ms(THRONG_HOLD_MS + 1);
+	take_lines();
+	assert_int_equal(scene.lines, 2 * (THRONG_SINGLE_MAX + 1));
+	assert_non_null(strstr(scene.text, "reason=\"for several reasons\""));
+}
+
+// What is held is told at the end.
+static void test_nothing_is_lost(void **state)
+{
+	(void)state;
+	build_many(100);
+	for (u32 i = 0; i < 100; i++)
+		note_of(i, "up", "down", "connection refused");
+	changes_free(scene.changes);
+	scene.changes = NULL;
+	take_lines();
+	assert_non_null(strstr(scene.text, "backends=84 of=100"));
+}
+
+static void test_thousands_that_flap(void **state)
+{
+	(void)state;
+	build_many(1000);
+	for (u32 round = 0; round < 8; round++) {
+		for (u32 i = 0; i < 1000; i++)
+			note_of(i, round % 2 ? "down" : "up", round % 2 ? "up" : "down", "x");
+		pass_ms(2 * THRONG_HOLD_MS);
+	}
+	take_lines();
+	assert_in_range(scene.lines, 1, 120);
+	assert_non_null(strstr(scene.text, "msg=\"more backends flap\" times="));
+	assert_in_range(changes_newest(scene.changes), 1, 120);
 }
 
 // The others are heard all the same.
@@ -346,7 +537,14 @@ int main(void)
 		TEST(test_what_an_event_says),
 		TEST(test_steering),
 		TEST(test_life_has_no_line),
+		TEST(test_a_pool_that_changes_all_the_time),
 		TEST(test_flapping),
+		TEST(test_what_is_no_flapping),
+		TEST(test_a_start_is_one_event),
+		TEST(test_a_start_that_is_not_complete),
+		TEST(test_many_go_down_at_once),
+		TEST(test_nothing_is_lost),
+		TEST(test_thousands_that_flap),
 		TEST(test_one_that_flaps_hides_nobody),
 	};
 

@@ -163,6 +163,20 @@ static void test_orders(void **state)
 	assert_string_equal(event()->backend, "");
 }
 
+static void test_who_gave_an_order(void **state)
+{
+	struct model *model = watch_model(scene->watch);
+	const struct backend *backend = pools_backend(&scene->pools, 1);
+
+	(void)state;
+	assert_string_equal(model_state(model, backend)->held_by, "");
+	(void)give(DESK_DRAIN, 1, 0);
+	assert_string_equal(model_state(model, backend)->ordered_by, "token ops");
+	assert_string_equal(model_state(model, backend)->held_by, "");
+	(void)give(DESK_BREAKER, 1, BREAKER_FORCED_OPEN);
+	assert_string_equal(model_state(model, backend)->held_by, "token ops");
+}
+
 static void test_what_changes_nothing_is_no_event(void **state)
 {
 	u64 newest;
@@ -220,6 +234,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_orders),
+		TEST(test_who_gave_an_order),
 		TEST(test_what_changes_nothing_is_no_event),
 		TEST(test_the_cause_comes_first),
 		TEST(test_taken_back),

@@ -113,6 +113,8 @@ static void test_reference_is_up_to_date(void **state)
 	arena_init(&arena, 1 << 20);
 	// Else: weir help metrics > docs/metrics.md
 	assert_string_equal(committed, metrics_reference(&arena).ptr);
+	assert_non_null(strstr(
+		committed, "`frontend`, `pool`, `backend`, `method`, `status` | HTTP requests"));
 	arena_done(&arena);
 }
 

@@ -804,10 +804,10 @@ static void test_forced(void **state)
 	build(3, 1);
 	backend = pools_backend(&pools, 0);
 	model_force_breaker(pools.model, backend, BREAKER_FORCED_OPEN, pools.now_ms);
-	assert_why(0, ELIGIBLE_BREAKER_OPEN);
+	assert_why(0, ELIGIBLE_HELD_OPEN);
 	assert_int_equal(pools_last(&pools, MODEL_BREAKER)->next_ms, 0);
 	pools_run(&pools, pools.now_ms + 600 * 1000);
-	assert_why(0, ELIGIBLE_BREAKER_OPEN);
+	assert_why(0, ELIGIBLE_HELD_OPEN);
 	model_force_breaker(pools.model, backend, BREAKER_FORCED_CLOSED, pools.now_ms);
 	assert_why(0, ELIGIBLE_OK);
 	for (u32 i = 0; i < 20; i++)
@@ -822,6 +822,26 @@ static void test_forced(void **state)
 	pools_bad(&pools, 0, 0);
 	pools_run(&pools, pools.now_ms + 100);
 	assert_why(0, ELIGIBLE_BREAKER_OPEN);
+}
+
+// The rest is ejected, and the pool panics: who is held open by order stays out of it.
+static void test_forced_in_a_panic(void **state)
+{
+	(void)state;
+	build(3, 1);
+	for (u32 i = 0; i < 5; i++)
+		pools_bad(&pools, 0, 0);
+	pools_run(&pools, pools.now_ms + 100);
+	assert_why(0, ELIGIBLE_BREAKER_OPEN);
+	for (u32 i = 0; i < 2; i++) // 0 was open by itself before
+		model_force_breaker(
+			pools.model, pools_backend(&pools, i), BREAKER_FORCED_OPEN, pools.now_ms);
+	assert_why(0, ELIGIBLE_HELD_OPEN);
+	assert_why(1, ELIGIBLE_HELD_OPEN);
+	assert_why(2, ELIGIBLE_OK);
+	assert_false(model_pool_state(pools.model, the_pool()).judged.panic);
+	model_force_breaker(pools.model, pools_backend(&pools, 0), BREAKER_AUTOMATIC, pools.now_ms);
+	assert_why(0, ELIGIBLE_OK);
 }
 
 // ---- Outliers -----------------------------------------------------------------------------------
@@ -1064,6 +1084,7 @@ int main(void)
 		TEST(test_share_of_failures),
 		TEST(test_counts_wrap),
 		TEST(test_forced),
+		TEST(test_forced_in_a_panic),
 		TEST(test_outliers),
 		TEST(test_orders),
 		TEST(test_publishes_only_what_changed),

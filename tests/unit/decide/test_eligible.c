@@ -19,11 +19,12 @@ static void fill(struct eligible_facts facts[static backends])
 
 static void each_reason_has_its_cause(void **state)
 {
-	struct eligible_facts facts[11];
+	struct eligible_facts facts[12];
 	u8 why[ARRAY_LEN(facts)];
 	static const u8 wanted[ARRAY_LEN(facts)] = {ELIGIBLE_OK, ELIGIBLE_TRIAL, ELIGIBLE_DISABLED,
 		ELIGIBLE_DRAINING, ELIGIBLE_UNRESOLVED, ELIGIBLE_UNCHECKED, ELIGIBLE_DOWN,
-		ELIGIBLE_REFUSES, ELIGIBLE_EJECTED, ELIGIBLE_BREAKER_OPEN, ELIGIBLE_BACKUP};
+		ELIGIBLE_REFUSES, ELIGIBLE_EJECTED, ELIGIBLE_BREAKER_OPEN, ELIGIBLE_BACKUP,
+		ELIGIBLE_HELD_OPEN};
 	struct eligible_pool pool;
 
 	(void)state;
@@ -39,6 +40,8 @@ static void each_reason_has_its_cause(void **state)
 	facts[8].ejection = EJECTION_OUTLIER;
 	facts[9].breaker = BREAKER_OPEN;
 	facts[10].backup = true;
+	facts[11].breaker = BREAKER_OPEN;
+	facts[11].held_open = true;
 	pool = eligible_judge(facts, ARRAY_LEN(facts), 0, why);
 	for (size_t i = 0; i < ARRAY_LEN(facts); i++)
 		assert_int_equal(why[i], wanted[i]);
@@ -119,6 +122,35 @@ static void panic_lets_the_ejected_in_and_never_the_dead(void **state)
 	assert_int_equal(eligible_judge(facts, backends, 50, why).eligible, 0);
 }
 
+// What somebody has ordered is nothing that a pool has lost, and no panic overrules it.
+static void an_order_wins_over_panic(void **state)
+{
+	struct eligible_facts facts[backends];
+	struct eligible_pool pool;
+	u8 why[backends];
+
+	(void)state;
+	fill(facts);
+	for (u32 i = 0; i < 3; i++) {
+		facts[i].breaker = BREAKER_OPEN;
+		facts[i].held_open = true;
+		assert_false(eligible_counts_ejected(&facts[i]));
+	}
+	pool = eligible_judge(facts, backends, 90, why);
+	assert_false(pool.panic);
+	assert_int_equal(pool.share.total, 1);
+	assert_int_equal(pool.share.ejected, 0);
+	assert_int_equal(pool.eligible, 1);
+	// The last one is ejected: it comes back, they do not.
+	facts[3].ejection = EJECTION_ERRORS;
+	pool = eligible_judge(facts, backends, 90, why);
+	assert_true(pool.panic);
+	assert_int_equal(why[3], ELIGIBLE_PANIC);
+	for (u32 i = 0; i < 3; i++)
+		assert_int_equal(why[i], ELIGIBLE_HELD_OPEN);
+	assert_int_equal(pool.eligible, 1);
+}
+
 static void backups_stand_in_when_nobody_else_can(void **state)
 {
 	struct eligible_facts facts[backends];
@@ -155,6 +187,7 @@ int main(void)
 		cmocka_unit_test(before_the_first_checks_everybody_may),
 		cmocka_unit_test(without_checks_health_says_nothing),
 		cmocka_unit_test(panic_lets_the_ejected_in_and_never_the_dead),
+		cmocka_unit_test(an_order_wins_over_panic),
 		cmocka_unit_test(backups_stand_in_when_nobody_else_can),
 	};
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "discover/guard.h"
+
+static u32 count_vanished(const struct rows *in_use, const struct rows_index *fresh)
+{
+	u32 vanished = 0;
+
+	for (u32 i = 0; in_use && i < in_use->count; i++)
+		vanished += rows_index_find(fresh, &in_use->list[i]) < 0;
+	return vanished;
+}
+
+struct rows *guard_judge(const struct guard_rules *rules, const struct rows *in_use,
+	const struct rows *fresh, struct guard_result *ret_result)
+{
+	struct rows *result = rows_new();
+	struct rows_index index;
+
+	rows_index_init(&index, fresh);
+	*ret_result = (struct guard_result){.vanished = count_vanished(in_use, &index),
+		.fresh = fresh->count,
+		.in_use = in_use ? in_use->count : 0};
+	if (ret_result->vanished && fresh->count < rules->backends_min)
+		ret_result->verdict = GUARD_FEW;
+	else if (ret_result->vanished && !in_use->is_stored &&
+		 (u64)ret_result->vanished * 100 > (u64)in_use->count * rules->vanish_percent)
+		ret_result->verdict = GUARD_VANISHED;
+	for (u32 i = 0; i < fresh->count; i++)
+		rows_copy(result, &fresh->list[i]);
+	for (u32 i = 0; ret_result->verdict != GUARD_TAKEN && i < in_use->count; i++)
+		if (rows_index_find(&index, &in_use->list[i]) < 0 && result->count < ROWS_MAX)
+			rows_copy(result, &in_use->list[i]);
+	rows_index_done(&index);
+	rows_finish(result);
+	result->skipped = fresh->skipped;
+	return result;
+}
