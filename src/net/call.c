@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/call.h"
 
+#include <errno.h>
+
 enum { piece_bytes = 16 * 1024 };
 
 static struct call *of_conn(struct conn *conn)
@@ -16,7 +18,7 @@ static struct call *of_session(struct session *session)
 void call_end(struct call *call)
 {
 	call->over = true;
-	conn_close(&call->conn);
+	conn_finish(&call->conn);
 }
 
 void call_end_in_order(struct call *call, u64 deadline_ms)
@@ -184,7 +186,7 @@ static void on_connected(struct conn *conn, int error)
 
 static void on_timer(struct conn *conn)
 {
-	fail(of_conn(conn), conn->connecting ? CALL_CONNECT_LATE : CALL_ANSWER_LATE, 0);
+	fail(of_conn(conn), conn_is_connecting(conn) ? CALL_CONNECT_LATE : CALL_ANSWER_LATE, 0);
 }
 
 static void on_closed(struct conn *conn)
@@ -205,6 +207,13 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events)
 {
+	return call_begin_tls(call, loop, addr, NULL, request, parser, events);
+}
+
+int call_begin_tls(struct call *call, struct loop *loop, const struct addr *addr,
+	struct tls_client *tls, const struct call_request *request, struct h1_parser *parser,
+	const struct call_events *events)
+{
 	int error = conn_init_new(&call->conn, loop, addr, &conn_events);
 
 	if (error)
@@ -220,6 +229,10 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 		conn_use_h1(&call->conn, STREAM_CLIENT, parser, &session_events);
 	else
 		conn_use_raw(&call->conn, STREAM_CLIENT, &session_events);
+	if (tls && !conn_use_tls_client(&call->conn, tls)) {
+		sock_close(loop, &call->conn.sock);
+		return -ENOMEM;
+	}
 	conn_connect(&call->conn, &call->addr);
 	return 0;
 }

@@ -60,6 +60,11 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events) must_check;
 
+// The same by TLS.
+int call_begin_tls(struct call *call, struct loop *loop, const struct addr *addr,
+	struct tls_client *tls, const struct call_request *request, struct h1_parser *parser,
+	const struct call_events *events) must_check;
+
 // When all of it must be over; to be set behind call_begin.
 static inline void call_set_deadline(struct call *call, u64 deadline_ms)
 {
