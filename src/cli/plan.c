@@ -270,6 +270,9 @@ static void take_option_of_one(struct plan *plan, enum option_id id, const char 
 	case OPTION_ORIGIN:
 		plan->with_origin = true;
 		break;
+	case OPTION_DEEP:
+		plan->is_deep = true;
+		break;
 	case OPTION_STEADY:
 		plan->is_steady = true;
 		break;
@@ -349,6 +352,7 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_WAIT:
 		return take_option_to_ask(parser, id, value);
 	case OPTION_ORIGIN:
+	case OPTION_DEEP:
 	case OPTION_STEADY:
 	case OPTION_FAULT:
 	case OPTION_SEED:
@@ -539,6 +543,7 @@ static int take_rest(struct parser *parser)
 			parser->files[plan->file_count++] = parser->argv[optind];
 		return 0;
 	case PLAN_SIMULATE:
+	case PLAN_CERT:
 		for (; optind < parser->argc; optind++)
 			add_set(parser, parser->argv[optind]);
 		return 0;

@@ -39,6 +39,7 @@
 	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                  \
 		"algorithms compared in virtual time, by a model or a log")                        \
 	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")    \
+	X(CERT, "cert", "[FOLDER [NAME]...]", "a certificate of our own, to try out HTTPS")        \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")             \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 
@@ -73,6 +74,7 @@ struct plan {
 	enum conf_syntax syntax; // --format
 	bool as_json;		 // check, version, simulate and what asks
 	bool with_origin;
+	bool is_deep; // check
 	enum conf_io io;     // test-backend
 	const char *address; // test-backend: PORT or ADDRESS:PORT
 	bool is_steady;	     // test-backend: --steady, or the port came from $PORT

@@ -11,7 +11,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend, fixed, raw, serve, tcp_echo
 from peers.net import HOST, free_port, until
-from peers.papers import TlsClient, openssl, papers
+from peers.papers import Papers, TlsClient, openssl, papers
 from peers.weir import Weir, config_file, run, settings, start, told
 
 
@@ -454,3 +454,30 @@ def test_files_that_cannot_be_used_are_named(tmp_path):
         code, _, said = run("-c", config_file(config))
     assert code == 1
     assert "other.key: this key belongs to another certificate" in said
+
+
+def test_a_certificate_to_try_it_out_with(tmp_path):
+    folder = tmp_path / "tls"
+    code, said, _ = run("cert", str(folder))
+    assert code == 0 and "site.crt" in said
+    assert (folder / "site.key").stat().st_mode & 0o077 == 0
+    files = {"cert": str(folder / "site.crt"), "key": {"file": str(folder / "site.key")}}
+    with Backend() as backend, \
+            start(backend, certificates=[files], frontend={"tls": True}) as weir:
+        context = ssl.create_default_context(cafile=str(folder / "site.crt"))
+        assert client(weir, "localhost", context).ask().status == 200
+    code, _, said = run("cert", str(folder))
+    assert code == 1 and "File exists" in said
+
+
+def test_a_look_at_certificates(tmp_path):
+    old = Papers().make("old", "old.example", days=-1)
+    for files, code, words in (
+            (papers().files("site"), 0, "site.crt (site.example localhost): good for 29 days"),
+            (old.files("old"), 78, "error: it expired"),
+            ({"cert": papers().path("site.crt"), "key": papers().path("other.key")}, 78,
+             "this key belongs to another certificate"),
+            ({"cert": str(tmp_path / "none")}, 78, "it cannot be opened")):
+        config, _ = settings(["127.0.0.1:1"], certificates=[files], frontend={"tls": True})
+        got, out, err = run("check", "--deep", config_file(config))
+        assert (got, words in out + err) == (code, True), out + err
