@@ -481,3 +481,15 @@ def test_a_look_at_certificates(tmp_path):
         config, _ = settings(["127.0.0.1:1"], certificates=[files], frontend={"tls": True})
         got, out, err = run("check", "--deep", config_file(config))
         assert (got, words in out + err) == (code, True), out + err
+
+
+def test_the_access_log_tells_of_tls():
+    log = {"log": {"access": {"output": "stdout"}}}
+    with Backend() as backend, start(backend, **secure(top=log)) as weir:
+        with client(weir) as tls:
+            tls.ask()
+        until(lambda: weir.stdout, "an access line")
+        line = json.loads(weir.stdout.splitlines()[0])
+    assert line["tls.protocol.version"] == "1.3"
+    assert line["tls.cipher"].startswith("TLS_")
+    assert line["tls.client.server_name"] == "site.example"
