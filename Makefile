@@ -8,7 +8,7 @@ PYTHON = /usr/bin/python3
 export PREFIX
 
 URL ?= http://127.0.0.1:9900
-.PHONY: all run test lint asan tsan fuzz bench drill sim shot install clean
+.PHONY: all run test lint asan tsan fuzz bench drill sim picture shot install clean
 all:
 	@$(SETUP) build && tools/build build
 run: all
@@ -29,9 +29,12 @@ drill:
 	@$(SETUP) test && exec $(PYTHON) tools/test.py --only drill
 sim:
 	@$(SETUP) test && exec $(PYTHON) tools/test.py --only sim --seeds $(SEEDS)
-# The README's picture of the dashboard, of a weir that runs at URL.
+# The README's picture of the dashboard: some minutes of traffic with a fault in it.
+picture: all
+	@$(SETUP) test && exec $(PYTHON) tests/page/picture.py build/weir docs/dashboard.png
+# A picture of the dashboard of a weir that runs at URL.
 shot:
-	@$(SETUP) test && exec $(PYTHON) tests/page/shot.py $(URL) docs/dashboard.png
+	@$(SETUP) test && exec $(PYTHON) tests/page/shot.py $(URL) dashboard.png
 install: all
 	@meson install -C build --no-rebuild $(if $(DESTDIR),--destdir "$(DESTDIR)")
 clean:

@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include "admin/admin_inside.h"
+#include "admin/odd_log.h"
 #include "admin/otlp.h"
 #include "admin/stream.h"
 #include "base/mem.h"
@@ -23,9 +24,101 @@ static const struct admin_route known_routes[] = {
 #undef ROUTE
 };
 
+// ---- Another configuration ----------------------------------------------------------------------
+
+struct adoption {
+	struct message message;
+	struct admin *admin;
+	const struct snapshot *snapshot;
+};
+
+static void on_adoption(struct message *message)
+{
+	struct adoption *adoption = container_of(message, struct adoption, message);
+	struct admin *admin = adoption->admin;
+	const struct snapshot *before = admin->face.snapshot;
+
+	admin->face.snapshot = adoption->snapshot;
+	admin->face.conf = adoption->snapshot->conf;
+	figures_adopt(admin->figures, before, adoption->snapshot);
+	admin->state->asked_ms = 0; // what is known is of the one before
+	mem_free(adoption);
+}
+
+static void adopt(void *owner, const struct snapshot *snapshot)
+{
+	struct admin *admin = owner;
+	struct adoption *adoption;
+
+	if (!admin->started)
+		return;
+	adoption = mem_alloc(sizeof(*adoption));
+	*adoption = (struct adoption){
+		.message = {.deliver = on_adoption}, .admin = admin, .snapshot = snapshot};
+	loop_post(admin->loop, &adoption->message);
+}
+
+struct leaving {
+	struct message message;
+	struct admin *admin;
+	struct list node;
+	struct message *left;
+	u64 *marks; // of the rings of spans
+};
+
+// The spans of requests that are over are told by now.
+static void let_go_of_told(struct admin *admin)
+{
+	list_for_each_safe (node, &admin->leaving) {
+		struct leaving *leaving = list_entry(node, struct leaving, node);
+
+		if (!admin->stopping && !otlp_has_passed(admin->otlp, leaving->marks))
+			continue;
+		list_remove(&leaving->node);
+		loop_post(admin->face.loop, leaving->left);
+		mem_free(leaving->marks);
+		mem_free(leaving);
+	}
+}
+
+static void on_leaving(struct message *message)
+{
+	struct leaving *leaving = container_of(message, struct leaving, message);
+	struct admin *admin = leaving->admin;
+
+	if (!admin->otlp) {
+		loop_post(admin->face.loop, leaving->left);
+		mem_free(leaving);
+		return;
+	}
+	leaving->marks = mem_alloc(sizeof(u64) * admin->face.workers->count);
+	otlp_mark(admin->otlp, leaving->marks);
+	list_push_back(&admin->leaving, &leaving->node);
+	let_go_of_told(admin);
+}
+
+static void leave(void *owner, const struct snapshot *snapshot, struct message *left)
+{
+	struct admin *admin = owner;
+	struct leaving *leaving;
+
+	(void)snapshot;
+	if (!admin->started) {
+		left->deliver(left);
+		return;
+	}
+	leaving = mem_alloc(sizeof(*leaving));
+	*leaving =
+		(struct leaving){.message = {.deliver = on_leaving}, .admin = admin, .left = left};
+	list_init(&leaving->node);
+	loop_post(admin->loop, &leaving->message);
+}
+
 static void on_second(struct admin *admin)
 {
+	let_go_of_told(admin);
 	stream_hub_second(admin->hub);
+	odd_log_second(admin->odd);
 }
 
 // ---- The server ---------------------------------------------------------------------------------
@@ -121,6 +214,7 @@ static void on_stop(struct message *message)
 	struct admin *admin = container_of(message, struct admin, stop_message);
 
 	admin->stopping = true;
+	let_go_of_told(admin);
 	figures_stop(admin->figures);
 	stream_hub_stop(admin->hub);
 	if (admin->otlp)
@@ -168,6 +262,7 @@ static void *start_main(void *arg)
 		admin->state = state_new(admin);
 		admin->figures = figures_new(admin);
 		admin->hub = stream_hub_new(admin);
+		admin->odd = odd_log_new(admin);
 		figures_on_second(admin->figures, on_second);
 		start_tracing(admin);
 		serve(admin);
@@ -186,6 +281,7 @@ static int start(void *owner, const struct control_face *face)
 	if (admin->doors.count == 0 && !face->spans)
 		return 0;
 	admin->face = *face;
+	list_init(&admin->leaving);
 	admin->stop_message.deliver = on_stop;
 	make_tokens(admin, &face->conf->admin);
 	sem_init(&start.done, 0, 0);
@@ -229,6 +325,7 @@ static void done(void *owner)
 		state_free(admin->state);
 		figures_free(admin->figures);
 		stream_hub_free(admin->hub);
+		odd_log_free(admin->odd);
 		mem_free(admin->routes);
 	}
 	admin->started = false;
@@ -240,8 +337,13 @@ static void done(void *owner)
 int admin_run(const struct conf *conf, struct arena *arena, const struct control_options *options)
 {
 	struct admin *admin = mem_alloc(sizeof(*admin));
-	struct control_guest guest = {
-		.owner = admin, .open = open, .start = start, .stop = stop, .done = done};
+	struct control_guest guest = {.owner = admin,
+		.open = open,
+		.start = start,
+		.adopt = adopt,
+		.leave = leave,
+		.stop = stop,
+		.done = done};
 	struct control_options with_guest = *options;
 	int code;
 

@@ -27,7 +27,9 @@ struct admin {
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
+	struct odd_log *odd;
 	struct otlp *otlp;	      // NULL: nobody traces
+	struct list leaving;	      // configurations that spans may still speak of
 	struct metrics_cells metrics; // this thread's own
 };
 
@@ -35,7 +37,7 @@ struct admin {
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
 	api_explain, api_connections, api_config, api_drain, api_enable, api_disable, api_weight,
-	api_breaker, api_log_level;
+	api_breaker, api_log_level, api_reload, api_add, api_remove;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 
@@ -67,6 +69,11 @@ const struct backend *api_find_backend(
 void api_give_order(struct admin *admin, struct admin_call *call, enum desk_order_kind kind,
 	u32 cell, u32 value);
 
+// ---- api_reload.c -------------------------------------------------------------------------------
+
+// Takes an edit of the configuration back, by its event's undo_path and undo_body.
+void api_undo_edit(struct admin *admin, struct admin_call *call, const struct event_copy *event);
+
 // NULL: there is none of this name.
 const struct pool *api_find_pool(const struct admin *admin, struct str name);
 
@@ -78,6 +85,9 @@ struct admin_state {
 	// Of the same moment, with the figures of the last second; by cell.
 	struct oddity_facts *facts;
 	struct oddity_finding *findings;
+	// Room for the backends of one pool, which need not lie side by side.
+	struct oddity_facts *pool_facts;
+	struct oddity_finding *pool_findings;
 	u32 *room;
 	struct list waiting; // calls that want it
 	bool asking;

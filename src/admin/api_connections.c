@@ -251,7 +251,7 @@ static bool has_frontend(const struct admin *admin, struct str name)
 	const struct snapshot *snapshot = admin->face.snapshot;
 
 	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		if (str_eq(snapshot->frontends[i].conf->name, name))
+		if (snapshot->frontends[i] && str_eq(snapshot->frontends[i]->conf->name, name))
 			return true;
 	return false;
 }
@@ -261,8 +261,10 @@ static bool has_backend(const struct admin *admin, struct str pool, struct str i
 	const struct snapshot *snapshot = admin->face.snapshot;
 
 	for (u32 p = 0; p < snapshot->pool_count; p++) {
-		const struct pool *one = &snapshot->pools[p];
+		const struct pool *one = snapshot->pools[p];
 
+		if (!one)
+			continue;
 		if (pool.len && !str_eq(one->name, pool))
 			continue;
 		if (!id.len)

@@ -72,6 +72,20 @@ void api_events(void *owner, struct admin_call *call)
 
 // ---- Undo ---------------------------------------------------------------------------------------
 
+// Its slot may have another owner by now.
+static bool is_still(const struct admin *admin, const struct event_copy *event)
+{
+	const struct snapshot *snapshot = admin->face.snapshot;
+	const struct backend *backend;
+
+	if (!event->backend[0])
+		return true;
+	backend = event->undo.cell < snapshot->backend_count ? snapshot->backends[event->undo.cell]
+							     : NULL;
+	return backend && str_eq(backend->id, str_from(event->backend)) &&
+	       str_eq(backend->pool->name, str_from(event->pool));
+}
+
 static void on_event(struct desk_ask *ask)
 {
 	struct events *events = container_of(ask, struct events, ask);
@@ -85,6 +99,11 @@ static void on_event(struct desk_ask *ask)
 	else if (!event->undo_method[0])
 		admin_problem(call, 422, "Only what somebody did can be taken back.",
 			"event %llu cannot be taken back", (unsigned long long)events->number);
+	else if (event->undo.order == EVENT_UNDO_EDIT)
+		api_undo_edit(events->admin, call, event);
+	else if (!is_still(events->admin, event))
+		admin_problem(call, 404, NULL, "'%s' is not in pool '%s' any more", event->backend,
+			event->pool);
 	else
 		api_give_order(events->admin, call, (enum desk_order_kind)event->undo.order,
 			event->undo.cell, event->undo.value);

@@ -52,10 +52,13 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 	scrape->stats = mem_alloc(sizeof(*scrape->stats) * workers->count);
 	scrape->cells = mem_alloc(sizeof(*scrape->cells) * (workers->count + 2u));
 	for (u32 i = 0; i < snapshot->backend_count; i++)
-		show_backend(admin, snapshot->crowd.backends[i], &scrape->backends[i]);
+		if (snapshot->backends[i])
+			show_backend(admin, snapshot->backends[i], &scrape->backends[i]);
 	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
+		const struct pool *pool = snapshot->pools[i];
 
+		if (!pool)
+			continue;
 		scrape->pools[i] = (struct expose_pool){
 			.waiting = atomic_load_explicit(&pool->waiting, memory_order_relaxed),
 			.panic = admin->state->ask.pools[i].state.judged.panic};
@@ -83,6 +86,7 @@ static void free_scrape(struct scrape *scrape)
 static void answer(struct admin *admin, struct admin_call *call)
 {
 	const struct workers *workers = admin->face.workers;
+	struct reload_status config = reload_status(admin->face.reload);
 	enum expose_format format = expose_choose(admin_field(call, "accept"));
 	struct scrape scrape;
 	struct expose_source source;
@@ -98,7 +102,11 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.pools = scrape.pools,
 		.backends = scrape.backends,
 		.connections_max = admin->face.connections_max,
-		.config_at_ms = admin->face.started_wall_ms,
+		.config_at_ms = config.taken_wall_ms,
+		.config_generation = config.generation,
+		.reloads = config.successes,
+		.reloads_failed = config.failures,
+		.config_refused = !config.last_succeeded,
 		.draining = *admin->face.draining,
 		.version = STR(WEIR_VERSION),
 		.io = str_from(admin->face.io)};

@@ -279,7 +279,7 @@ static void write_frontend(struct json *json, struct admin *admin, const struct 
 
 	json_object_begin(json);
 	json_key_str(json, "name", conf->name);
-	json_key_cstr(json, "protocol", conf->protocol == CONF_TCP ? "tcp" : "http");
+	json_key_cstr(json, "protocol", conf_protocol_name(conf->protocol));
 	json_key(json, "binds");
 	json_array_begin(json);
 	for (u32 i = 0; i < conf->bind_count; i++)
@@ -302,22 +302,26 @@ bool api_is_ready(const struct admin *admin)
 	if (*admin->face.draining)
 		return false;
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (atomic_load_explicit(&snapshot->pools[i].eligible, memory_order_relaxed))
+		if (snapshot->pools[i] &&
+			atomic_load_explicit(&snapshot->pools[i]->eligible, memory_order_relaxed))
 			return true;
 	// Redirects alone need no backend.
-	return snapshot->pool_count == 0;
+	return snapshot->conf->pool_count == 0;
 }
 
 static void write_head(struct json *json, struct admin *admin, u8 role)
 {
 	const struct control_face *face = &admin->face;
+	struct reload_status config = reload_status(face->reload);
 	char host[128] = "";
 
 	(void)gethostname(host, sizeof(host) - 1);
 	json_key_cstr(json, "version", WEIR_VERSION);
 	json_key_cstr(json, "instance", host);
 	json_key_u64(json, "pid", (u64)getpid());
-	json_key_u64(json, "generation", 1);
+	json_key_u64(json, "generation", config.generation);
+	json_key_i64(json, "configured_at_ms", config.taken_wall_ms);
+	json_key_bool(json, "reload_failed", !config.last_succeeded);
 	json_key_i64(json, "now_at_ms", loop_wall_ms(admin->loop));
 	json_key_i64(json, "started_at_ms", face->started_wall_ms);
 	json_key_cstr(json, "configuration", face->mode);
@@ -340,20 +344,21 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 	json_key(json, "frontends");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		write_frontend(json, admin, &snapshot->frontends[i]);
+		if (snapshot->frontends[i])
+			write_frontend(json, admin, snapshot->frontends[i]);
 	json_array_end(json);
 	json_key(json, "pools");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (!scope->pool || scope->pool == &snapshot->pools[i])
-			write_pool(json, admin, &snapshot->pools[i]);
+		if (snapshot->pools[i] && (!scope->pool || scope->pool == snapshot->pools[i]))
+			write_pool(json, admin, snapshot->pools[i]);
 	json_array_end(json);
 	json_key(json, "backends");
 	json_array_begin(json);
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
-		const struct backend *backend = snapshot->crowd.backends[i];
+		const struct backend *backend = snapshot->backends[i];
 
-		if ((!scope->pool || backend->pool == scope->pool) &&
+		if (backend && (!scope->pool || backend->pool == scope->pool) &&
 			(!scope->wants || scope->wants(scope->context, backend)))
 			api_write_backend(json, admin, backend);
 	}
@@ -368,8 +373,8 @@ const struct pool *api_find_pool(const struct admin *admin, struct str name)
 	const struct snapshot *snapshot = admin->face.snapshot;
 
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (str_eq(snapshot->pools[i].name, name))
-			return &snapshot->pools[i];
+		if (snapshot->pools[i] && str_eq(snapshot->pools[i]->name, name))
+			return snapshot->pools[i];
 	return NULL;
 }
 

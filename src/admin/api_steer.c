@@ -49,6 +49,10 @@ static void on_answer(struct desk_ask *ask)
 		admin_problem(call, 412, "Read the backend again and decide anew.",
 			"somebody else has changed this backend meanwhile");
 		break;
+	case DESK_UNKNOWN:
+		admin_problem(call, 404, "GET /api/v1/state has all names.",
+			"this backend is not in the configuration any more");
+		break;
 	case DESK_GONE:
 		admin_problem(call, 503, NULL, "the process ends; nothing was changed");
 		break;

@@ -41,6 +41,8 @@ static const char *guard_text(enum guard_answer answer)
 		return "its address is denied";
 	case GUARD_NOT_ALLOWED:
 		return "its address is not among those that are allowed";
+	case GUARD_UNTRUSTED:
+		return "its PROXY header would not be believed";
 	case GUARD_FULL:
 		return "its address has as many connections as it may";
 	}

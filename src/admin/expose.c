@@ -207,9 +207,11 @@ static void put_frontend_connections(struct page *page)
 	if (!source->stats)
 		return;
 	for (u32 i = 0; i < source->snapshot->frontend_count; i++) {
-		const struct frontend *frontend = &source->snapshot->frontends[i];
+		const struct frontend *frontend = source->snapshot->frontends[i];
 		u64 sum = 0;
 
+		if (!frontend)
+			continue;
 		for (u32 w = 0; w < source->worker_count; w++)
 			sum += stats_connections(source->stats[w], frontend);
 		expose_sample(&page->lines, one_label(page, "frontend", frontend->conf->name),
@@ -253,8 +255,9 @@ static void put_pools(struct page *page, enum metric_family family)
 	const struct snapshot *snapshot = page->source->snapshot;
 
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		expose_sample(&page->lines, text_of(page, &page->rows.waits[i].labels),
-			pool_value(page, &snapshot->pools[i], family));
+		if (snapshot->pools[i])
+			expose_sample(&page->lines, text_of(page, &page->rows.waits[i].labels),
+				pool_value(page, snapshot->pools[i], family));
 }
 
 static const struct histogram_classic *wait_of(
@@ -275,7 +278,8 @@ static void put_waits(struct page *page, enum metric_family family)
 	for (u32 i = 0; i < page->source->snapshot->pool_count; i++) {
 		const struct expose_waits *waits = &page->rows.waits[i];
 
-		put_spans(page, &waits->labels, wait_of(waits, family), NULL);
+		if (page->source->snapshot->pools[i])
+			put_spans(page, &waits->labels, wait_of(waits, family), NULL);
 	}
 }
 
@@ -322,8 +326,9 @@ static u64 backend_value(const struct page *page, u32 cell, enum metric_family f
 static void put_backends(struct page *page, enum metric_family family)
 {
 	for (u32 cell = 0; cell < page->source->snapshot->backend_count; cell++)
-		expose_sample(&page->lines, text_of(page, &page->rows.parts[cell].labels),
-			backend_value(page, cell, family));
+		if (page->source->snapshot->backends[cell])
+			expose_sample(&page->lines, text_of(page, &page->rows.parts[cell].labels),
+				backend_value(page, cell, family));
 }
 
 static void put_checks(struct page *page)
@@ -332,7 +337,7 @@ static void put_checks(struct page *page)
 		const struct expose_backend *backend = &page->source->backends[cell];
 		struct str labels = text_of(page, &page->rows.parts[cell].labels);
 
-		if (!backend->is_checked)
+		if (!page->source->snapshot->backends[cell] || !backend->is_checked)
 			continue;
 		expose_sample_more(
 			&page->lines, labels, STR("result=\"passed\""), backend->checks_passed);
@@ -344,8 +349,9 @@ static void put_checks(struct page *page)
 static void put_backend_spans(struct page *page)
 {
 	for (u32 cell = 0; cell < page->source->snapshot->backend_count; cell++)
-		put_spans(
-			page, &page->rows.parts[cell].labels, &page->rows.parts[cell].spent, NULL);
+		if (page->source->snapshot->backends[cell])
+			put_spans(page, &page->rows.parts[cell].labels,
+				&page->rows.parts[cell].spent, NULL);
 }
 
 // ---- The instance -------------------------------------------------------------------------------
@@ -433,6 +439,9 @@ static bool put_of_instance(struct page *page, enum metric_family family)
 		return true;
 	case MF_CONFIG_SUCCESS:
 		expose_sample(&page->lines, STR_EMPTY, !source->config_refused);
+		return true;
+	case MF_CONFIG_GENERATION:
+		expose_sample(&page->lines, STR_EMPTY, source->config_generation);
 		return true;
 	case MF_CONFIG_TIME:
 		put_moment(page, source->config_at_ms);

@@ -74,7 +74,8 @@ struct expose_source {
 	u64 connections_max;
 	u64 reloads, reloads_failed; // of the configuration, without the start
 	i64 config_at_ms;	     // when the one in effect was taken
-	bool config_refused;	     // the last reload failed
+	u32 config_generation;
+	bool config_refused; // the last reload failed
 	bool draining;
 	struct str version, io;
 };

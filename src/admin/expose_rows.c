@@ -21,9 +21,28 @@ static void end_labels(struct expose_rows *rows, struct expose_labels *labels)
 	labels->len = rows->labels.len - labels->at;
 }
 
-static void name_flow(struct expose_rows *rows, struct expose_labels *labels,
-	const struct frontend *frontend, const struct pool *pool)
+// NULL: nobody, or it is gone from the configuration, or too new for this page.
+static const struct frontend *frontend_at(const struct expose_rows *rows, u32 slot)
 {
+	return slot < rows->snapshot->frontend_count ? rows->snapshot->frontends[slot] : NULL;
+}
+
+static const struct pool *pool_at(const struct expose_rows *rows, u32 slot)
+{
+	return slot < rows->snapshot->pool_count ? rows->snapshot->pools[slot] : NULL;
+}
+
+static const struct backend *backend_at(const struct expose_rows *rows, u32 slot)
+{
+	return slot < rows->snapshot->backend_count ? rows->snapshot->backends[slot] : NULL;
+}
+
+static void name_flow(
+	struct expose_rows *rows, struct expose_labels *labels, u32 frontend_slot, u32 pool_slot)
+{
+	const struct frontend *frontend = frontend_at(rows, frontend_slot);
+	const struct pool *pool = pool_at(rows, pool_slot);
+
 	begin_labels(rows, labels);
 	expose_label(&rows->labels, "frontend", frontend ? frontend->conf->name : other);
 	expose_label(&rows->labels, "pool", pool ? pool->name : frontend ? STR_EMPTY : other);
@@ -32,21 +51,21 @@ static void name_flow(struct expose_rows *rows, struct expose_labels *labels,
 
 static void name_group(struct expose_rows *rows, struct expose_group *group)
 {
-	const struct stats_row *row = rows->refs[group->first].row;
-
-	name_flow(rows, &group->labels, row->frontend, row->pool);
+	name_flow(rows, &group->labels, group->frontend, group->pool);
 	expose_label(&rows->labels, "backend",
-		row->backend	? row->backend->id
-		: row->frontend ? STR_EMPTY
-				: other);
+		backend_at(rows, group->backend)     ? backend_at(rows, group->backend)->id
+		: frontend_at(rows, group->frontend) ? STR_EMPTY
+						     : other);
 	end_labels(rows, &group->labels);
 }
 
 static void name_pools(struct expose_rows *rows, const struct snapshot *snapshot)
 {
 	for (u32 p = 0; p < snapshot->pool_count; p++) {
-		const struct pool *pool = &snapshot->pools[p];
+		const struct pool *pool = snapshot->pools[p];
 
+		if (!pool)
+			continue;
 		begin_labels(rows, &rows->waits[p].labels);
 		expose_label(&rows->labels, "pool", pool->name);
 		end_labels(rows, &rows->waits[p].labels);
@@ -65,7 +84,7 @@ static void name_pools(struct expose_rows *rows, const struct snapshot *snapshot
 
 static bool is_tcp(const struct frontend *frontend)
 {
-	return frontend && frontend->conf->protocol == CONF_TCP;
+	return frontend && frontend->conf->protocol != CONF_HTTP;
 }
 
 static u64 read_cell(const u64 *cell)
@@ -90,6 +109,22 @@ static int compare_refs(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
+// Rows of who is gone are one group, as if they were of nobody: series must not come twice.
+static struct expose_ref ref_of(
+	const struct expose_rows *rows, const struct stats *stats, const struct stats_row *row)
+{
+	struct expose_ref ref = {.stats = stats, .row = row};
+	struct stats_names names = stats_row_names(row);
+
+	ref.frontend = frontend_at(rows, names.frontend) ? names.frontend : STATS_NOBODY;
+	ref.pool = ref.frontend != STATS_NOBODY && pool_at(rows, names.pool) ? names.pool
+									     : STATS_NOBODY;
+	ref.backend = ref.pool != STATS_NOBODY && backend_at(rows, names.backend) ? names.backend
+										  : STATS_NOBODY;
+	ref.key = stats_key(stats, ref.frontend, ref.pool, ref.backend);
+	return ref;
+}
+
 static void collect_refs(struct expose_rows *rows, const struct expose_source *source)
 {
 	u32 room = 0;
@@ -104,10 +139,10 @@ static void collect_refs(struct expose_rows *rows, const struct expose_source *s
 
 		for (u32 i = 0; i < count && rows->ref_count < room; i++) {
 			const struct stats_row *row = stats_row(stats, i);
-			struct expose_ref ref = {.key = row->key, .stats = stats, .row = row};
+			struct expose_ref ref = ref_of(rows, stats, row);
 
 			// Row 0 of all workers is empty as a rule.
-			if (row->frontend || count_of(rows, &ref))
+			if (ref.frontend != STATS_NOBODY || count_of(rows, &ref))
 				rows->refs[rows->ref_count++] = ref;
 		}
 	}
@@ -119,14 +154,14 @@ static void add_part(struct expose_rows *rows, const struct expose_ref *ref)
 	const struct stats_row *row = ref->row;
 	struct expose_part *part;
 
-	if (!row->backend)
+	if (ref->backend == STATS_NOBODY)
 		return;
-	part = &rows->parts[row->backend->cell];
+	part = &rows->parts[ref->backend];
 	part->requests += count_of(rows, ref);
 	part->repeated += read_cell(&row->tries[STATS_TRY_REPEATED]);
 	part->hedged += read_cell(&row->tries[STATS_TRY_HEDGE]);
 	part->errors += read_cell(&row->errors);
-	if (!is_tcp(row->frontend))
+	if (!is_tcp(frontend_at(rows, ref->frontend)))
 		histogram_fold(&row->spent, &part->spent);
 }
 
@@ -150,7 +185,10 @@ static void make_groups(struct expose_rows *rows)
 		if (i == 0 || ref->key != ref[-1].key) {
 			group = &rows->groups[rows->group_count++];
 			group->first = i;
-			group->tcp = is_tcp(ref->row->frontend);
+			group->frontend = ref->frontend;
+			group->pool = ref->pool;
+			group->backend = ref->backend;
+			group->tcp = is_tcp(frontend_at(rows, ref->frontend));
 			name_group(rows, group);
 		}
 		add_to_group(group, ref->row);
@@ -187,6 +225,7 @@ u32 expose_rows_count(struct expose_rows *rows, const struct expose_group *group
 struct flow_ref {
 	u64 key;
 	const struct stats_flow *flow;
+	u32 frontend, pool;
 };
 
 static int compare_flows(const void *a, const void *b)
@@ -196,25 +235,30 @@ static int compare_flows(const void *a, const void *b)
 	return (left > right) - (left < right);
 }
 
-static u64 flow_key(const struct stats_flow *flow)
+static struct flow_ref flow_ref_of(const struct expose_rows *rows, const struct stats_flow *flow)
 {
-	if (!flow->frontend)
-		return UINT64_MAX;
-	return (u64)flow->frontend->index << 32 | (flow->pool ? flow->pool->index : UINT32_MAX);
+	struct stats_names names = stats_flow_names(flow);
+	struct flow_ref ref = {.flow = flow};
+
+	ref.frontend = frontend_at(rows, names.frontend) ? names.frontend : STATS_NOBODY;
+	ref.pool = ref.frontend != STATS_NOBODY && pool_at(rows, names.pool) ? names.pool
+									     : STATS_NOBODY;
+	ref.key = (u64)ref.frontend << 32 | ref.pool;
+	return ref;
 }
 
-static struct expose_flow *new_flow(struct expose_rows *rows, const struct stats_flow *flow)
+static struct expose_flow *new_flow(struct expose_rows *rows, const struct flow_ref *ref)
 {
 	struct expose_flow *one = &rows->flows[rows->flow_count++];
 
-	one->tcp = is_tcp(flow->frontend);
-	name_flow(rows, &one->labels, flow->frontend, flow->pool);
+	one->tcp = is_tcp(frontend_at(rows, ref->frontend));
+	name_flow(rows, &one->labels, ref->frontend, ref->pool);
 	return one;
 }
 
-static void add_flow(
-	struct expose_rows *rows, struct expose_flow *one, const struct stats_flow *flow)
+static void add_flow(struct expose_rows *rows, struct expose_flow *one, const struct flow_ref *ref)
 {
+	const struct stats_flow *flow = ref->flow;
 	struct stats_exemplar exemplar;
 
 	histogram_fold(&flow->total, &one->total);
@@ -225,8 +269,8 @@ static void add_flow(
 		one->has_exemplar = true;
 		one->exemplar = exemplar;
 	}
-	if (flow->pool) {
-		struct expose_waits *waits = &rows->waits[flow->pool->index];
+	if (ref->pool != STATS_NOBODY) {
+		struct expose_waits *waits = &rows->waits[ref->pool];
 
 		histogram_fold(&flow->queue, &waits->queue);
 		histogram_fold(&flow->connect, &waits->connect);
@@ -250,14 +294,14 @@ static void add_flows(struct expose_rows *rows, const struct expose_source *sour
 		for (u32 i = 0; i < of_worker && count < room; i++) {
 			const struct stats_flow *flow = stats_flow(source->stats[w], i);
 
-			refs[count++] = (struct flow_ref){.key = flow_key(flow), .flow = flow};
+			refs[count++] = flow_ref_of(rows, flow);
 		}
 	}
 	qsort(refs, count, sizeof(struct flow_ref), compare_flows);
 	for (u32 i = 0; i < count; i++) {
 		if (i == 0 || refs[i].key != refs[i - 1].key)
-			one = new_flow(rows, refs[i].flow);
-		add_flow(rows, one, refs[i].flow);
+			one = new_flow(rows, &refs[i]);
+		add_flow(rows, one, &refs[i]);
 	}
 	mem_free(refs);
 }
@@ -271,6 +315,7 @@ void expose_rows_init(struct expose_rows *rows, const struct expose_source *sour
 	struct expose_source counted = *source;
 
 	*rows = (struct expose_rows){
+		.snapshot = snapshot,
 		.parts = mem_alloc(sizeof(struct expose_part) * MAX(snapshot->backend_count, 1)),
 		.waits = mem_alloc(sizeof(struct expose_waits) * MAX(snapshot->pool_count, 1)),
 		.counts =

@@ -12,6 +12,7 @@ struct expose_labels {
 struct expose_group {
 	struct expose_labels labels; // frontend, pool, backend
 	u32 first, count;
+	u32 frontend, pool, backend; // slots, or STATS_NOBODY
 	bool tcp;
 	u64 bytes_in, bytes_out, errors, upgrades;
 };
@@ -39,9 +40,11 @@ struct expose_ref {
 	u64 key;
 	const struct stats *stats;
 	const struct stats_row *row;
+	u32 frontend, pool, backend; // slots, or STATS_NOBODY
 };
 
 struct expose_rows {
+	const struct snapshot *snapshot;
 	struct text labels;
 	struct expose_ref *refs;
 	u32 ref_count;

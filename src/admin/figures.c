@@ -10,7 +10,6 @@ enum { second_ms = 1000, calm_s = 10 };
 // Sums of one moment.
 struct moment {
 	struct stats_sums sums;
-	struct stats_sum *room; // of the three arrays
 };
 
 struct spark {
@@ -24,8 +23,9 @@ struct figures {
 	const struct stats **stats; // by worker
 	u32 worker_count;
 	struct moment now, before, base, next_base;
-	bool is_calm; // backends have bases
-	struct figures_rate whole, *frontends, *pools, *backends;
+	bool is_calm;						  // backends have bases
+	struct figures_rate whole, *frontends, *pools, *backends; // by slot
+	u32 frontend_count, pool_count, backend_count;
 	struct history_moment *pool_moments, *backend_moments;
 	struct histogram whole_time, *pool_times; // of the last second
 	struct spark *sparks;
@@ -66,38 +66,68 @@ u32 figures_pool_in_flight(const struct snapshot *snapshot, const struct pool *p
 
 // ---- Sums ---------------------------------------------------------------------------------------
 
-static void make_moment(struct moment *moment, const struct snapshot *snapshot, bool backends)
+static void *grow(void *array, u32 before, u32 now, size_t size)
 {
-	u32 count = snapshot->frontend_count + snapshot->pool_count +
-		    (backends ? snapshot->backend_count : 0);
+	char *bytes = mem_realloc(array, size * MAX(now, 1));
 
-	moment->room = mem_alloc(sizeof(struct stats_sum) * MAX(count, 1));
-	moment->sums.frontends = moment->room;
-	moment->sums.pools = moment->room + snapshot->frontend_count;
-	if (backends)
-		moment->sums.backends = moment->sums.pools + snapshot->pool_count;
+	memset(bytes + size * before, 0, size * (now - before));
+	return bytes;
 }
 
-static size_t moment_count(const struct figures *figures, const struct moment *moment)
+// As many as there are slots. What is in them stays.
+static void fit_moment(struct moment *moment, const struct snapshot *snapshot, bool backends)
 {
-	const struct snapshot *snapshot = figures->admin->face.snapshot;
+	struct stats_sums *sums = &moment->sums;
 
-	return snapshot->frontend_count + snapshot->pool_count +
-	       (moment->sums.backends ? snapshot->backend_count : 0);
+	sums->frontends = grow(sums->frontends, sums->frontend_count, snapshot->frontend_count,
+		sizeof(struct stats_sum));
+	sums->pools =
+		grow(sums->pools, sums->pool_count, snapshot->pool_count, sizeof(struct stats_sum));
+	sums->frontend_count = snapshot->frontend_count;
+	sums->pool_count = snapshot->pool_count;
+	if (!backends)
+		return;
+	sums->backends = grow(sums->backends, sums->backend_count, snapshot->backend_count,
+		sizeof(struct stats_sum));
+	sums->backend_count = snapshot->backend_count;
+}
+
+static void free_moment(struct moment *moment)
+{
+	mem_free(moment->sums.frontends);
+	mem_free(moment->sums.pools);
+	mem_free(moment->sums.backends);
+}
+
+static void clear_moment(struct moment *moment)
+{
+	struct stats_sums *sums = &moment->sums;
+
+	memset(&sums->all, 0, sizeof(sums->all));
+	memset(sums->frontends, 0, sizeof(struct stats_sum) * sums->frontend_count);
+	memset(sums->pools, 0, sizeof(struct stats_sum) * sums->pool_count);
+	if (sums->backends)
+		memset(sums->backends, 0, sizeof(struct stats_sum) * sums->backend_count);
 }
 
 static void sum_up(struct figures *figures, struct moment *moment)
 {
-	memset(&moment->sums.all, 0, sizeof(moment->sums.all));
-	memset(moment->room, 0, sizeof(struct stats_sum) * moment_count(figures, moment));
+	clear_moment(moment);
 	if (figures->stats)
 		stats_sum_each(figures->stats, figures->worker_count, &moment->sums);
 }
 
-static void copy_moment(const struct figures *figures, struct moment *to, const struct moment *from)
+static void copy_moment(struct moment *to, const struct moment *from)
 {
-	to->sums.all = from->sums.all;
-	memcpy(to->room, from->room, sizeof(struct stats_sum) * moment_count(figures, to));
+	const struct stats_sums *sums = &from->sums;
+
+	to->sums.all = sums->all;
+	memcpy(to->sums.frontends, sums->frontends,
+		sizeof(struct stats_sum) * sums->frontend_count);
+	memcpy(to->sums.pools, sums->pools, sizeof(struct stats_sum) * sums->pool_count);
+	if (to->sums.backends)
+		memcpy(to->sums.backends, sums->backends,
+			sizeof(struct stats_sum) * to->sums.backend_count);
 }
 
 static void swap_moments(struct moment *a, struct moment *b)
@@ -154,8 +184,9 @@ static void look_at_pools(struct figures *figures)
 	for (u32 i = 0; i < snapshot->pool_count; i++) {
 		rate(figures, &figures->now.sums.pools[i], &figures->before.sums.pools[i],
 			&figures->base.sums.pools[i], &figures->pools[i], &second);
-		figures->pool_moments[i] =
-			moment_of(&second, figures_pool_in_flight(snapshot, &snapshot->pools[i]));
+		figures->pool_moments[i] = moment_of(&second,
+			snapshot->pools[i] ? figures_pool_in_flight(snapshot, snapshot->pools[i])
+					   : 0);
 		figures->pool_times[i] = second.time;
 		figures->pool_moments[i].time = &figures->pool_times[i];
 	}
@@ -167,14 +198,14 @@ static void look_at_backends(struct figures *figures)
 	struct stats_sum second;
 
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
-		const struct backend *backend = snapshot->crowd.backends[i];
+		const struct backend *backend = snapshot->backends[i];
 		float *spark = &figures->sparks[i].per_s[figures->spark_at];
 
 		rate(figures, &figures->now.sums.backends[i], &figures->before.sums.backends[i],
 			figures->is_calm ? &figures->base.sums.backends[i] : NULL,
 			&figures->backends[i], &second);
-		figures->backend_moments[i] =
-			moment_of(&second, figures_load(snapshot, backend).connections);
+		figures->backend_moments[i] = moment_of(
+			&second, backend ? figures_load(snapshot, backend).connections : 0);
 		if (figures->seconds % FIGURES_SPARK_S == 0)
 			*spark = 0;
 		*spark += (float)(figures->backends[i].requests_per_s / FIGURES_SPARK_S);
@@ -219,7 +250,7 @@ static void turn_bases(struct figures *figures)
 	if (++figures->seconds % calm_s)
 		return;
 	swap_moments(&figures->base, &figures->next_base);
-	copy_moment(figures, &figures->next_base, &figures->now);
+	copy_moment(&figures->next_base, &figures->now);
 }
 
 static void on_second(struct timer *timer)
@@ -312,7 +343,9 @@ static u32 count_waiting(const struct snapshot *snapshot)
 	u32 waiting = 0;
 
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		waiting += atomic_load_explicit(&snapshot->pools[i].waiting, memory_order_relaxed);
+		if (snapshot->pools[i])
+			waiting += atomic_load_explicit(
+				&snapshot->pools[i]->waiting, memory_order_relaxed);
 	return waiting;
 }
 
@@ -429,28 +462,78 @@ static void find_stats(struct figures *figures)
 		figures->stats[i] = workers->all[i].stats;
 }
 
+static void fit(struct figures *figures, const struct snapshot *snapshot)
+{
+	u32 frontends = figures->frontend_count, pools = figures->pool_count,
+	    backends = figures->backend_count;
+
+	fit_moment(&figures->now, snapshot, true);
+	fit_moment(&figures->before, snapshot, true);
+	fit_moment(&figures->base, snapshot, figures->is_calm);
+	fit_moment(&figures->next_base, snapshot, figures->is_calm);
+	figures->frontend_count = snapshot->frontend_count;
+	figures->pool_count = snapshot->pool_count;
+	figures->backend_count = snapshot->backend_count;
+#define GROW(array, before, count) \
+	figures->array = grow(figures->array, before, figures->count, sizeof(*figures->array))
+	GROW(frontends, frontends, frontend_count);
+	GROW(pools, pools, pool_count);
+	GROW(pool_moments, pools, pool_count);
+	GROW(pool_times, pools, pool_count);
+	GROW(backends, backends, backend_count);
+	GROW(backend_moments, backends, backend_count);
+	GROW(sparks, backends, backend_count);
+#undef GROW
+}
+
+// Nothing that a slot's last owner counted is its new one's.
+static void forget_backend(struct figures *figures, u32 slot)
+{
+	struct moment *all[] = {
+		&figures->now, &figures->before, &figures->base, &figures->next_base};
+
+	for (u32 i = 0; i < ARRAY_LEN(all); i++)
+		if (all[i]->sums.backends)
+			all[i]->sums.backends[slot] = (struct stats_sum){0};
+	figures->backends[slot] = (struct figures_rate){0};
+	figures->sparks[slot] = (struct spark){0};
+	history_forget(figures->history, HISTORY_BACKEND, slot);
+}
+
+static void forget_pool(struct figures *figures, u32 slot)
+{
+	struct moment *all[] = {
+		&figures->now, &figures->before, &figures->base, &figures->next_base};
+
+	for (u32 i = 0; i < ARRAY_LEN(all); i++)
+		all[i]->sums.pools[slot] = (struct stats_sum){0};
+	figures->pools[slot] = (struct figures_rate){0};
+	history_forget(figures->history, HISTORY_POOL, slot);
+}
+
+void figures_adopt(
+	struct figures *figures, const struct snapshot *before, const struct snapshot *snapshot)
+{
+	fit(figures, snapshot);
+	history_fit(figures->history, snapshot->pool_count, snapshot->backend_count);
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		if (snapshot->backends[i] && (i >= before->backend_count || !before->backends[i]))
+			forget_backend(figures, i);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i] && (i >= before->pool_count || !before->pools[i]))
+			forget_pool(figures, i);
+}
+
 struct figures *figures_new(struct admin *admin)
 {
 	struct figures *figures = mem_alloc(sizeof(*figures));
 	const struct snapshot *snapshot = admin->face.snapshot;
-	u32 frontends = MAX(snapshot->frontend_count, 1), pools = MAX(snapshot->pool_count, 1),
-	    backends = MAX(snapshot->backend_count, 1);
 
 	figures->admin = admin;
 	figures->worker_count = admin->face.workers->count;
 	figures->is_calm = snapshot->backend_count <= FIGURES_CALM_MAX;
 	find_stats(figures);
-	make_moment(&figures->now, snapshot, true);
-	make_moment(&figures->before, snapshot, true);
-	make_moment(&figures->base, snapshot, figures->is_calm);
-	make_moment(&figures->next_base, snapshot, figures->is_calm);
-	figures->frontends = mem_alloc(sizeof(struct figures_rate) * frontends);
-	figures->pools = mem_alloc(sizeof(struct figures_rate) * pools);
-	figures->backends = mem_alloc(sizeof(struct figures_rate) * backends);
-	figures->pool_moments = mem_alloc(sizeof(struct history_moment) * pools);
-	figures->pool_times = mem_alloc(sizeof(struct histogram) * pools);
-	figures->backend_moments = mem_alloc(sizeof(struct history_moment) * backends);
-	figures->sparks = mem_alloc(sizeof(struct spark) * backends);
+	fit(figures, snapshot);
 	figures->busy_us = mem_alloc(sizeof(u64) * figures->worker_count);
 	figures->busy_ratio = mem_alloc(sizeof(double) * figures->worker_count);
 	figures->history = history_new(snapshot->pool_count, snapshot->backend_count);
@@ -467,10 +550,10 @@ void figures_stop(struct figures *figures)
 
 void figures_free(struct figures *figures)
 {
-	mem_free(figures->now.room);
-	mem_free(figures->before.room);
-	mem_free(figures->base.room);
-	mem_free(figures->next_base.room);
+	free_moment(&figures->now);
+	free_moment(&figures->before);
+	free_moment(&figures->base);
+	free_moment(&figures->next_base);
 	mem_free(figures->stats);
 	mem_free(figures->frontends);
 	mem_free(figures->pools);

@@ -23,6 +23,10 @@ struct figures *figures_new(struct admin *admin);
 void figures_stop(struct figures *figures); // its timer
 void figures_free(struct figures *figures);
 
+// The next configuration (admin->face.snapshot is it from now on).
+void figures_adopt(
+	struct figures *figures, const struct snapshot *before, const struct snapshot *snapshot);
+
 // Called after each look.
 void figures_on_second(struct figures *figures, void (*heard)(struct admin *admin));
 

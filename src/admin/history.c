@@ -73,10 +73,25 @@ static u32 thinning(u32 count, size_t bytes_max)
 	return MAX((u32)((whole * count + bytes_max - 1) / bytes_max), 1);
 }
 
+static void make_pool(struct history *history, u32 index)
+{
+	u32 count = history->pool_count;
+	u32 more = count > heat_pools_max ? count - heat_pools_max : 0;
+
+	make_series(history, &history->pools[index],
+		index < heat_pools_max ? 1 : thinning(more, pools_bytes_max),
+		index < heat_pools_max);
+}
+
+static void make_backend(struct history *history, u32 index)
+{
+	make_series(history, &history->backends[index],
+		thinning(history->backend_count, backends_bytes_max), false);
+}
+
 struct history *history_new(u32 pools, u32 backends)
 {
 	struct history *history = mem_alloc(sizeof(*history));
-	u32 more_pools = pools > heat_pools_max ? pools - heat_pools_max : 0;
 
 	history->pool_count = pools;
 	history->backend_count = backends;
@@ -84,12 +99,9 @@ struct history *history_new(u32 pools, u32 backends)
 	history->backends = take(history, sizeof(struct series) * MAX(backends, 1));
 	make_series(history, &history->whole, 1, true);
 	for (u32 i = 0; i < pools; i++)
-		make_series(history, &history->pools[i],
-			i < heat_pools_max ? 1 : thinning(more_pools, pools_bytes_max),
-			i < heat_pools_max);
+		make_pool(history, i);
 	for (u32 i = 0; i < backends; i++)
-		make_series(history, &history->backends[i], thinning(backends, backends_bytes_max),
-			false);
+		make_backend(history, i);
 	return history;
 }
 
@@ -113,6 +125,44 @@ void history_free(struct history *history)
 	mem_free(history->pools);
 	mem_free(history->backends);
 	mem_free(history);
+}
+
+void history_fit(struct history *history, u32 pools, u32 backends)
+{
+	u32 pools_before = history->pool_count, backends_before = history->backend_count;
+
+	history->pools = mem_realloc(history->pools, sizeof(struct series) * MAX(pools, 1));
+	history->backends =
+		mem_realloc(history->backends, sizeof(struct series) * MAX(backends, 1));
+	history->pool_count = pools;
+	history->backend_count = backends;
+	history->bytes +=
+		sizeof(struct series) * ((pools - pools_before) + (backends - backends_before));
+	for (u32 i = pools_before; i < pools; i++) {
+		history->pools[i] = (struct series){0};
+		make_pool(history, i);
+	}
+	for (u32 i = backends_before; i < backends; i++) {
+		history->backends[i] = (struct series){0};
+		make_backend(history, i);
+	}
+}
+
+static void forget_track(struct track *track)
+{
+	track->count = 0;
+	track->begun_s = 0;
+	track->now = (struct point){0};
+	memset(track->now_heat, 0, sizeof(track->now_heat));
+}
+
+void history_forget(struct history *history, enum history_of of, u32 index)
+{
+	struct series *series =
+		of == HISTORY_POOL ? &history->pools[index] : &history->backends[index];
+
+	forget_track(&series->fine);
+	forget_track(&series->coarse);
 }
 
 size_t history_bytes(const struct history *history)

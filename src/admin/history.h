@@ -29,11 +29,16 @@ struct history_moment {
 struct history *history_new(u32 pools, u32 backends);
 void history_free(struct history *history);
 
+// There are more of them now. Those that are new have room as if all had come at once.
+void history_fit(struct history *history, u32 pools, u32 backends);
+
+// Its slot has another owner.
+enum history_of { HISTORY_WHOLE, HISTORY_POOL, HISTORY_BACKEND };
+void history_forget(struct history *history, enum history_of of, u32 index);
+
 // Adds a second; by index of the pools and by cell of the backends.
 void history_add(struct history *history, i64 wall_ms, const struct history_moment *whole,
 	const struct history_moment *pools, const struct history_moment *backends);
-
-enum history_of { HISTORY_WHOLE, HISTORY_POOL, HISTORY_BACKEND };
 
 // The object of docs/api.md for the last `seconds`.
 void history_write(struct json *json, const struct history *history, enum history_of of, u32 index,

@@ -379,6 +379,20 @@ struct otlp *otlp_new(struct loop *loop, const struct otlp_config *config,
 	return otlp;
 }
 
+void otlp_mark(const struct otlp *otlp, u64 *ret_marks)
+{
+	for (u32 i = 0; i < otlp->ring_count; i++)
+		ret_marks[i] = atomic_load(&otlp->rings[i]->written);
+}
+
+bool otlp_has_passed(const struct otlp *otlp, const u64 *marks)
+{
+	for (u32 i = 0; i < otlp->ring_count; i++)
+		if (atomic_load(&otlp->rings[i]->read) < marks[i])
+			return false;
+	return true;
+}
+
 void otlp_stop(struct otlp *otlp)
 {
 	if (otlp->stopping)

@@ -28,6 +28,10 @@ struct otlp_config {
 struct otlp *otlp_new(struct loop *loop, const struct otlp_config *config,
 	struct span_ring *const *rings, u32 count, struct log *log, struct metrics_cells *metrics);
 
+// Where the writers stand now, `count` numbers; and whether all spans before that were taken.
+void otlp_mark(const struct otlp *otlp, u64 *ret_marks);
+bool otlp_has_passed(const struct otlp *otlp, const u64 *marks);
+
 // Tries once more to send what there is, for a second at most, and then ends. The workers had
 // better have ended before. The loop must turn until otlp_is_idle, then otlp_free.
 void otlp_stop(struct otlp *otlp);

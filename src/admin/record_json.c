@@ -11,19 +11,26 @@ enum { cost_decimals = 3 };
 // A record beside the configuration it is of.
 struct story {
 	const struct record *record;
-	const struct snapshot *snapshot; // NULL: it is of another one
+	const struct snapshot *snapshot;
 	struct json *json;
 	struct text line;
 };
 
 // ---- Names --------------------------------------------------------------------------------------
 
+// Whether the slot had the same owner when the record was made.
+static bool is_known(const struct story *story, const struct slot_set *set, u32 slot)
+{
+	return slot < set->max && slot_since(set, slot) <= story->record->generation;
+}
+
 static const struct frontend *frontend_of(const struct story *story)
 {
-	u32 index = story->record->frontend;
+	const struct snapshot *snapshot = story->snapshot;
+	u32 slot = story->record->frontend;
 
-	return story->snapshot && index < story->snapshot->frontend_count
-		       ? &story->snapshot->frontends[index]
+	return is_known(story, &snapshot->slots->frontends, slot) && slot < snapshot->frontend_count
+		       ? snapshot->frontends[slot]
 		       : NULL;
 }
 
@@ -32,13 +39,18 @@ static const struct route *route_of(const struct story *story)
 	const struct frontend *frontend = frontend_of(story);
 	u32 index = story->record->route;
 
+	// Routes of another configuration may stand in another order.
+	if (story->record->generation < story->snapshot->generation)
+		return NULL;
 	return frontend && index < frontend->route_count ? &frontend->routes[index] : NULL;
 }
 
-static const struct pool *pool_at(const struct story *story, u32 index)
+static const struct pool *pool_at(const struct story *story, u32 slot)
 {
-	return story->snapshot && index < story->snapshot->pool_count
-		       ? &story->snapshot->pools[index]
+	const struct snapshot *snapshot = story->snapshot;
+
+	return is_known(story, &snapshot->slots->pools, slot) && slot < snapshot->pool_count
+		       ? snapshot->pools[slot]
 		       : NULL;
 }
 
@@ -49,24 +61,41 @@ static struct str pool_name(const struct story *story, u32 index)
 	return pool ? pool->name : STR("?");
 }
 
-static const struct backend *backend_at(const struct story *story, u32 pool_index, u32 index)
+static const struct backend *backend_at(const struct story *story, u32 slot)
 {
-	const struct pool *pool = pool_at(story, pool_index);
+	const struct snapshot *snapshot = story->snapshot;
 
-	return pool && index < pool->backend_count ? &pool->backends[index] : NULL;
+	return is_known(story, &snapshot->slots->backends, slot) && slot < snapshot->backend_count
+		       ? snapshot->backends[slot]
+		       : NULL;
 }
 
-static struct str backend_name(const struct story *story, u32 pool_index, u32 index)
+// By its place in the pool of the record, as long as the pool has the object that it had then.
+static const struct backend *member_at(const struct story *story, u32 index)
 {
-	const struct backend *backend = backend_at(story, pool_index, index);
+	const struct pool *pool = pool_at(story, story->record->pool);
 
+	return pool && pool->since <= story->record->generation && index < pool->backend_count
+		       ? &pool->backends[index]
+		       : NULL;
+}
+
+// The picked one's place there.
+static u32 picked_index(const struct story *story)
+{
+	const struct backend *backend = backend_at(story, story->record->backend);
+
+	return backend && member_at(story, backend->index) == backend ? backend->index
+								      : RECORD_NOBODY;
+}
+
+static struct str name_of(const struct backend *backend)
+{
 	return backend ? backend->id : STR("?");
 }
 
-static void key_backend(const struct story *story, const char *key, u32 pool_index, u32 index)
+static void key_backend(const struct story *story, const char *key, const struct backend *backend)
 {
-	const struct backend *backend = backend_at(story, pool_index, index);
-
 	json_key(story->json, key);
 	if (backend)
 		json_str(story->json, backend->id);
@@ -208,7 +237,7 @@ static void add_look(struct story *story, const struct balance_look *look)
 	};
 	struct text *line = &story->line;
 
-	text_printf(line, "%.*s (", STR_FMT(backend_name(story, story->record->pool, look->index)));
+	text_printf(line, "%.*s (", STR_FMT(name_of(member_at(story, look->index))));
 	if (look->verdict == BALANCE_COMPARED || look->verdict == BALANCE_HOT) {
 		text_add(line, STR("cost "));
 		add_cost(line, look);
@@ -224,7 +253,7 @@ static void add_looks(struct story *story)
 	struct text *line = &story->line;
 
 	if (record->look_count_seen == 1 && record->looks[0].verdict == BALANCE_COMPARED &&
-		record->looks[0].index == record->backend) {
+		record->looks[0].index == picked_index(story)) {
 		text_add(line, STR(" with the cost "));
 		add_cost(line, &record->looks[0]);
 		return;
@@ -243,19 +272,19 @@ static void say_pick(struct story *story)
 {
 	const struct record *record = story->record;
 	const struct balance_kind_info *algorithm = algorithm_of(story);
-	struct str name = backend_name(story, record->pool, record->backend);
+	struct str name = name_of(backend_at(story, record->backend));
 	struct text *line = &story->line;
 
 	if (!algorithm)
 		return;
-	if (record->sticky != BALANCE_NONE && record->sticky != record->backend) {
+	if (record->sticky != BALANCE_NONE && record->sticky != picked_index(story)) {
 		text_printf(line, "Its cookie named %.*s, which could not take it.",
-			STR_FMT(backend_name(story, record->pool, record->sticky)));
+			STR_FMT(name_of(member_at(story, record->sticky))));
 		say(story);
 	}
 	if (record->backend == RECORD_NOBODY)
 		return;
-	if (record->sticky == record->backend) {
+	if (record->sticky != BALANCE_NONE && record->sticky == picked_index(story)) {
 		text_printf(line, "Its cookie named %.*s.", STR_FMT(name));
 	} else {
 		if (record->attempts > 1)
@@ -279,7 +308,7 @@ static void say_try(struct story *story, u32 number, const struct record_try *tr
 		text_add(line, STR("A second copy"));
 	else
 		text_printf(line, "Try %u", number);
-	text_printf(line, " went to %.*s", STR_FMT(backend_name(story, try->pool, try->backend)));
+	text_printf(line, " went to %.*s", STR_FMT(name_of(backend_at(story, try->backend))));
 	if (try->at_us == 0) {
 		text_add(line, STR(" at once"));
 	} else if (try->at_us != RECORD_NO_TIME) {
@@ -414,7 +443,7 @@ static void write_tries(const struct story *story)
 		const struct record_try *try = &record->tries[i];
 
 		json_object_begin(json);
-		key_backend(story, "backend", try->pool, try->backend);
+		key_backend(story, "backend", backend_at(story, try->backend));
 		key_span(json, "at_us", try->at_us);
 		key_span(json, "took_us", try->took_us);
 		json_key_cstr(json, "ended", record_end_name(try->ended));
@@ -446,7 +475,7 @@ static void write_candidate(const struct story *story, u32 index, const struct b
 	bool has_cost = look && look->verdict <= BALANCE_HOT;
 
 	json_object_begin(json);
-	key_backend(story, "backend", story->record->pool, index);
+	key_backend(story, "backend", member_at(story, index));
 	json_key(json, "cost");
 	if (has_cost)
 		json_f64(json, (double)look->cost, cost_decimals);
@@ -466,10 +495,10 @@ static void write_candidates(const struct story *story)
 	json_array_begin(story->json);
 	for (u32 i = 0; i < record->look_count; i++) {
 		write_candidate(story, record->looks[i].index, &record->looks[i]);
-		has_picked |= record->looks[i].index == record->backend;
+		has_picked |= record->looks[i].index == picked_index(story);
 	}
 	if (!has_picked)
-		write_candidate(story, record->backend, NULL);
+		write_candidate(story, picked_index(story), NULL);
 	json_array_end(story->json);
 }
 
@@ -481,7 +510,7 @@ static void write_pick(const struct story *story)
 	struct json *json = story->json;
 	char key[17];
 
-	key_backend(story, "picked", record->pool, record->backend);
+	key_backend(story, "picked", backend_at(story, record->backend));
 	json_key_cstr(json, "algorithm", algorithm ? algorithm->name : NULL);
 	json_key(json, "key");
 	if (algorithm && algorithm->keyed && record->is_picked) {
@@ -490,8 +519,7 @@ static void write_pick(const struct story *story)
 	} else {
 		json_none(json);
 	}
-	key_backend(story, "cookie", record->pool,
-		record->sticky == BALANCE_NONE ? RECORD_NOBODY : record->sticky);
+	key_backend(story, "cookie", member_at(story, record->sticky));
 	write_candidates(story);
 	json_key_u64(json, "looked_at", record->look_count_seen);
 	json_key_u64(json, "eligible", record->eligible);
@@ -507,9 +535,7 @@ static void write_pick(const struct story *story)
 void record_write_json(
 	struct json *json, const struct snapshot *snapshot, const struct record *record)
 {
-	struct story story = {.record = record,
-		.snapshot = snapshot->generation == record->generation ? snapshot : NULL,
-		.json = json};
+	struct story story = {.record = record, .snapshot = snapshot, .json = json};
 
 	json_object_begin(json);
 	write_names(&story);

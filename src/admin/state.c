@@ -16,7 +16,7 @@ struct admin_state *state_new(struct admin *admin)
 {
 	struct admin_state *state = mem_alloc(sizeof(*state));
 	const struct snapshot *snapshot = admin->face.snapshot;
-	u32 backends = MAX(snapshot->backend_count, 1);
+	u32 backends = MAX(snapshot->slots->backends.max, 1);
 
 	state->admin = admin;
 	list_init(&state->waiting);
@@ -24,14 +24,18 @@ struct admin_state *state_new(struct admin *admin)
 	state->ask.backends = mem_alloc(sizeof(struct desk_backend) * backends);
 	state->facts = mem_alloc(sizeof(struct oddity_facts) * backends);
 	state->findings = mem_alloc(sizeof(struct oddity_finding) * backends);
+	state->pool_facts = mem_alloc(sizeof(struct oddity_facts) * backends);
+	state->pool_findings = mem_alloc(sizeof(struct oddity_finding) * backends);
 	state->room = mem_alloc(sizeof(u32) * backends);
-	state->ask.pools = mem_alloc(sizeof(struct desk_pool) * MAX(snapshot->pool_count, 1));
+	state->ask.pools = mem_alloc(sizeof(struct desk_pool) * MAX(snapshot->slots->pools.max, 1));
 	return state;
 }
 
 void state_free(struct admin_state *state)
 {
 	mem_free(state->room);
+	mem_free(state->pool_findings);
+	mem_free(state->pool_facts);
 	mem_free(state->findings);
 	mem_free(state->facts);
 	mem_free(state->ask.backends);
@@ -60,19 +64,24 @@ static struct oddity_facts facts_of(const struct admin_state *state, const struc
 		.changes = one->changes};
 }
 
+static void judge_pool(struct admin_state *state, const struct pool *pool)
+{
+	for (u32 i = 0; i < pool->backend_count; i++)
+		state->pool_facts[i] = facts_of(state, &pool->backends[i]);
+	oddity_judge(state->pool_facts, pool->backend_count, state->room, state->pool_findings);
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		state->facts[pool->backends[i].cell] = state->pool_facts[i];
+		state->findings[pool->backends[i].cell] = state->pool_findings[i];
+	}
+}
+
 static void judge(struct admin_state *state)
 {
 	const struct snapshot *snapshot = state->admin->face.snapshot;
 
-	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
-		u32 first = pool->backend_count ? pool->backends[0].cell : 0;
-
-		for (u32 j = 0; j < pool->backend_count; j++)
-			state->facts[first + j] = facts_of(state, &pool->backends[j]);
-		oddity_judge(&state->facts[first], pool->backend_count, state->room,
-			&state->findings[first]);
-	}
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i])
+			judge_pool(state, snapshot->pools[i]);
 }
 
 // ---- Fetching -----------------------------------------------------------------------------------

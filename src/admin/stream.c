@@ -52,7 +52,8 @@ static void find_news(struct stream_hub *hub)
 
 		text_clear(&text);
 		json_init(&json, &text);
-		api_write_backend(&json, hub->admin, snapshot->crowd.backends[i]);
+		if (snapshot->backends[i])
+			api_write_backend(&json, hub->admin, snapshot->backends[i]);
 		hash = hash_bytes(text.data, text.len, 0);
 		hub->is_news[i] = hash != hub->sent[i];
 		hub->sent[i] = hash;
@@ -268,7 +269,7 @@ void api_stream(void *owner, struct admin_call *call)
 struct stream_hub *stream_hub_new(struct admin *admin)
 {
 	struct stream_hub *hub = mem_alloc(sizeof(*hub));
-	u32 backends = MAX(admin->face.snapshot->backend_count, 1);
+	u32 backends = MAX(admin->face.snapshot->slots->backends.max, 1);
 
 	hub->admin = admin;
 	list_init(&hub->watchers);

@@ -150,8 +150,8 @@ static void describe(const struct oddity_facts *facts, const struct oddity_findi
 			facts->changes, FLAPPING_MINUTES);
 		break;
 	case ODDITY_FAILS:
-		snprintf(text, part_bytes, "fails: %.0f %% of its requests",
-			MIN(100 * facts->errors_per_s / MAX(facts->requests_per_s, 0.01), 100.0));
+		snprintf(text, part_bytes, "fails %u %% of its requests",
+			oddity_errors_percent(facts));
 		break;
 	case ODDITY_SLOW:
 	case ODDITY_COUNT:
@@ -223,9 +223,11 @@ static struct verdict make(const struct admin *admin)
 	for (u32 i = 0; i < snapshot->pool_count && told < pools_max; i++) {
 		u32 before = verdict.count;
 
-		say_who_is_out(&verdict, admin, &snapshot->pools[i]);
+		if (!snapshot->pools[i])
+			continue;
+		say_who_is_out(&verdict, admin, snapshot->pools[i]);
 		for (u32 oddity = 0; oddity < ODDITY_COUNT; oddity++)
-			say_who_is(&verdict, admin, &snapshot->pools[i], (enum oddity)oddity);
+			say_who_is(&verdict, admin, snapshot->pools[i], (enum oddity)oddity);
 		told += verdict.count > before;
 	}
 	if (verdict.level == VERDICT_OK && told == 0 && !*admin->face.draining)

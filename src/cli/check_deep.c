@@ -94,7 +94,7 @@ u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text)
 		return 0;
 	snapshot = snapshot_build(conf, arena, 1);
 	tls_secret_make(&secret, 0);
-	secure = secure_new(snapshot, &secret, 1, true, &error);
+	secure = secure_new(snapshot, NULL, &secret, 1, true, &error);
 	if (!secure) {
 		text_printf(text, "  error: %s\n", error.text);
 		snapshot_done(snapshot);

@@ -46,6 +46,11 @@ static int run_command(const struct cli *cli)
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
 		return steer_main(cli);
+	case PLAN_RELOAD:
+		return reload_main(cli);
+	case PLAN_BACKENDS_ADD:
+	case PLAN_BACKENDS_REMOVE:
+		return backends_main(cli);
 	case PLAN_CONFIG_SHOW:
 		return config_show_main(cli);
 	case PLAN_CONFIG_SCHEMA:

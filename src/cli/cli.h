@@ -38,6 +38,8 @@ int why_main(const struct cli *cli);
 int explain_main(const struct cli *cli);
 int connections_main(const struct cli *cli);
 int steer_main(const struct cli *cli);
+int reload_main(const struct cli *cli);
+int backends_main(const struct cli *cli);
 int simulate_main(const struct cli *cli);
 int help_main(const struct cli *cli);
 int version_main(const struct cli *cli);

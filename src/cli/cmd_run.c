@@ -23,5 +23,9 @@ int run_main(const struct cli *cli)
 		return code;
 	options.greeting = greeting(cli, &load);
 	options.mode = load.source;
+	if (load_is_lasting(cli)) {
+		options.load = load_again;
+		options.load_owner = (void *)(uintptr_t)cli;
+	}
 	return admin_run(load.conf, cli->arena, &options);
 }

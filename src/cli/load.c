@@ -159,6 +159,24 @@ static struct conf *load_from(const struct cli *cli, const struct source *source
 	return conf_from_flags(&plan->flags, &input, cli->arena, errs);
 }
 
+struct conf *load_again(void *owner, struct arena *arena, struct errs *errs)
+{
+	const struct cli *cli = owner;
+	struct cli fresh = {.plan = cli->plan, .environ = cli->environ, .arena = arena};
+	struct source source = {0};
+
+	choose(&fresh, &source);
+	return load_from(&fresh, &source, errs);
+}
+
+bool load_is_lasting(const struct cli *cli)
+{
+	for (u32 i = 0; i < cli->plan->file_count; i++)
+		if (strcmp(cli->plan->files[i], "-") == 0)
+			return false;
+	return true;
+}
+
 int load_conf(const struct cli *cli, struct load *ret_load)
 {
 	struct source source = {0};

@@ -18,5 +18,12 @@ struct load {
 // one JSON array.
 int load_conf(const struct cli *cli, struct load *ret_load) must_check;
 
+// The same source again, whatever there is by now; for another thread, as `owner` is the struct
+// cli. Nothing is printed. NULL: errors.
+struct conf *load_again(void *owner, struct arena *arena, struct errs *errs);
+
+// Whether it can be read again: what came from standard input cannot.
+bool load_is_lasting(const struct cli *cli);
+
 // Prints findings, in colour where that is wanted.
 void load_print(const struct cli *cli, struct errs *errs);

@@ -31,7 +31,8 @@ enum option_id {
 		TAKES(CONNECTIONS))
 #define STEERS                                                                            \
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
-		TAKES(LOG_LEVEL) | TAKES(UNDO))
+		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
+		TAKES(BACKENDS_REMOVE))
 #define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
 #define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
 
@@ -444,6 +445,12 @@ static int fail_unknown_command(struct parser *parser, const char *words)
 		"unknown command '%s'", words);
 }
 
+static bool has_second_word(const char *word)
+{
+	return strcmp(word, "config") == 0 || strcmp(word, "import") == 0 ||
+	       strcmp(word, "backends") == 0;
+}
+
 // Words that name a command, among what is no option. Moves optind behind them.
 static int take_command(struct parser *parser)
 {
@@ -452,11 +459,12 @@ static int take_command(struct parser *parser)
 
 	if (!first || looks_like_file(first))
 		return 0;
-	if (strcmp(first, "config") == 0 || strcmp(first, "import") == 0) {
+	if (has_second_word(first)) {
 		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
-				first[0] == 'c' ? "weir config show, schema or convert?"
-						: "weir import bal-rs FILE?");
+				first[0] == 'c'	  ? "weir config show, schema or convert?"
+				: first[0] == 'b' ? "weir backends add or remove?"
+						  : "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
 			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
 	}
@@ -467,8 +475,7 @@ static int take_command(struct parser *parser)
 			optind++;
 			return 0;
 		}
-	if (parser->seen & OPTION_BIT(OPTION_HELP) &&
-		(strcmp(words, "config") == 0 || strcmp(words, "import") == 0))
+	if (parser->seen & OPTION_BIT(OPTION_HELP) && has_second_word(words))
 		return 0;
 	return fail_unknown_command(parser, words);
 }
@@ -565,8 +572,12 @@ static int take_rest(struct parser *parser)
 	case PLAN_ENABLE:
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
+	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
+	case PLAN_BACKENDS_ADD:
+		return take_words(parser, 2, 3);
 	case PLAN_TOP:
+	case PLAN_RELOAD:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:
 	case PLAN_DEMO:

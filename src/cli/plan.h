@@ -33,6 +33,10 @@
 		"hold its circuit breaker open or closed; auto lets it go")                        \
 	X(LOG_LEVEL, "log-level", "LEVEL", "the least important lines that are logged")            \
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
+	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
+	X(BACKENDS_ADD, "backends add", "POOL ADDRESS [WEIGHT]", "one more backend for a pool")    \
+	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \
+		"one less; running requests go on")                                                \
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults")  \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")     \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \

@@ -28,6 +28,8 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_HOST] = build_host,
 	[KIND_PATH] = build_path,
 	[KIND_METHODS] = build_methods,
+	[KIND_MATCH_ALPN] = build_match_alpn,
+	[KIND_PROXY_TLVS] = build_proxy_tlvs,
 	[KIND_HEADERS] = build_headers,
 	[KIND_SPLIT] = build_split,
 	[KIND_REDIRECT] = build_redirect,
@@ -213,7 +215,8 @@ static bool is_container(const struct schema_key *key)
 	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||
 	       key->kind == KIND_HEADERS || key->kind == KIND_STATUSES ||
 	       key->kind == KIND_RETRY_WHEN || key->kind == KIND_HASH_BY ||
-	       key->kind == KIND_ADMIN_HOSTS || key->kind == KIND_OUTCOMES;
+	       key->kind == KIND_ADMIN_HOSTS || key->kind == KIND_OUTCOMES ||
+	       key->kind == KIND_MATCH_ALPN || key->kind == KIND_PROXY_TLVS;
 }
 
 // A key without a value: an empty map or list may be left empty, a single value may not.

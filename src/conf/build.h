@@ -59,6 +59,7 @@ build_fn build_secret, build_secret_place;
 build_fn build_builtin_path, build_builtin_allow;
 build_fn build_file_name, build_certificates, build_alpn, build_frontend_tls, build_pool_tls,
 	build_backend_tls, build_server_name;
+build_fn build_match_alpn, build_proxy_tlvs;
 build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
 	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
 
@@ -108,6 +109,13 @@ const struct addr_prefix *build_prefix_list(
 // What follows from several keys of a frontend's pages, after its map.
 void build_finish_builtin(struct build *build, const struct path *path, const struct node *node,
 	struct conf_frontend *frontend);
+
+// What follows from several keys about PROXY headers and hellos, after the frontend's or pool's
+// map.
+void build_finish_opening(struct build *build, const struct path *path, const struct node *node,
+	const struct conf_frontend *frontend);
+void build_finish_send_proxy(struct build *build, const struct path *path, const struct node *node,
+	const struct conf_pool *pool);
 
 // Routes whose requests a page answers. Part of build_check.
 void build_check_builtin(struct build *build, const struct conf_frontend *frontend);

@@ -261,24 +261,34 @@ static const struct schema_key *find_key(enum schema_map_id map, const char *nam
 
 // What has no meaning for TCP is an error when somebody wrote it, and left out of the effective
 // configuration when only the defaults did.
-static void check_tcp(struct build *build, const struct path *path, struct node *node)
+static void check_tcp(struct build *build, const struct path *path, struct node *node,
+	const struct conf_frontend *frontend)
 {
-	static const char *const only_http[][2] = {{NULL, "http"}, {NULL, "client_ip"},
-		{NULL, "headers"}, {NULL, "builtin"}, {NULL, "routes"}, {NULL, "redirect_https"},
-		{"tls", "hsts"}, {"timeouts", "client_header"}, {"timeouts", "client_idle"},
-		{"timeouts", "request_body_idle"}, {"timeouts", "request"}};
+	bool passes_tls = frontend->protocol == CONF_TLS_PASSTHROUGH;
+	bool has_header = frontend->client_ip.proxy_protocol != CONF_PROXY_PROTOCOL_NONE;
+	const struct {
+		const char *map, *key;
+		bool is_fine;
+	} only_http[] = {{NULL, "http", false}, {NULL, "client_ip", has_header},
+		{"client_ip", "header", false}, {NULL, "headers", false}, {NULL, "builtin", false},
+		{NULL, "routes", passes_tls}, {NULL, "redirect_https", false},
+		{"tls", "hsts", false}, {NULL, "tls", !passes_tls},
+		{"timeouts", "client_header", has_header || passes_tls},
+		{"timeouts", "client_idle", false}, {"timeouts", "request_body_idle", false},
+		{"timeouts", "request", false}};
 
 	for (size_t i = 0; i < ARRAY_LEN(only_http); i++) {
 		struct node *map =
-			only_http[i][0] ? node_get(node, str_from(only_http[i][0])) : node;
-		struct node *child = node_get(map, str_from(only_http[i][1]));
+			only_http[i].map ? node_get(node, str_from(only_http[i].map)) : node;
+		struct node *child = map ? node_get(map, str_from(only_http[i].key)) : NULL;
 
-		if (child && !child->is_default)
+		if (!child || only_http[i].is_fine)
+			continue;
+		if (!child->is_default)
 			report_key(build->report, CODE_CONFLICT, child,
-				"'%s' means nothing in %s, whose protocol is tcp", only_http[i][1],
-				path_text(build, path));
-		if (child)
-			node_remove(map, child);
+				"'%s' means nothing in %s, whose protocol is %s", only_http[i].key,
+				path_text(build, path), passes_tls ? "tls_passthrough" : "tcp");
+		node_remove(map, child);
 	}
 }
 
@@ -323,12 +333,13 @@ static void build_frontend(struct build *build, const struct path *path, struct 
 		!build->is_partial)
 		report_key(build->report, CODE_MISSING, node, "%s needs '%s': where to listen",
 			path_text(build, path), inner.name.ptr);
-	if (frontend->protocol == CONF_TCP) {
-		check_tcp(build, path, node);
+	if (frontend->protocol != CONF_HTTP) {
+		check_tcp(build, path, node, frontend);
 		frontend->builtin.health = frontend->builtin.stats = (struct conf_page){0};
 	} else {
 		build_finish_builtin(build, path, node, frontend);
 	}
+	build_finish_opening(build, path, node, frontend);
 	check_destination(build, path, node, frontend);
 }
 

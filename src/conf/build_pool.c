@@ -313,6 +313,7 @@ void build_pools(struct build *build, const struct schema_key *key, const struct
 		pool->place = child->place;
 		if (build_check_name(build, child, "pool"))
 			build_map(build, SCHEMA_pool, &inner, child, pool);
+		build_finish_send_proxy(build, &inner, child, pool);
 		build_finish_pool(pool);
 		build_finish_tls(build, pool);
 	}

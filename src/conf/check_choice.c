@@ -354,9 +354,9 @@ void build_check_choice(struct build *build)
 		check_sticky(build, pool);
 	}
 	for (u32 i = 0; i < build->conf->frontend_count; i++) {
-		if (build->conf->frontends[i].protocol == CONF_TCP)
-			check_tcp(build, &build->conf->frontends[i]);
-		else
+		if (build->conf->frontends[i].protocol == CONF_HTTP)
 			check_cookies(build, &build->conf->frontends[i]);
+		else if (build->conf->frontends[i].pool >= 0)
+			check_tcp(build, &build->conf->frontends[i]);
 	}
 }

@@ -250,6 +250,8 @@ struct conf_match {
 	u32 method_count;
 	const struct conf_header *headers; // all must be there with exactly this value
 	u32 header_count;
+	const struct str *alpn; // one of them is offered; none = any; TLS that is passed on only
+	u32 alpn_count;
 };
 
 struct conf_split {
@@ -296,7 +298,9 @@ struct conf_route {
 	struct place place;
 };
 
-enum conf_protocol { CONF_HTTP, CONF_TCP };
+enum conf_protocol { CONF_HTTP, CONF_TCP, CONF_TLS_PASSTHROUGH };
+
+enum conf_proxy_protocol { CONF_PROXY_PROTOCOL_NONE, CONF_PROXY_PROTOCOL_ACCEPT };
 
 enum conf_client_ip_header {
 	CONF_CLIENT_IP_X_FORWARDED_FOR, // the rightmost address that is not a trusted proxy
@@ -327,6 +331,7 @@ struct conf_frontend {
 		const struct addr_prefix *trusted_proxies;
 		u32 trusted_proxy_count;
 		enum conf_client_ip_header header; // read only from a trusted proxy
+		enum conf_proxy_protocol proxy_protocol;
 	} client_ip;
 	struct {
 		enum conf_forwarded forwarded;
@@ -356,8 +361,8 @@ struct conf_frontend {
 	} limits;
 	const struct conf_route *routes; // in the order of the file: the first that matches
 	u32 route_count;
-	i32 pool; // index into conf->pools for what no route matched; -1 = none (404; TCP always
-		  // has one)
+	i32 pool; // index into conf->pools for what no route matched; -1 = none (404, or an alert;
+		  // TCP always has one)
 	struct place place;
 };
 
@@ -459,6 +464,18 @@ enum conf_check_type {
 	CONF_CHECK_NONE,
 };
 
+// Numbers of the versions.
+enum conf_send_proxy { CONF_SEND_PROXY_NONE, CONF_SEND_PROXY_V1, CONF_SEND_PROXY_V2 };
+
+// What a PROXY header of version 2 tells besides addresses.
+enum conf_proxy_tlv {
+	CONF_PROXY_TLV_ALPN = 1,
+	CONF_PROXY_TLV_AUTHORITY = 2,
+	CONF_PROXY_TLV_UNIQUE_ID = 4,
+	CONF_PROXY_TLV_SSL = 8,
+	CONF_PROXY_TLV_CRC32C = 16,
+};
+
 struct conf_statuses {
 	u16 first, last;
 };
@@ -514,6 +531,10 @@ struct conf_pool {
 	u64 slow_start_ms; // 0 = none
 	struct conf_retry retry;
 	struct hedge_rules hedge;
+	struct {
+		enum conf_send_proxy version;
+		u32 tlvs; // bits of enum conf_proxy_tlv; version 2 only
+	} send_proxy;
 	struct place place;
 };
 
@@ -565,6 +586,8 @@ struct conf {
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
 	const struct node *tree; // canonical and complete, for conf_show
+	const char *machine_id;	 // as in struct conf_input
+	bool has_files;		 // files that it names may be read
 };
 
 // What to read. Later sources win: files, then `environ`, then `sets`.
@@ -644,6 +667,7 @@ struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 struct str conf_schema(struct arena *arena);
 
 const char *conf_algorithm_name(enum conf_algorithm algorithm); // "round_robin"
+const char *conf_protocol_name(enum conf_protocol protocol);	// "http"
 
 // docs/config.md.
 struct str conf_reference(struct arena *arena);

@@ -42,6 +42,8 @@ static const char *fixed_form(enum schema_kind kind)
 	case KIND_ADMIN_HOSTS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
+	case KIND_MATCH_ALPN:
+	case KIND_PROXY_TLVS:
 	case KIND_HASH_BY:
 	case KIND_OUTCOMES:
 	case KIND_BUILTIN_ALLOW:

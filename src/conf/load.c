@@ -5,6 +5,7 @@
 #include "conf/build.h"
 #include "conf/file.h"
 #include "conf/hide.h"
+#include "conf/load_parts.h"
 #include "conf/override.h"
 #include "conf/read.h"
 
@@ -328,6 +329,26 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 	conf->files = loader->files;
 	conf->file_count = loader->file_count;
 	conf->tree = loader->root;
+	conf->machine_id = loader->machine_id;
+	conf->has_files = loader->has_files;
+	return conf;
+}
+
+struct conf *load_tree(
+	const struct conf *base, struct node *root, struct arena *arena, struct errs *errs)
+{
+	struct loader loader;
+	struct conf *conf;
+
+	loader_init(&loader, arena, errs);
+	loader.root = root;
+	loader.has_files = base->has_files;
+	loader.machine_id = base->machine_id;
+	conf = finish(&loader, errs->error_count);
+	if (!conf)
+		return NULL;
+	conf->files = base->files;
+	conf->file_count = base->file_count;
 	return conf;
 }
 

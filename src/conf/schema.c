@@ -183,6 +183,16 @@ const char *conf_algorithm_name(enum conf_algorithm algorithm)
 	return "";
 }
 
+const char *conf_protocol_name(enum conf_protocol protocol)
+{
+	for (u32 i = 0; i < schema_word_count; i++)
+		if (schema_words[i].words == WORDS_protocol && !schema_words[i].milestone &&
+			schema_words[i].value == (int)protocol)
+			return schema_words[i].word.ptr;
+	ASSERT(false && "every protocol has a word");
+	return "";
+}
+
 const char *schema_milestone_text(enum schema_milestone milestone)
 {
 	static const char *const texts[] = {
@@ -228,6 +238,8 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_HOST] = "host name",
 		[KIND_PATH] = "path",
 		[KIND_METHODS] = "list of methods",
+		[KIND_MATCH_ALPN] = "list of protocols",
+		[KIND_PROXY_TLVS] = "list of words",
 		[KIND_HEADERS] = "map of texts",
 		[KIND_SPLIT] = "map of weights",
 		[KIND_REDIRECT] = "map, or its `to`",
@@ -334,7 +346,7 @@ const struct schema_key *schema_find(enum schema_map_id map, struct str name)
 
 const struct schema_key *schema_type_of(enum schema_map_id map)
 {
-	static const struct str names[] = {{"type", 4}, {"by", 2}, {"path", 4}};
+	static const struct str names[] = {{"type", 4}, {"by", 2}, {"path", 4}, {"version", 7}};
 
 	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
 		const struct schema_key *key = schema_find(map, names[i]);

@@ -390,6 +390,8 @@ static void shape_child(
 	case KIND_ADMIN_HOSTS:
 	case KIND_PREFIXES:
 	case KIND_METHODS:
+	case KIND_MATCH_ALPN:
+	case KIND_PROXY_TLVS:
 	case KIND_STATUSES:
 	case KIND_RETRY_WHEN:
 	case KIND_HASH_BY:

@@ -42,11 +42,10 @@ struct changes {
 	struct loop *loop;
 	struct log *log;
 	const struct snapshot *snapshot;
-	struct speaker *speakers; // of backends by cell, then of pools
-	u32 speaker_count;
-	struct company *companies; // by pool
-	struct hush flaps;	   // beyond CHANGES_FLAPS_SAID in a second
-	u64 flaps_ms;		   // when that second began
+	struct speaker *backends, *pools; // by slot; with pool NULL: nobody has it
+	struct company *companies;	  // by slot of the pool
+	struct hush flaps;		  // beyond CHANGES_FLAPS_SAID in a second
+	u64 flaps_ms;			  // when that second began
 	u32 flaps_said;
 	u64 newest;
 	struct event_copy events[CHANGES_KEPT];
@@ -185,9 +184,8 @@ static void say_rest(struct hush *hush, u64 times)
 
 static struct speaker *speaker_of(struct changes *changes, const struct model_change *change)
 {
-	return &changes->speakers[change->backend
-					  ? change->backend->cell
-					  : changes->snapshot->backend_count + change->pool->index];
+	return change->backend ? &changes->backends[change->backend->cell]
+			       : &changes->pools[change->pool->index];
 }
 
 static bool may_say(struct changes *changes, const struct model_change *change)
@@ -195,6 +193,8 @@ static bool may_say(struct changes *changes, const struct model_change *change)
 	u64 now_ms = loop_now_ms(changes->loop);
 	struct speaker *speaker = speaker_of(changes, change);
 
+	if (!speaker->pool) // the newest configuration has it no more
+		return true;
 	if (now_ms - speaker->since_ms >= CHANGES_CALM_MS) {
 		speaker->since_ms = now_ms;
 		speaker->said = 0;
@@ -273,7 +273,7 @@ static bool is_flap(const struct model_change *change)
 
 u32 changes_flaps(const struct changes *changes, const struct backend *backend)
 {
-	return count_flaps(&changes->speakers[backend->cell]);
+	return count_flaps(&changes->backends[backend->cell]);
 }
 
 // ---- Events -------------------------------------------------------------------------------------
@@ -477,7 +477,7 @@ void changes_note(void *owner, const struct model_change *change)
 	struct throng *throng = &changes->companies[change->pool->index].throng;
 
 	speaker->state = change->to;
-	if (!change->backend) {
+	if (!speaker->pool || !change->backend) {
 		tell_one(changes, change);
 		return;
 	}
@@ -502,40 +502,96 @@ u32 changes_copy(const struct changes *changes, u64 after, struct event_copy *re
 	return count;
 }
 
-static void init_speaker(
-	struct changes *changes, u32 at, const struct pool *pool, const struct backend *backend)
+// What is known of what was said before stays with who was in the last configuration too.
+static void set_speaker(struct changes *changes, struct speaker *speaker, const struct pool *pool,
+	const struct backend *backend)
 {
-	struct speaker *speaker = &changes->speakers[at];
-
-	hush_init(&speaker->hush, changes->loop, say_rest);
-	timer_init(&speaker->calm, on_calm_timer);
-	speaker->changes = changes;
+	if (!speaker->pool) {
+		hush_init(&speaker->hush, changes->loop, say_rest);
+		timer_init(&speaker->calm, on_calm_timer);
+		speaker->flapping = (struct flapping){0};
+		speaker->changes = changes;
+		speaker->state = "";
+		speaker->said = 0;
+	}
 	speaker->pool = pool;
 	speaker->backend = backend;
-	speaker->state = "";
+}
+
+static void end_speaker(struct changes *changes, struct speaker *speaker)
+{
+	if (speaker->pool) {
+		loop_timer_cancel(changes->loop, &speaker->calm);
+		hush_done(&speaker->hush);
+	}
+	speaker->pool = NULL;
+}
+
+// Tells what is held: it names the objects of the configuration that is about to go.
+static void end_company(struct company *company)
+{
+	if (company->changes)
+		throng_done(&company->throng);
+	company->changes = NULL;
+}
+
+static void set_speakers(struct changes *changes, const struct pool *pool)
+{
+	struct company *company = &changes->companies[pool->index];
+	u32 known = 0;
+
+	set_speaker(changes, &changes->pools[pool->index], pool, NULL);
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		struct speaker *speaker = &changes->backends[pool->backends[i].cell];
+
+		known += speaker->pool != NULL;
+		set_speaker(changes, speaker, pool, &pool->backends[i]);
+	}
+	company->changes = changes;
+	throng_init(&company->throng, changes->loop, pool->backend_count, known, tell_many);
+}
+
+static bool is_replaced(
+	const struct snapshot *before, const struct snapshot *snapshot, u32 pool_slot)
+{
+	return pool_slot >= before->pool_count ||
+	       before->pools[pool_slot] != snapshot->pools[pool_slot];
+}
+
+void changes_adopt(struct changes *changes, const struct snapshot *snapshot)
+{
+	const struct snapshot *before = changes->snapshot;
+
+	for (u32 i = 0; i < before->pool_count; i++)
+		if (is_replaced(before, snapshot, i))
+			end_company(&changes->companies[i]);
+	for (u32 i = 0; i < before->backend_count; i++)
+		if (before->backends[i] && !snapshot->backends[i])
+			end_speaker(changes, &changes->backends[i]);
+	for (u32 i = 0; i < before->pool_count; i++)
+		if (before->pools[i] && !snapshot->pools[i])
+			end_speaker(changes, &changes->pools[i]);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i] && is_replaced(before, snapshot, i))
+			set_speakers(changes, snapshot->pools[i]);
+	changes->snapshot = snapshot;
 }
 
 struct changes *changes_new(struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
 	struct changes *changes = mem_alloc(sizeof(*changes));
-	u32 count = snapshot->backend_count + snapshot->pool_count;
 
 	changes->loop = loop;
 	changes->log = log;
 	changes->snapshot = snapshot;
-	changes->speaker_count = count;
 	hush_init(&changes->flaps, loop, say_more_flaps);
-	changes->speakers = mem_alloc(sizeof(struct speaker) * MAX(count, 1));
-	changes->companies = mem_alloc(sizeof(struct company) * MAX(snapshot->pool_count, 1));
-	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
-
-		init_speaker(changes, snapshot->backend_count + i, pool, NULL);
-		changes->companies[i].changes = changes;
-		throng_init(&changes->companies[i].throng, loop, pool->backend_count, tell_many);
-		for (u32 j = 0; j < pool->backend_count; j++)
-			init_speaker(changes, pool->backends[j].cell, pool, &pool->backends[j]);
-	}
+	changes->backends =
+		mem_alloc(sizeof(struct speaker) * MAX(snapshot->slots->backends.max, 1));
+	changes->pools = mem_alloc(sizeof(struct speaker) * MAX(snapshot->slots->pools.max, 1));
+	changes->companies = mem_alloc(sizeof(struct company) * MAX(snapshot->slots->pools.max, 1));
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i])
+			set_speakers(changes, snapshot->pools[i]);
 	return changes;
 }
 
@@ -544,13 +600,14 @@ void changes_free(struct changes *changes)
 	if (!changes)
 		return;
 	for (u32 i = 0; i < changes->snapshot->pool_count; i++)
-		throng_done(&changes->companies[i].throng);
-	for (u32 i = 0; i < changes->speaker_count; i++) {
-		loop_timer_cancel(changes->loop, &changes->speakers[i].calm);
-		hush_done(&changes->speakers[i].hush);
-	}
+		end_company(&changes->companies[i]);
+	for (u32 i = 0; i < changes->snapshot->backend_count; i++)
+		end_speaker(changes, &changes->backends[i]);
+	for (u32 i = 0; i < changes->snapshot->pool_count; i++)
+		end_speaker(changes, &changes->pools[i]);
 	hush_done(&changes->flaps);
 	mem_free(changes->companies);
-	mem_free(changes->speakers);
+	mem_free(changes->backends);
+	mem_free(changes->pools);
 	mem_free(changes);
 }

@@ -57,7 +57,10 @@ enum {
 	EVENT_BODY_MAX = 127,
 };
 
-// What takes an order back, for who gave it (control/desk.h).
+// What takes an order back, for who gave it (control/desk.h). EVENT_UNDO_EDIT: the event's
+// undo_path and undo_body say all (control/reload.h).
+enum { EVENT_UNDO_EDIT = 1000 };
+
 struct event_undo {
 	u32 order, cell, value;
 };
@@ -86,6 +89,9 @@ struct changes;
 // Borrows all of it until changes_free.
 struct changes *changes_new(struct loop *loop, struct log *log, const struct snapshot *snapshot);
 void changes_free(struct changes *changes); // tells what was only counted so far
+
+// The next configuration. What was only counted so far of who is not in it is told.
+void changes_adopt(struct changes *changes, const struct snapshot *snapshot);
 
 // A model_listener_fn; `owner` is the struct changes.
 void changes_note(void *owner, const struct model_change *change);

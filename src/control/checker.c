@@ -46,13 +46,12 @@ struct checker {
 	struct h1_parser parser;
 	struct slab probes;
 	struct list running, waiting;
-	struct subject *subjects; // by cell
-	u32 subject_count;
-	u32 **fallbacks; // by pool
-	u32 pool_count;
-	struct task look;   // at all subjects, at the end of the turn
-	struct timer pause; // for want of a descriptor
-	u64 moved;	    // model_checks_moved when it looked last
+	const struct snapshot *snapshot;
+	struct subject *subjects; // by slot; with backend NULL: nobody has it
+	u32 **fallbacks;	  // by slot of the pool
+	struct task look;	  // at all subjects, at the end of the turn
+	struct timer pause;	  // for want of a descriptor
+	u64 moved;		  // model_checks_moved when it looked last
 	bool stopped;
 };
 
@@ -302,7 +301,9 @@ static struct tls_client *tls_of(const struct subject *subject)
 {
 	const struct secure *secure = subject->checker->secure;
 
-	return secure ? secure->clients[subject->backend->cell] : NULL;
+	u32 cell = subject->backend->cell;
+
+	return secure && cell < secure->client_count ? secure->clients[cell] : NULL;
 }
 
 // ---- Beginning ----------------------------------------------------------------------------------
@@ -408,9 +409,11 @@ static void look(struct task *task)
 	if (checker->stopped)
 		return;
 	checker->moved = model_checks_moved(checker->model);
-	for (u32 i = 0; i < checker->subject_count; i++) {
+	for (u32 i = 0; i < checker->snapshot->backend_count; i++) {
 		struct subject *subject = &checker->subjects[i];
 
+		if (!subject->backend)
+			continue;
 		if (is_due(subject))
 			queue(subject);
 		else if (!subject->probing && !list_is_linked(&subject->node))
@@ -426,7 +429,7 @@ void checker_wake(struct checker *checker)
 
 // ---- Life ---------------------------------------------------------------------------------------
 
-static void init_subjects(struct checker *checker, const struct pool *pool)
+static void begin_pool(struct checker *checker, const struct pool *pool)
 {
 	const struct conf_check *check = &pool->conf->check;
 
@@ -442,7 +445,63 @@ static void init_subjects(struct checker *checker, const struct pool *pool)
 		subject->fallback = checker->fallbacks[pool->index];
 		timer_init(&subject->timer, on_due);
 		list_init(&subject->node);
+		subject->probing = false;
 	}
+}
+
+// Nobody hears how it went.
+static void give_up(struct probe *probe)
+{
+	if (probe->judged)
+		return;
+	probe->judged = true;
+	probe->subject->probing = false;
+	call_end(&probe->call);
+}
+
+static void end_pool(struct checker *checker, const struct pool *pool)
+{
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		struct subject *subject = &checker->subjects[pool->backends[i].cell];
+
+		loop_timer_cancel(checker->loop, &subject->timer);
+		list_remove(&subject->node);
+		subject->backend = NULL;
+	}
+	list_for_each (node, &checker->running) {
+		struct probe *probe = list_entry(node, struct probe, node);
+
+		if (!probe->subject->backend)
+			give_up(probe);
+	}
+	mem_free(checker->fallbacks[pool->index]);
+	checker->fallbacks[pool->index] = NULL;
+}
+
+static void take_secure(struct checker *checker)
+{
+	const struct snapshot *snapshot = checker->snapshot;
+
+	if (!snapshot->secure)
+		return;
+	checker->secure = snapshot->secure[snapshot->worker_count];
+	tls_env_bind(checker->secure->env, checker->loop);
+}
+
+void checker_adopt(struct checker *checker, const struct snapshot *snapshot)
+{
+	const struct snapshot *before = checker->snapshot;
+
+	for (u32 i = 0; i < before->pool_count; i++)
+		if (before->pools[i] && before->pools[i] != snapshot->pools[i])
+			end_pool(checker, before->pools[i]);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i] &&
+			(i >= before->pool_count || before->pools[i] != snapshot->pools[i]))
+			begin_pool(checker, snapshot->pools[i]);
+	checker->snapshot = snapshot;
+	take_secure(checker);
+	checker->moved = UINT64_MAX; // it has not looked yet
 }
 
 struct checker *checker_new(
@@ -452,24 +511,22 @@ struct checker *checker_new(
 
 	checker->loop = loop;
 	checker->model = model;
-	if (snapshot->secure) {
-		checker->secure = snapshot->secure[snapshot->worker_count];
-		tls_env_bind(checker->secure->env, loop);
-	}
 	checker->moved = UINT64_MAX; // it has not looked yet
 	checker->parser.limits = (struct h1_limits){
 		.head_bytes_max = HTTP_HEAD_BYTES_MAX, .target_bytes_max = target_bytes_max};
-	checker->subject_count = snapshot->backend_count;
-	checker->pool_count = snapshot->pool_count;
-	checker->subjects = mem_alloc(sizeof(struct subject) * MAX(snapshot->backend_count, 1));
-	checker->fallbacks = mem_alloc(sizeof(u32 *) * MAX(snapshot->pool_count, 1));
+	checker->snapshot = snapshot;
+	take_secure(checker);
+	checker->subjects =
+		mem_alloc(sizeof(struct subject) * MAX(snapshot->slots->backends.max, 1));
+	checker->fallbacks = mem_alloc(sizeof(u32 *) * MAX(snapshot->slots->pools.max, 1));
 	checker->look = (struct task){.run = look};
 	timer_init(&checker->pause, on_pause_over);
 	list_init(&checker->running);
 	list_init(&checker->waiting);
 	slab_init(&checker->probes, "probe", sizeof(struct probe), MAX(probes_max, 1));
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		init_subjects(checker, &snapshot->pools[i]);
+		if (snapshot->pools[i])
+			begin_pool(checker, snapshot->pools[i]);
 	return checker;
 }
 
@@ -477,16 +534,14 @@ void checker_stop(struct checker *checker)
 {
 	checker->stopped = true;
 	loop_timer_cancel(checker->loop, &checker->pause);
-	for (u32 i = 0; i < checker->subject_count; i++) {
+	for (u32 i = 0; i < checker->snapshot->backend_count; i++) {
+		if (!checker->subjects[i].backend)
+			continue;
 		loop_timer_cancel(checker->loop, &checker->subjects[i].timer);
 		list_remove(&checker->subjects[i].node);
 	}
-	list_for_each (node, &checker->running) {
-		struct probe *probe = list_entry(node, struct probe, node);
-
-		probe->judged = true;
-		call_end(&probe->call);
-	}
+	list_for_each (node, &checker->running)
+		give_up(list_entry(node, struct probe, node));
 }
 
 bool checker_is_idle(const struct checker *checker)
@@ -499,7 +554,7 @@ void checker_free(struct checker *checker)
 	if (!checker)
 		return;
 	ASSERT(checker_is_idle(checker));
-	for (u32 i = 0; i < checker->pool_count; i++)
+	for (u32 i = 0; i < checker->snapshot->pool_count; i++)
 		mem_free(checker->fallbacks[i]);
 	mem_free(checker->fallbacks);
 	mem_free(checker->subjects);

@@ -25,6 +25,10 @@ struct checker *checker_new(
 // may have made a check due sooner (a report, an address); it costs nothing when that was not so.
 void checker_wake(struct checker *checker);
 
+// The next configuration. What runs of pools that have another object in it is given up;
+// model_adopt follows before the loop turns.
+void checker_adopt(struct checker *checker, const struct snapshot *snapshot);
+
 // Cancels all. The loop must turn until checker_is_idle, then checker_free.
 void checker_stop(struct checker *checker);
 bool checker_is_idle(const struct checker *checker);

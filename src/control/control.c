@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "control/logger.h"
+#include "control/reload_parts.h"
 #include "control/resolver.h"
 #include "control/watch.h"
 #include "control/worker.h"
@@ -29,12 +30,17 @@ enum {
 	large_blocks_min = 1024,
 	large_blocks_max = 32 * 1024,
 	spans_per_worker = 2048, // a second's worth of many of them
+	bind_slots = 1024,
+	backend_slots = RECORD_NOBODY, // what a decision record can name
+	pool_slots = 4096,
+	frontend_slots = 1024,
 };
 
 struct control {
 	const struct conf *conf;
 	struct arena *arena;
 	const struct control_options *options;
+	struct slots *slots;
 	struct snapshot *snapshot;
 	struct tls_secret tls_secret; // of session tickets
 	struct loop *loop;
@@ -43,6 +49,7 @@ struct control {
 	struct resolver *resolver;
 	struct watch *watch;
 	struct desk *desk;
+	struct reload *reload;
 	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
@@ -183,7 +190,7 @@ static void on_resolved(
 			LOG_STR("name", backend->name), LOG_CSTR("error", error),
 			LOG_CSTR("state", "unresolved"),
 			LOG_CSTR("cure", "it gets no traffic; correct the name or the resolver and "
-					 "restart"));
+					 "reload"));
 		watch_resolved(control->watch, backend, false);
 		return;
 	}
@@ -274,10 +281,11 @@ static u32 count_binds(const struct conf *conf)
 
 static int open_listeners(struct control *control)
 {
+	struct reload_binds *binds = reload_binds(control->reload);
 	u32 at = 0;
 
 	for (u32 f = 0; f < control->snapshot->frontend_count; f++) {
-		const struct frontend *frontend = &control->snapshot->frontends[f];
+		const struct frontend *frontend = control->snapshot->frontends[f];
 
 		for (u32 b = 0; b < frontend->conf->bind_count; b++, at++) {
 			const struct conf_bind *bind = &frontend->conf->binds[b];
@@ -289,6 +297,8 @@ static int open_listeners(struct control *control)
 			error = open_bind(control, bind, at);
 			if (error)
 				return error;
+			binds->slots[binds->count++] =
+				(struct bind_slot){.is_used = true, .addr = bind->addr};
 		}
 	}
 	return 0;
@@ -311,6 +321,7 @@ static void prepare_workers(struct control *control)
 		[CONF_IO_URING] = LOOP_URING,
 		[CONF_IO_EPOLL] = LOOP_EPOLL};
 	u32 count = control->workers.count, binds = count_binds(control->conf);
+	u32 room = MAX(2 * binds, (u32)bind_slots);
 	u32 clients = (u32)((control->max_connections + count - 1) / count);
 	u32 large = MIN(MAX(clients * 2, (u32)large_blocks_min), (u32)large_blocks_max);
 
@@ -325,7 +336,7 @@ static void prepare_workers(struct control *control)
 			worker->stats = stats_new(control->snapshot);
 		if (control->conf->admin.records)
 			worker->records = records_new(i);
-		worker->listeners = mem_alloc(sizeof(struct listener) * MAX(binds, 1));
+		worker->listeners = mem_alloc(sizeof(struct listener) * room);
 		worker->listener_count = binds;
 		worker->config = (struct worker_config){
 			.io = kinds[control->conf->runtime.io],
@@ -336,6 +347,8 @@ static void prepare_workers(struct control *control)
 			.logger = control->logger,
 			.control_loop = control->loop,
 			.on_ended = on_worker_ended,
+			.on_let_go = reload_let_go,
+			.reload = control->reload,
 			.reports = watch_reports(control->watch),
 			.pin = control->conf->runtime.pin,
 			.seed = control->seed,
@@ -396,6 +409,7 @@ static void note_life(struct control *control, const char *text, struct str to, 
 static void drain(struct control *control)
 {
 	control->draining = true;
+	reload_stop(control->reload);
 	for (u32 i = 0; i < control->workers.count; i++)
 		worker_drain(&control->workers.all[i]);
 	loop_timer_set(control->loop, &control->drain_timer,
@@ -473,8 +487,8 @@ static void on_signal(struct control *control, u32 number)
 		logger_reopen(control->logger);
 		break;
 	case SIGHUP:
-		LOG(control->log, LOG_WARN, "signal: reloading is not built yet, nothing changes",
-			LOG_CSTR("signal", "HUP"));
+		LOG(control->log, LOG_NOTICE, "signal: reloading", LOG_CSTR("signal", "HUP"));
+		reload_now(control->reload, "HUP");
 		break;
 	case SIGUSR2:
 		LOG(control->log, LOG_WARN, "signal: upgrading is not built yet, nothing changes",
@@ -518,7 +532,7 @@ static int hear_signals(struct control *control)
 static void say_listening(struct control *control)
 {
 	for (u32 f = 0; f < control->snapshot->frontend_count; f++) {
-		const struct frontend *frontend = &control->snapshot->frontends[f];
+		const struct frontend *frontend = control->snapshot->frontends[f];
 
 		for (u32 b = 0; b < frontend->conf->bind_count; b++)
 			LOG(control->log, LOG_INFO, "listening for connections",
@@ -543,11 +557,13 @@ static void say_started(struct control *control)
 		str_from(control->options->mode));
 }
 
-static void unlink_sockets(const struct conf *conf)
+static void unlink_sockets(struct control *control)
 {
-	for (u32 f = 0; f < conf->frontend_count; f++)
-		for (u32 b = 0; b < conf->frontends[f].bind_count; b++)
-			listen_unlink(&conf->frontends[f].binds[b].addr);
+	const struct reload_binds *binds = reload_binds(control->reload);
+
+	for (u32 i = 0; i < binds->count; i++)
+		if (binds->slots[i].is_used)
+			listen_unlink(&binds->slots[i].addr);
 }
 
 // ---- The guest ----------------------------------------------------------------------------------
@@ -578,7 +594,11 @@ static int start_guest(struct control *control)
 		.started_wall_ms = control->started_wall_ms,
 		.spans = control->spans,
 		.seed = control->seed,
-		.draining = &control->draining};
+		.draining = &control->draining,
+		.reload = control->reload};
+	struct reload_follower follower = {.owner = guest ? guest->owner : NULL,
+		.adopt = guest ? guest->adopt : NULL,
+		.leave = guest ? guest->leave : NULL};
 	int error;
 
 	if (!guest)
@@ -587,6 +607,8 @@ static int start_guest(struct control *control)
 	if (error)
 		fprintf(stderr, "weir: the admin thread cannot start: %s.\n", strerror(-error));
 	control->guest_runs = !error;
+	if (!error)
+		reload_follow(control->reload, &follower);
 	return error;
 }
 
@@ -602,6 +624,7 @@ static void end_guest(struct control *control)
 	if (control->guest_runs) {
 		desk_close(control->desk);
 		control->guest_ended = (struct message){.deliver = on_guest_ended};
+		reload_follow(control->reload, &(struct reload_follower){0});
 		guest->stop(guest->owner, &control->guest_ended);
 		while (control->guest_runs)
 			loop_turn(control->loop, UINT64_MAX);
@@ -633,11 +656,44 @@ static int open_tls(struct control *control)
 	struct tls_error error;
 
 	tls_secret_make(&control->tls_secret, loop_wall_ms(control->loop));
-	if (snapshot_secure(
-		    control->snapshot, &control->tls_secret, control->max_connections, &error))
+	if (snapshot_secure(control->snapshot, NULL, &control->tls_secret,
+		    control->max_connections, &error))
 		return 0;
 	fprintf(stderr, "weir: TLS cannot be set up: %s.\n", error.text);
 	return -EINVAL;
+}
+
+// Room for what this process may have one day. Only what is used takes memory.
+static struct slots *new_slots(const struct conf *conf, u32 workers)
+{
+	u32 backends = 0;
+
+	for (u32 i = 0; i < conf->pool_count; i++)
+		backends += conf->pools[i].backend_count;
+	return slots_new(workers, MAX(2 * backends, (u32)backend_slots),
+		MAX(2 * conf->pool_count, (u32)pool_slots),
+		MAX(2 * conf->frontend_count, (u32)frontend_slots));
+}
+
+static void start_reload(struct control *control)
+{
+	struct reload_config config = {.loop = control->loop,
+		.log = control->log,
+		.watch = control->watch,
+		.desk = control->desk,
+		.workers = &control->workers,
+		.snapshot = control->snapshot,
+		.conf = control->conf,
+		.load = control->options->load,
+		.load_owner = control->options->load_owner,
+		.resolver = &control->resolver,
+		.clients_max = control->max_connections,
+		.tls_secret = &control->tls_secret,
+		.seed = control->seed};
+
+	control->reload = reload_new(&config);
+	reload_binds_init(reload_binds(control->reload),
+		MAX(2 * count_binds(control->conf), (u32)bind_slots));
 }
 
 static int start(struct control *control)
@@ -645,11 +701,13 @@ static int start(struct control *control)
 	int error;
 
 	derive_limits(control);
-	control->snapshot = snapshot_build(control->conf, control->arena, control->workers.count);
+	control->slots = new_slots(control->conf, control->workers.count);
+	control->snapshot = snapshot_begin(control->conf, control->arena, control->slots, 1);
 	error = open_tls(control);
 	if (error)
 		return error;
 	start_watch(control);
+	start_reload(control);
 	prepare_workers(control);
 	make_spans(control);
 	error = open_listeners(control);
@@ -701,6 +759,10 @@ static void stop_watch(struct control *control)
 static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
+	if (control->reload)
+		reload_stop(control->reload);
+	while (control->reload && !reload_is_idle(control->reload))
+		loop_turn(control->loop, UINT64_MAX);
 	end_guest(control);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
@@ -716,8 +778,8 @@ static void release(struct control *control)
 	mem_free(control->workers.all);
 	if (control->logger)
 		logger_stop(control->logger);
-	if (control->snapshot)
-		snapshot_done(control->snapshot);
+	reload_free(control->reload);
+	slots_free(control->slots);
 	loop_free(control->loop);
 }
 
@@ -758,7 +820,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	say_started(&control);
 	while (!control.finished)
 		loop_turn(control.loop, UINT64_MAX);
-	unlink_sockets(conf);
+	unlink_sockets(&control);
 	LOG(control.log, LOG_NOTICE, "stopped");
 	release(&control);
 	return 0;

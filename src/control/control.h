@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The control thread: everything that is not data path. It opens the listeners, starts the workers,
-// hears signals, resolves names once, and brings everything to an orderly end.
+// hears signals, resolves names, and brings everything to an orderly end.
 #pragma once
 
 #include "control/desk.h"
+#include "control/reload.h"
 #include "control/worker.h"
 
 // What stands open to somebody who looks at the process from a thread of its own. All of it lives
@@ -22,6 +23,7 @@ struct control_face {
 	struct span_ring *const *spans; // of each worker, to be read by one; NULL: nobody traces
 	u64 seed;
 	const _Atomic(bool) *draining;
+	struct reload *reload;
 };
 
 // Such a somebody. Calls come from the control thread, in this order; after a failed start only
@@ -33,6 +35,9 @@ struct control_guest {
 	int (*open)(void *owner, const struct conf *conf, struct log *log);
 	// Everything runs. 0 or negative errno.
 	int (*start)(void *owner, const struct control_face *face);
+	// As of struct reload_follower; from a successful start to `stop`.
+	void (*adopt)(void *owner, const struct snapshot *snapshot);
+	void (*leave)(void *owner, const struct snapshot *snapshot, struct message *left);
 	// To end soon, and then to post `ended` to the control loop.
 	void (*stop)(void *owner, struct message *ended);
 	void (*done)(void *owner);
@@ -41,6 +46,9 @@ struct control_guest {
 struct control_options {
 	const char *mode;		   // how the configuration was found, for the start-up line
 	const struct control_guest *guest; // NULL: nobody
+	// Reads the configuration again, for reloads (control/reload.h). NULL: it cannot be.
+	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
+	void *load_owner;
 	struct str greeting; // to standard error once everything is listened on; may be empty
 };
 

@@ -18,9 +18,12 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 	struct model *model = watch_model(desk->config.watch);
 
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
-		const struct backend *backend = snapshot->crowd.backends[i];
-		struct model_orders orders = model_orders(model, backend);
+		const struct backend *backend = snapshot->backends[i];
+		struct model_orders orders;
 
+		if (!backend)
+			continue;
+		orders = model_orders(model, backend);
 		ask->backends[i] = (struct desk_backend){.state = *model_state(model, backend),
 			.revision = orders.revision,
 			.resolved = orders.resolved,
@@ -30,7 +33,8 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 			.changes = changes_flaps(watch_changes(desk->config.watch), backend)};
 	}
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		ask->pools[i].state = model_pool_state(model, &snapshot->pools[i]);
+		if (snapshot->pools[i])
+			ask->pools[i].state = model_pool_state(model, snapshot->pools[i]);
 	ask->log_level = desk->config.log_level;
 }
 
@@ -249,7 +253,10 @@ static enum desk_result obey(struct desk *desk, struct desk_order *order)
 		set_log_level(desk, order);
 		return DESK_DONE;
 	}
-	backend = desk->config.snapshot->crowd.backends[order->cell];
+	if (order->cell >= desk->config.snapshot->backend_count ||
+		!desk->config.snapshot->backends[order->cell])
+		return DESK_UNKNOWN;
+	backend = desk->config.snapshot->backends[order->cell];
 	orders = model_orders(model, backend);
 	if (order->revision != UINT64_MAX && order->revision != orders.revision)
 		return DESK_STALE;
@@ -312,6 +319,11 @@ struct desk *desk_new(const struct desk_config *config)
 void desk_free(struct desk *desk)
 {
 	mem_free(desk);
+}
+
+void desk_adopt(struct desk *desk, const struct snapshot *snapshot)
+{
+	desk->config.snapshot = snapshot;
 }
 
 void desk_close(struct desk *desk)

@@ -46,6 +46,7 @@ enum desk_result {
 	DESK_DONE,
 	DESK_NO_CHANGE, // it was so already
 	DESK_STALE,	// the revision is another one
+	DESK_UNKNOWN,	// there is no such backend any more
 	DESK_GONE,	// the process ends; nothing was done
 };
 
@@ -69,7 +70,7 @@ struct desk_ask {
 	void (*answered)(struct desk_ask *ask); // on the asker's thread
 	u8 kind;				// enum desk_kind
 	u8 result;				// enum desk_result
-	// DESK_STATE: the asker's memory, an entry for each cell and each pool of the snapshot.
+	// DESK_STATE: the asker's memory, an entry for each slot that there may be.
 	struct desk_backend *backends;
 	struct desk_pool *pools;
 	u64 now_ms; // of the control thread's clock, to which all moments in the copies refer
@@ -98,6 +99,9 @@ void desk_free(struct desk *desk); // nobody asks any more
 // From any thread that has a loop.
 void desk_ask(struct desk *desk, struct desk_ask *ask, struct loop *from,
 	void (*answered)(struct desk_ask *ask));
+
+// The next configuration.
+void desk_adopt(struct desk *desk, const struct snapshot *snapshot);
 
 // From now on orders are answered with DESK_GONE.
 void desk_close(struct desk *desk);

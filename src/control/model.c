@@ -61,7 +61,7 @@ static u64 step_due_ms(const struct model *model, const struct model_backend *on
 {
 	u64 since_ms = warm_ms(model, one), window_ms = warm_up_ms(one);
 
-	if (model->shares[model_cell(one)] != slow_start_share(since_ms, window_ms))
+	if (one->pool->shares[one->backend->index] != slow_start_share(since_ms, window_ms))
 		return model->now_ms;
 	return model->now_ms + slow_start_next_ms(since_ms, window_ms);
 }
@@ -113,7 +113,7 @@ static struct eligible_facts facts_of(const struct model_backend *one)
 
 void model_touch(struct model *model, struct model_backend *one)
 {
-	struct eligible_facts *before = &model->facts[model_cell(one)], now = facts_of(one);
+	struct eligible_facts *before = &one->pool->facts[one->backend->index], now = facts_of(one);
 	struct model_pool *pool = one->pool;
 	u32 up = pool->judged.up;
 
@@ -150,7 +150,7 @@ static bool was_ill(enum eligible_why why)
 
 static void set_share(struct model *model, struct model_backend *one, u32 share)
 {
-	u8 *now = &model->shares[model_cell(one)];
+	u8 *now = &one->pool->shares[one->backend->index];
 
 	if (*now == share)
 		return;
@@ -176,7 +176,7 @@ static void judge_anew(struct model *model, struct model_backend *one, enum elig
 
 	one->state.why = (u8)why;
 	one->state.why_since_ms = model->now_ms;
-	model->why[model_cell(one)] = (u8)why;
+	one->pool->why[one->backend->index] = (u8)why;
 	if (why == ELIGIBLE_OK && was_ill(before) && warm_up_ms(one))
 		one->state.slow_start_ms = MAX(model->now_ms, (u64)1);
 	else if (!eligible_is_in(why) || why == ELIGIBLE_TRIAL)
@@ -187,8 +187,7 @@ static void judge_anew(struct model *model, struct model_backend *one, enum elig
 
 static void publish(struct model *model, struct model_pool *pool)
 {
-	view_publish(pool->pool, &model->why[pool->first], &model->shares[pool->first],
-		pool->judged.eligible);
+	view_publish(pool->pool, pool->why, pool->shares, pool->judged.eligible);
 	pool->shares_moved = false;
 	pool->uncollected = true;
 	model->published++;
@@ -225,12 +224,12 @@ static struct eligible_pool judge(struct model *model, struct model_pool *pool)
 
 	list_remove(&pool->dirty);
 	pool->judged_ms = model->now_ms;
-	pool->judged = eligible_judge(&model->facts[pool->first], pool->count,
-		pool->conf->panic_percent, model->fresh_why);
+	pool->judged = eligible_judge(
+		pool->facts, pool->count, pool->conf->panic_percent, model->fresh_why);
 	for (u32 i = 0; i < pool->count; i++) {
-		if (model->fresh_why[i] == model->why[pool->first + i])
+		if (model->fresh_why[i] == pool->why[i])
 			continue;
-		judge_anew(model, &pool->backends[i], (enum eligible_why)model->fresh_why[i]);
+		judge_anew(model, pool->backends[i], (enum eligible_why)model->fresh_why[i]);
 		changed = true;
 	}
 	if (changed || pool->shares_moved)
@@ -371,7 +370,7 @@ static bool collect(struct model *model)
 	for (u32 i = 0; i < model->snapshot->pool_count; i++) {
 		struct model_pool *pool = &model->pools[i];
 
-		if (pool->uncollected)
+		if (pool->pool && pool->uncollected)
 			pool->uncollected = !view_collect(pool->pool);
 		all &= !pool->uncollected;
 	}
@@ -382,6 +381,8 @@ bool model_tick(struct model *model, u64 now_ms)
 {
 	model->now_ms = now_ms;
 	for (u32 i = 0; i < model->snapshot->pool_count; i++) {
+		if (!model->pools[i].pool)
+			continue;
 		tick_restless(model, &model->pools[i]);
 		model_look_at_pool(model, &model->pools[i]);
 	}
@@ -399,6 +400,8 @@ void model_report(struct model *model, const struct report *report, u64 now_ms)
 	struct model_backend *one = model_of(model, report->backend);
 	enum ejection_why why = (enum ejection_why)report->why;
 
+	if (!one->backend) // the configuration has it no more
+		return;
 	model->now_ms = now_ms;
 	switch ((enum report_kind)report->kind) {
 	case REPORT_EJECT:
@@ -513,8 +516,7 @@ static void init_backend(struct model *model, struct model_pool *pool, struct ba
 {
 	struct model_backend *one = model_of(model, backend);
 
-	one->backend = backend;
-	one->pool = pool;
+	*one = (struct model_backend){.backend = backend, .pool = pool};
 	list_init(&one->node);
 	one->resolved = backend->addr.family != ADDR_NONE;
 	one->state.checked = pool->conf->check.type != CONF_CHECK_NONE;
@@ -524,33 +526,150 @@ static void init_backend(struct model *model, struct model_pool *pool, struct ba
 	breaker_init(&one->state.breaker, model->now_ms);
 	one->is_new = model_is_probed(one);
 	model->new_count += one->is_new;
-	model->why[backend->cell] = one->state.why;
-	model->shares[backend->cell] = SLOW_START_WHOLE;
-	model->facts[backend->cell] = facts_of(one);
+	model_begin_counts(model, one);
 }
 
-static void init_pool(struct model *model, u32 index)
+// A weight that somebody gave holds until the configuration has another one than it had then.
+static void keep_weight(const struct backend *before, struct backend *now)
 {
-	struct model_pool *pool = &model->pools[index];
+	if (before->weight != before->conf->weight && before->conf->weight == now->conf->weight)
+		view_reweigh(now, before->weight);
+}
 
-	pool->pool = &model->snapshot->pools[index];
-	pool->conf = pool->pool->conf;
-	pool->count = pool->pool->backend_count;
-	pool->first = pool->count ? pool->pool->backends[0].cell : 0;
-	pool->backends = &model->backends[pool->first];
-	pool->due_ms = UINT64_MAX;
-	pool->window_ms = pool->outliers_ms = model->now_ms;
-	pool->failures = mem_alloc(sizeof(u64) * model->snapshot->worker_count);
-	pool->has_breakers =
-		pool->conf->breaker.failure_threshold || pool->conf->breaker.error_percent;
-	list_init(&pool->dirty);
-	list_init(&pool->restless);
+// What of an object goes on in the next one of the same backend.
+static void move_backend(
+	struct model *model, struct model_backend *one, struct model_pool *pool, struct backend *to)
+{
+	struct backend *from = one->backend;
+	bool was_checked = one->state.checked;
+
+	if (one->resolved)
+		to->addr = from->addr;
+	keep_weight(from, to);
+	atomic_store(&to->is_disabled, atomic_load(&from->is_disabled));
+	if (one->order == MODEL_DISABLED)
+		atomic_fetch_add(&pool->pool->disabled, 1);
+	atomic_store(&to->epoch, atomic_load(&from->epoch));
+	atomic_store(&to->trials, atomic_exchange(&from->trials, 0));
+	atomic_store(&to->checked_ms, atomic_load(&from->checked_ms));
+	atomic_store(&to->check_us, atomic_load(&from->check_us));
+	// From here on attempts that began with the old object ask the new one (pick.c).
+	atomic_store(&from->epoch, BACKEND_EPOCH_PAST);
+	one->backend = to;
+	one->pool = pool;
+	one->state.checked = pool->conf->check.type != CONF_CHECK_NONE;
+	one->state.health.probing = one->probe_void = false; // the checker has given it up
+	one->state.health.next_ms =
+		MIN(one->state.health.next_ms, model->now_ms + pool->conf->check.rules.interval_ms);
+	if (!pool->has_breakers && one->state.breaker.forced == BREAKER_AUTOMATIC)
+		breaker_init(&one->state.breaker, model->now_ms);
+	if (!one->state.checked)
+		model_no_longer_new(model, one);
+	if (one->state.checked && !was_checked) {
+		health_init(&one->state.health, model->now_ms);
+		one->is_new = model_is_probed(one);
+		model->new_count += one->is_new;
+	}
+}
+
+static void forget_backend(struct model *model, struct model_backend *one)
+{
+	model_no_longer_new(model, one);
+	list_remove(&one->node);
+	*one = (struct model_backend){0};
+}
+
+static void take_backend(struct model *model, struct model_pool *pool, u32 index)
+{
+	struct backend *backend = &pool->pool->backends[index];
+	struct model_backend *one = model_of(model, backend);
+
+	pool->backends[index] = one;
+	pool->shares[index] = SLOW_START_WHOLE;
+	if (one->backend) {
+		pool->shares[index] = atomic_load(&one->backend->share);
+		move_backend(model, one, pool, backend);
+	} else {
+		init_backend(model, pool, backend);
+	}
+	pool->why[index] = one->state.why;
+	pool->facts[index] = facts_of(one);
+}
+
+static void free_arrays(struct model_pool *pool)
+{
+	mem_free(pool->backends);
+	mem_free(pool->facts);
+	mem_free(pool->why);
+	mem_free(pool->shares);
+	mem_free(pool->failures);
+}
+
+// Room for judging one pool.
+static void fit_room(struct model *model, u32 count)
+{
+	if (count <= model->room)
+		return;
+	model->room = count;
+	mem_free(model->fresh_why);
+	mem_free(model->samples);
+	mem_free(model->is_outlier);
+	model->fresh_why = mem_alloc(count);
+	model->samples = mem_alloc(sizeof(struct outlier_sample) * count);
+	model->is_outlier = mem_alloc(sizeof(bool) * count);
+}
+
+// How it is checked, where that is found out by trying, is not found out anew.
+static void begin_automatic(struct model_pool *pool, const struct health_auto *before)
+{
 	health_auto_init(&pool->automatic, pool->count);
+	if (before && before->mode != HEALTH_AUTO_OPEN)
+		pool->automatic.mode = before->mode;
 	if (pool->serves_tcp && !pool->serves_http)
 		pool->automatic.mode = HEALTH_AUTO_TCP; // a page would be asked of strangers
-	for (u32 i = 0; i < pool->count; i++)
-		init_backend(model, pool, &pool->pool->backends[i]);
-	(void)judge(model, pool);
+}
+
+static void begin_pool(struct model *model, struct model_pool *one, struct pool *pool,
+	const struct health_auto *automatic)
+{
+	u32 room = MAX(pool->backend_count, 1);
+
+	one->pool = pool;
+	one->conf = pool->conf;
+	one->count = pool->backend_count;
+	one->backends = mem_alloc(sizeof(*one->backends) * room);
+	one->facts = mem_alloc(sizeof(struct eligible_facts) * room);
+	one->why = mem_alloc(room);
+	one->shares = mem_alloc(room);
+	one->failures = mem_alloc(sizeof(u64) * model->snapshot->worker_count);
+	one->due_ms = UINT64_MAX;
+	one->window_ms = one->outliers_ms = model->now_ms;
+	one->has_breakers =
+		one->conf->breaker.failure_threshold || one->conf->breaker.error_percent;
+	list_init(&one->dirty);
+	list_init(&one->restless);
+	begin_automatic(one, automatic);
+	fit_room(model, one->count);
+	for (u32 i = 0; i < one->count; i++)
+		take_backend(model, one, i);
+	for (u32 i = 0; i < one->count; i++)
+		rest(model, one->backends[i]);
+}
+
+// Its object is another one now, or none.
+static void end_pool(struct model *model, struct model_pool *pool)
+{
+	for (u32 i = 0; i < pool->count; i++) {
+		struct model_backend *one = pool->backends[i];
+
+		list_remove(&one->node);
+		one->answer = HEALTH_AUTO_NO_ANSWER;
+		if (!model->snapshot->backends[one->backend->cell])
+			forget_backend(model, one);
+	}
+	list_remove(&pool->dirty);
+	free_arrays(pool);
+	pool->pool = NULL;
 }
 
 // Some frontend sends to this pool, and to the one that takes over from it.
@@ -558,7 +677,7 @@ static void note_use(struct model *model, const struct pool *pool, enum conf_pro
 {
 	for (; pool; pool = pool->failover) {
 		struct model_pool *used = &model->pools[pool->index];
-		bool *serves = protocol == CONF_TCP ? &used->serves_tcp : &used->serves_http;
+		bool *serves = protocol == CONF_HTTP ? &used->serves_http : &used->serves_tcp;
 
 		if (*serves)
 			return;
@@ -568,9 +687,13 @@ static void note_use(struct model *model, const struct pool *pool, enum conf_pro
 
 static void note_uses(struct model *model)
 {
+	for (u32 i = 0; i < model->snapshot->pool_count; i++)
+		model->pools[i].serves_tcp = model->pools[i].serves_http = false;
 	for (u32 i = 0; i < model->snapshot->frontend_count; i++) {
-		const struct frontend *frontend = &model->snapshot->frontends[i];
+		const struct frontend *frontend = model->snapshot->frontends[i];
 
+		if (!frontend)
+			continue;
 		note_use(model, frontend->pool, frontend->conf->protocol);
 		for (u32 r = 0; r < frontend->route_count; r++)
 			for (u32 t = 0; t < frontend->routes[r].target_count; t++)
@@ -579,19 +702,49 @@ static void note_uses(struct model *model)
 	}
 }
 
-static u32 largest_pool(const struct snapshot *snapshot)
+static void succeed(struct model *model, struct model_pool *one, struct pool *pool)
 {
-	u32 count = 1;
+	struct health_auto automatic = one->automatic;
+	struct eligible_pool before = one->judged, between;
 
-	for (u32 i = 0; i < snapshot->pool_count; i++)
-		count = MAX(count, snapshot->pools[i].backend_count);
-	return count;
+	end_pool(model, one);
+	if (!pool) {
+		*one = (struct model_pool){0};
+		return;
+	}
+	begin_pool(model, one, pool, &automatic);
+	between = judge(model, one);
+	publish(model, one); // the new object knows nothing yet
+	(void)between;
+	tell_of_judgement(model, one, &before);
+}
+
+void model_adopt(struct model *model, const struct snapshot *snapshot, u64 now_ms)
+{
+	model->now_ms = now_ms;
+	model_settle(model, true);
+	model->snapshot = snapshot;
+	note_uses(model);
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		struct model_pool *one = &model->pools[i];
+		struct pool *pool = snapshot->pools[i];
+
+		if (one->pool && one->pool != pool) {
+			succeed(model, one, pool);
+		} else if (!one->pool && pool) {
+			begin_pool(model, one, pool, NULL);
+			(void)judge(model, one);
+		}
+	}
+	model->checks_moved++;
+	model_settle(model, true);
 }
 
 struct model *model_new(const struct snapshot *snapshot, model_listener_fn *listener, void *owner,
 	u64 seed, u64 now_ms)
 {
-	u32 backends = MAX(snapshot->backend_count, 1), room = largest_pool(snapshot);
+	const struct slots *slots = snapshot->slots;
+	u32 backends = MAX(slots->backends.max, 1);
 	struct model *model = mem_alloc(sizeof(*model));
 
 	*model = (struct model){
@@ -599,18 +752,16 @@ struct model *model_new(const struct snapshot *snapshot, model_listener_fn *list
 	rng_init(&model->rng, seed);
 	list_init(&model->dirty);
 	model->told = mem_alloc(sizeof(struct model_change) * MODEL_CHANGES_MAX);
-	model->pools = mem_alloc(sizeof(struct model_pool) * MAX(snapshot->pool_count, 1));
+	model->pools = mem_alloc(sizeof(struct model_pool) * MAX(slots->pools.max, 1));
 	model->backends = mem_alloc(sizeof(struct model_backend) * backends);
-	model->facts = mem_alloc(sizeof(struct eligible_facts) * backends);
-	model->why = mem_alloc(backends);
-	model->shares = mem_alloc(backends);
 	model->bad = mem_alloc(sizeof(u32) * backends * snapshot->worker_count);
-	model->fresh_why = mem_alloc(room);
-	model->samples = mem_alloc(sizeof(struct outlier_sample) * room);
-	model->is_outlier = mem_alloc(sizeof(bool) * room);
+	fit_room(model, 1);
 	note_uses(model);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		init_pool(model, i);
+		if (snapshot->pools[i]) {
+			begin_pool(model, &model->pools[i], snapshot->pools[i], NULL);
+			(void)judge(model, &model->pools[i]);
+		}
 	return model;
 }
 
@@ -619,14 +770,12 @@ void model_free(struct model *model)
 	if (!model)
 		return;
 	for (u32 i = 0; i < model->snapshot->pool_count; i++)
-		mem_free(model->pools[i].failures);
+		if (model->pools[i].pool)
+			free_arrays(&model->pools[i]);
 	mem_free(model->is_outlier);
 	mem_free(model->samples);
 	mem_free(model->fresh_why);
 	mem_free(model->bad);
-	mem_free(model->shares);
-	mem_free(model->why);
-	mem_free(model->facts);
 	mem_free(model->backends);
 	mem_free(model->pools);
 	mem_free(model->told);

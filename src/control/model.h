@@ -53,6 +53,12 @@ struct model *model_new(const struct snapshot *snapshot, model_listener_fn *list
 	u64 seed, u64 now_ms);
 void model_free(struct model *model);
 
+// The next configuration. What is known of a backend that is in both stays known, and so do orders;
+// what follows is published in the new pools before it returns, and what has changed is told. Of
+// one that is in the new one only nothing is known; it begins as unknown and due. Running probes of
+// pools whose object has changed were given up.
+void model_adopt(struct model *model, const struct snapshot *snapshot, u64 now_ms);
+
 // Lets time pass: ends ejections, opens half, sums what workers counted, looks for outliers, moves
 // slow starts on, publishes. Cheap when nothing moved. Call it about every MODEL_TICK_MS.
 enum { MODEL_TICK_MS = 100, MODEL_JUDGED_PER_MS = 128 };

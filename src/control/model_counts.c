@@ -25,6 +25,21 @@ static struct model_sums sum_cells(const struct model *model, u32 cell)
 	return sums;
 }
 
+static u32 *bad_seen(const struct model *model, u32 worker, u32 cell)
+{
+	return &model->bad[(size_t)worker * model->snapshot->slots->backends.max + cell];
+}
+
+void model_begin_counts(struct model *model, struct model_backend *one)
+{
+	one->seen = sum_cells(model, model_cell(one));
+	one->interval_good = one->seen.good;
+	one->interval_bad = one->seen.bad;
+	for (u32 worker = 0; worker < model->snapshot->worker_count; worker++)
+		*bad_seen(model, worker, model_cell(one)) =
+			cell_read(&cell_of(model, worker, model_cell(one))->bad);
+}
+
 // Notes what each worker has of bad ones; gives how many at most of the new ones came last.
 static u32 note_bad(struct model *model, u32 cell)
 {
@@ -32,7 +47,7 @@ static u32 note_bad(struct model *model, u32 cell)
 
 	for (u32 worker = 0; worker < model->snapshot->worker_count; worker++) {
 		const struct cell *from = cell_of(model, worker, cell);
-		u32 *seen = &model->bad[worker * model->snapshot->backend_count + cell];
+		u32 *seen = bad_seen(model, worker, cell);
 		u32 bad = cell_read(&from->bad), streak = cell_read(&from->bad_streak);
 
 		last += MIN(bad - *seen, streak);
@@ -165,12 +180,12 @@ void model_look(struct model *model, struct model_backend *one)
 // Which of its backends have failed with one worker that says that some have.
 static void look_at_worker(struct model *model, struct model_pool *pool, u32 worker)
 {
-	const struct cell *cells = &model->snapshot->cells[worker][pool->first];
-	const u32 *seen = &model->bad[worker * model->snapshot->backend_count + pool->first];
+	for (u32 i = 0; i < pool->count; i++) {
+		u32 cell = model_cell(pool->backends[i]);
 
-	for (u32 i = 0; i < pool->count; i++)
-		if (cell_read(&cells[i].bad) != seen[i])
-			model_look(model, &pool->backends[i]);
+		if (cell_read(&cell_of(model, worker, cell)->bad) != *bad_seen(model, worker, cell))
+			model_look(model, pool->backends[i]);
+	}
 }
 
 static void look_at_failures(struct model *model, struct model_pool *pool)
@@ -195,7 +210,7 @@ static void look_at_all(struct model *model, struct model_pool *pool)
 		return;
 	pool->window_ms = model->now_ms + rules->window_ms / BREAKER_SLOTS;
 	for (u32 i = 0; i < pool->count; i++)
-		model_look(model, &pool->backends[i]);
+		model_look(model, pool->backends[i]);
 }
 
 static struct outlier_sample take_sample(struct model *model, struct model_backend *one)
@@ -215,13 +230,13 @@ static void look_for_outliers(struct model *model, struct model_pool *pool)
 		return;
 	pool->outliers_ms = model->now_ms + pool->conf->success_rate.interval_ms;
 	for (u32 i = 0; i < pool->count; i++)
-		model->samples[i] = take_sample(model, &pool->backends[i]);
+		model->samples[i] = take_sample(model, pool->backends[i]);
 	if (!outlier_find(&pool->conf->success_rate.rules, model->samples, pool->count,
 		    model->is_outlier))
 		return;
 	for (u32 i = 0; i < pool->count; i++)
 		if (model->is_outlier[i])
-			model_eject(model, &pool->backends[i], EJECTION_OUTLIER, 0);
+			model_eject(model, pool->backends[i], EJECTION_OUTLIER, 0);
 }
 
 void model_look_at_pool(struct model *model, struct model_pool *pool)

@@ -11,7 +11,7 @@ static const struct health_rules *health_rules(const struct model_backend *one)
 void model_hurry(struct model *model, struct model_pool *pool)
 {
 	for (u32 i = 0; i < pool->count; i++) {
-		struct model_backend *one = &pool->backends[i];
+		struct model_backend *one = pool->backends[i];
 
 		if (model_is_probed(one) && one->state.health.state != HEALTH_UP)
 			health_hurry(&one->state.health, health_rules(one), model->now_ms);
@@ -38,7 +38,7 @@ static void tell_health(struct model *model, const struct model_backend *one,
 static struct health_step step_health(struct model *model, struct model_backend *one,
 	enum health_event_kind kind, enum health_reason reason)
 {
-	bool is_up = eligible_counts_up(&model->facts[model_cell(one)]);
+	bool is_up = eligible_counts_up(&one->pool->facts[one->backend->index]);
 	struct health_event event = {.kind = (u8)kind,
 		.reason = (u8)reason,
 		.pool_has_healthy = one->pool->judged.up > is_up,

@@ -31,11 +31,13 @@ struct model_backend {
 };
 
 struct model_pool {
-	struct pool *pool;
-	struct model_backend *backends;
+	struct pool *pool; // NULL: no pool has this slot
 	const struct conf_pool *conf;
-	u32 first; // cell of its first backend; the others follow
 	u32 count;
+	// By index in the pool.
+	struct model_backend **backends;
+	struct eligible_facts *facts;
+	u8 *why, *shares; // as published, or about to be
 	struct health_auto automatic;
 	struct eligible_pool judged; // its share and `up` are kept right between judgements
 	struct list dirty;	     // in model->dirty: has to be judged
@@ -59,16 +61,15 @@ struct model {
 	u64 now_ms;
 	u64 checks_moved, published;
 	u32 new_count;		   // backends that are checked and have had no result
-	struct model_pool *pools;  // as the snapshot's
+	struct model_pool *pools;  // by slot
 	struct list dirty;	   // pools
 	struct model_change *told; // [MODEL_CHANGES_MAX], not heard by the listener yet
 	u32 told_count;
-	// By cell.
-	struct model_backend *backends;
-	struct eligible_facts *facts;
-	u8 *why, *shares; // as published, or about to be
-	u32 *bad;	  // [worker * backend_count + cell]: cell.bad at the last look
-	// Room for one pool at a time.
+	// By slot.
+	struct model_backend *backends; // with backend NULL: nobody has this slot
+	u32 *bad; // [worker * slots of backends + slot]: cell.bad at the last look
+	// For one pool at a time, of at most so many backends.
+	u32 room;
 	u8 *fresh_why;
 	struct outlier_sample *samples;
 	bool *is_outlier;
@@ -133,6 +134,9 @@ void model_look(struct model *model, struct model_backend *one);
 
 // The same for all backends of a pool of which there is news; and its outliers, when it is time.
 void model_look_at_pool(struct model *model, struct model_pool *pool);
+
+// What its cells have so far is not its own doing.
+void model_begin_counts(struct model *model, struct model_backend *one);
 
 // Its state changed by this step. `streak`: failures in a row that led to it.
 void model_breaker_moved(

@@ -153,13 +153,17 @@ static void *thread_main(void *arg)
 	return NULL;
 }
 
+static bool wants_address(const struct backend *backend)
+{
+	return backend && backend->name.len && backend->addr.family == ADDR_NONE;
+}
+
 static u32 count_names(const struct snapshot *snapshot)
 {
 	u32 names = 0;
 
-	for (u32 p = 0; p < snapshot->pool_count; p++)
-		for (u32 b = 0; b < snapshot->pools[p].backend_count; b++)
-			names += snapshot->pools[p].backends[b].name.len > 0;
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		names += wants_address(snapshot->backends[i]);
 	return names;
 }
 
@@ -177,13 +181,11 @@ static void add(struct resolver *resolver, struct str name, u16 port, struct bac
 
 static void collect(struct resolver *resolver, const struct snapshot *snapshot)
 {
-	for (u32 p = 0; p < snapshot->pool_count; p++) {
-		for (u32 b = 0; b < snapshot->pools[p].backend_count; b++) {
-			struct backend *backend = &snapshot->pools[p].backends[b];
+	for (u32 i = 0; i < snapshot->backend_count; i++) {
+		struct backend *backend = snapshot->backends[i];
 
-			if (backend->name.len)
-				add(resolver, backend->name, backend->addr.port, backend);
-		}
+		if (wants_address(backend))
+			add(resolver, backend->name, backend->addr.port, backend);
 	}
 }
 

@@ -13,7 +13,8 @@ struct resolver;
 typedef void resolver_answer_fn(
 	void *owner, struct backend *backend, const struct addr *addr, const char *error);
 
-// Starts when some backend has a name; NULL when none has (or no thread could be had: *ret_error).
+// Starts when some backend has a name and no address yet; NULL when none has (or no thread could be
+// had: *ret_error).
 struct resolver *resolver_start(const struct snapshot *snapshot, struct loop *loop, void *owner,
 	resolver_answer_fn *answer, int *ret_error);
 

@@ -30,9 +30,11 @@ static void on_timer(struct timer *timer)
 	tell_all(container_of(timer, struct throng, timer));
 }
 
-void throng_init(struct throng *throng, struct loop *loop, u32 backends, throng_tell_fn *tell_fn)
+void throng_init(
+	struct throng *throng, struct loop *loop, u32 backends, u32 known, throng_tell_fn *tell_fn)
 {
-	*throng = (struct throng){.loop = loop, .tell = tell_fn, .backends = backends};
+	*throng = (struct throng){
+		.loop = loop, .tell = tell_fn, .backends = backends, .first = known};
 	timer_init(&throng->timer, on_timer);
 }
 

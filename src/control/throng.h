@@ -39,7 +39,9 @@ struct throng {
 	struct throng_held held[THRONG_KINDS];
 };
 
-void throng_init(struct throng *throng, struct loop *loop, u32 backends, throng_tell_fn *tell);
+// Of `backends`, `known` have had their first result.
+void throng_init(
+	struct throng *throng, struct loop *loop, u32 backends, u32 known, throng_tell_fn *tell);
 
 // A backend has changed. False: the caller tells it, now. True: it is held, or was told by `tell`.
 bool throng_holds(struct throng *throng, const struct model_change *change) must_check;

@@ -42,7 +42,7 @@ u64 watch_first_wait_ms(const struct conf *conf)
 
 static void nudge(struct watch *watch)
 {
-	const struct crowd *crowd = &watch->config.snapshot->crowd;
+	const struct crowd *crowd = &watch->config.snapshot->slots->crowd;
 
 	for (u32 i = 0; i < crowd->count && !watch->is_left; i++) {
 		struct upstream *member = atomic_load(&crowd->members[i]);
@@ -121,9 +121,11 @@ void watch_say(const struct watch *watch)
 	u32 states[3] = {0}, checked = 0;
 
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
-		const struct model_state *state =
-			model_state(watch->model, snapshot->crowd.backends[i]);
+		const struct model_state *state;
 
+		if (!snapshot->backends[i])
+			continue;
+		state = model_state(watch->model, snapshot->backends[i]);
 		states[state->health.state] += state->checked;
 		checked += state->checked;
 	}
@@ -187,6 +189,16 @@ struct watch *watch_new(const struct watch_config *config)
 	loop_timer_set(config->loop, &watch->tick, now_ms + MODEL_TICK_MS);
 	checker_wake(watch->checker);
 	return watch;
+}
+
+void watch_adopt(struct watch *watch, struct snapshot *snapshot)
+{
+	changes_adopt(watch->changes, snapshot);
+	checker_adopt(watch->checker, snapshot);
+	model_adopt(watch->model, snapshot, loop_now_ms(watch->config.loop));
+	watch->config.snapshot = snapshot;
+	checker_wake(watch->checker);
+	loop_defer(watch->config.loop, &watch->follow);
 }
 
 void watch_leave_workers(struct watch *watch)

@@ -44,6 +44,9 @@ void watch_order(struct watch *watch, struct backend *backend, enum model_order 
 void watch_reweigh(struct watch *watch, struct backend *backend, u32 weight);
 void watch_force_breaker(struct watch *watch, struct backend *backend, enum breaker_forced forced);
 
+// The next configuration: what is known carries over, and is published in it.
+void watch_adopt(struct watch *watch, struct snapshot *snapshot);
+
 // For looking at; and the changes to be told of what is not the model's.
 struct model *watch_model(const struct watch *watch);
 struct changes *watch_changes(const struct watch *watch);

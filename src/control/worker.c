@@ -21,7 +21,8 @@ enum {
 
 struct handoff {
 	struct message message;
-	struct listener *to; // the same address in the other worker
+	struct worker *worker; // the other one
+	struct listener *to;   // the same address there
 	int fd;
 };
 
@@ -56,9 +57,13 @@ static void take_here(struct listener *listener, int fd);
 static void deliver_handoff(struct message *message)
 {
 	struct handoff *handoff = container_of(message, struct handoff, message);
-	struct worker *worker = handoff->to->worker;
+	struct worker *worker = handoff->worker;
 
-	take_here(handoff->to, handoff->fd);
+	// Its address may have left the configuration on the way.
+	if (handoff->to->worker && (worker->draining || !handoff->to->is_leaving))
+		take_here(handoff->to, handoff->fd);
+	else
+		close(handoff->fd);
 	atomic_fetch_sub(&worker->handed, 1);
 	mem_free(handoff);
 }
@@ -74,6 +79,7 @@ static bool hand_off(struct listener *listener, int fd)
 	if (!handoff)
 		return false;
 	*handoff = (struct handoff){.message = {.deliver = deliver_handoff},
+		.worker = to,
 		.to = &to->listeners[listener - self->listeners],
 		.fd = fd};
 	// Either the receiver sees that something is on its way, or we see that it takes no more.
@@ -184,7 +190,7 @@ static void on_resume(struct timer *timer)
 {
 	struct listener *listener = container_of(timer, struct listener, resume);
 
-	if (listener->worker->draining)
+	if (listener->worker->draining || listener->is_leaving)
 		return;
 	serve_waiting(listener);
 	if (!list_is_empty(&listener->waiting) || !has_room(listener))
@@ -255,7 +261,7 @@ static void on_accept(struct op *op)
 			loop_cancel(worker->loop, op);
 		return;
 	}
-	if (worker->draining)
+	if (worker->draining || listener->is_leaving)
 		close_listener(listener);
 	else if (op->result < 0 || !has_room(listener))
 		pause_accept(listener);
@@ -263,28 +269,52 @@ static void on_accept(struct op *op)
 		submit_accept(listener);
 }
 
+static void init_listener(struct listener *listener, struct worker *worker)
+{
+	listener->worker = worker;
+	listener->sock.fd = -1;
+	list_init(&listener->waiting);
+	op_init(&listener->accept, on_accept);
+	timer_init(&listener->resume, on_resume);
+	hush_init(&listener->droughts, worker->loop, say_droughts);
+	listener->paused = listener->failed = listener->is_leaving = false;
+}
+
+static void begin_listening(struct listener *listener)
+{
+	if (listener->fd < 0)
+		return;
+	sock_open(listener->worker->loop, &listener->sock, listener->fd);
+	submit_accept(listener);
+}
+
 static void open_listeners(struct worker *worker)
 {
 	for (u32 i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
-
-		listener->worker = worker;
-		listener->sock.fd = -1;
-		list_init(&listener->waiting);
-		op_init(&listener->accept, on_accept);
-		timer_init(&listener->resume, on_resume);
-		hush_init(&listener->droughts, worker->loop, say_droughts);
-		if (listener->fd < 0)
+		if (!worker->listeners[i].frontend)
 			continue;
-		sock_open(worker->loop, &listener->sock, listener->fd);
-		submit_accept(listener);
+		init_listener(&worker->listeners[i], worker);
+		begin_listening(&worker->listeners[i]);
 	}
+}
+
+// Accepts no more; those who wait are served or reset, as there is room.
+static void leave_listener(struct listener *listener)
+{
+	struct worker *worker = listener->worker;
+
+	listener->is_leaving = true;
+	while (!list_is_empty(&listener->waiting))
+		proxy_accept(&worker->proxy, listener->frontend, next_waiting(listener));
+	loop_timer_cancel(worker->loop, &listener->resume);
+	loop_cancel(worker->loop, &listener->accept);
+	close_listener(listener);
 }
 
 static bool listeners_are_closed(const struct worker *worker)
 {
 	for (u32 i = 0; i < worker->listener_count; i++)
-		if (worker->listeners[i].sock.fd >= 0)
+		if (worker->listeners[i].worker && worker->listeners[i].sock.fd >= 0)
 			return false;
 	return true;
 }
@@ -299,14 +329,9 @@ static void deliver_drain(struct message *message)
 		return;
 	worker->draining = true;
 	atomic_store(&worker->closed, true);
-	for (u32 i = 0; i < worker->listener_count; i++) {
-		struct listener *listener = &worker->listeners[i];
-
-		while (!list_is_empty(&listener->waiting))
-			proxy_accept(&worker->proxy, listener->frontend, next_waiting(listener));
-		loop_cancel(worker->loop, &listener->accept);
-		close_listener(listener);
-	}
+	for (u32 i = 0; i < worker->listener_count; i++)
+		if (worker->listeners[i].worker)
+			leave_listener(&worker->listeners[i]);
 	proxy_drain(&worker->proxy);
 }
 
@@ -316,6 +341,64 @@ static void deliver_abort(struct message *message)
 
 	deliver_drain(&worker->drain_message);
 	proxy_abort(&worker->proxy);
+}
+
+// ---- Another configuration ----------------------------------------------------------------------
+
+static void on_let_go(struct proxy *proxy, const struct snapshot *snapshot)
+{
+	struct worker *worker = container_of(proxy, struct worker, proxy);
+
+	worker->config.on_let_go(worker, snapshot);
+}
+
+void worker_adopt(struct worker *worker, const struct snapshot *snapshot,
+	const struct listener_plan *plans, u32 count)
+{
+	// What waits at those that are gone is for frontends that may be gone, too.
+	for (u32 i = 0; i < worker->listener_count; i++)
+		if (worker->listeners[i].worker && !plans[i].frontend)
+			leave_listener(&worker->listeners[i]);
+	proxy_adopt(&worker->proxy, snapshot);
+	worker->listener_count = count;
+	for (u32 i = 0; i < count; i++) {
+		struct listener *listener = &worker->listeners[i];
+
+		if (plans[i].fds) {
+			init_listener(listener, worker);
+			listener->fd = plans[i].fds[worker->index];
+		}
+		if (plans[i].frontend) {
+			listener->frontend = plans[i].frontend;
+			listener->bind = plans[i].bind;
+		}
+	}
+}
+
+static void end_listener(struct listener *listener)
+{
+	hush_done(&listener->droughts);
+	loop_timer_cancel(listener->worker->loop, &listener->resume);
+	*listener = (struct listener){.fd = -1};
+}
+
+bool worker_begin_listening(struct worker *worker)
+{
+	bool all = true;
+
+	for (u32 i = 0; i < worker->listener_count && !worker->draining; i++) {
+		struct listener *listener = &worker->listeners[i];
+
+		if (!listener->worker)
+			continue;
+		if (listener->is_leaving && listener->sock.fd >= 0)
+			all = false;
+		else if (listener->is_leaving)
+			end_listener(listener);
+		else if (listener->sock.fd < 0)
+			begin_listening(listener);
+	}
+	return all;
 }
 
 // ---- Calls --------------------------------------------------------------------------------------
@@ -397,6 +480,7 @@ static int start_loop(struct worker *worker)
 		tracing_rules_init(&worker->proxy.tracing, &config->snapshot->conf->tracing);
 	}
 	worker->proxy.upstream.reports = config->reports;
+	worker->proxy.on_let_go = config->on_let_go ? on_let_go : NULL;
 	return 0;
 }
 

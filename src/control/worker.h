@@ -12,6 +12,7 @@
 #include "control/logger.h"
 #include "proxy/proxy.h"
 
+struct reload;
 struct worker;
 
 struct listener {
@@ -25,6 +26,14 @@ struct listener {
 	int fd;		      // as opened by control; -1: this worker does not listen here
 	struct hush droughts; // pauses because of an error
 	bool paused, failed;  // accepting pauses | because of an error
+	bool is_leaving;      // the configuration has it no more
+};
+
+// The same for all workers: by number of the listener, what it is in the next configuration.
+struct listener_plan {
+	const struct frontend *frontend; // NULL: it is gone, or there is none
+	const struct conf_bind *bind;
+	const int *fds; // of a new one, by worker; -1: this worker does not listen there. NULL: not
 };
 
 // The workers of one process, in an array.
@@ -37,6 +46,8 @@ struct worker_config {
 	enum loop_kind io;
 	struct loop_limits blocks;
 	struct proxy_limits limits;
+	void (*on_let_go)(struct worker *worker, const struct snapshot *snapshot);
+	struct reload *reload; // whom that tells
 	struct access_config access;
 	struct snapshot *snapshot;
 	struct logger *logger;
@@ -51,7 +62,7 @@ struct worker {
 	u32 index;
 	struct workers *workers;
 	struct worker_config config;
-	struct listener *listeners;
+	struct listener *listeners; // by number, the same in all workers; worker NULL: none
 	u32 listener_count;
 	pthread_t thread;
 	clockid_t busy_clock;	    // of its thread
@@ -101,6 +112,15 @@ u64 worker_busy_us(const struct worker *worker);
 // worker_join. `run`, `asker` and `answered` are set; `run` must take a short time, as everything
 // does that a worker does, and what takes longer is done in several runs.
 void worker_call(struct worker *worker, struct worker_call *call);
+
+// On the worker's thread, as by worker_call. The next configuration: `plans` has `count` entries.
+// Listeners that are gone close; new ones take no connections yet.
+void worker_adopt(struct worker *worker, const struct snapshot *snapshot,
+	const struct listener_plan *plans, u32 count);
+
+// All workers have adopted it: new listeners begin. False: something that is gone is not closed
+// yet, call it again.
+bool worker_begin_listening(struct worker *worker);
 
 // After on_ended of every worker: takes the thread back.
 void worker_join(struct worker *worker);

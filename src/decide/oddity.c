@@ -75,6 +75,13 @@ u32 oddity_slow_times(const struct oddity_facts *facts, const struct oddity_find
 	return 0;
 }
 
+u32 oddity_errors_percent(const struct oddity_facts *facts)
+{
+	double part = facts->errors_per_s / MAX(facts->requests_per_s, facts->errors_per_s);
+
+	return facts->errors_per_s > 0 ? (u32)(100 * part + 0.5) : 0;
+}
+
 static bool fails(const struct oddity_facts *facts)
 {
 	return facts->errors_per_s > 0 &&

@@ -53,5 +53,8 @@ const char *oddity_word(enum oddity oddity);
 void oddity_judge(const struct oddity_facts *facts, u32 count, u32 *room,
 	struct oddity_finding *ret_findings);
 
+// Of its requests of the last second, how many fail: 0 to 100.
+u32 oddity_errors_percent(const struct oddity_facts *facts);
+
 // How many times slower than its peers it is, by the rule that found it slow; 0: by none.
 u32 oddity_slow_times(const struct oddity_facts *facts, const struct oddity_finding *finding);

@@ -281,6 +281,24 @@ void conn_use_raw(struct conn *conn, enum stream_role role, const struct session
 	conn->session = &conn->raw.session;
 }
 
+void conn_use_peek(struct conn *conn, const struct session_events *events,
+	const struct peek_events *peek_events)
+{
+	peek_init(&conn->peek, &conn->loop->blocks, &conn->out, events, peek_events);
+	conn->session = &conn->peek.session;
+}
+
+void conn_feed(struct conn *conn, struct slice slice)
+{
+	conn_poke(conn);
+	if (conn->closing || slice.len == 0)
+		slice_drop(&slice);
+	else if (conn->is_secure)
+		tls_feed(conn->tls, slice);
+	else
+		conn->session->ops->feed(conn->session, slice);
+}
+
 void conn_start(struct conn *conn)
 {
 	conn_poke(conn);

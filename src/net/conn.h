@@ -9,6 +9,7 @@
 
 #include "loop/loop.h"
 #include "proto/h1.h"
+#include "proto/peek.h"
 #include "proto/raw.h"
 
 struct conn;
@@ -33,7 +34,7 @@ struct conn_events {
 struct conn {
 	struct loop *loop;
 	const struct conn_events *events;
-	struct session *session; // one of the two below
+	struct session *session; // one of those below
 	struct sock sock;
 	struct op receive, send;
 	struct task crank;
@@ -56,6 +57,7 @@ struct conn {
 	union {
 		struct h1 h1;
 		struct raw raw;
+		struct peek peek;
 	};
 };
 
@@ -89,6 +91,12 @@ struct slice conn_drop_tls(struct conn *conn) must_check;
 
 // Until the connection stands.
 bool conn_is_connecting(const struct conn *conn);
+// One that only looks, until another one takes its place.
+void conn_use_peek(struct conn *conn, const struct session_events *events,
+	const struct peek_events *peek_events);
+
+// Bytes of the peer that came before the present session, or TLS, was there. Takes over the slice.
+void conn_feed(struct conn *conn, struct slice slice);
 
 // Starts receiving (an accepted conn). A connecting one starts by itself.
 void conn_start(struct conn *conn);
@@ -121,6 +129,8 @@ static inline struct conn *conn_of_session(struct session *session)
 	return session->ops == &h1_session_ops ? container_of(session, struct conn, h1.session)
 					       : container_of(session, struct conn, raw.session);
 }
+_Static_assert(offsetof(struct conn, raw.session) == offsetof(struct conn, peek.session),
+	"conn_of_session takes one for the other");
 
 // Nothing queued and nothing being sent.
 static inline bool conn_is_flushed(const struct conn *conn)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/tls_client.h"
 
+#include <stdatomic.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -11,7 +12,7 @@
 
 struct tls_client {
 	struct tls_env *env;
-	u32 refs;
+	_Atomic(u32) refs; // connections of its thread, and snapshots
 	SSL_CTX *ctx;
 	char *name;
 	bool is_address, is_unverified;
@@ -128,13 +129,13 @@ struct tls_client *tls_client_new(struct tls_env *env, const struct tls_client_o
 
 struct tls_client *tls_client_ref(struct tls_client *client)
 {
-	client->refs++;
+	atomic_fetch_add(&client->refs, 1);
 	return client;
 }
 
 void tls_client_unref(struct tls_client *client)
 {
-	if (--client->refs)
+	if (atomic_fetch_sub(&client->refs, 1) > 1)
 		return;
 	SSL_SESSION_free(client->session);
 	SSL_CTX_free(client->ctx);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/tls_env.h"
 
+#include <stdatomic.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 
@@ -32,12 +33,13 @@ struct tls_env *tls_env_new(const struct tls_secret *secret, u32 connections_max
 {
 	struct tls_env *env = mem_alloc(sizeof(*env));
 
+	env->refs = 1;
 	env->lib = OSSL_LIB_CTX_new();
 	env->bio = tls_bio_method();
 	tls_gate_init(&env->gate);
 	slab_init(&env->connections, "tls", sizeof(struct tls), connections_max);
 	if (!env->lib || !env->bio || !tls_tickets_init(&env->tickets, env->lib, secret)) {
-		tls_env_free(env);
+		tls_env_unref(env);
 		return NULL;
 	}
 	return env;
@@ -49,9 +51,15 @@ void tls_env_bind(struct tls_env *env, struct loop *loop)
 	env->gate.loop = loop;
 }
 
-void tls_env_free(struct tls_env *env)
+struct tls_env *tls_env_ref(struct tls_env *env)
 {
-	if (!env)
+	atomic_fetch_add(&env->refs, 1);
+	return env;
+}
+
+void tls_env_unref(struct tls_env *env)
+{
+	if (!env || atomic_fetch_sub(&env->refs, 1) > 1)
 		return;
 	X509_STORE_free(env->system);
 	tls_tickets_done(&env->tickets);

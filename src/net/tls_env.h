@@ -15,6 +15,7 @@
 enum { TLS_DETAIL_MAX = 200 };
 
 struct tls_env {
+	_Atomic(u32) refs;
 	OSSL_LIB_CTX *lib;
 	BIO_METHOD *bio;
 	struct slab connections;
@@ -32,8 +33,9 @@ struct tls_env *tls_env_new(const struct tls_secret *secret, u32 connections_max
 // From the thread whose loop it is, before the first connection.
 void tls_env_bind(struct tls_env *env, struct loop *loop);
 
-// Every connection and every context is gone.
-void tls_env_free(struct tls_env *env);
+// With the last reference, when every connection and every context is gone. NULL is fine.
+struct tls_env *tls_env_ref(struct tls_env *env);
+void tls_env_unref(struct tls_env *env);
 
 // The machine's authorities, loaded once; NULL: none can be read.
 X509_STORE *tls_env_system(struct tls_env *env);

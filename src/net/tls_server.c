@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/tls_server.h"
 
+#include <stdatomic.h>
 #include <openssl/err.h>
 
 #include "base/mem.h"
@@ -29,7 +30,7 @@ struct name {
 
 struct tls_server {
 	struct tls_env *env;
-	u32 refs;
+	_Atomic(u32) refs; // connections of its thread, and snapshots
 	struct tls_cert *certs;
 	u32 cert_count;
 	struct group *groups; // the first one is for all others
@@ -356,13 +357,13 @@ struct tls_server *tls_server_new(
 
 struct tls_server *tls_server_ref(struct tls_server *server)
 {
-	server->refs++;
+	atomic_fetch_add(&server->refs, 1);
 	return server;
 }
 
 void tls_server_unref(struct tls_server *server)
 {
-	if (--server->refs)
+	if (atomic_fetch_sub(&server->refs, 1) > 1)
 		return;
 	for (u32 i = 0; i < server->group_count; i++)
 		SSL_CTX_free(server->groups[i].ctx);

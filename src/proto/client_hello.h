@@ -51,6 +51,8 @@ bool client_hello_offers(const struct client_hello *hello, struct str protocol);
 // A fatal alert of TLS (RFC 8446 section 6), ready to be sent in the clear.
 enum { TLS_ALERT_BYTES = 7 };
 enum tls_alert {
+	TLS_ALERT_NONE,
+
 	TLS_ALERT_DECODE_ERROR = 50,
 	TLS_ALERT_INTERNAL_ERROR = 80,
 	TLS_ALERT_UNRECOGNIZED_NAME = 112

@@ -44,7 +44,7 @@ static char *put_status(const struct exchange *x, char *at, bool is_ours)
 		at = LOG_PUT(at, "; details=");
 		at = put_string(at, info->name);
 	}
-	if (x->backend && x->client->frontend->conf->headers.tell_backend) {
+	if (x->backend && x->frontend->conf->headers.tell_backend) {
 		at = LOG_PUT(at, "; next-hop=");
 		at = put_string(at, x->backend->id);
 	}
@@ -92,7 +92,7 @@ static char *put_timing(const struct exchange *x, char *start)
 
 void answer_add_lines(struct exchange *x, struct http_head *head, bool is_ours)
 {
-	const struct conf_frontend *conf = x->client->frontend->conf;
+	const struct conf_frontend *conf = x->frontend->conf;
 	char *start = arena_alloc(&x->arena, status_bytes_max + timing_bytes_max + hsts_bytes_max),
 	     *at = start;
 

@@ -61,12 +61,15 @@ static struct retry_answer ask_retry(struct exchange *x, struct retry_facts *fac
 	struct retry_answer answer;
 	u64 now_ms = exchange_now_ms(x);
 
+	if (unlikely(!picker->pool)) // gone, and forgotten
+		return (struct retry_answer){
+			.verdict = RETRY_GIVE_UP, .reason = RETRY_BECAUSE_NO_BUDGET};
 	rules.budget = budget_rules_for(x);
 	facts->refused_lately = now_ms < picker->refused_until_ms;
-	lock_budget(x->pool);
+	lock_budget(picker->pool); // it may be newer than x->pool
 	note_requests(picker);
-	answer = retry_ask(&rules, &x->pool->budget, facts, chance(x), now_ms);
-	unlock_budget(x->pool);
+	answer = retry_ask(&rules, &picker->pool->budget, facts, chance(x), now_ms);
+	unlock_budget(picker->pool);
 	if (answer.verdict == RETRY_GIVE_UP && retry_all_refuse(facts))
 		picker->refused_until_ms = now_ms + RETRY_REFUSED_LATELY_MS;
 	if (answer.is_charged)
@@ -314,7 +317,7 @@ void attempt_give_place(struct exchange *x)
 	if (!x->has_place)
 		return;
 	x->has_place = false;
-	cap_give(&x->pool->requests);
+	cap_give(x->pool->requests);
 	queue_freed(exchange_upstream(x), x->pool);
 }
 
@@ -326,7 +329,7 @@ static bool take_place(struct exchange *x)
 		return true;
 	if (!x->is_next && x->attempts == 0 && queue_is_general(x->pool))
 		return false;
-	x->has_place = cap_take(&x->pool->requests, requests_max);
+	x->has_place = cap_take(x->pool->requests, requests_max);
 	return x->has_place;
 }
 
@@ -358,7 +361,7 @@ static bool fail_over(struct exchange *x)
 	x->pool = x->pool->failover;
 	x->tried.count = 0;
 	x->is_counted = false;
-	return true;
+	return likely(x->hold == x->proxy->hold) || exchange_rebind(x);
 }
 
 static enum step nobody_is_left(struct exchange *x)
@@ -424,6 +427,8 @@ static enum step picked(struct exchange *x)
 
 enum step step_pick(struct exchange *x)
 {
+	if (unlikely(x->hold != x->proxy->hold) && !exchange_rebind(x))
+		return nobody_is_left(x);
 	for (;;) {
 		// What is sent again does not stand back for those who have not begun.
 		struct pick_ask ask = {
@@ -611,7 +616,7 @@ static void send_head(struct exchange *x, struct attempt *attempt)
 	request_address(x, attempt->pick.backend);
 	if (unlikely(x->is_recorded))
 		tracing_send(x, attempt);
-	h1_use_parser(stream, &x->proxy->parsers[x->client->frontend->index]);
+	h1_use_parser(stream, &x->proxy->parsers[x->frontend->index]);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 }
 
@@ -657,10 +662,10 @@ static bool may_hedge(struct exchange *x)
 	struct budget_rules rules = budget_rules_for(x);
 	bool may;
 
-	lock_budget(x->pool);
+	lock_budget(picker->pool);
 	note_requests(picker);
-	may = hedge_ask(&facts, &x->pool->budget, &rules, exchange_now_ms(x));
-	unlock_budget(x->pool);
+	may = hedge_ask(&facts, &picker->pool->budget, &rules, exchange_now_ms(x));
+	unlock_budget(picker->pool);
 	if (may)
 		charge(picker);
 	return may;
@@ -703,6 +708,8 @@ static void on_hedge(struct timer *timer)
 	struct pick_ask ask = {.key = x->key, .preferred = BALANCE_NONE, .tried = &x->tried};
 
 	if (x->over || x->step != STEP_AWAIT || x->second)
+		return;
+	if (x->hold != x->proxy->hold) // it is of another configuration
 		return;
 	if (pick_backend(exchange_upstream(x), x->pool, &ask, &second->pick) != PICK_OK)
 		return;

@@ -52,7 +52,7 @@ struct builtin *builtin_build(const struct frontend *frontend, const struct snap
 
 static const struct conf_page *page_of(const struct exchange *x)
 {
-	const struct conf_frontend *conf = x->client->frontend->conf;
+	const struct conf_frontend *conf = x->frontend->conf;
 
 	if (x->request->method != HTTP_GET && x->request->method != HTTP_HEAD)
 		return NULL;
@@ -276,7 +276,7 @@ static void send_head(struct exchange *x, size_t len, bool has_body)
 		.framing = has_body ? HTTP_LENGTH : HTTP_NO_BODY,
 		.has_content_length = true,
 		.content_length = len,
-		.keep_alive = x->request_ended && !x->proxy->draining};
+		.keep_alive = x->request_ended && !x->client->gate->draining};
 
 	add_field(&head, "Content-Type", STR("application/json"));
 	add_field(&head, "Cache-Control", STR("no-store"));
@@ -318,7 +318,7 @@ static void send_page(struct exchange *x, struct page *page)
 
 __attribute__((noinline)) bool builtin_send(struct exchange *x)
 {
-	const struct frontend *frontend = x->client->frontend;
+	const struct frontend *frontend = x->frontend;
 	struct page page = {.x = x,
 		.builtin = frontend->builtin,
 		.is_stats = page_of(x) == &frontend->conf->builtin.stats};

@@ -81,7 +81,7 @@ static struct deadline after(const struct exchange *x, u64 silence_ms, enum outc
 // What bounds the wait in this step alone; every step that can wait has a row.
 static struct deadline deadline_of_step(const struct exchange *x)
 {
-	const struct conf_frontend *conf = x->client->frontend->conf;
+	const struct conf_frontend *conf = x->frontend->conf;
 	const struct pool *pool = x->pool;
 
 	switch ((enum step)x->step) {
@@ -232,15 +232,15 @@ static void bound_request(struct exchange *x)
 	u64 bound_ms = x->route ? x->route->conf->request_timeout_ms : CONF_NOT_SET;
 
 	if (bound_ms == CONF_NOT_SET)
-		bound_ms = shorter(x->client->frontend->conf->timeouts.request_ms,
-			x->pool->conf->timeouts.request_ms);
+		bound_ms = shorter(
+			x->frontend->conf->timeouts.request_ms, x->pool->conf->timeouts.request_ms);
 	if (bound_ms)
 		x->deadline_ms = x->headed_us / 1000 + bound_ms;
 }
 
 static enum step without_pool(struct exchange *x)
 {
-	if (!x->client->frontend->conf->redirect_https)
+	if (!x->frontend->conf->redirect_https)
 		return reply(x, OUTCOME_NO_ROUTE);
 	if (x->request->authority.len == 0)
 		return refuse(x, HTTP_REFUSE_HOST_MISSING);
@@ -249,7 +249,7 @@ static enum step without_pool(struct exchange *x)
 
 inline enum step step_route(struct exchange *x)
 {
-	const struct frontend *frontend = x->client->frontend;
+	const struct frontend *frontend = x->frontend;
 	struct http_head *head = x->request;
 	enum http_refusal why;
 	char *buffer;
@@ -290,7 +290,7 @@ inline enum step step_route(struct exchange *x)
 
 inline enum step step_admit(struct exchange *x)
 {
-	u64 body_max = x->client->frontend->conf->http.max_body_size;
+	u64 body_max = x->frontend->conf->http.max_body_size;
 
 	if (x->request->framing == HTTP_LENGTH && x->request->content_length > body_max)
 		return reply(x, OUTCOME_PAYLOAD_TOO_LARGE);
@@ -319,11 +319,11 @@ enum step step_answer(struct exchange *x)
 	x->status = head->status;
 	x->answer_begun = true;
 	http_mark_hop_fields(head);
-	head->keep_alive = x->request_ended && !x->proxy->draining;
+	head->keep_alive = x->request_ended && !x->client->gate->draining;
 	metrics_inc(x->proxy->metrics, metrics_response_class(head->status));
 	if (unlikely(x->pool->sticky))
 		bind_client(x, head);
-	if (unlikely(x->client->frontend->has_answer_lines))
+	if (unlikely(x->frontend->has_answer_lines))
 		answer_add_lines(x, head, false);
 	x->down->ops->send_head(x->down, head, end);
 	x->response = NULL;
@@ -350,6 +350,7 @@ enum step step_tunnel(struct exchange *x)
 	if (x->tunnelling)
 		return STEP_STAY;
 	x->tunnelling = true;
+	list_push_back(&x->proxy->tunnels, &x->tunnel);
 	metrics_inc(x->proxy->metrics, M_TUNNELS_ACTIVE);
 	if (x->tcp) {
 		stream->events = &exchange_up_events;
@@ -434,6 +435,8 @@ static void on_deadline(struct timer *timer)
 	struct deadline deadline;
 
 	x->active_ms = MAX(x->active_ms, MAX(x->up.mover.active_ms, x->answer.mover.active_ms));
+	if (unlikely(x->hold != x->proxy->hold) && x->step == STEP_RELAY)
+		(void)exchange_rebind(x); // a stream may be long
 	deadline = deadline_of(x);
 	if (deadline.at_ms > exchange_now_ms(x)) {
 		exchange_set_deadline(x);
@@ -469,6 +472,9 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 		return NULL;
 	}
 	x->client = client;
+	x->frontend = client->gate->frontend;
+	x->hold = proxy->hold;
+	x->hold->count++;
 	x->down = down;
 	x->id = ++proxy->next_exchange;
 	x->began_us = client->head_began_us;
@@ -543,10 +549,52 @@ bool exchange_begin_tcp(struct client *client, struct stream *down)
 	if (!x)
 		return false;
 	x->tcp = true;
-	x->pool = client->frontend->pool;
+	x->pool = x->frontend->pool;
 	x->step = STEP_PICK;
 	open_trace(x);
 	run(x);
+	return true;
+}
+
+static struct exchange *new_tls(struct client *client, struct stream *down, struct str server_name)
+{
+	struct exchange *x = new_exchange(client, down);
+	char *name;
+
+	if (!x)
+		return NULL;
+	x->tcp = true;
+	x->step = STEP_PICK;
+	name = server_name.len ? arena_alloc(&x->arena, server_name.len) : NULL;
+	if (name) {
+		memcpy(name, server_name.ptr, server_name.len);
+		x->server_name = str_make(name, server_name.len);
+	}
+	return x;
+}
+
+bool exchange_begin_tls(struct client *client, struct stream *down, const struct route *route,
+	struct pool *pool, struct str server_name)
+{
+	struct exchange *x = new_tls(client, down, server_name);
+
+	if (!x)
+		return false;
+	x->route = route;
+	x->pool = pool;
+	open_trace(x);
+	run(x);
+	return true;
+}
+
+bool exchange_tell_end(
+	struct client *client, struct stream *down, enum outcome outcome, struct str server_name)
+{
+	struct exchange *x = new_tls(client, down, server_name);
+
+	if (!x)
+		return false;
+	exchange_finish(x, outcome);
 	return true;
 }
 

@@ -33,6 +33,7 @@ struct exchange {
 	struct backend *asked;	 // the last one that a try began at; NULL: none
 	const struct conf_retry *retry;
 	struct str path;	// normal form
+	struct str server_name; // that TLS asked for, where it is passed through
 	struct bytes replay;	// request body already sent, while it may be sent again
 	struct attempt *second; // the copy of a hedged request, while it runs
 	u64 wait_until_ms;	// in QUEUE and PAUSE
@@ -41,6 +42,7 @@ struct exchange {
 	u64 answered_us;
 	struct trace_event *trace;	// of the run that goes on
 	struct record_history *history; // what tries came to; NULL: nothing to tell
+	struct hold *pool_hold;		// of x->pool, where it is of another snapshot than `hold`
 	// From here to may_wait copied as they stand (record.c).
 	u32 sticky;  // index of the backend that the client's cookie names
 	u16 status;  // of the answer
@@ -72,12 +74,15 @@ struct exchange {
 	struct timer timer;
 	struct proxy *proxy;
 	struct client *client;
-	struct stream *down;	 // the client's
-	struct attempt *attempt; // the one that counts: one of the two
+	const struct frontend *frontend; // the client's, of `hold`
+	struct hold *hold;		 // on the snapshot of what it uses (proxy.h)
+	struct stream *down;		 // the client's
+	struct attempt *attempt;	 // the one that counts: one of the two
 	struct attempt tries[2];
 	struct queue_waiter waiter;
 	struct timer hedge_timer;
 	struct task free_task;
+	struct list tunnel;	  // in proxy->tunnels
 	u64 deadline_ms;	  // of the whole request; UINT64_MAX: none
 	u64 active_ms;		  // last progress; deadlines of silence count from it
 	u64 began_us;		  // the head's first byte
@@ -108,6 +113,19 @@ bool exchange_begin_refused(
 	struct client *client, struct stream *down, enum http_refusal why) must_check;
 
 bool exchange_begin_tcp(struct client *client, struct stream *down) must_check;
+
+// TLS that is passed through, to this pool; `route` may be NULL. The name is copied.
+bool exchange_begin_tls(struct client *client, struct stream *down, const struct route *route,
+	struct pool *pool, struct str server_name) must_check;
+
+// A connection that ends before anything could be sent anywhere: tells of that end, and is over.
+bool exchange_tell_end(struct client *client, struct stream *down, enum outcome outcome,
+	struct str server_name) must_check;
+
+// The proxy has another snapshot than the exchange began with: goes over to it as far as it can,
+// and lets go of the old one where that is whole. What it runs at goes on (rebind.c). False: it
+// cannot pick in its pool any more.
+bool exchange_rebind(struct exchange *x);
 
 // The client must go: ends the exchange with this outcome and resets its stream.
 void exchange_abort(struct exchange *x, enum outcome outcome);

@@ -70,10 +70,10 @@ static bool is_wanted(struct exchange *x)
 
 static void add_names(const struct exchange *x, struct access_entry *entry)
 {
-	const struct snapshot *snapshot = x->proxy->snapshot;
+	const struct snapshot *snapshot = x->hold->snapshot;
 
-	entry->frontend = x->client->frontend->conf->name;
-	entry->frontend_json = x->client->frontend->access_json;
+	entry->frontend = x->frontend->conf->name;
+	entry->frontend_json = x->frontend->access_json;
 	if (x->route) {
 		entry->route = x->route->conf->name;
 		entry->route_json = x->route->access_json;
@@ -175,7 +175,7 @@ static __attribute__((noinline)) void note_unusual(struct exchange *x, u64 total
 	u64 now_us = exchange_now_us(x), sent_us = x->attempt->sent_us;
 	u64 waited_us = x->waited_us ? x->waited_us : now_us - x->queued_us;
 	struct stats_entry entry = {
-		.frontend = x->client->frontend,
+		.frontend = x->frontend,
 		.pool = backend ? backend->pool : x->pool,
 		.backend = backend,
 		.bytes_in = x->up.total,
@@ -203,7 +203,7 @@ static __attribute__((noinline)) void note_unusual(struct exchange *x, u64 total
 // Whoever looks at a distribution of times finds a request of it, among those that a collector has.
 static cold void note_trace(struct exchange *x, u64 total_us)
 {
-	struct stats_entry entry = {.frontend = x->client->frontend,
+	struct stats_entry entry = {.frontend = x->frontend,
 		.pool = x->asked ? x->asked->pool : x->pool,
 		.backend = x->asked,
 		.total_us = timed_us(x, total_us)};
@@ -222,7 +222,7 @@ static inline void note_stats(struct exchange *x, u64 total_us)
 		note_unusual(x, total_us);
 		return;
 	}
-	entry.frontend = x->client->frontend;
+	entry.frontend = x->frontend;
 	entry.backend = x->asked;
 	entry.bytes_in = x->up.total;
 	entry.bytes_out = x->answer.total;
@@ -305,6 +305,9 @@ void exchange_free(struct task *task)
 
 	bytes_clear(&x->replay);
 	arena_done(&x->arena);
+	proxy_let_go(x->proxy, x->hold);
+	if (unlikely(x->pool_hold))
+		proxy_let_go(x->proxy, x->pool_hold);
 	slab_put(&x->proxy->exchanges, x);
 }
 
@@ -322,8 +325,10 @@ enum step step_done(struct exchange *x)
 	trace_add(proxy->trace, TRACE_DONE, x->outcome, x->id, x->status, total_us);
 	metrics_bump(&proxy->metrics->outcomes[x->outcome], 1);
 	metrics_dec(proxy->metrics, M_REQUESTS_ACTIVE);
-	if (x->tunnelling)
+	if (x->tunnelling) {
+		list_remove(&x->tunnel);
 		metrics_dec(proxy->metrics, M_TUNNELS_ACTIVE);
+	}
 	if (x->outcome != OUTCOME_OK)
 		log_end(x);
 	if (likely(proxy->stats))

@@ -74,7 +74,7 @@ static void down_body(struct stream *stream, struct slice slice, bool end)
 
 	client_was_active(x);
 	if (!x->tunnelling) {
-		if (x->up.total + slice.len > x->client->frontend->conf->http.max_body_size) {
+		if (x->up.total + slice.len > x->frontend->conf->http.max_body_size) {
 			slice_drop(&slice);
 			exchange_fail(x, OUTCOME_PAYLOAD_TOO_LARGE);
 			return;

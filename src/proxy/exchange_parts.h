@@ -92,7 +92,7 @@ static inline void exchange_note_try(
 	struct exchange *x, const struct backend *backend, enum stats_try kind)
 {
 	if (x->proxy->stats)
-		stats_note_try(x->proxy->stats, x->client->frontend, backend, kind);
+		stats_note_try(x->proxy->stats, x->frontend, backend, kind);
 }
 
 // Ends what limits.requests of its pool counts.

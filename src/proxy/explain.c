@@ -67,8 +67,8 @@ struct str explain_keep(struct explain *explain, struct str text)
 static const struct frontend *find_by_name(const struct snapshot *snapshot, struct str name)
 {
 	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		if (str_eq(snapshot->frontends[i].conf->name, name))
-			return &snapshot->frontends[i];
+		if (snapshot->frontends[i] && str_eq(snapshot->frontends[i]->conf->name, name))
+			return snapshot->frontends[i];
 	return NULL;
 }
 
@@ -91,21 +91,27 @@ static const struct frontend *find_by_address(
 	const struct snapshot *snapshot, const struct addr *addr)
 {
 	for (u32 i = 0; i < snapshot->frontend_count; i++) {
-		const struct conf_frontend *conf = snapshot->frontends[i].conf;
+		const struct frontend *frontend = snapshot->frontends[i];
 
-		for (u32 k = 0; k < conf->bind_count; k++)
-			if (takes_address(&conf->binds[k].addr, addr))
-				return &snapshot->frontends[i];
+		for (u32 k = 0; frontend && k < frontend->conf->bind_count; k++)
+			if (takes_address(&frontend->conf->binds[k].addr, addr))
+				return frontend;
 	}
 	return NULL;
 }
 
 static const struct frontend *first_with_http(const struct snapshot *snapshot)
 {
-	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		if (snapshot->frontends[i].conf->protocol == CONF_HTTP)
-			return &snapshot->frontends[i];
-	return snapshot->frontend_count ? &snapshot->frontends[0] : NULL;
+	const struct frontend *first = NULL;
+
+	for (u32 i = 0; i < snapshot->frontend_count; i++) {
+		const struct frontend *frontend = snapshot->frontends[i];
+
+		if (frontend && frontend->conf->protocol == CONF_HTTP)
+			return frontend;
+		first = first ? first : frontend;
+	}
+	return first;
 }
 
 // A URL in its parts; the authority is empty where it names none.
@@ -187,7 +193,7 @@ static void make_client(struct client *client, struct proxy *proxy, const struct
 	char text[ADDR_TEXT_MAX];
 
 	client->proxy = proxy;
-	client->frontend = frontend;
+	client->gate = &proxy->gates[frontend->index];
 	client->trusted = request_is_trusted(frontend->conf, peer);
 	client->ip_len = (u8)MIN(addr_format_ip(peer, text), sizeof(client->ip));
 	memcpy(client->ip, text, client->ip_len);
@@ -293,7 +299,7 @@ static struct str write_request(struct explain *explain, const struct explain_as
 // As h1.c and exchange_begin_http or exchange_begin_refused do it.
 static void parse_request(struct exchange *x, struct str text)
 {
-	struct h1_parser *parser = &x->proxy->parsers[x->client->frontend->index];
+	struct h1_parser *parser = &x->proxy->parsers[x->frontend->index];
 	enum http_refusal why = HTTP_REFUSE_OK;
 	struct http_head *head = &parser->head;
 	int used =
@@ -319,14 +325,16 @@ static bool make_exchange(struct explain *explain, struct shadow *shadow, struct
 
 	x->proxy = proxy;
 	x->client = &shadow->client;
+	x->frontend = shadow->client.gate->frontend;
+	x->hold = proxy->hold;
 	x->headed_us = x->began_us = loop_now_us(proxy->loop);
 	x->headed_wall_ms = loop_wall_ms(proxy->loop);
 	x->deadline_ms = UINT64_MAX;
 	x->sticky = BALANCE_NONE;
-	x->tcp = x->client->frontend->conf->protocol == CONF_TCP;
+	x->tcp = x->frontend->conf->protocol != CONF_HTTP;
 	attempt_init(x);
 	if (x->tcp) {
-		x->pool = x->client->frontend->pool;
+		x->pool = x->frontend->pool;
 	} else {
 		struct str text = write_request(explain, ask);
 
@@ -402,7 +410,7 @@ static void tell_miss(struct explain *explain, struct explain_route *told,
 // Those that were asked, up to the one that takes it. Of many the first are told, and the last one.
 static void tell_routes(struct explain *explain, const struct exchange *x)
 {
-	const struct frontend *frontend = x->client->frontend;
+	const struct frontend *frontend = x->frontend;
 	u32 asked = x->route ? (u32)(x->route - frontend->routes) + 1 : frontend->route_count;
 	u32 count = MIN(asked, (u32)EXPLAIN_ROUTES_MAX);
 
@@ -505,7 +513,7 @@ static void run(struct explain *explain, struct proxy *proxy, const struct expla
 		peer = (struct addr){.family = ADDR_V4, .ip = {127, 0, 0, 1}};
 	make_client(&shadow->client, proxy, frontend, &peer);
 	explain->frontend = explain_keep(explain, frontend->conf->name);
-	explain->tcp = frontend->conf->protocol == CONF_TCP;
+	explain->tcp = frontend->conf->protocol != CONF_HTTP;
 	explain->peer = explain_keep(explain, str_make(shadow->client.ip, shadow->client.ip_len));
 	explain->client = explain->peer;
 	explain->is_trusted = shadow->client.trusted;

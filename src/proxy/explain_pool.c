@@ -131,7 +131,7 @@ static bool pool_is_full(const struct pool *pool)
 	u32 requests_max = pool->conf->limits.requests;
 
 	return requests_max &&
-	       (queue_is_general(pool) || atomic_load(&pool->requests.used) >= requests_max);
+	       (queue_is_general(pool) || atomic_load(&pool->requests->used) >= requests_max);
 }
 
 static enum pick_verdict tell_pool(struct explain *explain, struct exchange *x, struct pick *pick)
@@ -182,7 +182,7 @@ static void tell_bounds(struct explain *explain, const struct exchange *x)
 					       : pool->response_timeout_ms;
 	if (x->deadline_ms != UINT64_MAX)
 		explain->request_timeout_ms = x->deadline_ms - x->headed_us / 1000;
-	explain->body_bytes_max = x->client->frontend->conf->http.max_body_size;
+	explain->body_bytes_max = x->frontend->conf->http.max_body_size;
 }
 
 static void keep_head(struct explain *explain, const struct bytes *bytes)

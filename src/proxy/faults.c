@@ -11,6 +11,7 @@ struct fault {
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
 	u8 tls;				 // enum tls_fault
+	const char *detail;		 // of the last PROXY header
 	u8 outcome;			 // enum outcome, when it is neither of these
 	bool tcp;
 };
@@ -57,18 +58,6 @@ static void say_tls(struct hush *hush, u64 times)
 		LOG_STR("cause", info->cause));
 }
 
-static void init_secure(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
-{
-	for (u32 i = 0; i < snapshot->frontend_count * TLS_FAULT_COUNT; i++) {
-		struct fault *fault = &faults->secure[i];
-
-		*fault = (struct fault){.log = faults->log,
-			.frontend = &snapshot->frontends[i / TLS_FAULT_COUNT],
-			.tls = (u8)(i % TLS_FAULT_COUNT)};
-		hush_init(&fault->hush, loop, say_tls);
-	}
-}
-
 static void say_ends(struct hush *hush, u64 times)
 {
 	const struct fault *fault = container_of(hush, struct fault, hush);
@@ -83,7 +72,7 @@ static void say_ends(struct hush *hush, u64 times)
 
 static enum log_level denial_level(enum guard_answer why)
 {
-	return why == GUARD_FULL ? LOG_WARN : LOG_INFO;
+	return why == GUARD_FULL || why == GUARD_UNTRUSTED ? LOG_WARN : LOG_INFO;
 }
 
 static void say_denials(struct hush *hush, u64 times)
@@ -98,19 +87,16 @@ static void say_denials(struct hush *hush, u64 times)
 		LOG_CSTR("key", key));
 }
 
-static void init_denials(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+static void say_headers(struct hush *hush, u64 times)
 {
-	for (u32 i = 0; i < snapshot->frontend_count * FAULTS_DENIALS; i++) {
-		struct fault *fault = &faults->denials[i];
+	const struct fault *fault = container_of(hush, struct fault, hush);
 
-		*fault = (struct fault){.log = faults->log,
-			.frontend = &snapshot->frontends[i / FAULTS_DENIALS],
-			.why = (u8)(GUARD_DENIED + i % FAULTS_DENIALS)};
-		hush_init(&fault->hush, loop, say_denials);
-	}
+	LOG(fault->log, LOG_WARN, "PROXY header refused again in the last second",
+		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
+		LOG_CSTR("detail", fault->detail));
 }
 
-static void init_ends(struct faults *faults, struct loop *loop)
+static void init_ends(struct faults *faults)
 {
 	for (u32 i = 0; i < 2 * OUTCOME_COUNT; i++) {
 		struct fault *fault = &faults->ends[i];
@@ -118,47 +104,83 @@ static void init_ends(struct faults *faults, struct loop *loop)
 		*fault = (struct fault){.log = faults->log,
 			.outcome = (u8)(i % OUTCOME_COUNT),
 			.tcp = i >= OUTCOME_COUNT};
-		hush_init(&fault->hush, loop, say_ends);
+		hush_init(&fault->hush, faults->loop, say_ends);
 	}
 }
 
-static void init_connects(struct faults *faults, struct loop *loop, const struct snapshot *snapshot)
+// What was said of a slot's last owner is told before it has another one.
+static void take_connects(struct faults *faults, u32 cell, const struct backend *backend)
 {
-	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
+	struct fault *fault = &faults->connects[cell];
 
-		for (u32 j = 0; j < pool->backend_count; j++) {
-			const struct backend *backend = &pool->backends[j];
-			struct fault *fault = &faults->connects[backend->cell];
-
-			*fault = (struct fault){.log = faults->log, .backend = backend};
-			hush_init(&fault->hush, loop, say_connects);
-		}
+	if (fault->backend == backend)
+		return;
+	if (fault->backend && !backend)
+		hush_done(&fault->hush);
+	if (!fault->backend) {
+		fault->log = faults->log;
+		hush_init(&fault->hush, faults->loop, say_connects);
 	}
+	fault->backend = backend;
+}
+
+static void take_denials(struct faults *faults, u32 index, const struct frontend *frontend)
+{
+	for (u32 i = 0; i < FAULTS_OF_FRONTEND; i++) {
+		struct fault *fault = &faults->denials[index * FAULTS_OF_FRONTEND + i];
+
+		if (fault->frontend && !frontend)
+			hush_done(&fault->hush);
+		if (!fault->frontend) {
+			fault->log = faults->log;
+			fault->why = (u8)(GUARD_DENIED + i);
+			fault->tls = (u8)(i - FAULTS_TLS);
+			hush_init(&fault->hush, faults->loop,
+				i < FAULTS_DENIALS ? say_denials
+				: i < FAULTS_TLS   ? say_headers
+						   : say_tls);
+		}
+		fault->frontend = frontend;
+	}
+}
+
+void faults_adopt(struct faults *faults, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		take_connects(faults, i, snapshot->backends[i]);
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		take_denials(faults, i, snapshot->frontends[i]);
+	faults->backend_count = snapshot->backend_count;
+	faults->frontend_count = snapshot->frontend_count;
 }
 
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
+	const struct slots *slots = snapshot->slots;
+
+	faults->loop = loop;
 	faults->log = log;
-	faults->count = 2 * OUTCOME_COUNT + snapshot->backend_count +
-			snapshot->frontend_count * (FAULTS_DENIALS + TLS_FAULT_COUNT);
-	faults->ends = mem_alloc(sizeof(struct fault) * faults->count);
-	faults->connects = faults->ends + 2 * OUTCOME_COUNT;
-	faults->denials = faults->connects + snapshot->backend_count;
-	init_ends(faults, loop);
-	init_connects(faults, loop, snapshot);
-	faults->secure = faults->denials + snapshot->frontend_count * FAULTS_DENIALS;
 	faults->tls_detail = NULL;
-	init_denials(faults, loop, snapshot);
-	init_secure(faults, loop, snapshot);
+	faults->ends = mem_alloc(sizeof(struct fault) * 2 * OUTCOME_COUNT);
+	faults->connects = mem_alloc(sizeof(struct fault) * MAX(slots->backends.max, 1));
+	faults->denials =
+		mem_alloc(sizeof(struct fault) * FAULTS_OF_FRONTEND * MAX(slots->frontends.max, 1));
+	init_ends(faults);
+	faults_adopt(faults, snapshot);
 }
 
 void faults_done(struct faults *faults)
 {
-	for (u32 i = 0; i < faults->count; i++)
+	for (u32 i = 0; i < 2 * OUTCOME_COUNT; i++)
 		hush_done(&faults->ends[i].hush);
+	for (u32 i = 0; i < faults->backend_count; i++)
+		take_connects(faults, i, NULL);
+	for (u32 i = 0; i < faults->frontend_count; i++)
+		take_denials(faults, i, NULL);
 	mem_free(faults->ends);
+	mem_free(faults->connects);
+	mem_free(faults->denials);
 }
 
 void faults_connect(struct faults *faults, const struct backend *backend, int error, u32 tries)
@@ -168,7 +190,8 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 	enum tls_fault tls = tls_error_fault(error);
 
 	fault->error = error;
-	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&fault->hush))
+	// Of one that the configuration has no more each line is written: there are few.
+	if (!log_is_on(faults->log, LOG_WARN) || (fault->backend && !hush_is_news(&fault->hush)))
 		return;
 	if (tls != TLS_FAULT_NONE) {
 		LOG(faults->log, LOG_WARN, "TLS handshake with backend failed",
@@ -188,10 +211,12 @@ void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls
 	const char *detail, const struct addr *peer)
 {
 	const struct tls_fault_info *info = tls_fault_info(fault);
-	struct fault *each = &faults->secure[frontend->index * TLS_FAULT_COUNT + (u32)fault];
+	struct fault *each =
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + FAULTS_TLS + (u32)fault];
 	char client[GUARD_TEXT_MAX];
 
-	if (!log_is_on(faults->log, tls_level(fault)) || !hush_is_news(&each->hush))
+	if (!log_is_on(faults->log, tls_level(fault)) ||
+		(each->frontend && !hush_is_news(&each->hush)))
 		return;
 	guard_client_text(peer, client);
 	LOG(faults->log, tls_level(fault), "TLS handshake failed", LOG_CSTR("client", client),
@@ -204,16 +229,32 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 	const struct addr *peer)
 {
 	struct fault *fault =
-		&faults->denials[frontend->index * FAULTS_DENIALS + (u32)why - GUARD_DENIED];
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + (u32)why - GUARD_DENIED];
 	char client[GUARD_TEXT_MAX], key[GUARD_KEY_MAX];
 
 	ASSERT(why >= GUARD_DENIED);
-	if (!log_is_on(faults->log, denial_level(why)) || !hush_is_news(&fault->hush))
+	if (!log_is_on(faults->log, denial_level(why)) ||
+		(fault->frontend && !hush_is_news(&fault->hush)))
 		return;
 	guard_client_text(peer, client);
 	guard_key_text(frontend, why, key);
 	LOG(faults->log, denial_level(why), "connection denied", LOG_CSTR("client", client),
 		LOG_STR("frontend", frontend->conf->name), LOG_CSTR("key", key));
+}
+
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail)
+{
+	struct fault *fault =
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + FAULTS_DENIALS];
+	const struct outcome_info *info = outcome_info(outcome);
+
+	fault->detail = detail;
+	if (!log_is_on(faults->log, LOG_WARN) || (fault->frontend && !hush_is_news(&fault->hush)))
+		return;
+	LOG(faults->log, LOG_WARN, "PROXY header refused", LOG_ADDR("peer_address", peer),
+		LOG_STR("frontend", frontend->conf->name), LOG_STR("outcome", info->name),
+		LOG_CSTR("detail", detail), LOG_STR("cure", info->cure));
 }
 
 enum log_level faults_level(enum outcome outcome, bool tcp)

@@ -11,23 +11,31 @@
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
 
-enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1 };
+// Those who may not connect, PROXY headers that are late or malformed, and handshakes that fail.
+enum {
+	FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1,
+	FAULTS_TLS,
+	FAULTS_OF_FRONTEND = FAULTS_TLS + TLS_FAULT_COUNT,
+};
 
 struct fault;
 
 struct faults {
+	struct loop *loop;
 	struct log *log;
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
-	struct fault *connects; // by backend->cell
-	struct fault *denials;	// by frontend->index and FAULTS_DENIALS
-	struct fault *secure;	// by frontend->index and TLS_FAULT_COUNT
-	u32 count;		// of all four, which are one array
 	const char *tls_detail; // OpenSSL's words about the last failure; NULL: no TLS
+	struct fault *connects; // by slot
+	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
+	u32 backend_count, frontend_count;
 };
 
 // Borrows all of it until faults_done.
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot);
+
+// The next one is in use. What was counted of those that are not in it is told.
+void faults_adopt(struct faults *faults, const struct snapshot *snapshot);
 
 // Tells what was only counted so far, and cancels all timers.
 void faults_done(struct faults *faults);
@@ -44,6 +52,9 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 // did not speak is info.
 void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls_fault fault,
 	const char *detail, const struct addr *peer);
+// The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
+void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
+	const struct addr *peer, const char *detail);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

@@ -5,6 +5,7 @@
 
 #include "proxy/exchange.h"
 #include "proxy/front_inside.h"
+#include "proxy/opening.h"
 #include "proxy/request.h"
 #include "proxy/roster.h"
 
@@ -24,15 +25,15 @@ static u64 now_ms(const struct client *client)
 
 static u64 patience_ms(const struct client *client, enum client_waiting what)
 {
-	const struct conf_frontend *conf = client->frontend->conf;
+	const struct conf_frontend *conf = client->gate->frontend->conf;
 
 	switch (what) {
+	case WAITS_OPENING:
 	case WAITS_FIRST:
 	case WAITS_HEAD:
 		return conf->timeouts.client_header_ms;
 	case WAITS_NEXT:
-		return client->proxy->draining ? (u64)drain_grace_ms
-					       : conf->timeouts.client_idle_ms;
+		return client->gate->draining ? (u64)drain_grace_ms : conf->timeouts.client_idle_ms;
 	case WAITS_NOT:
 	case WAITS_HANDSHAKE:
 		break;
@@ -61,6 +62,8 @@ static void on_timer(struct conn *conn)
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
 	if (what == WAITS_HANDSHAKE) {
 		front_secure_late(client);
+	} else if (what == WAITS_OPENING) {
+		opening_is_late(client);
 	} else if (what == WAITS_HEAD) {
 		conn_set_timer(conn, now_ms(client) + busy_check_ms);
 		h1_refuse_late(&client->conn.h1);
@@ -131,11 +134,19 @@ const struct session_events front_session_events = {
 	.on_poke = on_poke,
 };
 
-void front_peer(const struct client *client, struct addr *ret_addr)
+void front_client(const struct client *client, struct addr *ret_addr)
 {
 	if (addr_parse_ip(str_make(client->ip, client->ip_len), ret_addr) != 0)
 		*ret_addr = (struct addr){.family = ADDR_UNIX, .path = ""};
 	ret_addr->port = client->port;
+}
+
+void front_peer(const struct client *client, struct addr *ret_addr)
+{
+	if (unlikely(client->has_origin))
+		*ret_addr = front_origin((struct client *)client)->peer;
+	else
+		front_client(client, ret_addr);
 }
 
 static void say(const struct client *client, const char *what)
@@ -149,20 +160,30 @@ static void say(const struct client *client, const char *what)
 		LOG_ADDR("peer_address", &peer));
 }
 
-static void give_place(const struct frontend *frontend)
+// Also after the frontend has lost its limit, or got one.
+static void give_place(const struct proxy *proxy, u32 index)
 {
-	if (frontend->clients)
-		atomic_fetch_sub(frontend->clients, 1);
+	atomic_fetch_sub(&proxy->snapshot->slots->frontend_clients[index], 1);
 }
 
 static void leave_guard(const struct client *client)
 {
-	struct addr peer;
+	struct addr addr;
 
 	if (!client->counted)
 		return;
-	front_peer(client, &peer);
-	guard_leave(client->frontend, &peer);
+	front_client(client, &addr);
+	guard_leave(client->proxy->snapshot->guard, client->gate->frontend->index, &addr);
+}
+
+static void leave_gate(struct proxy *proxy, struct gate *gate)
+{
+	struct hold *hold = gate->hold;
+
+	if (--gate->clients > 0 || !hold)
+		return;
+	*gate = (struct gate){0};
+	proxy_let_go(proxy, hold);
 }
 
 static void on_closed(struct conn *conn)
@@ -177,40 +198,55 @@ static void on_closed(struct conn *conn)
 	list_remove(&client->node);
 	proxy->client_count--;
 	front_secure_closed(client);
-	give_place(client->frontend);
+	if (client->placed)
+		give_place(proxy, client->gate->frontend->index);
 	leave_guard(client);
 	metrics_dec(proxy->metrics, M_CONNECTIONS_ACTIVE);
 	if (proxy->stats)
-		stats_note_connection(proxy->stats, client->frontend, -1);
+		stats_note_connection(proxy->stats, client->gate->frontend, -1);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_IN, conn->bytes_in);
 	metrics_add(proxy->metrics, M_CLIENT_BYTES_OUT, conn->bytes_out);
 	trace_add(proxy->trace, TRACE_CONN_CLOSE, 0, 0, conn->bytes_in, conn->bytes_out);
-	slab_put(&proxy->clients, client);
+	leave_gate(proxy, client->gate);
+	slab_put(client->has_origin ? &proxy->clients_with_origin : &proxy->clients, client);
 }
 
 static const struct conn_events conn_events = {
 	.on_closed = on_closed, .on_secured = front_on_secured, .on_timer = on_timer};
 
+static void set_address(struct client *client, const struct addr *addr)
+{
+	char text[ADDR_TEXT_MAX];
+
+	client->trusted = request_is_trusted(client->gate->frontend->conf, addr);
+	client->ip_len = (u8)MIN(addr_format_ip(addr, text), sizeof(client->ip));
+	memcpy(client->ip, text, client->ip_len);
+	client->is_long = client->trusted || client->ip_len > RECORD_SHORT_IP_MAX;
+	client->port = addr->port;
+}
+
 static struct client *new_client(
 	struct proxy *proxy, const struct frontend *frontend, int fd, const struct addr *peer)
 {
-	struct client *client = slab_get(&proxy->clients);
-	char text[ADDR_TEXT_MAX];
+	bool has_origin = frontend->has_origins;
+	struct client *client =
+		slab_get(has_origin ? &proxy->clients_with_origin : &proxy->clients);
 
 	if (!client)
 		return NULL;
+	client->has_origin = has_origin;
+	if (unlikely(has_origin))
+		*front_origin(client) = (struct origin){.peer = *peer};
 	client->proxy = proxy;
-	client->frontend = frontend;
+	client->gate = &proxy->gates[frontend->index];
+	client->gate->clients++;
+	client->placed = frontend->clients;
 	client->exchange = NULL;
 	client->requests = 0;
 	client->is_shaking = false;
 	client->opened_s = (u32)(loop_now_ms(proxy->loop) / 1000);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
-	client->trusted = request_is_trusted(frontend->conf, peer);
-	client->ip_len = (u8)MIN(addr_format_ip(peer, text), sizeof(client->ip));
-	memcpy(client->ip, text, client->ip_len);
-	client->is_long = client->trusted || client->ip_len > RECORD_SHORT_IP_MAX;
-	client->port = peer->port;
+	set_address(client, peer);
 	list_push_front(&proxy->client_list, &client->node);
 	proxy->client_count++;
 	metrics_inc(proxy->metrics, M_CONNECTIONS_ACCEPTED);
@@ -239,9 +275,33 @@ static bool take_place(const struct frontend *frontend)
 	return false;
 }
 
+void front_wait_opening(struct client *client)
+{
+	wait_for(client, WAITS_OPENING);
+}
+
+void front_wait_not(struct client *client)
+{
+	client->waiting = WAITS_NOT;
+}
+
+void front_begin_session(struct client *client)
+{
+	const struct frontend *frontend = client->gate->frontend;
+
+	if (unlikely(frontend->conf->protocol == CONF_TLS_PASSTHROUGH)) {
+		opening_read_hello(client, &front_session_events);
+		return;
+	}
+	if (!frontend->conf->tls.enabled)
+		front_begin(client);
+	else if (!front_secure_begin(client))
+		conn_abort(&client->conn);
+}
+
 void front_begin(struct client *client)
 {
-	const struct frontend *frontend = client->frontend;
+	const struct frontend *frontend = client->gate->frontend;
 	bool secure = frontend->conf->tls.enabled;
 
 	if (frontend->conf->protocol == CONF_TCP) {
@@ -263,10 +323,10 @@ void front_begin(struct client *client)
 
 static void begin(struct client *client)
 {
-	if (!client->frontend->conf->tls.enabled)
-		front_begin(client);
-	else if (!front_secure_begin(client))
-		conn_abort(&client->conn);
+	if (unlikely(client->gate->frontend->expects_header))
+		opening_read_header(client, &front_session_events);
+	else
+		front_begin_session(client);
 }
 
 // Asked once in the life of a connection: the answer is another one when it was reset meanwhile.
@@ -288,14 +348,29 @@ static void reset(struct proxy *proxy, int fd)
 	sock_close(proxy->loop, &sock);
 }
 
-static void deny(struct proxy *proxy, const struct frontend *frontend, int fd,
-	enum guard_answer why, const struct addr *peer)
+static void note_denial(struct proxy *proxy, const struct frontend *frontend, enum guard_answer why,
+	const struct addr *addr)
 {
-	metrics_inc(
-		proxy->metrics, why == GUARD_FULL ? M_CONNECTIONS_CROWDED : M_CONNECTIONS_DENIED);
+	metrics_inc(proxy->metrics, why == GUARD_FULL	     ? M_CONNECTIONS_CROWDED
+				    : why == GUARD_UNTRUSTED ? M_CONNECTIONS_UNTRUSTED
+							     : M_CONNECTIONS_DENIED);
 	if (why != GUARD_GONE)
-		faults_denied(&proxy->faults, frontend, why, peer);
-	reset(proxy, fd);
+		faults_denied(&proxy->faults, frontend, why, addr);
+}
+
+bool front_rename(struct client *client, const struct addr *source)
+{
+	const struct frontend *frontend = client->gate->frontend;
+	enum guard_answer answer = GUARD_IN;
+
+	if (frontend->is_guarded)
+		answer = guard_ask(frontend, source);
+	set_address(client, source);
+	client->counted = answer == GUARD_IN_COUNTED;
+	if (!guard_refuses(answer))
+		return true;
+	note_denial(client->proxy, frontend, answer, source);
+	return false;
 }
 
 static struct client *admit(
@@ -306,8 +381,8 @@ static struct client *admit(
 	if (!take_place(frontend))
 		return NULL;
 	client = new_client(proxy, frontend, fd, peer);
-	if (!client)
-		give_place(frontend);
+	if (!client && frontend->clients)
+		give_place(proxy, frontend->index);
 	return client;
 }
 
@@ -317,13 +392,17 @@ bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
 	struct client *client;
 	struct addr peer;
 
-	if (proxy->client_count >= proxy->clients_max)
+	// A frontend may be gone while somebody is on the way to it.
+	if (proxy->client_count >= proxy->clients_max || !proxy->gates[frontend->index].frontend)
 		return false;
 	peer_of(proxy, fd, &peer);
-	if (frontend->is_guarded)
+	if (unlikely(frontend->expects_header))
+		answer = guard_ask_sender(frontend, &peer);
+	else if (frontend->is_guarded)
 		answer = guard_ask(frontend, &peer);
 	if (guard_refuses(answer)) {
-		deny(proxy, frontend, fd, answer, &peer);
+		note_denial(proxy, frontend, answer, &peer);
+		reset(proxy, fd);
 		return true;
 	}
 	client = admit(proxy, frontend, fd, &peer);
@@ -331,7 +410,7 @@ bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
 		client->counted = answer == GUARD_IN_COUNTED;
 		begin(client);
 	} else if (answer == GUARD_IN_COUNTED) {
-		guard_leave(frontend, &peer);
+		guard_leave(frontend->guard, frontend->index, &peer);
 	}
 	return client;
 }
@@ -349,16 +428,60 @@ void front_exchange_done(struct client *client)
 	client->exchange = NULL;
 }
 
-void front_drain(struct proxy *proxy)
+// Only the clients of draining gates.
+static void drain(struct proxy *proxy)
 {
 	list_for_each (node, &proxy->client_list) {
 		struct client *client = list_entry(node, struct client, node);
 		struct session *session = client->conn.session;
 
+		if (!client->gate->draining)
+			continue;
 		session->ops->drain(session);
-		if (client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT)
+		if (client->waiting == WAITS_OPENING || client->waiting == WAITS_FIRST ||
+			client->waiting == WAITS_NEXT)
 			wait_for(client, WAITS_NEXT);
 	}
+}
+
+void front_drain(struct proxy *proxy)
+{
+	for (u32 i = 0; i < proxy->snapshot->frontend_count; i++)
+		proxy->gates[i].draining = true;
+	drain(proxy);
+}
+
+// True: it is left behind with clients.
+static bool turn_gate(struct proxy *proxy, u32 index, struct hold *hold)
+{
+	const struct frontend *frontend = proxy->snapshot->frontends[index];
+	struct gate *gate = &proxy->gates[index];
+
+	if (frontend) {
+		gate->frontend = frontend;
+		gate->draining = proxy->draining;
+		return false;
+	}
+	if (!gate->frontend || gate->hold)
+		return false;
+	if (gate->clients == 0) {
+		*gate = (struct gate){0};
+		return false;
+	}
+	gate->hold = hold;
+	hold->count++;
+	gate->draining = true;
+	return true;
+}
+
+void front_adopt(struct proxy *proxy, struct hold *before)
+{
+	bool is_left = false;
+
+	for (u32 i = 0; i < proxy->snapshot->frontend_count; i++)
+		is_left |= turn_gate(proxy, i, before);
+	if (is_left)
+		drain(proxy);
 }
 
 void front_abort(struct proxy *proxy)

@@ -7,19 +7,37 @@
 
 struct exchange;
 
+// Who is at the other end, where that is not the whole truth: connections that begin with a PROXY
+// header, or that backends are told about by one.
+struct origin {
+	struct addr peer;   // of the connection itself
+	struct addr target; // where the client connected to; ADDR_NONE: not looked at yet
+	bool is_told;	    // the client's address is from a PROXY header
+};
+
+// A worker's side of a frontend: what its clients hold on to, so that none of them has to be told
+// when the frontend has another object.
+struct gate {
+	const struct frontend *frontend; // NULL: nobody has this slot
+	struct hold *hold;		 // of a frontend that is gone, as long as it has clients
+	u32 clients;
+	bool draining; // its answers end their connections
+};
+
 // What of the client is waited for.
 enum client_waiting {
-	WAITS_FIRST,	 // nothing has come yet
-	WAITS_HEAD,	 // a head has begun
-	WAITS_NEXT,	 // idle keep-alive
-	WAITS_NOT,	 // an exchange runs, or the connection ends by itself
 	WAITS_HANDSHAKE, // TLS comes first
+	WAITS_OPENING, // for what comes before the session
+	WAITS_FIRST,   // nothing has come yet
+	WAITS_HEAD,    // a head has begun
+	WAITS_NEXT,    // idle keep-alive
+	WAITS_NOT,     // an exchange runs, or the connection ends by itself
 };
 
 struct client {
 	struct conn conn;
 	struct proxy *proxy;
-	const struct frontend *frontend;
+	struct gate *gate;
 	struct exchange *exchange; // the one that runs, or NULL
 	struct list node;	   // in proxy->client_list
 	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
@@ -28,12 +46,26 @@ struct client {
 	u16 port;
 	u8 waiting;	  // enum client_waiting
 	bool trusted : 1; // the peer may tell us who the client is
-	bool counted : 1; // by frontend->guard
 	bool is_shaking : 1; // among proxy->handshakes
+	bool counted : 1; // by the frontend's guard
+	bool placed : 1;  // has one of a limited frontend's places
 	bool is_long : 1; // records have to look closer at who it is
+	bool has_origin : 1;
 	u8 ip_len;
-	char ip[39]; // the peer's address as text
+	char ip[39]; // the client's address as text: the peer's, or as told by a PROXY header
 };
+
+// What a client with `has_origin` is.
+struct client_with_origin {
+	struct client client;
+	struct origin origin;
+};
+
+static inline struct origin *front_origin(struct client *client)
+{
+	ASSERT(client->has_origin);
+	return &container_of(client, struct client_with_origin, client)->origin;
+}
 
 // An exchange of this client is over.
 void front_exchange_done(struct client *client);
@@ -41,10 +73,30 @@ void front_exchange_done(struct client *client);
 // The peer's address as accepted (a unix peer has an empty path).
 void front_peer(const struct client *client, struct addr *ret_addr);
 
+// The client's: the same, or as its PROXY header has told.
+void front_client(const struct client *client, struct addr *ret_addr);
+
+// ---- For what comes before the session (proxy/opening.h) ----------------------------------------
+
+// Waits for that, from now on, and proxy/opening.c is told when it is late; or waits no longer,
+// because an exchange runs.
+void front_wait_opening(struct client *client);
+void front_wait_not(struct client *client);
+
+// The client is this one, as its PROXY header says. False: it may not connect; the caller ends it.
+bool front_rename(struct client *client, const struct addr *source) must_check;
+
+// Puts the session on that the frontend's protocol asks for.
+void front_begin_session(struct client *client);
+
 // What proxy_has_room, proxy_offer and proxy_accept promise. Who may not connect (guard.h) is reset
 // and told apart from what there is no room for: front_offer has taken the descriptor then.
 bool front_has_room(const struct proxy *proxy, const struct frontend *frontend);
 bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd) must_check;
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
 void front_drain(struct proxy *proxy);
+
+// Gates for the frontends of the proxy's snapshot. Clients of frontends that are gone are drained,
+// and hold on to the snapshot that was there before.
+void front_adopt(struct proxy *proxy, struct hold *before);
 void front_abort(struct proxy *proxy);

@@ -30,12 +30,12 @@ static void failed(struct client *client, enum tls_fault fault)
 
 	metrics_inc(proxy->metrics, (enum metric)(M_TLS_FAILED_TIMEOUT + (u32)fault));
 	front_peer(client, &peer);
-	faults_tls(&proxy->faults, client->frontend, fault, proxy->secure->env->detail, &peer);
+	faults_tls(&proxy->faults, client->gate->frontend, fault, proxy->secure->env->detail, &peer);
 }
 
 bool front_secure_begin(struct client *client)
 {
-	const struct frontend *frontend = client->frontend;
+	const struct frontend *frontend = client->gate->frontend;
 	struct proxy *proxy = client->proxy;
 
 	conn_use_raw(&client->conn, STREAM_SERVER, &no_session_events);
@@ -163,12 +163,12 @@ void front_on_secured(struct conn *conn, int error)
 		metrics_inc(client->proxy->metrics, tls_is_resumed(conn->tls)
 							    ? M_TLS_HANDSHAKES_RESUMED
 							    : M_TLS_HANDSHAKES_FULL);
-		if (client->frontend->asks_certificates)
+		if (client->gate->frontend->asks_certificates)
 			client_cert_note(conn);
 		front_begin(client);
 		return;
 	}
 	failed(client, fault == TLS_FAULT_NONE ? TLS_FAULT_CLOSED : fault);
-	if (fault == TLS_FAULT_PLAIN_HTTP && client->frontend->conf->protocol == CONF_HTTP)
+	if (fault == TLS_FAULT_PLAIN_HTTP && client->gate->frontend->conf->protocol == CONF_HTTP)
 		answer_plainly(client);
 }

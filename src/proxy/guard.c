@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "decide/client_cap.h"
+#include "proxy/request.h"
 #include "proxy/snapshot.h"
 
 enum {
@@ -75,11 +76,11 @@ bool guard_is_wanted(const struct conf_frontend *conf)
 	return guard_counts(conf) || conf->access.allow_count || conf->access.deny_count;
 }
 
-static struct client_key key_of(const struct frontend *frontend, const struct addr *peer)
+static struct client_key key_of(u32 frontend, const struct addr *peer)
 {
 	struct client_key key = client_cap_key(peer);
 
-	key.group = frontend->index;
+	key.group = frontend;
 	return key;
 }
 
@@ -107,6 +108,15 @@ static enum guard_answer ask_lists(const struct access_list *list, const struct 
 	return access_list_lets_in(&denied, peer) ? GUARD_NOT_ALLOWED : GUARD_DENIED;
 }
 
+enum guard_answer guard_ask_sender(const struct frontend *frontend, const struct addr *peer)
+{
+	if (peer->family == ADDR_NONE)
+		return GUARD_GONE;
+	return peer->family == ADDR_UNIX || request_is_trusted(frontend->conf, peer)
+		       ? GUARD_IN
+		       : GUARD_UNTRUSTED;
+}
+
 enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *peer)
 {
 	u32 max = frontend->conf->limits.per_ip_connections;
@@ -120,7 +130,7 @@ enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *
 	if (answer != GUARD_IN || max == 0)
 		return answer;
 	ASSERT(frontend->guard);
-	key = key_of(frontend, peer);
+	key = key_of(frontend->index, peer);
 	part = lock_part(frontend->guard, &key);
 	taken = client_cap_take(&part->cap, &key, max);
 	unlock(part);
@@ -146,10 +156,10 @@ enum guard_answer guard_look(const struct frontend *frontend, const struct addr 
 	return answer;
 }
 
-void guard_leave(const struct frontend *frontend, const struct addr *peer)
+void guard_leave(struct guard *guard, u32 frontend, const struct addr *peer)
 {
 	struct client_key key = key_of(frontend, peer);
-	struct guard_part *part = lock_part(frontend->guard, &key);
+	struct guard_part *part = lock_part(guard, &key);
 
 	client_cap_give(&part->cap, &key);
 	unlock(part);
@@ -157,7 +167,7 @@ void guard_leave(const struct frontend *frontend, const struct addr *peer)
 
 u32 guard_count(const struct frontend *frontend, const struct addr *peer)
 {
-	struct client_key key = key_of(frontend, peer);
+	struct client_key key = key_of(frontend->index, peer);
 	struct guard_part *part = lock_part(frontend->guard, &key);
 	u32 count = client_cap_count(&part->cap, &key);
 
@@ -184,6 +194,7 @@ void guard_key_text(
 {
 	const char *key = why == GUARD_DENIED	     ? "deny"
 			  : why == GUARD_NOT_ALLOWED ? "allow"
+			  : why == GUARD_UNTRUSTED   ? "client_ip.trusted_proxies"
 						     : "limits.per_ip_connections";
 
 	snprintf(text, GUARD_KEY_MAX, "frontends.%.*s.%s", STR_FMT(frontend->conf->name), key);

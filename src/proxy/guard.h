@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// Who may connect to a frontend, by the address of the connection itself (what a trusted proxy says
-// about its clients does not count here): the frontend's lists of networks, and how many
-// connections one client address, with IPv6 one /64, may have at the same time over all workers.
-// The peer of a unix socket always may. One whose address cannot be told never may: a connection
-// that was reset has none any more, and still what it sent before could be read and acted upon.
+// Who may connect to a frontend, by the address of the connection itself, or the one that its PROXY
+// header tells (what a trusted proxy says in fields of requests does not count here): the
+// frontend's lists of networks, and how many connections one client address, with IPv6 one /64, may
+// have at the same time over all workers. The peer of a unix socket always may. One whose address
+// cannot be told never may: a connection that was reset has none any more, and still what it sent
+// before could be read and acted upon.
 //
 // The lists are compared entry by entry: good for some dozens, which is what people write by hand,
 // and not meant for thousands.
@@ -24,6 +25,7 @@ enum guard_answer {
 	GUARD_GONE,	   // its end of the connection is gone, and its address with it
 	GUARD_DENIED,	   // by `deny`
 	GUARD_NOT_ALLOWED, // there is an `allow`, and nothing of it fits
+	GUARD_UNTRUSTED,   // nobody believes its PROXY header
 	GUARD_FULL,	   // has limits.per_ip_connections already
 };
 
@@ -43,14 +45,19 @@ void guard_free(struct guard *guard);
 bool guard_is_wanted(const struct conf_frontend *conf);
 bool guard_counts(const struct conf_frontend *conf);
 
+// Where connections begin with a PROXY header: may this peer send one? Who it tells of is asked
+// about when it has come.
+enum guard_answer guard_ask_sender(
+	const struct frontend *frontend, const struct addr *peer) must_check;
+
 // Any worker.
 enum guard_answer guard_ask(const struct frontend *frontend, const struct addr *peer) must_check;
 
 // What guard_ask would say now; nothing is counted.
 enum guard_answer guard_look(const struct frontend *frontend, const struct addr *peer);
 
-// Once for each GUARD_IN_COUNTED, with the same peer.
-void guard_leave(const struct frontend *frontend, const struct addr *peer);
+// Once for each GUARD_IN_COUNTED, with the same peer and the slot of the frontend.
+void guard_leave(struct guard *guard, u32 frontend, const struct addr *peer);
 
 // How many it has now.
 u32 guard_count(const struct frontend *frontend, const struct addr *peer);

@@ -2,6 +2,7 @@
 #include "proxy/load_probe.h"
 
 #include "base/mem.h"
+#include "proxy/snapshot.h"
 #include "upstream/load.h"
 #include "upstream/queue.h"
 
@@ -222,7 +223,7 @@ static void begin(struct load_prober *prober, struct backend *backend)
 static bool has_socket_to_spare(struct load_prober *prober, const struct backend *backend)
 {
 	const struct cell *cell = upstream_cell(prober->probes->upstream, backend);
-	u32 used = cap_used(&backend->sockets);
+	u32 used = cap_used(backend->sockets);
 
 	if (!backend->sockets_max)
 		return true;
@@ -262,6 +263,8 @@ static void send_all(struct task *task)
 	struct load_prober *prober = container_of(task, struct load_prober, send);
 	struct picker *picker = prober->picker;
 
+	if (!picker->prequal) // the pool has another object meanwhile
+		prober->wanted = 0;
 	for (; prober->wanted; prober->wanted--) {
 		u32 targets[PREQUAL_PROBES_MAX];
 		u32 number = prequal_targets(picker->prequal, &picker->upstream->rng, targets);
@@ -288,11 +291,23 @@ void load_probes_init(struct load_probes *probes, struct upstream *upstream)
 	*probes = (struct load_probes){.upstream = upstream};
 	list_init(&probes->running);
 	slab_init(&probes->probes, "load probe", sizeof(struct load_probe), probes_max);
-	probes->probers = mem_alloc(sizeof(struct load_prober) * MAX(upstream->pool_count, 1));
-	for (u32 i = 0; i < upstream->pool_count; i++)
+	probes->probers =
+		mem_alloc(sizeof(struct load_prober) * MAX(upstream->slots->pools.max, 1));
+	for (u32 i = 0; i < upstream->slots->pools.max; i++)
 		probes->probers[i] = (struct load_prober){.probes = probes,
 			.picker = &upstream->pickers[i],
 			.send = {.run = send_all}};
+}
+
+void load_probes_adopt(struct load_probes *probes, const struct snapshot *snapshot)
+{
+	list_for_each_safe (node, &probes->running) {
+		struct load_probe *probe = list_entry(node, struct load_probe, node);
+		const struct pool *pool = probe->lease.backend->pool;
+
+		if (snapshot->pools[pool->index] != pool)
+			finish(probe, false);
+	}
 }
 
 void load_probes_drain(struct load_probes *probes)
@@ -300,13 +315,13 @@ void load_probes_drain(struct load_probes *probes)
 	probes->draining = true;
 	list_for_each_safe (node, &probes->running)
 		finish(list_entry(node, struct load_probe, node), false);
-	for (u32 i = 0; i < probes->upstream->pool_count; i++)
+	for (u32 i = 0; i < probes->upstream->slots->pools.max; i++)
 		probes->probers[i].wanted = 0;
 }
 
 void load_probes_done(struct load_probes *probes)
 {
-	for (u32 i = 0; i < probes->upstream->pool_count; i++)
+	for (u32 i = 0; i < probes->upstream->slots->pools.max; i++)
 		ASSERT(!probes->probers[i].send.next);
 	mem_free(probes->probers);
 	slab_done(&probes->probes);

@@ -34,6 +34,10 @@ void load_probes_init(struct load_probes *probes, struct upstream *upstream);
 // A request for `pool`, whose load is CONF_PREQUAL_PROBE, has come.
 void load_probes_ask(struct load_probes *probes, const struct pool *pool);
 
+// The next configuration: probes of pools that have another object are given up.
+struct snapshot;
+void load_probes_adopt(struct load_probes *probes, const struct snapshot *snapshot);
+
 // Ends what runs and begins no more. The loop must turn until load_probes_is_empty.
 void load_probes_drain(struct load_probes *probes);
 

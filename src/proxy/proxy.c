@@ -5,21 +5,134 @@
 #include "proxy/exchange.h"
 #include "proxy/secure.h"
 
-enum { arena_bytes = 4096 };
+enum { arena_bytes = 4096, rebinds_at_once = 256 };
 
-static struct h1_parser *new_parsers(const struct snapshot *snapshot)
+static void bound_parsers(struct proxy *proxy, const struct snapshot *snapshot)
 {
-	struct h1_parser *parsers = mem_alloc(sizeof(*parsers) * MAX(snapshot->frontend_count, 1));
-
 	for (u32 i = 0; i < snapshot->frontend_count; i++) {
-		u64 head_bytes_max = snapshot->frontends[i].conf->http.max_header_size;
+		struct h1_limits *limits = &proxy->parsers[i].limits;
+		u64 head_bytes_max;
 
+		if (!snapshot->frontends[i])
+			continue;
+		head_bytes_max = snapshot->frontends[i]->conf->http.max_header_size;
 		ASSERT(head_bytes_max <= HTTP_HEAD_BYTES_MAX);
-		parsers[i].limits.head_bytes_max = (u32)head_bytes_max;
-		parsers[i].limits.target_bytes_max = (u32)head_bytes_max / 2;
+		limits->head_bytes_max = (u32)head_bytes_max;
+		limits->target_bytes_max = (u32)head_bytes_max / 2;
 	}
-	return parsers;
 }
+
+// ---- Another configuration ----------------------------------------------------------------------
+
+static struct hold *new_hold(const struct snapshot *snapshot)
+{
+	struct hold *hold = mem_alloc(sizeof(*hold));
+
+	hold->snapshot = snapshot;
+	list_init(&hold->node);
+	return hold;
+}
+
+// By the newest snapshot, or an older one that is still used.
+static bool is_held(const struct proxy *proxy, const struct pool *pool)
+{
+	if (proxy->snapshot->pools[pool->index] == pool)
+		return true;
+	list_for_each (node, &proxy->old_holds) {
+		const struct snapshot *old = list_entry(node, struct hold, node)->snapshot;
+
+		if (pool->index < old->pool_count && old->pools[pool->index] == pool)
+			return true;
+	}
+	return false;
+}
+
+void proxy_let_go_slowly(struct proxy *proxy, struct hold *hold)
+{
+	const struct snapshot *snapshot = hold->snapshot;
+
+	ASSERT(hold->count == 0 && hold != proxy->hold);
+	list_remove(&hold->node);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i] && !is_held(proxy, snapshot->pools[i]))
+			upstream_let_go(&proxy->upstream, snapshot->pools[i]);
+	mem_free(hold);
+	if (proxy->on_let_go)
+		proxy->on_let_go(proxy, snapshot);
+}
+
+// Tunnels live long. Those that cannot go over, because what they came by is gone, keep what they
+// have.
+static void on_rebind(struct timer *timer)
+{
+	struct proxy *proxy = container_of(timer, struct proxy, rebind);
+
+	for (u32 i = 0; i < rebinds_at_once && proxy->rebinds_left; i++) {
+		struct exchange *x = list_first(&proxy->tunnels, struct exchange, tunnel);
+
+		proxy->rebinds_left--;
+		if (list_is_empty(&proxy->tunnels))
+			return;
+		list_remove(&x->tunnel);
+		list_push_back(&proxy->tunnels, &x->tunnel);
+		if (x->hold != proxy->hold)
+			(void)exchange_rebind(x);
+	}
+	if (proxy->rebinds_left)
+		loop_timer_set(proxy->loop, timer, loop_now_ms(proxy->loop) + 1);
+}
+
+static void begin_rebinds(struct proxy *proxy)
+{
+	proxy->rebinds_left = 0;
+	list_for_each (node, &proxy->tunnels)
+		proxy->rebinds_left++;
+	if (proxy->rebinds_left)
+		on_rebind(&proxy->rebind);
+}
+
+// What new connections use from now on.
+static void take_secure(struct proxy *proxy, const struct snapshot *snapshot)
+{
+	if (!snapshot->secure)
+		return;
+	proxy->secure = snapshot->secure[proxy->upstream.number];
+	tls_env_bind(proxy->secure->env, proxy->loop);
+	proxy->upstream.tls = proxy->secure->clients;
+	proxy->upstream.tls_count = proxy->secure->client_count;
+	proxy->faults.tls_detail = proxy->secure->env->detail;
+}
+
+void proxy_adopt(struct proxy *proxy, const struct snapshot *snapshot)
+{
+	struct hold *before = proxy->hold;
+	struct upstream_change change = {.pools = snapshot->pools,
+		.backends = snapshot->backends,
+		.pool_count = snapshot->pool_count,
+		.backend_count = snapshot->backend_count};
+
+	before->count++; // until the end of this
+	list_push_back(&proxy->old_holds, &before->node);
+	proxy->hold = new_hold(snapshot);
+	proxy->snapshot = snapshot;
+	bound_parsers(proxy, snapshot);
+	front_adopt(proxy, before);
+	load_probes_adopt(&proxy->load_probes, snapshot);
+	faults_adopt(&proxy->faults, snapshot);
+	take_secure(proxy, snapshot);
+	upstream_adopt(&proxy->upstream, &change);
+	begin_rebinds(proxy);
+	proxy_let_go(proxy, before);
+}
+
+void proxy_forget_backend(struct proxy *proxy, u32 slot)
+{
+	upstream_forget(&proxy->upstream, slot);
+	if (proxy->stats)
+		stats_forget_backend(proxy->stats, slot);
+}
+
+// ---- Life ---------------------------------------------------------------------------------------
 
 void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapshot, u32 number,
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
@@ -27,9 +140,11 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 {
 	struct upstream_config upstream = {.loop = loop,
 		.metrics = metrics,
-		.crowd = &snapshot->crowd,
+		.slots = snapshot->slots,
 		.pools = snapshot->pools,
+		.backends = snapshot->backends,
 		.pool_count = snapshot->pool_count,
+		.backend_count = snapshot->backend_count,
 		.number = number,
 		.links_max = limits->links_max,
 		.seed = seed ^ 0x9e3779b97f4a7c15ull};
@@ -40,25 +155,30 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	proxy->log = log;
 	proxy->trace = trace;
 	proxy->metrics = metrics;
-	proxy->parsers = upstream.parser = new_parsers(snapshot);
+	proxy->parsers = upstream.parser =
+		mem_alloc(sizeof(*proxy->parsers) * MAX(snapshot->slots->frontends.max, 1));
+	bound_parsers(proxy, snapshot);
+	proxy->gates = mem_alloc(sizeof(*proxy->gates) * MAX(snapshot->slots->frontends.max, 1));
+	proxy->hold = new_hold(snapshot);
+	list_init(&proxy->old_holds);
+	list_init(&proxy->tunnels);
+	timer_init(&proxy->rebind, on_rebind);
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
 	list_init(&proxy->client_list);
+	front_adopt(proxy, proxy->hold);
 	list_init(&proxy->rosters);
 	rng_init(&proxy->rng, seed);
 	slab_init(&proxy->clients, "client", sizeof(struct client), limits->clients_max);
+	slab_init(&proxy->clients_with_origin, "client with origin",
+		sizeof(struct client_with_origin), limits->clients_max);
 	// An exchange that is over is freed at the end of the turn, while its client may begin
 	// another.
 	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), limits->clients_max * 2);
 	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
 	upstream_init(&proxy->upstream, &upstream);
 	faults_init(&proxy->faults, loop, log, snapshot);
-	if (snapshot->secure) {
-		proxy->secure = snapshot->secure[number];
-		tls_env_bind(proxy->secure->env, loop);
-		proxy->upstream.tls = proxy->secure->clients;
-		proxy->faults.tls_detail = proxy->secure->env->detail;
-	}
+	take_secure(proxy, snapshot);
 	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }
 
@@ -109,6 +229,11 @@ void proxy_done(struct proxy *proxy)
 	mover_pipes_done(&proxy->pipes);
 	slab_done(&proxy->arenas);
 	slab_done(&proxy->exchanges);
+	slab_done(&proxy->clients_with_origin);
 	slab_done(&proxy->clients);
+	loop_timer_cancel(proxy->loop, &proxy->rebind);
+	ASSERT(proxy->hold->count == 0 && list_is_empty(&proxy->old_holds));
+	mem_free(proxy->hold);
+	mem_free(proxy->gates);
 	mem_free(proxy->parsers);
 }

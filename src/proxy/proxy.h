@@ -31,10 +31,28 @@ extern const char *const step_names[STEP_COUNT];
 bool step_may_go(enum step from, enum step to);
 
 struct secure; // proxy/secure.h
+// What this worker still uses of a snapshot: exchanges that began with it, and clients of frontends
+// that the next one has not. A plain count, the worker's own.
+struct hold {
+	const struct snapshot *snapshot;
+	u32 count;
+	struct list node; // in proxy->old_holds; the newest one is in no list
+};
+
+struct gate; // proxy/front.h
 
 struct proxy {
 	struct loop *loop;
-	const struct snapshot *snapshot;
+	const struct snapshot *snapshot; // the newest one
+	struct hold *hold;		 // on it
+	struct list old_holds;		 // oldest first
+	// Nothing here uses this snapshot any more, nor ever will. Later than in the turn of
+	// proxy_adopt, or in it. NULL: nobody wants to know.
+	void (*on_let_go)(struct proxy *proxy, const struct snapshot *snapshot);
+	struct gate *gates;  // by slot of the frontend
+	struct list tunnels; // exchanges
+	struct timer rebind; // of tunnels, some at a time
+	u32 rebinds_left;
 	struct log *log;
 	struct trace_ring *trace;
 	struct metrics_cells *metrics;
@@ -47,7 +65,7 @@ struct proxy {
 	struct mover_pipes pipes;
 	struct mover_pipes *splice; // &pipes, or NULL where descriptors cannot be spliced
 	struct rng rng;
-	struct slab clients, exchanges, arenas;
+	struct slab clients, clients_with_origin, exchanges, arenas;
 	struct list client_list; // the newest first
 	struct list rosters;	 // those who are looking through it
 	u32 client_count, clients_max;
@@ -74,6 +92,24 @@ struct proxy_limits {
 void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapshot, u32 number,
 	const struct proxy_limits *limits, struct log *log, struct trace_ring *trace,
 	struct metrics_cells *metrics, u64 seed);
+
+// The next configuration, from the next request on. What runs goes on with the old one and lets go
+// of it by and by (on_let_go). Client connections, idle connections to backends that are in both,
+// and whatever cells say stay; who waits for a place in a pool that has another object waits there.
+void proxy_adopt(struct proxy *proxy, const struct snapshot *snapshot);
+
+// One who held it holds it no more.
+void proxy_let_go_slowly(struct proxy *proxy, struct hold *hold);
+
+static inline void proxy_let_go(struct proxy *proxy, struct hold *hold)
+{
+	if (unlikely(--hold->count == 0) && hold != proxy->hold)
+		proxy_let_go_slowly(proxy, hold);
+}
+
+// Nobody has this backend any more: what this worker knows of it is forgotten, what it counted
+// counts for its pool.
+void proxy_forget_backend(struct proxy *proxy, u32 slot);
 
 // Whether one more connection would be taken now, as far as this worker can tell.
 bool proxy_has_room(const struct proxy *proxy, const struct frontend *frontend);

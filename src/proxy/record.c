@@ -107,7 +107,7 @@ void record_note_try(struct exchange *x, const struct attempt *attempt, u8 ended
 		history->count++;
 	history->tries[history->count - 1] = (struct record_try){
 		.pool = (u16)backend->pool->index,
-		.backend = (u16)backend->index,
+		.backend = (u16)backend->cell,
 		.status = status,
 		.ended = ended,
 		.hedge = attempt == x->second || (attempt == x->attempt && history->is_hedge),
@@ -242,7 +242,7 @@ static inline void put_fixed(_Atomic(u64) *words, const struct exchange *x)
 	put(&words[W_WALL], (u64)x->headed_wall_ms);
 	put(&words[W_FACTS], load((const char *)x + RECORD_FACTS_AT));
 	put(&words[W_FACTS2], load((const char *)x + RECORD_FACTS_AT + 8));
-	put(&words[W_GENERATION], proxy->snapshot->generation);
+	put(&words[W_GENERATION], x->hold->snapshot->generation);
 	put(&words[W_BEGAN], x->began_us);
 	put(&words[W_HEADED], x->headed_us);
 	put(&words[W_LEASED], attempt->leased_us);
@@ -286,10 +286,10 @@ static inline void put_ordinary(_Atomic(u64) *words, const struct exchange *x)
 	const struct client *client = x->client;
 	const struct route *route = x->route;
 	const char *path = x->path.ptr, *path_end = path + x->path.len;
-	u32 way = route ? route->place : client->frontend->place;
+	u32 way = route ? route->place : x->frontend->place;
 	_Atomic(u64) *at = words + W_REST;
 
-	put(&words[W_PLACES], places(way, x->pool->index, x->backend->index));
+	put(&words[W_PLACES], places(way, x->pool->index, x->backend->cell));
 	put(&words[W_BITS], bits | (u64)x->attempt->lease.reused << B_REUSED |
 				    (u64)x->path.len << B_PATH_LEN |
 				    (u64)x->request->method << B_METHOD);
@@ -315,9 +315,9 @@ static void put_any(_Atomic(u64) *words, struct exchange *x)
 	_Atomic(u64) *at = put_client(words + W_REST, x);
 
 	put_fixed(words, x);
-	put(&words[W_PLACES], places(x->route ? x->route->place : x->client->frontend->place,
+	put(&words[W_PLACES], places(x->route ? x->route->place : x->frontend->place,
 				      x->pool ? x->pool->index : RECORD_NOBODY,
-				      x->backend ? x->backend->index : RECORD_NOBODY));
+				      x->backend ? x->backend->cell : RECORD_NOBODY));
 	if (x->request) {
 		at = put_id(at, x);
 		bits |= (u64)RECORD_LONG_ID_WORDS << B_ID_WORDS | (u64)x->request->method

@@ -8,7 +8,7 @@
 // has a sequence number that is odd while it is written (a seqlock), so a reader gets a whole
 // record or none. What is written for an ordinary request are three or four lines of the cache, and
 // nothing is computed that a reader can compute: moments as they were taken, indices instead of
-// names. The indices are of one configuration, which `generation` names.
+// names. Numbers are slots, or of one configuration, which `generation` names.
 //
 // What a record holds of the pick is what the algorithm had in its hands (struct balance_seen).
 #pragma once
@@ -49,7 +49,7 @@ enum record_end {
 };
 
 struct record_try {
-	u16 pool, backend; // indices
+	u16 pool, backend; // slots (upstream/slots.h)
 	u16 status;	   // of its answer; 0: none
 	u8 ended;	   // enum outcome (OK: it gave the answer) or enum record_end
 	bool hedge;	   // the second copy of a slow request
@@ -68,9 +68,9 @@ struct record {
 	u32 queue_us;	     // of the last try
 	u32 connect_us;	     // 0: an idle connection
 	u32 first_byte_us;   // from the request sent to the answer's head
-	u16 frontend;	     // indices; RECORD_NOBODY: none (of a route: no route took it)
-	u16 route, pool;     // the route is one of its frontend
-	u16 backend;	     // of its pool, the last one that was picked
+	u16 frontend;	     // slots; RECORD_NOBODY: none (of a route: no route took it)
+	u16 route, pool;     // the route is a number of its frontend's in that generation
+	u16 backend;	     // the last one that was picked
 	u16 status;	     // 0: no answer was sent
 	u16 eligible, full;  // of the pool at the last pick, as in pick.h
 	u16 look_count_seen; // looks of the last pick, kept or not

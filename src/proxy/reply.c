@@ -79,7 +79,7 @@ static struct str backend_piece(
 	struct str id = x->backend ? x->backend->id : STR_EMPTY;
 	char *at = buffer;
 
-	if (id.len == 0 || !x->client->frontend->conf->headers.tell_backend)
+	if (id.len == 0 || !x->frontend->conf->headers.tell_backend)
 		return STR_EMPTY;
 	id.len = MIN(id.len, (size_t)name_bytes_max);
 	switch (form) {
@@ -160,7 +160,7 @@ static struct str location_of(struct exchange *x)
 	if (x->route)
 		return router_location(&x->arena, x->route, x->request, x->path);
 	return router_https_location(
-		&x->arena, x->request, x->client->frontend->conf->redirect_port);
+		&x->arena, x->request, x->frontend->conf->redirect_port);
 }
 
 void reply_send(struct exchange *x)
@@ -192,7 +192,8 @@ void reply_send(struct exchange *x)
 	head.has_content_length = true;
 	if (to_head)
 		head.framing = HTTP_NO_BODY;
-	head.keep_alive = x->request_ended && x->refusal == HTTP_REFUSE_OK && !x->proxy->draining;
+	head.keep_alive =
+		x->request_ended && x->refusal == HTTP_REFUSE_OK && !x->client->gate->draining;
 	x->answer_begun = true;
 	x->down->ops->send_head(x->down, &head, to_head);
 	if (!to_head)

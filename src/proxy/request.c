@@ -103,7 +103,7 @@ static char *put_forwarded(const struct exchange *x, char *at, struct str before
 
 static const struct http_field *find_request_id(const struct exchange *x)
 {
-	const struct frontend *frontend = x->client->frontend;
+	const struct frontend *frontend = x->frontend;
 
 	if (frontend->request_id_known != HTTP_F_OTHER)
 		return http_head_find(x->request, frontend->request_id_known);
@@ -113,14 +113,13 @@ static const struct http_field *find_request_id(const struct exchange *x)
 void request_identify(struct exchange *x)
 {
 	hex_put_16(x->request_id, rng_u64(&x->proxy->rng), rng_u64(&x->proxy->rng));
-	x->keep_request_id = x->client->trusted &&
-			     x->client->frontend->conf->headers.request_id.len &&
+	x->keep_request_id = x->client->trusted && x->frontend->conf->headers.request_id.len &&
 			     find_request_id(x);
 }
 
 static char *put_request_id(struct exchange *x, char *at)
 {
-	const struct frontend *frontend = x->client->frontend;
+	const struct frontend *frontend = x->frontend;
 	struct str name = frontend->conf->headers.request_id;
 	const struct http_field *sent;
 
@@ -149,7 +148,7 @@ static bool upgrade_is_allowed(const struct exchange *x)
 
 int request_prepare(struct exchange *x)
 {
-	const struct frontend *frontend = x->client->frontend;
+	const struct frontend *frontend = x->frontend;
 	const struct conf_frontend *conf = frontend->conf;
 	struct http_head *head = x->request;
 	bool trusted = x->client->trusted;
@@ -192,7 +191,7 @@ void request_address(struct exchange *x, const struct backend *backend)
 {
 	struct http_head *head = x->request;
 
-	if (x->client->frontend->conf->headers.identify.len)
+	if (x->frontend->conf->headers.identify.len)
 		head->added[2] = backend->server_line;
 	// A path is no host. "localhost" is true, and some servers refuse an empty Host.
 	if (x->names_no_host)
@@ -203,9 +202,9 @@ void request_address(struct exchange *x, const struct backend *backend)
 struct str request_id(const struct exchange *x)
 {
 	const struct http_field *sent =
-		x->keep_request_id ? http_head_find_name(x->request,
-					     x->client->frontend->conf->headers.request_id)
-				   : NULL;
+		x->keep_request_id
+			? http_head_find_name(x->request, x->frontend->conf->headers.request_id)
+			: NULL;
 
 	return sent ? str_make(sent->value, sent->value_len)
 		    : str_make(x->request_id, request_id_len);
@@ -246,7 +245,7 @@ static struct str rightmost_untrusted(
 
 struct str request_client_ip(struct exchange *x)
 {
-	const struct conf_frontend *conf = x->client->frontend->conf;
+	const struct conf_frontend *conf = x->frontend->conf;
 	struct str peer = str_make(x->client->ip, x->client->ip_len);
 
 	if (!x->client->trusted || !x->request)

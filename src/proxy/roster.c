@@ -21,6 +21,7 @@ static enum roster_state state_of(const struct client *client)
 	if (client->conn.session->end != SESSION_GOES_ON || client->conn.closing)
 		return ROSTER_ENDING;
 	switch ((enum client_waiting)client->waiting) {
+	case WAITS_OPENING:
 	case WAITS_FIRST:
 		return ROSTER_NEW;
 	case WAITS_HEAD:
@@ -59,7 +60,7 @@ static bool matches(const struct roster *roster, const struct client *client)
 	const struct roster_ask *ask = &roster->ask;
 	struct exchange *x = client->exchange;
 
-	if (ask->frontend.len && !str_eq(client->frontend->conf->name, ask->frontend))
+	if (ask->frontend.len && !str_eq(client->gate->frontend->conf->name, ask->frontend))
 		return false;
 	if (ask->state != ROSTER_STATE_COUNT && state_of(client) != ask->state)
 		return false;
@@ -124,7 +125,7 @@ static void add_row(struct roster *roster, const struct client *client)
 	const struct loop *loop = roster->proxy->loop;
 	struct roster_row *row = &roster->rows[roster->row_count++];
 
-	*row = (struct roster_row){.frontend = keep(roster, client->frontend->conf->name),
+	*row = (struct roster_row){.frontend = keep(roster, client->gate->frontend->conf->name),
 		.client = keep(roster, str_make(client->ip, client->ip_len)),
 		.port = client->port,
 		.state = (u8)state_of(client),

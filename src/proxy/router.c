@@ -5,18 +5,29 @@
 
 enum { host_bytes_max = 255 };
 
-static bool host_matches(const struct conf_match *match, const struct http_head *head)
+static bool is_named(const struct conf_match *match, struct str host)
 {
-	char buffer[host_bytes_max];
-	struct str host;
-
-	if (head->authority.len > sizeof(buffer))
-		return false;
-	host = http_host_of(head->authority, buffer);
 	if (!match->host_is_suffix)
 		return str_eq(host, match->host);
 	return host.len > match->host.len &&
 	       memcmp(host.ptr + host.len - match->host.len, match->host.ptr, match->host.len) == 0;
+}
+
+static bool host_matches(const struct conf_match *match, const struct http_head *head)
+{
+	char buffer[host_bytes_max];
+
+	if (head->authority.len > sizeof(buffer))
+		return false;
+	return is_named(match, http_host_of(head->authority, buffer));
+}
+
+static bool offers_one(const struct conf_match *match, const struct client_hello *hello)
+{
+	for (u32 i = 0; i < match->alpn_count; i++)
+		if (client_hello_offers(hello, match->alpn[i]))
+			return true;
+	return false;
 }
 
 static bool path_matches(const struct conf_match *match, struct str path)
@@ -80,6 +91,21 @@ const struct route *router_find(
 		if (find_miss(&frontend->routes[i].conf->match, head, path, &header) ==
 			ROUTER_MATCHES)
 			return &frontend->routes[i];
+	return NULL;
+}
+
+const struct route *router_find_hello(
+	const struct frontend *frontend, const struct client_hello *hello)
+{
+	for (u32 i = 0; i < frontend->route_count; i++) {
+		const struct conf_match *match = &frontend->routes[i].conf->match;
+
+		if (match->host.len && !is_named(match, client_hello_name(hello)))
+			continue;
+		if (match->alpn_count && !offers_one(match, hello))
+			continue;
+		return &frontend->routes[i];
+	}
 	return NULL;
 }
 

@@ -3,11 +3,17 @@
 // first that matches takes the request.
 #pragma once
 
+#include "proto/client_hello.h"
 #include "proxy/snapshot.h"
 
 // `path` is the normal form (http_path_normalize). NULL: none matches.
 const struct route *router_find(
 	const struct frontend *frontend, const struct http_head *head, struct str path);
+
+// The same by what a TLS client asks for: only routes without conditions take one that names
+// nobody.
+const struct route *router_find_hello(
+	const struct frontend *frontend, const struct client_hello *hello);
 
 // The first condition of a route that a request does not meet, as router_find asks them.
 enum router_miss {

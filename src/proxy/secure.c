@@ -57,11 +57,11 @@ static bool build_servers(struct tls_env *env, const struct snapshot *snapshot,
 	struct tls_server **servers, struct tls_error *ret_error)
 {
 	for (u32 i = 0; i < snapshot->frontend_count; i++) {
-		const struct conf_frontend *conf = snapshot->frontends[i].conf;
+		const struct frontend *frontend = snapshot->frontends[i];
 
-		if (!conf->tls.enabled)
+		if (!frontend || !frontend->conf->tls.enabled)
 			continue;
-		servers[i] = build_server(env, conf, ret_error);
+		servers[i] = build_server(env, frontend->conf, ret_error);
 		if (!servers[i])
 			return false;
 	}
@@ -78,10 +78,15 @@ static void drop_servers(struct tls_server **servers, u32 count)
 
 // ---- Backends -----------------------------------------------------------------------------------
 
+static bool same(struct str a, struct str b)
+{
+	return a.len == b.len && (a.len == 0 || str_eq(a, b));
+}
+
 static bool is_alike(const struct conf_upstream_tls *a, const struct conf_upstream_tls *b)
 {
-	return a->verify == b->verify && a->min_version == b->min_version && str_eq(a->ca, b->ca) &&
-	       str_eq(a->crl, b->crl) && str_eq(a->cert, b->cert) && str_eq(a->key, b->key);
+	return a->verify == b->verify && a->min_version == b->min_version && same(a->ca, b->ca) &&
+	       same(a->crl, b->crl) && same(a->cert, b->cert) && same(a->key, b->key);
 }
 
 static struct tls_client *build_client(struct tls_env *env, const struct conf_upstream_tls *tls,
@@ -105,10 +110,10 @@ static bool build_clients(struct tls_env *env, const struct snapshot *snapshot,
 	struct tls_client **clients, struct tls_error *ret_error)
 {
 	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
+		const struct pool *pool = snapshot->pools[i];
 		const struct backend *last = NULL;
 
-		for (u32 j = 0; j < pool->backend_count; j++) {
+		for (u32 j = 0; pool && j < pool->backend_count; j++) {
 			const struct backend *backend = &pool->backends[j];
 			const struct conf_upstream_tls *tls = &backend->conf->tls;
 			bool alike = last && is_alike(tls, &last->conf->tls);
@@ -161,12 +166,13 @@ static bool build(struct secure *secure, const struct snapshot *snapshot, bool w
 	return true;
 }
 
-struct secure *secure_new(const struct snapshot *snapshot, const struct tls_secret *secret,
-	u32 connections_max, bool with_servers, struct tls_error *ret_error)
+struct secure *secure_new(const struct snapshot *snapshot, struct tls_env *env,
+	const struct tls_secret *secret, u32 connections_max, bool with_servers,
+	struct tls_error *ret_error)
 {
 	struct secure *secure = mem_alloc(sizeof(*secure));
 
-	secure->env = tls_env_new(secret, connections_max);
+	secure->env = env ? tls_env_ref(env) : tls_env_new(secret, connections_max);
 	if (!secure->env)
 		snprintf(ret_error->text, sizeof(ret_error->text), "OpenSSL cannot be started");
 	else if (build(secure, snapshot, with_servers, ret_error))
@@ -183,12 +189,6 @@ void secure_free(struct secure *secure)
 		drop_servers(secure->servers, secure->server_count);
 	if (secure->clients)
 		drop_clients(secure->clients, secure->client_count);
-	tls_env_free(secure->env);
+	tls_env_unref(secure->env);
 	mem_free(secure);
-}
-
-bool secure_reload(
-	struct secure *secure, const struct snapshot *snapshot, struct tls_error *ret_error)
-{
-	return build(secure, snapshot, secure->server_count > 0, ret_error);
 }

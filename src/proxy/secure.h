@@ -20,15 +20,11 @@ struct secure {
 // Does this configuration want any TLS?
 bool secure_is_wanted(const struct conf *conf);
 
-// NULL, with the reason. `with_servers`: frontends too, not only backends.
-struct secure *secure_new(const struct snapshot *snapshot, const struct tls_secret *secret,
-	u32 connections_max, bool with_servers, struct tls_error *ret_error) must_check;
-
-// No connection of it is open any more. NULL is fine.
-void secure_free(struct secure *secure);
-
-// Reads certificates, keys and lists again, all or nothing: new connections and handshakes use what
-// is new, those that stand keep what they began with. On the thread whose it is. False, with the
-// reason: everything stays as it was.
-bool secure_reload(struct secure *secure, const struct snapshot *snapshot,
+// NULL, with the reason. `with_servers`: frontends too, not only backends. `env` is that of the same
+// thread's last one, which connections may outlive; NULL: there was none. In any thread.
+struct secure *secure_new(const struct snapshot *snapshot, struct tls_env *env,
+	const struct tls_secret *secret, u32 connections_max, bool with_servers,
 	struct tls_error *ret_error) must_check;
+
+// Connections keep what they need of it. NULL is fine.
+void secure_free(struct secure *secure);

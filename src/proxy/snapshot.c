@@ -4,6 +4,7 @@
 #include "proxy/access.h"
 #include "proxy/builtin.h"
 #include "proxy/secure.h"
+#include "proxy/snapshot_match.h"
 #include "proxy/sticky.h"
 #include "upstream/view.h"
 
@@ -30,16 +31,19 @@ static enum eligible_why first_why(const struct conf_backend *conf)
 				 : ELIGIBLE_OK;
 }
 
-static struct adaptive *build_adaptive(const struct conf_pool *conf, struct arena *arena)
+// What was found by watching stays when the configuration changes. A slot that was never watched is
+// all zero.
+static struct adaptive *adaptive_of(const struct conf_pool *conf, struct adaptive *adaptive)
 {
-	struct adaptive *adaptive = arena_zalloc(arena, sizeof(*adaptive));
-
+	if (atomic_load(&adaptive->limit))
+		return adaptive;
 	gradient_init(&adaptive->gradient, &conf->limits.gradient);
-	adaptive->limit = gradient_limit(&adaptive->gradient);
+	atomic_store(&adaptive->limit, gradient_limit(&adaptive->gradient));
 	return adaptive;
 }
 
-static void build_backend(struct pool *pool, u32 index, struct arena *arena, u32 cell)
+static void build_backend(
+	struct pool *pool, u32 index, struct arena *arena, struct slots *slots, u32 cell)
 {
 	const struct conf_backend *from = &pool->conf->backends[index];
 	struct backend *backend = &pool->backends[index];
@@ -57,8 +61,9 @@ static void build_backend(struct pool *pool, u32 index, struct arena *arena, u32
 	backend->weight = from->weight;
 	backend->sockets_max = from->max_connections;
 	backend->server_line = line(arena, "X-Backend-Server", from->address);
+	backend->sockets = &slots->seats[cell].sockets;
 	if (pool->conf->limits.adaptive)
-		backend->adaptive = build_adaptive(pool->conf, arena);
+		backend->adaptive = adaptive_of(pool->conf, &slots->seats[cell].adaptive);
 	backend->why = (u8)first_why(from);
 	backend->share = SLOW_START_WHOLE;
 	pool->members[index] =
@@ -87,16 +92,16 @@ static enum balance_kind kind_of(enum conf_algorithm algorithm)
 	return (enum balance_kind)kinds[algorithm];
 }
 
-static void build_pool(struct snapshot *snapshot, u32 index)
+static void build_pool(struct snapshot *snapshot, struct pool *pool, const struct conf_pool *conf,
+	const struct snapshot_match *match)
 {
-	const struct conf_pool *conf = &snapshot->conf->pools[index];
-	struct pool *pool = &snapshot->pools[index];
 	struct arena *arena = snapshot->arena;
 	u32 room = MAX(conf->backend_count, 1);
 
 	pool->name = conf->name;
 	pool->conf = conf;
-	pool->index = index;
+	pool->since = snapshot->generation;
+	pool->requests = &snapshot->slots->pool_requests[pool->index];
 	pool->kind = kind_of(conf->algorithm);
 	pool->options.load_percent = conf->hash.load_percent;
 	pool->hash_secret = key_hash_secret(conf->hash.secret);
@@ -106,7 +111,7 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	pool->backend_count = conf->backend_count;
 	pool->backends = lines_of(arena, sizeof(struct backend) * room);
 	pool->members = arena_zalloc(arena, sizeof(struct balance_member) * room);
-	pool->failover = conf->failover >= 0 ? &snapshot->pools[conf->failover] : NULL;
+	pool->failover = conf->failover >= 0 ? snapshot->pools[match->pools[conf->failover]] : NULL;
 	pool->idle_connections_max = conf->limits.idle_connections;
 	pool->connect_timeout_ms = conf->timeouts.connect_ms;
 	pool->response_timeout_ms = conf->timeouts.response_ms;
@@ -118,43 +123,12 @@ static void build_pool(struct snapshot *snapshot, u32 index)
 	pool->worker_count = snapshot->worker_count;
 	pool->cells = lines_of(arena, sizeof(struct pool_cell) * snapshot->worker_count);
 	for (u32 i = 0; i < conf->backend_count; i++) {
-		build_backend(pool, i, arena, snapshot->backend_count++);
+		build_backend(pool, i, arena, snapshot->slots, match->cells[i]);
+		snapshot->backends[match->cells[i]] = &pool->backends[i];
 		pool->eligible += eligible_is_in(backend_why(&pool->backends[i]));
 	}
 	pool->sticky = sticky_build(pool, arena);
 	view_init(pool);
-}
-
-static void build_crowd(struct snapshot *snapshot)
-{
-	struct crowd *crowd = &snapshot->crowd;
-
-	crowd_init(crowd, snapshot->worker_count, snapshot->backend_count, snapshot->arena);
-	crowd->cells = snapshot->cells;
-	crowd->backends = arena_zalloc(
-		snapshot->arena, sizeof(struct backend *) * MAX(snapshot->backend_count, 1));
-	for (u32 i = 0; i < snapshot->pool_count; i++)
-		for (u32 j = 0; j < snapshot->pools[i].backend_count; j++) {
-			struct backend *backend = &snapshot->pools[i].backends[j];
-
-			crowd->backends[backend->cell] = backend;
-		}
-}
-
-static void build_pools(struct snapshot *snapshot)
-{
-	u32 room = MAX(snapshot->conf->pool_count, 1);
-
-	snapshot->pool_count = snapshot->conf->pool_count;
-	snapshot->pools = lines_of(snapshot->arena, sizeof(struct pool) * room);
-	for (u32 i = 0; i < snapshot->pool_count; i++)
-		build_pool(snapshot, i);
-	snapshot->cells =
-		arena_zalloc(snapshot->arena, sizeof(struct cell *) * snapshot->worker_count);
-	for (u32 i = 0; i < snapshot->worker_count; i++)
-		snapshot->cells[i] = lines_of(
-			snapshot->arena, sizeof(struct cell) * MAX(snapshot->backend_count, 1));
-	build_crowd(snapshot);
 }
 
 // Far more than anybody has are nowhere.
@@ -163,8 +137,8 @@ static u32 place_of(u32 frontend, u32 route)
 	return MIN(frontend, (u32)nowhere) | MIN(route, (u32)nowhere) << 16;
 }
 
-static void build_route(
-	struct route *route, const struct conf_route *conf, struct snapshot *snapshot)
+static void build_route(struct route *route, const struct conf_route *conf,
+	struct snapshot *snapshot, const struct snapshot_match *match)
 {
 	route->conf = conf;
 	route->pattern = str_from(arena_printf(snapshot->arena, "%.*s%s", STR_FMT(conf->match.path),
@@ -174,7 +148,7 @@ static void build_route(
 	route->targets =
 		arena_zalloc(snapshot->arena, sizeof(struct target) * MAX(conf->split_count, 1));
 	for (u32 i = 0; i < conf->split_count; i++) {
-		route->targets[i].pool = &snapshot->pools[conf->splits[i].pool];
+		route->targets[i].pool = snapshot->pools[match->pools[conf->splits[i].pool]];
 		route->targets[i].weight = conf->splits[i].weight;
 		route->weight_sum += conf->splits[i].weight;
 	}
@@ -206,8 +180,8 @@ static void build_builtin(struct frontend *frontend, const struct snapshot *snap
 		frontend->builtin = builtin_build(frontend, snapshot);
 }
 
-static void build_frontend(
-	struct frontend *frontend, const struct conf_frontend *conf, struct snapshot *snapshot)
+static void build_frontend(struct frontend *frontend, const struct conf_frontend *conf,
+	struct snapshot *snapshot, const struct snapshot_match *match)
 {
 	struct arena *arena = snapshot->arena;
 
@@ -215,18 +189,21 @@ static void build_frontend(
 	frontend->scheme = conf->tls.enabled ? STR("https") : STR("http");
 	frontend->request_id_known =
 		http_field_known(conf->headers.request_id.ptr, conf->headers.request_id.len);
-	frontend->pool =
-		conf->pool >= 0 && !conf->redirect_https ? &snapshot->pools[conf->pool] : NULL;
-	if (conf->limits.connections)
-		frontend->clients = arena_zalloc(arena, sizeof(*frontend->clients));
+	frontend->pool = conf->pool >= 0 && !conf->redirect_https
+				 ? snapshot->pools[match->pools[conf->pool]]
+				 : NULL;
 	frontend->has_answer_lines =
 		conf->headers.server_timing || conf->headers.proxy_status || conf->tls.hsts_ms;
 	frontend->asks_certificates = conf->tls.client.mode != CONF_CLIENT_CERT_NONE;
+	if (conf->limits.connections)
+		frontend->clients = &snapshot->slots->frontend_clients[frontend->index];
 	frontend->is_guarded = guard_is_wanted(conf);
+	frontend->expects_header = conf->client_ip.proxy_protocol != CONF_PROXY_PROTOCOL_NONE;
+	frontend->has_origins = frontend->expects_header;
 	frontend->route_count = conf->redirect_https ? 0 : conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
 	for (u32 i = 0; i < frontend->route_count; i++) {
-		build_route(&frontend->routes[i], &conf->routes[i], snapshot);
+		build_route(&frontend->routes[i], &conf->routes[i], snapshot, match);
 		frontend->routes[i].place = place_of(frontend->index, i);
 	}
 	build_builtin(frontend, snapshot);
@@ -246,8 +223,10 @@ static void build_access_names(struct snapshot *snapshot)
 	struct arena *arena = snapshot->arena;
 
 	for (u32 i = 0; i < snapshot->frontend_count; i++) {
-		struct frontend *frontend = &snapshot->frontends[i];
+		struct frontend *frontend = snapshot->frontends[i];
 
+		if (!frontend)
+			continue;
 		frontend->access_json = access_name_json(arena, "frontend", frontend->conf->name);
 		for (u32 j = 0; j < frontend->route_count; j++)
 			frontend->routes[j].access_json = access_name_json(
@@ -256,9 +235,12 @@ static void build_access_names(struct snapshot *snapshot)
 	snapshot->access_json =
 		arena_zalloc(arena, sizeof(struct str) * MAX(snapshot->backend_count, 1));
 	for (u32 i = 0; i < snapshot->pool_count; i++) {
-		const struct pool *pool = &snapshot->pools[i];
-		struct str name = access_name_json(arena, "pool", pool->name);
+		const struct pool *pool = snapshot->pools[i];
+		struct str name;
 
+		if (!pool)
+			continue;
+		name = access_name_json(arena, "pool", pool->name);
 		for (u32 j = 0; j < pool->backend_count; j++) {
 			struct str id = access_name_json(arena, "backend", pool->backends[j].id);
 
@@ -268,33 +250,196 @@ static void build_access_names(struct snapshot *snapshot)
 	}
 }
 
-struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u32 worker_count)
+// ---- The whole ----------------------------------------------------------------------------------
+
+// Pools that stay are taken over; all others have their place before any of them is built, since
+// one may fail over to another.
+static void build_pools(struct snapshot *snapshot, const struct snapshot *before,
+	const struct snapshot_match *match)
+{
+	const struct conf *conf = snapshot->conf;
+
+	for (u32 i = 0; i < conf->pool_count; i++) {
+		u32 slot = match->pools[i];
+		struct pool *pool;
+
+		if (match->is_same[i]) {
+			snapshot->pools[slot] = before->pools[slot];
+			continue;
+		}
+		pool = lines_of(snapshot->arena, sizeof(*pool));
+		pool->index = slot;
+		snapshot->pools[slot] = pool;
+	}
+	for (u32 i = 0, cell = 0; i < conf->pool_count; cell += conf->pools[i++].backend_count) {
+		struct snapshot_match of_pool = *match;
+		struct pool *pool = snapshot->pools[match->pools[i]];
+
+		of_pool.cells += cell;
+		if (!match->is_same[i])
+			build_pool(snapshot, pool, &conf->pools[i], &of_pool);
+		else
+			for (u32 j = 0; j < pool->backend_count; j++)
+				snapshot->backends[pool->backends[j].cell] = &pool->backends[j];
+	}
+}
+
+static void build_frontends(struct snapshot *snapshot, const struct snapshot_match *match)
+{
+	const struct conf *conf = snapshot->conf;
+
+	for (u32 i = 0; i < conf->frontend_count; i++) {
+		u32 slot = match->frontends[i];
+		struct frontend *frontend = arena_zalloc(snapshot->arena, sizeof(*frontend));
+
+		snapshot->frontends[slot] = frontend;
+		frontend->index = slot;
+		frontend->place = place_of(slot, nowhere);
+		build_frontend(frontend, &conf->frontends[i], snapshot, match);
+	}
+}
+
+static struct snapshot *build(const struct snapshot *before, const struct conf *conf,
+	struct arena *arena, struct slots *slots, u32 generation, const char **ret_what)
 {
 	struct snapshot *snapshot = arena_zalloc(arena, sizeof(*snapshot));
+	struct snapshot_match match;
 
 	snapshot->conf = conf;
 	snapshot->arena = arena;
-	snapshot->worker_count = worker_count;
-	build_pools(snapshot);
-	snapshot->frontend_count = conf->frontend_count;
-	snapshot->frontends =
-		arena_zalloc(arena, sizeof(struct frontend) * MAX(conf->frontend_count, 1));
-	for (u32 i = 0; i < conf->frontend_count; i++) {
-		snapshot->frontends[i].index = i;
-		snapshot->frontends[i].place = place_of(i, nowhere);
-		build_frontend(&snapshot->frontends[i], &conf->frontends[i], snapshot);
-	}
-	if (has_access_json(&conf->log))
+	snapshot->slots = slots;
+	snapshot->worker_count = slots->worker_count;
+	snapshot->generation = generation;
+	snapshot->cells = slots->cells;
+	if (!snapshot_match(&match, before, conf, slots, generation, arena, ret_what))
+		return NULL;
+	snapshot->frontend_count = slots->frontends.count;
+	snapshot->pool_count = slots->pools.count;
+	snapshot->backend_count = slots->backends.count;
+	snapshot->frontends = arena_zalloc(
+		arena, sizeof(*snapshot->frontends) * MAX(snapshot->frontend_count, 1));
+	snapshot->pools =
+		arena_zalloc(arena, sizeof(*snapshot->pools) * MAX(snapshot->pool_count, 1));
+	snapshot->backends =
+		arena_zalloc(arena, sizeof(*snapshot->backends) * MAX(snapshot->backend_count, 1));
+	build_pools(snapshot, before, &match);
+	build_frontends(snapshot, &match);
+	// The log is the process', as it was at its start.
+	if (before ? before->access_json != NULL : has_access_json(&conf->log))
 		build_access_names(snapshot);
 	return snapshot;
+}
+
+struct snapshot *snapshot_begin(
+	const struct conf *conf, struct arena *arena, struct slots *slots, u32 generation)
+{
+	const char *what = NULL;
+	struct snapshot *snapshot = build(NULL, conf, arena, slots, generation, &what);
+
+	ASSERT(snapshot);
+	snapshot_adopt(snapshot);
+	return snapshot;
+}
+
+struct snapshot *snapshot_build(const struct conf *conf, struct arena *arena, u32 worker_count)
+{
+	struct snapshot *snapshot;
+	u32 backends = 0;
+
+	for (u32 i = 0; i < conf->pool_count; i++)
+		backends += conf->pools[i].backend_count;
+	snapshot = snapshot_begin(conf, arena,
+		slots_new(worker_count, backends, conf->pool_count, conf->frontend_count), 0);
+	snapshot->owns_slots = true;
+	return snapshot;
+}
+
+struct snapshot *snapshot_follow(const struct snapshot *before, const struct conf *conf,
+	struct arena *arena, u32 generation, const char **ret_what)
+{
+	struct snapshot *snapshot = build(before, conf, arena, before->slots, generation, ret_what);
+
+	if (snapshot)
+		snapshot->guard = before->guard;
+	return snapshot;
+}
+
+// ---- Who uses it --------------------------------------------------------------------------------
+
+static void count_users(struct snapshot *snapshot, u32 by)
+{
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		if (snapshot->backends[i])
+			snapshot->slots->backends.users[i] += by;
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i]) {
+			snapshot->slots->pools.users[i] += by;
+			snapshot->pools[i]->users += by;
+		}
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		if (snapshot->frontends[i])
+			snapshot->slots->frontends.users[i] += by;
+}
+
+void snapshot_adopt(struct snapshot *snapshot)
+{
+	count_users(snapshot, 1);
+}
+
+static void free_secure(struct snapshot *snapshot)
+{
+	for (u32 i = 0; snapshot->secure && i <= snapshot->worker_count; i++)
+		secure_free(snapshot->secure[i]);
+	snapshot->secure = NULL;
+}
+
+void snapshot_retire(struct snapshot *snapshot, const struct snapshot_heirs *heirs)
+{
+	const struct slots *slots = snapshot->slots;
+
+	free_secure(snapshot);
+	count_users(snapshot, (u32)-1);
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		if (snapshot->backends[i] && slots->backends.users[i] == 0)
+			heirs->backend(heirs->owner, i);
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		struct pool *pool = snapshot->pools[i];
+
+		if (pool && pool->users == 0)
+			heirs->pool(heirs->owner, pool);
+		if (pool && slots->pools.users[i] == 0)
+			heirs->pool_slot(heirs->owner, i);
+	}
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		if (snapshot->frontends[i] && slots->frontends.users[i] == 0)
+			heirs->frontend(heirs->owner, i);
+}
+
+void snapshot_cancel(struct snapshot *snapshot)
+{
+	struct slots *slots = snapshot->slots;
+
+	free_secure(snapshot);
+	for (u32 i = 0; i < snapshot->backend_count; i++)
+		if (snapshot->backends[i] && slots->backends.users[i] == 0)
+			slot_give(&slots->backends, i);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i] && snapshot->pools[i]->users == 0) {
+			view_done(snapshot->pools[i]);
+			if (slots->pools.users[i] == 0)
+				slot_give(&slots->pools, i);
+		}
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		if (snapshot->frontends[i] && slots->frontends.users[i] == 0)
+			slot_give(&slots->frontends, i);
 }
 
 void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed)
 {
 	u64 sum = 0;
 
-	for (u32 i = 0; i < snapshot->frontend_count; i++) {
-		const struct conf_frontend *conf = snapshot->frontends[i].conf;
+	for (u32 i = 0; i < snapshot->conf->frontend_count; i++) {
+		const struct conf_frontend *conf = &snapshot->conf->frontends[i];
 		u64 own = conf->limits.connections ? conf->limits.connections : clients_max;
 
 		if (guard_counts(conf))
@@ -302,35 +447,48 @@ void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed)
 	}
 	if (sum == 0)
 		return;
-	snapshot->guard = guard_new(MIN(sum, clients_max), snapshot->worker_count, seed);
+	if (!snapshot->guard)
+		snapshot->guard = guard_new(MIN(sum, clients_max), snapshot->worker_count, seed);
 	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		if (guard_counts(snapshot->frontends[i].conf))
-			snapshot->frontends[i].guard = snapshot->guard;
+		if (snapshot->frontends[i] && guard_counts(snapshot->frontends[i]->conf))
+			snapshot->frontends[i]->guard = snapshot->guard;
 }
 
-bool snapshot_secure(struct snapshot *snapshot, const struct tls_secret *secret, u64 clients_max,
-	struct tls_error *ret_error)
+bool snapshot_secure(struct snapshot *snapshot, const struct snapshot *before,
+	const struct tls_secret *secret, u64 clients_max, struct tls_error *ret_error)
 {
+	struct secure **old = before ? before->secure : NULL;
 	u32 count = snapshot->worker_count + 1,
 	    connections = (u32)MIN(clients_max * 3 + 64, 1u << 30);
 
-	if (!secure_is_wanted(snapshot->conf))
+	if (!old && !secure_is_wanted(snapshot->conf))
 		return true;
 	snapshot->secure = arena_zalloc(snapshot->arena, sizeof(*snapshot->secure) * count);
 	for (u32 i = 0; i < count; i++) {
-		snapshot->secure[i] = secure_new(
-			snapshot, secret, connections, i < snapshot->worker_count, ret_error);
+		snapshot->secure[i] = secure_new(snapshot, old ? old[i]->env : NULL, secret,
+			connections, i < snapshot->worker_count, ret_error);
 		if (!snapshot->secure[i])
 			return false;
 	}
 	return true;
 }
 
+
 void snapshot_done(struct snapshot *snapshot)
 {
 	guard_free(snapshot->guard);
-	for (u32 i = 0; snapshot->secure && i <= snapshot->worker_count; i++)
-		secure_free(snapshot->secure[i]);
+	free_secure(snapshot);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		view_done(&snapshot->pools[i]);
+		if (snapshot->pools[i])
+			view_done(snapshot->pools[i]);
+	if (snapshot->owns_slots)
+		slots_free(snapshot->slots);
+}
+
+struct pool *snapshot_find_pool(const struct snapshot *snapshot, struct str name)
+{
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		if (snapshot->pools[i] && str_eq(snapshot->pools[i]->name, name))
+			return snapshot->pools[i];
+	return NULL;
 }

@@ -5,6 +5,9 @@
 
 enum { seat_bits_min = 6 };
 
+// Of a seat that was left. It is in no row, and looked past.
+#define no_key (UINT64_MAX - 1)
+
 // Objects that stay where they are, from one thread to any: it writes one and then counts it.
 struct pile {
 	u32 object_bytes, per_chunk, most;
@@ -20,14 +23,14 @@ struct stats_more {
 };
 
 // Where the worker finds its rows; open addressing, at most half full.
-struct seat {
+struct stats_seat {
 	u64 key; // 0: free
 	struct stats_row *row;
 };
 
 struct stats {
-	const struct snapshot *snapshot;
-	struct seat *seats;
+	const struct slots *slots;
+	struct stats_seat *seats;
 	u32 seat_bits, seat_shift; // of the hash: 64 - seat_bits
 	u64 *connections;	   // by frontend->index
 	struct pile rows, flows, mores;
@@ -98,19 +101,21 @@ struct stats *stats_new(const struct snapshot *snapshot)
 	struct stats *stats = mem_alloc(sizeof(*stats));
 	struct stats_row *row;
 
-	stats->snapshot = snapshot;
+	stats->slots = snapshot->slots;
 	stats->seat_bits = seat_bits_min;
 	stats->seat_shift = 64 - seat_bits_min;
-	stats->seats = mem_alloc(sizeof(struct seat) << seat_bits_min);
-	stats->connections = mem_alloc(sizeof(u64) * MAX(snapshot->frontend_count, 1));
+	stats->seats = mem_alloc(sizeof(struct stats_seat) << seat_bits_min);
+	stats->connections = mem_alloc(sizeof(u64) * MAX(snapshot->slots->frontends.max, 1));
 	pile_init(&stats->rows, sizeof(struct stats_row), 16, STATS_ROWS_MAX);
 	pile_init(&stats->flows, sizeof(struct stats_flow), 4, STATS_FLOWS_MAX);
 	pile_init(&stats->mores, sizeof(struct stats_more), 256, STATS_MORE_MAX);
 	row = pile_next(&stats->rows);
 	ASSERT(row);
 	row->key = UINT64_MAX;
+	row->frontend = row->pool = row->backend = STATS_NOBODY;
 	row->flow = pile_next(&stats->flows);
 	ASSERT(row->flow);
+	row->flow->frontend = row->flow->pool = STATS_NOBODY;
 	pile_push(&stats->flows);
 	pile_push(&stats->rows);
 	return stats;
@@ -140,8 +145,7 @@ static struct stats_flow *flow_at(const struct stats *stats, u32 index)
 	return pile_at(&stats->flows, index);
 }
 
-static struct stats_flow *find_flow(
-	struct stats *stats, const struct frontend *frontend, const struct pool *pool)
+static struct stats_flow *find_flow(struct stats *stats, u32 frontend, u32 pool)
 {
 	u32 count = pile_count(&stats->flows);
 	struct stats_flow *flow;
@@ -166,19 +170,19 @@ static inline u64 key_of(const struct stats *stats, const struct frontend *front
 {
 	// A backend has its pool with it.
 	u32 place = backend ? backend->cell
-		    : pool  ? stats->snapshot->backend_count + pool->index
+		    : pool  ? stats->slots->backends.max + pool->index
 			    : UINT32_MAX;
 
 	return (u64)(frontend->index + 1) << 32 | place;
 }
 
-static inline struct seat *first_seat_of(const struct stats *stats, u64 key)
+static inline struct stats_seat *first_seat_of(const struct stats *stats, u64 key)
 {
 	return &stats->seats[key * 0x9e3779b97f4a7c15ull >> stats->seat_shift];
 }
 
 // Its own, or the free one that it may have.
-static struct seat *seat_of(const struct stats *stats, u64 key)
+static struct stats_seat *seat_of(const struct stats *stats, u64 key)
 {
 	u32 mask = (1u << stats->seat_bits) - 1;
 	u32 at = (u32)(first_seat_of(stats, key) - stats->seats);
@@ -191,18 +195,18 @@ static struct seat *seat_of(const struct stats *stats, u64 key)
 // False: memory is missing, and what is there stays as it is.
 static bool grow_seats(struct stats *stats)
 {
-	struct seat *old = stats->seats, *fresh;
+	struct stats_seat *old = stats->seats, *fresh;
 	u32 old_bits = stats->seat_bits;
 
-	fresh = mem_try_alloc(sizeof(struct seat) << (old_bits + 1));
+	fresh = mem_try_alloc(sizeof(struct stats_seat) << (old_bits + 1));
 	if (!fresh)
 		return false;
-	memset(fresh, 0, sizeof(struct seat) << (old_bits + 1));
+	memset(fresh, 0, sizeof(struct stats_seat) << (old_bits + 1));
 	stats->seats = fresh;
 	stats->seat_bits = old_bits + 1;
 	stats->seat_shift = 64 - stats->seat_bits;
 	for (u32 i = 0; i < 1u << old_bits; i++)
-		if (old[i].key)
+		if (old[i].key && old[i].key != no_key)
 			*seat_of(stats, old[i].key) = old[i];
 	mem_free(old);
 	return true;
@@ -217,20 +221,20 @@ static struct stats_row *new_row(struct stats *stats, u64 key, const struct fron
 		return row_at(stats, 0);
 	if (pile_count(&stats->rows) * 2 >= 1u << stats->seat_bits && !grow_seats(stats))
 		return row_at(stats, 0);
-	row->frontend = frontend;
-	row->pool = pool;
-	row->backend = backend;
+	row->frontend = frontend->index;
+	row->pool = pool ? pool->index : STATS_NOBODY;
+	row->backend = backend ? backend->cell : STATS_NOBODY;
 	row->key = key;
-	row->flow = find_flow(stats, frontend, pool);
+	row->flow = find_flow(stats, row->frontend, row->pool);
 	pile_push(&stats->rows);
-	*seat_of(stats, key) = (struct seat){.key = key, .row = row};
+	*seat_of(stats, key) = (struct stats_seat){.key = key, .row = row};
 	return row;
 }
 
 static __attribute__((noinline)) struct stats_row *find_row_slowly(struct stats *stats, u64 key,
 	const struct frontend *frontend, const struct pool *pool, const struct backend *backend)
 {
-	struct seat *seat = seat_of(stats, key);
+	struct stats_seat *seat = seat_of(stats, key);
 
 	return seat->key ? seat->row : new_row(stats, key, frontend, pool, backend);
 }
@@ -239,7 +243,7 @@ static inline struct stats_row *find_row(struct stats *stats, const struct front
 	const struct pool *pool, const struct backend *backend)
 {
 	u64 key = key_of(stats, frontend, pool, backend);
-	const struct seat *seat = first_seat_of(stats, key);
+	const struct stats_seat *seat = first_seat_of(stats, key);
 
 	if (likely(seat->key == key))
 		return seat->row;
@@ -397,11 +401,84 @@ void stats_note_trace(struct stats *stats, const struct stats_entry *entry,
 	__atomic_store_n(&exemplar->sequence, sequence + 2, __ATOMIC_RELEASE);
 }
 
+// A slot has another owner soon: what its last one counted counts for those around it.
+static void set_name(u32 *name, u32 value)
+{
+	__atomic_store_n(name, value, __ATOMIC_RELAXED);
+}
+
+static void leave_seat(struct stats *stats, struct stats_row *row, u64 key)
+{
+	struct stats_seat *seat = seat_of(stats, row->key);
+
+	if (seat->key == row->key && seat->row == row)
+		*seat = (struct stats_seat){.key = no_key};
+	__atomic_store_n(&row->key, key, __ATOMIC_RELAXED);
+}
+
+void stats_forget_backend(struct stats *stats, u32 slot)
+{
+	u32 count = pile_count(&stats->rows);
+
+	for (u32 i = 1; i < count; i++) {
+		struct stats_row *row = row_at(stats, i);
+
+		if (row->backend != slot)
+			continue;
+		leave_seat(stats, row, stats_key(stats, row->frontend, row->pool, STATS_NOBODY));
+		set_name(&row->backend, STATS_NOBODY);
+	}
+}
+
+void stats_forget_pool(struct stats *stats, u32 slot)
+{
+	u32 rows = pile_count(&stats->rows), flows = pile_count(&stats->flows);
+
+	for (u32 i = 1; i < rows; i++) {
+		struct stats_row *row = row_at(stats, i);
+
+		if (row->pool != slot)
+			continue;
+		leave_seat(stats, row, stats_key(stats, row->frontend, STATS_NOBODY, STATS_NOBODY));
+		set_name(&row->backend, STATS_NOBODY);
+		set_name(&row->pool, STATS_NOBODY);
+	}
+	for (u32 i = 1; i < flows; i++)
+		if (flow_at(stats, i)->pool == slot)
+			set_name(&flow_at(stats, i)->pool, STATS_NOBODY);
+}
+
+void stats_forget_frontend(struct stats *stats, u32 slot)
+{
+	u32 rows = pile_count(&stats->rows), flows = pile_count(&stats->flows);
+
+	for (u32 i = 1; i < rows; i++) {
+		struct stats_row *row = row_at(stats, i);
+
+		if (row->frontend != slot)
+			continue;
+		leave_seat(stats, row, UINT64_MAX);
+		set_name(&row->frontend, STATS_NOBODY);
+	}
+	for (u32 i = 1; i < flows; i++)
+		if (flow_at(stats, i)->frontend == slot)
+			set_name(&flow_at(stats, i)->frontend, STATS_NOBODY);
+}
+
 // ---- By any thread ------------------------------------------------------------------------------
 
 static u64 read_cell(const u64 *cell)
 {
 	return __atomic_load_n(cell, __ATOMIC_RELAXED);
+}
+
+u64 stats_key(const struct stats *stats, u32 frontend, u32 pool, u32 backend)
+{
+	u32 place = backend != STATS_NOBODY ? backend
+		    : pool != STATS_NOBODY  ? stats->slots->backends.max + pool
+					    : UINT32_MAX;
+
+	return frontend == STATS_NOBODY ? UINT64_MAX : (u64)(frontend + 1) << 32 | place;
 }
 
 u32 stats_row_count(const struct stats *stats)

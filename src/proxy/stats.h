@@ -45,19 +45,23 @@ struct stats_exemplar {
 	i64 wall_ms;
 };
 
+// Nobody, in place of a slot.
+#define STATS_NOBODY UINT32_MAX
+
 struct stats_flow {
-	const struct frontend *frontend; // NULL: of all that had no room
-	const struct pool *pool;	 // NULL: of no pool
-	struct histogram total;		 // of whole requests, or of TCP connections
+	u32 frontend;		// slot; STATS_NOBODY: of all that had no room
+	u32 pool;		// slot; STATS_NOBODY: of no pool
+	struct histogram total; // of whole requests, or of TCP connections
 	struct histogram queue, connect, first_byte;
 	struct sizes request, response;
 	struct stats_exemplar exemplar;
 };
 
 struct stats_row {
-	const struct frontend *frontend; // NULL: of all that had no room
-	const struct pool *pool;	 // of the backend, or whose turn it was; NULL: none
-	const struct backend *backend;	 // the last one that was asked; NULL: none
+	// Slots. STATS_NOBODY as `frontend`: of all that had no room.
+	u32 frontend;
+	u32 pool;    // of the backend, or whose turn it was; STATS_NOBODY: none
+	u32 backend; // the last one that was asked; STATS_NOBODY: none
 	struct stats_flow *flow;
 	u64 key; // the same in all workers; in the order of frontends, then of backends
 	u64 bytes_in, bytes_out; // bodies and tunnels, on the client's side
@@ -117,7 +121,35 @@ void stats_note_connection(struct stats *stats, const struct frontend *frontend,
 void stats_note_trace(struct stats *stats, const struct stats_entry *entry,
 	const u8 trace_id[static 16], i64 wall_ms);
 
+// Nobody has this slot any more. What was counted for it counts for its pool without a backend, for
+// its frontend without a pool, or for nobody.
+void stats_forget_backend(struct stats *stats, u32 slot);
+void stats_forget_pool(struct stats *stats, u32 slot);
+void stats_forget_frontend(struct stats *stats, u32 slot);
+
 // ---- By any thread ------------------------------------------------------------------------------
+
+// Of whom a row or a flow is, at this moment: it may lose its names (stats_forget_...).
+struct stats_names {
+	u32 frontend, pool, backend; // slots, or STATS_NOBODY
+};
+
+static inline struct stats_names stats_row_names(const struct stats_row *row)
+{
+	return (struct stats_names){.frontend = __atomic_load_n(&row->frontend, __ATOMIC_RELAXED),
+		.pool = __atomic_load_n(&row->pool, __ATOMIC_RELAXED),
+		.backend = __atomic_load_n(&row->backend, __ATOMIC_RELAXED)};
+}
+
+static inline struct stats_names stats_flow_names(const struct stats_flow *flow)
+{
+	return (struct stats_names){.frontend = __atomic_load_n(&flow->frontend, __ATOMIC_RELAXED),
+		.pool = __atomic_load_n(&flow->pool, __ATOMIC_RELAXED),
+		.backend = STATS_NOBODY};
+}
+
+// The key of rows with these names.
+u64 stats_key(const struct stats *stats, u32 frontend, u32 pool, u32 backend);
 
 u32 stats_row_count(const struct stats *stats); // at least 1: row 0
 const struct stats_row *stats_row(const struct stats *stats, u32 index);
@@ -165,11 +197,12 @@ void stats_sum_frontend(const struct stats *const *stats, u32 count,
 	const struct frontend *frontend, struct stats_sum *ret_sum);
 void stats_sum_all(const struct stats *const *stats, u32 count, struct stats_sum *ret_sum);
 
-// All of them in one pass. The arrays are the caller's and zero at first: by frontend->index, by
-// pool->index, by backend->cell. NULL: not wanted.
+// All of them in one pass. The arrays are the caller's and zero at first: by slot, as many as their
+// counts say. NULL: not wanted.
 struct stats_sums {
 	struct stats_sum all;
 	struct stats_sum *frontends, *pools, *backends;
+	u32 frontend_count, pool_count, backend_count;
 };
 
 void stats_sum_each(const struct stats *const *stats, u32 count, struct stats_sums *sums);

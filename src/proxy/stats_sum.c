@@ -49,17 +49,18 @@ static void each_row(const struct stats *stats, struct stats_sums *sums)
 
 	for (u32 i = 0; i < count; i++) {
 		const struct stats_row *row = stats_row(stats, i);
+		struct stats_names names = stats_row_names(row);
 		struct stats_sum sum = {0};
 
 		add_counts(stats, row, &sum);
 		add_plain(&sum, &sums->all);
-		if (sums->frontends && row->frontend)
-			add_plain(&sum, &sums->frontends[row->frontend->index]);
-		if (sums->pools && row->pool)
-			add_plain(&sum, &sums->pools[row->pool->index]);
-		if (sums->backends && row->backend) {
-			add_plain(&sum, &sums->backends[row->backend->cell]);
-			histogram_add(&row->spent, &sums->backends[row->backend->cell].time);
+		if (sums->frontends && names.frontend < sums->frontend_count)
+			add_plain(&sum, &sums->frontends[names.frontend]);
+		if (sums->pools && names.pool < sums->pool_count)
+			add_plain(&sum, &sums->pools[names.pool]);
+		if (sums->backends && names.backend < sums->backend_count) {
+			add_plain(&sum, &sums->backends[names.backend]);
+			histogram_add(&row->spent, &sums->backends[names.backend].time);
 		}
 	}
 }
@@ -70,12 +71,13 @@ static void each_flow(const struct stats *stats, struct stats_sums *sums)
 
 	for (u32 i = 0; i < count; i++) {
 		const struct stats_flow *flow = stats_flow(stats, i);
+		struct stats_names names = stats_flow_names(flow);
 
 		histogram_add(&flow->total, &sums->all.time);
-		if (sums->frontends && flow->frontend)
-			histogram_add(&flow->total, &sums->frontends[flow->frontend->index].time);
-		if (sums->pools && flow->pool)
-			histogram_add(&flow->total, &sums->pools[flow->pool->index].time);
+		if (sums->frontends && names.frontend < sums->frontend_count)
+			histogram_add(&flow->total, &sums->frontends[names.frontend].time);
+		if (sums->pools && names.pool < sums->pool_count)
+			histogram_add(&flow->total, &sums->pools[names.pool].time);
 	}
 }
 
@@ -98,12 +100,19 @@ void stats_sum_backend(const struct stats *const *stats, u32 count, const struct
 		for (u32 at = 0; at < rows; at++) {
 			const struct stats_row *row = stats_row(stats[i], at);
 
-			if (row->backend != backend)
+			if (stats_row_names(row).backend != backend->cell)
 				continue;
 			add_counts(stats[i], row, ret_sum);
 			histogram_add(&row->spent, &ret_sum->time);
 		}
 	}
+}
+
+static bool is_of(
+	struct stats_names names, const struct frontend *frontend, const struct pool *pool)
+{
+	return (!frontend || names.frontend == frontend->index) &&
+	       (!pool || names.pool == pool->index);
 }
 
 // NULL: of any.
@@ -117,15 +126,13 @@ static void sum_of(const struct stats *const *stats, u32 count, const struct fro
 		for (u32 at = 0; at < rows; at++) {
 			const struct stats_row *row = stats_row(stats[i], at);
 
-			if ((!frontend || row->frontend == frontend) &&
-				(!pool || row->pool == pool))
+			if (is_of(stats_row_names(row), frontend, pool))
 				add_counts(stats[i], row, ret_sum);
 		}
 		for (u32 at = 0; at < flows; at++) {
 			const struct stats_flow *flow = stats_flow(stats[i], at);
 
-			if ((!frontend || flow->frontend == frontend) &&
-				(!pool || flow->pool == pool))
+			if (is_of(stats_flow_names(flow), frontend, pool))
 				histogram_add(&flow->total, &ret_sum->time);
 		}
 	}

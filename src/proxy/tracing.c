@@ -180,7 +180,7 @@ static void fill(struct exchange *x, struct span *span, enum span_kind kind, u64
 		.trace_id = {tracing->context.trace_id[0], tracing->context.trace_id[1]},
 		.begun_us = wall_us(x, begun_us),
 		.took_us = exchange_now_us(x) - begun_us,
-		.frontend = x->client->frontend,
+		.frontend = x->frontend,
 		.route = x->route,
 		.kind = (u8)kind,
 		.flags = tracing->context.flags,

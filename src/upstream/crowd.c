@@ -4,19 +4,19 @@
 #include "base/mem.h"
 #include "upstream/upstream.h"
 
-void crowd_init(struct crowd *crowd, u32 count, u32 cell_count, struct arena *arena)
+void crowd_init(struct crowd *crowd, u32 count, u32 cell_max)
 {
-	uintptr_t journals;
+	*crowd = (struct crowd){.count = count,
+		.cell_max = cell_max,
+		.members = mem_alloc(sizeof(*crowd->members) * count)};
+	if (count > 1)
+		crowd->journals = mem_alloc_lines(sizeof(struct crowd_journal) * count);
+}
 
-	crowd->count = count;
-	crowd->cell_count = cell_count;
-	crowd->members = arena_zalloc(arena, sizeof(*crowd->members) * count);
-	if (count < 2)
-		return;
-	journals =
-		(uintptr_t)arena_zalloc(arena, sizeof(struct crowd_journal) * count + CACHE_LINE);
-	journals = (journals + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1);
-	crowd->journals = (struct crowd_journal *)journals;
+void crowd_done(struct crowd *crowd)
+{
+	mem_free(crowd->journals);
+	mem_free(crowd->members);
 }
 
 static void tell(struct upstream *upstream)
@@ -49,9 +49,9 @@ void crowd_ear_init(struct crowd_ear *ear, const struct crowd *crowd)
 	timer_init(&ear->tell, on_tell);
 	if (!crowd->journals)
 		return;
-	ear->in_flight = mem_alloc(sizeof(u32) * MAX(crowd->cell_count, 1));
-	ear->heard = mem_alloc(sizeof(u32) * MAX(crowd->cell_count, 1) * crowd->count);
-	ear->dirty = mem_alloc(sizeof(u32) * MAX(crowd->cell_count, 1));
+	ear->in_flight = mem_alloc(sizeof(u32) * MAX(crowd->cell_max, 1));
+	ear->heard = mem_alloc(sizeof(u32) * MAX(crowd->cell_max, 1) * crowd->count);
+	ear->dirty = mem_alloc(sizeof(u32) * MAX(crowd->cell_max, 1));
 	ear->read = mem_alloc(sizeof(u64) * crowd->count);
 }
 
@@ -80,14 +80,15 @@ static void take_in(struct upstream *upstream, u32 worker, u32 number, crowd_cha
 {
 	const struct crowd *crowd = upstream->crowd;
 	struct crowd_ear *ear = &upstream->ear;
-	u32 *heard = &ear->heard[(size_t)worker * crowd->cell_count + number];
+	u32 *heard = &ear->heard[(size_t)worker * crowd->cell_max + number];
 	u32 now = cell_read(&crowd->cells[worker][number].in_flight);
 
 	if (now == *heard)
 		return;
 	ear->in_flight[number] += now - *heard;
 	*heard = now;
-	changed(upstream, crowd->backends[number]);
+	if (likely(number < upstream->backend_count && upstream->backends[number]))
+		changed(upstream, upstream->backends[number]);
 }
 
 static bool has_missed(const struct crowd_journal *journal, u64 read)
@@ -111,7 +112,7 @@ static void hear_one(struct upstream *upstream, u32 worker, crowd_changed_fn *ch
 			changed);
 	// Entries may have been overwritten while they were read.
 	missed |= has_missed(journal, *read);
-	for (u32 number = 0; missed && number < crowd->cell_count; number++)
+	for (u32 number = 0; missed && number < upstream->backend_count; number++)
 		take_in(upstream, worker, number, changed);
 	*read = head;
 }

@@ -29,14 +29,13 @@ struct crowd_journal {
 	_Atomic(u32) entries[CROWD_JOURNAL_MAX];
 };
 
-// Shared by all workers; in the snapshot.
+// Shared by all workers, over all configurations (slots.h).
 struct crowd {
 	u32 count;
 	_Atomic(struct upstream *) *members; // by number; NULL: has not started yet
 	struct crowd_journal *journals;	     // by number; NULL: there is one worker
 	struct cell **cells;		     // by number, then by cell
-	struct backend **backends;	     // by cell
-	u32 cell_count;
+	u32 cell_max;
 };
 
 // What one worker has heard of the others.
@@ -50,8 +49,9 @@ struct crowd_ear {
 	struct timer tell;
 };
 
-// `cells` and `backends` are filled in by the caller, before any worker starts.
-void crowd_init(struct crowd *crowd, u32 count, u32 cell_count, struct arena *arena);
+// `cells` is filled in by the caller, before any worker starts.
+void crowd_init(struct crowd *crowd, u32 count, u32 cell_max);
+void crowd_done(struct crowd *crowd);
 
 void crowd_ear_init(struct crowd_ear *ear, const struct crowd *crowd);
 void crowd_ear_done(struct crowd_ear *ear);

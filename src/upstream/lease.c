@@ -12,12 +12,18 @@ static struct link *of_session(struct session *session)
 
 static struct cell *cell_of(const struct link *link)
 {
-	return &link->upstream->cells[link->backend->cell];
+	return &link->upstream->cells[link->cell];
 }
 
 static struct picker *picker_of(const struct link *link)
 {
-	return upstream_picker(link->upstream, link->backend->pool);
+	return &link->upstream->pickers[link->pool];
+}
+
+// NULL: the configuration has no such backend any more.
+static struct backend *backend_of(const struct link *link)
+{
+	return link->upstream->backends[link->cell];
 }
 
 static void leave_idle(struct link *link)
@@ -77,15 +83,15 @@ static bool is_disabled(const struct backend *backend)
 static void park(struct link *link)
 {
 	struct cell *cell = cell_of(link);
-	struct pool *pool = link->backend->pool;
+	const struct backend *backend = backend_of(link);
 	u64 now_ms = loop_now_ms(link->conn.loop);
 
 	if (link->conn.session->end != SESSION_GOES_ON) {
 		conn_poke(&link->conn); // it ends by itself, when its output has left
 		return;
 	}
-	if (!is_usable(link) || link->upstream->draining || is_disabled(link->backend) ||
-		cell->idle_count >= pool->idle_connections_max ||
+	if (!is_usable(link) || link->upstream->draining || !backend || is_disabled(backend) ||
+		cell->idle_count >= backend->pool->idle_connections_max ||
 		link->upstream->idle_count >= link->upstream->idle_max) {
 		let_go(link);
 		return;
@@ -94,7 +100,7 @@ static void park(struct link *link)
 	cell_add(&cell->idle_count, 1);
 	link->upstream->idle_count++;
 	metrics_inc(link->upstream->metrics, M_BACKEND_CONNECTIONS_IDLE);
-	link->idle_until_ms = now_ms + pool->upstream_idle_ms;
+	link->idle_until_ms = now_ms + backend->pool->upstream_idle_ms;
 	conn_set_timer(&link->conn, link->idle_until_ms);
 	if (unlikely(link->has_socket))
 		offer_idle(link);
@@ -140,22 +146,23 @@ static void on_timer(struct conn *conn)
 static void connect_heir(struct lease *lease, struct upstream *upstream, struct backend *backend);
 
 // The place goes to who waits for just this one, else to whoever waits longest.
-static void give_socket(struct upstream *upstream, struct backend *backend, struct lease *heir)
+static void give_socket(struct upstream *upstream, u32 cell, u32 pool, struct lease *heir)
 {
 	if (heir) {
-		connect_heir(heir, upstream, backend);
+		connect_heir(heir, upstream, heir->backend);
 		return;
 	}
-	cap_give(&backend->sockets);
-	queue_freed(upstream, backend->pool);
+	cap_give(&upstream->slots->seats[cell].sockets);
+	if (upstream->pickers[pool].pool)
+		queue_freed(upstream, upstream->pickers[pool].pool);
 }
 
 static void on_closed(struct conn *conn)
 {
 	struct link *link = container_of(conn, struct link, conn);
 	struct upstream *upstream = link->upstream;
-	struct backend *backend = link->backend;
 	struct lease *heir = link->heir;
+	u32 cell = link->cell, pool = link->pool;
 	bool had_socket = link->has_socket;
 
 	ASSERT(!link->lease);
@@ -166,7 +173,7 @@ static void on_closed(struct conn *conn)
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_OUT, conn->bytes_out);
 	slab_put(&upstream->links, link);
 	if (had_socket)
-		give_socket(upstream, backend, heir);
+		give_socket(upstream, cell, pool, heir);
 }
 
 static void take_stream(struct link *link, struct lease *lease)
@@ -236,7 +243,8 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 		return NULL;
 	}
 	link->upstream = upstream;
-	link->backend = backend;
+	link->cell = backend->cell;
+	link->pool = backend->pool->index;
 	link->lease = link->heir = NULL;
 	link->stream_done = false;
 	link->has_socket = backend->sockets_max > 0;
@@ -248,6 +256,16 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	return link;
 }
 
+// One that the configuration has no more is never spoken to in clear instead.
+static bool use_tls(struct link *link)
+{
+	const struct upstream *upstream = link->upstream;
+	u32 cell = link->cell;
+
+	return cell < upstream->tls_count && upstream->tls[cell] &&
+	       conn_use_tls_client(&link->conn, upstream->tls[cell]);
+}
+
 // The place at the backend, where they are bounded, was taken.
 static enum lease_result connect_link(
 	struct lease *lease, struct upstream *upstream, struct backend *backend, int *ret_error)
@@ -256,7 +274,7 @@ static enum lease_result connect_link(
 
 	if (!link) {
 		if (backend->sockets_max) {
-			cap_give(&backend->sockets);
+			cap_give(backend->sockets);
 			queue_freed(upstream, backend->pool);
 		}
 		return LEASE_FAILED;
@@ -267,8 +285,7 @@ static enum lease_result connect_link(
 		conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
 	else
 		conn_use_h1(&link->conn, STREAM_CLIENT, upstream->parser, &session_events);
-	if (unlikely(upstream->tls && upstream->tls[backend->cell]) &&
-		!conn_use_tls_client(&link->conn, upstream->tls[backend->cell])) {
+	if (unlikely(backend->conf->tls.enabled) && !use_tls(link)) {
 		link->lease = NULL;
 		lease->link = NULL;
 		*ret_error = -ENOMEM;
@@ -295,7 +312,7 @@ static enum lease_result open_new(struct lease *lease, struct upstream *upstream
 	struct backend *backend = lease->backend;
 	struct link *idle;
 
-	if (likely(!backend->sockets_max) || cap_take(&backend->sockets, backend->sockets_max))
+	if (likely(!backend->sockets_max) || cap_take(backend->sockets, backend->sockets_max))
 		return connect_link(lease, upstream, backend, ret_error);
 	idle = take_idle(upstream, backend);
 	if (!idle)
@@ -389,8 +406,10 @@ bool lease_renew(struct lease *lease)
 	lease_abandon(lease);
 	if (!link->has_socket)
 		return false;
-	*lease = (struct lease){
-		.events = lease->events, .link = link, .backend = link->backend, .raw = lease->raw};
+	*lease = (struct lease){.events = lease->events,
+		.link = link,
+		.backend = lease->backend,
+		.raw = lease->raw};
 	link->heir = lease;
 	return true;
 }

@@ -31,14 +31,14 @@ struct lease {
 struct link {
 	struct conn conn;
 	struct upstream *upstream;
-	struct backend *backend;
+	u32 cell, pool;		// slots of its backend: it may outlive what names them
 	struct lease *lease;	// NULL: idle or closing
 	struct lease *heir;	// waits for this link to be gone, to have its place
 	struct list node;	// in its cell's idle list
 	struct list bound_node; // in its picker's idle list, where sockets are bounded
 	u64 idle_until_ms;
 	bool stream_done;
-	bool has_socket; // holds one of backend->sockets
+	bool has_socket; // holds one of its seat's sockets
 };
 
 // FULL: the backend has as many sockets as it may; nothing was begun.

@@ -54,8 +54,11 @@ void load_note_answer(
 	struct load_told *told = upstream_cell(upstream, backend)->told;
 	struct load_report report;
 
+	backend = told ? picker_backend_now(upstream, backend) : NULL;
+	if (!backend)
+		return;
 	// A failure is quickly made and leaves little in flight: it shall not draw more requests.
-	if (!told || head->status >= 500 || !read_report(upstream, backend->pool, head, &report))
+	if (head->status >= 500 || !read_report(upstream, backend->pool, head, &report))
 		return;
 	told->in_flight = report.in_flight;
 	told->met = picker_in_flight(upstream, backend);

@@ -105,20 +105,32 @@ void picker_sync(struct picker *picker)
 		loop_defer(picker->upstream->loop, &picker->serve);
 }
 
-void picker_init(struct picker *picker, struct upstream *upstream, struct pool *pool)
+// What was learned of a backend before is learned.
+static void give_curve(struct picker *picker, struct cell *cell)
 {
+	const struct balance_curve *before = cell->curve;
+
+	cell->curve = NULL;
+	if (picker->pool->kind != BALANCE_PREQUAL)
+		return;
+	cell->curve = arena_zalloc(&picker->arena, sizeof(*cell->curve));
+	if (before)
+		*cell->curve = *before;
+}
+
+// All that is of this object of the pool.
+static void take_pool(struct picker *picker, struct pool *pool)
+{
+	struct upstream *upstream = picker->upstream;
 	const struct view *view = atomic_load_explicit(&pool->view, memory_order_acquire);
 	enum balance_cost_kind cost = balance_cost_kind_of(view->table);
 
-	picker->upstream = upstream;
 	picker->pool = pool;
+	picker->is_current = true;
 	picker->shared = &pool->cells[upstream->number];
 	picker->table = view->table;
 	picker->has_costs = cost != BALANCE_COST_NONE;
 	picker->learns = cost == BALANCE_COST_LATENCY || pool->kind == BALANCE_PREQUAL;
-	list_init(&picker->full);
-	list_init(&picker->idle);
-	queue_init(picker);
 	arena_init(&picker->arena, state_bytes_max);
 	picker->state = balance_state_new(view->table, upstream->number, &picker->arena);
 	load_init(picker);
@@ -127,17 +139,76 @@ void picker_init(struct picker *picker, struct upstream *upstream, struct pool *
 		struct cell *cell = upstream_cell(upstream, backend);
 
 		list_init(&cell->full_node);
-		if (pool->kind == BALANCE_PREQUAL)
-			cell->curve = arena_zalloc(&picker->arena, sizeof(*cell->curve));
+		give_curve(picker, cell);
 		change(picker, backend, is_in(picker, backend));
 	}
 	picker->generation = 0;
 	picker_sync(picker);
 }
 
+void picker_init(struct picker *picker, struct upstream *upstream, struct pool *pool)
+{
+	picker->upstream = upstream;
+	list_init(&picker->full);
+	list_init(&picker->idle);
+	queue_init(picker);
+	take_pool(picker, pool);
+}
+
+static void leave_pool(struct picker *picker)
+{
+	struct upstream *upstream = picker->upstream;
+	const struct pool *pool = picker->pool;
+
+	while (!list_is_empty(&picker->full)) {
+		struct cell *cell = list_first(&picker->full, struct cell, full_node);
+
+		list_remove(&cell->full_node);
+		cell->is_full = false;
+	}
+	picker->full_count = 0;
+	for (u32 i = 0; i < pool->backend_count; i++)
+		upstream_cell(upstream, &pool->backends[i])->told = NULL;
+}
+
+static void forget_curves(struct upstream *upstream, const struct pool *pool)
+{
+	for (u32 i = 0; i < pool->backend_count; i++)
+		if (!upstream->backends[pool->backends[i].cell])
+			upstream_cell(upstream, &pool->backends[i])->curve = NULL;
+}
+
+void picker_succeed(struct picker *picker, struct pool *pool)
+{
+	const struct pool *before = picker->pool;
+	struct arena arena = picker->arena; // what has to be read once more is in it
+	struct list waiting;
+
+	list_init(&waiting);
+	queue_take_out(picker, &waiting);
+	leave_pool(picker);
+	take_pool(picker, pool);
+	forget_curves(picker->upstream, before);
+	arena_done(&arena);
+	picker->noted = 0; // of the requests that the new object counts
+	list_for_each (node, &picker->idle)
+		atomic_fetch_add(&picker->shared->idle_bounded, 1);
+	queue_offer(picker, &waiting);
+}
+
+struct backend *picker_backend_now(const struct upstream *upstream, const struct backend *backend)
+{
+	struct backend *now = upstream->backends[backend->cell];
+
+	return now && now->pool == upstream_picker(upstream, backend->pool)->pool ? now : NULL;
+}
+
 void picker_done(struct picker *picker)
 {
 	ASSERT(picker->queue.count == 0);
+	leave_pool(picker);
+	for (u32 i = 0; i < picker->pool->backend_count; i++)
+		upstream_cell(picker->upstream, &picker->pool->backends[i])->curve = NULL;
 	arena_done(&picker->arena);
 }
 
@@ -155,7 +226,7 @@ static bool has_place(struct upstream *upstream, struct backend *backend)
 	if (is_trial(backend) && atomic_load(&backend->trials) == 0)
 		return false;
 	if (backend->sockets_max && upstream_cell(upstream, backend)->idle_count == 0 &&
-		atomic_load(&backend->sockets.used) >= backend->sockets_max)
+		atomic_load(&backend->sockets->used) >= backend->sockets_max)
 		return false;
 	return !adaptive || atomic_load(&adaptive->requests.used) < atomic_load(&adaptive->limit);
 }
@@ -219,7 +290,7 @@ void picker_mark_full(struct picker *picker, struct backend *backend)
 
 static struct backend *backend_of(const struct picker *picker, const struct cell *cell)
 {
-	return picker->upstream->crowd->backends[cell - picker->upstream->cells];
+	return picker->upstream->backends[cell - picker->upstream->cells];
 }
 
 // Lets those in again that have a place now, among the first `most` of the list.
@@ -327,7 +398,7 @@ static bool look_again(struct picker *picker)
 	u32 requests_max = pool->conf->limits.requests;
 
 	picker_sync(picker);
-	if (requests_max && atomic_load(&pool->requests.used) >= requests_max)
+	if (requests_max && atomic_load(&pool->requests->used) >= requests_max)
 		return false;
 	look_at_full(picker, picker->full_count);
 	return true;
@@ -440,6 +511,7 @@ enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,
 	struct backend *backend;
 	u32 index;
 
+	ASSERT(picker->pool == pool);
 	if (unlikely(picker->generation !=
 		     atomic_load_explicit(&pool->generation, memory_order_acquire)))
 		picker_sync(picker);
@@ -530,7 +602,8 @@ static void give_place(struct upstream *upstream, struct pick *pick)
 	queue_freed(upstream, pick->backend->pool);
 }
 
-static void note_trial(struct upstream *upstream, const struct pick *pick, u32 miss)
+static void note_trial(
+	struct upstream *upstream, struct backend *backend, const struct pick *pick, u32 miss)
 {
 	struct cell *cell = pick->cell;
 
@@ -538,7 +611,7 @@ static void note_trial(struct upstream *upstream, const struct pick *pick, u32 m
 		 : miss == MISS_NONE ? &cell->trials_good
 				     : &cell->trials_bad,
 		1);
-	report_send(&upstream->reports, pick->backend, REPORT_LOOK, EJECTION_NONE);
+	report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
 }
 
 void pick_cancel(struct upstream *upstream, struct pick *pick)
@@ -548,9 +621,9 @@ void pick_cancel(struct upstream *upstream, struct pick *pick)
 	give_place(upstream, pick);
 }
 
-static void note_failure(struct upstream *upstream, const struct pick *pick, u32 miss)
+static void note_failure(
+	struct upstream *upstream, struct backend *backend, const struct pick *pick, u32 miss)
 {
-	struct backend *backend = pick->backend;
 	struct cell *cell = upstream_cell(upstream, backend);
 	const struct conf_pool *conf = backend->pool->conf;
 	enum ejection_why why = misses_note(&cell->misses, &conf->ejection, (enum miss)miss);
@@ -572,20 +645,23 @@ static void note_failure(struct upstream *upstream, const struct pick *pick, u32
 void pick_note_slowly(struct upstream *upstream, struct pick *pick, u32 miss)
 {
 	struct cell *cell = pick->cell;
+	struct backend *backend = picker_backend_now(upstream, pick->backend);
 
 	pick->is_noted = true;
+	if (!backend) // the configuration has it no more
+		return;
 	if (miss == MISS_NONE) {
 		cell->misses = (struct misses){0};
-		if (!pick->is_trial && pick->epoch == atomic_load_explicit(&pick->backend->epoch,
+		if (!pick->is_trial && pick->epoch == atomic_load_explicit(&backend->epoch,
 							      memory_order_relaxed)) {
 			cell_add(&cell->good, 1);
 			cell_set(&cell->bad_streak, 0);
 		}
 	} else if (miss != PICK_VOID) {
-		note_failure(upstream, pick, miss);
+		note_failure(upstream, backend, pick, miss);
 	}
-	if (pick->is_trial && pick->epoch == pick->backend->epoch)
-		note_trial(upstream, pick, miss);
+	if (pick->is_trial && pick->epoch == backend->epoch)
+		note_trial(upstream, backend, pick, miss);
 }
 
 // True when there is room for more requests now than there was before.
@@ -632,8 +708,11 @@ void pick_end_slowly(struct upstream *upstream, struct pick *pick)
 	pick_note(upstream, pick, PICK_VOID);
 	cell_add(&pick->cell->in_flight, (u32)-1);
 	if (pick->picker->has_costs) {
+		const struct backend *now = picker_backend_now(upstream, pick->backend);
+
 		crowd_mark(upstream, pick->cell, pick->backend->cell);
-		picker_cost_changed(pick->picker, pick->backend);
+		if (now)
+			picker_cost_changed(pick->picker, now);
 	}
 	give_place(upstream, pick);
 }

@@ -122,6 +122,12 @@ static inline void pick_end(struct upstream *upstream, struct pick *pick)
 void picker_init(struct picker *picker, struct upstream *upstream, struct pool *pool);
 void picker_done(struct picker *picker);
 
+// The pool has another object, and those who wait in its queue wait for places in that.
+void picker_succeed(struct picker *picker, struct pool *pool);
+
+// The object that this backend has now; NULL: the configuration has it no more.
+struct backend *picker_backend_now(const struct upstream *upstream, const struct backend *backend);
+
 // Takes up what the control thread has published since.
 void picker_sync(struct picker *picker);
 

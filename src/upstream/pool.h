@@ -34,6 +34,9 @@ struct adaptive {
 	struct cap requests;
 };
 
+// The epoch of an object that has a successor in a newer configuration: of no breaker's state.
+#define BACKEND_EPOCH_PAST UINT32_MAX
+
 struct backend {
 	struct str id;	    // unique in its pool; its identity across reloads
 	struct str address; // as configured, for people and for X-Backend-Server
@@ -41,11 +44,12 @@ struct backend {
 	struct addr addr;   // written by control before `why` leaves UNRESOLVED
 	const struct conf_backend *conf;
 	struct pool *pool;
-	u32 index;		// in its pool
-	u32 cell;		// in each worker's array of cells
-	u32 sockets_max;	// of all workers, idle ones too; 0: no bound
-	struct str server_line; // "X-Backend-Server: address" with its line end
-	struct adaptive *adaptive;
+	u32 index;		   // in its pool
+	u32 cell;		   // its slot (slots.h), also in each worker's array of cells
+	u32 sockets_max;	   // of all workers, idle ones too; 0: no bound
+	struct str server_line;	   // "X-Backend-Server: address" with its line end
+	struct adaptive *adaptive; // NULL: limits.adaptive is off | its slot's (slots.h)
+	struct cap *sockets;	   // its slot's: counted where sockets_max bounds them
 	// Written by the control thread.
 	_Atomic(u8) why;	   // enum eligible_why
 	_Atomic(u32) weight;	   // 0: no new requests
@@ -55,7 +59,6 @@ struct backend {
 	_Atomic(u32) trials; // trial requests that may begin; workers take from it, then read epoch
 	_Atomic(u64) checked_ms; // when its last health check ended; 0: there was none
 	_Atomic(u64) check_us;	 // how long the last answer to one took; 0: there was none
-	struct cap sockets;	 // counted where sockets_max bounds them
 };
 
 // What one worker has of one backend. It has one writer, the worker. Fields marked "read by all"
@@ -93,7 +96,9 @@ struct pool_cell {
 struct pool {
 	struct str name;
 	const struct conf_pool *conf;
-	u32 index;
+	u32 index; // its slot
+	u32 since; // generation of the configuration that made this object
+	u32 users; // snapshots that have it; the control thread's
 	struct backend *backends;
 	u32 backend_count;
 	struct pool *failover; // NULL: none
@@ -113,7 +118,7 @@ struct pool {
 	// The retry budget, shared by all workers. Only requests that are sent again take the lock.
 	atomic_flag budget_lock;
 	struct budget budget;
-	struct cap requests; // being served, where limits.requests bounds them
+	struct cap *requests; // its slot's: being served, where limits.requests bounds them
 	// Written by the control thread.
 	_Atomic(struct view *) view;
 	_Atomic(u64) generation;

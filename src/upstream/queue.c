@@ -96,6 +96,8 @@ static void serve(struct task *task)
 	struct waiter *at = NULL;
 	u32 left = 2 * picker->queue.count;
 
+	if (!picker->pool) // it is gone
+		return;
 	while ((at = waiters_next(&picker->queue, at, loop_now_ms(loop)))) {
 		struct queue_waiter *waiter = container_of(at, struct queue_waiter, waiter);
 
@@ -169,11 +171,37 @@ void queue_leave(struct upstream *upstream, struct queue_waiter *waiter)
 		queue_freed(upstream, picker->pool);
 }
 
+void queue_take_out(struct picker *picker, struct list *ret_waiting)
+{
+	u64 now_ms = loop_now_ms(picker->upstream->loop);
+
+	while (!list_is_empty(&picker->queue.queue)) {
+		struct waiter *at = list_first(&picker->queue.queue, struct waiter, node);
+
+		waiters_leave(&picker->queue, at, now_ms);
+		count_out(picker, container_of(at, struct queue_waiter, waiter));
+		list_push_back(ret_waiting, &at->node);
+	}
+}
+
+void queue_offer(struct picker *picker, struct list *waiting)
+{
+	while (!list_is_empty(waiting)) {
+		struct waiter *at = list_first(waiting, struct waiter, node);
+		struct queue_waiter *waiter = container_of(at, struct queue_waiter, waiter);
+
+		list_remove(&at->node);
+		waiter->pool = picker->pool;
+		waiter->on_turn(waiter);
+	}
+}
+
 void queue_freed(struct upstream *upstream, struct pool *pool)
 {
 	u32 next;
 
-	if (likely(!pool->is_bounded) || atomic_load(&pool->waiting) == 0)
+	pool = upstream_picker(upstream, pool)->pool; // of now
+	if (likely(!pool || !pool->is_bounded) || atomic_load(&pool->waiting) == 0)
 		return;
 	next = next_worker(pool, atomic_load(&pool->last_served), UINT32_MAX);
 	if (next >= pool->worker_count)

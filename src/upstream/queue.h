@@ -55,4 +55,9 @@ static inline u32 queue_waiting(const struct pool *pool)
 	return atomic_load(&pool->waiting);
 }
 
+// The pool has another object: takes all who wait out of the queue, to be offered what is there in
+// the new one, in their order.
+void queue_take_out(struct picker *picker, struct list *ret_waiting);
+void queue_offer(struct picker *picker, struct list *waiting);
+
 void queue_init(struct picker *picker);

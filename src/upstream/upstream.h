@@ -13,12 +13,14 @@
 #include "proto/h1.h"
 #include "upstream/crowd.h"
 #include "upstream/report.h"
+#include "upstream/slots.h"
 #include "upstream/view.h"
 
 // What one worker has of one pool to itself.
 struct picker {
 	struct upstream *upstream;
 	struct pool *pool;
+	bool is_current; // the newest configuration has the pool
 	struct pool_cell *shared;
 	struct balance_state *state;
 	const struct balance_table *table;
@@ -46,16 +48,19 @@ struct upstream {
 	struct loop *loop;
 	struct h1_parser *parser;
 	struct metrics_cells *metrics;
-	struct crowd *crowd;
-	struct cell *cells; // of all backends
-	struct picker *pickers;
-	u32 pool_count, cell_count;
-	u32 number; // this worker's
+	struct slots *slots;
+	struct crowd *crowd;	       // of them
+	struct cell *cells;	       // by slot
+	struct backend **backends;     // by slot, those of now; NULL: there is none
+	struct picker *pickers;	       // by slot; pool NULL: there is none
+	u32 pool_count, backend_count; // slots that were ever used
+	u32 number;		       // this worker's
 	struct report_to reports;
 	struct rng rng;
 	struct crowd_ear ear;
 	struct slab links;
 	struct tls_client **tls; // by backend->cell; NULL: nobody is spoken to by TLS
+	u32 tls_count;
 	// Over all backends; the rest of the links is for running requests.
 	u32 idle_count, idle_max;
 	bool draining; // keep nothing
@@ -67,9 +72,10 @@ struct upstream_config {
 	struct loop *loop;
 	struct h1_parser *parser;
 	struct metrics_cells *metrics;
-	struct crowd *crowd;
-	struct pool *pools;
-	u32 pool_count;
+	struct slots *slots;
+	struct pool **pools;	   // by slot
+	struct backend **backends; // by slot
+	u32 pool_count, backend_count;
 	u32 number;
 	u32 links_max;
 	struct report_to reports;
@@ -77,6 +83,24 @@ struct upstream_config {
 };
 
 void upstream_init(struct upstream *upstream, const struct upstream_config *config);
+
+// The next configuration. Pools that are the same objects are left alone. A pool with another
+// object begins anew with what its backends' cells say; who waits in its queue looks there for a
+// place. Idle connections to backends that are gone are closed. The arrays live until the next
+// call.
+struct upstream_change {
+	struct pool *const *pools;
+	struct backend **backends;
+	u32 pool_count, backend_count;
+};
+void upstream_adopt(struct upstream *upstream, const struct upstream_change *change);
+
+// Nobody uses this object any more, which is not the newest configuration's.
+void upstream_let_go(struct upstream *upstream, const struct pool *pool);
+
+// Nobody has this backend any more, nothing runs at it and no connection to it is open: its cell is
+// for another one.
+void upstream_forget(struct upstream *upstream, u32 slot);
 
 // Closes idle links and keeps no more. The loop must turn until upstream_is_empty.
 void upstream_drain(struct upstream *upstream);

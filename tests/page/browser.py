@@ -20,21 +20,25 @@ window.troubles = [];
 addEventListener("securitypolicyviolation", (e) => troubles.push(`CSP ${e.violatedDirective} ${e.blockedURI}`));
 addEventListener("error", (e) => troubles.push(`error ${e.message} ${e.filename}:${e.lineno}`));
 addEventListener("unhandledrejection", (e) => troubles.push(`rejection ${e.reason}`));
-window.longTasks = [];
-new PerformanceObserver((list) => list.getEntries().forEach((e) => longTasks.push(e.duration))).observe({type: "longtask"});
 """
 TOLERATED = ("the server responded with a status of 4", "net::ERR_CONNECTION_REFUSED", "net::ERR_INCOMPLETE_CHUNKED_ENCODING",
              "net::ERR_CONNECTION_RESET", "net::ERR_EMPTY_RESPONSE")
 
 
 class Browser:
-    def __init__(self, width=1440, height=1300, scale=1):
+    def __init__(self, width=1440, height=1300, scale=1, traced=None):
+        """`traced`: categories of Chromium's tracing; what they tell is in get_log("performance")."""
         self.profile = tempfile.TemporaryDirectory(prefix="weir-page-", ignore_cleanup_errors=True)
         options = Options()
         options.binary_location = "/usr/bin/chromium"
         for flag in (*FLAGS, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}"):
             options.add_argument(flag)
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        logs = {"browser": "ALL"}
+        if traced:
+            logs["performance"] = "ALL"
+            options.add_experimental_option("perfLoggingPrefs", {
+                "enableNetwork": False, "enablePage": False, "traceCategories": traced})
+        options.set_capability("goog:loggingPrefs", logs)
         self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
         self.cdp("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         self.resize(width, height, scale)

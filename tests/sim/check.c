@@ -688,7 +688,7 @@ static void check_stats(struct world *world, u64 ended)
 		sum.tries[STATS_TRY_REPEATED] > cells[M_RETRIES] + cells[M_HEDGES])
 		world_fail(world, "more tries are counted than were made");
 	for (u32 i = 0; i < world->snapshot->frontend_count; i++)
-		check_zero(world, stats_connections(world->stats, &world->snapshot->frontends[i]),
+		check_zero(world, stats_connections(world->stats, world->snapshot->frontends[i]),
 			"client connections of a frontend");
 }
 

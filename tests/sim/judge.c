@@ -335,7 +335,7 @@ static bool has_room(const struct world *world, const struct backend *backend)
 
 	return eligible_is_in(why) && why != ELIGIBLE_TRIAL && backend->weight > 0 &&
 	       (!backend->sockets_max || cell->idle_count ||
-		       cap_used(&backend->sockets) < backend->sockets_max) &&
+		       cap_used(backend->sockets) < backend->sockets_max) &&
 	       (!backend->adaptive ||
 		       cap_used(&backend->adaptive->requests) < backend->adaptive->limit);
 }
@@ -349,7 +349,7 @@ static void check_room(struct world *world, const struct pool *pool)
 
 	for (u32 i = 0; i < pool->backend_count && queue_is_general(pool); i++)
 		room |= has_room(world, &pool->backends[i]);
-	if (!room || (requests_max && cap_used(&pool->requests) >= requests_max))
+	if (!room || (requests_max && cap_used(pool->requests) >= requests_max))
 		*since_ms = 0;
 	else if (*since_ms == 0)
 		*since_ms = world_now_ms(world);
@@ -369,7 +369,7 @@ static void check_sockets(struct world *world, const struct backend *backend)
 static void check_judged(struct world *world)
 {
 	for (u32 p = 0; p < world->snapshot->pool_count; p++) {
-		const struct pool *pool = &world->snapshot->pools[p];
+		const struct pool *pool = world->snapshot->pools[p];
 
 		check_room(world, pool);
 		for (u32 b = 0; b < pool->backend_count; b++) {
@@ -397,7 +397,7 @@ void judge_check_turn(struct world *world)
 	if (!world->flows)
 		world->flows = mem_alloc(sizeof(struct flow) * world->pool_count);
 	for (u32 i = 0; i < world->pool_count; i++) {
-		const struct pool_cell *cell = world->snapshot->pools[i].cells;
+		const struct pool_cell *cell = world->snapshot->pools[i]->cells;
 		struct flow *flow = &world->flows[i];
 		u32 requests = (u32)(cell->requests - flow->requests);
 		u32 charged = (u32)(cell->charged - flow->charged);
@@ -420,7 +420,7 @@ static void check_trials(struct world *world)
 	(void)model_tick(world->judge->model, world_now_ms(world));
 	for (u32 i = 0; i < world->snapshot->backend_count; i++) {
 		const struct model_state *state =
-			model_state(world->judge->model, world->snapshot->crowd.backends[i]);
+			model_state(world->judge->model, world->snapshot->backends[i]);
 
 		if (state->breaker.state == BREAKER_HALF_OPEN && state->breaker.trials)
 			world_fail(world, "%u trials never end", state->breaker.trials);
@@ -434,10 +434,22 @@ static void check_backend(struct world *world, struct backend *backend)
 	if (cell->in_flight || cell->connections || cell->idle_count)
 		world_fail(world, "%u requests, %u connections, %u idle ones left in a cell",
 			cell->in_flight, cell->connections, cell->idle_count);
-	if (cap_used(&backend->sockets))
-		world_fail(world, "%u sockets left in a bound", cap_used(&backend->sockets));
+	if (cap_used(backend->sockets))
+		world_fail(world, "%u sockets left in a bound", cap_used(backend->sockets));
 	if (backend->adaptive && cap_used(&backend->adaptive->requests))
 		world_fail(world, "requests left in an adaptive bound");
+}
+
+void judge_adopt(struct world *world, struct snapshot *snapshot)
+{
+	// Another object of a pool has another budget.
+	for (u32 i = 0; world->flows && i < world->pool_count; i++)
+		if (snapshot->pools[i] != world->snapshot->pools[i])
+			world->flows[i] = (struct flow){0};
+	if (!world->judge)
+		return;
+	checker_adopt(world->judge->checker, snapshot);
+	model_adopt(world->judge->model, snapshot, world_now_ms(world));
 }
 
 void judge_check_end(struct world *world)
@@ -445,10 +457,10 @@ void judge_check_end(struct world *world)
 	if (world->judge)
 		check_trials(world);
 	for (u32 p = 0; p < world->snapshot->pool_count; p++) {
-		struct pool *pool = &world->snapshot->pools[p];
+		struct pool *pool = world->snapshot->pools[p];
 
 		if (queue_waiting(pool) || atomic_load(&pool->cells[0].waiting) ||
-			atomic_load(&pool->cells[0].idle_bounded) || cap_used(&pool->requests))
+			atomic_load(&pool->cells[0].idle_bounded) || cap_used(pool->requests))
 			world_fail(world, "somebody is left in a queue or a bound of a pool");
 		for (u32 b = 0; b < pool->backend_count; b++)
 			check_backend(world, &pool->backends[b]);

@@ -53,7 +53,7 @@ static void ask(struct world *world, struct explain_ask *ret_ask, struct explain
 		{{"Bad", 3}, {"a\r\nb", 4}},
 	};
 	const struct frontend *frontend =
-		&world->snapshot->frontends[below(world, world->snapshot->frontend_count)];
+		world->snapshot->frontends[below(world, world->snapshot->frontend_count)];
 
 	*ret_ask =
 		(struct explain_ask){.method = str_from(methods[below(world, ARRAY_LEN(methods))]),
@@ -188,9 +188,9 @@ static void check_tries(struct world *world, const struct record *record)
 		world_fail(world, "a record has %u attempts and no try", record->attempts);
 	for (u32 i = 0; i < record->try_count; i++) {
 		const struct record_try *try = &record->tries[i];
-		const struct pool *pool = &world->snapshot->pools[try->pool];
+		const struct snapshot *snapshot = world->snapshot;
 
-		if (try->pool >= world->snapshot->pool_count || try->backend >= pool->backend_count)
+		if (try->pool >= snapshot->pool_count || try->backend >= snapshot->backend_count)
 			world_fail(world, "a record knows a backend that nobody knows");
 		if (try->at_us > record->total_us || try->took_us > record->total_us)
 			world_fail(world, "a try was longer than its request");

@@ -64,7 +64,7 @@ u64 still_hash(struct proxy *proxy)
 	u64 hash = 1;
 
 	for (u32 i = 0; i < snapshot->pool_count; i++)
-		hash = add_pool(hash, proxy, &snapshot->pools[i]);
+		hash = add_pool(hash, proxy, snapshot->pools[i]);
 	hash = add(hash, snapshot->cells[0], sizeof(struct cell) * snapshot->backend_count);
 	hash = add(hash, &proxy->upstream, sizeof(proxy->upstream));
 	hash = add(hash, &proxy->rng, sizeof(proxy->rng));

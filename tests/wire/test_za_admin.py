@@ -7,6 +7,7 @@ import re
 import socket
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -399,6 +400,44 @@ def test_the_verdict_names_who_is_out():
             assert state["pools"][0]["state"] == "degraded"
             assert state["backends"][1]["state"] == "down"
             assert state["backends"][1]["last_check"]["reason"] == "connection refused"
+
+
+def test_who_is_slow_is_said_everywhere():
+    def late(_):
+        time.sleep(0.05)
+        return http1.response(200, body=b"late")
+
+    with Backend() as one, Backend() as two, Backend(serve(late)) as slow:
+        weir, api = start([one.address, two.address, slow.address])
+        with weir:
+            def state():
+                for _ in range(3):
+                    weir.ask()
+                return tree(ask(weir, api, "GET", "/api/v1/state"))
+            found = until(lambda: (lambda it: it if it["backends"][2]["oddities"] else None)(state()), "the slow one")
+            assert found["backends"][2]["oddities"] == ["slow"]
+            assert found["backends"][2]["slow_times"] >= 4
+            assert found["backends"][2]["peers_p50_us"] * 4 <= found["backends"][2]["p50_us"]
+            assert "app-2 of pool app is slow: it takes" in found["verdict"]["text"]
+            assert found["verdict"]["level"] == "warn"
+            until(lambda: state() and "backend is slow beside its peers" in weir.stderr, "the line")
+            assert '"backend":"app-2"' in weir.wait_log("backend is slow beside its peers")[0]
+
+
+def test_who_fails_is_said_everywhere():
+    with Backend() as one, Backend(serve(lambda _: http1.response(500, body=b"ill"))) as ill:
+        weir, api = start([one.address, ill.address], pool={
+            "retry": {"max_attempts": 1}, "circuit_breaker": {"failure_threshold": "none"}})
+        with weir:
+            def state():
+                for _ in range(4):
+                    weir.ask()
+                return tree(ask(weir, api, "GET", "/api/v1/state"))
+            found = until(lambda: (lambda it: it if "fails" in it["backends"][1]["oddities"] else None)(state()),
+                          "the failing one")
+            assert "fails" not in found["backends"][0]["oddities"]
+            assert re.search(r"app-1 of pool app fails \d+ % of its requests", found["verdict"]["text"])
+            until(lambda: state() and "backend fails" in weir.stderr, "the line")
 
 
 def test_history(backend):

@@ -4,6 +4,7 @@ can be evaluated and see the faults that are there, and the numbers are those of
 import contextlib
 import json
 import pathlib
+import re
 import subprocess
 import threading
 import time
@@ -118,6 +119,14 @@ def panel_queries():
             yield panel["title"], query
 
 
+def variable_queries():
+    """(name, series, label) of every variable that Grafana fills from Prometheus."""
+    for one in json.loads(DASHBOARD.read_text())["templating"]["list"]:
+        if one["type"] == "query":
+            series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", one["definition"]).groups()
+            yield one["name"], series.replace("$instance", ".*"), label
+
+
 def test_dashboard_shows_the_queries_of_the_seed():
     queries = [query for _, query in panel_queries()]
     assert set(QUERIES_OF_SEED) <= set(queries)
@@ -126,6 +135,9 @@ def test_dashboard_shows_the_queries_of_the_seed():
 def check_panels(prometheus):
     for title, query in panel_queries():
         until(lambda one=query: prometheus.query(one), f"a series in the panel {title!r}: {query}")
+    for name, series, label in variable_queries():
+        assert all(label in labels for labels, _ in prometheus.query(series)), name
+        assert prometheus.query(series), name
     for one in json.loads(DASHBOARD.read_text())["annotations"]["list"]:
         prometheus.query(one["expr"].replace("$instance", ".*").replace("$pool", ".*"))
 

@@ -12,7 +12,7 @@ from peers import http1
 from peers.backend import Backend, fixed, raw, serve, tcp_echo
 from peers.net import HOST, free_port, until
 from peers.papers import Papers, TlsClient, openssl, papers
-from peers.weir import Weir, config_file, run, settings, start, told
+from peers.weir import IS_SANITIZED, Weir, config_file, run, settings, start, told
 
 
 def secure(*names, protocol=None, top=None, frontend=None, **tls):
@@ -111,7 +111,7 @@ def test_a_reader_that_stops_costs_little_memory():
         tls.send(http1.request("GET", "/"))
         until(lambda: backend.connections, "the request")
         time.sleep(1)
-        assert weir.rss() - before < 4 << 20
+        assert IS_SANITIZED or weir.rss() - before < 4 << 20
         assert tls.response().body == body
 
 
@@ -333,15 +333,22 @@ def test_handshakes_are_bounded():
     with Backend() as backend, start(backend, **secure(frontend=frontend)) as weir:
         kept = [client(weir) for _ in range(8)]  # done: these do not count
         waiting = [weir.client() for _ in range(5)]
-        time.sleep(0.3)
-        with pytest.raises(ConnectionError), weir.client() as one_more:
-            one_more.send(b"\x16")
-            one_more.rest()
+        until(lambda: _is_refused(weir), "a refused handshake")
         weir.wait_log('"reason":"busy"')
         for plain in waiting:
             plain.close()
         until(lambda: _works(weir), "room for a handshake")
         assert all(each.ask().status == 200 for each in kept)
+
+
+def _is_refused(weir):
+    try:
+        with weir.client() as plain:
+            plain.send(b"\x15")
+            plain.rest()
+    except ConnectionError:
+        return True
+    return False
 
 
 def _works(weir):
@@ -493,3 +500,27 @@ def test_the_access_log_tells_of_tls():
     assert line["tls.protocol.version"] == "1.3"
     assert line["tls.cipher"].startswith("TLS_")
     assert line["tls.client.server_name"] == "site.example"
+
+
+def test_certificates_are_read_again(tmp_path):
+    def use(name):
+        for end in ("crt", "key"):
+            (tmp_path / f"use.{end}").write_bytes(
+                (papers().folder / f"{name}.{end}").read_bytes())
+
+    use("site")
+    files = {"cert": str(tmp_path / "use.crt"), "key": {"file": str(tmp_path / "use.key")}}
+    with Backend() as backend, \
+            start(backend, certificates=[files], frontend={"tls": True}, workers=2) as weir:
+        kept = client(weir)
+        assert kept.ask().status == 200
+        use("other")
+        weir.signal(1)
+        weir.wait_log("configuration is reloaded")
+        until(lambda: shown(weir, "other.example") == "other", "the new certificate")
+        assert kept.ask().status == 200
+        (tmp_path / "use.key").write_text("no key")
+        weir.signal(1)
+        weir.wait_log("configuration is refused")
+        assert shown(weir, "other.example") == "other"
+        assert kept.ask().status == 200

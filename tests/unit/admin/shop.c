@@ -7,8 +7,9 @@
 static void build_pool(struct shop *shop, u32 index, u32 backend_count)
 {
 	struct snapshot *snapshot = &shop->snapshot;
-	struct pool *pool = &snapshot->pools[index];
+	struct pool *pool = mem_alloc_lines(sizeof(*pool));
 
+	snapshot->pools[index] = pool;
 	pool->name = str_from(arena_printf(&shop->arena, "pool-%u", index));
 	pool->index = index;
 	pool->backend_count = backend_count;
@@ -20,7 +21,8 @@ static void build_pool(struct shop *shop, u32 index, u32 backend_count)
 			arena_printf(&shop->arena, "10.%u.%u.%u:8080", index, i / 250, i % 250));
 		backend->pool = pool;
 		backend->index = i;
-		backend->cell = snapshot->backend_count++;
+		backend->cell = snapshot->backend_count;
+		snapshot->backends[snapshot->backend_count++] = backend;
 	}
 }
 
@@ -30,15 +32,19 @@ static void build_snapshot(struct shop *shop, u32 frontends, u32 pools, u32 back
 	struct conf_frontend *conf = arena_zalloc(&shop->arena, sizeof(*conf) * frontends);
 
 	snapshot->frontend_count = frontends;
-	snapshot->frontends = arena_zalloc(&shop->arena, sizeof(struct frontend) * frontends);
+	snapshot->slots = slots_new(1, pools * backends_of_pool, pools, frontends);
+	snapshot->frontends = arena_zalloc(&shop->arena, sizeof(struct frontend *) * frontends);
+	snapshot->backends = arena_zalloc(
+		&shop->arena, sizeof(struct backend *) * (pools * backends_of_pool + 1));
 	for (u32 i = 0; i < frontends; i++) {
 		conf[i].name = str_from(arena_printf(&shop->arena, "web-%u", i));
 		conf[i].protocol = i + 1 == frontends ? CONF_TCP : CONF_HTTP;
-		snapshot->frontends[i].conf = &conf[i];
-		snapshot->frontends[i].index = i;
+		snapshot->frontends[i] = arena_zalloc(&shop->arena, sizeof(struct frontend));
+		snapshot->frontends[i]->conf = &conf[i];
+		snapshot->frontends[i]->index = i;
 	}
 	snapshot->pool_count = pools;
-	snapshot->pools = mem_alloc_lines(sizeof(struct pool) * pools);
+	snapshot->pools = arena_zalloc(&shop->arena, sizeof(struct pool *) * pools);
 	for (u32 i = 0; i < pools; i++)
 		build_pool(shop, i, backends_of_pool);
 }
@@ -77,9 +83,8 @@ static void serve_all(struct shop *shop, u32 requests)
 
 	rng_init(&rng, 5);
 	for (u32 p = 0; p + 1 < snapshot->pool_count; p++) {
-		const struct pool *pool = &snapshot->pools[p];
-		const struct frontend *frontend =
-			&snapshot->frontends[p % snapshot->frontend_count];
+		const struct pool *pool = snapshot->pools[p];
+		const struct frontend *frontend = snapshot->frontends[p % snapshot->frontend_count];
 
 		for (u32 b = 0; b < pool->backend_count; b++)
 			for (u32 i = 0; i < requests; i++)
@@ -149,9 +154,11 @@ void shop_close(struct shop *shop)
 {
 	for (u32 i = 0; i < shop->source.worker_count; i++)
 		stats_free(shop->stats[i]);
-	for (u32 i = 0; i < shop->snapshot.pool_count; i++)
-		mem_free(shop->snapshot.pools[i].backends);
-	mem_free(shop->snapshot.pools);
+	for (u32 i = 0; i < shop->snapshot.pool_count; i++) {
+		mem_free(shop->snapshot.pools[i]->backends);
+		mem_free(shop->snapshot.pools[i]);
+	}
+	slots_free(shop->snapshot.slots);
 	mem_free(shop->stats);
 	mem_free(shop->cells);
 	mem_free(shop->workers);

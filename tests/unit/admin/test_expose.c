@@ -374,9 +374,9 @@ static void test_exemplars(void **state)
 
 	(void)state;
 	shop_open(&shop, 2, 2, 2, 2, 10);
-	entry.frontend = &shop.snapshot.frontends[0];
-	entry.pool = &shop.snapshot.pools[0];
-	entry.backend = &shop.snapshot.pools[0].backends[0];
+	entry.frontend = shop.snapshot.frontends[0];
+	entry.pool = shop.snapshot.pools[0];
+	entry.backend = &shop.snapshot.pools[0]->backends[0];
 	stats_note(shop.stats[1], &entry);
 	stats_note_trace(shop.stats[1], &entry, id, 1520879607789);
 	d = scrape(&shop, EXPOSE_OPENMETRICS, &text);
@@ -406,9 +406,9 @@ static void test_names_cannot_break_a_line(void **state)
 
 	(void)state;
 	shop_open(&shop, 1, 2, 2, 1, 10);
-	shop.snapshot.pools[0].name = STR("a\"} 1\nlb_forged 1\\");
-	shop.snapshot.pools[0].backends[0].id = STR("\xff"
-						    "b\xc3\xa4\xe2\x82\xac\xed\xa0\x80\xc3");
+	shop.snapshot.pools[0]->name = STR("a\"} 1\nlb_forged 1\\");
+	shop.snapshot.pools[0]->backends[0].id = STR("\xff"
+						     "b\xc3\xa4\xe2\x82\xac\xed\xa0\x80\xc3");
 	d = scrape(&shop, EXPOSE_PROMETHEUS, &text);
 	assert_null(find_family(d, "lb_forged"));
 	assert_true(total(d, "lb_backend_weight",
@@ -450,10 +450,10 @@ static void test_what_had_no_row_is_shown(void **state)
 
 	(void)state;
 	shop_open(&shop, 1, frontends + 1, 2, backends, 0);
-	entry.pool = &shop.snapshot.pools[0];
+	entry.pool = shop.snapshot.pools[0];
 	for (u32 i = 0; i < frontends * backends; i++) {
-		entry.frontend = &shop.snapshot.frontends[i % frontends];
-		entry.backend = &shop.snapshot.pools[0].backends[i / frontends];
+		entry.frontend = shop.snapshot.frontends[i % frontends];
+		entry.backend = &shop.snapshot.pools[0]->backends[i / frontends];
 		stats_note(shop.stats[0], &entry);
 	}
 	expose_write(&text, EXPOSE_PROMETHEUS, &shop.source);

@@ -288,7 +288,7 @@ static void a_failed_request(void **state)
 		.first_byte_us = RECORD_NO_TIME,
 		.route = RECORD_NOBODY,
 		.pool = 1,
-		.backend = 1,
+		.backend = 3,
 		.status = 504,
 		.eligible = 1,
 		.full = 1,
@@ -305,7 +305,7 @@ static void a_failed_request(void **state)
 		.may_wait = true,
 		.path_is_cut = true,
 		.tries = {{.pool = 1,
-			.backend = 1,
+			.backend = 3,
 			.ended = OUTCOME_RESPONSE_TIMEOUT,
 			.at_us = 1500000,
 			.took_us = 2000000}},
@@ -331,7 +331,9 @@ static void a_request_of_another_configuration(void **state)
 	json_t *root, *text;
 
 	record.generation = 5;
-	record.pool = record.backend = record.frontend = 4000;
+	for (u32 i = 0; i < scene->snapshot->backend_count; i++)
+		scene->snapshot->slots->backends.since[i] = 6;
+	scene->snapshot->slots->pools.since[0] = scene->snapshot->slots->frontends.since[0] = 6;
 	root = write_record(scene, &record);
 	assert_str(root, "frontend", NULL);
 	assert_str(root, "route", NULL);
@@ -487,7 +489,7 @@ static void a_pool_that_fails_over(void **state)
 	struct scene *scene = *state;
 	json_t *root, *pool;
 
-	view_publish(&scene->snapshot->pools[0], why, shares, 0);
+	view_publish(scene->snapshot->pools[0], why, shares, 0);
 	root = explain(scene, (struct explain_ask){.url = STR("/x")});
 	assert_str(root, "end", "sent");
 	assert_int_equal(json_array_size(json_object_get(root, "pools")), 2);

@@ -126,7 +126,7 @@ const struct model_change *pools_last(const struct pools *pools, enum model_chan
 static void see(struct pools *pools)
 {
 	for (u32 i = 0; i < pools->snapshot->pool_count; i++) {
-		struct pool *pool = &pools->snapshot->pools[i];
+		struct pool *pool = pools->snapshot->pools[i];
 
 		for (u32 worker = 0; worker < pool->worker_count; worker++)
 			pool->cells[worker].seen = pool->generation;
@@ -157,7 +157,7 @@ void pools_bad(struct pools *pools, u32 worker, u32 index)
 {
 	cell_add(&cell_of(pools, worker, index)->bad, 1);
 	cell_add(&cell_of(pools, worker, index)->bad_streak, 1);
-	pools->snapshot->pools[0].cells[worker].failures++;
+	pools->snapshot->pools[0]->cells[worker].failures++;
 }
 
 static void report(struct pools *pools, u32 index, enum report_kind kind, enum ejection_why why)

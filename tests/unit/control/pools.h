@@ -39,7 +39,7 @@ void pools_done(struct pools *pools);
 
 static inline struct backend *pools_backend(struct pools *pools, u32 index)
 {
-	return &pools->snapshot->pools[0].backends[index];
+	return &pools->snapshot->pools[0]->backends[index];
 }
 
 static inline enum eligible_why pools_why(struct pools *pools, u32 index)

@@ -74,7 +74,7 @@ static void take_lines(void)
 static struct model_change change_of(enum model_change_kind kind, const char *from, const char *to)
 {
 	return (struct model_change){.kind = (u8)kind,
-		.pool = &scene.pools.snapshot->pools[0],
+		.pool = scene.pools.snapshot->pools[0],
 		.backend = pools_backend(&scene.pools, 1),
 		.from = from,
 		.to = to,

@@ -608,7 +608,7 @@ static void test_methods(void **state)
 	assert_non_null(strstr(scene.origins[2].request, "POST /health"));
 	assert_non_null(strstr(scene.origins[2].request, "\r\nContent-Length: 0\r\n"));
 	assert_int_equal(health_of(0)->state, HEALTH_UP);
-	assert_int_equal(scene.pools.snapshot->pools[1].eligible, 1);
+	assert_int_equal(scene.pools.snapshot->pools[1]->eligible, 1);
 	scene_done();
 }
 
@@ -663,7 +663,7 @@ static void test_auto(void **state)
 		scene.origins[i].answer = STR("HTTP/1.1 404 x\r\nContent-Length: 0\r\n\r\n");
 	scene_start_all();
 	run(20);
-	assert_int_equal(scene.pools.snapshot->pools[0].eligible, 3);
+	assert_int_equal(scene.pools.snapshot->pools[0]->eligible, 3);
 	assert_int_equal(pools_heard(&scene.pools, MODEL_CHECK_TYPE, "tcp"), 1);
 	run(30 * 1000);
 	for (u32 i = 0; i < 3; i++) {
@@ -728,7 +728,7 @@ static void test_half_of_them_hang(void **state)
 			assert_health(i, HEALTH_UP, HEALTH_NONE);
 		assert_int_equal(scene.origins[i].open_most, 1);
 	}
-	assert_int_equal(scene.pools.snapshot->pools[0].eligible, 50);
+	assert_int_equal(scene.pools.snapshot->pools[0]->eligible, 50);
 	scene_done();
 }
 
@@ -752,14 +752,14 @@ static void test_crowd(void **state)
 	run(2001);
 	assert_true(model_is_complete(scene.pools.model));
 	run(2101); // so large a pool is judged once in a while
-	assert_int_equal(scene.pools.snapshot->pools[0].eligible, 0);
+	assert_int_equal(scene.pools.snapshot->pools[0]->eligible, 0);
 	scene_done();
 	start_crowd(ANSWERS);
 	run(1900);
 	assert_true(model_is_complete(scene.pools.model));
 	run(2001);
 	assert_int_equal(pools_heard(&scene.pools, MODEL_HEALTH, "up"), crowd);
-	assert_int_equal(scene.pools.snapshot->pools[0].eligible, crowd);
+	assert_int_equal(scene.pools.snapshot->pools[0]->eligible, crowd);
 	scene_done();
 }
 
@@ -772,7 +772,7 @@ static void test_return(void **state)
 	for (u32 i = 0; i < 2; i++)
 		origin_stop(&scene.origins[i]);
 	run(30 * 1000);
-	assert_int_equal(scene.pools.snapshot->pools[0].eligible, 0);
+	assert_int_equal(scene.pools.snapshot->pools[0]->eligible, 0);
 	assert_int_equal(pools_heard(&scene.pools, MODEL_POOL, "unavailable"), 1);
 	origin_listen(&scene.origins[1]);
 	run(30 * 1000 + 2 * 1000 + 5); // healthy_threshold x fast_interval
@@ -812,7 +812,7 @@ static void test_hurry(void **state)
 	origin_listen(&scene.origins[0]);
 	scene_start(blocks_max);
 	run(1000);
-	assert_int_equal(scene.pools.snapshot->pools[0].eligible, 1);
+	assert_int_equal(scene.pools.snapshot->pools[0]->eligible, 1);
 	origin_listen(&scene.origins[1]);
 	origin_listen(&scene.origins[2]);
 	run(20 * 1000);
@@ -897,7 +897,7 @@ static void test_names(void **state)
 	run(3005);
 	assert_health(0, HEALTH_UP, HEALTH_NONE);
 	assert_non_null(strstr(scene.origins[0].request, "\r\nHost: name:80\r\n"));
-	assert_int_equal(scene.pools.snapshot->pools[0].eligible, 2);
+	assert_int_equal(scene.pools.snapshot->pools[0]->eligible, 2);
 	scene_done();
 }
 

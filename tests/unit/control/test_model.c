@@ -55,7 +55,7 @@ static const struct model_state *state_of(u32 index)
 
 static struct pool *the_pool(void)
 {
-	return &pools.snapshot->pools[0];
+	return pools.snapshot->pools[0];
 }
 
 static void assert_why(u32 index, enum eligible_why why)
@@ -318,7 +318,7 @@ static void test_auto_of_tcp_frontends(void **state)
 	pools_build(&pools, 1, 1000);
 	for (u32 i = 0; i < 4; i++)
 		assert_int_equal(
-			model_check_type(pools.model, &pools.snapshot->pools[i].backends[0]),
+			model_check_type(pools.model, &pools.snapshot->pools[i]->backends[0]),
 			i < 2 ? CONF_CHECK_TCP : CONF_CHECK_HTTP);
 	assert_int_equal(pools.heard_count, 0);
 }
@@ -568,7 +568,7 @@ static void trial_good(u32 worker, u32 index)
 static void trial_bad(u32 worker, u32 index)
 {
 	cell_add(&cell(worker, index)->trials_bad, 1);
-	pools.snapshot->pools[0].cells[worker].failures++;
+	pools.snapshot->pools[0]->cells[worker].failures++;
 	pools_look(&pools, index);
 }
 

@@ -150,6 +150,11 @@ static void who_fails(void **state)
 	assert_false(fails(4.9, 100));
 	assert_true(fails(5, 100));
 	assert_true(fails(1, 1));
+	assert_int_equal(oddity_errors_percent(
+				 &(struct oddity_facts){.requests_per_s = 8, .errors_per_s = 1}),
+		13);
+	assert_int_equal(oddity_errors_percent(&(struct oddity_facts){.errors_per_s = 1}), 100);
+	assert_int_equal(oddity_errors_percent(&(struct oddity_facts){.errors_per_s = 0}), 0);
 }
 
 static void who_flaps(void **state)

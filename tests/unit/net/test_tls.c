@@ -66,8 +66,8 @@ static int tear_down(void **state)
 {
 	(void)state;
 	block_pool_done(&scene.pool);
-	tls_env_free(scene.env);
-	tls_env_free(scene.other_env);
+	tls_env_unref(scene.env);
+	tls_env_unref(scene.other_env);
 	papers_end(&scene.papers);
 	return 0;
 }
@@ -525,7 +525,7 @@ static void ticket_keys_change(void **state)
 	}
 	tls_server_unref(server);
 	tls_client_unref(client);
-	tls_env_free(env);
+	tls_env_unref(env);
 }
 
 static void a_broken_end_stays_broken(void **state)

@@ -60,7 +60,7 @@ static int tear_down(void **state)
 	(void)state;
 	tls_server_unref(server);
 	block_pool_done(&pool);
-	tls_env_free(env);
+	tls_env_unref(env);
 	papers_end(&papers);
 	return 0;
 }

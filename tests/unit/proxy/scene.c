@@ -22,7 +22,10 @@ int scene_set_up(void **state)
 	scene->conf_frontend.client_ip.trusted_proxy_count = 1;
 	scene->frontend.conf = &scene->conf_frontend;
 	scene->client.proxy = &scene->proxy;
-	scene->client.frontend = &scene->frontend;
+	scene->gate.frontend = &scene->frontend;
+	scene->client.gate = &scene->gate;
+	scene->hold.snapshot = scene->proxy.snapshot = &scene->snapshot;
+	scene->proxy.hold = &scene->hold;
 	scene->conf_pool.hash = (struct conf_hash){
 		.parts = &by_address, .part_count = 1, .ipv4_bits = 32, .ipv6_bits = 64};
 	scene->pool.name = STR("app");
@@ -32,9 +35,13 @@ int scene_set_up(void **state)
 	scene->pool.backends = scene->backends;
 	scene->pool.backend_count = 1;
 	scene->backends[0] = (struct backend){.id = STR("a"), .pool = &scene->pool};
+	for (u32 i = 0; i < SCENE_BACKENDS_MAX; i++)
+		scene->backends[i].cell = i;
 	arena_init(&scene->x.arena, 1 << 16);
 	scene->x.proxy = &scene->proxy;
 	scene->x.client = &scene->client;
+	scene->x.frontend = &scene->frontend;
+	scene->x.hold = &scene->hold;
 	scene->x.pool = &scene->pool;
 	scene->x.backend = &scene->backends[0];
 	scene_peer(scene, "192.0.2.1");

@@ -20,6 +20,9 @@ struct scene {
 	struct proxy proxy;
 	struct conf_frontend conf_frontend;
 	struct frontend frontend;
+	struct gate gate;
+	struct hold hold;
+	struct snapshot snapshot;
 	struct client client;
 	struct conf_pool conf_pool;
 	struct pool pool;

@@ -69,7 +69,7 @@ static void leave(const struct frontend *frontend, const char *text)
 {
 	struct addr peer = address(text);
 
-	guard_leave(frontend, &peer);
+	guard_leave(frontend->guard, frontend->index, &peer);
 }
 
 static void test_lists(void **state)
@@ -182,7 +182,7 @@ static void test_the_table_is_never_full(void **state)
 			}
 			for (u32 i = 0; i < clients; i++) {
 				memcpy(peer.ip, &i, sizeof(i));
-				guard_leave(web, &peer);
+				guard_leave(web->guard, web->index, &peer);
 			}
 		}
 	}
@@ -208,7 +208,7 @@ static void *come_and_go(void *arg)
 		if (atomic_fetch_add(&rush->inside, 1) >= crowd_max)
 			atomic_fetch_add(&rush->too_many, 1);
 		atomic_fetch_sub(&rush->inside, 1);
-		guard_leave(rush->frontend, &peer);
+		guard_leave(rush->frontend->guard, rush->frontend->index, &peer);
 	}
 	return NULL;
 }

@@ -206,13 +206,15 @@ static void begin(u32 count, const char *keys, const char *more)
 	scene.outside = sim_loop_new(scene.net, &limits);
 	timer_init(&scene.alarm, on_alarm);
 	scene.snapshot = snapshot_build(conf, &scene.arena, 1);
-	scene.pool = &scene.snapshot->pools[0];
+	scene.pool = scene.snapshot->pools[0];
 	scene.parser.limits = (struct h1_limits){.head_bytes_max = 8192, .target_bytes_max = 4096};
 	upstream = (struct upstream_config){.loop = scene.inside,
 		.parser = &scene.parser,
 		.metrics = &scene.metrics,
-		.crowd = &scene.snapshot->crowd,
+		.slots = scene.snapshot->slots,
 		.pools = scene.snapshot->pools,
+		.backends = scene.snapshot->backends,
+		.backend_count = scene.snapshot->backend_count,
 		.pool_count = 1,
 		.links_max = links_max,
 		.seed = 11};

@@ -30,15 +30,15 @@ static int set_up(void **state)
 	stage->records = records_new(3);
 	stage->snapshot.generation = 7;
 	scene->proxy.loop = &stage->loop;
-	scene->proxy.snapshot = &stage->snapshot;
+	scene->proxy.snapshot = scene->hold.snapshot = &stage->snapshot;
 	scene->proxy.records = stage->records;
 	scene->frontend.index = 2;
 	scene->frontend.place = 2 | 0xffff0000;
 	scene->pool.index = 4;
 	scene->pool.backend_count = backends;
 	for (u32 i = 0; i < backends; i++)
-		scene->backends[i] =
-			(struct backend){.id = STR("b"), .pool = &scene->pool, .index = i};
+		scene->backends[i] = (struct backend){
+			.id = STR("b"), .pool = &scene->pool, .index = i, .cell = i};
 	*state = stage;
 	return 0;
 }

@@ -31,7 +31,7 @@ static bool has_place_for(const struct life *life, const struct guest *guest, u3
 		return false;
 	if (life->dry)
 		return cap_used(&backend->adaptive->requests) < backend->adaptive->limit;
-	if (backend->sockets_max == 0 || cap_used(&backend->sockets) < backend->sockets_max)
+	if (backend->sockets_max == 0 || cap_used(backend->sockets) < backend->sockets_max)
 		return true;
 	for (u32 i = 0; i < life->town->worker_count; i++)
 		if (upstream_cell(town_upstream(life->town, i), backend)->idle_count)
@@ -53,7 +53,7 @@ static void check(struct life *life)
 		SEEDED(life->seed, !life->dry || cap_used(&backend->adaptive->requests) <=
 							 backend->adaptive->limit);
 		SEEDED(life->seed, !backend->sockets_max ||
-					   cap_used(&backend->sockets) <= backend->sockets_max);
+					   cap_used(backend->sockets) <= backend->sockets_max);
 		// A reset is on its way while the next connection comes: only orderly ends are
 		// waited for.
 		SEEDED(life->seed, life->cuts || !backend->sockets_max ||

@@ -110,7 +110,7 @@ static u32 age_of(struct crowd_life *life, u32 reader, u32 worker, u32 backend)
 	const struct crowd_ear *ear = &town_upstream(life->town, reader)->ear;
 	const struct history *history = history_of(life, worker, backend);
 	u32 cell = life->town->pool->backends[backend].cell, age;
-	u32 heard = ear->heard[worker * life->town->snapshot->crowd.cell_count + cell];
+	u32 heard = ear->heard[worker * life->town->snapshot->slots->crowd.cell_max + cell];
 
 	for (age = 0; age < history_ms; age++) {
 		u32 at = (u32)((town_now_ms(life->town) - age) % history_ms);
@@ -280,7 +280,7 @@ static void a_reader_that_slept_recovers(void **state)
 			pick_end(town_upstream(town, 0), &picks[i]);
 		town_run(town, CROWD_TELL_MS + 1);
 	}
-	head = atomic_load(&town->snapshot->crowd.journals[0].head);
+	head = atomic_load(&town->snapshot->slots->crowd.journals[0].head);
 	assert_true(head > 2 * CROWD_JOURNAL_MAX);
 	assert_int_equal(town_upstream(town, 2)->ear.read[0], 0);
 	all_listen(town);
@@ -366,10 +366,10 @@ static void who_does_not_look_does_not_tell(void **state)
 		(void)town_pick(town, i % 3);
 	town_run(town, 50);
 	for (u32 i = 0; i < 3; i++)
-		assert_int_equal(atomic_load(&town->snapshot->crowd.journals[i].head), 0);
+		assert_int_equal(atomic_load(&town->snapshot->slots->crowd.journals[i].head), 0);
 	town_free(town);
 	town = town_of(1, 1, 3);
-	assert_null(town->snapshot->crowd.journals); // alone
+	assert_null(town->snapshot->slots->crowd.journals); // alone
 	(void)town_pick(town, 0);
 	town_free(town);
 }

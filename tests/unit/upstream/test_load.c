@@ -67,12 +67,14 @@ static void begin(const char *pool)
 	scene.loop = sim_loop_new(scene.net, &limits);
 	timer_init(&scene.alarm, on_alarm);
 	scene.snapshot = snapshot_build(conf, &scene.arena, 1);
-	scene.pool = &scene.snapshot->pools[0];
+	scene.pool = scene.snapshot->pools[0];
 	upstream = (struct upstream_config){.loop = scene.loop,
 		.metrics = &scene.metrics,
-		.crowd = &scene.snapshot->crowd,
+		.slots = scene.snapshot->slots,
 		.pools = scene.snapshot->pools,
+		.backends = scene.snapshot->backends,
 		.pool_count = 1,
+		.backend_count = scene.snapshot->backend_count,
 		.links_max = 4,
 		.seed = 11};
 	upstream_init(&scene.upstream, &upstream);

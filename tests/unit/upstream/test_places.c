@@ -94,7 +94,7 @@ static void the_heir_of_a_connection(void **state)
 	assert_int_equal(town->servers[0].sockets, 1);
 	guest_come(&second);
 	assert_int_equal(second.state, GUEST_CONNECTS);
-	assert_int_equal(cap_used(&town->pool->backends[0].sockets), 1);
+	assert_int_equal(cap_used(town->pool->backends[0].sockets), 1);
 	run_until_over(town, &second, 1);
 	assert_served(&second, 1);
 	assert_int_equal(second.waits, 0);

@@ -214,9 +214,11 @@ void town_start_worker(struct town *town, u32 number, struct loop *loop)
 	struct upstream_config config = {.loop = loop,
 		.parser = &worker->parser,
 		.metrics = &worker->metrics,
-		.crowd = &town->snapshot->crowd,
+		.slots = town->snapshot->slots,
 		.pools = town->snapshot->pools,
+		.backends = town->snapshot->backends,
 		.pool_count = town->snapshot->pool_count,
+		.backend_count = town->snapshot->backend_count,
 		.number = number,
 		.links_max = TOWN_LINKS_MAX,
 		.reports = {.loop = town->control, .deliver = on_report, .owner = town},
@@ -235,7 +237,7 @@ struct town *town_new_bare(u64 seed, u32 workers, const char *pools)
 	town->seed = seed;
 	arena_init(&town->arena, arena_bytes_max);
 	town->snapshot = snapshot_build(load(town, pools), &town->arena, workers);
-	town->pool = &town->snapshot->pools[0];
+	town->pool = town->snapshot->pools[0];
 	assert_true(str_eq(town->pool->name, STR("app")));
 	town->worker_count = workers;
 	town->workers = mem_alloc_lines(sizeof(struct resident) * workers);
@@ -299,7 +301,7 @@ void town_free(struct town *town)
 		upstream_done(town_upstream(town, i));
 	}
 	for (u32 i = 0; i < town->pool->backend_count; i++)
-		assert_int_equal(cap_used(&town->pool->backends[i].sockets), 0);
+		assert_int_equal(cap_used(town->pool->backends[i].sockets), 0);
 	stop_servers(town);
 	town_run(town, drain_ms);
 	for (u32 i = 0; i < town->worker_count; i++)

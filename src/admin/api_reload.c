@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+// Another configuration by order: the files read again, a backend added or removed.
+#include <jansson.h>
+
+#include "admin/admin_inside.h"
+#include "base/mem.h"
+
+enum { weight_max = 1000, connections_most = 1000 * 1000 };
+
+struct order {
+	struct reload_ask ask;
+	struct conf_edit_backend backend; // texts are in the call's arena
+	struct admin *admin;
+	struct admin_call *call;
+};
+
+// ---- The answer ---------------------------------------------------------------------------------
+
+static void answer_done(struct order *order)
+{
+	const struct reload_ask *ask = &order->ask;
+	struct text text = {0};
+	struct json json;
+
+	json_init(&json, &text);
+	json_object_begin(&json);
+	json_key_bool(&json, "changed", true);
+	json_key_u64(&json, "generation", ask->generation);
+	json_key_u64(&json, "event", ask->event);
+	json_key(&json, "restart");
+	if (ask->restart.len)
+		json_str(&json, ask->restart);
+	else
+		json_none(&json);
+	json_key(&json, "findings");
+	json_raw(&json, ask->errors.len ? ask->errors : STR("[]"));
+	json_object_end(&json);
+	text_addc(&text, '\n');
+	admin_answer(order->call, 200, "application/json", &text);
+}
+
+static void answer_refused(struct order *order)
+{
+	const struct reload_ask *ask = &order->ask;
+	struct text text = {0};
+	struct json json;
+
+	json_init(&json, &text);
+	json_object_begin(&json);
+	json_key_u64(&json, "status", 422);
+	json_key_cstr(&json, "title", http_reason(422));
+	json_key_cstr(&json, "detail", "the configuration is refused; the old one stays in effect");
+	json_key_u64(&json, "generation", ask->generation);
+	json_key(&json, "errors");
+	json_raw(&json, ask->errors.len ? ask->errors : STR("[]"));
+	json_key(&json, "text");
+	json_str(&json, ask->text);
+	json_object_end(&json);
+	text_addc(&text, '\n');
+	admin_answer(order->call, 422, "application/problem+json", &text);
+}
+
+static void answer(struct order *order)
+{
+	const struct reload_ask *ask = &order->ask;
+	struct admin_call *call = order->call;
+
+	switch ((enum reload_result)ask->result) {
+	case RELOAD_DONE:
+		answer_done(order);
+		break;
+	case RELOAD_REFUSED:
+		answer_refused(order);
+		break;
+	case RELOAD_NO_POOL:
+		admin_problem(call, 404, "GET /api/v1/state has all names.",
+			"there is no pool '%.*s'", STR_FMT(ask->pool));
+		break;
+	case RELOAD_NO_BACKEND:
+		admin_problem(call, 404, "GET /api/v1/state has all names.",
+			"there is no backend '%.*s' in pool '%.*s'", STR_FMT(order->backend.id),
+			STR_FMT(ask->pool));
+		break;
+	case RELOAD_EXISTS:
+		admin_problem(call, 409, "Remove it first, or give another id.",
+			"pool '%.*s' has a backend '%.*s' already", STR_FMT(ask->pool),
+			STR_FMT(order->backend.id));
+		break;
+	case RELOAD_GONE:
+		admin_problem(call, 503, NULL, "the process ends; nothing was changed");
+		break;
+	}
+}
+
+static void on_answer(struct reload_ask *ask)
+{
+	struct order *order = container_of(ask, struct order, ask);
+
+	order->admin->asks_out--;
+	order->admin->state->asked_ms = 0; // what is known is older than this
+	answer(order);
+	reload_ask_done(ask);
+	mem_free(order);
+}
+
+static struct order *order_new(struct admin *admin, struct admin_call *call, enum reload_kind kind)
+{
+	struct order *order = mem_alloc(sizeof(*order));
+
+	order->admin = admin;
+	order->call = call;
+	order->ask.kind = (u8)kind;
+	snprintf(order->ask.who, sizeof(order->ask.who), "%s", call->who);
+	order->backend.weight = 1;
+	return order;
+}
+
+static void give(struct order *order)
+{
+	order->ask.backends = &order->backend;
+	order->ask.count = order->ask.kind == RELOAD_FILES ? 0 : 1;
+	order->admin->asks_out++;
+	reload_ask(order->admin->face.reload, &order->ask, order->admin->loop, on_answer);
+}
+
+void api_reload(void *owner, struct admin_call *call)
+{
+	give(order_new(owner, call, RELOAD_FILES));
+}
+
+// ---- A backend ----------------------------------------------------------------------------------
+
+static struct str keep(struct order *order, const json_t *value)
+{
+	return arena_str(
+		&order->call->arena, str_make(json_string_value(value), json_string_length(value)));
+}
+
+static bool read_number(const json_t *value, u32 most, u32 *ret_number)
+{
+	if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+		json_integer_value(value) > most)
+		return false;
+	*ret_number = (u32)json_integer_value(value);
+	return true;
+}
+
+// NULL, or what is wrong. What an address is, and what a weight may be, the configuration knows.
+static const char *take(struct order *order, const char *key, const json_t *value)
+{
+	struct conf_edit_backend *backend = &order->backend;
+
+	if (strcmp(key, "address") == 0 || strcmp(key, "id") == 0) {
+		if (!json_is_string(value) || json_string_length(value) == 0)
+			return "'address' and 'id' are texts";
+		*(key[0] == 'a' ? &backend->address : &backend->id) = keep(order, value);
+		return NULL;
+	}
+	if (strcmp(key, "weight") == 0)
+		return read_number(value, weight_max, &backend->weight)
+			       ? NULL
+			       : "'weight' is a whole number from 0 to 1000";
+	if (strcmp(key, "max_connections") == 0)
+		return read_number(value, connections_most, &backend->max_connections)
+			       ? NULL
+			       : "'max_connections' is a whole number, 0 for no limit";
+	if (strcmp(key, "backup") == 0) {
+		backend->is_backup = json_is_true(value);
+		return json_is_boolean(value) ? NULL : "'backup' is true or false";
+	}
+	return "unknown field: it takes address, id, weight, max_connections and backup";
+}
+
+static const char *read_backend(struct order *order, json_t *root)
+{
+	const char *key, *wrong = NULL;
+	json_t *value;
+
+	if (!json_is_object(root))
+		return "the body is an object with the field 'address'";
+	json_object_foreach(root, key, value)
+	{
+		wrong = take(order, key, value);
+		if (wrong)
+			return wrong;
+	}
+	if (order->backend.address.len == 0)
+		return "the field 'address' is missing";
+	if (order->backend.id.len == 0)
+		order->backend.id = order->backend.address;
+	return NULL;
+}
+
+static void add(struct admin *admin, struct admin_call *call, struct str pool, struct str body)
+{
+	struct order *order;
+	json_error_t error;
+	json_t *root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+	const char *wrong;
+
+	if (!root) {
+		admin_problem(call, 400, NULL, "the body is no JSON: %s (line %d, column %d)",
+			error.text, error.line, error.column);
+		return;
+	}
+	order = order_new(admin, call, RELOAD_ADD);
+	order->ask.pool = pool;
+	wrong = read_backend(order, root);
+	json_decref(root);
+	if (wrong) {
+		admin_problem(call, 422, NULL, "%s", wrong);
+		mem_free(order);
+		return;
+	}
+	give(order);
+}
+
+void api_add(void *owner, struct admin_call *call)
+{
+	add(owner, call, call->params[0], call->body);
+}
+
+static void drop(struct admin *admin, struct admin_call *call, struct str pool, struct str id)
+{
+	struct order *order = order_new(admin, call, RELOAD_REMOVE);
+
+	order->ask.pool = pool;
+	order->backend.id = id;
+	order->backend.address = id;
+	give(order);
+}
+
+// If-Match: as for other orders, the revision that the backend has to have.
+static bool is_stale(struct admin *admin, struct admin_call *call, const struct backend *backend)
+{
+	const struct desk_backend *one = &admin->state->ask.backends[backend->cell];
+	struct str etag = admin_field(call, "if-match");
+	u64 revision;
+
+	if (etag.len >= 2 && etag.ptr[0] == '"')
+		etag = str_make(etag.ptr + 1, etag.len - 2);
+	if (etag.len == 0 || str_eq(etag, STR("*")))
+		return false;
+	return str_to_u64(etag, UINT64_MAX, &revision) != 0 || revision != one->revision;
+}
+
+static void remove_fresh(struct admin *admin, struct admin_call *call)
+{
+	const struct backend *backend =
+		api_find_backend(admin, call, call->params[0], call->params[1]);
+
+	if (!backend)
+		return;
+	if (is_stale(admin, call, backend))
+		admin_problem(call, 412, "Read the backend again and decide anew.",
+			"somebody else has changed this backend meanwhile");
+	else
+		drop(admin, call, call->params[0], call->params[1]);
+}
+
+void api_remove(void *owner, struct admin_call *call)
+{
+	state_fetch(owner, call, remove_fresh);
+}
+
+// ---- Taking back --------------------------------------------------------------------------------
+
+void api_undo_edit(struct admin *admin, struct admin_call *call, const struct event_copy *event)
+{
+	struct str pool = arena_str(&call->arena, str_from(event->pool));
+
+	if (event->undo_body[0])
+		add(admin, call, pool, str_from(event->undo_body));
+	else
+		drop(admin, call, pool, arena_str(&call->arena, str_from(event->backend)));
+}

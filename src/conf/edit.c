@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "conf/edit.h"
+
+#include "conf/load_parts.h"
+#include "conf/tree.h"
+
+struct editing {
+	struct arena *arena;
+	struct node *pools;
+	struct place place;
+};
+
+static struct str id_of(const struct node *backend)
+{
+	const struct node *id = node_get(backend, STR("id"));
+
+	if (!id)
+		id = node_get(backend, STR("address"));
+	return id ? id->text : STR_EMPTY;
+}
+
+static struct node *find(const struct node *list, struct str id)
+{
+	for (struct node *one = list->first; one; one = one->next)
+		if (str_eq(id_of(one), id))
+			return one;
+	return NULL;
+}
+
+static void add_value(const struct editing *editing, struct node *map, const char *key,
+	struct str value, bool is_bare)
+{
+	struct node *node =
+		node_new_text(editing->arena, arena_str(editing->arena, value), editing->place);
+
+	node->key = str_from(key);
+	node->key_place = editing->place;
+	node->is_bare = is_bare;
+	node_add(editing->arena, map, node);
+}
+
+static void add_number(const struct editing *editing, struct node *map, const char *key, u32 number)
+{
+	add_value(editing, map, key, str_from(arena_printf(editing->arena, "%u", number)), true);
+}
+
+static void add_backend(
+	const struct editing *editing, struct node *list, const struct conf_edit_backend *backend)
+{
+	struct node *map = node_new(editing->arena, NODE_MAP, editing->place);
+
+	if (backend->id.len && !str_eq(backend->id, backend->address))
+		add_value(editing, map, "id", backend->id, false);
+	add_value(editing, map, "address", backend->address, false);
+	add_number(editing, map, "weight", backend->weight);
+	if (backend->max_connections)
+		add_number(editing, map, "max_connections", backend->max_connections);
+	if (backend->is_backup)
+		add_value(editing, map, "backup", STR("true"), true);
+	node_add(editing->arena, list, map);
+}
+
+static void apply(struct editing *editing, const struct conf_edit *edit)
+{
+	const struct node *pool = node_get(editing->pools, edit->pool);
+	struct node *list = node_get(pool, STR("backends")), *found;
+	struct str id;
+
+	if (!list || list->kind != NODE_LIST)
+		return;
+	editing->place = (struct place){.file = edit->origin};
+	switch ((enum conf_edit_kind)edit->kind) {
+	case CONF_EDIT_ADD:
+		id = edit->backends->id.len ? edit->backends->id : edit->backends->address;
+		if (!find(list, id))
+			add_backend(editing, list, edit->backends);
+		break;
+	case CONF_EDIT_REMOVE:
+		found = find(list, edit->backends->id);
+		if (found)
+			node_remove(list, found);
+		break;
+	case CONF_EDIT_LIST:
+		while (list->first)
+			node_remove(list, list->first);
+		for (u32 i = 0; i < edit->count; i++)
+			add_backend(editing, list, &edit->backends[i]);
+		break;
+	}
+}
+
+struct conf *conf_edit(const struct conf *base, const struct conf_edit *edits, u32 count,
+	struct arena *arena, struct errs *errs)
+{
+	u32 nodes_left = UINT32_MAX;
+	struct node *root = node_copy(arena, base->tree, TREE_DEPTH_MAX, &nodes_left);
+	struct editing editing = {.arena = arena, .pools = node_get(root, STR("pools"))};
+
+	for (u32 i = 0; i < count; i++)
+		apply(&editing, &edits[i]);
+	return load_tree(base, root, arena, errs);
+}

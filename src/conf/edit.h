@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// Changes to the backends of pools on top of a configuration that was loaded: what somebody adds
+// and removes while it runs, and lists that come from elsewhere.
+#pragma once
+
+#include "conf/conf.h"
+
+enum conf_edit_kind {
+	CONF_EDIT_ADD,	  // one backend; nothing happens where the pool has its id
+	CONF_EDIT_REMOVE, // by id; nothing happens where the pool does not have it
+	CONF_EDIT_LIST,	  // these are all that the pool has
+};
+
+struct conf_edit_backend {
+	struct str id;	     // empty: its address is its id
+	struct str address;  // not for REMOVE
+	u32 weight;	     // 0 to 1000
+	u32 max_connections; // 0 = no limit
+	bool is_backup;
+};
+
+struct conf_edit {
+	u8 kind; // enum conf_edit_kind
+	struct str pool;
+	const char *origin; // "api": where values are said to come from; static
+	const struct conf_edit_backend *backends; // one, or those of a LIST
+	u32 count;
+};
+
+// `base` with `edits` made to it one after the other, checked as conf_load does. An edit of a pool
+// that `base` does not have changes nothing. NULL when there is any error. `base` outlives the call
+// only.
+struct conf *conf_edit(const struct conf *base, const struct conf_edit *edits, u32 count,
+	struct arena *arena, struct errs *errs) must_check;

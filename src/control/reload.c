@@ -1,0 +1,871 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "control/reload.h"
+
+#include "net/tls_cert.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "control/desk.h"
+#include "control/reload_parts.h"
+#include "control/resolver.h"
+#include "upstream/view.h"
+
+enum { rest_ms = 20, again_ms = 1 };
+
+// ---- Papers and reigns --------------------------------------------------------------------------
+
+static struct paper *paper_new(struct paper *below)
+{
+	struct paper *paper = mem_alloc(sizeof(*paper));
+
+	arena_init(&paper->arena, CONF_ARENA_BYTES_MAX);
+	paper->users = 1;
+	paper->below = below;
+	if (below)
+		below->users++;
+	return paper;
+}
+
+static void paper_drop(struct paper *paper)
+{
+	while (paper && --paper->users == 0) {
+		struct paper *below = paper->below;
+
+		arena_done(&paper->arena);
+		mem_free(paper);
+		paper = below;
+	}
+}
+
+static struct reign *reign_new(struct snapshot *snapshot, struct paper *paper, u32 workers)
+{
+	struct reign *reign = mem_alloc(sizeof(*reign));
+
+	reign->snapshot = snapshot;
+	reign->paper = paper;
+	reign->generation = snapshot->generation;
+	reign->workers_left = workers;
+	list_init(&reign->node);
+	for (u32 i = 0; i < snapshot->pool_count; i++)
+		reign->pools_left +=
+			snapshot->pools[i] && snapshot->pools[i]->since == reign->generation;
+	return reign;
+}
+
+// Its memory goes with the last of the pools that were made with it.
+static void maybe_free(struct reign *reign)
+{
+	if (!reign->is_retired || reign->pools_left)
+		return;
+	list_remove(&reign->node);
+	paper_drop(reign->paper);
+	mem_free(reign);
+}
+
+static struct reign *find_reign(struct reload *reload, u32 generation)
+{
+	list_for_each (node, &reload->reigns) {
+		struct reign *reign = list_entry(node, struct reign, node);
+
+		if (reign->generation == generation)
+			return reign;
+	}
+	return NULL;
+}
+
+// ---- What nobody uses any more ------------------------------------------------------------------
+
+static void add_slot(struct slot_list *list, u32 slot)
+{
+	if (list->count == list->room) {
+		list->room = MAX(2 * list->room, 16u);
+		list->slots = mem_realloc(list->slots, sizeof(u32) * list->room);
+	}
+	list->slots[list->count++] = slot;
+}
+
+static void on_backend(void *owner, u32 slot)
+{
+	add_slot(&((struct reload *)owner)->resting.backends, slot);
+}
+
+static void on_pool_slot(void *owner, u32 slot)
+{
+	add_slot(&((struct reload *)owner)->resting.pools, slot);
+}
+
+static void on_frontend(void *owner, u32 slot)
+{
+	add_slot(&((struct reload *)owner)->resting.frontends, slot);
+}
+
+static void on_pool(void *owner, struct pool *pool)
+{
+	struct reign *maker = find_reign(owner, pool->since);
+
+	view_done(pool);
+	ASSERT(maker && maker->pools_left);
+	maker->pools_left--;
+	if (maker->is_retired)
+		maybe_free(maker);
+}
+
+static void set_rest_timer(struct reload *reload)
+{
+	if (!timer_is_set(&reload->rest))
+		loop_timer_set(reload->config.loop, &reload->rest,
+			loop_now_ms(reload->config.loop) + rest_ms);
+}
+
+static void maybe_retire(struct reload *reload, struct reign *reign);
+
+static void on_left(struct message *message)
+{
+	struct reign *reign = container_of(message, struct reign, left);
+
+	reign->has_left = true;
+	maybe_retire(reign->reload, reign);
+}
+
+// Whether the follower uses it no more.
+static bool leave(struct reload *reload, struct reign *reign)
+{
+	const struct reload_follower *follower = &reload->follower;
+
+	if (!follower->leave || reign->has_left)
+		return true;
+	if (reign->is_leaving)
+		return false;
+	reign->is_leaving = true;
+	reign->left = (struct message){.deliver = on_left};
+	follower->leave(follower->owner, reign->snapshot, &reign->left);
+	return false; // or this was called again, and it is over
+}
+
+static void maybe_retire(struct reload *reload, struct reign *reign)
+{
+	struct snapshot_heirs heirs = {.owner = reload,
+		.backend = on_backend,
+		.pool = on_pool,
+		.pool_slot = on_pool_slot,
+		.frontend = on_frontend};
+
+	if (reign->is_retired || !reign->is_over || reign->workers_left || !leave(reload, reign))
+		return;
+	snapshot_retire(reign->snapshot, &heirs);
+	reign->is_retired = true;
+	maybe_free(reign);
+	set_rest_timer(reload);
+}
+
+struct let_go {
+	struct message message;
+	struct reload *reload;
+	u32 generation;
+};
+
+static void deliver_let_go(struct message *message)
+{
+	struct let_go *gone = container_of(message, struct let_go, message);
+	struct reign *reign = find_reign(gone->reload, gone->generation);
+
+	ASSERT(reign && reign->workers_left);
+	reign->workers_left--;
+	maybe_retire(gone->reload, reign);
+	mem_free(gone);
+}
+
+void reload_let_go(struct worker *worker, const struct snapshot *snapshot)
+{
+	struct let_go *gone = mem_alloc(sizeof(*gone));
+
+	*gone = (struct let_go){.message = {.deliver = deliver_let_go},
+		.reload = worker->config.reload,
+		.generation = snapshot->generation};
+	loop_post(worker->config.control_loop, &gone->message);
+}
+
+// ---- Slots at rest ------------------------------------------------------------------------------
+
+static bool is_at_rest(const struct reload *reload, u32 slot)
+{
+	const struct snapshot *snapshot = reload->reign->snapshot;
+
+	for (u32 i = 0; i < snapshot->worker_count; i++) {
+		const struct cell *cell = &snapshot->cells[i][slot];
+
+		if (cell_read(&cell->connections) || cell_read(&cell->in_flight))
+			return false;
+	}
+	return true;
+}
+
+static void take_at_rest(struct reload *reload)
+{
+	struct slot_list *resting = &reload->resting.backends;
+	u32 left = 0;
+
+	for (u32 i = 0; i < resting->count; i++) {
+		u32 slot = resting->slots[i];
+
+		if (is_at_rest(reload, slot))
+			add_slot(&reload->forgetting.backends, slot);
+		else
+			resting->slots[left++] = slot;
+	}
+	resting->count = left;
+	for (u32 i = 0; i < reload->resting.pools.count; i++)
+		add_slot(&reload->forgetting.pools, reload->resting.pools.slots[i]);
+	for (u32 i = 0; i < reload->resting.frontends.count; i++)
+		add_slot(&reload->forgetting.frontends, reload->resting.frontends.slots[i]);
+	reload->resting.pools.count = reload->resting.frontends.count = 0;
+}
+
+static bool has_slots(const struct slot_lists *lists)
+{
+	return lists->backends.count + lists->pools.count + lists->frontends.count > 0;
+}
+
+static void run_forget(struct worker_call *call, struct proxy *proxy)
+{
+	const struct reload *reload = container_of(call, struct reload_call, call)->reload;
+	const struct slot_lists *lists = &reload->forgetting;
+
+	for (u32 i = 0; i < lists->backends.count; i++)
+		proxy_forget_backend(proxy, lists->backends.slots[i]);
+	for (u32 i = 0; proxy->stats && i < lists->pools.count; i++)
+		stats_forget_pool(proxy->stats, lists->pools.slots[i]);
+	for (u32 i = 0; proxy->stats && i < lists->frontends.count; i++)
+		stats_forget_frontend(proxy->stats, lists->frontends.slots[i]);
+}
+
+static void call_all(struct reload *reload, struct reload_call *calls,
+	void (*run)(struct worker_call *call, struct proxy *proxy), message_fn *answered)
+{
+	for (u32 i = 0; i < reload->config.workers->count; i++) {
+		calls[i] = (struct reload_call){.reload = reload,
+			.call = {.run = run, .asker = reload->config.loop, .answered = answered}};
+		worker_call(&reload->config.workers->all[i], &calls[i].call);
+	}
+}
+
+static struct reload_call *call_of(struct message *message)
+{
+	struct worker_call *call = container_of(message, struct worker_call, message);
+
+	return container_of(call, struct reload_call, call);
+}
+
+// While a builder takes slots none are given.
+static void give_slots(struct reload *reload)
+{
+	struct slots *slots = reload->reign->snapshot->slots;
+	struct slot_lists *lists = &reload->forgetting;
+
+	for (u32 i = 0; i < lists->backends.count; i++) {
+		slots->seats[lists->backends.slots[i]] = (struct seat){0};
+		slot_give(&slots->backends, lists->backends.slots[i]);
+	}
+	for (u32 i = 0; i < lists->pools.count; i++)
+		slot_give(&slots->pools, lists->pools.slots[i]);
+	for (u32 i = 0; i < lists->frontends.count; i++)
+		slot_give(&slots->frontends, lists->frontends.slots[i]);
+	lists->backends.count = lists->pools.count = lists->frontends.count = 0;
+	reload->is_forgotten = false;
+}
+
+static void on_forgotten(struct message *message)
+{
+	struct reload *reload = call_of(message)->reload;
+
+	if (--reload->forgets_out)
+		return;
+	reload->is_forgotten = true;
+	if (!reload->is_building)
+		give_slots(reload);
+}
+
+static void on_rest(struct timer *timer)
+{
+	struct reload *reload = container_of(timer, struct reload, rest);
+
+	if (reload->is_stopped)
+		return;
+	if (!reload->forgets_out && !reload->is_forgotten) {
+		take_at_rest(reload);
+		if (has_slots(&reload->forgetting)) {
+			reload->forgets_out = reload->config.workers->count;
+			call_all(reload, reload->forgets, run_forget, on_forgotten);
+		}
+	}
+	if (has_slots(&reload->resting))
+		set_rest_timer(reload);
+}
+
+// ---- The end of a job ---------------------------------------------------------------------------
+
+static const char *text_of(enum reload_kind kind, bool done)
+{
+	static const char *const texts[][2] = {
+		[RELOAD_FILES] = {"configuration is refused, the old one stays",
+			"configuration is reloaded"},
+		[RELOAD_ADD] = {"backend is not added: the configuration would be wrong",
+			"backend is added by order"},
+		[RELOAD_REMOVE] = {"backend is not removed: the configuration would be wrong",
+			"backend is removed by order"},
+		[RELOAD_LIST] = {"list of backends is refused, the last one stays",
+			"pool has another list of backends"},
+	};
+
+	return texts[kind][done];
+}
+
+static struct str first_line(const struct job *job, char buffer[static 256])
+{
+	const struct err *err = job->errs.first;
+
+	while (err && err->kind != ERR_ERROR)
+		err = err->next;
+	if (job->what[0])
+		return str_from(job->what);
+	if (!err)
+		return STR_EMPTY;
+	if (err->place.file && err->place.line)
+		snprintf(buffer, 256, "%s:%u:%u: %s", err->place.file, err->place.line,
+			err->place.column, err->message);
+	else
+		snprintf(buffer, 256, "%s%s%s", err->place.file ? err->place.file : "",
+			err->place.file ? ": " : "", err->message);
+	return str_from(buffer);
+}
+
+static void tell(struct reload *reload, struct job *job, bool done)
+{
+	char from[16], to[16], line[256];
+	struct event_said said = {.kind = done ? EVENT_STEERING : EVENT_LIFE, // its line is below
+		.text = text_of((enum reload_kind)job->kind, done),
+		.pool = job->edit.pool,
+		.backend = job->kind == RELOAD_FILES || job->kind == RELOAD_LIST
+				   ? STR_EMPTY
+				   : job->edit.backends[0].id,
+		.by = str_from(job->who)};
+
+	snprintf(from, sizeof(from), "%u", done ? reload->status.generation - 1 : 0);
+	snprintf(to, sizeof(to), "%u", reload->status.generation);
+	said.to = str_from(to);
+	if (done)
+		said.from = str_from(from);
+	else
+		said.reason = first_line(job, line);
+	if (done)
+		reload_add_undo(job, &said);
+	job->event = changes_say(watch_changes(reload->config.watch), &said);
+	if (done && job->restart.len)
+		LOG(reload->config.log, LOG_WARN,
+			"changes of these sections count from the next start on",
+			LOG_STR("sections", job->restart));
+	if (!done)
+		LOG(reload->config.log, LOG_ERROR, "configuration is refused",
+			LOG_STR("first", said.reason),
+			LOG_U64("errors", MAX(job->errs.error_count, 1u)),
+			LOG_CSTR("state", "the old configuration stays"),
+			LOG_CSTR("cure", "weir check FILE shows all errors"));
+	reload_undo_done(job);
+}
+
+static void deliver_answer(struct message *message)
+{
+	struct reload_ask *ask = container_of(message, struct reload_ask, message);
+
+	ask->answered(ask);
+}
+
+static void answer(struct reload *reload, struct reload_ask *ask, enum reload_result result)
+{
+	ask->result = (u8)result;
+	ask->generation = reload->status.generation;
+	ask->message = (struct message){.deliver = deliver_answer};
+	loop_post(ask->from, &ask->message);
+}
+
+static void fill_answer(struct job *job, struct reload_ask *ask)
+{
+	arena_init(&ask->arena, CONF_ARENA_BYTES_MAX);
+	ask->event = job->event;
+	ask->restart = arena_str(&ask->arena, job->restart);
+	if (job->what[0])
+		errs_add(&job->errs, ERR_ERROR, 0, (struct place){0}, 1, "%s", job->what);
+	ask->error_count = job->errs.error_count;
+	errs_sort(&job->errs);
+	ask->errors = errs_format_json(&job->errs, &ask->arena);
+	ask->text = errs_format(&job->errs, &ask->arena, false);
+}
+
+static void begin_next(struct reload *reload);
+
+static void end_job(struct reload *reload, struct job *job, enum reload_result result)
+{
+	reload->job = NULL;
+	if (job->ask) {
+		fill_answer(job, job->ask);
+		answer(reload, job->ask, result);
+	}
+	reload_job_free(job);
+	begin_next(reload);
+}
+
+static void set_status(struct reload *reload, bool done, u32 generation)
+{
+	struct reload_status *status = &reload->status;
+
+	pthread_mutex_lock(&reload->lock);
+	status->last_succeeded = done;
+	if (done) {
+		status->successes++;
+		status->generation = generation;
+		status->taken_wall_ms = loop_wall_ms(reload->config.loop);
+	} else {
+		status->failures++;
+	}
+	pthread_mutex_unlock(&reload->lock);
+}
+
+static void refuse(struct reload *reload, struct job *job)
+{
+	if (job->snapshot)
+		snapshot_cancel(job->snapshot);
+	paper_drop(job->paper);
+	paper_drop(job->base_paper);
+	set_status(reload, false, 0);
+	tell(reload, job, false);
+	end_job(reload, job, RELOAD_REFUSED);
+}
+
+// ---- Swapping -----------------------------------------------------------------------------------
+
+static void run_swap(struct worker_call *call, struct proxy *proxy)
+{
+	const struct reload *reload = container_of(call, struct reload_call, call)->reload;
+	struct worker *worker = container_of(proxy, struct worker, proxy);
+
+	worker_adopt(worker, reload->reign->snapshot, reload->binds.plans, reload->binds.count);
+}
+
+static void run_begin(struct worker_call *call, struct proxy *proxy)
+{
+	struct reload_call *own = container_of(call, struct reload_call, call);
+
+	own->is_pending = !worker_begin_listening(container_of(proxy, struct worker, proxy));
+}
+
+// Every worker has it.
+static void finish(struct reload *reload)
+{
+	struct job *job = reload->job;
+	struct reign *before = reload->before;
+
+	reload->before = NULL;
+	before->is_over = true;
+	reload_binds_settle(&reload->binds);
+	set_status(reload, true, reload->reign->generation);
+	tell(reload, job, true);
+	maybe_retire(reload, before);
+	end_job(reload, job, RELOAD_DONE);
+}
+
+static void on_begun(struct message *message)
+{
+	struct reload_call *own = call_of(message);
+	struct reload *reload = own->reload;
+
+	reload->is_pending |= own->is_pending && !own->call.gone;
+	if (--reload->calls_out)
+		return;
+	if (reload->is_pending)
+		loop_timer_set(reload->config.loop, &reload->again,
+			loop_now_ms(reload->config.loop) + again_ms);
+	else
+		finish(reload);
+}
+
+static void begin_listening(struct reload *reload)
+{
+	reload->is_pending = false;
+	reload->calls_out = reload->config.workers->count;
+	call_all(reload, reload->calls, run_begin, on_begun);
+}
+
+static void on_again(struct timer *timer)
+{
+	begin_listening(container_of(timer, struct reload, again));
+}
+
+static void on_swapped(struct message *message)
+{
+	struct reload_call *own = call_of(message);
+	struct reload *reload = own->reload;
+	const struct reload_follower *follower = &reload->follower;
+
+	if (own->call.gone) // it uses nothing any more
+		reload->before->workers_left--;
+	if (--reload->calls_out)
+		return;
+	if (follower->adopt)
+		follower->adopt(follower->owner, reload->reign->snapshot);
+	begin_listening(reload);
+}
+
+static void on_resolved(
+	void *owner, struct backend *backend, const struct addr *addr, const char *error)
+{
+	struct reload *reload = owner;
+	struct backend *now = reload->reign->snapshot->backends[backend->cell];
+
+	if (!now || !str_eq(now->name, backend->name))
+		return;
+	if (error) {
+		LOG(reload->config.log, LOG_WARN, "backend name cannot be resolved",
+			LOG_STR("pool", now->pool->name), LOG_STR("backend", now->id),
+			LOG_STR("name", now->name), LOG_CSTR("error", error),
+			LOG_CSTR("state", "unresolved"));
+		watch_resolved(reload->config.watch, now, false);
+		return;
+	}
+	now->addr = *addr;
+	watch_resolved(reload->config.watch, now, true);
+}
+
+// One look-up at a time: who has no address yet is asked for again with each configuration.
+static void resolve(struct reload *reload)
+{
+	int error = 0;
+
+	resolver_stop(*reload->config.resolver);
+	*reload->config.resolver = resolver_start(
+		reload->reign->snapshot, reload->config.loop, reload, on_resolved, &error);
+	if (error)
+		LOG(reload->config.log, LOG_ERROR, "names of backends cannot be looked up",
+			LOG_ERRNO(error));
+}
+
+static void take(struct reload *reload, struct job *job)
+{
+	struct reign *reign = reign_new(job->snapshot, job->paper, reload->config.workers->count);
+
+	reload_journal_take(&reload->journal, job);
+	if (job->base_paper) {
+		paper_drop(reload->base_paper);
+		reload->base_paper = job->base_paper;
+		reload->base = job->base;
+	}
+	snapshot_adopt(reign->snapshot);
+	snapshot_guard(reign->snapshot, reload->config.clients_max, reload->config.seed);
+	reign->reload = reload;
+	list_push_back(&reload->reigns, &reign->node);
+	reload->before = reload->reign;
+	reload->reign = reign;
+	watch_adopt(reload->config.watch, reign->snapshot);
+	desk_adopt(reload->config.desk, reign->snapshot);
+	resolve(reload);
+	reload->calls_out = reload->config.workers->count;
+	call_all(reload, reload->calls, run_swap, on_swapped);
+}
+
+static void on_built(struct message *message)
+{
+	struct job *job = container_of(message, struct job, built);
+	struct reload *reload = job->reload;
+
+	pthread_join(job->thread, NULL);
+	reload->is_building = false;
+	if (reload->is_forgotten)
+		give_slots(reload);
+	if (reload->is_stopped) {
+		if (job->snapshot)
+			snapshot_cancel(job->snapshot);
+		paper_drop(job->paper);
+		paper_drop(job->base_paper);
+		end_job(reload, job, RELOAD_GONE);
+		return;
+	}
+	if (job->snapshot && reload_binds_plan(&reload->binds, job->snapshot,
+				     reload->config.workers->count, job->what, sizeof(job->what)))
+		take(reload, job);
+	else
+		refuse(reload, job);
+}
+
+// ---- Building -----------------------------------------------------------------------------------
+
+// In a thread of its own. While it runs nobody gives slots back, and the newest snapshot stays.
+// Certificates and keys of now: what cannot be used leaves everything as it is.
+static void open_tls(struct job *job)
+{
+	const struct reload_config *config = &job->reload->config;
+	struct tls_error error;
+
+	if (snapshot_secure(
+		    job->snapshot, job->before, config->tls_secret, config->clients_max, &error))
+		return;
+	snprintf(job->what, sizeof(job->what), "TLS cannot be set up: %.200s", error.text);
+	snapshot_cancel(job->snapshot);
+	job->snapshot = NULL;
+}
+
+static void build(struct job *job)
+{
+	struct reload *reload = job->reload;
+	const struct conf *conf;
+	const char *what = NULL;
+
+	if (job->kind == RELOAD_FILES) {
+		job->base_paper = paper_new(NULL);
+		job->base = reload->config.load(
+			reload->config.load_owner, &job->base_paper->arena, &job->errs);
+		if (!job->base)
+			return;
+	}
+	job->paper = paper_new(job->base_paper ? job->base_paper : reload->base_paper);
+	conf = job->base;
+	if (job->edit_count)
+		conf = conf_edit(
+			job->base, job->edits, job->edit_count, &job->paper->arena, &job->errs);
+	if (!conf)
+		return;
+	job->restart = reload_restart_sections(reload->config.conf, conf, &job->paper->arena);
+	job->snapshot = snapshot_follow(
+		job->before, conf, &job->paper->arena, job->before->generation + 1, &what);
+	if (!job->snapshot)
+		snprintf(job->what, sizeof(job->what),
+			"there are more %s than this process has room for: restart it", what);
+	else
+		open_tls(job);
+}
+
+static void *build_main(void *arg)
+{
+	struct job *job = arg;
+
+	build(job);
+	loop_post(job->reload->config.loop, &job->built);
+	return NULL;
+}
+
+static bool start_thread(struct job *job)
+{
+	sigset_t all, before;
+	int error;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = pthread_create(&job->thread, NULL, build_main, job);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return error == 0;
+}
+
+static void begin(struct reload *reload, struct job *job)
+{
+	enum reload_result result = RELOAD_DONE;
+
+	reload->job = job;
+	job->reload = reload;
+	job->before = reload->reign->snapshot;
+	job->base = reload->base;
+	job->built = (struct message){.deliver = on_built};
+	errs_init(&job->errs);
+	job->has_errs = true;
+	if (job->kind != RELOAD_FILES)
+		result = reload_journal_check(&reload->journal, job, job->before);
+	if (result != RELOAD_DONE) {
+		end_job(reload, job, result);
+		return;
+	}
+	reload_journal_list(&reload->journal, job);
+	if (job->kind == RELOAD_FILES && !reload->config.load) {
+		snprintf(job->what, sizeof(job->what),
+			"the configuration came from standard input: it cannot be read again");
+		refuse(reload, job);
+		return;
+	}
+	reload->is_building = true;
+	if (!start_thread(job)) {
+		reload->is_building = false;
+		snprintf(job->what, sizeof(job->what), "there is no thread to be had");
+		refuse(reload, job);
+	}
+}
+
+static void begin_next(struct reload *reload)
+{
+	struct job *job;
+
+	if (reload->job || list_is_empty(&reload->jobs))
+		return;
+	job = list_first(&reload->jobs, struct job, node);
+	list_remove(&job->node);
+	if (reload->is_stopped) {
+		if (job->ask)
+			answer(reload, job->ask, RELOAD_GONE);
+		reload_job_free(job);
+		begin_next(reload);
+		return;
+	}
+	begin(reload, job);
+}
+
+static void add_job(struct reload *reload, struct job *job)
+{
+	list_push_back(&reload->jobs, &job->node);
+	begin_next(reload);
+}
+
+// ---- Asking -------------------------------------------------------------------------------------
+
+static void deliver_ask(struct message *message)
+{
+	struct reload_ask *ask = container_of(message, struct reload_ask, message);
+	struct job *job = reload_job_new(
+		(enum reload_kind)ask->kind, ask->who, ask->pool, ask->backends, ask->count);
+
+	job->ask = ask;
+	add_job(ask->reload, job);
+}
+
+void reload_ask(struct reload *reload, struct reload_ask *ask, struct loop *from,
+	void (*answered)(struct reload_ask *ask))
+{
+	ask->reload = reload;
+	ask->from = from;
+	ask->answered = answered;
+	ask->arena = (struct arena){0};
+	ask->errors = ask->text = ask->restart = STR_EMPTY;
+	ask->message = (struct message){.deliver = deliver_ask};
+	loop_post(reload->config.loop, &ask->message);
+}
+
+void reload_ask_done(struct reload_ask *ask)
+{
+	if (ask->errors.ptr)
+		arena_done(&ask->arena);
+}
+
+void reload_now(struct reload *reload, const char *who)
+{
+	// One that waits reads what is there then.
+	list_for_each (node, &reload->jobs) {
+		const struct job *job = list_entry(node, struct job, node);
+
+		if (job->kind == RELOAD_FILES && !job->ask)
+			return;
+	}
+	add_job(reload, reload_job_new(RELOAD_FILES, who, STR_EMPTY, NULL, 0));
+}
+
+void reload_set_backends(
+	struct reload *reload, struct str pool, const struct conf_edit_backend *backends, u32 count)
+{
+	add_job(reload, reload_job_new(RELOAD_LIST, "provider", pool, backends, count));
+}
+
+struct reload_status reload_status(const struct reload *reload)
+{
+	struct reload *inside = (struct reload *)(uintptr_t)reload; // for its lock
+	struct reload_status status;
+
+	pthread_mutex_lock(&inside->lock);
+	status = inside->status;
+	pthread_mutex_unlock(&inside->lock);
+	return status;
+}
+
+// ---- Life ---------------------------------------------------------------------------------------
+
+struct reload *reload_new(const struct reload_config *config)
+{
+	struct reload *reload = mem_alloc(sizeof(*reload));
+	struct snapshot *first = config->snapshot;
+
+	reload->config = *config;
+	pthread_mutex_init(&reload->lock, NULL);
+	list_init(&reload->jobs);
+	list_init(&reload->reigns);
+	timer_init(&reload->rest, on_rest);
+	timer_init(&reload->again, on_again);
+	reload->calls = mem_alloc(sizeof(*reload->calls) * config->workers->count);
+	reload->forgets = mem_alloc(sizeof(*reload->forgets) * config->workers->count);
+	reload->base = config->conf;
+	reload->base_paper = paper_new(NULL); // its memory is the process'
+	reload->reign = reign_new(first, paper_new(reload->base_paper), config->workers->count);
+	reload->reign->reload = reload;
+	list_push_back(&reload->reigns, &reload->reign->node);
+	reload->status = (struct reload_status){.generation = first->generation,
+		.last_succeeded = true,
+		.taken_wall_ms = loop_wall_ms(config->loop)};
+	return reload;
+}
+
+void reload_follow(struct reload *reload, const struct reload_follower *follower)
+{
+	reload->follower = *follower;
+}
+
+struct reload_binds *reload_binds(struct reload *reload)
+{
+	return &reload->binds;
+}
+
+void reload_stop(struct reload *reload)
+{
+	reload->is_stopped = true;
+	loop_timer_cancel(reload->config.loop, &reload->rest);
+	begin_next(reload);
+}
+
+bool reload_is_idle(const struct reload *reload)
+{
+	return !reload->job && list_is_empty(&reload->jobs) && !reload->forgets_out;
+}
+
+static void free_lists(struct slot_lists *lists)
+{
+	mem_free(lists->backends.slots);
+	mem_free(lists->pools.slots);
+	mem_free(lists->frontends.slots);
+}
+
+void reload_free(struct reload *reload)
+{
+	struct snapshot *last;
+
+	if (!reload)
+		return;
+	last = reload->reign->snapshot;
+	list_for_each_safe (node, &reload->reigns) {
+		struct reign *reign = list_entry(node, struct reign, node);
+
+		for (u32 i = 0; i < reign->snapshot->pool_count && !reign->is_retired; i++)
+			if (reign->snapshot->pools[i])
+				view_done(reign->snapshot->pools[i]);
+	}
+	guard_free(last->guard);
+	list_for_each_safe (node, &reload->reigns) {
+		struct reign *reign = list_entry(node, struct reign, node);
+
+		list_remove(&reign->node);
+		paper_drop(reign->paper);
+		mem_free(reign);
+	}
+	paper_drop(reload->base_paper);
+	reload_journal_done(&reload->journal);
+	reload_binds_done(&reload->binds);
+	free_lists(&reload->resting);
+	free_lists(&reload->forgetting);
+	pthread_mutex_destroy(&reload->lock);
+	mem_free(reload->calls);
+	mem_free(reload->forgets);
+	mem_free(reload);
+}

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Another configuration for a process that serves (docs/decisions/0016). A thread reads and checks
+// it, by the same code as at the start, and compiles it; where anything is wrong the old one stays
+// as a whole. Else addresses that are new are opened, what is known of backends goes over, workers
+// swap between two turns, and the old one is freed when nobody uses it any more.
+//
+// Changes to the backends of pools (somebody adds or removes one, or a list comes from elsewhere)
+// are edits on top of what the files say. They stay over the next reading of the files.
+//
+// Jobs are done one after the other. What may be asked of other threads says so.
+#pragma once
+
+#include "base/err.h"
+#include "conf/edit.h"
+#include "control/watch.h"
+#include "control/worker.h"
+
+struct desk;
+struct reload;
+struct reload_ask;
+struct resolver;
+
+enum { RELOAD_WHO_BYTES = 80 };
+
+enum reload_kind {
+	RELOAD_FILES,  // read them again
+	RELOAD_ADD,    // a backend
+	RELOAD_REMOVE, // a backend
+	RELOAD_LIST,   // all backends of a pool
+};
+
+enum reload_result {
+	RELOAD_DONE,
+	RELOAD_REFUSED,	   // `errors` says why
+	RELOAD_NO_POOL,	   // of this name
+	RELOAD_NO_BACKEND, // of this id in the pool
+	RELOAD_EXISTS,	   // a backend of this id
+	RELOAD_GONE,	   // the process ends; nothing was done
+};
+
+// Owned by the asker again when it was answered; then it calls reload_ask_done.
+struct reload_ask {
+	struct message message;
+	struct reload *reload;
+	struct loop *from;			  // the asker's
+	void (*answered)(struct reload_ask *ask); // on the asker's thread
+	u8 kind;				  // enum reload_kind
+	char who[RELOAD_WHO_BYTES];
+	struct str pool; // the asker's memory, as are the texts of backends
+	const struct conf_edit_backend *backends;
+	u32 count;
+	// Filled in.
+	u8 result;	// enum reload_result
+	u32 generation; // of the configuration in effect
+	u64 event;	// number of the event that says so
+	u32 error_count;
+	struct arena arena; // of the following
+	struct str errors;  // one JSON array, as errs_format_json
+	struct str text;    // the same for people
+	struct str restart; // sections that have changed and count from the next start on: "log"
+};
+
+// From any thread that has a loop.
+void reload_ask(struct reload *reload, struct reload_ask *ask, struct loop *from,
+	void (*answered)(struct reload_ask *ask));
+void reload_ask_done(struct reload_ask *ask);
+
+// ---- The control thread's -----------------------------------------------------------------------
+
+// For sources of backends: from now on these are all that the pool has. Copied. Nothing is
+// answered; a list with which the configuration would be wrong is refused with a line of the log,
+// and the last one stays.
+void reload_set_backends(struct reload *reload, struct str pool,
+	const struct conf_edit_backend *backends, u32 count);
+
+// Read the files again, by order of somebody ("HUP").
+void reload_now(struct reload *reload, const char *who);
+
+// What has to know of another configuration besides workers and the watch. `leave`: no worker uses
+// this one any more; `left` is to be posted to the control thread's loop (or delivered at once)
+// when it is not used there either.
+struct reload_follower {
+	void *owner;
+	void (*adopt)(void *owner, const struct snapshot *snapshot);
+	void (*leave)(void *owner, const struct snapshot *snapshot, struct message *left);
+};
+
+struct tls_secret;
+
+struct reload_config {
+	struct loop *loop;
+	struct log *log;
+	struct watch *watch;
+	struct desk *desk;
+	struct workers *workers;
+	struct snapshot *snapshot; // the first one
+	const struct conf *conf;   // its
+	// Reads the configuration again, in any thread. What it gives lives in `arena`. NULL: there
+	// is nothing to read.
+	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
+	void *load_owner;
+	struct resolver **resolver; // what looks names up; another one with each configuration
+	u64 clients_max;	    // of all workers
+	const struct tls_secret *tls_secret;
+	u64 seed;
+};
+
+// Borrows all of it, and owns the snapshot from now on.
+struct reload *reload_new(const struct reload_config *config);
+void reload_follow(struct reload *reload, const struct reload_follower *follower);
+
+// An answer of proxy->on_let_go: to be set at each worker.
+void reload_let_go(struct worker *worker, const struct snapshot *snapshot);
+
+// Begins nothing more; asks are answered with RELOAD_GONE. The loop must turn until
+// reload_is_idle. When no worker runs and nobody follows any more: reload_free.
+void reload_stop(struct reload *reload);
+bool reload_is_idle(const struct reload *reload);
+void reload_free(struct reload *reload);
+
+// ---- For looking at, from any thread ------------------------------------------------------------
+
+struct reload_status {
+	u32 generation;
+	u64 successes, failures; // of reloads
+	bool last_succeeded;	 // or there was none
+	i64 taken_wall_ms;	 // when the configuration in effect was taken
+};
+
+struct reload_status reload_status(const struct reload *reload);

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+// What jobs ask for, and which edits are in force on top of the files.
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "conf/same.h"
+#include "control/reload_parts.h"
+
+enum { texts_bytes_max = 64 << 20 };
+
+// ---- Jobs ---------------------------------------------------------------------------------------
+
+static struct conf_edit_backend *copy_backends(
+	struct arena *arena, const struct conf_edit_backend *from, u32 count)
+{
+	struct conf_edit_backend *to = arena_zalloc(arena, sizeof(*to) * MAX(count, 1));
+
+	for (u32 i = 0; i < count; i++) {
+		to[i] = from[i];
+		to[i].address = arena_str(arena, from[i].address);
+		to[i].id = from[i].id.len ? arena_str(arena, from[i].id) : to[i].address;
+	}
+	return to;
+}
+
+struct job *reload_job_new(enum reload_kind kind, const char *who, struct str pool,
+	const struct conf_edit_backend *backends, u32 count)
+{
+	static const u8 kinds[] = {[RELOAD_ADD] = CONF_EDIT_ADD,
+		[RELOAD_REMOVE] = CONF_EDIT_REMOVE,
+		[RELOAD_LIST] = CONF_EDIT_LIST};
+	struct job *job = mem_alloc(sizeof(*job));
+
+	list_init(&job->node);
+	job->kind = (u8)kind;
+	snprintf(job->who, sizeof(job->who), "%s", who);
+	arena_init(&job->texts, texts_bytes_max);
+	job->edit = (struct conf_edit){.kind = kind == RELOAD_FILES ? 0 : kinds[kind],
+		.pool = arena_str(&job->texts, pool),
+		.origin = kind == RELOAD_LIST ? "provider" : "api",
+		.backends = copy_backends(&job->texts, backends, count),
+		.count = count};
+	return job;
+}
+
+void reload_job_free(struct job *job)
+{
+	if (job->has_errs)
+		errs_done(&job->errs);
+	mem_free(job->edits);
+	arena_done(&job->texts);
+	mem_free(job);
+}
+
+// ---- The journal --------------------------------------------------------------------------------
+
+static void make(struct journal *journal)
+{
+	if (!journal->is_made)
+		list_init(&journal->entries);
+	journal->is_made = true;
+}
+
+static const struct backend *find_backend(const struct pool *pool, struct str id)
+{
+	for (u32 i = 0; i < pool->backend_count; i++)
+		if (str_eq(pool->backends[i].id, id))
+			return &pool->backends[i];
+	return NULL;
+}
+
+enum reload_result reload_journal_check(
+	struct journal *journal, struct job *job, const struct snapshot *snapshot)
+{
+	const struct pool *pool = snapshot_find_pool(snapshot, job->edit.pool);
+	const struct backend *backend;
+
+	make(journal);
+	if (!pool)
+		return RELOAD_NO_POOL;
+	if (job->kind == RELOAD_LIST)
+		return RELOAD_DONE;
+	backend = find_backend(pool, job->edit.backends[0].id);
+	if (job->kind == RELOAD_ADD)
+		return backend ? RELOAD_EXISTS : RELOAD_DONE;
+	if (!backend)
+		return RELOAD_NO_BACKEND;
+	job->was = (struct conf_edit_backend){.id = arena_str(&job->texts, backend->id),
+		.address = arena_str(&job->texts, backend->address),
+		.weight = backend->conf->weight,
+		.max_connections = backend->conf->max_connections,
+		.is_backup = backend->conf->is_backup};
+	return RELOAD_DONE;
+}
+
+static bool is_about(const struct conf_edit *edit, const struct conf_edit *other)
+{
+	if (!str_eq(edit->pool, other->pool))
+		return false;
+	if (edit->kind == CONF_EDIT_LIST || other->kind == CONF_EDIT_LIST)
+		return edit->kind == other->kind;
+	return str_eq(edit->backends[0].id, other->backends[0].id);
+}
+
+// What the next edit makes superfluous. One that adds what was removed undoes that where the files
+// have the same; else it comes behind it.
+static bool replaces(const struct job *job, const struct journal_entry *entry)
+{
+	const struct conf_edit *edit = &job->edit;
+
+	if (job->kind == RELOAD_FILES || !is_about(&entry->edit, edit))
+		return false;
+	return edit->kind != CONF_EDIT_ADD || entry->edit.kind == CONF_EDIT_ADD ||
+	       str_eq(entry->edit.backends[0].address, edit->backends[0].address);
+}
+
+static void add_kind(struct journal *journal, struct job *job, bool lists)
+{
+	list_for_each (node, &journal->entries) {
+		struct journal_entry *entry = list_entry(node, struct journal_entry, node);
+
+		if ((entry->edit.kind == CONF_EDIT_LIST) == lists && !replaces(job, entry))
+			job->edits[job->edit_count++] = entry->edit;
+	}
+	if (job->kind != RELOAD_FILES && (job->edit.kind == CONF_EDIT_LIST) == lists)
+		job->edits[job->edit_count++] = job->edit;
+}
+
+void reload_journal_list(struct journal *journal, struct job *job)
+{
+	u32 room = 1;
+
+	make(journal);
+	list_for_each (node, &journal->entries)
+		room++;
+	job->edits = mem_alloc(sizeof(*job->edits) * room);
+	add_kind(journal, job, true);
+	add_kind(journal, job, false);
+}
+
+static void drop(struct journal_entry *entry)
+{
+	list_remove(&entry->node);
+	arena_done(&entry->texts);
+	mem_free(entry);
+}
+
+void reload_journal_take(struct journal *journal, struct job *job)
+{
+	struct journal_entry *entry;
+
+	make(journal);
+	if (job->kind == RELOAD_FILES)
+		return;
+	list_for_each_safe (node, &journal->entries) {
+		entry = list_entry(node, struct journal_entry, node);
+		if (replaces(job, entry))
+			drop(entry);
+	}
+	entry = mem_alloc(sizeof(*entry));
+	arena_init(&entry->texts, texts_bytes_max);
+	entry->edit = job->edit;
+	entry->edit.pool = arena_str(&entry->texts, job->edit.pool);
+	entry->edit.backends = copy_backends(&entry->texts, job->edit.backends, job->edit.count);
+	// What a removal took away: whoever adds just that takes the removal back.
+	if (job->kind == RELOAD_REMOVE) {
+		struct conf_edit_backend *was = copy_backends(&entry->texts, &job->was, 1);
+
+		entry->edit.backends = was;
+	}
+	list_push_back(&journal->entries, &entry->node);
+}
+
+void reload_journal_done(struct journal *journal)
+{
+	if (!journal->is_made)
+		return;
+	list_for_each_safe (node, &journal->entries)
+		drop(list_entry(node, struct journal_entry, node));
+}
+
+// ---- Taking back --------------------------------------------------------------------------------
+
+static void add_segment(struct text *text, struct str name)
+{
+	static const char plain[] = "-._~";
+
+	for (size_t i = 0; i < name.len; i++) {
+		char c = name.ptr[i], lower = ascii_lower(c);
+
+		if (ascii_is_digit(c) || (lower >= 'a' && lower <= 'z') || (c && strchr(plain, c)))
+			text_addc(text, c);
+		else
+			text_printf(text, "%%%02X", (unsigned)(u8)c);
+	}
+}
+
+static struct str str_of(const struct text *text)
+{
+	return text->len ? str_make(text->data, text->len) : STR_EMPTY;
+}
+
+void reload_add_undo(struct job *job, struct event_said *said)
+{
+	const struct conf_edit_backend *was = &job->was;
+
+	if (job->kind != RELOAD_ADD && job->kind != RELOAD_REMOVE)
+		return;
+	text_add(&job->undo_path, STR("/api/v1/pools/"));
+	add_segment(&job->undo_path, job->edit.pool);
+	text_add(&job->undo_path, STR("/backends"));
+	if (job->kind == RELOAD_ADD) {
+		text_addc(&job->undo_path, '/');
+		add_segment(&job->undo_path, job->edit.backends[0].id);
+		said->undo_method = STR("DELETE");
+	} else {
+		struct json json;
+
+		said->undo_method = STR("POST");
+		json_init(&json, &job->undo_body);
+		json_object_begin(&json);
+		json_key(&json, "id");
+		json_str(&json, was->id);
+		json_key(&json, "address");
+		json_str(&json, was->address);
+		json_key_u64(&json, "weight", was->weight);
+		if (was->max_connections)
+			json_key_u64(&json, "max_connections", was->max_connections);
+		if (was->is_backup)
+			json_key_bool(&json, "backup", true);
+		json_object_end(&json);
+	}
+	said->undo_path = str_of(&job->undo_path);
+	said->undo_body = str_of(&job->undo_body);
+	said->undo = (struct event_undo){.order = EVENT_UNDO_EDIT};
+}
+
+void reload_undo_done(struct job *job)
+{
+	text_done(&job->undo_path);
+	text_done(&job->undo_body);
+}
+
+// ---- What counts from the next start on ---------------------------------------------------------
+
+struct str reload_restart_sections(
+	const struct conf *first, const struct conf *conf, struct arena *arena)
+{
+	static const struct str sections[] = {
+		{"runtime", 7}, {"log", 3}, {"admin", 5}, {"metrics", 7}, {"tracing", 7}};
+	struct text text = {0};
+	struct str names;
+
+	for (u32 i = 0; i < ARRAY_LEN(sections); i++) {
+		if (conf_same_section(first, conf, sections[i]))
+			continue;
+		if (text.len)
+			text_add(&text, STR(", "));
+		text_add(&text, sections[i]);
+	}
+	names = text.len ? arena_str(arena, str_of(&text)) : STR_EMPTY;
+	text_done(&text);
+	return names;
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inside of reloads only: reload.c is the way of a job, reload_journal.c what jobs ask for and what
+// of that stays, reload_binds.c the addresses.
+#pragma once
+
+#include <pthread.h>
+
+#include "base/json.h"
+#include "control/reload.h"
+
+// The memory of a configuration. The one below it has texts that it points to.
+struct paper {
+	struct arena arena;
+	u32 users;
+	struct paper *below;
+};
+
+// A snapshot, from when it is taken until nobody uses it.
+struct reign {
+	struct reload *reload;
+	struct list node; // oldest first
+	struct snapshot *snapshot;
+	struct paper *paper;
+	u32 generation;
+	u32 workers_left;	  // have not let go
+	u32 pools_left;		  // objects that were made with it, which may live on in later ones
+	bool is_over, is_retired; // all workers have a newer one | nobody uses it
+	bool is_leaving, has_left; // the follower was told | and uses it no more
+	struct message left;
+};
+
+struct slot_list {
+	u32 *slots;
+	u32 count, room;
+};
+
+struct slot_lists {
+	struct slot_list backends, pools, frontends;
+};
+
+// ---- Jobs ---------------------------------------------------------------------------------------
+
+struct job {
+	struct list node;
+	struct reload *reload;
+	struct reload_ask *ask; // NULL: nobody waits for it
+	u8 kind;		// enum reload_kind
+	char who[RELOAD_WHO_BYTES];
+	struct conf_edit edit; // with its texts in `texts`
+	struct arena texts;
+	struct conf_edit *edits; // all that there are with this one
+	u32 edit_count;
+	struct conf_edit_backend was; // of a REMOVE, for its undo
+	const struct snapshot *before;
+	// Of the builder, until `built`.
+	pthread_t thread;
+	struct message built;
+	const struct conf *base;
+	struct paper *base_paper, *paper;
+	struct snapshot *snapshot;
+	struct errs errs;
+	bool has_errs;
+	struct str restart;
+	char what[256]; // went wrong besides `errs`; empty: nothing
+	u64 event;
+	struct text undo_path, undo_body;
+};
+
+struct job *reload_job_new(enum reload_kind kind, const char *who, struct str pool,
+	const struct conf_edit_backend *backends, u32 count);
+void reload_job_free(struct job *job);
+
+// The call that takes it back.
+void reload_add_undo(struct job *job, struct event_said *said);
+void reload_undo_done(struct job *job);
+
+// ---- The journal --------------------------------------------------------------------------------
+
+// One edit that is in force, with its memory.
+struct journal_entry {
+	struct list node;
+	struct conf_edit edit;
+	struct arena texts;
+};
+
+struct journal {
+	struct list entries; // lists first; else in the order in which they came
+	bool is_made;
+};
+
+// Whether the job makes sense for what is in force.
+enum reload_result reload_journal_check(
+	struct journal *journal, struct job *job, const struct snapshot *snapshot);
+
+// All edits with the job's, in job->edits.
+void reload_journal_list(struct journal *journal, struct job *job);
+
+// The job was done: its edit stays, and its texts are the journal's.
+void reload_journal_take(struct journal *journal, struct job *job);
+void reload_journal_done(struct journal *journal);
+
+// Names of the sections in which the two differ and which a running process does not take over.
+struct str reload_restart_sections(
+	const struct conf *first, const struct conf *conf, struct arena *arena);
+
+// ---- Addresses ----------------------------------------------------------------------------------
+
+struct bind_slot {
+	bool is_used, is_new, is_gone;
+	struct addr addr;
+	int *fds; // of a new one, by worker
+};
+
+// By number of the listener.
+struct reload_binds {
+	struct bind_slot *slots;
+	struct listener_plan *plans;
+	u32 count, max;
+};
+
+// The one object of a process, to be filled by whoever opens the first ones.
+struct reload_binds *reload_binds(struct reload *reload);
+void reload_binds_init(struct reload_binds *binds, u32 max);
+void reload_binds_done(struct reload_binds *binds);
+
+// Numbers for the addresses of the snapshot; new ones are opened. False, and nothing is changed:
+// one cannot be, `what` says why.
+bool reload_binds_plan(struct reload_binds *binds, const struct snapshot *snapshot, u32 workers,
+	char *what, size_t size) must_check;
+
+// All workers have what was planned.
+void reload_binds_settle(struct reload_binds *binds);
+
+// ---- The whole ----------------------------------------------------------------------------------
+
+struct reload_call {
+	struct worker_call call;
+	struct reload *reload;
+	bool is_pending;
+};
+
+struct reload {
+	struct reload_config config;
+	struct reload_follower follower;
+	pthread_mutex_t lock; // over `status`
+	struct reload_status status;
+	struct list jobs;
+	struct job *job; // the one that runs
+	struct journal journal;
+	struct reload_binds binds;
+	// What the files say; the process' own at the start.
+	const struct conf *base;
+	struct paper *base_paper;
+	struct list reigns;
+	struct reign *reign, *before;	     // in effect | while workers swap
+	struct reload_call *calls, *forgets; // by worker
+	u32 calls_out, forgets_out;
+	bool is_pending; // some worker's listener is not closed yet
+	bool is_building, is_forgotten, is_stopped;
+	struct slot_lists resting, forgetting;
+	struct timer rest, again;
+};
