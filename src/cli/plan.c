@@ -13,6 +13,7 @@ enum {
 	health_interval_max_s = 86400,
 	timeout_max_ms = 3600 * 1000,
 	limit_max = 10000,
+	words_max = 16,
 };
 
 enum option_id {
@@ -24,7 +25,7 @@ enum option_id {
 
 #define OPTION_BIT(id) (1ull << (id))
 
-#define TAKES(command) (1u << PLAN_##command)
+#define TAKES(command) (1ull << PLAN_##command)
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
 #define TELLS                                                                       \
 	(TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN) | \
@@ -33,8 +34,10 @@ enum option_id {
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
 		TAKES(BACKENDS_REMOVE))
-#define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
-#define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
+#define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
+#define DATABASE \
+	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
+#define ALL ((1ull << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
 #define OPTION(id, short_name, long_name, value, commands, prose) \
@@ -44,7 +47,7 @@ const struct plan_option_info plan_options[] = {
 };
 const u32 plan_option_count = OPTION_COUNT;
 _Static_assert(OPTION_COUNT <= 64, "parser.seen has a bit for each option");
-_Static_assert(PLAN_COMMAND_COUNT < 32, "plan_option_info.commands has a bit for each command");
+_Static_assert(PLAN_COMMAND_COUNT < 64, "plan_option_info.commands has a bit for each command");
 
 const struct plan_command_info plan_commands[PLAN_COMMAND_COUNT] = {
 #define X(name, words, rest, prose) {words, rest, prose},
@@ -280,6 +283,15 @@ static void take_option_of_one(struct plan *plan, enum option_id id, const char 
 	case OPTION_FAULT:
 		plan->fault = value;
 		break;
+	case OPTION_DATABASE_URL:
+		plan->database_url = value;
+		break;
+	case OPTION_SOURCE_FOLDER:
+		plan->source = value;
+		break;
+	case OPTION_REVERSIBLE:
+		plan->is_reversible = true;
+		break;
 	case OPTION_SEED:
 		plan->seed = value;
 		break;
@@ -356,6 +368,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_DEEP:
 	case OPTION_STEADY:
 	case OPTION_FAULT:
+	case OPTION_DATABASE_URL:
+	case OPTION_SOURCE_FOLDER:
+	case OPTION_REVERSIBLE:
 	case OPTION_SEED:
 	case OPTION_SVG:
 	case OPTION_DRAW:
@@ -463,7 +478,7 @@ static int take_command(struct parser *parser)
 		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
 				first[0] == 'c'	  ? "weir config show, schema or convert?"
-				: first[0] == 'b' ? "weir backends add or remove?"
+				: first[0] == 'b' ? "weir backends add, remove or list?"
 						  : "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
 			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
@@ -561,8 +576,11 @@ static int take_rest(struct parser *parser)
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
 	case PLAN_WHY:
+	case PLAN_UPGRADE:
 	case PLAN_CONNECTIONS:
 		return take_words(parser, 0, 1);
+	case PLAN_MIGRATE:
+		return take_words(parser, 1, 2);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:
@@ -575,8 +593,9 @@ static int take_rest(struct parser *parser)
 	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
 	case PLAN_BACKENDS_ADD:
-		return take_words(parser, 2, 3);
+		return take_words(parser, 1, words_max);
 	case PLAN_TOP:
+	case PLAN_BACKENDS_LIST:
 	case PLAN_RELOAD:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:
@@ -599,7 +618,7 @@ static int check_options(struct parser *parser)
 	enum plan_command command = parser->plan->command;
 
 	for (u32 i = 0; i < OPTION_COUNT; i++)
-		if (parser->seen & OPTION_BIT(i) && !(plan_options[i].commands & 1u << command))
+		if (parser->seen & OPTION_BIT(i) && !(plan_options[i].commands & 1ull << command))
 			return FAIL(parser,
 				arena_printf(parser->arena, "weir %s --help",
 					plan_commands[command].words),

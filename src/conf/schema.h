@@ -102,6 +102,7 @@ enum schema_kind {
 };
 
 enum schema_words {
+	WORDS_confine,
 	WORDS_io,
 	WORDS_level,
 	WORDS_log_format,

@@ -173,7 +173,8 @@ _Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field na
 	X(INTERIM_FLOOD, 400, "too many interim responses")                     \
 	X(CONNECTION, 400, "too many options in Connection")                    \
 	X(PLAIN_ON_TLS, 400, "plain HTTP arrived on a TLS port: use https://")  \
-	X(MISDIRECTED, 421, "this connection was opened for another host, whose certificate it has")
+	X(MISDIRECTED, 421, "this connection was opened for another host, whose certificate it has") \
+	X(FRAMES, 400, "malformed HTTP/2 frames or fields")
 
 enum http_refusal {
 #define X(name, status, text) HTTP_REFUSE_##name,

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "net/tls.h"
+#include "proto/h2.h"
 #include "proxy/hush.h"
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
@@ -27,6 +28,7 @@ struct faults {
 	const char *tls_detail; // OpenSSL's words about the last failure; NULL: no TLS
 	struct fault *connects; // by slot
 	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
+	struct fault *excesses; // by enum h2_excess
 	u32 backend_count, frontend_count;
 };
 
@@ -55,6 +57,12 @@ void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls
 // The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
 void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
 	const struct addr *peer, const char *detail);
+// A peer's conduct on HTTP/2 has ended its connection: a client's, or a backend's.
+void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
+	enum h2_excess excess, const struct addr *peer);
+// `backend`: NULL where the configuration has it no more, and nothing is said.
+void faults_excess_of_backend(
+	struct faults *faults, const struct backend *backend, enum h2_excess excess);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

@@ -96,9 +96,9 @@ static void on_plain_poke(struct session *session)
 	front_session_events.on_poke(session);
 }
 
-static void on_plain_done(struct session *session)
+static void on_plain_done(struct session *session, struct stream *stream)
 {
-	front_session_events.on_stream_done(session);
+	front_session_events.on_stream_done(session, stream);
 }
 
 static const struct session_events plain_events = {
