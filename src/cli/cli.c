@@ -63,6 +63,8 @@ static int run_command(const struct cli *cli)
 		return config_convert_main(cli);
 	case PLAN_SIMULATE:
 		return simulate_main(cli);
+	case PLAN_CERT:
+		return cert_main(cli);
 	case PLAN_MIGRATE:
 		return migrate_main(cli);
 	case PLAN_HELP:

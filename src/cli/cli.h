@@ -25,6 +25,7 @@ int cli_main(int argc, char **argv, char *const *environ);
 
 int run_main(const struct cli *cli);
 int check_main(const struct cli *cli);
+int cert_main(const struct cli *cli);
 int config_show_main(const struct cli *cli);
 int config_schema_main(const struct cli *cli);
 int config_convert_main(const struct cli *cli);

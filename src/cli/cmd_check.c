@@ -2,6 +2,7 @@
 // weir check: everything a start would complain about, without the start.
 #include <stdio.h>
 
+#include "cli/check_deep.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
 
@@ -24,13 +25,21 @@ int check_main(const struct cli *cli)
 	struct load load;
 	int code = load_conf(cli, &load);
 	const struct conf *conf;
-	u32 backends;
+	struct text deep = {0};
+	u32 backends, errors = 0;
 
 	if (code || cli->plan->as_json)
 		return code;
 	conf = load.conf;
 	backends = count_backends(conf);
-	return terminal_print(str_from(
+	if (cli->plan->is_deep)
+		errors = check_deep(conf, cli->arena, &deep);
+	if (errors) {
+		fprintf(stderr, "%s: what it names cannot be used:\n%s", load.source, deep.data);
+		text_done(&deep);
+		return EXIT_CONFIG;
+	}
+	code = terminal_print(str_from(
 		arena_printf(cli->arena, "%s: ok: %u frontend%s, %u pool%s, %u backend%s%s\n",
 			load.source, conf->frontend_count, plural(conf->frontend_count),
 			conf->pool_count, plural(conf->pool_count), backends, plural(backends),
@@ -38,4 +47,8 @@ int check_main(const struct cli *cli)
 				? ""
 				: arena_printf(cli->arena, ", and those of %u provider%s",
 					  conf->provider_count, plural(conf->provider_count)))));
+	if (code == 0 && deep.len)
+		code = terminal_print(str_make(deep.data, deep.len));
+	text_done(&deep);
+	return code;
 }

@@ -151,12 +151,12 @@ static bool is_meant(const char *words, const char *command)
 struct str help_command(const char *words, struct arena *arena)
 {
 	struct text text = {0};
-	u32 commands = 0;
+	u64 commands = 0;
 
 	for (u32 i = 0; i < PLAN_COMMAND_COUNT; i++)
 		if (is_meant(words, plan_commands[i].words)) {
 			add_command(&text, &plan_commands[i]);
-			commands |= 1u << i;
+			commands |= 1ull << i;
 		}
 	if (!commands)
 		return STR_EMPTY;
@@ -165,7 +165,7 @@ struct str help_command(const char *words, struct arena *arena)
 		if (plan_options[i].commands & commands)
 			add_option(&text, &plan_options[i]);
 	help_add_notes(commands, &text);
-	if (commands & 1u << PLAN_TEST_BACKEND) {
+	if (commands & 1ull << PLAN_TEST_BACKEND) {
 		text_add(&text,
 			STR("\nWhat it can be told to do, at the start with --fault or while it "
 			    "runs with\ncurl -X POST '127.0.0.1:PORT/-/fault?WORDS', WORDS "
@@ -173,7 +173,7 @@ struct str help_command(const char *words, struct arena *arena)
 			    "what it does and has counted.\n"));
 		origin_faults_list_words(&text);
 	}
-	if (commands & 1u << PLAN_SIMULATE) {
+	if (commands & 1ull << PLAN_SIMULATE) {
 		text_add(&text, STR("\nThe model, KEY=VALUE:\n"));
 		simulate_list_words(&text);
 	}

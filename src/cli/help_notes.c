@@ -3,10 +3,10 @@
 
 #include "cli/plan.h"
 
-#define TAKES(command) (1u << PLAN_##command)
+#define TAKES(command) (1ull << PLAN_##command)
 
 struct note {
-	u32 commands;
+	u64 commands;
 	const char *text;
 };
 
@@ -105,7 +105,7 @@ static const struct note notes[] = {
 		"who did it; its number is what weir undo takes.\n"},
 };
 
-void help_add_notes(u32 commands, struct text *text)
+void help_add_notes(u64 commands, struct text *text)
 {
 	for (u32 i = 0; i < ARRAY_LEN(notes); i++)
 		if (notes[i].commands & commands)

@@ -6,4 +6,4 @@
 #include "base/text.h"
 
 // `commands` has a bit of each enum plan_command.
-void help_add_notes(u32 commands, struct text *text);
+void help_add_notes(u64 commands, struct text *text);

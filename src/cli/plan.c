@@ -25,7 +25,7 @@ enum option_id {
 
 #define OPTION_BIT(id) (1ull << (id))
 
-#define TAKES(command) (1u << PLAN_##command)
+#define TAKES(command) (1ull << PLAN_##command)
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
 #define TELLS                                                                       \
 	(TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN) | \
@@ -37,7 +37,7 @@ enum option_id {
 #define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
 #define DATABASE \
 	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
-#define ALL ((1u << PLAN_COMMAND_COUNT) - 1)
+#define ALL ((1ull << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
 #define OPTION(id, short_name, long_name, value, commands, prose) \
@@ -47,7 +47,7 @@ const struct plan_option_info plan_options[] = {
 };
 const u32 plan_option_count = OPTION_COUNT;
 _Static_assert(OPTION_COUNT <= 64, "parser.seen has a bit for each option");
-_Static_assert(PLAN_COMMAND_COUNT < 32, "plan_option_info.commands has a bit for each command");
+_Static_assert(PLAN_COMMAND_COUNT < 64, "plan_option_info.commands has a bit for each command");
 
 const struct plan_command_info plan_commands[PLAN_COMMAND_COUNT] = {
 #define X(name, words, rest, prose) {words, rest, prose},
@@ -274,6 +274,9 @@ static void take_option_of_one(struct plan *plan, enum option_id id, const char 
 	case OPTION_ORIGIN:
 		plan->with_origin = true;
 		break;
+	case OPTION_DEEP:
+		plan->is_deep = true;
+		break;
 	case OPTION_STEADY:
 		plan->is_steady = true;
 		break;
@@ -362,6 +365,7 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_WAIT:
 		return take_option_to_ask(parser, id, value);
 	case OPTION_ORIGIN:
+	case OPTION_DEEP:
 	case OPTION_STEADY:
 	case OPTION_FAULT:
 	case OPTION_DATABASE_URL:
@@ -561,6 +565,7 @@ static int take_rest(struct parser *parser)
 			parser->files[plan->file_count++] = parser->argv[optind];
 		return 0;
 	case PLAN_SIMULATE:
+	case PLAN_CERT:
 		for (; optind < parser->argc; optind++)
 			add_set(parser, parser->argv[optind]);
 		return 0;
@@ -613,7 +618,7 @@ static int check_options(struct parser *parser)
 	enum plan_command command = parser->plan->command;
 
 	for (u32 i = 0; i < OPTION_COUNT; i++)
-		if (parser->seen & OPTION_BIT(i) && !(plan_options[i].commands & 1u << command))
+		if (parser->seen & OPTION_BIT(i) && !(plan_options[i].commands & 1ull << command))
 			return FAIL(parser,
 				arena_printf(parser->arena, "weir %s --help",
 					plan_commands[command].words),

@@ -48,6 +48,7 @@
 	X(MIGRATE, "migrate", "add NAME|run|status|revert",                                        \
 		"numbered SQL files, each run once on the database of the backends")               \
 	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")    \
+	X(CERT, "cert", "[FOLDER [NAME]...]", "a certificate of our own, to try out HTTPS")        \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")             \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
 
@@ -66,7 +67,7 @@ struct plan_option_info {
 	int short_name; // 0 = none
 	const char *long_name;
 	const char *value; // NULL = takes none
-	u32 commands;	   // bit of each plan_command that takes it
+	u64 commands;	   // bit of each plan_command that takes it
 	const char *prose;
 };
 
@@ -82,6 +83,7 @@ struct plan {
 	enum conf_syntax syntax; // --format
 	bool as_json;		 // check, version, simulate and what asks
 	bool with_origin;
+	bool is_deep; // check
 	enum conf_io io;     // test-backend
 	const char *address; // test-backend: PORT or ADDRESS:PORT
 	bool is_steady;	     // test-backend: --steady, or the port came from $PORT

@@ -77,6 +77,13 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_RESOLVER_SERVERS] = build_resolver_servers,
 	[KIND_BUILTIN_PATH] = build_builtin_path,
 	[KIND_BUILTIN_ALLOW] = build_builtin_allow,
+	[KIND_FILE_NAME] = build_file_name,
+	[KIND_CERTIFICATES] = build_certificates,
+	[KIND_ALPN] = build_alpn,
+	[KIND_FRONTEND_TLS] = build_frontend_tls,
+	[KIND_POOL_TLS] = build_pool_tls,
+	[KIND_BACKEND_TLS] = build_backend_tls,
+	[KIND_SERVER_NAME] = build_server_name,
 };
 
 static void add_path(struct text *text, const struct path *path)
@@ -200,7 +207,9 @@ static void report_strangers(struct build *build, enum schema_map_id map, const 
 
 static bool is_container(const struct schema_key *key)
 {
-	if (key->kind == KIND_STICKY || key->kind == KIND_SECRET || key->kind == KIND_DATABASE_URL)
+	if (key->kind == KIND_STICKY || key->kind == KIND_SECRET ||
+		key->kind == KIND_FRONTEND_TLS || key->kind == KIND_POOL_TLS ||
+		key->kind == KIND_BACKEND_TLS || key->kind == KIND_DATABASE_URL)
 		return false; // empty they would say nothing, and somebody relies on them
 	return schema_inside(key) != SCHEMA_MAP_COUNT || key->kind == KIND_BINDS ||
 	       key->kind == KIND_PREFIXES || key->kind == KIND_METHODS ||

@@ -57,6 +57,8 @@ build_fn build_otlp, build_service, build_attributes;
 build_fn build_sticky, build_cookie_name, build_cookie_path, build_secure;
 build_fn build_secret, build_secret_place;
 build_fn build_builtin_path, build_builtin_allow;
+build_fn build_file_name, build_certificates, build_alpn, build_frontend_tls, build_pool_tls,
+	build_backend_tls, build_server_name;
 build_fn build_match_alpn, build_proxy_tlvs;
 build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
 	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
@@ -120,6 +122,11 @@ void build_check_builtin(struct build *build, const struct conf_frontend *fronte
 
 // "GET" of "get"; an empty text, reported, when it is no method.
 struct str build_method(struct build *build, const struct path *path, struct node *node);
+
+// How each backend of a pool is spoken to, after the pool's map; and, as a part of build_check,
+// where redirects to https lead.
+void build_finish_tls(struct build *build, struct conf_pool *pool);
+void build_check_redirects(struct build *build);
 
 // What follows from several keys of one pool, after its map.
 void build_finish_pool(struct conf_pool *pool);

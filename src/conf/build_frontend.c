@@ -271,7 +271,8 @@ static void check_tcp(struct build *build, const struct path *path, struct node 
 		bool is_fine;
 	} only_http[] = {{NULL, "http", false}, {NULL, "client_ip", has_header},
 		{"client_ip", "header", false}, {NULL, "headers", false}, {NULL, "builtin", false},
-		{NULL, "routes", passes_tls},
+		{NULL, "routes", passes_tls}, {NULL, "redirect_https", false},
+		{"tls", "hsts", false}, {NULL, "tls", !passes_tls},
 		{"timeouts", "client_header", has_header || passes_tls},
 		{"timeouts", "client_idle", false}, {"timeouts", "request_body_idle", false},
 		{"timeouts", "request", false}};
@@ -298,7 +299,7 @@ static void check_destination(struct build *build, const struct path *path, stru
 	struct node *pool = node_get(node, STR("pool"));
 	struct err *err;
 
-	if (pool || frontend->route_count)
+	if (pool || frontend->route_count || frontend->redirect_https)
 		return;
 	if (node_get(build->pools, STR("default"))) {
 		pool = node_new_text(build->arena, STR("default"), (struct place){0});

@@ -6,7 +6,7 @@
 #include "conf/build.h"
 #include "conf/shape.h"
 
-enum { names_shown_max = 12, id_bytes_max = 128, http_port = 80 };
+enum { names_shown_max = 12, id_bytes_max = 128, http_port = 80, https_port = 443 };
 
 static const char *list_pools(struct build *build)
 {
@@ -88,7 +88,6 @@ static bool report_scheme(struct build *build, const struct path *path, const st
 		const char *scheme;
 		enum schema_milestone milestone;
 	} schemes[] = {
-		{"https://", MILESTONE_TLS},
 		{"h2://", MILESTONE_TLS},
 	};
 
@@ -121,19 +120,35 @@ static bool has_port(struct str text)
 	return str_find(text, ':') < text.len;
 }
 
-// "http://host:port/" -> "host:port"; the port of http:// is 80.
-static struct str strip_url(struct build *build, struct str text)
+// "http://host:port/" -> "host:port"; the port of http:// is 80, that of https:// 443.
+static struct str strip_url(struct build *build, struct str text, enum conf_scheme *ret_scheme)
 {
-	if (!str_starts(text, STR("http://")))
+	size_t len = str_starts(text, STR("http://"))	 ? 7
+		     : str_starts(text, STR("https://")) ? 8
+							 : 0;
+
+	if (len == 0)
 		return text;
-	text.ptr += 7;
-	text.len -= 7;
+	*ret_scheme = len == 8 ? CONF_SCHEME_HTTPS : CONF_SCHEME_HTTP;
+	text.ptr += len;
+	text.len -= len;
 	if (text.len && text.ptr[text.len - 1] == '/')
 		text.len--;
 	if (text.len && !has_port(text))
-		return str_from(arena_printf(build->arena, "%.*s:%d",
-			(int)MIN(text.len, (size_t)1024), text.ptr, http_port));
+		return str_from(
+			arena_printf(build->arena, "%.*s:%d", (int)MIN(text.len, (size_t)1024),
+				text.ptr, len == 8 ? https_port : http_port));
 	return arena_str(build->arena, text);
+}
+
+// "http://host:port/path"
+static bool has_path(struct str text)
+{
+	size_t len = str_starts(text, STR("http://"))	 ? 7
+		     : str_starts(text, STR("https://")) ? 8
+							 : 0;
+
+	return len && str_find(str_make(text.ptr + len, text.len - len), '/') < text.len - len;
 }
 
 static void report_address(
@@ -158,8 +173,7 @@ static void report_address(
 			CLIP(text), path_text(build, path));
 	if (node->written.ptr)
 		return;
-	if (str_starts(text, STR("http://")) &&
-		str_find(str_make(text.ptr + 7, text.len - 7), '/') < text.len - 7)
+	if (has_path(text))
 		report_advice(build->report, err,
 			"a backend has no path: requests keep theirs, and routes choose by it");
 	else if (text.len && text.len < 200 && addr_parse_ip(text, &addr) == 0)
@@ -206,7 +220,7 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	if (!build_scalar(build, path, node, &text) || report_scheme(build, path, node))
 		return;
 	backend->is_h2 = is_h2c(build, &text);
-	text = strip_url(build, text);
+	text = strip_url(build, text, &backend->scheme);
 	rc = addr_parse(text, &backend->addr);
 	if (rc == -ENOENT)
 		set_name(build, backend, text);
@@ -222,7 +236,9 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	}
 	backend->address = text;
 	build_canonical(build, node,
-		backend->is_h2 ? arena_printf(build->arena, "h2c://%.*s",
+		backend->scheme == CONF_SCHEME_HTTPS
+			? arena_printf(build->arena, "https://%.*s", (int)text.len, text.ptr)
+		: backend->is_h2 ? arena_printf(build->arena, "h2c://%.*s",
 					 (int)MIN(text.len, (size_t)1024), text.ptr)
 			       : text.ptr,
 		false);
@@ -317,6 +333,7 @@ void build_pools(struct build *build, const struct schema_key *key, const struct
 			build_map(build, SCHEMA_pool, &inner, child, pool);
 		build_finish_send_proxy(build, &inner, child, pool);
 		build_finish_pool(pool);
+		build_finish_tls(build, pool);
 	}
 	conf->pools = build->pool_list;
 	conf->pool_count = count;

@@ -197,6 +197,43 @@ struct conf_tracing {
 	u32 attribute_count;
 };
 
+struct conf_certificate {
+	struct str cert, key, ocsp; // paths; empty: no file of its own
+	struct place place;
+};
+
+enum conf_tls_version { CONF_TLS_1_2, CONF_TLS_1_3 };
+enum conf_client_cert {
+	CONF_CLIENT_CERT_NONE,
+	CONF_CLIENT_CERT_OPTIONAL,
+	CONF_CLIENT_CERT_REQUIRED,
+};
+enum conf_alpn { CONF_ALPN_HTTP_1_1 };
+
+struct conf_frontend_tls {
+	bool enabled;				     // else all others are zero
+	const struct conf_certificate *certificates; // at least one
+	u32 certificate_count;
+	enum conf_tls_version min_version;
+	const struct str *alpn; // as on the wire, the preferred one first
+	u32 alpn_count;
+	u64 hsts_ms; // 0 = none
+	bool tickets;
+	struct {
+		enum conf_client_cert mode;
+		struct str ca, crl; // paths
+	} client;
+};
+
+// How a backend is spoken to.
+struct conf_upstream_tls {
+	bool enabled; // else all others are zero
+	bool verify;
+	struct str server_name;	       // of each backend set
+	struct str ca, crl, cert, key; // paths; empty: none
+	enum conf_tls_version min_version;
+};
+
 struct conf_bind {
 	struct addr addr; // ":8080" is ADDR_V4 0.0.0.0
 	struct str text;  // as written, for logs
@@ -287,6 +324,9 @@ struct conf_frontend {
 	const struct conf_bind *binds; // at least one
 	u32 bind_count;
 	enum conf_protocol protocol;
+	struct conf_frontend_tls tls;
+	bool redirect_https; // every request, to redirect_port
+	u16 redirect_port;
 	struct {
 		u64 max_header_size; // bytes
 		u64 max_body_size;   // bytes; UINT64_MAX = unlimited
@@ -308,6 +348,7 @@ struct conf_frontend {
 		bool tell_backend;     // our own answers and Proxy-Status name the backend
 	} headers;
 	struct {
+		u64 tls_handshake_ms;
 		u64 client_header_ms;
 		u64 client_idle_ms;
 		u64 request_body_idle_ms;
@@ -321,6 +362,7 @@ struct conf_frontend {
 	struct {
 		u32 connections;	// 0 = no limit
 		u32 per_ip_connections; // 0 = no limit
+		u32 handshakes;		// per worker
 	} limits;
 	const struct conf_route *routes; // in the order of the file: the first that matches
 	u32 route_count;
@@ -366,7 +408,12 @@ struct conf_hash {
 	u32 load_percent;	  // of the even share that one backend may have; 0 = no bound
 };
 
+enum conf_scheme { CONF_SCHEME_NONE, CONF_SCHEME_HTTP, CONF_SCHEME_HTTPS };
+
 struct conf_backend {
+	enum conf_scheme scheme; // as written in front of its address
+	bool has_own_tls;
+	struct conf_upstream_tls tls;
 	struct str id;		       // as written, else the address; unique in its pool
 	struct str address;	       // "10.0.0.1:80", "[::1]:80", "unix:/path" or "name:80"
 	struct addr addr;	       // ADDR_NONE: a name, to be looked up once at start
@@ -459,6 +506,7 @@ struct conf_pool {
 	struct conf_prequal prequal;
 	struct conf_sticky sticky;
 	i32 failover; // index of the pool that takes over when nobody is left; -1 = none
+	struct conf_upstream_tls tls;	     // of backends that say nothing else; see each one's
 	const struct conf_backend *backends; // at least one, unless a provider feeds the pool
 	u32 backend_count;
 	struct {
@@ -532,6 +580,8 @@ struct conf {
 	struct conf_admin admin;
 	struct conf_metrics metrics;
 	struct conf_tracing tracing;
+	const struct conf_certificate *certificates;
+	u32 certificate_count;
 	const struct conf_frontend *frontends;
 	u32 frontend_count;
 	const struct conf_pool *pools;

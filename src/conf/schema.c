@@ -287,6 +287,13 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_RESOLVER_SERVERS] = "list of addresses, or system",
 		[KIND_BUILTIN_PATH] = "path, or none",
 		[KIND_BUILTIN_ALLOW] = "list of addresses and networks, or all",
+		[KIND_FILE_NAME] = "path of a file",
+		[KIND_CERTIFICATES] = "list of certificates",
+		[KIND_ALPN] = "list of protocols",
+		[KIND_FRONTEND_TLS] = "map, true or false",
+		[KIND_POOL_TLS] = "map, true or false",
+		[KIND_BACKEND_TLS] = "map, true or false",
+		[KIND_SERVER_NAME] = "host name or address",
 	};
 
 	return texts[kind];
@@ -304,7 +311,12 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 	case KIND_DATABASE_URL:
 	case KIND_LOG_OUTPUT:
 	case KIND_ACCESS_OUTPUT:
+	case KIND_FRONTEND_TLS:
+	case KIND_POOL_TLS:
+	case KIND_BACKEND_TLS:
 		return key->nested;
+	case KIND_CERTIFICATES:
+		return SCHEMA_certificate;
 	case KIND_FRONTENDS:
 		return SCHEMA_frontend;
 	case KIND_POOLS:

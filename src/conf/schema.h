@@ -83,6 +83,13 @@ enum schema_kind {
 	KIND_ATTRIBUTES,
 	KIND_BUILTIN_PATH,
 	KIND_BUILTIN_ALLOW,
+	KIND_FILE_NAME,
+	KIND_CERTIFICATES,
+	KIND_ALPN,
+	KIND_FRONTEND_TLS,
+	KIND_POOL_TLS,
+	KIND_BACKEND_TLS,
+	KIND_SERVER_NAME,
 	KIND_PROVIDERS,
 	KIND_PROVIDER_NAME,
 	KIND_PROVIDER_POOL,
@@ -117,6 +124,9 @@ enum schema_words {
 	WORDS_facility,
 	WORDS_sampler,
 	WORDS_trust,
+	WORDS_tls_version,
+	WORDS_client_cert,
+	WORDS_alpn,
 	WORDS_provider_type,
 };
 

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "net/call.h"
 #include "proto/proxy_header.h"
+#include "proxy/secure.h"
 
 enum {
 	target_bytes_max = 8 * 1024, // limits of a parser; answers have no target
@@ -41,6 +42,7 @@ struct probe {
 };
 
 struct checker {
+	const struct secure *secure; // TLS of this thread; NULL: none
 	struct loop *loop;
 	struct model *model;
 	struct h1_parser parser;
@@ -130,8 +132,31 @@ static void finish(struct probe *probe, enum health_reason reason)
 		&probe->call, MIN(probe->deadline_ms, loop_now_ms(checker->loop) + rest_ms));
 }
 
+static enum health_reason reason_of_tls(enum tls_fault fault)
+{
+	switch (fault) {
+	case TLS_FAULT_CERT_EXPIRED:
+		return HEALTH_TLS_EXPIRED;
+	case TLS_FAULT_CERT_HOSTNAME:
+		return HEALTH_TLS_HOSTNAME;
+	case TLS_FAULT_CERT_EARLY:
+	case TLS_FAULT_CERT_ISSUER:
+	case TLS_FAULT_CERT_SELF_SIGNED:
+	case TLS_FAULT_CERT_REVOKED:
+	case TLS_FAULT_CERT_CRL:
+	case TLS_FAULT_CERT_BAD:
+		return HEALTH_TLS_UNTRUSTED;
+	default:
+		return HEALTH_TLS_FAILED;
+	}
+}
+
 static enum health_reason reason_of_connect(int error)
 {
+	enum tls_fault fault = tls_error_fault(error);
+
+	if (fault != TLS_FAULT_NONE)
+		return reason_of_tls(fault);
 	switch (-error) {
 	case ECONNREFUSED:
 		return HEALTH_CONNECTION_REFUSED;
@@ -276,6 +301,15 @@ static struct addr address_of(const struct subject *subject)
 	return addr;
 }
 
+static struct tls_client *tls_of(const struct subject *subject)
+{
+	const struct secure *secure = subject->checker->secure;
+
+	u32 cell = subject->backend->cell;
+
+	return secure && cell < secure->client_count ? secure->clients[cell] : NULL;
+}
+
 // ---- Beginning ----------------------------------------------------------------------------------
 
 static bool is_due(const struct subject *subject)
@@ -330,8 +364,8 @@ static int begin(struct subject *subject)
 	probe->status = 0;
 	probe->body_len = probe->matched = 0;
 	probe->request = request_of(subject);
-	error = call_begin(&probe->call, checker->loop, &addr, tcp ? NULL : &probe->request,
-		&checker->parser, &call_events);
+	error = call_begin_tls(&probe->call, checker->loop, &addr, tls_of(subject),
+		tcp ? NULL : &probe->request, &checker->parser, &call_events);
 	if (error) {
 		slab_put(&checker->probes, probe);
 		if (conn_is_shortage(error))
@@ -466,6 +500,16 @@ static void end_pool(struct checker *checker, const struct pool *pool)
 	checker->fallbacks[pool->index] = NULL;
 }
 
+static void take_secure(struct checker *checker)
+{
+	const struct snapshot *snapshot = checker->snapshot;
+
+	if (!snapshot->secure)
+		return;
+	checker->secure = snapshot->secure[snapshot->worker_count];
+	tls_env_bind(checker->secure->env, checker->loop);
+}
+
 void checker_adopt(struct checker *checker, const struct snapshot *snapshot)
 {
 	const struct snapshot *before = checker->snapshot;
@@ -478,6 +522,7 @@ void checker_adopt(struct checker *checker, const struct snapshot *snapshot)
 			(i >= before->pool_count || before->pools[i] != snapshot->pools[i]))
 			begin_pool(checker, snapshot->pools[i]);
 	checker->snapshot = snapshot;
+	take_secure(checker);
 	checker->moved = UINT64_MAX; // it has not looked yet
 }
 
@@ -492,6 +537,7 @@ struct checker *checker_new(
 	checker->parser.limits = (struct h1_limits){
 		.head_bytes_max = HTTP_HEAD_BYTES_MAX, .target_bytes_max = target_bytes_max};
 	checker->snapshot = snapshot;
+	take_secure(checker);
 	checker->subjects =
 		mem_alloc(sizeof(struct subject) * MAX(snapshot->slots->backends.max, 1));
 	checker->fallbacks = mem_alloc(sizeof(u32 *) * MAX(snapshot->slots->pools.max, 1));

@@ -19,6 +19,8 @@
 #include "control/watchdog.h"
 #include "control/worker.h"
 #include "net/listen.h"
+#include "net/tls_cert.h"
+#include "net/tls_ticket.h"
 
 enum {
 	find_wait_ms = 2000,	// for lists of backends from elsewhere
@@ -45,6 +47,7 @@ struct control {
 	const struct control_options *options;
 	struct slots *slots;
 	struct snapshot *snapshot;
+	struct tls_secret tls_secret; // of session tickets
 	struct loop *loop;
 	struct logger *logger;
 	struct log *log;
@@ -868,6 +871,19 @@ static void start_watch(struct control *control)
 		.providers_owner = control->finds ? control->options->finder->owner : NULL});
 }
 
+// Certificates and keys. The secret of session tickets is as old as the process.
+static int open_tls(struct control *control)
+{
+	struct tls_error error;
+
+	tls_secret_make(&control->tls_secret, loop_wall_ms(control->loop));
+	if (snapshot_secure(control->snapshot, NULL, &control->tls_secret,
+		    control->max_connections, &error))
+		return 0;
+	fprintf(stderr, "weir: TLS cannot be set up: %s.\n", error.text);
+	return -EINVAL;
+}
+
 // Room for what this process may have one day. Only what is used takes memory.
 static struct slots *new_slots(const struct conf *conf, u32 workers)
 {
@@ -896,6 +912,7 @@ static void start_reload(struct control *control)
 		.resolver = &control->resolver,
 		.handover = control->handover,
 		.clients_max = control->max_connections,
+		.tls_secret = &control->tls_secret,
 		.seed = control->seed};
 
 	control->reload = reload_new(&config);
@@ -915,6 +932,9 @@ static int start(struct control *control)
 	find_backends(control);
 	control->slots = new_slots(control->conf, control->workers.count);
 	control->snapshot = snapshot_begin(control->conf, control->arena, control->slots, 1);
+	error = open_tls(control);
+	if (error)
+		return error;
 	start_watch(control);
 	start_reload(control);
 	prepare_workers(control);

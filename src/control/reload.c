@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/reload.h"
 
+#include "net/tls_cert.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -607,6 +609,20 @@ static void on_built(struct message *message)
 // ---- Building -----------------------------------------------------------------------------------
 
 // In a thread of its own. While it runs nobody gives slots back, and the newest snapshot stays.
+// Certificates and keys of now: what cannot be used leaves everything as it is.
+static void open_tls(struct job *job)
+{
+	const struct reload_config *config = &job->reload->config;
+	struct tls_error error;
+
+	if (snapshot_secure(
+		    job->snapshot, job->before, config->tls_secret, config->clients_max, &error))
+		return;
+	snprintf(job->what, sizeof(job->what), "TLS cannot be set up: %.200s", error.text);
+	snapshot_cancel(job->snapshot);
+	job->snapshot = NULL;
+}
+
 static void build(struct job *job)
 {
 	struct reload *reload = job->reload;
@@ -633,6 +649,8 @@ static void build(struct job *job)
 	if (!job->snapshot)
 		snprintf(job->what, sizeof(job->what),
 			"there are more %s than this process has room for: restart it", what);
+	else
+		open_tls(job);
 }
 
 static void *build_main(void *arg)

@@ -92,6 +92,8 @@ struct reload_follower {
 	void (*leave)(void *owner, const struct snapshot *snapshot, struct message *left);
 };
 
+struct tls_secret;
+
 struct reload_config {
 	struct loop *loop;
 	struct log *log;
@@ -110,6 +112,7 @@ struct reload_config {
 	struct resolver **resolver; // what looks names up; another one with each configuration
 	struct handover *handover;  // NULL: listeners are nobody else's
 	u64 clients_max;	    // of all workers
+	const struct tls_secret *tls_secret;
 	u64 seed;
 };
 

@@ -24,6 +24,10 @@ enum health_state {
 	X(NONE, "passed")                                       \
 	X(CONNECTION_REFUSED, "connection refused")             \
 	X(CONNECT_FAILED, "connect failed")                     \
+	X(TLS_FAILED, "TLS handshake failed")                   \
+	X(TLS_EXPIRED, "its certificate has expired")           \
+	X(TLS_HOSTNAME, "its certificate is for another name")  \
+	X(TLS_UNTRUSTED, "its certificate is not trusted")      \
 	X(CONNECTION_TIMEOUT, "no connection in time")          \
 	X(RESPONSE_TIMEOUT, "no answer in time")                \
 	X(CONNECTION_RESET, "connection closed without answer") \

@@ -18,7 +18,7 @@ static struct call *of_session(struct session *session)
 void call_end(struct call *call)
 {
 	call->over = true;
-	conn_close(&call->conn);
+	conn_finish(&call->conn);
 }
 
 void call_end_in_order(struct call *call, u64 deadline_ms)
@@ -190,7 +190,7 @@ static void on_connected(struct conn *conn, int error)
 		fail(call, CALL_CONNECT_FAILED, error);
 		return;
 	}
-	if (call->intro.len && conn_send_first(conn, call->intro) != 0) {
+	if (call->lost_intro) {
 		fail(call, CALL_CONNECT_FAILED, -ENOMEM);
 		return;
 	}
@@ -202,7 +202,7 @@ static void on_connected(struct conn *conn, int error)
 
 static void on_timer(struct conn *conn)
 {
-	fail(of_conn(conn), conn->connecting ? CALL_CONNECT_LATE : CALL_ANSWER_LATE, 0);
+	fail(of_conn(conn), conn_is_connecting(conn) ? CALL_CONNECT_LATE : CALL_ANSWER_LATE, 0);
 }
 
 static void on_closed(struct conn *conn)
@@ -238,6 +238,13 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events)
 {
+	return call_begin_tls(call, loop, addr, NULL, request, parser, events);
+}
+
+int call_begin_tls(struct call *call, struct loop *loop, const struct addr *addr,
+	struct tls_client *tls, const struct call_request *request, struct h1_parser *parser,
+	const struct call_events *events)
+{
 	int error = conn_init_new(&call->conn, loop, addr, &conn_events);
 
 	if (error)
@@ -247,10 +254,13 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	call->addr = *addr;
 	call->over = false;
 	call->intro = STR_EMPTY;
+	call->lost_intro = false;
 	call->stream = NULL;
 	call->rest = 0;
 	call->body_sent = call->body_under_way = 0;
 	error = use_session(call, parser);
+	if (!error && tls && !conn_use_tls_client(&call->conn, tls))
+		error = -ENOMEM;
 	if (error) {
 		sock_close(loop, &call->conn.sock);
 		return error;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// One request and its answer over HTTP/1.1 or HTTP/2, on a connection of its own: how weir itself asks for
-// something that is no client's request. Or only a connection, to see whether there is one.
+// One request and its answer over HTTP/1.1 or HTTP/2, on a connection of its own: how weir itself
+// asks for something that is no client's request. Or only a connection, to see whether there is
+// one.
 //
 // A body is copied into the loop's blocks a piece at a time, however long it is.
 //
@@ -49,6 +50,7 @@ struct call {
 	const struct call_request *request; // NULL: only a connection
 	struct addr addr;
 	struct str intro;      // goes first; empty: nothing
+	bool lost_intro;       // there was no memory for it
 	size_t body_sent;      // given to the session
 	size_t body_under_way; // of that, not yet out of the process
 	struct stream *stream; // of its request; NULL: there is none
@@ -62,10 +64,16 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events) must_check;
 
+// The same by TLS.
+int call_begin_tls(struct call *call, struct loop *loop, const struct addr *addr,
+	struct tls_client *tls, const struct call_request *request, struct h1_parser *parser,
+	const struct call_events *events) must_check;
+
 // Bytes that go first on its connection (borrowed); to be set behind call_begin.
 static inline void call_set_intro(struct call *call, struct str intro)
 {
 	call->intro = intro;
+	call->lost_intro = intro.len && conn_send_first(&call->conn, intro) != 0;
 }
 
 // When all of it must be over; to be set behind call_begin.

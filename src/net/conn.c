@@ -3,7 +3,9 @@
 
 #include <errno.h>
 
+#include "net/conn_inside.h"
 #include "net/mover.h"
+#include "net/tls.h"
 
 enum {
 	linger_ms = 2000,
@@ -41,7 +43,7 @@ static void linger(struct conn *conn)
 		bound_flush(conn);
 }
 
-static void carry_out_end(struct conn *conn)
+void conn_carry_out_end(struct conn *conn)
 {
 	switch ((enum session_end)conn->session->end) {
 	case SESSION_GOES_ON:
@@ -94,27 +96,29 @@ static void receive(struct conn *conn)
 	loop_recv(conn->loop, &conn->sock, &conn->receive, hints);
 }
 
-static void finish_close(struct conn *conn)
+void conn_finish_close(struct conn *conn)
 {
-	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
-		conn->mover_out)
+	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_out ||
+		(conn->mover_in && !conn->is_secure))
 		return;
 	loop_timer_cancel(conn->loop, &conn->timer);
 	if (conn->sock.fd >= 0)
 		sock_close(conn->loop, &conn->sock);
 	bytes_clear(&conn->out);
 	bytes_clear(&conn->sending);
+	if (conn->is_secure)
+		tls_free(conn->tls);
 	conn->session->ops->done(conn->session);
 	conn->events->on_closed(conn);
 }
 
 // Everything a connection has to do, at the end of a turn in which anything happened to it.
-static void crank(struct task *task)
+void conn_crank(struct task *task)
 {
 	struct conn *conn = container_of(task, struct conn, crank);
 
 	if (conn->closing) {
-		finish_close(conn);
+		conn_finish_close(conn);
 		return;
 	}
 	if (conn->connecting)
@@ -125,12 +129,12 @@ static void crank(struct task *task)
 	}
 	flush(conn);
 	if (conn->session->end != SESSION_GOES_ON)
-		carry_out_end(conn);
+		conn_carry_out_end(conn);
 	if (!conn->closing) // else this runs again
 		receive(conn);
 }
 
-static void on_received(struct op *op)
+void conn_on_received(struct op *op)
 {
 	struct conn *conn = container_of(op, struct conn, receive);
 	int result = op->result;
@@ -159,7 +163,7 @@ static void on_received(struct op *op)
 	}
 }
 
-static void on_sent(struct op *op)
+void conn_on_sent(struct op *op)
 {
 	struct conn *conn = container_of(op, struct conn, send);
 	int result = op->result;
@@ -177,6 +181,11 @@ static void on_sent(struct op *op)
 			mover_target_ready(conn->mover_out, result);
 		return;
 	}
+	conn_send_failed(conn, result);
+}
+
+void conn_send_failed(struct conn *conn, int result)
+{
 	if (conn->closing)
 		return;
 	conn->failed = true;
@@ -195,12 +204,14 @@ static void on_connected(struct op *op)
 	int result = op->result;
 
 	conn->connecting = false;
-	conn->send.done = on_sent;
+	conn->send.done = conn->is_secure ? conn_on_sent_tls : conn_on_sent;
 	conn_poke(conn);
 	if (conn->closing)
 		return;
 	if (result != 0)
 		conn->closing = true;
+	else if (conn->is_secure)
+		return; // the handshake comes first
 	conn->events->on_connected(conn, result);
 }
 
@@ -226,16 +237,16 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->loop = loop;
 	conn->events = events;
 	conn->session = NULL;
-	op_init(&conn->receive, on_received);
-	op_init(&conn->send, on_sent);
-	conn->crank = (struct task){.run = crank};
+	op_init(&conn->receive, conn_on_received);
+	op_init(&conn->send, conn_on_sent);
+	conn->crank = (struct task){.run = conn_crank};
 	timer_init(&conn->timer, on_timer);
 	conn->out = conn->sending = (struct bytes){0};
 	conn->mover_in = conn->mover_out = NULL;
 	conn->bytes_in = conn->bytes_out = 0;
 	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
 		conn->was_reset = conn->lingering = conn->bounded = false;
-	conn->ready_in = conn->ready_out = false;
+	conn->ready_in = conn->ready_out = conn->is_secure = false;
 }
 
 void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct conn_events *events)
@@ -291,12 +302,13 @@ void conn_use_peek(struct conn *conn, const struct session_events *events,
 
 int conn_send_first(struct conn *conn, struct str bytes)
 {
-	struct bytes behind = conn->out;
+	struct bytes *out = conn->is_secure ? &conn->tls->wire : &conn->out;
+	struct bytes behind = *out;
 	int result;
 
-	conn->out = (struct bytes){0};
-	result = bytes_write(&conn->loop->blocks, &conn->out, bytes.ptr, bytes.len);
-	bytes_move_all(&conn->out, &behind);
+	*out = (struct bytes){0};
+	result = bytes_write(&conn->loop->blocks, out, bytes.ptr, bytes.len);
+	bytes_move_all(out, &behind);
 	conn_poke(conn);
 	return result;
 }
@@ -306,6 +318,8 @@ void conn_feed(struct conn *conn, struct slice slice)
 	conn_poke(conn);
 	if (conn->closing || slice.len == 0)
 		slice_drop(&slice);
+	else if (conn->is_secure)
+		tls_feed(conn->tls, slice);
 	else
 		conn->session->ops->feed(conn->session, slice);
 }
@@ -328,7 +342,7 @@ void conn_close(struct conn *conn)
 	if (conn->closing)
 		return;
 	conn->closing = true;
-	if (conn->mover_in)
+	if (conn->mover_in && !conn->is_secure)
 		mover_stop(conn->mover_in);
 	if (conn->mover_out)
 		mover_stop(conn->mover_out);

@@ -15,12 +15,19 @@
 
 struct conn;
 struct mover;
+struct tls;
+struct tls_client;
+struct tls_server;
 
 struct conn_events {
 	// Everything is over and the descriptor closed; the owner may free the conn now.
 	void (*on_closed)(struct conn *conn);
-	// conn_connect has its result: 0 or negative errno (then the conn closes by itself).
+	// conn_connect has its result, which with TLS is that of the handshake: 0, a negative errno
+	// or a fault of TLS (then the conn closes by itself).
 	void (*on_connected)(struct conn *conn, int error);
+	// The handshake of a client is over: 0, a negative errno or a fault of TLS (then the conn
+	// closes by itself, and says why to the client). NULL without TLS.
+	void (*on_secured)(struct conn *conn, int error);
 	// The moment of conn_set_timer has come.
 	void (*on_timer)(struct conn *conn);
 };
@@ -33,14 +40,20 @@ struct conn {
 	struct op receive, send;
 	struct task crank;
 	struct bytes out, sending;
-	struct mover *mover_in, *mover_out; // splicing from | to this conn
-	u64 bytes_in, bytes_out;	    // over the life of the connection
-	struct timer timer; // the owner's, by conn_set_timer; then it bounds the end
-	u32 unsent;	    // when it was set
+	// Splicing from | to this conn, which is for clear ones only; of others what makes them so.
+	union {
+		struct mover *mover_in;
+		struct tls *tls;
+	};
+	struct mover *mover_out;
+	u64 bytes_in, bytes_out; // of the session, over the life of the connection
+	struct timer timer;	 // the owner's, by conn_set_timer; then it bounds the end
+	u32 unsent;		 // when it was set
 	bool connecting : 1, closing : 1, shut : 1, upstream : 1;
 	bool lingering : 1; // our direction is shut, the rest is dropped
 	bool bounded : 1;   // the timer bounds the end: until all is sent, until the peer is done
 	bool failed : 1, was_reset : 1;	  // a send failed | because of a reset
+	bool is_secure : 1;		  // `tls` is the one that is there
 	bool ready_in : 1, ready_out : 1; // the op that is out waits for readiness, for a mover
 	union {
 		struct h1 h1;
@@ -63,6 +76,22 @@ void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *par
 	const struct session_events *events);
 void conn_use_raw(struct conn *conn, enum stream_role role, const struct session_events *events);
 
+// Puts TLS between socket and session, before conn_start or conn_connect. A server's needs a
+// session of no use until on_secured chooses the real one. False: no memory.
+bool conn_use_tls_server(struct conn *conn, struct tls_server *server) must_check;
+bool conn_use_tls_client(struct conn *conn, struct tls_client *client) must_check;
+
+// NULL: clear.
+static inline struct tls *conn_tls(const struct conn *conn)
+{
+	return conn->is_secure ? conn->tls : NULL;
+}
+
+// From on_secured, when the client does not speak TLS: goes on in clear. Gives what it has sent.
+struct slice conn_drop_tls(struct conn *conn) must_check;
+
+// Until the connection stands.
+bool conn_is_connecting(const struct conn *conn);
 // 0, or -ENOMEM: nothing was changed. `is_secure`: the scheme of requests is https. It may take the
 // place of another session (h1's on_preface).
 int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
@@ -71,11 +100,11 @@ int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
 void conn_use_peek(struct conn *conn, const struct session_events *events,
 	const struct peek_events *peek_events);
 
-// Puts bytes on the wire before whatever the session has queued (on_connected is the place), and below
-// what protects it. 0 or -ENOMEM.
+// Puts bytes on the wire before whatever the session has queued, and below TLS. To be called behind
+// conn_use_…, before conn_connect or in its turn. 0 or -ENOMEM.
 int conn_send_first(struct conn *conn, struct str bytes) must_check;
 
-// Bytes of the peer that came before the present session was there. Takes over the slice.
+// Bytes of the peer that came before the present session, or TLS, was there. Takes over the slice.
 void conn_feed(struct conn *conn, struct slice slice);
 
 // Starts receiving (an accepted conn). A connecting one starts by itself.
@@ -84,6 +113,9 @@ void conn_connect(struct conn *conn, const struct addr *address);
 
 // Forget what is queued and close; on_closed follows from a later turn. May be repeated.
 void conn_close(struct conn *conn);
+
+// The same, but with TLS the peer is told before: for a connection on which nothing is under way.
+void conn_finish(struct conn *conn);
 
 // The same with a reset towards the peer.
 void conn_abort(struct conn *conn);

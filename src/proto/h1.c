@@ -588,6 +588,8 @@ static void h1_ended(struct session *session, int error)
 {
 	struct h1 *h1 = of_session(session);
 
+	if (error == SESSION_CUT && h1->in != H1_UNTIL_CLOSE && h1->in != H1_RAW)
+		error = 0;
 	if (error < 0) {
 		end_session(h1, SESSION_ABORT);
 		if (session->busy)

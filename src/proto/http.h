@@ -12,7 +12,7 @@
 
 enum {
 	HTTP_FIELDS_MAX = 128,		  // fields of one head or trailer section
-	HTTP_ADDED_MAX = 4,		  // pieces of ready-made lines in a head
+	HTTP_ADDED_MAX = 5,		  // pieces of ready-made lines in a head
 	HTTP_FIELDS_EXTRA = 16,		  // room behind them for what the proxy adds
 	HTTP_HEAD_BYTES_MAX = 64 * 1024,  // default and upper bound of max_header_size
 	HTTP_INTERIM_MAX = 8,		  // 1xx heads before the final one
@@ -172,6 +172,8 @@ _Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field na
 	X(TIMEOUT, 408, "the request head did not arrive in time")              \
 	X(INTERIM_FLOOD, 400, "too many interim responses")                     \
 	X(CONNECTION, 400, "too many options in Connection")                    \
+	X(PLAIN_ON_TLS, 400, "plain HTTP arrived on a TLS port: use https://")  \
+	X(MISDIRECTED, 421, "this connection was opened for another host, whose certificate it has") \
 	X(FRAMES, 400, "malformed HTTP/2 frames or fields")
 
 enum http_refusal {

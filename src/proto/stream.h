@@ -11,6 +11,8 @@
 // more.
 #pragma once
 
+#include <errno.h>
+
 #include "base/bytes.h"
 #include "proto/http.h"
 
@@ -120,11 +122,16 @@ enum session_end {
 	SESSION_ABORT,	// reset at once
 };
 
+// The end of a byte stream below which something knows whether all of it came (TLS), and not all
+// may have come: whoever needs the end to know that a message is complete must not believe it.
+enum { SESSION_CUT = -EPROTO };
+
 struct session_ops {
 	// Takes over the slice (len 0: look again at what was held, as asked by `again`). The
 	// caller looks afterwards at `end` and `again`, and asks wants_input.
 	void (*feed)(struct session *session, struct slice slice);
-	// The peer ended (error 0) or the connection broke (negative errno).
+	// The peer ended (error 0), or without the word that it should have said before
+	// (SESSION_CUT), or the connection broke (negative errno).
 	void (*ended)(struct session *session, int error);
 	// Should a receive be posted?
 	bool (*wants_input)(const struct session *session);

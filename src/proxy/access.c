@@ -4,8 +4,9 @@
 
 #include "proxy/tracing.h"
 
-// Whatever the strangers send, a line fits: four long values, eleven short ones, and our own words.
-_Static_assert(ACCESS_LINE_MAX >= ACCESS_TARGET_MAX + 3 * ACCESS_FIELD_MAX + 11 * ACCESS_NAME_MAX +
+// Whatever the strangers send, a line fits: four long values, fourteen short ones, and our own
+// words.
+_Static_assert(ACCESS_LINE_MAX >= ACCESS_TARGET_MAX + 3 * ACCESS_FIELD_MAX + 14 * ACCESS_NAME_MAX +
 					  ADDR_TEXT_MAX * 4 + 1536,
 	"an access line is never cut");
 

@@ -43,6 +43,7 @@ struct access_entry {
 	struct str frontend, route, pool, backend;
 	// What access_name_* made of those four; empty: it was not asked.
 	struct str frontend_json, route_json, backend_json;
+	struct str tls_version, tls_cipher, tls_name; // of the client's connection; empty: clear
 	u64 bytes_in, bytes_out; // on the client's side, body bytes; a tunnel: all bytes
 	u64 total_us;		 // from the first byte of the head to the last byte of the answer
 	u64 trace_id[2];	 // zero: not known

@@ -153,6 +153,11 @@ size_t access_format_json(const struct access_entry *entry, struct log_clock *cl
 	PUT_STR(at, "user_agent.original", entry->user_agent, ACCESS_FIELD_MAX);
 	PUT_STR(at, "request_id", entry->request_id, ACCESS_NAME_MAX);
 	at = put_trace(at, entry);
+	if (unlikely(entry->tls_version.len)) {
+		PUT_STR(at, "tls.protocol.version", entry->tls_version, ACCESS_NAME_MAX);
+		PUT_STR(at, "tls.cipher", entry->tls_cipher, ACCESS_NAME_MAX);
+		PUT_STR(at, "tls.client.server_name", entry->tls_name, ACCESS_NAME_MAX);
+	}
 	at = put_how(at, entry);
 	*at++ = '}';
 	return (size_t)(at - buffer);
@@ -239,6 +244,11 @@ size_t access_format_ecs(const struct access_entry *entry, struct log_clock *clo
 	PUT_U64(at, "http.request.body.bytes", entry->bytes_in);
 	PUT_U64(at, "http.response.body.bytes", entry->bytes_out);
 	at = put_ecs_trace(at, entry);
+	if (entry->tls_version.len) {
+		PUT_STR(at, "tls.version", entry->tls_version, ACCESS_NAME_MAX);
+		PUT_STR(at, "tls.cipher", entry->tls_cipher, ACCESS_NAME_MAX);
+		PUT_STR(at, "tls.client.server_name", entry->tls_name, ACCESS_NAME_MAX);
+	}
 	at = put_ecs_ours(at, entry);
 	*at++ = '}';
 	return (size_t)(at - buffer);

@@ -8,6 +8,7 @@ enum {
 	name_bytes_max = 255, // of a backend; twice as many when all are quoted
 	status_bytes_max = 2 * name_bytes_max + 3 * word_bytes_max + 64,
 	timing_bytes_max = 160,
+	hsts_bytes_max = 64,
 };
 
 // ---- Proxy-Status -------------------------------------------------------------------------------
@@ -92,7 +93,8 @@ static char *put_timing(const struct exchange *x, char *start)
 void answer_add_lines(struct exchange *x, struct http_head *head, bool is_ours)
 {
 	const struct conf_frontend *conf = x->frontend->conf;
-	char *start = arena_alloc(&x->arena, status_bytes_max + timing_bytes_max), *at = start;
+	char *start = arena_alloc(&x->arena, status_bytes_max + timing_bytes_max + hsts_bytes_max),
+	     *at = start;
 
 	if (!start || head->added_count == HTTP_ADDED_MAX)
 		return;
@@ -100,5 +102,9 @@ void answer_add_lines(struct exchange *x, struct http_head *head, bool is_ours)
 		at = put_status(x, at, is_ours);
 	if (conf->headers.server_timing)
 		at = put_timing(x, at);
+	if (conf->tls.hsts_ms && x->client->conn.is_secure) {
+		at = LOG_PUT(at, "Strict-Transport-Security: max-age=");
+		at = LOG_PUT(log_put_u64(at, conf->tls.hsts_ms / 1000), "\r\n");
+	}
 	head->added[head->added_count++] = str_make(start, (size_t)(at - start));
 }

@@ -242,6 +242,15 @@ static void bound_request(struct exchange *x)
 		x->deadline_ms = x->headed_us / 1000 + bound_ms;
 }
 
+static enum step without_pool(struct exchange *x)
+{
+	if (!x->frontend->conf->redirect_https)
+		return reply(x, OUTCOME_NO_ROUTE);
+	if (x->request->authority.len == 0)
+		return refuse(x, HTTP_REFUSE_HOST_MISSING);
+	return reply(x, OUTCOME_REDIRECTED);
+}
+
 inline enum step step_route(struct exchange *x)
 {
 	const struct frontend *frontend = x->frontend;
@@ -251,8 +260,11 @@ inline enum step step_route(struct exchange *x)
 
 	if (unlikely(x->proxy->spans))
 		tracing_begin(x);
-	if (x->refusal != HTTP_REFUSE_OK)
+	if (x->refusal != HTTP_REFUSE_OK) {
+		if (x->request)
+			request_identify(x);
 		return refuse(x, (enum http_refusal)x->refusal);
+	}
 	request_identify(x);
 	buffer = arena_alloc(&x->arena, head->path.len + 1);
 	if (!buffer)
@@ -275,7 +287,7 @@ inline enum step step_route(struct exchange *x)
 	x->pool = x->route ? router_pool(x->route, (u32)(rng_u64(&x->proxy->rng) >> 32))
 			   : frontend->pool;
 	if (!x->pool)
-		return reply(x, OUTCOME_NO_ROUTE);
+		return without_pool(x);
 	bound_request(x);
 	return STEP_ADMIT;
 }
@@ -315,7 +327,7 @@ enum step step_answer(struct exchange *x)
 	metrics_inc(x->proxy->metrics, metrics_response_class(head->status));
 	if (unlikely(x->pool->sticky))
 		bind_client(x, head);
-	if (unlikely(answer_has_lines(x->frontend->conf)))
+	if (unlikely(x->frontend->has_answer_lines))
 		answer_add_lines(x, head, false);
 	x->down->ops->send_head(x->down, head, end);
 	x->response = NULL;
@@ -501,6 +513,22 @@ bool exchange_begin_http(
 	x->request = http_head_copy(&x->arena, head);
 	if (!x->request)
 		x->refusal = HTTP_REFUSE_HEAD_TOO_LARGE;
+	open_trace(x);
+	run(x);
+	return true;
+}
+
+bool exchange_begin_unwanted(struct client *client, struct stream *down, struct http_head *head,
+	bool end, enum http_refusal why)
+{
+	struct exchange *x = new_exchange(client, down);
+
+	if (!x)
+		return false;
+	x->request_has_body = !end;
+	x->request_ended = end;
+	x->request = http_head_copy(&x->arena, head);
+	x->refusal = (u8)why;
 	open_trace(x);
 	run(x);
 	return true;

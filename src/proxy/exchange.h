@@ -105,6 +105,10 @@ struct exchange {
 bool exchange_begin_http(
 	struct client *client, struct stream *down, struct http_head *head, bool end) must_check;
 
+// A parsed request that is refused all the same, whatever it asks for.
+bool exchange_begin_unwanted(struct client *client, struct stream *down, struct http_head *head,
+	bool end, enum http_refusal why) must_check;
+
 // A request that was refused by the parser: only an answer follows.
 bool exchange_begin_refused(
 	struct client *client, struct stream *down, enum http_refusal why) must_check;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The last step of an exchange: what is written about it, and giving everything back.
+#include "net/tls.h"
 #include "base/hash.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/request.h"
@@ -103,6 +104,17 @@ static void add_request(struct exchange *x, struct access_entry *entry)
 		(void)tracing_ids(x, entry->trace_id, &entry->span_id);
 }
 
+// "1.3" of "TLSv1.3", as both conventions for logs have it.
+static void add_tls(const struct conn *conn, struct access_entry *entry)
+{
+	const struct tls *tls = conn_tls(conn);
+
+	entry->tls_version = tls_version(tls);
+	(void)str_cut(&entry->tls_version, 'v');
+	entry->tls_cipher = tls_cipher(tls);
+	entry->tls_name = tls_sni(tls);
+}
+
 static void write_access(struct exchange *x, u64 total_us)
 {
 	const struct attempt *attempt = x->attempt;
@@ -129,6 +141,8 @@ static void write_access(struct exchange *x, u64 total_us)
 	add_names(x, &entry);
 	if (!x->tcp)
 		add_request(x, &entry);
+	if (unlikely(x->client->conn.is_secure))
+		add_tls(&x->client->conn, &entry);
 	access_write(x->proxy->log, &x->proxy->access, &entry);
 }
 

@@ -10,6 +10,7 @@ struct fault {
 	const struct frontend *frontend; // that somebody may not connect to
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
+	u8 tls;				 // enum tls_fault
 	const char *detail;		 // of the last PROXY header
 	u8 outcome;			 // enum outcome, when it is neither of these
 	u8 excess;			 // enum h2_excess
@@ -20,10 +21,42 @@ static void say_connects(struct hush *hush, u64 times)
 {
 	const struct fault *fault = container_of(hush, struct fault, hush);
 
+	if (tls_error_fault(fault->error) != TLS_FAULT_NONE) {
+		LOG(fault->log, LOG_WARN,
+			"TLS handshake with backend failed again in the last second",
+			LOG_U64("times", times), LOG_STR("pool", fault->backend->pool->name),
+			LOG_STR("backend", fault->backend->id),
+			LOG_STR("reason", tls_fault_info(tls_error_fault(fault->error))->word));
+		return;
+	}
 	LOG(fault->log, LOG_WARN, "connect failed again in the last second",
 		LOG_U64("times", times), LOG_STR("pool", fault->backend->pool->name),
 		LOG_STR("backend", fault->backend->id), LOG_STR("address", fault->backend->address),
 		LOG_ERRNO(fault->error));
+}
+
+static enum log_level tls_level(enum tls_fault fault)
+{
+	switch (fault) {
+	case TLS_FAULT_BUSY:
+		return LOG_WARN;
+	case TLS_FAULT_TIMEOUT:
+	case TLS_FAULT_CLOSED:
+		return LOG_INFO;
+	default:
+		return LOG_NOTICE;
+	}
+}
+
+static void say_tls(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+	const struct tls_fault_info *info = tls_fault_info((enum tls_fault)fault->tls);
+
+	LOG(fault->log, tls_level((enum tls_fault)fault->tls),
+		"TLS handshake failed again in the last second", LOG_U64("times", times),
+		LOG_STR("frontend", fault->frontend->conf->name), LOG_STR("reason", info->word),
+		LOG_STR("cause", info->cause));
 }
 
 static void say_ends(struct hush *hush, u64 times)
@@ -102,8 +135,11 @@ static void take_denials(struct faults *faults, u32 index, const struct frontend
 		if (!fault->frontend) {
 			fault->log = faults->log;
 			fault->why = (u8)(GUARD_DENIED + i);
+			fault->tls = (u8)(i - FAULTS_TLS);
 			hush_init(&fault->hush, faults->loop,
-				i < FAULTS_DENIALS ? say_denials : say_headers);
+				i < FAULTS_DENIALS ? say_denials
+				: i < FAULTS_TLS   ? say_headers
+						   : say_tls);
 		}
 		fault->frontend = frontend;
 	}
@@ -145,6 +181,7 @@ void faults_init(
 
 	faults->loop = loop;
 	faults->log = log;
+	faults->tls_detail = NULL;
 	faults->ends = mem_alloc(sizeof(struct fault) * 2 * OUTCOME_COUNT);
 	faults->connects = mem_alloc(sizeof(struct fault) * MAX(slots->backends.max, 1));
 	faults->denials =
@@ -175,13 +212,42 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 {
 	struct fault *fault = &faults->connects[backend->cell];
 
+	enum tls_fault tls = tls_error_fault(error);
+
 	fault->error = error;
 	// Of one that the configuration has no more each line is written: there are few.
 	if (!log_is_on(faults->log, LOG_WARN) || (fault->backend && !hush_is_news(&fault->hush)))
 		return;
+	if (tls != TLS_FAULT_NONE) {
+		LOG(faults->log, LOG_WARN, "TLS handshake with backend failed",
+			LOG_STR("pool", backend->pool->name), LOG_STR("backend", backend->id),
+			LOG_STR("address", backend->address), LOG_U64("try", tries),
+			LOG_STR("reason", tls_fault_info(tls)->word),
+			LOG_CSTR("cause", faults->tls_detail),
+			LOG_STR("cure", tls_fault_info(tls)->cure));
+		return;
+	}
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
 		LOG_ERRNO(error), LOG_U64("try", tries));
+}
+
+void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls_fault fault,
+	const char *detail, const struct addr *peer)
+{
+	const struct tls_fault_info *info = tls_fault_info(fault);
+	struct fault *each =
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + FAULTS_TLS + (u32)fault];
+	char client[GUARD_TEXT_MAX];
+
+	if (!log_is_on(faults->log, tls_level(fault)) ||
+		(each->frontend && !hush_is_news(&each->hush)))
+		return;
+	guard_client_text(peer, client);
+	LOG(faults->log, tls_level(fault), "TLS handshake failed", LOG_CSTR("client", client),
+		LOG_STR("frontend", frontend->conf->name), LOG_STR("reason", info->word),
+		LOG_STR("cause", info->cause), LOG_CSTR("detail", detail),
+		LOG_STR("cure", info->cure));
 }
 
 void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,

@@ -6,13 +6,18 @@
 #pragma once
 
 #include "base/log.h"
+#include "net/tls.h"
 #include "proto/h2.h"
 #include "proxy/hush.h"
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
 
-// Those who may not connect, and PROXY headers that are late or malformed.
-enum { FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1, FAULTS_OF_FRONTEND };
+// Those who may not connect, PROXY headers that are late or malformed, and handshakes that fail.
+enum {
+	FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1,
+	FAULTS_TLS,
+	FAULTS_OF_FRONTEND = FAULTS_TLS + TLS_FAULT_COUNT,
+};
 
 struct fault;
 
@@ -20,6 +25,7 @@ struct faults {
 	struct loop *loop;
 	struct log *log;
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
+	const char *tls_detail; // OpenSSL's words about the last failure; NULL: no TLS
 	struct fault *connects; // by slot
 	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
 	struct fault *excesses; // by enum h2_excess
@@ -44,6 +50,10 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
 	const struct addr *peer);
 
+// A client's handshake failed. Scanners and such do that all day: a client that only went away or
+// did not speak is info.
+void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls_fault fault,
+	const char *detail, const struct addr *peer);
 // The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
 void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
 	const struct addr *peer, const char *detail);

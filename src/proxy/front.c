@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "proxy/exchange.h"
+#include "proxy/front_inside.h"
 #include "proxy/opening.h"
 #include "proxy/request.h"
 #include "proxy/roster.h"
@@ -16,11 +17,6 @@ enum {
 // Every idle connection costs one of these (docs/performance.md): 8 bytes more and the figure of
 // 600 is missed with io_uring, which needs 24 of its own.
 _Static_assert(sizeof(struct client) <= 568, "a client has grown");
-
-static struct client *of_session(struct session *session)
-{
-	return container_of(conn_of_session(session), struct client, conn);
-}
 
 static u64 now_ms(const struct client *client)
 {
@@ -39,6 +35,7 @@ static u64 patience_ms(const struct client *client, enum client_waiting what)
 	case WAITS_NEXT:
 		return client->gate->draining ? (u64)drain_grace_ms : conf->timeouts.client_idle_ms;
 	case WAITS_NOT:
+	case WAITS_HANDSHAKE:
 		break;
 	}
 	return busy_check_ms;
@@ -64,13 +61,15 @@ static void on_timer(struct conn *conn)
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
-	if (what == WAITS_OPENING) {
+	if (what == WAITS_HANDSHAKE) {
+		front_secure_late(client);
+	} else if (what == WAITS_OPENING) {
 		opening_is_late(client);
 	} else if (what == WAITS_HEAD) {
 		conn_set_timer(conn, now_ms(client) + busy_check_ms);
 		conn->session->ops->refuse_late(conn->session);
 	} else if (conn_is_flushed(conn) && !conn->session->says_goodbye) {
-		conn_close(&client->conn);
+		conn_finish(&client->conn);
 	} else { // it still takes its last answer
 		wait_for(client, WAITS_NOT);
 		conn->session->ops->finish(conn->session);
@@ -78,7 +77,7 @@ static void on_timer(struct conn *conn)
 }
 
 // A head is complete, or refused. Most come in one piece.
-static void head_is_over(struct client *client)
+void front_head_is_over(struct client *client)
 {
 	client->requests++;
 	if (client->waiting != WAITS_HEAD)
@@ -89,26 +88,27 @@ static void head_is_over(struct client *client)
 static void on_request(
 	struct session *session, struct stream *stream, struct http_head *head, bool end)
 {
-	struct client *client = of_session(session);
+	struct client *client = front_client_of(session);
 
-	head_is_over(client);
+	front_head_is_over(client);
 	if (!exchange_begin_http(client, stream, head, end))
 		stream->ops->refuse(stream);
 }
 
 static void on_refused(struct session *session, struct stream *stream)
 {
-	struct client *client = of_session(session);
+	struct client *client = front_client_of(session);
 
-	head_is_over(client);
+	front_head_is_over(client);
 	if (!exchange_begin_refused(client, stream, (enum http_refusal)session->refusal))
 		stream->ops->refuse(stream);
 }
 
 static void on_stream_done(struct session *session, struct stream *stream)
 {
+	struct client *client = front_client_of(session);
+
 	(void)stream;
-	struct client *client = of_session(session);
 
 	if (session->end == SESSION_GOES_ON && likely(!session->busy))
 		wait_for(client, WAITS_NEXT);
@@ -116,7 +116,7 @@ static void on_stream_done(struct session *session, struct stream *stream)
 
 static void on_poke(struct session *session)
 {
-	struct client *client = of_session(session);
+	struct client *client = front_client_of(session);
 
 	conn_poke(&client->conn);
 	if ((client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) &&
@@ -135,10 +135,10 @@ static int use_h2(struct client *client, bool is_secure);
 // A client that knows beforehand that we speak HTTP/2 (RFC 9113 3.3).
 static bool on_preface(struct session *session, struct slice *held)
 {
-	struct client *client = of_session(session);
+	struct client *client = front_client_of(session);
 	struct conn *conn = &client->conn;
 
-	if (!client->gate->frontend->conf->http.h2 || client->requests || use_h2(client, false) != 0)
+	if (!client->gate->frontend->conf->http.h2 || client->requests || conn->is_secure || use_h2(client, false) != 0)
 		return false;
 	conn->session->ops->feed(conn->session, *held);
 	return true;
@@ -150,7 +150,7 @@ _Static_assert((int)M_H2_PROTOCOL_ERROR - (int)M_H2_RESETS == (int)H2_PROTOCOL_E
 
 static void on_excess(struct session *session)
 {
-	struct client *client = of_session(session);
+	struct client *client = front_client_of(session);
 	struct proxy *proxy = client->proxy;
 	enum h2_excess excess = h2_excess_of(session);
 	struct addr peer;
@@ -160,7 +160,7 @@ static void on_excess(struct session *session)
 	faults_excess_of_client(&proxy->faults, client->gate->frontend, excess, &peer);
 }
 
-static const struct session_events session_events = {
+const struct session_events front_session_events = {
 	.on_request = on_request,
 	.on_refused = on_refused,
 	.on_stream_done = on_stream_done,
@@ -174,7 +174,7 @@ static int use_h2(struct client *client, bool is_secure)
 	struct proxy *proxy = client->proxy;
 
 	return conn_use_h2(&client->conn, STREAM_SERVER, proxy->h2,
-		&proxy->parsers[client->gate->frontend->index], is_secure, &session_events);
+		&proxy->parsers[client->gate->frontend->index], is_secure, &front_session_events);
 }
 
 void front_client(const struct client *client, struct addr *ret_addr)
@@ -240,6 +240,7 @@ static void on_closed(struct conn *conn)
 		roster_client_leaves(proxy, client);
 	list_remove(&client->node);
 	proxy->client_count--;
+	front_secure_closed(client);
 	if (client->placed)
 		give_place(proxy, client->gate->frontend->index);
 	leave_guard(client);
@@ -255,7 +256,8 @@ static void on_closed(struct conn *conn)
 	slab_put(client->has_origin ? &proxy->clients_with_origin : &proxy->clients, client);
 }
 
-static const struct conn_events conn_events = {.on_closed = on_closed, .on_timer = on_timer};
+static const struct conn_events conn_events = {
+	.on_closed = on_closed, .on_secured = front_on_secured, .on_timer = on_timer};
 
 static void set_address(struct client *client, const struct addr *addr)
 {
@@ -288,6 +290,7 @@ static struct client *new_client(
 	client->placed = frontend->clients;
 	client->exchanges = NULL;
 	client->requests = 0;
+	client->is_shaking = false;
 	client->opened_s = (u32)(loop_now_ms(proxy->loop) / 1000);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
 	set_address(client, peer);
@@ -334,11 +337,22 @@ void front_begin_session(struct client *client)
 	const struct frontend *frontend = client->gate->frontend;
 
 	if (unlikely(frontend->conf->protocol == CONF_TLS_PASSTHROUGH)) {
-		opening_read_hello(client, &session_events);
+		opening_read_hello(client, &front_session_events);
 		return;
 	}
+	if (!frontend->conf->tls.enabled)
+		front_begin(client);
+	else if (!front_secure_begin(client))
+		conn_abort(&client->conn);
+}
+
+void front_begin(struct client *client)
+{
+	const struct frontend *frontend = client->gate->frontend;
+	bool secure = frontend->conf->tls.enabled;
+
 	if (frontend->conf->protocol == CONF_TCP) {
-		conn_use_raw(&client->conn, STREAM_SERVER, &session_events);
+		conn_use_raw(&client->conn, STREAM_SERVER, &front_session_events);
 		client->waiting = WAITS_NOT;
 		client->head_began_us = loop_now_us(client->proxy->loop);
 		conn_start(&client->conn);
@@ -346,8 +360,10 @@ void front_begin_session(struct client *client)
 			conn_abort(&client->conn);
 		return;
 	}
+	// What ALPN agreed on (tls_alpn) chooses between the protocols here; only HTTP/1.1 is
+	// offered.
 	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parsers[frontend->index],
-		&session_events);
+		secure ? front_secure_events(client) : &front_session_events);
 	wait_for(client, WAITS_FIRST);
 	conn_start(&client->conn);
 }
@@ -355,7 +371,7 @@ void front_begin_session(struct client *client)
 static void begin(struct client *client)
 {
 	if (unlikely(client->gate->frontend->expects_header))
-		opening_read_header(client, &session_events);
+		opening_read_header(client, &front_session_events);
 	else
 		front_begin_session(client);
 }

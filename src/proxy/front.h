@@ -27,6 +27,7 @@ struct gate {
 
 // What of the client is waited for.
 enum client_waiting {
+	WAITS_HANDSHAKE, // TLS comes first
 	WAITS_OPENING, // for what comes before the session
 	WAITS_FIRST,   // nothing has come yet
 	WAITS_HEAD,    // a head has begun
@@ -46,6 +47,7 @@ struct client {
 	u16 port;
 	u8 waiting;	  // enum client_waiting
 	bool trusted : 1; // the peer may tell us who the client is
+	bool is_shaking : 1; // among proxy->handshakes
 	bool counted : 1; // by the frontend's guard
 	bool placed : 1;  // has one of a limited frontend's places
 	bool is_long : 1; // records have to look closer at who it is

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "net/tls.h"
+
 const struct outcome_info outcome_infos[OUTCOME_COUNT] = {
 #define X(enum_name, text, row_status, row_origin, row_error, row_cause, row_cure) \
 	[OUTCOME_##enum_name] = {                                                  \
@@ -26,6 +28,8 @@ enum outcome outcome_of_refusal(enum http_refusal why)
 	};
 
 	ASSERT(why > HTTP_REFUSE_OK && why < HTTP_REFUSE_COUNT);
+	if (why == HTTP_REFUSE_PLAIN_ON_TLS)
+		return OUTCOME_PLAIN_HTTP;
 	switch (statuses[why]) {
 	case 408:
 		return OUTCOME_CLIENT_TIMEOUT_HEADER;
@@ -35,6 +39,8 @@ enum outcome outcome_of_refusal(enum http_refusal why)
 		return OUTCOME_PAYLOAD_TOO_LARGE;
 	case 417:
 		return OUTCOME_EXPECTATION_FAILED;
+	case 421:
+		return OUTCOME_MISDIRECTED;
 	case 431:
 		return OUTCOME_HEAD_TOO_LARGE;
 	case 501:
@@ -48,6 +54,12 @@ enum outcome outcome_of_refusal(enum http_refusal why)
 
 enum outcome outcome_of_connect(int error)
 {
+	enum tls_fault fault = tls_error_fault(error);
+
+	if (fault != TLS_FAULT_NONE)
+		return fault >= TLS_FAULT_CERT_EXPIRED && fault <= TLS_FAULT_CERT_BAD
+			       ? OUTCOME_TLS_CERTIFICATE
+			       : OUTCOME_TLS_FAILED;
 	switch (error < 0 ? -error : error) {
 	case ECONNREFUSED:
 		return OUTCOME_CONNECTION_REFUSED;

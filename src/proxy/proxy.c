@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "proxy/exchange.h"
+#include "proxy/secure.h"
 
 enum {
 	arena_bytes = 4096,
@@ -102,6 +103,18 @@ static void begin_rebinds(struct proxy *proxy)
 		on_rebind(&proxy->rebind);
 }
 
+// What new connections use from now on.
+static void take_secure(struct proxy *proxy, const struct snapshot *snapshot)
+{
+	if (!snapshot->secure)
+		return;
+	proxy->secure = snapshot->secure[proxy->upstream.number];
+	tls_env_bind(proxy->secure->env, proxy->loop);
+	proxy->upstream.tls = proxy->secure->clients;
+	proxy->upstream.tls_count = proxy->secure->client_count;
+	proxy->faults.tls_detail = proxy->secure->env->detail;
+}
+
 void proxy_adopt(struct proxy *proxy, const struct snapshot *snapshot)
 {
 	struct hold *before = proxy->hold;
@@ -118,6 +131,7 @@ void proxy_adopt(struct proxy *proxy, const struct snapshot *snapshot)
 	front_adopt(proxy, before);
 	load_probes_adopt(&proxy->load_probes, snapshot);
 	faults_adopt(&proxy->faults, snapshot);
+	take_secure(proxy, snapshot);
 	upstream_adopt(&proxy->upstream, &change);
 	begin_rebinds(proxy);
 	proxy_let_go(proxy, before);
@@ -181,6 +195,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	upstream_init(&proxy->upstream, &upstream);
 	proxy->upstream.on_excess = on_excess;
 	faults_init(&proxy->faults, loop, log, snapshot);
+	take_secure(proxy, snapshot);
 	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }
 

@@ -30,6 +30,7 @@ extern const char *const step_names[STEP_COUNT];
 // True when the table allows the move.
 bool step_may_go(enum step from, enum step to);
 
+struct secure; // proxy/secure.h
 // What this worker still uses of a snapshot: exchanges that began with it, and clients of frontends
 // that the next one has not. A plain count, the worker's own.
 struct hold {
@@ -74,6 +75,8 @@ struct proxy {
 	u32 moves[STEP_COUNT]
 		 [STEP_COUNT]; // how often each move was made; counted in builds with tests
 	struct faults faults;
+	struct secure *secure; // TLS; NULL: none. Borrowed
+	u32 handshakes;	       // of clients, under way
 	struct load_probes load_probes;
 	struct records *records; // of the last requests; NULL: none are kept
 };

@@ -76,6 +76,8 @@ static void try_move(struct half *half)
 		return; // on_drained follows
 	if (source->closing || target->closing)
 		return;
+	if (source->is_secure || target->is_secure)
+		half->pipes = NULL; // the bytes have to pass through the process
 	if (op_is_out(&source->receive) || !sock_is_quiet(&source->sock) || !can_move(half, 0) ||
 		mover_start(&half->mover, half->pipes, source, target,
 			half->source->ops->raw_left(half->source), on_moved) != 0) {

@@ -150,10 +150,18 @@ static void add(struct http_head *head, const char *name, struct str value)
 u16 reply_status(const struct exchange *x)
 {
 	if (x->outcome == OUTCOME_REDIRECTED)
-		return x->route->conf->redirect_status;
+		return x->route ? x->route->conf->redirect_status : 308;
 	if (x->refusal != HTTP_REFUSE_OK)
 		return http_refusal_status((enum http_refusal)x->refusal);
 	return outcome_info((enum outcome)x->outcome)->status;
+}
+
+static struct str location_of(struct exchange *x)
+{
+	if (x->route)
+		return router_location(&x->arena, x->route, x->request, x->path);
+	return router_https_location(
+		&x->arena, x->request, x->frontend->conf->redirect_port);
 }
 
 // A call gets its answer as gRPC has it: one head, which ends it, with the status in it.
@@ -197,7 +205,7 @@ void reply_send(struct exchange *x)
 	len = write_body(x, form, body);
 	add(&head, "Content-Type", str_from(content_types[form]));
 	if (x->outcome == OUTCOME_REDIRECTED)
-		add(&head, "Location", router_location(&x->arena, x->route, x->request, x->path));
+		add(&head, "Location", location_of(x));
 	if (x->status == 503) {
 		int retry_len = snprintf(retry, sizeof(retry), "%d", retry_after_s);
 

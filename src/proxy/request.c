@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/hex.h"
+#include "proxy/client_cert.h"
 
 enum {
 	request_id_len = 32,
@@ -181,6 +182,8 @@ int request_prepare(struct exchange *x)
 		head->added[3] = x->tracing.lines;
 		head->added_count = 4;
 	}
+	if (unlikely(frontend->asks_certificates))
+		client_cert_tell(x);
 	return 0;
 }
 

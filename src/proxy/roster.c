@@ -28,6 +28,8 @@ static enum roster_state state_of(const struct client *client)
 		return ROSTER_HEAD;
 	case WAITS_NEXT:
 		return ROSTER_IDLE;
+	case WAITS_HANDSHAKE:
+		return ROSTER_HANDSHAKE;
 	case WAITS_NOT:
 		break;
 	}

@@ -27,6 +27,7 @@ enum {
 // What a connection does. X(NAME, name, text)
 #define ROSTER_STATES(X)                                                          \
 	X(NEW, "new", "nothing has come yet")                                     \
+	X(HANDSHAKE, "handshake", "its TLS handshake is not over")                \
 	X(IDLE, "idle", "waits for its next request")                             \
 	X(HEAD, "head", "a head has begun to come")                               \
 	X(REQUEST, "request", "a request runs")                                   \

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "proxy/router.h"
 
+#include <stdio.h>
+
 enum { host_bytes_max = 255 };
 
 static bool is_named(const struct conf_match *match, struct str host)
@@ -153,6 +155,31 @@ static struct str piece_text(const struct conf_piece *piece, const struct route 
 		return rest_of(match, path);
 	}
 	return STR_EMPTY;
+}
+
+struct str router_https_location(struct arena *arena, const struct http_head *head, u16 port)
+{
+	struct str host = head->authority, path = head->path;
+	size_t at = host.len, room;
+	char *text;
+	int len;
+
+	while (at && ascii_is_digit(host.ptr[at - 1]))
+		at--;
+	if (at && host.ptr[at - 1] == ':')
+		host.len = at - 1;
+	if (path.len == 0 || path.ptr[0] != '/')
+		path = STR("/");
+	room = host.len + path.len + sizeof("https://:65535");
+	text = arena_alloc(arena, room);
+	if (!text)
+		return STR_EMPTY;
+	if (port == 443)
+		len = snprintf(text, room, "https://%.*s%.*s", STR_FMT(host), STR_FMT(path));
+	else
+		len = snprintf(
+			text, room, "https://%.*s:%u%.*s", STR_FMT(host), port, STR_FMT(path));
+	return str_make(text, (size_t)len);
 }
 
 struct str router_location(struct arena *arena, const struct route *route,

@@ -32,3 +32,6 @@ struct pool *router_pool(const struct route *route, u32 random);
 // The Location of a redirecting route, in the arena; empty when it is full.
 struct str router_location(struct arena *arena, const struct route *route,
 	const struct http_head *head, struct str path);
+
+// The same URL with https://, at this port; empty when the arena is full. The request names a host.
+struct str router_https_location(struct arena *arena, const struct http_head *head, u16 port);

@@ -3,6 +3,7 @@
 
 #include "proxy/access.h"
 #include "proxy/builtin.h"
+#include "proxy/secure.h"
 #include "proxy/snapshot_match.h"
 #include "proxy/sticky.h"
 #include "upstream/view.h"
@@ -194,17 +195,22 @@ static void build_frontend(struct frontend *frontend, const struct conf_frontend
 	struct arena *arena = snapshot->arena;
 
 	frontend->conf = conf;
-	frontend->scheme = STR("http");
+	frontend->scheme = conf->tls.enabled ? STR("https") : STR("http");
 	frontend->request_id_known =
 		http_field_known(conf->headers.request_id.ptr, conf->headers.request_id.len);
-	frontend->pool = conf->pool >= 0 ? snapshot->pools[match->pools[conf->pool]] : NULL;
+	frontend->pool = conf->pool >= 0 && !conf->redirect_https
+				 ? snapshot->pools[match->pools[conf->pool]]
+				 : NULL;
+	frontend->has_answer_lines =
+		conf->headers.server_timing || conf->headers.proxy_status || conf->tls.hsts_ms;
+	frontend->asks_certificates = conf->tls.client.mode != CONF_CLIENT_CERT_NONE;
 	if (conf->limits.connections)
 		frontend->clients = &snapshot->slots->frontend_clients[frontend->index];
 	frontend->is_guarded = guard_is_wanted(conf);
 	frontend->expects_header = conf->client_ip.proxy_protocol != CONF_PROXY_PROTOCOL_NONE;
-	frontend->route_count = conf->route_count;
+	frontend->route_count = conf->redirect_https ? 0 : conf->route_count;
 	frontend->routes = arena_zalloc(arena, sizeof(struct route) * MAX(conf->route_count, 1));
-	for (u32 i = 0; i < conf->route_count; i++) {
+	for (u32 i = 0; i < frontend->route_count; i++) {
 		build_route(&frontend->routes[i], &conf->routes[i], snapshot, match);
 		frontend->routes[i].place = place_of(frontend->index, i);
 	}
@@ -389,10 +395,18 @@ void snapshot_adopt(struct snapshot *snapshot)
 	count_users(snapshot, 1);
 }
 
+static void free_secure(struct snapshot *snapshot)
+{
+	for (u32 i = 0; snapshot->secure && i <= snapshot->worker_count; i++)
+		secure_free(snapshot->secure[i]);
+	snapshot->secure = NULL;
+}
+
 void snapshot_retire(struct snapshot *snapshot, const struct snapshot_heirs *heirs)
 {
 	const struct slots *slots = snapshot->slots;
 
+	free_secure(snapshot);
 	count_users(snapshot, (u32)-1);
 	for (u32 i = 0; i < snapshot->backend_count; i++)
 		if (snapshot->backends[i] && slots->backends.users[i] == 0)
@@ -414,6 +428,7 @@ void snapshot_cancel(struct snapshot *snapshot)
 {
 	struct slots *slots = snapshot->slots;
 
+	free_secure(snapshot);
 	for (u32 i = 0; i < snapshot->backend_count; i++)
 		if (snapshot->backends[i] && slots->backends.users[i] == 0)
 			slot_give(&slots->backends, i);
@@ -448,9 +463,29 @@ void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed)
 			snapshot->frontends[i]->guard = snapshot->guard;
 }
 
+bool snapshot_secure(struct snapshot *snapshot, const struct snapshot *before,
+	const struct tls_secret *secret, u64 clients_max, struct tls_error *ret_error)
+{
+	struct secure **old = before ? before->secure : NULL;
+	u32 count = snapshot->worker_count + 1,
+	    connections = (u32)MIN(clients_max * 3 + 64, 1u << 30);
+
+	if (!old && !secure_is_wanted(snapshot->conf))
+		return true;
+	snapshot->secure = arena_zalloc(snapshot->arena, sizeof(*snapshot->secure) * count);
+	for (u32 i = 0; i < count; i++) {
+		snapshot->secure[i] = secure_new(snapshot, old ? old[i]->env : NULL, secret,
+			connections, i < snapshot->worker_count, ret_error);
+		if (!snapshot->secure[i])
+			return false;
+	}
+	return true;
+}
+
 void snapshot_done(struct snapshot *snapshot)
 {
 	guard_free(snapshot->guard);
+	free_secure(snapshot);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		if (snapshot->pools[i])
 			view_done(snapshot->pools[i]);

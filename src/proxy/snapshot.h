@@ -40,6 +40,8 @@ struct frontend {
 	u64 builtin_lengths;	       // bit of each length (modulo 64) that the path of a page has
 	const struct builtin *builtin; // what these pages show
 	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
+	bool has_answer_lines; // answer.h
+	bool asks_certificates; // clients may show one
 	bool is_guarded;       // not everybody may connect (guard.h)
 	bool expects_header;   // its connections begin with a PROXY header
 	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
@@ -52,6 +54,10 @@ struct frontend {
 	struct str access_json; // as a route's
 	enum http_known request_id_known;
 };
+
+struct secure; // proxy/secure.h
+struct tls_error;
+struct tls_secret;
 
 struct snapshot {
 	const struct conf *conf;
@@ -66,6 +72,8 @@ struct snapshot {
 	u32 generation;		 // which configuration of this process it is
 	struct cell **cells;	 // of each worker, an array by backend->cell
 	struct str *access_json; // the names of pool and backend, by backend->cell; NULL without
+	struct crowd crowd;
+	struct secure **secure; // of each worker, and of the control thread; NULL: no TLS
 	struct guard *guard;	 // of all frontends that want one; lives on with the next snapshot
 	bool owns_slots;
 	bool tells_backends; // who the client is: some pool sends PROXY headers
@@ -102,6 +110,11 @@ void snapshot_retire(struct snapshot *snapshot, const struct snapshot_heirs *hei
 // Before any worker uses it: how many clients all of them together may have at the same time. The
 // seed is as guard_new wants it.
 void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed);
+
+// Opens what TLS needs, where it is wanted: of one that follows `before`, in any thread. False, with
+// the reason. Before any worker uses it.
+bool snapshot_secure(struct snapshot *snapshot, const struct snapshot *before,
+	const struct tls_secret *secret, u64 clients_max, struct tls_error *ret_error) must_check;
 
 // Frees the views, the guard and its own slots. No worker runs, and there is no other snapshot.
 void snapshot_done(struct snapshot *snapshot);

@@ -104,7 +104,7 @@ static void let_go(struct link *link)
 	if (link->has_socket && is_usable(link))
 		link->conn.session->ops->finish(link->conn.session);
 	else
-		conn_close(&link->conn);
+		conn_finish(&link->conn);
 }
 
 // It serves the next request in the order in which they came, in this worker or in another one.
@@ -352,11 +352,6 @@ static void on_connected(struct conn *conn, int error)
 	struct link *link = container_of(conn, struct link, conn);
 	struct lease *lease = link->leases;
 
-	if (!error && lease && unlikely(lease->intro) &&
-		conn_send_first(conn, lease->intro->bytes) != 0) {
-		error = -ENOMEM;
-		conn_close(conn);
-	}
 	if (error)
 		metrics_inc(link->upstream->metrics, M_CONNECT_FAILURES);
 	if (!lease) { // nobody waits any more
@@ -431,12 +426,23 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	return link;
 }
 
-static void introduce(struct link *link, const struct lease_intro *intro)
+static int introduce(struct link *link, const struct lease_intro *intro)
 {
 	link->is_told = true;
 	link->owner = intro->owner;
 	if (intro->owner)
 		list_push_front(&intro->owner->links, &link->owner_node);
+	return conn_send_first(&link->conn, intro->bytes);
+}
+
+// One that the configuration has no more is never spoken to in clear instead.
+static bool use_tls(struct link *link)
+{
+	const struct upstream *upstream = link->upstream;
+	u32 cell = link->cell;
+
+	return cell < upstream->tls_count && upstream->tls[cell] &&
+	       conn_use_tls_client(&link->conn, upstream->tls[cell]);
 }
 
 // Without memory for HTTP/2's own state, what HTTP/1 has is there, and the backend will refuse it.
@@ -472,11 +478,17 @@ static enum lease_result connect_link(
 		}
 		return LEASE_FAILED;
 	}
-	attach(link, lease);
-	if (unlikely(lease->intro))
-		introduce(link, lease->intro);
 	use_session(link, lease);
-	conn_connect(&link->conn, &backend->addr);
+	if (unlikely(backend->conf->tls.enabled) && !use_tls(link)) {
+		*ret_error = -ENOMEM;
+		conn_close(&link->conn);
+		return LEASE_FAILED;
+	}
+	attach(link, lease);
+	if (unlikely(lease->intro) && introduce(link, lease->intro) != 0)
+		conn_close(&link->conn); // on_failed follows
+	else
+		conn_connect(&link->conn, &backend->addr);
 	if (link->is_h2)
 		look_at_room(link);
 	return LEASE_WAIT;

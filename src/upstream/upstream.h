@@ -60,6 +60,8 @@ struct upstream {
 	struct rng rng;
 	struct crowd_ear ear;
 	struct slab links;
+	struct tls_client **tls; // by backend->cell; NULL: nobody is spoken to by TLS
+	u32 tls_count;
 	// Over all backends; the rest of the links is for running requests.
 	u32 idle_count, idle_max;
 	bool draining; // keep nothing

@@ -339,6 +339,7 @@ static void refuses_wrong_values(void **state)
 	complains("backends: 10.0.0.1:0", "nothing can listen on port 0");
 	complains("backends: 10.0.0.1:70000", "is larger than 65535");
 	complains("backends: a:1-70000", "E019");
+	complains("backends: \"dns:a:1\"", "E013");
 	complains("backends: \"https://a:1\"", "E013]: backend addresses with 'https://'");
 	complains("backends: \"dns:a\"", "E019");
 	complains("backends: [{address: a:1, weight: 1001}]", "too large");
@@ -368,7 +369,8 @@ static void refuses_wrong_frontends(void **state)
 			protocols[i]);
 		complains(text, "is not built yet");
 	}
-	complains(POOL "frontends: {web: {bind: \":1\", pool: app, tls: {}}}", "E013]: 'tls' in");
+	complains(POOL "frontends: {web: {bind: \":1\", pool: app, compress: br}}",
+		"E013]: 'compress' in");
 	complains(POOL "frontends: {web: {bind: \":1\", pool: app, protocol: tcp, http: {}}}",
 		"E023]: 'http' means nothing in frontends.web");
 	complains(POOL "frontends: {web: {bind: \":1\", pool: app, protocol: tcp, routes: []}}",

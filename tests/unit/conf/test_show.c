@@ -165,7 +165,9 @@ static void writes_a_schema(void **state)
 	assert_true(has_property(schema, "root", "backends"));
 	assert_true(has_property(schema, "pool_timeouts", "connect"));
 	assert_true(has_property(schema, "frontend", "bind_on"));
-	assert_false(has_property(schema, "pool", "tls"));
+	assert_true(has_property(schema, "pool", "tls"));
+	assert_true(has_property(schema, "certificate", "ocsp"));
+	assert_false(has_property(schema, "frontend", "compress"));
 	assert_true(has_property(schema, "health_check", "interval_secs"));
 	assert_true(has_property(schema, "sticky", "secret"));
 	assert_true(has_property(schema, "secret", "env"));
@@ -217,7 +219,7 @@ static void helps_with_keys(void **state)
 	text = conf_help_key(STR("frontends.web.retry.max_attempts"), &world.arena, &near);
 	assert_int_equal(text.len, 0);
 	near = NULL;
-	text = conf_help_key(STR("pools.app.tls"), &world.arena, &near);
+	text = conf_help_key(STR("frontends.web.compress"), &world.arena, &near);
 	assert_contains(text.ptr, "not built yet");
 	text = conf_help_key(STR("pools"), &world.arena, &near);
 	assert_contains(text.ptr, "keys: algorithm backends");

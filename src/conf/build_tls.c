@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: Apache-2.0
+// Converters of everything about TLS: certificates, what frontends offer, how backends are spoken
+// to. Files are only named here; they are opened when contexts are made, and by `weir check
+// --deep`.
+#include "conf/build.h"
+#include "conf/file.h"
+#include "conf/value.h"
+
+enum { https_port = 443 };
+
+// A path alone, or {file: PATH} as secrets have it.
+void build_file_name(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct str *field = (struct str *)(void *)((char *)object + key->offset);
+	struct node *name = node->kind == NODE_MAP ? node_get(node, STR("file")) : node;
+	struct str text;
+
+	if (!name || (name != node && node->count != 1)) {
+		report_value(build->report, CODE_WRONG_TYPE, node,
+			"%s is the path of a file, or {file: PATH}", path_text(build, path));
+		return;
+	}
+	if (!build_scalar(build, path, name, &text))
+		return;
+	if (text.len == 0 || strlen(text.ptr) != text.len) {
+		report_value(build->report, CODE_MALFORMED, name, "%s is no path",
+			path_text(build, path));
+		return;
+	}
+	if (str_starts(text, STR("-----BEGIN"))) {
+		report_value(build->report, CODE_MALFORMED, name,
+			"%s names a file; what is in it does not belong here",
+			path_text(build, path));
+		return;
+	}
+	*field = str_from(
+		file_absolute(build->arena, file_relative(build->arena, name->place.file, text)));
+	build_canonical(build, name, field->ptr, false);
+}
+
+void build_certificates(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct conf_certificate *certificates;
+	struct path item = {.up = path};
+	u32 count = 0;
+
+	if (node->kind != NODE_LIST) {
+		report_value(build->report, CODE_WRONG_TYPE, node,
+			"%s is a list of certificates, not %s", path_text(build, path),
+			node_kind_text(node));
+		return;
+	}
+	certificates = arena_zalloc(build->arena, sizeof(*certificates) * (node->count + 1u));
+	for (struct node *child = node->first; child; child = child->next, item.index++) {
+		struct conf_certificate *certificate = &certificates[count];
+
+		certificate->place = child->place;
+		build_map(build, SCHEMA_certificate, &item, child, certificate);
+		if (certificate->cert.len)
+			count++;
+		else if (child->kind == NODE_MAP && !node_get(child, STR("cert")))
+			report_key(build->report, CODE_MISSING, child,
+				"%s needs 'cert', the file of a certificate",
+				path_text(build, &item));
+	}
+	if (key->map == SCHEMA_root) {
+		build->conf->certificates = certificates;
+		build->conf->certificate_count = count;
+	} else {
+		((struct conf_frontend *)object)->tls.certificates = certificates;
+		((struct conf_frontend *)object)->tls.certificate_count = count;
+	}
+}
+
+// The protocols that may be offered, by their words.
+void build_alpn(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct conf_frontend *frontend = object;
+	struct path item = {.up = path};
+	struct str *protocols;
+	u32 count = 0;
+
+	(void)key;
+	if (frontend->protocol == CONF_TCP && node->is_default)
+		return; // nobody here knows what it carries
+	build_make_list(build, node);
+	if (!build_check_list(build, path, node, "protocols"))
+		return;
+	protocols = arena_zalloc(build->arena, sizeof(*protocols) * (node->count + 1u));
+	for (struct node *child = node->first; child; child = child->next, item.index++) {
+		const struct schema_word *word;
+
+		if (!build_scalar(build, &item, child, &protocols[count]))
+			continue;
+		word = schema_find_word(WORDS_alpn, protocols[count]);
+		if (!word)
+			report_value(build->report, CODE_MALFORMED, child,
+				"'%.*s' (%s) is no protocol that is known here: %s",
+				CLIP(protocols[count]), path_text(build, &item),
+				schema_list_words(WORDS_alpn, build->arena));
+		else if (word->milestone)
+			report_value(build->report, CODE_NOT_BUILT, child,
+				"'%.*s' (%s) is not built yet (planned with %s)",
+				STR_FMT(word->word), path_text(build, &item),
+				schema_milestone_text((enum schema_milestone)word->milestone));
+		else
+			protocols[count++] = word->word;
+	}
+	frontend->tls.alpn = protocols;
+	frontend->tls.alpn_count = count;
+}
+
+// `tls: true` is `tls: {}`, and `tls: false` nothing. False: there is nothing (more) to do.
+static bool is_wanted(struct build *build, const struct path *path, struct node *node)
+{
+	bool flag;
+
+	if (node->kind != NODE_TEXT)
+		return true;
+	if (!value_parse_flag(node->text, &flag)) {
+		report_value(build->report, CODE_WRONG_TYPE, node,
+			"%s is a map of keys, true or false", path_text(build, path));
+		return false;
+	}
+	if (!flag) {
+		build_canonical(build, node, "false", true);
+		return false;
+	}
+	node->kind = NODE_MAP;
+	node->text = STR_EMPTY;
+	return true;
+}
+
+void build_frontend_tls(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct conf_frontend *frontend = object;
+	struct conf_frontend_tls *tls = &frontend->tls;
+
+	if (!is_wanted(build, path, node))
+		return;
+	tls->enabled = true;
+	build_map(build, key->nested, path, node, frontend);
+	if (!tls->certificates) {
+		tls->certificates = build->conf->certificates;
+		tls->certificate_count = build->conf->certificate_count;
+	}
+	if (tls->certificate_count == 0 && !build->is_partial)
+		report_advice(build->report,
+			report_key(build->report, CODE_MISSING, node,
+				"%s has no certificate to show", path_text(build, path)),
+			"certificates: [{cert: site.crt, key: site.key}]; `weir cert` makes a pair "
+			"for trying it out");
+	if (tls->client.mode != CONF_CLIENT_CERT_NONE && tls->client.ca.len == 0)
+		report_key(build->report, CODE_MISSING, node,
+			"%s.client_certificates needs 'ca': whose certificates are believed",
+			path_text(build, path));
+	if (tls->client.mode == CONF_CLIENT_CERT_NONE &&
+		(tls->client.ca.len || tls->client.crl.len))
+		report_key(build->report, CODE_CONFLICT, node,
+			"%s.client_certificates asks for none: set 'mode' to optional or required",
+			path_text(build, path));
+}
+
+static void build_upstream(struct build *build, const struct schema_key *key,
+	const struct path *path, struct node *node, struct conf_upstream_tls *tls)
+{
+	if (!is_wanted(build, path, node))
+		return;
+	tls->enabled = true;
+	build_map(build, key->nested, path, node, tls);
+	if (tls->key.len && tls->cert.len == 0)
+		report_key(build->report, CODE_MISSING, node,
+			"%s has a 'key', but no 'cert' that it belongs to", path_text(build, path));
+	if (!tls->verify && (tls->ca.len || tls->crl.len))
+		report_key(build->report, CODE_CONFLICT, node,
+			"%s verifies nothing, so nobody looks at its 'ca' and 'crl'",
+			path_text(build, path));
+}
+
+void build_pool_tls(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	build_upstream(build, key, path, node, &((struct conf_pool *)object)->tls);
+}
+
+void build_backend_tls(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct conf_backend *backend = object;
+
+	backend->has_own_tls = true;
+	build_upstream(build, key, path, node, &backend->tls);
+}
+
+// A name as certificates have it, or an address.
+void build_server_name(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct str *field = (struct str *)(void *)((char *)object + key->offset);
+	struct str text;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] <= ' ' || text.ptr[i] >= 127 || text.ptr[i] == '/')
+			text.len = 0;
+	if (text.len == 0 || text.len > 253)
+		report_value(build->report, CODE_MALFORMED, node,
+			"'%.*s' is no name of a server (%s)", CLIP(node->text),
+			path_text(build, path));
+	else
+		*field = text;
+}
+
+// The host of an address without its port and brackets; empty for a unix socket.
+static struct str host_of(const struct conf_backend *backend)
+{
+	struct str host = backend->address;
+
+	if (backend->host.len)
+		return backend->host;
+	if (backend->addr.family == ADDR_UNIX)
+		return STR_EMPTY;
+	while (host.len && host.ptr[host.len - 1] != ':')
+		host.len--;
+	host.len -= host.len > 0;
+	if (host.len > 2 && host.ptr[0] == '[')
+		host = str_make(host.ptr + 1, host.len - 2);
+	return host;
+}
+
+void build_finish_tls(struct build *build, struct conf_pool *pool)
+{
+	static const struct conf_upstream_tls usual = {.enabled = true, .verify = true};
+
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		struct conf_backend *backend = (struct conf_backend *)&pool->backends[i];
+
+		if (!backend->has_own_tls && backend->scheme != CONF_SCHEME_HTTP)
+			backend->tls = pool->tls;
+		if (backend->scheme == CONF_SCHEME_HTTPS && !backend->tls.enabled)
+			backend->tls = usual;
+		if (backend->tls.enabled && backend->tls.server_name.len == 0)
+			backend->tls.server_name = arena_str(build->arena, host_of(backend));
+	}
+}
+
+// Where a frontend's https twin is: at the first frontend with TLS.
+void build_check_redirects(struct build *build)
+{
+	struct conf_frontend *frontends = (struct conf_frontend *)build->conf->frontends;
+	u16 port = https_port;
+
+	for (u32 i = build->conf->frontend_count; i--;)
+		if (frontends[i].tls.enabled && frontends[i].bind_count &&
+			frontends[i].binds[0].addr.family != ADDR_UNIX)
+			port = frontends[i].binds[0].addr.port;
+	for (u32 i = 0; i < build->conf->frontend_count; i++) {
+		struct conf_frontend *frontend = &frontends[i];
+
+		frontend->redirect_port = port;
+		if (frontend->redirect_https && frontend->tls.enabled)
+			report_key(build->report, CODE_CONFLICT,
+				build_frontend_section(build, frontend, "redirect_https"),
+				"frontends.%.*s has TLS itself: its redirect_https would lead in a "
+				"circle",
+				CLIP(frontend->name));
+	}
+}

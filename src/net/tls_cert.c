@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "net/tls_cert.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <time.h>
+
+enum { ocsp_bytes_max = 64 * 1024 };
+
+void tls_error_set(struct tls_error *error, struct str file, const char *what)
+{
+	unsigned long code = ERR_peek_error();
+	const char *why = ERR_reason_error_string(code);
+
+	if (ERR_GET_LIB(code) == ERR_LIB_SYS)
+		why = strerror(ERR_GET_REASON(code));
+	snprintf(error->text, sizeof(error->text), "%.*s: %s%s%s", STR_FMT(file), what,
+		why ? ": " : "", why ? why : "");
+	ERR_clear_error();
+}
+
+static int no_password(char *buffer, int size, int writing, void *arg)
+{
+	(void)buffer;
+	(void)size;
+	(void)writing;
+	(void)arg;
+	return -1;
+}
+
+static X509 *read_one(BIO *bio, OSSL_LIB_CTX *lib)
+{
+	X509 *cert = X509_new_ex(lib, NULL);
+
+	if (cert && !PEM_read_bio_X509(bio, &cert, no_password, NULL)) {
+		X509_free(cert);
+		return NULL;
+	}
+	return cert;
+}
+
+static bool is_end_of_file(void)
+{
+	unsigned long code = ERR_peek_last_error();
+
+	return ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+}
+
+static bool read_chain(BIO *bio, OSSL_LIB_CTX *lib, struct tls_cert *cert)
+{
+	X509 *next;
+
+	cert->leaf = read_one(bio, lib);
+	if (!cert->leaf)
+		return false;
+	cert->chain = sk_X509_new_null();
+	while (cert->chain && (next = read_one(bio, lib))) {
+		if (sk_X509_push(cert->chain, next) == 0) {
+			X509_free(next);
+			return false;
+		}
+	}
+	if (!cert->chain || !is_end_of_file())
+		return false;
+	ERR_clear_error();
+	return true;
+}
+
+static i64 unix_time(const ASN1_TIME *time)
+{
+	struct tm parts = {0};
+
+	return ASN1_TIME_to_tm(time, &parts) == 1 ? (i64)timegm(&parts) : 0;
+}
+
+static bool load_chain(
+	OSSL_LIB_CTX *lib, struct str file, struct tls_cert *cert, struct tls_error *ret_error)
+{
+	BIO *bio = BIO_new_file(file.ptr, "r");
+	bool good = bio && read_chain(bio, lib, cert);
+
+	BIO_free(bio);
+	if (!good) {
+		tls_error_set(ret_error, file,
+			bio ? "it holds no certificate that can be read" : "it cannot be opened");
+		return false;
+	}
+	cert->not_before_s = unix_time(X509_get0_notBefore(cert->leaf));
+	cert->not_after_s = unix_time(X509_get0_notAfter(cert->leaf));
+	return true;
+}
+
+static bool load_key(
+	OSSL_LIB_CTX *lib, struct str file, struct tls_cert *cert, struct tls_error *ret_error)
+{
+	BIO *bio = BIO_new_file(file.ptr, "r");
+
+	if (bio)
+		cert->key = PEM_read_bio_PrivateKey_ex(bio, NULL, no_password, NULL, lib, NULL);
+	BIO_free(bio);
+	if (!cert->key) {
+		tls_error_set(ret_error, file,
+			bio ? "it holds no private key that can be read without a password"
+			    : "it cannot be opened");
+		return false;
+	}
+	if (X509_check_private_key(cert->leaf, cert->key) == 1)
+		return true;
+	ERR_clear_error();
+	snprintf(ret_error->text, sizeof(ret_error->text),
+		"%.*s: this key belongs to another certificate than the first one of %.*s",
+		STR_FMT(file), STR_FMT(cert->file));
+	return false;
+}
+
+static bool load_ocsp(struct str file, struct tls_cert *cert, struct tls_error *ret_error)
+{
+	BIO *bio = BIO_new_file(file.ptr, "r");
+	int len = -1;
+
+	cert->ocsp = OPENSSL_malloc(ocsp_bytes_max);
+	if (bio && cert->ocsp)
+		len = BIO_read(bio, cert->ocsp, ocsp_bytes_max);
+	BIO_free(bio);
+	if (len > 0 && len < ocsp_bytes_max && cert->ocsp[0] == 0x30) {
+		cert->ocsp_len = (size_t)len;
+		return true;
+	}
+	tls_error_set(
+		ret_error, file, bio ? "it holds no OCSP response in DER" : "it cannot be opened");
+	return false;
+}
+
+bool tls_cert_load(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
+	struct tls_error *ret_error)
+{
+	*ret_cert = (struct tls_cert){.file = files->cert};
+	ERR_clear_error();
+	return load_chain(lib, files->cert, ret_cert, ret_error) &&
+	       load_key(lib, files->key.len ? files->key : files->cert, ret_cert, ret_error) &&
+	       (files->ocsp.len == 0 || load_ocsp(files->ocsp, ret_cert, ret_error));
+}
+
+void tls_cert_done(struct tls_cert *cert)
+{
+	X509_free(cert->leaf);
+	sk_X509_pop_free(cert->chain, X509_free);
+	EVP_PKEY_free(cert->key);
+	OPENSSL_free(cert->ocsp);
+	*cert = (struct tls_cert){0};
+}
+
+bool tls_cert_use(SSL_CTX *ctx, const struct tls_cert *cert, struct tls_error *ret_error)
+{
+	if (SSL_CTX_use_cert_and_key(ctx, cert->leaf, cert->key, cert->chain, 1) == 1)
+		return true;
+	tls_error_set(ret_error, cert->file, "it cannot be used");
+	return false;
+}
+
+static void add_name(char *text, size_t size, size_t *len, const unsigned char *name, int name_len)
+{
+	if (name_len <= 0 || *len + (size_t)name_len + 1 > size)
+		return;
+	for (int i = 0; i < name_len; i++) {
+		if (name[i] <= ' ' || name[i] >= 127)
+			return;
+		text[*len + (size_t)i] = ascii_lower((char)name[i]);
+	}
+	*len += (size_t)name_len;
+	text[(*len)++] = ' ';
+}
+
+// Without alternative names the common name counts, as in certificates that people make at home.
+static void add_common_name(X509 *leaf, char *text, size_t size, size_t *len)
+{
+	const X509_NAME *subject = X509_get_subject_name(leaf);
+	int at = X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+	const ASN1_STRING *value;
+
+	if (at < 0)
+		return;
+	value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, at));
+	add_name(text, size, len, ASN1_STRING_get0_data(value), ASN1_STRING_length(value));
+}
+
+size_t tls_cert_names(X509 *leaf, char *text, size_t size)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+	size_t len = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (name->type == GEN_DNS)
+			add_name(text, size, &len, ASN1_STRING_get0_data(name->d.dNSName),
+				ASN1_STRING_length(name->d.dNSName));
+	}
+	if (!names)
+		add_common_name(leaf, text, size, &len);
+	GENERAL_NAMES_free(names);
+	return len;
+}
+
+// What a BIO in memory holds, without what would break a line.
+static size_t take_line(BIO *bio, char *text, size_t size)
+{
+	char *data = NULL;
+	long len = BIO_get_mem_data(bio, &data);
+	size_t kept = len > 0 ? MIN((size_t)len, size) : 0;
+
+	for (size_t i = 0; i < kept; i++)
+		text[i] = data[i] < ' ' || data[i] == 127 ? '?' : data[i];
+	return kept;
+}
+
+size_t tls_cert_subject(X509 *leaf, char *text, size_t size)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	size_t len = 0;
+
+	if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(leaf), 0, XN_FLAG_RFC2253) >= 0)
+		len = take_line(bio, text, size);
+	BIO_free(bio);
+	return len;
+}
+
+size_t tls_cert_alternatives(X509 *leaf, char *text, size_t size)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+	BIO *bio = BIO_new(BIO_s_mem());
+	size_t len = 0;
+
+	for (int i = 0; bio && i < sk_GENERAL_NAME_num(names); i++) {
+		if (i)
+			BIO_puts(bio, ",");
+		GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(names, i));
+	}
+	if (bio)
+		len = take_line(bio, text, size);
+	BIO_free(bio);
+	GENERAL_NAMES_free(names);
+	return len;
+}
+
+bool tls_crl_load(X509_STORE *store, struct str file, struct tls_error *ret_error)
+{
+	BIO *bio = BIO_new_file(file.ptr, "r");
+	X509_CRL *crl;
+	u32 count = 0;
+
+	while (bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, no_password, NULL))) {
+		count += X509_STORE_add_crl(store, crl) == 1;
+		X509_CRL_free(crl);
+	}
+	if (!bio || count == 0 || !is_end_of_file()) {
+		tls_error_set(ret_error, file,
+			bio ? "it holds no list of revoked certificates that can be read"
+			    : "it cannot be opened");
+		BIO_free(bio);
+		return false;
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+	return true;
+}

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Certificates and keys from files, in one library context; and what people want to know of them.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include "base/str.h"
+
+// Why something cannot be used, with its file: one sentence without a full stop.
+struct tls_error {
+	char text[320];
+};
+
+struct tls_files {
+	struct str cert; // PEM: the certificate, then those that lead to the authority
+	struct str key;	 // PEM; empty: in the same file
+	struct str ocsp; // DER: the authority's answer about it, to be stapled; empty: none
+};
+
+struct tls_cert {
+	X509 *leaf;
+	STACK_OF(X509) * chain;
+	EVP_PKEY *key;
+	u8 *ocsp;
+	size_t ocsp_len;
+	i64 not_before_s, not_after_s; // Unix time
+	struct str file;	       // borrowed
+};
+
+// False, with the reason. What was loaded is to be freed by tls_cert_done, also then.
+bool tls_cert_load(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
+	struct tls_error *ret_error) must_check;
+void tls_cert_done(struct tls_cert *cert);
+
+// Takes the certificate into a context, beside those with other kinds of keys.
+bool tls_cert_use(
+	SSL_CTX *ctx, const struct tls_cert *cert, struct tls_error *ret_error) must_check;
+
+// The names it is for, in lower case, each ended by a space: "a.example *.b.example ". What does
+// not fit is left out. Gives the length.
+size_t tls_cert_names(X509 *leaf, char *text, size_t size);
+
+// "CN=client 7,O=Example" | "DNS:a.example,IP:10.0.0.1", on one line and without control
+// characters.
+size_t tls_cert_subject(X509 *leaf, char *text, size_t size);
+size_t tls_cert_alternatives(X509 *leaf, char *text, size_t size);
+
+// Adds the revocation lists of a PEM file, and lets the store look at them.
+bool tls_crl_load(X509_STORE *store, struct str file, struct tls_error *ret_error) must_check;
+
+// "FILE: WHAT: " and OpenSSL's reason, which is cleared.
+void tls_error_set(struct tls_error *error, struct str file, const char *what);

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "proxy/client_cert.h"
+
+#include <openssl/ssl.h>
+
+#include "base/log_text.h"
+#include "base/mem.h"
+#include "net/tls_cert.h"
+
+enum { value_bytes_max = 1024, lines_bytes_max = 2 * value_bytes_max + 64 };
+
+static const struct str names[] = {{"x-client-cert-subject", 21}, {"x-client-cert-san", 17}};
+
+static char *put_line(char *at, const char *name, const char *value, size_t len)
+{
+	if (len == 0)
+		return at;
+	at = log_put(at, str_from(name));
+	memcpy(at, value, len);
+	return LOG_PUT(at + len, "\r\n");
+}
+
+void client_cert_note(struct conn *conn)
+{
+	struct tls *tls = conn->tls;
+	X509 *leaf = SSL_get0_peer_certificate(tls->ssl);
+	char value[value_bytes_max], lines[lines_bytes_max], *at = lines;
+
+	if (!leaf || SSL_get_verify_result(tls->ssl) != X509_V_OK)
+		return;
+	at = put_line(
+		at, "X-Client-Cert-Subject: ", value, tls_cert_subject(leaf, value, sizeof(value)));
+	at = put_line(at, "X-Client-Cert-San: ", value,
+		tls_cert_alternatives(leaf, value, sizeof(value)));
+	tls->note = mem_try_alloc((size_t)(at - lines));
+	if (!tls->note)
+		return;
+	memcpy(tls->note, lines, (size_t)(at - lines));
+	tls->note_len = (u16)(at - lines);
+}
+
+void client_cert_tell(struct exchange *x)
+{
+	struct http_head *head = x->request;
+	const struct tls *tls = conn_tls(&x->client->conn);
+
+	for (u32 i = 0; i < head->field_count; i++) {
+		struct http_field *field = &head->fields[i];
+		struct str name = str_make(field->name, field->name_len);
+
+		if (str_eq_nocase(name, names[0]) || str_eq_nocase(name, names[1])) {
+			field->hop = true;
+			head->any_hop = true;
+		}
+	}
+	ASSERT(head->added_count < HTTP_ADDED_MAX);
+	if (tls && tls->note_len)
+		head->added[head->added_count++] = str_make(tls->note, tls->note_len);
+}

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Certificates for tests: an authority and what it signs, in a folder of their own, made with the
+openssl program; and TLS clients and backends that use them."""
+import functools
+import pathlib
+import ssl
+import subprocess
+import tempfile
+
+from .backend import Backend
+from .client import Client
+from .net import HANG_SECONDS
+
+
+def openssl(*words, cwd=None, text=None, code=0):
+    """Runs it; gives what it said on both outputs."""
+    done = subprocess.run(["openssl", *map(str, words)], cwd=cwd, input=text, capture_output=True,
+                          text=True, timeout=HANG_SECONDS, check=False)
+    assert code is None or done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+KEYS = {"ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        "rsa": ["-newkey", "rsa:2048"]}
+
+
+class Papers:
+    """A folder with ca.crt and, for each make(name), NAME.crt and NAME.key."""
+
+    def __init__(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="weir-papers-"))
+        self.run("req", "-x509", *KEYS["ec"], "-nodes", "-days", "30", "-subj", "/CN=Test authority",
+                 "-keyout", "ca.key", "-out", "ca.crt")
+
+    def run(self, *words):
+        return openssl(*words, cwd=self.folder)
+
+    def path(self, name):
+        return str(self.folder / name)
+
+    def make(self, name, *hosts, key="ec", days=30, stranger=False):
+        """A certificate for these names (DNS: or IP: may stand in front), by the authority or by
+        itself. `days` below 0: it has expired."""
+        names = ",".join(host if ":" in host else f"DNS:{host}" for host in hosts)
+        self.run("req", "-new", *KEYS[key], "-nodes", "-subj", f"/CN={name}",
+                 "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        (self.folder / "ext").write_text(f"subjectAltName={names}\n" if names else "")
+        signer = ["-key", f"{name}.key"] if stranger else ["-CA", "ca.crt", "-CAkey", "ca.key"]
+        self.run("x509", "-req", "-in", f"{name}.csr", *signer, "-CAcreateserial", "-extfile", "ext",
+                 "-days", str(days), "-out", f"{name}.crt")
+        return self
+
+    def files(self, name):
+        """As an entry of `certificates`."""
+        return {"cert": self.path(f"{name}.crt"), "key": {"file": self.path(f"{name}.key")}}
+
+    def der(self, name):
+        return ssl.PEM_cert_to_DER_cert(pathlib.Path(self.path(f"{name}.crt")).read_text())
+
+    def client_context(self, own=None):
+        context = ssl.create_default_context(cafile=self.path("ca.crt"))
+        if own:
+            context.load_cert_chain(self.path(f"{own}.crt"), self.path(f"{own}.key"))
+        return context
+
+    def server_context(self, name, ask=False):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.path(f"{name}.crt"), self.path(f"{name}.key"))
+        context.set_alpn_protocols(["http/1.1"])
+        if ask:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.path("ca.crt"))
+        return context
+
+
+@functools.lru_cache(maxsize=None)
+def papers():
+    """Those that most tests use, made once."""
+    return (Papers().make("site", "site.example", "localhost", "IP:127.0.0.1")
+            .make("site-rsa", "site.example", key="rsa")
+            .make("wild", "*.wild.example").make("other", "other.example")
+            .make("me", "email:me@example.com", "DNS:me.example"))
+
+
+class TlsClient(Client):
+    """A client by TLS. `name` is what it asks for, None: nothing."""
+
+    def __init__(self, address, context, name="site.example", session=None):
+        super().__init__(address)
+        try:
+            self.sock = context.wrap_socket(self.sock, server_hostname=name, session=session,
+                                            suppress_ragged_eofs=False)
+        except BaseException:
+            self.sock.close()
+            raise
+        self.reader.sock = self.sock
+
+    def end(self):
+        self.sock = self.reader.sock = self.sock.unwrap()
+
+
+class TlsBackend(Backend):
+    """A backend that speaks TLS with this context. Failed handshakes are in `failures`."""
+
+    def __init__(self, script=None, context=None, **rest):
+        self.context, self.failures, self.names, self.reused = context, [], [], []
+        super().__init__(script, **rest)
+
+    def run(self, connection):
+        try:
+            connection.sock = self.context.wrap_socket(connection.sock, server_side=True)
+        except OSError as error:
+            self.failures.append(error)
+            connection.close()
+            connection.closed.set()
+            return
+        self.reused.append(connection.sock.session_reused)
+        connection.reader.sock = connection.sock
+        super().run(connection)

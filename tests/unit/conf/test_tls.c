@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+// Everything about TLS that can be said, and what cannot.
+#include "test.h"
+
+#define PAIR	  "certificates: [{cert: /c/site.crt, key: {file: /c/site.key}}]\n"
+#define POOL	  "pools: {app: {backends: [127.0.0.1:81]}}\n"
+#define WEB(keys) "frontends: {web: {bind: \":443\", pool: app, " keys "}}\n"
+
+static struct world world;
+
+static const struct conf *load(const char *text)
+{
+	struct conf *conf;
+
+	world_init(&world);
+	conf = world_load(&world, "/c/t.yaml", text, CONF_YAML);
+	if (!conf)
+		fail_msg("%s\n%s", text, world_errors(&world));
+	return conf;
+}
+
+static void refuses(const char *text, const char *words)
+{
+	world_init(&world);
+	if (world_load(&world, "/c/t.yaml", text, CONF_YAML))
+		fail_msg("accepted: %s", text);
+	assert_contains(world_errors(&world), words);
+	world_done(&world);
+}
+
+static void frontends(void **state)
+{
+	const struct conf *conf = load(PAIR POOL WEB("tls: true"));
+	const struct conf_frontend_tls *tls = &conf->frontends[0].tls;
+
+	(void)state;
+	assert_true(tls->enabled && tls->tickets);
+	assert_int_equal(tls->certificate_count, 1);
+	assert_str(tls->certificates[0].cert, "/c/site.crt");
+	assert_str(tls->certificates[0].key, "/c/site.key");
+	assert_int_equal(tls->min_version, CONF_TLS_1_2);
+	assert_int_equal(tls->alpn_count, 1);
+	assert_str(tls->alpn[0], "http/1.1");
+	world_done(&world);
+	conf = load(POOL WEB("tls: {certificates: [{cert: own.pem}], min_version: 1.3, hsts: 1h, "
+			     "client_certificates: {mode: optional, ca: ca.pem}}"));
+	tls = &conf->frontends[0].tls;
+	assert_str(tls->certificates[0].cert, "/c/own.pem"); // beside the file that names it
+	assert_int_equal(tls->certificates[0].key.len, 0);
+	assert_int_equal(tls->min_version, CONF_TLS_1_3);
+	assert_int_equal(tls->hsts_ms, 3600 * 1000);
+	assert_int_equal(tls->client.mode, CONF_CLIENT_CERT_OPTIONAL);
+	assert_str(tls->client.ca, "/c/ca.pem");
+	world_done(&world);
+	conf = load(PAIR POOL WEB("tls: false"));
+	assert_false(conf->frontends[0].tls.enabled);
+	world_done(&world);
+	conf = load(PAIR POOL WEB("protocol: tcp, tls: {}"));
+	assert_true(conf->frontends[0].tls.enabled);
+	assert_int_equal(conf->frontends[0].tls.alpn_count, 0);
+	world_done(&world);
+}
+
+static void frontends_that_cannot_be(void **state)
+{
+	(void)state;
+	refuses(POOL WEB("tls: true"), "frontends.web.tls has no certificate to show");
+	refuses(PAIR POOL WEB("tls: maybe"), "a map of keys, true or false");
+	refuses(PAIR POOL WEB("tls: {min_version: 1.1}"), "min_version");
+	refuses(PAIR POOL WEB("tls: {alpn: [spdy]}"), "no protocol that is known here: http/1.1");
+	refuses(PAIR POOL WEB("tls: {client_certificates: {mode: required}}"), "needs 'ca'");
+	refuses(PAIR POOL WEB("tls: {client_certificates: {ca: x}}"), "asks for none");
+	refuses(PAIR POOL WEB("protocol: tcp, tls: {hsts: 1h}"), "'hsts' means nothing");
+	refuses(PAIR POOL WEB("tls: true, redirect_https: true"), "lead in a circle");
+	refuses("certificates: [{key: x}]\n" POOL WEB("tls: true"), "certificates[0] needs 'cert'");
+	refuses("certificates: [{cert: \"-----BEGIN CERTIFICATE-----\"}]\n" POOL WEB("tls: true"),
+		"names a file");
+}
+
+static void redirects(void **state)
+{
+	const struct conf *conf =
+		load(PAIR POOL "frontends: {plain: {bind: \":80\", redirect_https: true}, "
+			       "web: {bind: \":8443\", pool: app, tls: true}}");
+
+	(void)state;
+	assert_true(conf->frontends[0].redirect_https);
+	assert_int_equal(conf->frontends[0].redirect_port, 8443);
+	world_done(&world);
+}
+
+#define ALONE "frontends: {web: {bind: \":80\", pool: app}}\n"
+
+static void backends(void **state)
+{
+	const struct conf *conf = load(
+		ALONE "pools: {app: {backends: [\"https://a.example\", \"https://10.0.0.1:8443/\", "
+		      "\"http://b.example\", c.example:1]}}");
+	const struct conf_backend *all = conf->pools[0].backends;
+
+	(void)state;
+	assert_str(all[0].address, "a.example:443");
+	assert_true(all[0].tls.enabled && all[0].tls.verify);
+	assert_str(all[0].tls.server_name, "a.example");
+	assert_str(all[1].address, "10.0.0.1:8443");
+	assert_str(all[1].tls.server_name, "10.0.0.1");
+	assert_false(all[2].tls.enabled);
+	assert_false(all[3].tls.enabled);
+	world_done(&world);
+	conf = load(ALONE
+		"pools: {app: {tls: {ca: ca.pem, server_name: in.example}, backends: [a.example:1, "
+		"\"http://b.example\", {address: \"[::1]:1\", tls: {verify: false}}]}}");
+	all = conf->pools[0].backends;
+	assert_true(all[0].tls.enabled);
+	assert_str(all[0].tls.server_name, "in.example");
+	assert_str(all[0].tls.ca, "/c/ca.pem");
+	assert_false(all[1].tls.enabled);
+	assert_true(all[2].tls.enabled && !all[2].tls.verify);
+	assert_str(all[2].tls.server_name, "::1");
+	world_done(&world);
+}
+
+static void backends_that_cannot_be(void **state)
+{
+	(void)state;
+	refuses(ALONE "pools: {app: {backends: [a:1], tls: {key: x}}}",
+		"no 'cert' that it belongs");
+	refuses(ALONE "pools: {app: {backends: [a:1], tls: {verify: false, ca: x}}}",
+		"verifies nothing");
+	refuses(ALONE "pools: {app: {backends: [\"https://a:1/path\"]}}", "a backend has no path");
+	refuses(ALONE "pools: {app: {backends: [a:1], tls: {server_name: \"a b\"}}}",
+		"no name of a server");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(frontends),
+		cmocka_unit_test(frontends_that_cannot_be),
+		cmocka_unit_test(redirects),
+		cmocka_unit_test(backends),
+		cmocka_unit_test(backends_that_cannot_be),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

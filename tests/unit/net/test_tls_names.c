@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which certificate a client gets, by the name it asks for and the keys it can use.
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include "net/tls_client.h"
+#include "net/tls_env.h"
+#include "papers.h"
+
+static struct papers papers;
+static struct tls_env *env;
+static struct block_pool pool;
+static struct tls_server *server;
+
+static const struct paper all[] = {
+	{.file = "first", .subject = "first", .names = "DNS:a.example,DNS:www.a.example"},
+	{.file = "first-rsa", .subject = "first-rsa", .names = "DNS:a.example", .is_rsa = true},
+	{.file = "wild", .subject = "wild", .names = "DNS:*.b.example"},
+	{.file = "exact", .subject = "exact", .names = "DNS:x.b.example"},
+};
+
+static int set_up(void **state)
+{
+	struct tls_files files[ARRAY_LEN(all)];
+	struct tls_secret secret;
+	struct tls_error error;
+	char name[64];
+
+	(void)state;
+	papers_begin(&papers);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++)
+		papers_make(&papers, &all[i]);
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		snprintf(name, sizeof(name), "%s.crt", all[i].file);
+		files[i] = (struct tls_files){.cert = papers_file(&papers, name)};
+		snprintf(name, sizeof(name), "%s.key", all[i].file);
+		files[i].key = papers_file(&papers, name);
+	}
+	tls_secret_make(&secret, 0);
+	env = tls_env_new(&secret, 8);
+	block_pool_init(&pool, 64, 64);
+	server = tls_server_new(env,
+		&(struct tls_server_options){
+			.name = STR("web"), .files = files, .file_count = ARRAY_LEN(files)},
+		&error);
+	if (!server)
+		fail_msg("%s", error.text);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	(void)state;
+	tls_server_unref(server);
+	block_pool_done(&pool);
+	tls_env_unref(env);
+	papers_end(&papers);
+	return 0;
+}
+
+static void pass(struct tls *from, struct tls *to)
+{
+	while (!bytes_is_empty(&from->wire)) {
+		tls_feed(to, bytes_pop(&from->wire));
+		if (to->state == TLS_SHAKING)
+			tls_shake(to);
+	}
+}
+
+// A connection by a client that asks for `host`, which then is asked for `then`.
+static void visit(const char *host, const char *signatures, const char *want, const char *then,
+	bool want_misdirected)
+{
+	struct tls_client_options options = {.name = str_from(host), .is_unverified = true};
+	struct tls_error error;
+	struct tls_client *client = tls_client_new(env, &options, NULL, &error);
+	struct tls *near = tls_new_client(client, &pool), *far = tls_new_server(server, &pool);
+	char name[64];
+	size_t len;
+
+	if (signatures)
+		assert_int_equal(SSL_set1_sigalgs_list(near->ssl, signatures), 1);
+	tls_shake(near);
+	for (int i = 0; i < 3; i++) {
+		pass(near, far);
+		pass(far, near);
+	}
+	assert_int_equal(near->state, TLS_OPEN);
+	len = tls_cert_subject(SSL_get0_peer_certificate(near->ssl), name, sizeof(name));
+	assert_int_equal(len, 3 + strlen(want));
+	assert_memory_equal(name + 3, want, strlen(want));
+	if (then)
+		assert_int_equal(tls_server_is_misdirected(far, str_from(then)), want_misdirected);
+	tls_free(near);
+	tls_free(far);
+	tls_client_unref(client);
+}
+
+static void by_name(void **state)
+{
+	(void)state;
+	visit("a.example", NULL, "first", NULL, false);
+	visit("A.Example", NULL, "first", NULL, false);
+	visit("www.a.example", NULL, "first", NULL, false);
+	visit("x.b.example", NULL, "exact", NULL, false);
+	visit("y.b.example", NULL, "wild", NULL, false);
+	visit("y.z.b.example", NULL, "first", NULL, false); // a star is one label
+	visit("b.example", NULL, "first", NULL, false);
+	visit("unknown", NULL, "first", NULL, false);
+	visit("", NULL, "first", NULL, false);
+}
+
+static void by_key(void **state)
+{
+	(void)state;
+	visit("a.example", "RSA-PSS+SHA256", "first-rsa", NULL, false);
+	visit("a.example", "ECDSA+SHA256:RSA-PSS+SHA256", "first", NULL, false);
+	visit("unknown", "RSA-PSS+SHA256", "first-rsa", NULL, false);
+}
+
+static void misdirected(void **state)
+{
+	(void)state;
+	visit("a.example", NULL, "first", "a.example", false);
+	visit("a.example", NULL, "first", "a.example:8443", false);
+	visit("a.example", NULL, "first", "x.b.example", true);
+	visit("x.b.example", NULL, "exact", "y.b.example", true);
+	visit("x.b.example", NULL, "exact", "nobody.example", false); // no route will want it
+	visit("", NULL, "first", "x.b.example", false);		      // it asked for nothing
+}
+
+static void what_cannot_be_used(void **state)
+{
+	struct tls_files files = {
+		.cert = papers_file(&papers, "first.crt"), .key = papers_file(&papers, "wild.key")};
+	struct tls_server_options options = {.name = STR("web"), .files = &files, .file_count = 1};
+	struct tls_error error;
+
+	(void)state;
+	assert_null(tls_server_new(env, &options, &error));
+	assert_non_null(strstr(error.text, "wild.key: this key belongs to another certificate"));
+	files.key = papers_file(&papers, "nothing.key");
+	assert_null(tls_server_new(env, &options, &error));
+	assert_non_null(strstr(error.text, "nothing.key: it cannot be opened: No such file"));
+	files.cert = papers_file(&papers, "first.key");
+	assert_null(tls_server_new(env, &options, &error));
+	assert_non_null(strstr(error.text, "first.key: it holds no certificate"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(by_name),
+		cmocka_unit_test(by_key),
+		cmocka_unit_test(misdirected),
+		cmocka_unit_test(what_cannot_be_used),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}

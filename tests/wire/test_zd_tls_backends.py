@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Backends that are spoken to by TLS: who is believed, what is said when not, sessions, checks."""
+import hashlib
+import json
+import os
+import ssl
+
+import pytest
+
+from peers import http1
+from peers.backend import Backend, fixed, raw, serve, tcp_echo
+from peers.net import until
+from peers.papers import Papers, TlsBackend, papers
+from peers.weir import start
+
+
+def ca():
+    return papers().path("ca.crt")
+
+
+def site(script=None, **rest):
+    return TlsBackend(script, papers().server_context("site"), **rest)
+
+
+def by_tls(**tls):
+    return {"pool": {"tls": {"ca": ca(), "server_name": "site.example", **tls}}}
+
+
+def test_requests_reuse_one_connection():
+    with site() as backend, start(backend, **by_tls()) as weir, weir.client() as client:
+        for i in range(5):
+            answer = client.ask("POST", f"/{i}", body=b"x" * i)
+            assert json.loads(answer.body)["length"] == i
+        assert len(backend.connections) == 1
+        assert backend.last().get("x-forwarded-proto") == "http"
+
+
+def test_the_scheme_alone_is_enough_to_verify():
+    with site() as backend, start(f"https://{backend.address}") as weir:
+        assert weir.ask().status == 503
+        weir.wait_log('"reason":"certificate_unknown_issuer"')
+        assert not backend.served
+
+
+@pytest.mark.parametrize("size", [1, 16383, 100_000, 5_000_000])
+def test_bodies_pass_whole_in_both_directions(size):
+    data = hashlib.shake_128(str(size).encode()).digest(size)
+    with site(serve(lambda message: http1.response(200, body=message.body))) as backend, \
+            start(backend, **by_tls()) as weir, weir.client() as client:
+        for _ in range(3):
+            assert client.ask("POST", "/", body=data).body == data
+
+
+def refused(context, reason, words, tls=None, outcome="tls_certificate"):
+    with TlsBackend(None, context) as backend, start(backend, **by_tls(**(tls or {}))) as weir:
+        answer = weir.ask()
+        assert answer.status == 503
+        assert f'details="{outcome}"' in answer.get("proxy-status")
+        line = json.loads(weir.wait_log('"msg":"TLS handshake with backend failed"')[0])
+        assert line["reason"] == reason
+        assert words in line["cause"]
+        assert line["cure"]
+        assert not backend.served
+
+
+def test_an_expired_certificate():
+    old = Papers().make("site", "site.example", days=-1)
+    refused(old.server_context("site"), "certificate_expired", "certificate has expired",
+            {"ca": old.path("ca.crt")})
+
+
+def test_a_certificate_for_another_name():
+    refused(papers().server_context("other"), "certificate_hostname",
+            "hostname mismatch: the certificate is for DNS:other.example")
+
+
+def test_a_certificate_of_a_stranger():
+    stranger = Papers().make("site", "site.example", stranger=True)
+    refused(stranger.server_context("site"), "certificate_self_signed", "self-signed certificate")
+
+
+def test_a_backend_that_speaks_no_tls():
+    with Backend(raw(b"HTTP/1.1 400 Bad\r\n\r\n")) as backend, \
+            start(f"https://{backend.address}") as weir:
+        answer = weir.ask()
+        assert answer.status == 503
+        assert 'details="tls_failed"' in answer.get("proxy-status")
+
+
+def test_an_old_backend():
+    context = papers().server_context("site")
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    refused(context, "version", "", {"min_version": "1.3"},
+            outcome="tls_failed")
+
+
+def test_the_name_is_told_and_may_be_set():
+    context = papers().server_context("site")
+    names = []
+    context.sni_callback = lambda sock, name, _: names.append(name)
+    with TlsBackend(None, context, host="127.0.0.1") as backend:
+        with start(backend, **by_tls()) as weir:
+            assert weir.ask().status == 200
+        port = backend.address.rpartition(":")[2]
+        with start(f"https://localhost:{port}", pool={"tls": {"ca": ca()}}) as weir:
+            until(lambda: weir.ask().status == 200, "an answer")
+    assert names[0] == "site.example"
+    assert names[-1] == "localhost"
+
+
+def test_without_verification_anybody_will_do():
+    with TlsBackend(None, papers().server_context("other")) as backend, \
+            start(backend, pool={"tls": {"verify": False}}) as weir:
+        assert weir.ask().status == 200
+
+
+def test_we_show_a_certificate():
+    own = {"cert": papers().path("me.crt"), "key": papers().path("me.key")}
+    with TlsBackend(None, papers().server_context("site", ask=True)) as backend:
+        with start(backend, **by_tls(**own)) as weir:
+            assert weir.ask().status == 200
+            peer = backend.connections[0].sock.getpeercert()
+            assert ((("commonName", "me"),),) == peer["subject"]
+        with start(backend, **by_tls()) as weir:
+            assert weir.ask().status >= 500
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_sessions_are_resumed(version):
+    context = papers().server_context("site")
+    context.maximum_version = version
+    close = fixed(200, "Connection: close", body=b"x")
+    with TlsBackend(close, context) as backend, start(backend, **by_tls()) as weir:
+        for _ in range(6):
+            assert weir.ask().status == 200
+        until(lambda: len(backend.reused) == 6, "six connections")
+        assert backend.reused == [False] + [True] * 5
+
+
+def test_backends_of_one_pool_have_sessions_of_their_own():
+    close = fixed(200, "Connection: close", body=b"x")
+    with site(close) as one, site(close) as two, start(one, two, **by_tls()) as weir:
+        for _ in range(8):
+            assert weir.ask().status == 200
+        assert one.reused == two.reused == [False, True, True, True]
+
+
+def test_a_cut_answer_is_not_a_whole_one():
+    """A body that ends with the connection, which ends without close_notify."""
+    def script(connection):
+        connection.request()
+        connection.send(http1.head("HTTP/1.1 200 OK") + b"x" * 5000)
+        os.close(connection.sock.detach())
+
+    with site(script) as backend, start(backend, **by_tls()) as weir, weir.client() as client:
+        client.send(http1.request())
+        with pytest.raises((AssertionError, ConnectionError)):
+            client.response()
+
+
+def test_a_whole_answer_needs_no_goodbye():
+    data = http1.response(200, body=b"y" * 3000)
+
+    def script(connection):
+        connection.request()
+        connection.send(data)
+
+    with site(script) as backend, start(backend, **by_tls()) as weir:
+        for _ in range(3):
+            assert weir.ask().body == b"y" * 3000
+
+
+def test_an_end_in_order_is_a_whole_answer():
+    def script(connection):
+        connection.request()
+        connection.send(http1.head("HTTP/1.1 200 OK") + b"z" * 3000)
+        try:
+            connection.sock.unwrap()
+        except OSError:
+            pass
+
+    with site(script) as backend, start(backend, **by_tls()) as weir:
+        assert weir.ask().body == b"z" * 3000
+
+
+def test_idle_connections_end_with_a_word():
+    ends = []
+
+    def script(connection):
+        serve(lambda message: http1.response(200, body=b"x"))(connection)
+        ends.append("in order")
+
+    with site(script) as backend, \
+            start(backend, pool={**by_tls()["pool"], "timeouts": {"upstream_idle": "100ms"}}) as weir:
+        backend.context.options |= ssl.OP_NO_TICKET
+        assert weir.ask().status == 200
+        until(lambda: ends, "the end of the connection")
+        assert backend.connections[0].error is None
+
+
+def test_tcp_to_tls():
+    with site(tcp_echo) as backend, start(backend, protocol="tcp", **by_tls()) as weir, \
+            weir.client() as client:
+        data = bytes(range(256)) * 1000
+        client.sock.sendall(data)
+        got = b""
+        while len(got) < len(data):
+            got += client.sock.recv(65536)
+        assert got == data
+
+
+def test_both_sides_by_tls():
+    from peers.papers import TlsClient
+    words = {"certificates": [papers().files("site")], "frontend": {"tls": True}, **by_tls()}
+    data = bytes(1 << 20)
+    with site(serve(lambda message: http1.response(200, body=message.body))) as backend, \
+            start(backend, **words) as weir:
+        with TlsClient(weir.address, papers().client_context()) as client:
+            assert client.ask("POST", "/", body=data).body == data
+
+
+def test_a_handshake_that_stops_is_a_connection_that_does_not_come():
+    def silent(connection):
+        while connection.sock.recv(65536):
+            pass
+
+    with Backend(silent) as backend, \
+            start(f"https://{backend.address}",
+                  pool={"timeouts": {"connect": "200ms"}, "retry": {"max_attempts": 1}}) as weir:
+        answer = weir.ask()
+        assert answer.status == 503
+        assert 'details="connection_timeout"' in answer.get("proxy-status")
+
+
+# ---- Health checks ------------------------------------------------------------------------------
+
+
+def checked(kind, **tls):
+    return {"tls": {"ca": ca(), "server_name": "site.example", **tls},
+            "health_check": {"type": kind, "path": "/", "interval": "100ms", "fast_interval": "50ms"}
+            if kind == "http" else {"type": kind, "interval": "100ms", "fast_interval": "50ms"}}
+
+
+@pytest.mark.parametrize("kind", ["http", "tcp", "auto"])
+def test_checks_by_tls(kind):
+    with site() as backend, start(backend, pool=checked(kind)) as weir:
+        weir.wait_log("backends are checked")
+        assert weir.ask().status == 200
+        until(lambda: len(backend.connections) > 4, "checks")
+        assert not backend.failures
+    assert '"up":1' in [line for line in map(json.dumps, weir.last_log)
+                        if "backends are checked" in line][0].replace(" ", "")
+
+
+def test_checks_see_a_bad_certificate():
+    with TlsBackend(None, papers().server_context("other")) as backend, \
+            start(backend, pool=checked("tcp")) as weir:
+        weir.wait_log('"reason":"its certificate is for another name"')
+        assert weir.ask().status == 503
