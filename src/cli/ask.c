@@ -298,7 +298,14 @@ static void ignore(struct session *session)
 	(void)session;
 }
 
-static const struct session_events session_events = {.on_stream_done = ignore, .on_poke = ignore};
+static void on_stream_done(struct session *session, struct stream *stream)
+{
+	(void)session;
+	(void)stream;
+}
+
+static const struct session_events session_events = {
+	.on_stream_done = on_stream_done, .on_poke = ignore};
 
 // ---- The question -------------------------------------------------------------------------------
 

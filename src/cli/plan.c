@@ -3,7 +3,7 @@
 
 #include "cli/plan_inside.h"
 
-enum { slips_max = 2 };
+enum { slips_max = 2, words_max = 16 };
 
 #define TAKES(command) (1u << PLAN_##command)
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
@@ -14,8 +14,10 @@ enum { slips_max = 2 };
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
 		TAKES(BACKENDS_REMOVE))
-#define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
-#define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
+#define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
+#define DATABASE \
+	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
+#define ALL ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
 #define OPTION(id, short_name, long_name, value, commands, prose) \
@@ -193,7 +195,7 @@ static int take_command(struct parser *parser)
 		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
 				first[0] == 'c'	  ? "weir config show, schema or convert?"
-				: first[0] == 'b' ? "weir backends add or remove?"
+				: first[0] == 'b' ? "weir backends add, remove or list?"
 						  : "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
 			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
@@ -290,8 +292,11 @@ static int take_rest(struct parser *parser)
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
 	case PLAN_WHY:
+	case PLAN_UPGRADE:
 	case PLAN_CONNECTIONS:
 		return take_words(parser, 0, 1);
+	case PLAN_MIGRATE:
+		return take_words(parser, 1, 2);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:
@@ -304,8 +309,9 @@ static int take_rest(struct parser *parser)
 	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
 	case PLAN_BACKENDS_ADD:
-		return take_words(parser, 2, 3);
+		return take_words(parser, 1, words_max);
 	case PLAN_TOP:
+	case PLAN_BACKENDS_LIST:
 	case PLAN_RELOAD:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:

@@ -145,6 +145,15 @@ static void take_option_of_one(struct plan *plan, enum option_id id, const char 
 	case OPTION_FAULT:
 		plan->fault = value;
 		break;
+	case OPTION_DATABASE_URL:
+		plan->database_url = value;
+		break;
+	case OPTION_SOURCE_FOLDER:
+		plan->source = value;
+		break;
+	case OPTION_REVERSIBLE:
+		plan->is_reversible = true;
+		break;
 	case OPTION_SEED:
 		plan->seed = value;
 		break;
@@ -220,6 +229,9 @@ int plan_take_option(struct parser *parser, enum option_id id, const char *value
 	case OPTION_ORIGIN:
 	case OPTION_STEADY:
 	case OPTION_FAULT:
+	case OPTION_DATABASE_URL:
+	case OPTION_SOURCE_FOLDER:
+	case OPTION_REVERSIBLE:
 	case OPTION_SEED:
 	case OPTION_SVG:
 	case OPTION_DRAW:

@@ -14,12 +14,6 @@ struct sql {
 	const struct conf_provider *provider;
 };
 
-static void drop_notice(void *owner, const char *message)
-{
-	(void)owner;
-	(void)message; // "relation exists already, skipping": no news for who wrote IF NOT EXISTS
-}
-
 static int fail(struct sql *sql, char ret_error[SQL_ERROR_MAX])
 {
 	char text[POSTGRES_TEXT_MAX];
@@ -48,7 +42,7 @@ static struct sql *sql_open(
 	sql->provider = provider;
 	sql->conn = PQconnectdbParams(parameters.names, parameters.values, 1);
 	if (sql->conn && PQstatus(sql->conn) == CONNECTION_OK) {
-		PQsetNoticeProcessor(sql->conn, drop_notice, NULL);
+		PQsetNoticeProcessor(sql->conn, postgres_drop_notice, NULL);
 		return sql;
 	}
 	postgres_explain(provider, sql->conn, &trouble);
