@@ -1,29 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/plan.h"
-
 #include <errno.h>
-#include <getopt.h>
 
-#include "conf/value.h"
+#include "cli/plan_inside.h"
 
-enum {
-	slips_max = 2,
-	first_value = 256, // of getopt's results, above all characters
-	workers_max = 256,
-	health_interval_max_s = 86400,
-	timeout_max_ms = 3600 * 1000,
-	limit_max = 10000,
-	words_max = 16,
-};
-
-enum option_id {
-#define OPTION(id, short_name, long_name, value, commands, prose) OPTION_##id,
-#include "cli/options.def"
-#undef OPTION
-	OPTION_COUNT
-};
-
-#define OPTION_BIT(id) (1ull << (id))
+enum { slips_max = 2, words_max = 16 };
 
 #define TAKES(command) (1ull << PLAN_##command)
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
@@ -53,21 +33,6 @@ const struct plan_command_info plan_commands[PLAN_COMMAND_COUNT] = {
 #define X(name, words, rest, prose) {words, rest, prose},
 	PLAN_COMMANDS(X)
 #undef X
-};
-
-struct parser {
-	struct arena *arena;
-	char *const *environ;
-	struct plan *plan;
-	int argc;
-	char **argv; // a copy: getopt_long moves what is no option to the end
-	char short_options[2 + OPTION_COUNT * 2];
-	struct option long_options[OPTION_COUNT + 1];
-	u64 seen; // bit of each option that was given
-	u32 verbose, quiet;
-	const char *format;
-	const char **sets, **files, **fields;
-	bool has_command;
 };
 
 const char *plan_variable(char *const *environ, const char *name)
@@ -100,16 +65,14 @@ const char *plan_near(const char *word, const char *const *words, u32 count)
 
 // ---- Errors -------------------------------------------------------------------------------------
 
-static int fail(struct parser *parser, const char *error, const char *hint)
+int plan_fail(struct parser *parser, const char *error, const char *hint)
 {
 	parser->plan->error = error;
 	parser->plan->hint = hint;
 	return -EINVAL;
 }
 
-#define FAIL(parser, hint, ...) fail((parser), arena_printf((parser)->arena, __VA_ARGS__), (hint))
-
-static const char *did_you_mean(struct parser *parser, const char *prefix, const char *near)
+const char *plan_did_you_mean(struct parser *parser, const char *prefix, const char *near)
 {
 	return near ? arena_printf(parser->arena, "did you mean '%s%s'?", prefix, near) : NULL;
 }
@@ -130,7 +93,7 @@ static int fail_unknown_option(struct parser *parser)
 		names[i] = plan_options[i].long_name;
 	text = plan_near(arena_str(parser->arena, name).ptr, names, OPTION_COUNT);
 	return FAIL(parser,
-		text ? did_you_mean(parser, "--", text) : "all options: weir --help-all",
+		text ? plan_did_you_mean(parser, "--", text) : "all options: weir --help-all",
 		"unknown option '--%.*s'", STR_FMT(name));
 }
 
@@ -145,252 +108,6 @@ static int fail_no_value(struct parser *parser)
 }
 
 // ---- Options ------------------------------------------------------------------------------------
-
-static void add_set(struct parser *parser, const char *set)
-{
-	parser->sets[parser->plan->set_count++] = set;
-}
-
-static int take_io(struct parser *parser, const char *value)
-{
-	static const char *const names[] = {"auto", "io_uring", "epoll"};
-
-	for (u32 i = 0; i < ARRAY_LEN(names); i++)
-		if (strcmp(value, names[i]) == 0) {
-			parser->plan->io = (enum conf_io)i;
-			add_set(parser, arena_printf(parser->arena, "runtime.io=%s", value));
-			return 0;
-		}
-	value = plan_near(value, names, ARRAY_LEN(names));
-	return FAIL(parser, did_you_mean(parser, "", value), "--io is auto, io_uring or epoll");
-}
-
-static int take_workers(struct parser *parser, const char *value)
-{
-	u64 count;
-
-	if (strcmp(value, "auto") != 0 &&
-		(str_to_u64(str_from(value), workers_max, &count) != 0 || count == 0))
-		return FAIL(
-			parser, NULL, "--workers is a number from 1 to %d, or auto", workers_max);
-	add_set(parser, arena_printf(parser->arena, "runtime.workers=%s", value));
-	return 0;
-}
-
-static int take_health(struct parser *parser, const char *value)
-{
-	u64 seconds;
-
-	if (str_to_u64(str_from(value), health_interval_max_s, &seconds) != 0 || seconds == 0)
-		return FAIL(parser, NULL,
-			"--health-check-interval is a number of seconds from 1 to %d",
-			health_interval_max_s);
-	parser->plan->flags.health_interval_s = (u32)seconds;
-	return 0;
-}
-
-static int take_timeout(struct parser *parser, const char *value)
-{
-	u64 *ms = &parser->plan->timeout_ms;
-
-	if (value_parse_duration(str_from(value), ms) != VALUE_OK || *ms == 0 ||
-		*ms > timeout_max_ms)
-		return FAIL(parser, "--timeout 5s, or --timeout 500ms",
-			"--timeout is a duration from 1ms to 1h, not '%s'", value);
-	return 0;
-}
-
-static int take_limit(struct parser *parser, const char *value)
-{
-	u64 limit;
-
-	if (str_to_u64(str_from(value), limit_max, &limit) != 0 || limit == 0)
-		return FAIL(parser, NULL, "--limit is a number from 1 to %d", limit_max);
-	parser->plan->limit = (u32)limit;
-	return 0;
-}
-
-// What has no colon, or no name before it, would become another request than the one that is meant.
-static int take_field(struct parser *parser, const char *value)
-{
-	const char *colon = strchr(value, ':');
-
-	if (!colon || colon == value || strpbrk(value, "\r\n"))
-		return FAIL(parser, "-H 'Accept: text/html'",
-			"--header is 'Name: value' on one line, not '%s'", value);
-	parser->fields[parser->plan->field_count++] = value;
-	return 0;
-}
-
-// Options of commands that ask a running weir.
-static int take_option_to_ask(struct parser *parser, enum option_id id, const char *value)
-{
-	struct plan *plan = parser->plan;
-
-	switch (id) {
-	case OPTION_ADMIN:
-		plan->admin = value;
-		break;
-	case OPTION_TOKEN_FILE:
-		plan->token_file = value;
-		break;
-	case OPTION_TIMEOUT:
-		return take_timeout(parser, value);
-	case OPTION_ONCE:
-		plan->once = true;
-		break;
-	case OPTION_FOLLOW:
-		plan->follows = true;
-		break;
-	case OPTION_LIMIT:
-		return take_limit(parser, value);
-	case OPTION_FIELD:
-		return take_field(parser, value);
-	case OPTION_FROM:
-		plan->from = value;
-		break;
-	case OPTION_FRONTEND:
-		plan->frontend = value;
-		break;
-	case OPTION_STATE:
-		plan->state = value;
-		break;
-	case OPTION_OLDEST:
-		plan->oldest = true;
-		break;
-	case OPTION_WAIT:
-		plan->waits = true;
-		break;
-	default:
-		break;
-	}
-	return 0;
-}
-
-// Options that a single command takes.
-static void take_option_of_one(struct plan *plan, enum option_id id, const char *value)
-{
-	switch (id) {
-	case OPTION_ORIGIN:
-		plan->with_origin = true;
-		break;
-	case OPTION_DEEP:
-		plan->is_deep = true;
-		break;
-	case OPTION_STEADY:
-		plan->is_steady = true;
-		break;
-	case OPTION_FAULT:
-		plan->fault = value;
-		break;
-	case OPTION_DATABASE_URL:
-		plan->database_url = value;
-		break;
-	case OPTION_SOURCE_FOLDER:
-		plan->source = value;
-		break;
-	case OPTION_REVERSIBLE:
-		plan->is_reversible = true;
-		break;
-	case OPTION_SEED:
-		plan->seed = value;
-		break;
-	case OPTION_SVG:
-		plan->svg = value;
-		break;
-	case OPTION_DRAW:
-		plan->draw = value;
-		break;
-	case OPTION_REPLAY:
-		plan->replay = value;
-		break;
-	default:
-		break;
-	}
-}
-
-static int take_option(struct parser *parser, enum option_id id, const char *value)
-{
-	struct plan *plan = parser->plan;
-
-	parser->seen |= OPTION_BIT(id);
-	switch (id) {
-	case OPTION_CONFIG:
-		parser->files[plan->file_count++] = value;
-		break;
-	case OPTION_PORT:
-		plan->flags.port = value;
-		break;
-	case OPTION_BACKENDS:
-		plan->flags.backends = value;
-		break;
-	case OPTION_ALGORITHM:
-		plan->flags.algorithm = value;
-		break;
-	case OPTION_HEALTH:
-		return take_health(parser, value);
-	case OPTION_SET:
-		add_set(parser, value);
-		break;
-	case OPTION_IO:
-		return take_io(parser, value);
-	case OPTION_WORKERS:
-		return take_workers(parser, value);
-	case OPTION_NO_ENV_FILE:
-		plan->no_env_file = true;
-		break;
-	case OPTION_VERBOSE:
-		parser->verbose++;
-		break;
-	case OPTION_QUIET:
-		parser->quiet++;
-		break;
-	case OPTION_FORMAT:
-		parser->format = value;
-		break;
-	case OPTION_JSON:
-		plan->as_json = true;
-		break;
-	case OPTION_ADMIN:
-	case OPTION_TOKEN_FILE:
-	case OPTION_TIMEOUT:
-	case OPTION_ONCE:
-	case OPTION_FOLLOW:
-	case OPTION_LIMIT:
-	case OPTION_FIELD:
-	case OPTION_FROM:
-	case OPTION_FRONTEND:
-	case OPTION_STATE:
-	case OPTION_OLDEST:
-	case OPTION_WAIT:
-		return take_option_to_ask(parser, id, value);
-	case OPTION_ORIGIN:
-	case OPTION_DEEP:
-	case OPTION_STEADY:
-	case OPTION_FAULT:
-	case OPTION_DATABASE_URL:
-	case OPTION_SOURCE_FOLDER:
-	case OPTION_REVERSIBLE:
-	case OPTION_SEED:
-	case OPTION_SVG:
-	case OPTION_DRAW:
-	case OPTION_REPLAY:
-		take_option_of_one(parser->plan, id, value);
-		break;
-	case OPTION_HELP_ALL:
-		plan->help_all = true;
-		break;
-	case OPTION_VERSION:
-		plan->version_level++;
-		break;
-	case OPTION_CHECK:
-	case OPTION_PRINT_CONFIG:
-	case OPTION_HELP:
-	case OPTION_COUNT:
-		break;
-	}
-	return 0;
-}
 
 static void fill_getopt_tables(struct parser *parser)
 {
@@ -433,7 +150,7 @@ static int parse_options(struct parser *parser)
 			return fail_unknown_option(parser);
 		if (result == ':')
 			return fail_no_value(parser);
-		error = take_option(parser, option_of(result), optarg);
+		error = plan_take_option(parser, option_of(result), optarg);
 		if (error)
 			return error;
 	}
@@ -455,7 +172,7 @@ static int fail_unknown_command(struct parser *parser, const char *words)
 		names[i] = plan_commands[i].words;
 	near = plan_near(words, names, PLAN_COMMAND_COUNT);
 	return FAIL(parser,
-		near ? did_you_mean(parser, "weir ", near)
+		near ? plan_did_you_mean(parser, "weir ", near)
 		     : "all commands: weir --help; a file in this folder is written ./NAME",
 		"unknown command '%s'", words);
 }
@@ -515,7 +232,7 @@ static int take_address(struct parser *parser)
 	if (!word) // seed 3's servers never change their health
 		parser->plan->is_steady = true;
 	if (!parser->plan->address)
-		return fail(parser, "test-backend needs a port",
+		return plan_fail(parser, "test-backend needs a port",
 			"weir test-backend 8001, or PORT=3001 weir test-backend");
 	return 0;
 }
@@ -528,7 +245,7 @@ static int take_url(struct parser *parser)
 	if (error)
 		return error;
 	if (word && (parser->plan->admin || parser->plan->token_file))
-		return fail(parser, "a URL is asked, or the admin address: not both",
+		return plan_fail(parser, "a URL is asked, or the admin address: not both",
 			"weir healthcheck --admin ADDRESS, or weir healthcheck URL");
 	parser->plan->url = word;
 	return 0;
@@ -567,7 +284,7 @@ static int take_rest(struct parser *parser)
 	case PLAN_SIMULATE:
 	case PLAN_CERT:
 		for (; optind < parser->argc; optind++)
-			add_set(parser, parser->argv[optind]);
+			plan_add_set(parser, parser->argv[optind]);
 		return 0;
 	case PLAN_HELP:
 		return take_word(parser, &plan->topic);
@@ -661,7 +378,7 @@ static int take_format(struct parser *parser)
 	if (parser->plan->command == PLAN_CHECK) {
 		parser->plan->as_json = strcmp(format, "json") == 0;
 		if (!parser->plan->as_json && strcmp(format, "human") != 0)
-			return fail(parser, "--format of check is human or json", NULL);
+			return plan_fail(parser, "--format of check is human or json", NULL);
 		return 0;
 	}
 	for (u32 i = 0; i < ARRAY_LEN(syntaxes); i++)
@@ -670,7 +387,7 @@ static int take_format(struct parser *parser)
 			return 0;
 		}
 	return FAIL(parser,
-		did_you_mean(parser, "", plan_near(format, syntaxes, ARRAY_LEN(syntaxes))),
+		plan_did_you_mean(parser, "", plan_near(format, syntaxes, ARRAY_LEN(syntaxes))),
 		"--format is yaml, toml or json");
 }
 
@@ -680,12 +397,14 @@ static int take_loudness(struct parser *parser)
 	static const char *const quiet[] = {"warn", "error"};
 
 	if (parser->verbose && parser->quiet)
-		return fail(parser, "-v and -q contradict each other", NULL);
+		return plan_fail(parser, "-v and -q contradict each other", NULL);
 	if (parser->verbose)
-		add_set(parser, arena_printf(parser->arena, "log.level=%s",
+		plan_add_set(
+			parser, arena_printf(parser->arena, "log.level=%s",
 					loud[MIN(parser->verbose - 1, (u32)ARRAY_LEN(loud) - 1)]));
 	if (parser->quiet)
-		add_set(parser, arena_printf(parser->arena, "log.level=%s",
+		plan_add_set(
+			parser, arena_printf(parser->arena, "log.level=%s",
 					quiet[MIN(parser->quiet - 1, (u32)ARRAY_LEN(quiet) - 1)]));
 	return 0;
 }

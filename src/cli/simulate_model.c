@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cli/simulate.h"
+#include "cli/simulate_inside.h"
 
 #include <math.h>
 
@@ -8,90 +8,7 @@
 
 enum { nobody = UINT32_MAX, progress_steps = 50 };
 
-// A burst brings four times as many requests a fifth of the time, for ten mean service times.
-static const double burst_rate = 4, burst_part = 0.2, burst_services = 10;
 static const double bucket_step = 0.01, bucket_first_ms = 1e-3;
-// Of the logarithm; the 99th percentile is then 6 times the mean.
-static const double lognormal_sigma = 1;
-// One request in ten takes ten times as long as the others.
-static const double bimodal_part = 0.1, bimodal_factor = 10;
-
-struct job {
-	double arrival, service_ms;
-	u32 next, worker, met, server, client;
-	u16 slice;
-	bool in_loss; // it came while servers were lost
-};
-
-struct queue {
-	u32 first, last; // jobs
-};
-
-struct server {
-	struct queue queue;
-	u32 in_flight, in_service;
-	u32 told;	   // in flight, by what the workers have told
-	u32 taken_in_loss; // while others were lost
-	double speed;
-	bool is_lost;
-};
-
-// Of one server, as one worker knows it.
-struct view {
-	u32 own, others; // requests in flight
-	u32 told;	 // of its own, what it has told
-	struct balance_ewma latency;
-	struct balance_curve curve;
-};
-
-struct worker {
-	struct balance_state *state;
-	struct view *views; // by server
-};
-
-struct departure {
-	double at;
-	u32 job;
-};
-
-struct simulation {
-	const struct simulate_options *options;
-	enum balance_kind kind;
-	const struct balance_kind_info *info;
-	struct rng rng;	     // arrivals and services: the same for every algorithm
-	struct rng pick_rng; // the balancer's
-	struct arena arena;
-	const struct balance_table *table;
-	struct balance_member *members;
-	struct server *servers;
-	struct worker workers[SIMULATE_WORKERS_MAX];
-	struct departure *departures; // a heap
-	u32 departure_count, departure_room;
-	struct job *jobs;
-	u32 job_count, job_room, free_job;
-	struct queue waiting; // in the balancer: every server is full
-	u64 *keys;
-	u32 *last_server; // of each client
-	double *popular;  // how many requests are of a client up to this one, of the sum of all
-	double now, next_arrival, next_news, next_mood, mean_gap;
-	u64 news;	 // moments of news so far
-	u32 quiet;	 // of them since the last request began or ended
-	bool hears_news; // it makes a difference
-	bool in_burst, are_lost, was_lost;
-	u64 arrived, total, position, arrived_in_loss;
-	double sum_ms;
-	struct simulate_result *result;
-};
-
-static double uniform(struct rng *rng)
-{
-	return (double)((rng_u64(rng) >> 11) + 1) * 0x1p-53;
-}
-
-static double exponential(struct rng *rng)
-{
-	return -log(uniform(rng));
-}
 
 static void queue_push(struct simulation *sim, struct queue *queue, u32 job)
 {
@@ -151,159 +68,7 @@ static struct departure pop(struct simulation *sim)
 	return top;
 }
 
-// ---- The balancer -------------------------------------------------------------------------------
-
-static nsec now_ns(const struct simulation *sim)
-{
-	return (nsec)(sim->now * (double)NSEC_PER_MS);
-}
-
-static bool is_full(const struct simulation *sim, const struct server *server)
-{
-	u64 most = sim->options->max_connections;
-
-	return most && server->in_flight >= most;
-}
-
-static void tell(struct simulation *sim, struct worker *worker, u32 index)
-{
-	const struct server *server = &sim->servers[index];
-	const struct view *view = &worker->views[index];
-	struct balance_load load = {.in_flight = view->own + view->others,
-		.slow_start = 1,
-		.latency = view->latency,
-		.now = now_ns(sim)};
-
-	balance_change(worker->state, index, !server->is_lost && !is_full(sim, server),
-		balance_cost(sim->table, index, &load));
-	if (sim->kind == BALANCE_PREQUAL) {
-		struct balance_ewma latency = curve_read(&view->curve, load.in_flight);
-
-		balance_change_latency(worker->state, index, balance_latency_key(&latency));
-	}
-}
-
-static void tell_all(struct simulation *sim, u32 index)
-{
-	for (u32 w = 0; w < sim->options->workers; w++)
-		tell(sim, &sim->workers[w], index);
-}
-
-// The table, and each worker's state of it: at the start, and again when round robin has to spread
-// out over other servers.
-static void build(struct simulation *sim)
-{
-	const struct simulate_options *options = sim->options;
-	struct balance_options balance = {
-		.load_percent = (u32)options->bound, .seed = options->seed};
-	u32 count = (u32)options->servers;
-
-	for (u32 i = 0; i < count; i++) {
-		bool is_out = sim->info->eligible_only && sim->servers[i].is_lost;
-
-		sim->members[i].weight = is_out ? 0 : simulate_weight(options, i);
-	}
-	sim->table = balance_build(sim->kind, sim->members, count, &balance, &sim->arena);
-	for (u32 w = 0; w < options->workers; w++) {
-		sim->workers[w].state = balance_state_new(sim->table, w, &sim->arena);
-		for (u32 i = 0; i < count; i++)
-			tell(sim, &sim->workers[w], i);
-	}
-}
-
-// One worker tells its counts and reads those of the others.
-static void hear(struct simulation *sim)
-{
-	struct worker *worker = &sim->workers[sim->news % sim->options->workers];
-
-	for (u32 index = 0; index < sim->options->servers; index++) {
-		struct view *view = &worker->views[index];
-		struct server *server = &sim->servers[index];
-		u32 others = server->told - view->told;
-
-		server->told += view->own - view->told;
-		view->told = view->own;
-		if (others == view->others)
-			continue;
-		view->others = others;
-		tell(sim, worker, index);
-	}
-}
-
-static double news_step(const struct simulation *sim)
-{
-	return sim->options->news_ms / (double)sim->options->workers;
-}
-
-// When all have heard twice of a standstill there is no news until something happens.
-static void turn_news(struct simulation *sim)
-{
-	hear(sim);
-	sim->news++;
-	sim->quiet++;
-	sim->next_news = sim->quiet > 2 * sim->options->workers
-				 ? INFINITY
-				 : (double)(sim->news + 1) * news_step(sim);
-}
-
-static void note_change(struct simulation *sim)
-{
-	sim->quiet = 0;
-	if (!sim->hears_news || sim->next_news < INFINITY)
-		return;
-	sim->news = (u64)(sim->now / news_step(sim));
-	sim->next_news = (double)(sim->news + 1) * news_step(sim);
-}
-
 // ---- Requests -----------------------------------------------------------------------------------
-
-static double draw_service(struct simulation *sim)
-{
-	double mean = sim->options->mean_ms, normal;
-
-	switch (sim->options->service) {
-	case SERVICE_EXPONENTIAL:
-		return mean * exponential(&sim->rng);
-	case SERVICE_LOGNORMAL:
-		normal = sqrt(2 * exponential(&sim->rng)) * cos(2 * M_PI * uniform(&sim->rng));
-		return mean * exp(lognormal_sigma * normal - lognormal_sigma * lognormal_sigma / 2);
-	case SERVICE_BIMODAL:
-		mean /= 1 - bimodal_part + bimodal_part * bimodal_factor;
-		return uniform(&sim->rng) < bimodal_part ? mean * bimodal_factor : mean;
-	case SERVICE_CONSTANT:
-		break;
-	}
-	return mean;
-}
-
-static double draw_gap(struct simulation *sim)
-{
-	double quiet = (1 - burst_part * burst_rate) / (1 - burst_part);
-
-	switch (sim->options->arrival) {
-	case ARRIVAL_POISSON:
-		return sim->mean_gap * exponential(&sim->rng);
-	case ARRIVAL_BURST:
-		return sim->mean_gap * exponential(&sim->rng) /
-		       (sim->in_burst ? burst_rate : quiet);
-	case ARRIVAL_CONSTANT:
-		break;
-	}
-	return sim->mean_gap;
-}
-
-// Bursts and the time between them are exponential.
-static void turn_mood(struct simulation *sim)
-{
-	double mean = burst_services * sim->options->mean_ms;
-
-	sim->in_burst = !sim->in_burst;
-	if (!sim->in_burst)
-		mean *= (1 - burst_part) / burst_part;
-	sim->next_mood = sim->now + mean * exponential(&sim->rng);
-	// What was drawn at the old rate is drawn anew.
-	sim->next_arrival = sim->now + draw_gap(sim);
-}
 
 static u32 take_job(struct simulation *sim)
 {
@@ -335,7 +100,7 @@ static u32 draw_client(struct simulation *sim)
 
 	if (!sim->popular)
 		return rng_below(&sim->rng, high + 1);
-	at = uniform(&sim->rng) * sim->popular[high];
+	at = simulate_uniform(&sim->rng) * sim->popular[high];
 	while (low < high) {
 		u32 middle = low + (high - low) / 2;
 
@@ -385,11 +150,11 @@ static bool dispatch(struct simulation *sim, u32 id)
 		queue_push(sim, &server->queue, id);
 	note_client(sim, job->client, index);
 	worker->views[index].own++;
-	if (is_full(sim, server))
-		tell_all(sim, index);
+	if (simulate_is_full(sim, server))
+		simulate_tell_all(sim, index);
 	else
-		tell(sim, worker, index);
-	note_change(sim);
+		simulate_tell(sim, worker, index);
+	simulate_note_change(sim);
 	return true;
 }
 
@@ -434,9 +199,9 @@ static void note_latency(struct simulation *sim, const struct job *job)
 	if (job->in_loss)
 		simulate_count(&sim->result->while_lost, ms);
 	if (sim->kind == BALANCE_LEAST_RESPONSE_TIME)
-		ewma_observe(&view->latency, sample, now_ns(sim));
+		ewma_observe(&view->latency, sample, simulate_now_ns(sim));
 	if (sim->kind == BALANCE_PREQUAL)
-		curve_observe(&view->curve, job->met, sample, now_ns(sim));
+		curve_observe(&view->curve, job->met, sample, simulate_now_ns(sim));
 }
 
 static void depart(struct simulation *sim)
@@ -445,7 +210,7 @@ static void depart(struct simulation *sim)
 	struct job *job = &sim->jobs[id];
 	struct server *server = &sim->servers[job->server];
 	struct worker *worker = &sim->workers[job->worker];
-	bool was_full = is_full(sim, server);
+	bool was_full = simulate_is_full(sim, server);
 
 	server->in_flight--;
 	server->in_service--;
@@ -454,10 +219,10 @@ static void depart(struct simulation *sim)
 		serve(sim, queue_pop(sim, &server->queue));
 	worker->views[job->server].own--;
 	if (was_full)
-		tell_all(sim, job->server);
+		simulate_tell_all(sim, job->server);
 	else
-		tell(sim, worker, job->server);
-	note_change(sim);
+		simulate_tell(sim, worker, job->server);
+	simulate_note_change(sim);
 	job->next = sim->free_job;
 	sim->free_job = id;
 	dispatch_waiting(sim);
@@ -480,10 +245,10 @@ static void lose(struct simulation *sim, bool lost)
 	for (u32 i = 0; i < options->servers; i++)
 		sim->servers[i].is_lost = lost && is_among(i, options->lose, options->servers);
 	if (sim->info->eligible_only)
-		build(sim);
+		simulate_build(sim);
 	for (u32 i = 0; i < options->servers; i++)
 		if (is_among(i, options->lose, options->servers))
-			tell_all(sim, i);
+			simulate_tell_all(sim, i);
 	dispatch_waiting(sim);
 }
 
@@ -511,7 +276,7 @@ static void next_request(struct simulation *sim, simulate_progress_fn *progress,
 
 		arrive(sim, request->service_ms, request->client);
 	} else {
-		double service_ms = draw_service(sim);
+		double service_ms = simulate_draw_service(sim);
 
 		arrive(sim, service_ms, draw_client(sim));
 	}
@@ -522,7 +287,7 @@ static void next_request(struct simulation *sim, simulate_progress_fn *progress,
 		sim->next_arrival =
 			fmax(sim->now, trace->requests[sim->arrived].at_ms / options->pace);
 	else
-		sim->next_arrival = sim->now + draw_gap(sim);
+		sim->next_arrival = sim->now + simulate_draw_gap(sim);
 	if (progress && sim->arrived % (sim->total / progress_steps + 1) == 0)
 		progress(context, sim->info->name, part);
 }
@@ -602,7 +367,7 @@ static void begin(struct simulation *sim)
 	sim->free_job = sim->waiting.first = nobody;
 	begin_clients(sim, &secret);
 	begin_servers(sim, &secret);
-	build(sim);
+	simulate_build(sim);
 	sim->hears_news =
 		options->workers > 1 && balance_cost_kind_of(sim->table) != BALANCE_COST_NONE;
 	sim->next_news = INFINITY;
@@ -670,9 +435,9 @@ void simulate_run(const struct simulate_options *options, enum balance_kind kind
 		else if (sim->now >= next)
 			next_request(sim, progress, context);
 		else if (sim->now >= sim->next_news)
-			turn_news(sim);
+			simulate_turn_news(sim);
 		else if (sim->next_arrival < INFINITY)
-			turn_mood(sim);
+			simulate_turn_mood(sim);
 		else
 			sim->next_mood = INFINITY;
 	}

@@ -440,6 +440,35 @@ def test_who_fails_is_said_everywhere():
             until(lambda: state() and "backend fails" in weir.stderr, "the line")
 
 
+def test_who_flaps_is_said_everywhere():
+    status = [200]
+
+    def script(connection):
+        if connection.request():
+            connection.send(http1.response(status[0], body=b""))
+
+    with Backend() as well, Backend(script) as other:
+        weir, api = start([well.address, other.address], pool={
+            "health_check": {**FAST, "healthy_threshold": 1, "unhealthy_threshold": 1}})
+        with weir:
+            def one():
+                return tree(ask(weir, api, "GET", "/api/v1/state"))["backends"][1]
+
+            for state, answer in 2 * (("down", 503), ("up", 200)):
+                status[0] = answer
+                until(lambda state=state: one()["health"] == state, state)
+            assert one()["oddities"] == ["flapping"] and one()["changes"] == 4
+            assert '"changes":4' in weir.wait_log("backend is flapping")[0]
+            state = tree(ask(weir, api, "GET", "/api/v1/state"))
+            assert "app-1 of pool app is flapping: 4 changes within 10 minutes" in state["verdict"]["text"]
+            lines = weir.stderr.count("backend is down")
+            status[0] = 503
+            until(lambda: one()["health"] == "down", "down again")
+            assert weir.stderr.count("backend is down") == lines, "a line a minute is enough from now on"
+            kinds = [event["kind"] for event in events(weir, api) if event["backend"] == "app-1"]
+            assert (kinds.count("health"), kinds.count("flapping")) == (4, 1)
+
+
 def test_history(backend):
     weir, api = start([backend.address])
     with weir:
