@@ -41,6 +41,8 @@ int steer_main(const struct cli *cli);
 int reload_main(const struct cli *cli);
 int backends_main(const struct cli *cli);
 int simulate_main(const struct cli *cli);
+int migrate_main(const struct cli *cli);
+int backends_ask_main(const struct cli *cli); // of a running weir
 int upgrade_main(const struct cli *cli);
 int help_main(const struct cli *cli);
 int version_main(const struct cli *cli);

@@ -8,6 +8,7 @@
 #include "cli/summary.h"
 #include "control/control.h"
 #include "control/keeper.h"
+#include "discover/finder.h"
 
 static struct str greeting(const struct cli *cli, const struct load *load)
 {
@@ -39,6 +40,20 @@ static int load(const struct cli *cli, const struct inherit *inherit, struct loa
 	return load_conf(cli, ret_load);
 }
 
+// With lists of backends from elsewhere.
+static int find_and_serve(
+	const struct cli *cli, const struct load *load, struct control_options *options)
+{
+	struct finder *finder = finder_new(conf_state_folder(cli->environ, cli->arena));
+	struct control_finder table = finder_table(finder);
+	int code;
+
+	options->finder = &table;
+	code = admin_run(load->conf, cli->arena, options);
+	finder_free(finder);
+	return code;
+}
+
 static int serve(const struct cli *cli, const struct load *load, const struct inherit *inherit)
 {
 	struct handover handover;
@@ -60,7 +75,7 @@ static int serve(const struct cli *cli, const struct load *load, const struct in
 		fprintf(stderr, "weir: %s.\n", why);
 		return EXIT_FAILED;
 	}
-	return admin_run(load->conf, cli->arena, &options);
+	return find_and_serve(cli, load, &options);
 }
 
 int run_main(const struct cli *cli)

@@ -290,6 +290,7 @@ struct conf_frontend {
 	struct {
 		u64 max_header_size; // bytes
 		u64 max_body_size;   // bytes; UINT64_MAX = unlimited
+		bool h2;
 	} http;
 	struct {
 		const struct addr_prefix *trusted_proxies;
@@ -371,6 +372,7 @@ struct conf_backend {
 	struct addr addr;	       // ADDR_NONE: a name, to be looked up once at start
 	struct str host;	       // the name then, else empty
 	u16 port;		       // the port then
+	bool is_h2;		       // it speaks HTTP/2, and nothing else
 	u32 weight;		       // 0 = no new requests
 	u32 max_connections;	       // idle ones too; 0 = no limit
 	u64 slow_start_ms;	       // 0 = the pool's
@@ -585,10 +587,10 @@ struct conf_flags {
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
-// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends
-// are in that database, and HTTP on :8080.
-struct conf *conf_from_database(
-	const struct conf_input *input, struct arena *arena, struct errs *errs) must_check;
+// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends are
+// in that database, and HTTP on :8080. Flags other than `backends` count.
+struct conf *conf_from_database(const struct conf_flags *flags, const struct conf_input *input,
+	struct arena *arena, struct errs *errs) must_check;
 
 // Where state is kept from one start to the next: $STATE_DIRECTORY, $XDG_STATE_HOME/weir,
 // ~/.local/state/weir, or for root /var/lib/weir. NULL: nowhere. It need not exist.
