@@ -139,6 +139,23 @@ static void allow_own_folders(const struct rules *rules, const char *state_folde
 		allow_folder(rules, above);
 }
 
+// Lists of backends are kept there. Made now, with what leads to it: later there would be no right
+// to.
+static void make_folders(const char *path)
+{
+	char part[path_max];
+
+	if (!path || strlen(path) >= sizeof(part))
+		return;
+	for (const char *at = path + 1; *at; at++) {
+		if (*at != '/')
+			continue;
+		snprintf(part, sizeof(part), "%.*s", (int)(at - path), path);
+		(void)mkdir(part, 0700);
+	}
+	(void)mkdir(path, 0700);
+}
+
 static void allow_configured(const struct rules *rules, const struct conf *conf)
 {
 	if (conf->log.output.kind == CONF_OUTPUT_FILE)
@@ -193,6 +210,8 @@ int confine_files(const struct conf *conf, const char *state_folder)
 	rules.fd = (int)syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0);
 	if (rules.fd < 0)
 		return -errno;
+	if (conf->provider_count)
+		make_folders(state_folder);
 	allow_always(&rules);
 	allow_own_folders(&rules, state_folder);
 	allow_configured(&rules, conf);

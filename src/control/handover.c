@@ -219,6 +219,22 @@ void handover_notify(struct handover *handover, const char *state, const char *s
 		(void)notify_send(handover->notify_path, text, len, -1);
 }
 
+void handover_reloading(struct handover *handover, u64 monotonic_us)
+{
+	char text[NOTIFY_TEXT_MAX];
+	size_t len = notify_format_reloading(text, monotonic_us);
+
+	if (has_keeper(handover))
+		tell(handover, HANDOVER_NOTIFY, text, -1);
+	else
+		(void)notify_send(handover->notify_path, text, len, -1);
+}
+
+void handover_reloaded(struct handover *handover, const char *status)
+{
+	handover_notify(handover, "READY=1", status);
+}
+
 int handover_upgrade(struct handover *handover, const char *path)
 {
 	if (!has_keeper(handover))

@@ -88,6 +88,10 @@ void handover_ready(struct handover *handover);
 // A text of control/notify.h.
 void handover_notify(struct handover *handover, const char *state, const char *status);
 
+// A configuration is read again | that is over, and the process serves as before or with it.
+void handover_reloading(struct handover *handover, u64 monotonic_us);
+void handover_reloaded(struct handover *handover, const char *status);
+
 // Asks for another process of the binary at `path` ("": as it was started). -ENOTCONN: no keeper.
 int handover_upgrade(struct handover *handover, const char *path);
 

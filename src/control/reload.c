@@ -411,6 +411,9 @@ static void begin_next(struct reload *reload);
 static void end_job(struct reload *reload, struct job *job, enum reload_result result)
 {
 	reload->job = NULL;
+	if (job->kind == RELOAD_FILES && reload->config.handover)
+		handover_reloaded(reload->config.handover,
+			result == RELOAD_DONE ? "serves" : "serves; the last reload was refused");
 	if (job->ask) {
 		fill_answer(job, job->ask);
 		answer(reload, job->ask, result);
@@ -685,6 +688,8 @@ static void begin(struct reload *reload, struct job *job)
 	job->built = (struct message){.deliver = on_built};
 	errs_init(&job->errs);
 	job->has_errs = true;
+	if (job->kind == RELOAD_FILES && reload->config.handover)
+		handover_reloading(reload->config.handover, loop_now_us(reload->config.loop));
 	if (job->kind != RELOAD_FILES)
 		result = reload_journal_check(&reload->journal, job, job->before);
 	if (result != RELOAD_DONE) {

@@ -154,7 +154,8 @@ bool reload_binds_plan(struct reload_binds *binds, const struct snapshot *snapsh
 		struct bind_slot *slot = &binds->slots[i];
 
 		slot->is_gone = slot->is_used && !binds->plans[i].frontend;
-		// Before workers close theirs: what came until then is in the queues that they empty.
+		// Before workers close theirs: what came until then is in the queues that they
+		// empty.
 		if (slot->is_gone)
 			release(binds, &slot->addr, workers);
 	}

@@ -143,6 +143,22 @@ def test_after_an_upgrade_the_new_one_says_ready(manager):
         assert not [m for m in manager.heard if "STOPPING" in m]  # the old one's end is not weir's
 
 
+def test_a_reload_is_told_from_its_begin_to_its_end(manager):
+    env = {"NOTIFY_SOCKET": manager.path}
+    with Backend() as backend, start(backend, env=env) as weir:
+        manager.wait("READY")
+        weir.signal(signal.SIGHUP)
+        begun, = manager.wait("RELOADING")
+        assert int(begun["MONOTONIC_USEC"]) > 0
+        until(lambda: len(manager.wait("READY")) == 2, "the second READY")
+        with open(weir.config_path, "w") as file:
+            file.write("nonsense: [")
+        weir.signal(signal.SIGHUP)
+        until(lambda: len(manager.wait("READY")) == 3, "the third READY")
+        assert "refused" in manager.wait("READY")[-1]["STATUS"]
+        assert weir.ask().status == 200
+
+
 @pytest.mark.parametrize("keeper", [True, False])
 def test_the_watchdog_is_fed(manager, keeper):
     env = {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "200000"}
