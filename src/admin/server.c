@@ -276,10 +276,11 @@ static void on_refused(struct session *session, struct stream *stream)
 	admin_problem(call, http_refusal_status(why), NULL, "%s", http_refusal_text(why));
 }
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
 	struct admin_client *client = of_session(session);
 
+	(void)stream;
 	part(client);
 	client->active_ms = now_ms(client->server);
 }
@@ -309,7 +310,9 @@ static bool waits_for_us(const struct admin_client *client)
 static void on_timer(struct conn *conn)
 {
 	struct admin_client *client = container_of(conn, struct admin_client, conn);
-	u64 patience = client->call || h1_head_is_partial(&conn->h1) ? (u64)patience_ms : idle_ms;
+	u64 patience = client->call || conn->session->ops->head_is_partial(conn->session)
+			       ? (u64)patience_ms
+			       : idle_ms;
 	u64 due_ms = client->active_ms + patience;
 
 	if (!waits_for_us(client) && now_ms(client->server) >= due_ms) {

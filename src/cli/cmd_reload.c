@@ -129,7 +129,13 @@ static int drop(const struct cli *cli)
 	return carry_out(cli, &call, arena_printf(cli->arena, "%s/%s is removed", pool, id));
 }
 
-int backends_main(const struct cli *cli)
+int backends_ask_main(const struct cli *cli)
 {
-	return cli->plan->command == PLAN_BACKENDS_ADD ? add(cli) : drop(cli);
+	struct ask_trouble trouble = {"weir backends add POOL ADDRESS [WEIGHT]", ""};
+
+	if (cli->plan->command != PLAN_BACKENDS_ADD)
+		return drop(cli);
+	if (cli->plan->word_count < 2 || cli->plan->word_count > 3)
+		return call_complain(EXIT_USAGE, &trouble);
+	return add(cli);
 }

@@ -505,8 +505,9 @@ static void on_refused(struct session *session, struct stream *stream)
 	answer(client);
 }
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
+	(void)stream;
 	finish(of_session(session));
 }
 

@@ -13,6 +13,7 @@ enum {
 	health_interval_max_s = 86400,
 	timeout_max_ms = 3600 * 1000,
 	limit_max = 10000,
+	words_max = 16,
 };
 
 enum option_id {
@@ -33,8 +34,10 @@ enum option_id {
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
 		TAKES(BACKENDS_REMOVE))
-#define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
-#define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
+#define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
+#define DATABASE \
+	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
+#define ALL ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
 #define OPTION(id, short_name, long_name, value, commands, prose) \
@@ -277,6 +280,15 @@ static void take_option_of_one(struct plan *plan, enum option_id id, const char 
 	case OPTION_FAULT:
 		plan->fault = value;
 		break;
+	case OPTION_DATABASE_URL:
+		plan->database_url = value;
+		break;
+	case OPTION_SOURCE_FOLDER:
+		plan->source = value;
+		break;
+	case OPTION_REVERSIBLE:
+		plan->is_reversible = true;
+		break;
 	case OPTION_SEED:
 		plan->seed = value;
 		break;
@@ -352,6 +364,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_ORIGIN:
 	case OPTION_STEADY:
 	case OPTION_FAULT:
+	case OPTION_DATABASE_URL:
+	case OPTION_SOURCE_FOLDER:
+	case OPTION_REVERSIBLE:
 	case OPTION_SEED:
 	case OPTION_SVG:
 	case OPTION_DRAW:
@@ -459,7 +474,7 @@ static int take_command(struct parser *parser)
 		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
 				first[0] == 'c'	  ? "weir config show, schema or convert?"
-				: first[0] == 'b' ? "weir backends add or remove?"
+				: first[0] == 'b' ? "weir backends add, remove or list?"
 						  : "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
 			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
@@ -556,8 +571,11 @@ static int take_rest(struct parser *parser)
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
 	case PLAN_WHY:
+	case PLAN_UPGRADE:
 	case PLAN_CONNECTIONS:
 		return take_words(parser, 0, 1);
+	case PLAN_MIGRATE:
+		return take_words(parser, 1, 2);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:
@@ -570,8 +588,9 @@ static int take_rest(struct parser *parser)
 	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
 	case PLAN_BACKENDS_ADD:
-		return take_words(parser, 2, 3);
+		return take_words(parser, 1, words_max);
 	case PLAN_TOP:
+	case PLAN_BACKENDS_LIST:
 	case PLAN_RELOAD:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:

@@ -4,8 +4,9 @@
 #pragma once
 
 #include "proto/stream.h"
+#include "proto/websocket_key.h"
 
-enum { WEBSOCKET_ACCEPT_BYTES = 28, WEBSOCKET_HEADER_MAX = 14 };
+enum { WEBSOCKET_HEADER_MAX = 14 };
 
 struct websocket {
 	char accept[WEBSOCKET_ACCEPT_BYTES]; // value of Sec-WebSocket-Accept
@@ -24,6 +25,3 @@ bool websocket_begin(struct websocket *websocket, const struct http_head *head);
 // not.
 void websocket_feed(
 	struct websocket *websocket, struct stream *stream, struct slice slice, bool end);
-
-// Sec-WebSocket-Accept for a key.
-void websocket_accept(struct str key, char ret_accept[static WEBSOCKET_ACCEPT_BYTES]);

@@ -89,13 +89,17 @@ static bool report_scheme(struct build *build, const struct path *path, const st
 		enum schema_milestone milestone;
 	} schemes[] = {
 		{"https://", MILESTONE_TLS},
-		{"h2c://", MILESTONE_TLS},
 		{"h2://", MILESTONE_TLS},
-		{"grpc://", MILESTONE_TLS},
-		{"dns:", MILESTONE_CHANGE},
-		{"srv:", MILESTONE_CHANGE},
 	};
 
+	if (str_starts(node->text, STR("dns:")) || str_starts(node->text, STR("srv:"))) {
+		report_value(build->report, CODE_CONFLICT, node,
+			"'%.*s' (%s) stands for as many backends as its name server says, and has "
+			"no "
+			"other keys; SRV records bring weights",
+			CLIP(node->text), path_text(build, path));
+		return true;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
 		if (!str_starts(node->text, str_from(schemes[i].scheme)))
 			continue;
@@ -179,6 +183,17 @@ static void set_name(struct build *build, struct conf_backend *backend, struct s
 	backend->addr = (struct addr){.family = ADDR_NONE};
 }
 
+// HTTP/2 without TLS, by prior knowledge; what remains is as of "http://".
+static bool is_h2c(struct build *build, struct str *text)
+{
+	size_t len = str_starts(*text, STR("h2c://")) ? 6 : str_starts(*text, STR("grpc://")) ? 7 : 0;
+
+	if (len)
+		*text = str_from(arena_printf(build->arena, "http://%.*s",
+			(int)MIN(text->len - len, (size_t)1024), text->ptr + len));
+	return len;
+}
+
 void build_address(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
@@ -190,6 +205,7 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	(void)key;
 	if (!build_scalar(build, path, node, &text) || report_scheme(build, path, node))
 		return;
+	backend->is_h2 = is_h2c(build, &text);
 	text = strip_url(build, text);
 	rc = addr_parse(text, &backend->addr);
 	if (rc == -ENOENT)
@@ -205,7 +221,11 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 		return;
 	}
 	backend->address = text;
-	build_canonical(build, node, text.ptr, false);
+	build_canonical(build, node,
+		backend->is_h2 ? arena_printf(build->arena, "h2c://%.*s",
+					 (int)MIN(text.len, (size_t)1024), text.ptr)
+			       : text.ptr,
+		false);
 }
 
 static void check_unique_ids(

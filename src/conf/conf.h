@@ -22,6 +22,7 @@
 #include "decide/retry.h"
 #include "decide/shed.h"
 
+enum conf_confine { CONF_CONFINE_NONE, CONF_CONFINE_NORMAL, CONF_CONFINE_STRICT };
 enum conf_io { CONF_IO_AUTO, CONF_IO_URING, CONF_IO_EPOLL };
 
 enum conf_level {
@@ -110,6 +111,9 @@ struct conf_runtime {
 	u32 workers; // 0 = auto: one per CPU this process may use
 	enum conf_io io;
 	bool pin;	     // bind each worker to its CPU
+	struct str user;     // empty: who started it
+	enum conf_confine confine;
+	bool keeper;	     // a process that outlives the serving one
 	u32 max_connections; // 0 = auto: from the descriptor limit
 	u64 shutdown_timeout_ms;
 	struct place place;
@@ -286,6 +290,7 @@ struct conf_frontend {
 	struct {
 		u64 max_header_size; // bytes
 		u64 max_body_size;   // bytes; UINT64_MAX = unlimited
+		bool h2;
 	} http;
 	struct {
 		const struct addr_prefix *trusted_proxies;
@@ -367,6 +372,7 @@ struct conf_backend {
 	struct addr addr;	       // ADDR_NONE: a name, to be looked up once at start
 	struct str host;	       // the name then, else empty
 	u16 port;		       // the port then
+	bool is_h2;		       // it speaks HTTP/2, and nothing else
 	u32 weight;		       // 0 = no new requests
 	u32 max_connections;	       // idle ones too; 0 = no limit
 	u64 slow_start_ms;	       // 0 = the pool's
@@ -581,10 +587,10 @@ struct conf_flags {
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
-// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends
-// are in that database, and HTTP on :8080.
-struct conf *conf_from_database(
-	const struct conf_input *input, struct arena *arena, struct errs *errs) must_check;
+// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends are
+// in that database, and HTTP on :8080. Flags other than `backends` count.
+struct conf *conf_from_database(const struct conf_flags *flags, const struct conf_input *input,
+	struct arena *arena, struct errs *errs) must_check;
 
 // Where state is kept from one start to the next: $STATE_DIRECTORY, $XDG_STATE_HOME/weir,
 // ~/.local/state/weir, or for root /var/lib/weir. NULL: nowhere. It need not exist.
@@ -607,6 +613,10 @@ enum conf_syntax conf_syntax_of(const char *file);
 // when loaded.
 struct str conf_show(
 	const struct conf *conf, enum conf_syntax syntax, bool with_origin, struct arena *arena);
+
+// The same with its secrets, for the eyes of this program only: what it gives must not reach a file
+// or a log. Never reformatted: load it as JSON.
+struct str conf_keep(const struct conf *conf, struct arena *arena);
 
 // One file in another syntax: shorthands and the seeds' formats become canonical, variables stay as
 // written, defaults are not filled in. An empty text when the file has errors.

@@ -12,8 +12,9 @@ enum {
 	rest_ms = 1000, // for what nobody wants to know of an answer
 };
 
-static const struct str own_lines =
-	STR("User-Agent: weir/" WEIR_VERSION " health-check\r\nConnection: close\r\n");
+#define OWN_NAME "User-Agent: weir/" WEIR_VERSION " health-check\r\n"
+static const struct str own_lines = STR(OWN_NAME "Connection: close\r\n");
+static const struct str own_lines_h2 = STR(OWN_NAME);
 
 // One backend, as far as it is checked.
 struct subject {
@@ -42,6 +43,7 @@ struct checker {
 	struct loop *loop;
 	struct model *model;
 	struct h1_parser parser;
+	struct h2_kit *h2; // NULL: no backend speaks HTTP/2
 	struct slab probes;
 	struct list running, waiting;
 	const struct snapshot *snapshot;
@@ -256,9 +258,10 @@ static struct call_request request_of(const struct subject *subject)
 		.method_text = subject->check->method,
 		.path = conf->check.path.len ? conf->check.path : subject->check->path,
 		.host = host_of(subject),
-		.lines = own_lines,
+		.lines = subject->backend->is_h2 ? own_lines_h2 : own_lines,
 		.announces_body = announces_body(method),
-		.answer_bytes_max = subject->check->expect.body.len ? CHECKER_BODY_BYTES_MAX : 0};
+		.answer_bytes_max = subject->check->expect.body.len ? CHECKER_BODY_BYTES_MAX : 0,
+		.h2 = subject->backend->is_h2 ? subject->checker->h2 : NULL};
 }
 
 // A unix address has a port, too, that means nothing.
@@ -407,6 +410,9 @@ static void begin_pool(struct checker *checker, const struct pool *pool)
 
 		subject->checker = checker;
 		subject->backend = backend;
+		if (backend->is_h2 && !checker->h2)
+			checker->h2 = h2_kit_new(&checker->loop->blocks, &checker->loop->now_us,
+				checker->probes.used_max, checker->probes.used_max * 2);
 		subject->check = check;
 		subject->fallback = checker->fallbacks[pool->index];
 		timer_init(&subject->timer, on_due);
@@ -513,5 +519,6 @@ void checker_free(struct checker *checker)
 	mem_free(checker->fallbacks);
 	mem_free(checker->subjects);
 	slab_done(&checker->probes);
+	h2_kit_free(checker->h2);
 	mem_free(checker);
 }

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "control/confine.h"
 #include "control/desk.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
@@ -469,6 +470,8 @@ static void finish(struct reload *reload)
 	reload->before = NULL;
 	before->is_over = true;
 	reload_binds_settle(&reload->binds);
+	if (reload->config.handover)
+		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
 	set_status(reload, true, reload->reign->generation);
 	tell(reload, job, true);
 	maybe_retire(reload, before);
@@ -553,12 +556,14 @@ static void resolve(struct reload *reload)
 static void take(struct reload *reload, struct job *job)
 {
 	struct reign *reign = reign_new(job->snapshot, job->paper, reload->config.workers->count);
+	bool is_read = false;
 
 	reload_journal_take(&reload->journal, job);
 	if (job->base_paper) {
 		paper_drop(reload->base_paper);
 		reload->base_paper = job->base_paper;
 		reload->base = job->base;
+		is_read = true;
 	}
 	snapshot_adopt(reign->snapshot);
 	snapshot_guard(reign->snapshot, reload->config.clients_max, reload->config.seed);
@@ -571,6 +576,8 @@ static void take(struct reload *reload, struct job *job)
 	resolve(reload);
 	reload->calls_out = reload->config.workers->count;
 	call_all(reload, reload->calls, run_swap, on_swapped);
+	if (is_read && reload->config.read)
+		reload->config.read(reload->config.read_owner, reload->base);
 }
 
 static void on_built(struct message *message)
@@ -642,7 +649,7 @@ static bool start_thread(struct job *job)
 	sigset_t all, before;
 	int error;
 
-	sigfillset(&all);
+	confine_block_signals(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&job->thread, NULL, build_main, job);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -751,6 +758,15 @@ void reload_set_backends(
 	struct reload *reload, struct str pool, const struct conf_edit_backend *backends, u32 count)
 {
 	add_job(reload, reload_job_new(RELOAD_LIST, "provider", pool, backends, count));
+}
+
+void reload_know_backends(
+	struct reload *reload, struct str pool, const struct conf_edit_backend *backends, u32 count)
+{
+	struct job *job = reload_job_new(RELOAD_LIST, "provider", pool, backends, count);
+
+	reload_journal_take(&reload->journal, job);
+	reload_job_free(job);
 }
 
 struct reload_status reload_status(const struct reload *reload)

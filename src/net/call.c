@@ -120,8 +120,9 @@ static const struct stream_events stream_events = {
 	.on_reset = on_reset,
 };
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
+	(void)stream;
 	ASSERT(of_session(session)->over);
 }
 
@@ -145,6 +146,10 @@ static void send_request(struct call *call)
 	bool has_body = request->body.len > 0;
 	struct http_head head;
 
+	if (!stream) {
+		fail(call, CALL_CLOSED, 0);
+		return;
+	}
 	http_head_init(&head, NULL);
 	head.method = (u8)request->method;
 	head.method_text = request->method_text;
@@ -201,6 +206,21 @@ static const struct conn_events conn_events = {
 	.on_timer = on_timer,
 };
 
+static int use_session(struct call *call, struct h1_parser *parser)
+{
+	struct conn *conn = &call->conn;
+
+	if (!call->request) {
+		conn_use_raw(conn, STREAM_CLIENT, &session_events);
+	} else if (call->request->h2) {
+		return conn_use_h2(conn, STREAM_CLIENT, call->request->h2, parser, false,
+			&session_events);
+	} else {
+		conn_use_h1(conn, STREAM_CLIENT, parser, &session_events);
+	}
+	return 0;
+}
+
 int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events)
@@ -216,10 +236,11 @@ int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
 	call->stream = NULL;
 	call->rest = 0;
 	call->body_sent = call->body_under_way = 0;
-	if (request)
-		conn_use_h1(&call->conn, STREAM_CLIENT, parser, &session_events);
-	else
-		conn_use_raw(&call->conn, STREAM_CLIENT, &session_events);
+	error = use_session(call, parser);
+	if (error) {
+		sock_close(loop, &call->conn.sock);
+		return error;
+	}
 	conn_connect(&call->conn, &call->addr);
 	return 0;
 }

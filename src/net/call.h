@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One request and its answer over HTTP/1.1, on a connection of its own: how weir itself asks for
+// One request and its answer over HTTP/1.1 or HTTP/2, on a connection of its own: how weir itself asks for
 // something that is no client's request. Or only a connection, to see whether there is one.
 //
 // A body is copied into the loop's blocks a piece at a time, however long it is.
@@ -40,6 +40,7 @@ struct call_request {
 	struct str body;      // may be empty
 	bool announces_body;  // an empty one is said to be empty
 	u32 answer_bytes_max; // of its body that are delivered; 0: the body is not asked for
+	struct h2_kit *h2;    // it is sent by HTTP/2; NULL: by HTTP/1.1
 };
 
 struct call {

@@ -270,6 +270,18 @@ void conn_use_raw(struct conn *conn, enum stream_role role, const struct session
 	conn->session = &conn->raw.session;
 }
 
+int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
+	struct h1_parser *parser, bool is_secure, const struct session_events *events)
+{
+	struct session *session = h2_new(kit, role, parser, &conn->out, conn, is_secure, events);
+
+	if (!session)
+		return -ENOMEM;
+	conn->session = session;
+	conn_poke(conn);
+	return 0;
+}
+
 void conn_use_peek(struct conn *conn, const struct session_events *events,
 	const struct peek_events *peek_events)
 {

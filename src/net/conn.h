@@ -9,6 +9,7 @@
 
 #include "loop/loop.h"
 #include "proto/h1.h"
+#include "proto/h2.h"
 #include "proto/peek.h"
 #include "proto/raw.h"
 
@@ -27,7 +28,7 @@ struct conn_events {
 struct conn {
 	struct loop *loop;
 	const struct conn_events *events;
-	struct session *session; // one of those below
+	struct session *session; // one of those below, or of HTTP/2
 	struct sock sock;
 	struct op receive, send;
 	struct task crank;
@@ -62,6 +63,10 @@ void conn_use_h1(struct conn *conn, enum stream_role role, struct h1_parser *par
 	const struct session_events *events);
 void conn_use_raw(struct conn *conn, enum stream_role role, const struct session_events *events);
 
+// 0, or -ENOMEM: nothing was changed. `is_secure`: the scheme of requests is https. It may take the
+// place of another session (h1's on_preface).
+int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
+	struct h1_parser *parser, bool is_secure, const struct session_events *events) must_check;
 // One that only looks, until another one takes its place.
 void conn_use_peek(struct conn *conn, const struct session_events *events,
 	const struct peek_events *peek_events);
@@ -94,8 +99,10 @@ static inline void conn_poke(struct conn *conn)
 
 static inline struct conn *conn_of_session(struct session *session)
 {
-	return session->ops == &h1_session_ops ? container_of(session, struct conn, h1.session)
-					       : container_of(session, struct conn, raw.session);
+	if (likely(session->ops == &h1_session_ops))
+		return container_of(session, struct conn, h1.session);
+	return session->ops == &raw_session_ops ? container_of(session, struct conn, raw.session)
+						: h2_carrier(session);
 }
 _Static_assert(offsetof(struct conn, raw.session) == offsetof(struct conn, peek.session),
 	"conn_of_session takes one for the other");

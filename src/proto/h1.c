@@ -109,7 +109,7 @@ static void maybe_done(struct h1 *h1)
 		if (h1->held.len || h1->peer_ended)
 			look_again(h1);
 	}
-	h1->session.events->on_stream_done(&h1->session);
+	h1->session.events->on_stream_done(&h1->session, &h1->stream);
 }
 
 static void in_ended(struct h1 *h1)
@@ -309,6 +309,22 @@ static bool head_can_be_parsed(struct h1 *h1)
 	return find_end(h1) || h1->held.len >= h1->parser->limits.head_bytes_max;
 }
 
+// Is it another protocol that begins here, and does somebody speak it?
+static bool is_preface(struct h1 *h1)
+{
+	static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+	size_t len = MIN(h1->held.len, sizeof(preface) - 1);
+	const struct session_events *events = h1->session.events;
+
+	if (len < 4 || memcmp(h1->held.ptr, preface, len) != 0 || !events->on_preface)
+		return false;
+	if (!events->on_preface(&h1->session, &h1->held))
+		return false;
+	h1->held = (struct slice){0};
+	h1->in = H1_DROPPED;
+	return true;
+}
+
 // Gives true when it got further.
 static bool take_head(struct h1 *h1)
 {
@@ -330,6 +346,8 @@ static bool take_head(struct h1 *h1)
 		poke(h1); // the owner may want to bound how long a head may take
 		return false;
 	}
+	if (used < 0 && server && is_preface(h1))
+		return false;
 	if (used < 0 && server)
 		refuse_request(h1, why);
 	else if (used < 0)
@@ -641,6 +659,39 @@ static void h1_drain(struct session *session)
 	of_session(session)->draining = true;
 }
 
+static u32 h1_room(const struct session *session)
+{
+	return session->end == SESSION_GOES_ON && !session->busy;
+}
+
+static void h1_finish(struct session *session)
+{
+	struct h1 *h1 = of_session(session);
+
+	ASSERT(!session->busy);
+	h1->in = H1_DROPPED;
+	h1->linger_left = linger_bytes_max;
+	slice_drop(&h1->held);
+	end_session(h1, SESSION_LINGER);
+}
+
+static bool h1_head_is_partial(const struct session *session)
+{
+	const struct h1 *h1 = container_of(session, struct h1, session);
+
+	return h1->in == H1_HEAD && !session->busy && h1->held.len > 0 && !is_clogged(h1);
+}
+
+static void h1_refuse_late(struct session *session)
+{
+	refuse_request(of_session(session), HTTP_REFUSE_TIMEOUT);
+}
+
+static void h1_check_alive(struct session *session)
+{
+	(void)session; // a request of our own would be needed to ask
+}
+
 static void h1_done(struct session *session)
 {
 	slice_drop(&of_session(session)->held);
@@ -653,7 +704,12 @@ const struct session_ops h1_session_ops = {
 	.taken = h1_taken,
 	.sent = h1_sent,
 	.open = h1_open,
+	.room = h1_room,
 	.drain = h1_drain,
+	.finish = h1_finish,
+	.head_is_partial = h1_head_is_partial,
+	.refuse_late = h1_refuse_late,
+	.check_alive = h1_check_alive,
 	.done = h1_done,
 };
 
@@ -845,6 +901,24 @@ static void h1_reset(struct stream *stream)
 	h1->session.busy = false;
 }
 
+static void h1_release(struct stream *stream)
+{
+	(void)stream; // it has ended, and serves the next message
+}
+
+static void h1_refuse(struct stream *stream)
+{
+	struct h1 *h1 = of_stream(stream);
+
+	h1->session.busy = false;
+	end_session(h1, SESSION_ABORT);
+}
+
+static void h1_use_parser(struct stream *stream, struct h1_parser *parser)
+{
+	of_stream(stream)->parser = parser;
+}
+
 static u64 h1_raw_left(const struct stream *stream)
 {
 	const struct h1 *h1 = container_of(stream, struct h1, stream);
@@ -903,6 +977,9 @@ static const struct stream_ops stream_ops = {
 	.send_trailers = h1_send_trailers,
 	.grant = h1_grant,
 	.reset = h1_reset,
+	.release = h1_release,
+	.refuse = h1_refuse,
+	.use_parser = h1_use_parser,
 	.raw_left = h1_raw_left,
 	.held = h1_held,
 	.raw_fits = h1_raw_fits,
@@ -925,23 +1002,4 @@ void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 		.keep_alive = true,
 	};
 	h1->stream.session = &h1->session;
-}
-
-bool h1_head_is_partial(const struct h1 *h1)
-{
-	return h1->in == H1_HEAD && !h1->session.busy && h1->held.len > 0 && !is_clogged(h1);
-}
-
-void h1_finish(struct h1 *h1)
-{
-	ASSERT(!h1->session.busy);
-	h1->in = H1_DROPPED;
-	h1->linger_left = linger_bytes_max;
-	slice_drop(&h1->held);
-	end_session(h1, SESSION_LINGER);
-}
-
-void h1_refuse_late(struct h1 *h1)
-{
-	refuse_request(h1, HTTP_REFUSE_TIMEOUT);
 }

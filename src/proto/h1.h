@@ -50,24 +50,9 @@ extern const struct session_ops h1_session_ops;
 void h1_init(struct h1 *h1, enum stream_role role, struct h1_parser *parser,
 	struct block_pool *pool, struct bytes *out, const struct session_events *events);
 
-// Client role: the answer to the request that is about to be sent has these limits.
-static inline void h1_use_parser(struct stream *stream, struct h1_parser *parser)
-{
-	container_of(stream, struct h1, stream)->parser = parser;
-}
-
 // Client role: where a server's connections are counted, one that ends is there until both have
 // ended it. Without this we close behind a last answer at once.
 static inline void h1_see_it_out(struct h1 *h1)
 {
 	h1->session.sees_it_out = true;
 }
-
-// True while a request head has begun to arrive but is not complete (for the header timeout).
-bool h1_head_is_partial(const struct h1 *h1);
-
-// No further request is taken; what was answered leaves, then the connection ends.
-void h1_finish(struct h1 *h1);
-
-// The request head that has begun takes too long: it is refused (408), and the connection with it.
-void h1_refuse_late(struct h1 *h1);

@@ -171,7 +171,8 @@ _Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field na
 	X(CONNECT, 405, "CONNECT is not offered here")                          \
 	X(TIMEOUT, 408, "the request head did not arrive in time")              \
 	X(INTERIM_FLOOD, 400, "too many interim responses")                     \
-	X(CONNECTION, 400, "too many options in Connection")
+	X(CONNECTION, 400, "too many options in Connection")                    \
+	X(FRAMES, 400, "malformed HTTP/2 frames or fields")
 
 enum http_refusal {
 #define X(name, status, text) HTTP_REFUSE_##name,

@@ -117,6 +117,23 @@ static void do_nothing(struct session *session)
 	(void)session;
 }
 
+static u32 peek_room(const struct session *session)
+{
+	(void)session;
+	return 0;
+}
+
+static void peek_finish(struct session *session)
+{
+	peek_refuse(of_session(session), STR_EMPTY);
+}
+
+static bool peek_head_is_partial(const struct session *session)
+{
+	(void)session;
+	return false;
+}
+
 static void peek_done(struct session *session)
 {
 	slice_drop(&of_session(session)->held);
@@ -128,7 +145,12 @@ const struct session_ops peek_session_ops = {
 	.wants_input = peek_wants_input,
 	.taken = do_nothing,
 	.sent = do_nothing,
+	.room = peek_room,
 	.drain = do_nothing,
+	.finish = peek_finish,
+	.head_is_partial = peek_head_is_partial,
+	.refuse_late = peek_finish,
+	.check_alive = do_nothing,
 	.done = peek_done,
 };
 
@@ -138,7 +160,8 @@ static void peek_reset(struct stream *stream)
 	stream->owner = NULL;
 }
 
-static const struct stream_ops peek_stream_ops = {.reset = peek_reset};
+static const struct stream_ops peek_stream_ops = {
+	.reset = peek_reset, .release = peek_reset, .refuse = peek_reset};
 
 void peek_init(struct peek *peek, struct block_pool *pool, struct bytes *out,
 	const struct session_events *session_events, const struct peek_events *events)

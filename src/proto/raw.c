@@ -28,7 +28,7 @@ static void maybe_done(struct raw *raw)
 	raw->session.busy = false;
 	raw->stream.events = NULL;
 	end_session(raw, SESSION_CLOSE);
-	raw->session.events->on_stream_done(&raw->session);
+	raw->session.events->on_stream_done(&raw->session, &raw->stream);
 }
 
 static void tell_reset(struct raw *raw, enum stream_fault fault)
@@ -131,6 +131,27 @@ static void raw_drain(struct session *session)
 	(void)session; // a TCP connection has no word for it; the owner bounds it by time
 }
 
+static u32 raw_room(const struct session *session)
+{
+	return session->end == SESSION_GOES_ON; // the one stream is open from the start
+}
+
+static void raw_finish(struct session *session)
+{
+	end_session(of_session(session), SESSION_CLOSE);
+}
+
+static bool raw_head_is_partial(const struct session *session)
+{
+	(void)session;
+	return false;
+}
+
+static void raw_ignore(struct session *session)
+{
+	(void)session;
+}
+
 static void raw_done(struct session *session)
 {
 	slice_drop(&of_session(session)->held);
@@ -143,7 +164,12 @@ const struct session_ops raw_session_ops = {
 	.taken = raw_taken,
 	.sent = raw_sent,
 	.open = raw_open,
+	.room = raw_room,
 	.drain = raw_drain,
+	.finish = raw_finish,
+	.head_is_partial = raw_head_is_partial,
+	.refuse_late = raw_ignore,
+	.check_alive = raw_ignore,
 	.done = raw_done,
 };
 
@@ -204,6 +230,17 @@ static void raw_reset(struct stream *stream)
 	end_session(raw, SESSION_ABORT);
 }
 
+static void raw_release(struct stream *stream)
+{
+	(void)stream; // both halves have ended
+}
+
+static void raw_use_parser(struct stream *stream, struct h1_parser *parser)
+{
+	(void)stream;
+	(void)parser;
+}
+
 static u64 raw_raw_left(const struct stream *stream)
 {
 	const struct raw *raw = container_of(stream, struct raw, stream);
@@ -245,6 +282,9 @@ static const struct stream_ops raw_stream_ops = {
 	.send_trailers = raw_send_trailers,
 	.grant = raw_grant,
 	.reset = raw_reset,
+	.release = raw_release,
+	.refuse = raw_reset,
+	.use_parser = raw_use_parser,
 	.raw_left = raw_raw_left,
 	.held = raw_held,
 	.raw_fits = raw_raw_fits,

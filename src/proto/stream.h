@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "proto/http.h"
 
+struct h1_parser;
 struct session;
 struct stream;
 
@@ -24,10 +25,12 @@ enum stream_role {
 
 // Why a stream ended before its message was complete.
 enum stream_fault {
-	STREAM_PEER_CLOSED, // the peer ended the byte stream
-	STREAM_PEER_RESET,  // the connection broke
-	STREAM_MALFORMED,   // the peer's bytes were refused; session->refusal says why
-	STREAM_NO_MEMORY,   // a queue or block could not grow
+	STREAM_PEER_CLOSED,   // the peer ended the byte stream
+	STREAM_PEER_RESET,    // the connection broke
+	STREAM_MALFORMED,     // the peer's bytes were refused; session->refusal says why
+	STREAM_NO_MEMORY,     // a queue or block could not grow
+	STREAM_NOT_PROCESSED, // the peer says that it has done nothing with the request, which may
+			      // be sent again whatever its method (RFC 9113 8.7)
 };
 
 struct stream_events {
@@ -50,9 +53,18 @@ struct stream_ops {
 	void (*send_body)(struct stream *stream, struct slice slice, bool end);
 	void (*send_trailers)(struct stream *stream, const struct http_field *fields, u16 count);
 	void (*grant)(struct stream *stream, size_t len);
-	// The owner loses interest: no event comes any more. A message cut short ends the
-	// connection.
+	// The owner loses interest: no event comes any more, and the stream is not the owner's. A
+	// message cut short is visibly so: HTTP/1 ends the connection, HTTP/2 the stream.
 	void (*reset)(struct stream *stream);
+	// The same where the whole message pair has passed.
+	void (*release)(struct stream *stream);
+	// Server role, from on_request or on_refused: nobody can take this request. It is done
+	// with.
+	void (*refuse)(struct stream *stream);
+	// Client role: the answer to the request that is about to be sent has these limits.
+	void (*use_parser)(struct stream *stream, struct h1_parser *parser);
+	// Client role: has anything of an answer come? NULL: what the connection received says so.
+	bool (*heard)(const struct stream *stream);
 	// Bytes of the incoming body that pass unchanged and were not delivered yet (0: none,
 	// encoded, unknown); UINT64_MAX: all until the end of the byte stream.
 	u64 (*raw_left)(const struct stream *stream);
@@ -81,11 +93,23 @@ struct session_events {
 	// Server role: bytes that are no request. session->refusal says why; the owner answers
 	// through the stream (send_head with end, keep_alive false) or resets it.
 	void (*on_refused)(struct session *session, struct stream *stream);
-	// Both halves of the stream are over and nobody reset it. Client role: the session may be
-	// reused when session->end is SESSION_GOES_ON. Server role: the next request may come.
-	void (*on_stream_done)(struct session *session);
+	// Both halves of the stream are over, and nobody reset it (HTTP/2: or it was). Client role:
+	// the session may be reused when session->end is SESSION_GOES_ON. Server role: the next
+	// request may come when session->busy says so.
+	void (*on_stream_done)(struct session *session, struct stream *stream);
 	// Something for the connection to do: output to flush, input wanted, an end to carry out.
 	void (*on_poke)(struct session *session);
+	// Server role of HTTP/1: a first request that is HTTP/2's preface, or its beginning. True:
+	// another session has taken over the bytes (and owns the slice now), and this one hears
+	// nothing more. NULL or false: it is a request like others.
+	bool (*on_preface)(struct session *session, struct slice *held);
+	// HTTP/2 only. Client role: how many streams may be open was told, at first or anew
+	// (session_ops.room). NULL: nobody wants to know.
+	void (*on_open_limit)(struct session *session);
+	// Client role: the peer takes no more requests; those that run may go on.
+	void (*on_goaway)(struct session *session);
+	// The peer's conduct ends the connection (h2_excess_of).
+	void (*on_excess)(struct session *session);
 };
 
 enum session_end {
@@ -107,10 +131,24 @@ struct session_ops {
 	// `out` was taken for sending | everything taken has left.
 	void (*taken)(struct session *session);
 	void (*sent)(struct session *session);
-	// Client role: a new stream on an idle session.
+	// Client role: a new stream, where `room` says that there may be one. HTTP/2: NULL when
+	// there is no memory.
 	struct stream *(*open)(struct session *session);
+	// Client role: how many streams may be opened now.
+	u32 (*room)(const struct session *session);
 	// Finish what runs, take nothing new (Connection: close, GOAWAY).
 	void (*drain)(struct session *session);
+	// No further request is taken; what was answered leaves, then the connection ends. No
+	// stream is open.
+	void (*finish)(struct session *session);
+	// Server role: a request head has begun to arrive but is not complete.
+	bool (*head_is_partial)(const struct session *session);
+	// ... and it takes too long: it is refused, and the connection with it.
+	void (*refuse_late)(struct session *session);
+	// To be called from time to time: a peer from which nothing came since the last call is
+	// asked for a sign of life, and given up at the next call if there was none. HTTP/1 cannot
+	// ask.
+	void (*check_alive)(struct session *session);
 	void (*done)(struct session *session);
 };
 
@@ -119,11 +157,12 @@ struct session {
 	const struct session_events *events;
 	struct block_pool *pool;
 	struct bytes *out;
-	u8 role;	  // enum stream_role
-	u8 end;		  // enum session_end
-	u8 refusal;	  // enum http_refusal
-	bool busy;	  // a stream is open
-	bool again;	  // held input may go on: feed an empty slice at the end of the turn
-	bool small;	  // the last messages were short (a hint for the receive)
-	bool sees_it_out; // after a last message the peer's own end comes before we close
+	u8 role;	   // enum stream_role
+	u8 end;		   // enum session_end
+	u8 refusal;	   // enum http_refusal
+	bool busy;	   // a stream is open (HTTP/2: at least one)
+	bool again;	   // held input may go on: feed an empty slice at the end of the turn
+	bool small;	   // the last messages were short (a hint for the receive)
+	bool sees_it_out;  // after a last message the peer's own end comes before we close
+	bool says_goodbye; // `finish` has something to say, also when nothing is under way
 };

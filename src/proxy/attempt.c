@@ -598,8 +598,9 @@ static void plan_body(struct exchange *x)
 {
 	const struct conf_retry *retry = x->retry;
 
-	x->replay_lost = !retry_wants_body(
-		&retry->rules, exchange_is_idempotent(x), x->attempt->lease.reused);
+	x->replay_lost = !retry_wants_body(&retry->rules, exchange_is_idempotent(x),
+				 x->attempt->lease.reused) &&
+			 !lease_may_be_refused(&x->attempt->lease);
 	// What is spliced cannot be kept.
 	if (!x->replay_lost && x->request->framing == HTTP_LENGTH &&
 		x->request->content_length <= retry->body_bytes_max)
@@ -616,7 +617,7 @@ static void send_head(struct exchange *x, struct attempt *attempt)
 	request_address(x, attempt->pick.backend);
 	if (unlikely(x->is_recorded))
 		tracing_send(x, attempt);
-	h1_use_parser(stream, &x->proxy->parsers[x->frontend->index]);
+	stream->ops->use_parser(stream, &x->proxy->parsers[x->frontend->index]);
 	stream->ops->send_head(stream, x->request, !x->request_has_body);
 }
 

@@ -2,6 +2,7 @@
 // The machine of the exchange: its steps, its deadlines, its beginning.
 #include <errno.h>
 
+#include "proto/grpc.h"
 #include "proxy/answer.h"
 #include "proxy/builtin.h"
 #include "proxy/exchange_parts.h"
@@ -234,6 +235,9 @@ static void bound_request(struct exchange *x)
 	if (bound_ms == CONF_NOT_SET)
 		bound_ms = shorter(
 			x->frontend->conf->timeouts.request_ms, x->pool->conf->timeouts.request_ms);
+	if (unlikely(x->request->known_seen & HTTP_BIT(HTTP_F_CONTENT_TYPE)) &&
+		grpc_is_call(x->request))
+		bound_ms = shorter(bound_ms, grpc_timeout_ms(x->request));
 	if (bound_ms)
 		x->deadline_ms = x->headed_us / 1000 + bound_ms;
 }
@@ -479,7 +483,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	half_init(&x->answer, x, &exchange_relay_events, proxy->splice);
 	down->events = &exchange_down_events;
 	down->owner = x;
-	client->exchange = x;
+	front_exchange_begins(client, x);
 	metrics_inc(proxy->metrics, M_REQUESTS);
 	metrics_inc(proxy->metrics, M_REQUESTS_ACTIVE);
 	return x;

@@ -74,6 +74,7 @@ struct exchange {
 	struct timer timer;
 	struct proxy *proxy;
 	struct client *client;
+	struct exchange *next_of_client, **at_client; // in client->exchanges
 	const struct frontend *frontend; // the client's, of `hold`
 	struct hold *hold;		 // on the snapshot of what it uses (proxy.h)
 	struct stream *down;		 // the client's

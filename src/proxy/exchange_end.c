@@ -281,8 +281,12 @@ static void give_back(struct exchange *x)
 		attempt_give_place(x);
 	// A stream whose answer is complete and whose request is too is already over; resetting it
 	// then does nothing. Anything else is cut so that the client can see it.
-	if (x->down && !x->tunnel_whole)
+	if (unlikely(!x->down))
+		return;
+	if (likely(!x->tunnel_whole))
 		x->down->ops->reset(x->down);
+	else
+		x->down->ops->release(x->down);
 }
 
 void exchange_free(struct task *task)
@@ -330,7 +334,7 @@ enum step step_done(struct exchange *x)
 			note_trace(x, total_us);
 		tracing_end(x);
 	}
-	front_exchange_done(x->client);
+	front_exchange_done(x->client, x);
 	loop_defer(proxy->loop, &x->free_task);
 	return STEP_STAY;
 }

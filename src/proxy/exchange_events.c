@@ -246,7 +246,7 @@ static void copy_broke(struct exchange *x, enum outcome outcome, u32 miss)
 // The backend broke off.
 static void attempt_broke(struct exchange *x, struct attempt *attempt)
 {
-	bool is_stale = attempt->lease.reused && !lease_has_heard(&attempt->lease);
+	bool is_stale = attempt->lease.was_idle && !lease_has_heard(&attempt->lease);
 
 	if (x->tunnelling)
 		exchange_finish(x, OUTCOME_TUNNEL_CLOSED);
@@ -260,6 +260,17 @@ static void attempt_broke(struct exchange *x, struct attempt *attempt)
 		pick_note(exchange_upstream(x), &attempt->pick, MISS_RESET);
 		exchange_fail(x, x->answer_begun ? OUTCOME_RESPONSE_CUT : OUTCOME_CONNECTION_RESET);
 	}
+}
+
+// The backend has done nothing with it.
+static void attempt_is_not_taken(struct exchange *x, struct attempt *attempt)
+{
+	if (attempt == x->second)
+		copy_broke(x, OUTCOME_CONNECTION_RESET, PICK_VOID);
+	else if (x->step == STEP_AWAIT)
+		exchange_go(x, attempt_failed(x, RETRY_NOT_PROCESSED, OUTCOME_CONNECTION_RESET));
+	else
+		attempt_broke(x, attempt);
 }
 
 static void up_reset(struct stream *stream, enum stream_fault fault)
@@ -282,6 +293,9 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 			copy_broke(x, OUTCOME_OVERLOADED, PICK_VOID);
 		else
 			exchange_fail(x, OUTCOME_OVERLOADED);
+		return;
+	case STREAM_NOT_PROCESSED:
+		attempt_is_not_taken(x, attempt);
 		return;
 	case STREAM_PEER_CLOSED:
 	case STREAM_PEER_RESET:

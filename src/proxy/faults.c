@@ -12,6 +12,7 @@ struct fault {
 	u8 why;				 // enum guard_answer
 	const char *detail;		 // of the last PROXY header
 	u8 outcome;			 // enum outcome, when it is neither of these
+	u8 excess;			 // enum h2_excess
 	bool tcp;
 };
 
@@ -118,6 +119,25 @@ void faults_adopt(struct faults *faults, const struct snapshot *snapshot)
 	faults->frontend_count = snapshot->frontend_count;
 }
 
+static void say_excesses(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+
+	LOG(fault->log, LOG_WARN, "HTTP/2 connection ended again in the last second",
+		LOG_U64("times", times),
+		LOG_CSTR("cause", h2_excess_word((enum h2_excess)fault->excess)));
+}
+
+static void init_excesses(struct faults *faults)
+{
+	for (u32 i = 0; i < H2_EXCESS_COUNT; i++) {
+		struct fault *fault = &faults->excesses[i];
+
+		*fault = (struct fault){.log = faults->log, .excess = (u8)i};
+		hush_init(&fault->hush, faults->loop, say_excesses);
+	}
+}
+
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
@@ -129,7 +149,9 @@ void faults_init(
 	faults->connects = mem_alloc(sizeof(struct fault) * MAX(slots->backends.max, 1));
 	faults->denials =
 		mem_alloc(sizeof(struct fault) * FAULTS_OF_FRONTEND * MAX(slots->frontends.max, 1));
+	faults->excesses = mem_alloc(sizeof(struct fault) * H2_EXCESS_COUNT);
 	init_ends(faults);
+	init_excesses(faults);
 	faults_adopt(faults, snapshot);
 }
 
@@ -141,6 +163,9 @@ void faults_done(struct faults *faults)
 		take_connects(faults, i, NULL);
 	for (u32 i = 0; i < faults->frontend_count; i++)
 		take_denials(faults, i, NULL);
+	for (u32 i = 0; i < H2_EXCESS_COUNT; i++)
+		hush_done(&faults->excesses[i].hush);
+	mem_free(faults->excesses);
 	mem_free(faults->ends);
 	mem_free(faults->connects);
 	mem_free(faults->denials);
@@ -157,6 +182,27 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address),
 		LOG_ERRNO(error), LOG_U64("try", tries));
+}
+
+void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
+	enum h2_excess excess, const struct addr *peer)
+{
+	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&faults->excesses[excess].hush))
+		return;
+	LOG(faults->log, LOG_WARN, "HTTP/2 connection ended",
+		LOG_CSTR("cause", h2_excess_word(excess)),
+		LOG_STR("frontend", frontend->conf->name), LOG_ADDR("peer_address", peer));
+}
+
+void faults_excess_of_backend(
+	struct faults *faults, const struct backend *backend, enum h2_excess excess)
+{
+	if (!backend || !log_is_on(faults->log, LOG_WARN) ||
+		!hush_is_news(&faults->excesses[excess].hush))
+		return;
+	LOG(faults->log, LOG_WARN, "HTTP/2 connection ended",
+		LOG_CSTR("cause", h2_excess_word(excess)), LOG_STR("pool", backend->pool->name),
+		LOG_STR("backend", backend->id), LOG_STR("address", backend->address));
 }
 
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,

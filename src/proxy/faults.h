@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/log.h"
+#include "proto/h2.h"
 #include "proxy/hush.h"
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
@@ -21,6 +22,7 @@ struct faults {
 	struct fault *ends;	// [2 * OUTCOME_COUNT]: of HTTP, then of TCP
 	struct fault *connects; // by slot
 	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
+	struct fault *excesses; // by enum h2_excess
 	u32 backend_count, frontend_count;
 };
 
@@ -45,6 +47,12 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 // The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
 void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
 	const struct addr *peer, const char *detail);
+// A peer's conduct on HTTP/2 has ended its connection: a client's, or a backend's.
+void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
+	enum h2_excess excess, const struct addr *peer);
+// `backend`: NULL where the configuration has it no more, and nothing is said.
+void faults_excess_of_backend(
+	struct faults *faults, const struct backend *backend, enum h2_excess excess);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

@@ -60,6 +60,7 @@ static void on_timer(struct conn *conn)
 		return; // it ends by itself
 	if (what == WAITS_NOT) {
 		wait_for(client, WAITS_NOT);
+		conn->session->ops->check_alive(conn->session);
 		return;
 	}
 	metrics_inc(client->proxy->metrics, M_TIMEOUTS);
@@ -67,12 +68,12 @@ static void on_timer(struct conn *conn)
 		opening_is_late(client);
 	} else if (what == WAITS_HEAD) {
 		conn_set_timer(conn, now_ms(client) + busy_check_ms);
-		h1_refuse_late(&client->conn.h1);
-	} else if (conn_is_flushed(&client->conn)) {
+		conn->session->ops->refuse_late(conn->session);
+	} else if (conn_is_flushed(conn) && !conn->session->says_goodbye) {
 		conn_close(&client->conn);
 	} else { // it still takes its last answer
 		wait_for(client, WAITS_NOT);
-		h1_finish(&client->conn.h1);
+		conn->session->ops->finish(conn->session);
 	}
 }
 
@@ -92,7 +93,7 @@ static void on_request(
 
 	head_is_over(client);
 	if (!exchange_begin_http(client, stream, head, end))
-		conn_abort(&client->conn);
+		stream->ops->refuse(stream);
 }
 
 static void on_refused(struct session *session, struct stream *stream)
@@ -101,14 +102,15 @@ static void on_refused(struct session *session, struct stream *stream)
 
 	head_is_over(client);
 	if (!exchange_begin_refused(client, stream, (enum http_refusal)session->refusal))
-		conn_abort(&client->conn);
+		stream->ops->refuse(stream);
 }
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
+	(void)stream;
 	struct client *client = of_session(session);
 
-	if (session->end == SESSION_GOES_ON)
+	if (session->end == SESSION_GOES_ON && likely(!session->busy))
 		wait_for(client, WAITS_NEXT);
 }
 
@@ -118,7 +120,7 @@ static void on_poke(struct session *session)
 
 	conn_poke(&client->conn);
 	if ((client->waiting == WAITS_FIRST || client->waiting == WAITS_NEXT) &&
-		session->ops == &h1_session_ops && h1_head_is_partial(&client->conn.h1)) {
+		session->ops->head_is_partial(session)) {
 		client->head_began_us = loop_now_us(client->proxy->loop);
 		// The time for a first head runs from the accept: one deadline for both.
 		if (client->waiting == WAITS_NEXT)
@@ -128,12 +130,52 @@ static void on_poke(struct session *session)
 	}
 }
 
+static int use_h2(struct client *client, bool is_secure);
+
+// A client that knows beforehand that we speak HTTP/2 (RFC 9113 3.3).
+static bool on_preface(struct session *session, struct slice *held)
+{
+	struct client *client = of_session(session);
+	struct conn *conn = &client->conn;
+
+	if (!client->gate->frontend->conf->http.h2 || client->requests || use_h2(client, false) != 0)
+		return false;
+	conn->session->ops->feed(conn->session, *held);
+	return true;
+}
+
+_Static_assert((int)M_H2_PROTOCOL_ERROR - (int)M_H2_RESETS == (int)H2_PROTOCOL_ERROR &&
+		       (int)H2_PROTOCOL_ERROR + 1 == (int)H2_EXCESS_COUNT,
+	"a counter for each excess, in their order");
+
+static void on_excess(struct session *session)
+{
+	struct client *client = of_session(session);
+	struct proxy *proxy = client->proxy;
+	enum h2_excess excess = h2_excess_of(session);
+	struct addr peer;
+
+	metrics_inc(proxy->metrics, M_H2_RESETS + (u32)excess);
+	front_peer(client, &peer);
+	faults_excess_of_client(&proxy->faults, client->gate->frontend, excess, &peer);
+}
+
 static const struct session_events session_events = {
 	.on_request = on_request,
 	.on_refused = on_refused,
 	.on_stream_done = on_stream_done,
 	.on_poke = on_poke,
+	.on_preface = on_preface,
+	.on_excess = on_excess,
 };
+
+static int use_h2(struct client *client, bool is_secure)
+{
+	struct proxy *proxy = client->proxy;
+
+	return conn_use_h2(&client->conn, STREAM_SERVER, proxy->h2,
+		&proxy->parsers[client->gate->frontend->index], is_secure, &session_events);
+}
 
 void front_client(const struct client *client, struct addr *ret_addr)
 {
@@ -193,7 +235,7 @@ static void on_closed(struct conn *conn)
 	struct proxy *proxy = client->proxy;
 
 	say(client, "served connection");
-	ASSERT(!client->exchange);
+	ASSERT(!client->exchanges);
 	if (unlikely(!list_is_empty(&proxy->rosters)))
 		roster_client_leaves(proxy, client);
 	list_remove(&client->node);
@@ -240,7 +282,7 @@ static struct client *new_client(
 	client->gate = &proxy->gates[frontend->index];
 	client->gate->clients++;
 	client->placed = frontend->clients;
-	client->exchange = NULL;
+	client->exchanges = NULL;
 	client->requests = 0;
 	client->opened_s = (u32)(loop_now_ms(proxy->loop) / 1000);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
@@ -408,9 +450,26 @@ void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
 	reset(proxy, fd);
 }
 
-void front_exchange_done(struct client *client)
+void front_exchange_begins(struct client *client, struct exchange *x)
 {
-	client->exchange = NULL;
+	x->next_of_client = client->exchanges;
+	x->at_client = &client->exchanges;
+	if (unlikely(x->next_of_client))
+		x->next_of_client->at_client = &x->next_of_client;
+	client->exchanges = x;
+}
+
+void front_exchange_done(struct client *client, struct exchange *x)
+{
+	const struct session *session = client->conn.session;
+
+	*x->at_client = x->next_of_client;
+	if (unlikely(x->next_of_client))
+		x->next_of_client->at_client = x->at_client;
+	// Where its stream was reset and the connection goes on.
+	if (unlikely(client->waiting == WAITS_NOT && !client->exchanges && !session->busy &&
+		     session->end == SESSION_GOES_ON))
+		wait_for(client, WAITS_NEXT);
 }
 
 // Only the clients of draining gates.
@@ -474,8 +533,8 @@ void front_abort(struct proxy *proxy)
 	list_for_each_safe (node, &proxy->client_list) {
 		struct client *client = list_entry(node, struct client, node);
 
-		if (client->exchange)
-			exchange_abort(client->exchange, OUTCOME_DRAINING);
+		while (client->exchanges)
+			exchange_abort(client->exchanges, OUTCOME_DRAINING);
 		conn_abort(&client->conn);
 	}
 }

@@ -37,7 +37,7 @@ struct client {
 	struct conn conn;
 	struct proxy *proxy;
 	struct gate *gate;
-	struct exchange *exchange; // the one that runs, or NULL
+	struct exchange *exchanges; // those that run, newest first (exchange.next_of_client)
 	struct list node;	   // in proxy->client_list
 	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
 	u32 requests;
@@ -65,8 +65,9 @@ static inline struct origin *front_origin(struct client *client)
 	return &container_of(client, struct client_with_origin, client)->origin;
 }
 
-// An exchange of this client is over.
-void front_exchange_done(struct client *client);
+// An exchange of this client begins, or is over.
+void front_exchange_begins(struct client *client, struct exchange *x);
+void front_exchange_done(struct client *client, struct exchange *x);
 
 // The peer's address as accepted (a unix peer has an empty path).
 void front_peer(const struct client *client, struct addr *ret_addr);

@@ -154,7 +154,7 @@ static void send_request(struct load_probe *probe)
 	head.added[head.added_count++] = own_lines;
 	stream->events = &stream_events;
 	stream->owner = probe;
-	h1_use_parser(stream, probe->prober->probes->upstream->parser);
+	stream->ops->use_parser(stream, probe->prober->probes->upstream->parser);
 	stream->ops->send_head(stream, &head, true);
 }
 

@@ -4,7 +4,11 @@
 #include "base/mem.h"
 #include "proxy/exchange.h"
 
-enum { arena_bytes = 4096, rebinds_at_once = 256 };
+enum {
+	arena_bytes = 4096,
+	h2_streams_more = 32 * 1024, // than one for each client
+	rebinds_at_once = 256,
+};
 
 static void bound_parsers(struct proxy *proxy, const struct snapshot *snapshot)
 {
@@ -19,6 +23,14 @@ static void bound_parsers(struct proxy *proxy, const struct snapshot *snapshot)
 		limits->head_bytes_max = (u32)head_bytes_max;
 		limits->target_bytes_max = (u32)head_bytes_max / 2;
 	}
+}
+
+static void on_excess(
+	struct upstream *upstream, const struct backend *backend, enum h2_excess excess)
+{
+	struct proxy *proxy = container_of(upstream, struct proxy, upstream);
+
+	faults_excess_of_backend(&proxy->faults, backend, excess);
 }
 
 // ---- Another configuration ----------------------------------------------------------------------
@@ -135,6 +147,8 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 		.links_max = limits->links_max,
 		.seed = seed ^ 0x9e3779b97f4a7c15ull};
 
+	u32 exchanges_max = limits->clients_max * 2 + h2_streams_more;
+
 	memset(proxy, 0, sizeof(*proxy));
 	proxy->loop = loop;
 	proxy->snapshot = snapshot;
@@ -149,6 +163,8 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	list_init(&proxy->old_holds);
 	list_init(&proxy->tunnels);
 	timer_init(&proxy->rebind, on_rebind);
+	proxy->h2 = upstream.h2 = h2_kit_new(&loop->blocks, &loop->now_us,
+		limits->clients_max + limits->links_max, 2 * exchanges_max);
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
 	list_init(&proxy->client_list);
@@ -159,10 +175,11 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	slab_init(&proxy->clients_with_origin, "client with origin",
 		sizeof(struct client_with_origin), limits->clients_max);
 	// An exchange that is over is freed at the end of the turn, while its client may begin
-	// another.
-	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), limits->clients_max * 2);
-	slab_init(&proxy->arenas, "arena", arena_bytes, limits->clients_max * 2);
+	// another; and a client of HTTP/2 may have many.
+	slab_init(&proxy->exchanges, "exchange", sizeof(struct exchange), exchanges_max);
+	slab_init(&proxy->arenas, "arena", arena_bytes, exchanges_max);
 	upstream_init(&proxy->upstream, &upstream);
+	proxy->upstream.on_excess = on_excess;
 	faults_init(&proxy->faults, loop, log, snapshot);
 	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }
@@ -216,6 +233,7 @@ void proxy_done(struct proxy *proxy)
 	slab_done(&proxy->exchanges);
 	slab_done(&proxy->clients_with_origin);
 	slab_done(&proxy->clients);
+	h2_kit_free(proxy->h2);
 	loop_timer_cancel(proxy->loop, &proxy->rebind);
 	ASSERT(proxy->hold->count == 0 && list_is_empty(&proxy->old_holds));
 	mem_free(proxy->hold);

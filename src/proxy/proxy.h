@@ -61,6 +61,7 @@ struct proxy {
 	struct tracing_rules tracing;
 	struct upstream upstream;
 	struct h1_parser *parsers; // one for each frontend, with its limits
+	struct h2_kit *h2;
 	struct mover_pipes pipes;
 	struct mover_pipes *splice; // &pipes, or NULL where descriptors cannot be spliced
 	struct rng rng;

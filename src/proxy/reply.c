@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/log_text.h"
+#include "proto/grpc.h"
 #include "proxy/answer.h"
 #include "proxy/request.h"
 
@@ -155,6 +156,27 @@ u16 reply_status(const struct exchange *x)
 	return outcome_info((enum outcome)x->outcome)->status;
 }
 
+// A call gets its answer as gRPC has it: one head, which ends it, with the status in it.
+static void send_to_call(struct exchange *x)
+{
+	struct http_field fields[4];
+	struct http_head head = {.fields = fields, .version_minor = 1, .framing = HTTP_NO_BODY};
+	char code[4];
+	int len = snprintf(code, sizeof(code), "%d", grpc_code_of(reply_status(x)));
+
+	x->status = head.status = 200;
+	head.reason = str_from(http_reason(200));
+	add(&head, "Content-Type", STR("application/grpc"));
+	add(&head, "grpc-status", str_make(code, (size_t)len));
+	add(&head, "grpc-message", str_from(cause_of(x)));
+	answer_add_lines(x, &head, true);
+	head.has_content_length = true; // 0, for HTTP/1
+	head.keep_alive = x->request_ended && !x->proxy->draining;
+	x->answer.total = 0;
+	x->answer_begun = true;
+	x->down->ops->send_head(x->down, &head, true);
+}
+
 void reply_send(struct exchange *x)
 {
 	struct http_field fields[8];
@@ -164,6 +186,11 @@ void reply_send(struct exchange *x)
 	bool to_head = x->request && x->request->method == HTTP_HEAD;
 	size_t len;
 
+	if (x->request && (x->request->known_seen & HTTP_BIT(HTTP_F_CONTENT_TYPE)) &&
+		grpc_is_call(x->request) && x->outcome != OUTCOME_REDIRECTED) {
+		send_to_call(x);
+		return;
+	}
 	x->status = head.status = reply_status(x);
 	ASSERT(x->status >= 300);
 	head.reason = str_from(http_reason(x->status));

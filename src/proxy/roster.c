@@ -14,7 +14,7 @@ const char *const roster_state_names[ROSTER_STATE_COUNT] = {
 
 static enum roster_state state_of(const struct client *client)
 {
-	const struct exchange *x = client->exchange;
+	const struct exchange *x = client->exchanges;
 
 	if (x)
 		return x->tcp ? ROSTER_TCP : x->tunnelling ? ROSTER_TUNNEL : ROSTER_REQUEST;
@@ -56,7 +56,7 @@ static bool is_of_backend(const struct roster_ask *ask, const struct exchange *x
 static bool matches(const struct roster *roster, const struct client *client)
 {
 	const struct roster_ask *ask = &roster->ask;
-	struct exchange *x = client->exchange;
+	struct exchange *x = client->exchanges;
 
 	if (ask->frontend.len && !str_eq(client->gate->frontend->conf->name, ask->frontend))
 		return false;
@@ -100,10 +100,6 @@ static void add_run(struct roster *roster, struct roster_row *row, struct exchan
 {
 	struct roster_run *run;
 
-	if (!row->runs)
-		row->runs = arena_alloc(&roster->arena, sizeof(*row->runs));
-	if (!row->runs)
-		return;
 	run = &row->runs[row->run_count++];
 	*run = (struct roster_run){.step = step_names[x->step],
 		.age_us = loop_now_us(roster->proxy->loop) - x->began_us,
@@ -116,6 +112,17 @@ static void add_run(struct roster *roster, struct roster_row *row, struct exchan
 		run->pool = keep(roster, x->pool->name);
 	if (x->backend)
 		run->backend = keep(roster, x->backend->id);
+}
+
+static void add_runs(struct roster *roster, struct roster_row *row, struct exchange *first)
+{
+	u32 count = 0;
+
+	for (const struct exchange *x = first; x && count < ROSTER_RUNS_MAX; x = x->next_of_client)
+		count++;
+	row->runs = count ? arena_alloc(&roster->arena, sizeof(*row->runs) * count) : NULL;
+	for (struct exchange *x = first; row->runs && row->run_count < count; x = x->next_of_client)
+		add_run(roster, row, x);
 }
 
 static void add_row(struct roster *roster, const struct client *client)
@@ -131,8 +138,7 @@ static void add_row(struct roster *roster, const struct client *client)
 		.requests = client->requests,
 		.bytes_in = client->conn.bytes_in,
 		.bytes_out = client->conn.bytes_out};
-	if (client->exchange)
-		add_run(roster, row, client->exchange);
+	add_runs(roster, row, client->exchanges);
 }
 
 // ---- The walk -----------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ enum {
 	ROSTER_ROWS_MAX = 1000,
 	ROSTER_SLICE = 128,	    // connections looked at in a turn
 	ROSTER_PATH_MAX = 200,	    // what is longer is cut
+	ROSTER_RUNS_MAX = 128,	    // of one connection
 	ROSTER_BYTES_MAX = 4 << 20, // of memory
 };
 

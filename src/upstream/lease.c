@@ -5,6 +5,8 @@
 
 #include "upstream/queue.h"
 
+enum { alive_check_ms = 30 * 1000 };
+
 static struct link *of_session(struct session *session)
 {
 	return container_of(conn_of_session(session), struct link, conn);
@@ -43,7 +45,55 @@ static void leave_idle(struct link *link)
 static bool is_usable(const struct link *link)
 {
 	return link->conn.session->end == SESSION_GOES_ON && !link->conn.closing &&
-	       !link->conn.failed;
+	       !link->conn.failed && likely(!link->retires);
+}
+
+static void attach(struct link *link, struct lease *lease)
+{
+	lease->link = link;
+	lease->next = link->leases;
+	lease->at = &link->leases;
+	if (unlikely(lease->next))
+		lease->next->at = &lease->next;
+	link->leases = lease;
+}
+
+static void detach(struct lease *lease)
+{
+	*lease->at = lease->next;
+	if (unlikely(lease->next))
+		lease->next->at = lease->at;
+	lease->link = NULL;
+}
+
+// ---- Links of HTTP/2 that are in use ------------------------------------------------------------
+
+static u32 room_of(const struct link *link)
+{
+	u32 waiting = 0;
+
+	if (link->is_open)
+		return link->conn.session->ops->room(link->conn.session);
+	for (const struct lease *lease = link->leases; lease; lease = lease->next)
+		waiting++;
+	return H2_STREAMS_MAX - MIN(waiting, (u32)H2_STREAMS_MAX);
+}
+
+// To be called whenever something changes that it depends on. Where somebody waits for a place and
+// this is one, it is told.
+static void look_at_room(struct link *link)
+{
+	bool has_room = link->leases && is_usable(link) && room_of(link) > 0;
+
+	if (has_room == list_is_linked(&link->open_node))
+		return;
+	if (!has_room) {
+		list_remove(&link->open_node);
+		return;
+	}
+	list_push_front(&cell_of(link)->open, &link->open_node);
+	if (picker_of(link)->pool)
+		queue_freed(link->upstream, picker_of(link)->pool);
 }
 
 // An idle link goes. Where sockets are bounded the backend must have seen the last one go before it
@@ -51,7 +101,7 @@ static bool is_usable(const struct link *link)
 static void let_go(struct link *link)
 {
 	if (link->has_socket && is_usable(link))
-		h1_finish(&link->conn.h1);
+		link->conn.session->ops->finish(link->conn.session);
 	else
 		conn_close(&link->conn);
 }
@@ -96,6 +146,7 @@ static void park(struct link *link)
 		let_go(link);
 		return;
 	}
+	ASSERT(!list_is_linked(&link->node));
 	list_push_front(&cell->idle, &link->node);
 	cell_add(&cell->idle_count, 1);
 	link->upstream->idle_count++;
@@ -106,12 +157,17 @@ static void park(struct link *link)
 		offer_idle(link);
 }
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
 	struct link *link = of_session(session);
 
+	(void)stream;
+	if (unlikely(link->is_h2)) {
+		look_at_room(link);
+		return;
+	}
 	link->stream_done = true;
-	if (!link->lease)
+	if (!link->leases)
 		park(link);
 }
 
@@ -119,20 +175,56 @@ static void on_poke(struct session *session)
 {
 	struct link *link = of_session(session);
 
-	if (session->end != SESSION_GOES_ON && !link->lease)
+	if (session->end != SESSION_GOES_ON && !link->leases)
 		leave_idle(link);
+	else if (unlikely(session->end != SESSION_GOES_ON && link->is_h2))
+		list_remove(&link->open_node);
 	conn_poke(&link->conn);
+}
+
+static void on_open_limit(struct session *session);
+
+// The backend will answer what it has taken, and no more.
+static void on_goaway(struct session *session)
+{
+	struct link *link = of_session(session);
+
+	link->retires = true;
+	list_remove(&link->open_node);
+	if (!link->leases && list_is_linked(&link->node)) {
+		leave_idle(link);
+		let_go(link);
+	}
+}
+
+static void on_excess(struct session *session)
+{
+	struct link *link = of_session(session);
+	struct upstream *upstream = link->upstream;
+	enum h2_excess excess = h2_excess_of(session);
+
+	metrics_inc(upstream->metrics, M_H2_RESETS + (u32)excess);
+	if (upstream->on_excess)
+		upstream->on_excess(upstream, upstream->backends[link->cell], excess);
 }
 
 static const struct session_events session_events = {
 	.on_stream_done = on_stream_done,
 	.on_poke = on_poke,
+	.on_open_limit = on_open_limit,
+	.on_goaway = on_goaway,
+	.on_excess = on_excess,
 };
 
 static void on_timer(struct conn *conn)
 {
 	struct link *link = container_of(conn, struct link, conn);
 
+	if (unlikely(link->is_h2 && link->leases)) {
+		conn_set_timer(&link->conn, loop_now_ms(link->conn.loop) + alive_check_ms);
+		conn->session->ops->check_alive(conn->session);
+		return;
+	}
 	if (!list_is_linked(&link->node))
 		return; // in use: armed again when it is parked
 	if (loop_now_ms(link->conn.loop) < link->idle_until_ms) {
@@ -157,6 +249,19 @@ static void give_socket(struct upstream *upstream, u32 cell, u32 pool, struct le
 		queue_freed(upstream, upstream->pickers[pool].pool);
 }
 
+// Those who wait for the link hear that there is none. Whoever has a stream has heard of its end by
+// then.
+static void fail_waiting(struct link *link, int error)
+{
+	while (link->leases) {
+		struct lease *lease = link->leases;
+
+		ASSERT(!lease->stream);
+		detach(lease);
+		lease->events->on_failed(lease, error);
+	}
+}
+
 static void on_closed(struct conn *conn)
 {
 	struct link *link = container_of(conn, struct link, conn);
@@ -165,8 +270,10 @@ static void on_closed(struct conn *conn)
 	u32 cell = link->cell, pool = link->pool;
 	bool had_socket = link->has_socket;
 
-	ASSERT(!link->lease);
+	fail_waiting(link, -ECONNRESET);
+	ASSERT(!link->leases);
 	leave_idle(link);
+	list_remove(&link->open_node);
 	cell_add(&cell_of(link)->connections, (u32)-1);
 	metrics_dec(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	metrics_add(upstream->metrics, M_BACKEND_BYTES_IN, conn->bytes_in);
@@ -185,10 +292,61 @@ static void take_stream(struct link *link, struct lease *lease)
 	lease->stream = session->ops->open(session);
 }
 
+static enum lease_result find_other(struct lease *lease, struct upstream *upstream, int *ret_error);
+
+// A stream for who has waited for the backend's word; where it allows fewer than wait, another
+// link.
+static void serve_waiting(struct link *link, struct lease *lease)
+{
+	struct upstream *upstream = link->upstream;
+	enum lease_result result = LEASE_FAILED;
+	int error = -ENOMEM;
+
+	if (room_of(link)) {
+		take_stream(link, lease);
+		if (lease->stream) {
+			lease->events->on_ready(lease);
+			return;
+		}
+		detach(lease);
+	} else {
+		detach(lease);
+		look_at_room(link);
+		result = find_other(lease, upstream, &error);
+	}
+	if (result == LEASE_READY)
+		lease->events->on_ready(lease);
+	else if (result != LEASE_WAIT)
+		lease->events->on_failed(lease, result == LEASE_FULL ? -EAGAIN : error);
+}
+
+static void on_open_limit(struct session *session)
+{
+	struct link *link = of_session(session);
+
+	if (link->is_open) {
+		look_at_room(link);
+		return;
+	}
+	link->is_open = true;
+	for (;;) { // each call may change the list
+		struct lease *lease = link->leases;
+
+		while (lease && lease->stream)
+			lease = lease->next;
+		if (!lease)
+			break;
+		serve_waiting(link, lease);
+	}
+	look_at_room(link);
+	if (!link->leases)
+		park(link);
+}
+
 static void on_connected(struct conn *conn, int error)
 {
 	struct link *link = container_of(conn, struct link, conn);
-	struct lease *lease = link->lease;
+	struct lease *lease = link->leases;
 
 	if (error)
 		metrics_inc(link->upstream->metrics, M_CONNECT_FAILURES);
@@ -197,9 +355,12 @@ static void on_connected(struct conn *conn, int error)
 		return;
 	}
 	if (error) {
-		link->lease = NULL;
-		lease->link = NULL;
-		lease->events->on_failed(lease, error);
+		list_remove(&link->open_node);
+		fail_waiting(link, error);
+		return;
+	}
+	if (unlikely(link->is_h2)) { // on_open_limit follows
+		conn_set_timer(conn, loop_now_ms(conn->loop) + alive_check_ms);
 		return;
 	}
 	take_stream(link, lease);
@@ -220,7 +381,8 @@ static struct link *take_idle(struct upstream *upstream, struct backend *backend
 		struct link *link = list_first(&cell->idle, struct link, node);
 
 		leave_idle(link);
-		if (is_usable(link))
+		if (is_usable(link) && link->is_h2 == backend->is_h2 &&
+			(likely(!link->is_h2) || room_of(link)))
 			return link;
 		conn_close(&link->conn);
 	}
@@ -245,15 +407,37 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	link->upstream = upstream;
 	link->cell = backend->cell;
 	link->pool = backend->pool->index;
-	link->lease = link->heir = NULL;
-	link->stream_done = false;
+	link->leases = NULL;
+	link->heir = NULL;
+	link->stream_done = link->is_h2 = link->is_open = link->retires = false;
 	link->has_socket = backend->sockets_max > 0;
 	list_init(&link->node);
 	list_init(&link->bound_node);
+	list_init(&link->open_node);
 	cell_add(&cell_of(link)->connections, 1);
 	metrics_inc(upstream->metrics, M_CONNECTS);
 	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	return link;
+}
+
+// Without memory for HTTP/2's own state, what HTTP/1 has is there, and the backend will refuse it.
+static void use_session(struct link *link, const struct lease *lease)
+{
+	struct upstream *upstream = link->upstream;
+	struct conn *conn = &link->conn;
+
+	if (lease->raw) {
+		conn_use_raw(conn, STREAM_CLIENT, &session_events);
+		return;
+	}
+	link->is_h2 =
+		lease->backend->is_h2 && conn_use_h2(conn, STREAM_CLIENT, upstream->h2,
+						upstream->parser, false, &session_events) == 0;
+	if (link->is_h2)
+		return;
+	conn_use_h1(conn, STREAM_CLIENT, upstream->parser, &session_events);
+	if (link->has_socket)
+		h1_see_it_out(&conn->h1);
 }
 
 // The place at the backend, where they are bounded, was taken.
@@ -269,15 +453,11 @@ static enum lease_result connect_link(
 		}
 		return LEASE_FAILED;
 	}
-	link->lease = lease;
-	lease->link = link;
-	if (lease->raw)
-		conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
-	else
-		conn_use_h1(&link->conn, STREAM_CLIENT, upstream->parser, &session_events);
-	if (link->has_socket && !lease->raw)
-		h1_see_it_out(&link->conn.h1);
+	attach(link, lease);
+	use_session(link, lease);
 	conn_connect(&link->conn, &backend->addr);
+	if (link->is_h2)
+		look_at_room(link);
 	return LEASE_WAIT;
 }
 
@@ -306,19 +486,61 @@ static enum lease_result open_new(struct lease *lease, struct upstream *upstream
 	return LEASE_WAIT;
 }
 
+// It is a link of HTTP/2, and `lease` has taken its stream there.
+static enum lease_result shared(struct link *link, struct lease *lease, int *ret_error)
+{
+	if (lease->stream) {
+		look_at_room(link);
+		return LEASE_READY;
+	}
+	detach(lease);
+	if (!link->leases)
+		park(link);
+	*ret_error = -ENOMEM;
+	return LEASE_FAILED;
+}
+
+// Others use it now, so that it is not a connection that went stale.
+static enum lease_result share(struct lease *lease, struct upstream *upstream, int *ret_error)
+{
+	struct cell *cell = upstream_cell(upstream, lease->backend);
+	struct link *link = list_first(&cell->open, struct link, open_node);
+
+	metrics_inc(upstream->metrics, M_REUSE_HITS);
+	attach(link, lease);
+	if (!link->is_open) {
+		look_at_room(link);
+		return LEASE_WAIT;
+	}
+	lease->reused = true;
+	take_stream(link, lease);
+	return shared(link, lease, ret_error);
+}
+
+static enum lease_result find_other(struct lease *lease, struct upstream *upstream, int *ret_error)
+{
+	if (list_is_empty(&upstream_cell(upstream, lease->backend)->open))
+		return open_new(lease, upstream, ret_error);
+	return share(lease, upstream, ret_error);
+}
+
 enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, bool may_reuse, const struct lease_events *events, int *ret_error)
 {
-	struct link *link = may_reuse ? take_idle(upstream, backend) : NULL;
+	struct link *link;
 
 	*lease = (struct lease){.events = events, .backend = backend};
+	if (unlikely(backend->is_h2) && !list_is_empty(&upstream_cell(upstream, backend)->open))
+		return share(lease, upstream, ret_error);
+	link = may_reuse ? take_idle(upstream, backend) : NULL;
 	if (link) {
 		metrics_inc(upstream->metrics, M_REUSE_HITS);
-		lease->link = link;
-		lease->reused = true;
-		link->lease = lease;
+		lease->reused = lease->was_idle = true;
+		attach(link, lease);
 		take_stream(link, lease);
-		return LEASE_READY;
+		if (likely(!link->is_h2))
+			return LEASE_READY;
+		return shared(link, lease, ret_error);
 	}
 	metrics_inc(upstream->metrics, M_REUSE_MISSES);
 	return open_new(lease, upstream, ret_error);
@@ -353,14 +575,31 @@ void lease_yield_idle(struct picker *picker)
 	let_go(link);
 }
 
+// HTTP/2: one of its leases is over. The link goes on.
+static void leave_shared(struct link *link, struct lease *lease)
+{
+	detach(lease);
+	look_at_room(link);
+	if (link->leases)
+		return;
+	if (link->conn.connecting)
+		conn_abort(&link->conn);
+	else if (link->is_open)
+		park(link);
+}
+
 void lease_release(struct lease *lease)
 {
 	struct link *link = lease->link;
 
 	if (!link)
 		return;
-	lease->link = NULL;
-	link->lease = NULL;
+	if (unlikely(link->is_h2)) {
+		lease->stream->ops->release(lease->stream);
+		leave_shared(link, lease);
+		return;
+	}
+	detach(lease);
 	if (link->stream_done)
 		park(link);
 }
@@ -371,23 +610,28 @@ void lease_abandon(struct lease *lease)
 
 	if (!link)
 		return;
-	lease->link = NULL;
 	if (link->heir == lease) { // it goes anyway
+		lease->link = NULL;
 		link->heir = NULL;
 		return;
 	}
-	link->lease = NULL;
 	if (lease->stream)
 		lease->stream->ops->reset(lease->stream);
+	if (unlikely(link->is_h2)) {
+		leave_shared(link, lease);
+		return;
+	}
+	detach(lease);
 	conn_abort(&link->conn);
 }
 
 bool lease_renew(struct lease *lease)
 {
 	struct link *link = lease->link;
+	bool goes = !link->is_h2 || link->conn.session->end != SESSION_GOES_ON;
 
 	lease_abandon(lease);
-	if (!link->has_socket)
+	if (!link->has_socket || !goes || link->heir)
 		return false;
 	*lease = (struct lease){.events = lease->events,
 		.link = link,

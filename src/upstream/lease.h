@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// The right to use one stream to a backend: an idle connection, or a new one. Idle connections
-// belong to one worker, newest first, so that the warm ones are used and the rest grow old and go.
+// The right to use one stream to a backend: on an idle connection, on one of HTTP/2 that has room
+// for another, or on a new one. Connections belong to one worker, idle ones newest first, so that
+// the warm ones are used and the rest grow old and go.
+//
+// What differs between the versions of HTTP is here and nowhere above: a connection of HTTP/1
+// carries one lease and goes with a lease that is abandoned; one of HTTP/2 carries as many as the
+// backend allows (and H2_STREAMS_MAX), is given to them when the backend has said how many that
+// are, and goes when the backend says so, or when it has been idle for long.
 //
 // A lease is embedded in its holder (an attempt of an exchange). It ends by lease_release (the
 // message pair is complete, the connection may serve again) or lease_abandon (it may not).
@@ -22,9 +28,11 @@ struct lease {
 	struct link *link; // NULL: no lease
 	struct stream *stream;
 	struct backend *backend;
-	bool reused;	  // the connection served before
-	bool raw;	  // without HTTP
-	u64 heard_before; // bytes that had come on it when the stream was taken
+	struct lease *next, **at; // among its link's
+	bool reused;		  // the connection served before
+	bool was_idle;		  // ... and nobody else: its backend may just have closed it
+	bool raw;		  // without HTTP
+	u64 heard_before;	  // bytes that had come on it when the stream was taken
 };
 
 // One connection to a backend.
@@ -32,13 +40,17 @@ struct link {
 	struct conn conn;
 	struct upstream *upstream;
 	u32 cell, pool;		// slots of its backend: it may outlive what names them
-	struct lease *lease;	// NULL: idle or closing
+	struct lease *leases;	// NULL: idle or closing; of HTTP/1 it is one at most
 	struct lease *heir;	// waits for this link to be gone, to have its place
 	struct list node;	// in its cell's idle list
 	struct list bound_node; // in its picker's idle list, where sockets are bounded
+	struct list open_node;	// HTTP/2: in its cell's list of those in use that have room
 	u64 idle_until_ms;
 	bool stream_done;
 	bool has_socket; // holds one of its seat's sockets
+	bool is_h2;
+	bool is_open; // HTTP/2: the backend has said how many streams there may be
+	bool retires; // HTTP/2: nothing new is begun on it
 };
 
 // FULL: the backend has as many sockets as it may; nothing was begun.
@@ -58,7 +70,16 @@ enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 // Has any byte of an answer come?
 static inline bool lease_has_heard(const struct lease *lease)
 {
-	return lease->link->conn.bytes_in != lease->heard_before;
+	const struct stream *stream = lease->stream;
+
+	return stream && stream->ops->heard ? stream->ops->heard(stream)
+					    : lease->link->conn.bytes_in != lease->heard_before;
+}
+
+// A request on it may come back untouched (STREAM_NOT_PROCESSED), whatever was sent of it.
+static inline bool lease_may_be_refused(const struct lease *lease)
+{
+	return lease->link->is_h2;
 }
 
 void lease_release(struct lease *lease);

@@ -226,6 +226,7 @@ static bool has_place(struct upstream *upstream, struct backend *backend)
 	if (is_trial(backend) && atomic_load(&backend->trials) == 0)
 		return false;
 	if (backend->sockets_max && upstream_cell(upstream, backend)->idle_count == 0 &&
+		list_is_empty(&upstream_cell(upstream, backend)->open) &&
 		atomic_load(&backend->sockets->used) >= backend->sockets_max)
 		return false;
 	return !adaptive || atomic_load(&adaptive->requests.used) < atomic_load(&adaptive->limit);

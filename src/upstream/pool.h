@@ -47,6 +47,7 @@ struct backend {
 	u32 index;		   // in its pool
 	u32 cell;		   // its slot (slots.h), also in each worker's array of cells
 	u32 sockets_max;	   // of all workers, idle ones too; 0: no bound
+	bool is_h2;		   // it speaks HTTP/2, and nothing else
 	struct str server_line;	   // "X-Backend-Server: address" with its line end
 	struct adaptive *adaptive; // NULL: limits.adaptive is off | its slot's (slots.h)
 	struct cap *sockets;	   // its slot's: counted where sockets_max bounds them
@@ -81,6 +82,7 @@ struct cell {
 	struct load_told *told;	     // by the backend; where pool->load is HEADER
 	u32 load_probes;	     // on their way to it
 	struct list idle;	     // links, newest first
+	struct list open; // links of HTTP/2 that are in use and have room for more
 };
 
 // What one worker has of one pool, as far as others look at it. One writer, the worker.

@@ -48,6 +48,7 @@ void upstream_init(struct upstream *upstream, const struct upstream_config *conf
 
 	*upstream = (struct upstream){.loop = config->loop,
 		.parser = config->parser,
+		.h2 = config->h2,
 		.metrics = config->metrics,
 		.slots = config->slots,
 		.crowd = crowd,
@@ -61,8 +62,10 @@ void upstream_init(struct upstream *upstream, const struct upstream_config *conf
 		.nudge = {.deliver = on_nudge}};
 	rng_init(&upstream->rng, config->seed);
 	slab_init(&upstream->links, "link", sizeof(struct link), config->links_max);
-	for (u32 i = 0; i < upstream->backend_count; i++)
+	for (u32 i = 0; i < upstream->backend_count; i++) {
 		list_init(&upstream->cells[i].idle);
+		list_init(&upstream->cells[i].open);
+	}
 	crowd_ear_init(&upstream->ear, crowd);
 	upstream->pickers = mem_alloc(sizeof(struct picker) * MAX(config->slots->pools.max, 1));
 	for (u32 i = 0; i < config->pool_count; i++)
@@ -103,8 +106,10 @@ static void adopt_pool(struct upstream *upstream, u32 slot, struct pool *pool)
 
 void upstream_adopt(struct upstream *upstream, const struct upstream_change *change)
 {
-	for (u32 i = upstream->backend_count; i < change->backend_count; i++)
+	for (u32 i = upstream->backend_count; i < change->backend_count; i++) {
 		list_init(&upstream->cells[i].idle);
+		list_init(&upstream->cells[i].open);
+	}
 	upstream->backends = change->backends;
 	upstream->backend_count = change->backend_count;
 	upstream->pool_count = change->pool_count;

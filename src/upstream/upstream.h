@@ -10,7 +10,7 @@
 #include "decide/prequal.h"
 #include "decide/waiters.h"
 #include "loop/loop.h"
-#include "proto/h1.h"
+#include "proto/h2.h"
 #include "upstream/crowd.h"
 #include "upstream/report.h"
 #include "upstream/slots.h"
@@ -47,6 +47,7 @@ struct picker {
 struct upstream {
 	struct loop *loop;
 	struct h1_parser *parser;
+	struct h2_kit *h2;
 	struct metrics_cells *metrics;
 	struct slots *slots;
 	struct crowd *crowd;	       // of them
@@ -62,6 +63,9 @@ struct upstream {
 	// Over all backends; the rest of the links is for running requests.
 	u32 idle_count, idle_max;
 	bool draining; // keep nothing
+	// A backend's conduct on HTTP/2 has ended its connection. NULL: nobody wants to know.
+	void (*on_excess)(struct upstream *upstream, const struct backend *backend,
+		enum h2_excess excess);
 	struct message nudge;
 	_Atomic(bool) nudged; // `nudge` is on its way
 };
@@ -69,6 +73,7 @@ struct upstream {
 struct upstream_config {
 	struct loop *loop;
 	struct h1_parser *parser;
+	struct h2_kit *h2; // NULL: no backend speaks HTTP/2
 	struct metrics_cells *metrics;
 	struct slots *slots;
 	struct pool **pools;	   // by slot

@@ -660,7 +660,7 @@ static void check_end(
 		break;
 	case EXPLAIN_WAITS:
 		SEEDED(world.asked_count == 0);
-		SEEDED(client && client->exchange && client->exchange->step == STEP_QUEUE);
+		SEEDED(client && client->exchanges && client->exchanges->step == STEP_QUEUE);
 		break;
 	case EXPLAIN_SENT:
 		check_sent(explain);

@@ -648,7 +648,7 @@ void check_turn(struct world *world)
 	listen_to_log(world);
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
-		const struct exchange *x = client->exchange;
+		const struct exchange *x = client->exchanges;
 
 		check_queue(world, &client->conn, "client");
 		if (!x)

@@ -385,8 +385,8 @@ static void check_judged(struct world *world)
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
 
-		if (client->exchange)
-			check_asked(world, client->exchange);
+		if (client->exchanges)
+			check_asked(world, client->exchanges);
 	}
 }
 

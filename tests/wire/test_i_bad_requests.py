@@ -60,7 +60,6 @@ CASES = {
     "http/2.0": (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
     "http/0.9": (b"GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505),
     "http/9.9": (b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 505),
-    "preface of http/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 505)),
     "fragment": (b"GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "no slash": (b"GET a HTTP/1.1\r\nHost: a\r\n\r\n", 400),
     "asterisk": (b"GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400),

@@ -144,9 +144,10 @@ static void on_refused(struct session *session, struct stream *stream)
 	fail_msg("the collector was sent what is no request");
 }
 
-static void on_stream_done(struct session *session)
+static void on_stream_done(struct session *session, struct stream *stream)
 {
 	(void)session;
+	(void)stream;
 }
 
 static void on_poke(struct session *session)

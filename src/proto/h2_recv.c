@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: Apache-2.0
+// What libnghttp2 says of the peer's frames. Whatever is told upwards may come back with calls on
+// this or any other stream; nothing is freed here.
+#include "proto/h2_parts.h"
+
+static struct h2_stream *stream_of(nghttp2_session *ng, int32_t id)
+{
+	return id ? nghttp2_session_get_stream_user_data(ng, id) : NULL;
+}
+
+// ---- Header sections ----------------------------------------------------------------------------
+
+static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2 *h2 = user;
+	struct h2_stream *s = stream_of(ng, frame->hd.stream_id);
+
+	if (!s && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+		s = h2_stream_new(h2);
+		if (!s)
+			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+		s->id = frame->hd.stream_id;
+		nghttp2_session_set_stream_user_data(ng, s->id, s);
+	}
+	if (!s)
+		return 0;
+	s->heard = true;
+	h2->heading = s;
+	h2_text_begin(h2, s->headed_in);
+	return 0;
+}
+
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+	size_t namelen, const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
+{
+	struct h2 *h2 = user;
+
+	(void)ng;
+	(void)flags;
+	if (unlikely(!h2->heading || h2->heading->id != frame->hd.stream_id || h2->is_broken))
+		return 0;
+	if (likely(h2_text_add(h2, str_make((const char *)name, namelen),
+			   str_make((const char *)value, valuelen)) == 0))
+		return 0;
+	h2_excessive(h2, H2_HEADER_LIST, NGHTTP2_ENHANCE_YOUR_CALM);
+	return 0;
+}
+
+// libnghttp2 would leave out what is no field; a message that has one is malformed.
+static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
+	size_t namelen, const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
+{
+	(void)ng;
+	(void)frame;
+	(void)name;
+	(void)namelen;
+	(void)value;
+	(void)valuelen;
+	(void)flags;
+	(void)user;
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+}
+
+static void refuse_stream(struct h2 *h2, struct h2_stream *s, enum http_refusal why)
+{
+	h2->session.refusal = (u8)why;
+	if (h2->session.role == STREAM_SERVER && !s->announced) {
+		s->announced = true;
+		s->headed_in = true;
+		h2->session.events->on_refused(&h2->session, &s->stream);
+		return;
+	}
+	(void)nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
+	h2_stream_fail(s, STREAM_MALFORMED);
+}
+
+static void take_request(struct h2 *h2, struct h2_stream *s, bool end)
+{
+	enum http_refusal why = h2_text_request(h2, s, end);
+
+	s->in_ended = end;
+	if (why) {
+		s->upgrade = false;
+		refuse_stream(h2, s, why);
+		return;
+	}
+	s->announced = s->headed_in = true;
+	// The request that asks for a tunnel is whole; what follows is the tunnel's.
+	s->in_told = end && !s->upgrade;
+	if (!end)
+		h2->session.small = false;
+	h2->session.events->on_request(
+		&h2->session, &s->stream, &h2->parser->head, end || s->upgrade);
+}
+
+static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
+{
+	enum http_refusal why = h2_text_response(h2, s, end);
+	struct http_head *head = &h2->parser->head;
+	const struct stream_events *events = s->stream.events;
+	bool interim, over;
+
+	if (why) {
+		refuse_stream(h2, s, why);
+		return;
+	}
+	interim = head->status < 200 && head->status != 101;
+	if (interim && ++s->interim_heads > HTTP_INTERIM_MAX) {
+		refuse_stream(h2, s, HTTP_REFUSE_INTERIM_FLOOD);
+		return;
+	}
+	s->headed_in = !interim;
+	s->tunnel = head->status == 101;
+	s->in_ended = end;
+	// Where no body can be, its empty DATA frame is not waited for.
+	over = end || (!interim && !s->tunnel && head->framing == HTTP_NO_BODY);
+	s->in_told = over && !s->tunnel;
+	if (!over)
+		h2->session.small = false;
+	if (events)
+		events->on_head(&s->stream, head, s->in_told);
+	if (s->tunnel)
+		h2_stream_deliver(s);
+}
+
+static void take_trailers(struct h2 *h2, struct h2_stream *s)
+{
+	struct h2_text *text = &h2->text;
+
+	s->in_ended = true;
+	if (text->refusal) {
+		refuse_stream(h2, s, (enum http_refusal)text->refusal);
+		return;
+	}
+	h2_text_finish(h2);
+	if (!text->block || text->refusal) {
+		refuse_stream(h2, s, HTTP_REFUSE_TRAILER);
+		return;
+	}
+	text->block->used = text->len;
+	s->trailers_in = text->block;
+	text->block = NULL;
+	h2_stream_deliver(s);
+}
+
+static void take_headers(struct h2 *h2, struct h2_stream *s, const nghttp2_frame *frame)
+{
+	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+	h2->heading = s; // for what is still written
+	if (h2->text.is_trailers)
+		take_trailers(h2, s);
+	else if (h2->session.role == STREAM_SERVER)
+		take_request(h2, s, end);
+	else
+		take_response(h2, s, end);
+	h2->heading = NULL;
+	h2_text_done(h2);
+}
+
+// ---- Bodies -------------------------------------------------------------------------------------
+
+static int on_data_chunk(
+	nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
+{
+	struct h2 *h2 = user;
+	struct h2_stream *s = stream_of(ng, id);
+	struct slice slice = {.block = h2->feeding, .ptr = (const char *)data, .len = len};
+
+	(void)flags;
+	// Whatever its reader does, others go on (ruling of the windows: h2.h).
+	(void)nghttp2_session_consume_connection(ng, len);
+	if (!s || !s->stream.events || s->in_told || h2->is_broken)
+		return 0;
+	if (slice.block)
+		block_ref(slice.block);
+	if (bytes_append(h2->kit->pool, &s->held, slice) != 0) {
+		h2_stream_fail(s, STREAM_NO_MEMORY);
+		(void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
+		return 0;
+	}
+	h2_stream_deliver(s);
+	return 0;
+}
+
+static void take_data_end(struct h2 *h2, const nghttp2_frame *frame)
+{
+	struct h2_stream *s = stream_of(h2->ng, frame->hd.stream_id);
+	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+
+	if (!end) {
+		if (frame->hd.length == frame->data.padlen)
+			(void)h2_flood(h2, H2_EMPTY_DATA);
+		return;
+	}
+	if (!s)
+		return;
+	s->in_ended = true;
+	h2_stream_deliver(s);
+}
+
+// ---- Frames -------------------------------------------------------------------------------------
+
+static void take_settings(struct h2 *h2, const nghttp2_frame *frame)
+{
+	if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+		return;
+	if (h2_flood(h2, H2_SETTINGS))
+		return;
+	h2->may_connect = nghttp2_session_get_remote_settings(
+		h2->ng, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL);
+	if (h2->session.role == STREAM_CLIENT && h2->session.events->on_open_limit)
+		h2->session.events->on_open_limit(&h2->session);
+}
+
+static void take_ping(struct h2 *h2, const nghttp2_frame *frame)
+{
+	if (!(frame->hd.flags & NGHTTP2_FLAG_ACK)) {
+		(void)h2_flood(h2, H2_PINGS);
+		return;
+	}
+	h2->pings = false;
+	if (!h2->drain_ping || memcmp(frame->ping.opaque_data, "draining", 8) != 0)
+		return;
+	h2->drain_ping = false;
+	(void)nghttp2_submit_goaway(h2->ng, NGHTTP2_FLAG_NONE,
+		nghttp2_session_get_last_proc_stream_id(h2->ng), NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2 *h2 = user;
+
+	(void)ng;
+	if (h2->is_broken)
+		return 0;
+	switch (frame->hd.type) {
+	case NGHTTP2_DATA:
+		take_data_end(h2, frame);
+		break;
+	case NGHTTP2_HEADERS:
+		if (h2->heading && h2->heading->id == frame->hd.stream_id)
+			take_headers(h2, h2->heading, frame);
+		break;
+	case NGHTTP2_SETTINGS:
+		take_settings(h2, frame);
+		break;
+	case NGHTTP2_PING:
+		take_ping(h2, frame);
+		break;
+	case NGHTTP2_GOAWAY:
+		h2->goaway_heard = true;
+		if (h2->session.role == STREAM_CLIENT && h2->session.events->on_goaway)
+			h2->session.events->on_goaway(&h2->session);
+		break;
+	case NGHTTP2_RST_STREAM:
+		(void)h2_flood(h2, H2_RESETS);
+		break;
+	case NGHTTP2_WINDOW_UPDATE:
+		(void)h2_flood(h2, H2_WINDOW_UPDATES);
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+// Of every frame, also of those that are then ignored.
+static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
+{
+	struct h2 *h2 = user;
+
+	bool priority = hd->type == NGHTTP2_PRIORITY || hd->type == NGHTTP2_PRIORITY_UPDATE;
+
+	(void)ng;
+	if (likely(!priority && hd->type <= NGHTTP2_CONTINUATION) || h2->is_broken)
+		return 0;
+	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) { // RFC 9113 6.3
+		h2_excessive(h2, H2_PROTOCOL_ERROR, NGHTTP2_PROTOCOL_ERROR);
+		return 0;
+	}
+	(void)h2_flood(h2, priority ? H2_PRIORITIES : H2_UNKNOWN_FRAMES);
+	return 0;
+}
+
+static int on_unknown_frame(
+	nghttp2_session *ng, void **payload, const nghttp2_frame_hd *hd, void *user)
+{
+	(void)ng;
+	(void)payload;
+	(void)hd;
+	(void)user;
+	return NGHTTP2_ERR_CANCEL; // ignored (RFC 9113 5.5)
+}
+
+// A stream's error; libnghttp2 has its RST_STREAM ready. That we have to reset costs the peer as
+// little as a reset of its own.
+static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
+{
+	struct h2 *h2 = user;
+	struct h2_stream *s = stream_of(ng, frame->hd.stream_id);
+
+	(void)error;
+	if (h2->is_broken || h2_flood(h2, H2_RESETS) || !s)
+		return 0;
+	s->malformed = true;
+	return 0;
+}
+
+// ---- The end of streams -------------------------------------------------------------------------
+
+static enum stream_fault fault_of(const struct h2 *h2, const struct h2_stream *s, u32 code)
+{
+	if (s->malformed)
+		return STREAM_MALFORMED;
+	if (h2->session.role == STREAM_CLIENT && code == NGHTTP2_REFUSED_STREAM && !s->headed_in)
+		return STREAM_NOT_PROCESSED;
+	return STREAM_PEER_RESET;
+}
+
+static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
+{
+	struct h2 *h2 = user;
+	struct h2_stream *s = stream_of(ng, id);
+	bool server = h2->session.role == STREAM_SERVER;
+
+	if (!s || h2->over || s->closed)
+		return 0;
+	s->closed = true;
+	if (h2->heading == s)
+		h2->heading = NULL;
+	if (server && !s->announced) { // it is counted, though nobody hears the answer
+		h2->session.refusal = HTTP_REFUSE_FRAMES;
+		refuse_stream(h2, s, HTTP_REFUSE_FRAMES);
+	} else if ((server && !s->out_framed) || !s->in_ended) {
+		h2->session.refusal = HTTP_REFUSE_FRAMES;
+		h2_stream_fail(s, fault_of(h2, s, code));
+	}
+	h2_stream_settle(s);
+	return 0;
+}
+
+static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
+{
+	struct h2 *h2 = user;
+	struct h2_stream *s;
+
+	switch (frame->hd.type) {
+	case NGHTTP2_GOAWAY:
+		// What libnghttp2 itself has found.
+		if (frame->goaway.error_code != NGHTTP2_NO_ERROR && !h2->is_broken) {
+			h2->is_broken = true;
+			h2->excess = H2_PROTOCOL_ERROR;
+			if (h2->session.events->on_excess)
+				h2->session.events->on_excess(&h2->session);
+		}
+		return 0;
+	case NGHTTP2_DATA:
+	case NGHTTP2_HEADERS:
+		break;
+	default:
+		return 0;
+	}
+	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+		return 0;
+	s = stream_of(ng, frame->hd.stream_id);
+	if (!s)
+		return 0;
+	s->out_framed = true;
+	if (s->refuse_rest && !s->in_ended)
+		(void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+// A request that could not be sent any more: the peer's GOAWAY came first.
+static int on_frame_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
+{
+	struct h2 *h2 = user;
+
+	(void)ng;
+	(void)error;
+	if (frame->hd.type != NGHTTP2_HEADERS || h2->session.role != STREAM_CLIENT)
+		return 0;
+	list_for_each (node, &h2->streams) {
+		struct h2_stream *s = list_entry(node, struct h2_stream, node);
+
+		if (s->id != frame->hd.stream_id || s->closed ||
+			frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+			continue;
+		s->failed = true;
+		s->fault = STREAM_NOT_PROCESSED;
+		h2->look = true;
+	}
+	return 0;
+}
+
+void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
+{
+	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
+	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
+	nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
+	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
+	nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
+	nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
+	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, on_stream_close);
+	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, on_frame_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, on_frame_not_sent);
+	nghttp2_session_callbacks_set_unpack_extension_callback(callbacks, on_unknown_frame);
+	nghttp2_session_callbacks_set_send_data_callback(callbacks, h2_send_data);
+}

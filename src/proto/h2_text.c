@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: Apache-2.0
+// Header sections of HTTP/2 as the HTTP/1.1 that says the same, read by HTTP/1's own parser. What
+// libnghttp2 has checked of them: names are lower-case tokens, values have no control characters,
+// pseudo-header fields are known, complete, not repeated and in front, and there are no fields that
+// concern a connection (RFC 9113 8.1 to 8.3).
+#include "proto/h2_parts.h"
+#include "proto/scan.h"
+
+enum {
+	first_bytes = 1024,
+	field_overhead = 32, // RFC 9113 6.5.2
+	lists_max = 4, // so many times the limit of heads is decoded before the connection ends
+	protocol_bytes_max = 64,
+};
+
+static void refuse(struct h2_text *text, enum http_refusal why)
+{
+	if (text->refusal == HTTP_REFUSE_OK)
+		text->refusal = (u8)why;
+}
+
+void h2_text_begin(struct h2 *h2, bool is_trailers)
+{
+	h2_text_done(h2);
+	h2->text = (struct h2_text){.is_trailers = is_trailers, .has_start = is_trailers};
+}
+
+void h2_text_done(struct h2 *h2)
+{
+	if (h2->text.block)
+		block_unref(h2->text.block);
+	h2->text.block = NULL;
+}
+
+static char *room_slow(struct h2 *h2, size_t len)
+{
+	struct h2_text *text = &h2->text;
+	struct block *block =
+		block_get_sized(h2->kit->pool, MAX((text->len + len) * 2, (size_t)first_bytes));
+
+	if (!block) {
+		refuse(text, HTTP_REFUSE_HEAD_TOO_LARGE);
+		return NULL;
+	}
+	if (text->block) {
+		memcpy(block->data, text->block->data, text->len);
+		block_unref(text->block);
+	}
+	text->block = block;
+	return block->data + text->len;
+}
+
+// For `len` more bytes. NULL: no memory, and the head is refused.
+static inline char *room(struct h2 *h2, size_t len)
+{
+	struct h2_text *text = &h2->text;
+
+	if (likely(text->block && text->block->size - text->len >= len))
+		return text->block->data + text->len;
+	return room_slow(h2, len);
+}
+
+static inline char *put(char *at, struct str text)
+{
+	memcpy(at, text.ptr, text.len);
+	return at + text.len;
+}
+
+static inline void took(struct h2 *h2, const char *at)
+{
+	h2->text.len = (u32)(at - h2->text.block->data);
+}
+
+static void put_line(struct h2 *h2, struct str name, struct str value)
+{
+	char *at = room(h2, name.len + value.len + 4);
+
+	if (!at)
+		return;
+	at = put(put(put(put(at, name), STR(": ")), value), STR("\r\n"));
+	took(h2, at);
+	h2->text.field_count++;
+}
+
+static struct str part(const struct h2_text *text, u32 at, u32 len)
+{
+	return str_make(text->block->data + at, len);
+}
+
+// ---- The start line -----------------------------------------------------------------------------
+
+// A path that HTTP/1 would read as something else than one.
+static bool path_is_plain(struct str method, struct str path)
+{
+	if (str_eq(path, STR("*")))
+		return str_eq(method, STR("OPTIONS"));
+	return path.len && path.ptr[0] == '/';
+}
+
+static void put_upgrade(struct h2 *h2, struct h2_stream *s, struct str protocol)
+{
+	if (protocol.len > protocol_bytes_max ||
+		scan_table(protocol.ptr, protocol.ptr + protocol.len, SCAN_TOKEN) !=
+			protocol.ptr + protocol.len) {
+		refuse(&h2->text, HTTP_REFUSE_FIELD_VALUE);
+		return;
+	}
+	s->upgrade = true;
+	s->has_key = str_eq_nocase(protocol, STR("websocket"));
+	put_line(h2, STR("connection"), STR("upgrade"));
+	put_line(h2, STR("upgrade"), protocol);
+	if (!s->has_key)
+		return;
+	websocket_key(h2->kit->seed, ++h2->kit->keys, s->key);
+	put_line(h2, STR("sec-websocket-key"), str_make(s->key, WEBSOCKET_KEY_BYTES));
+}
+
+// Behind the pseudo-header fields. The order of the calls keeps `part` valid: room() may move.
+static void start_request(struct h2 *h2, struct h2_stream *s)
+{
+	struct h2_text *text = &h2->text;
+	size_t len = text->method.len + text->path.len + text->authority.len;
+	char copy[protocol_bytes_max + 1];
+	struct str method, path;
+	char *at = room(h2, len + 32);
+	bool extended = text->protocol.len > 0;
+
+	if (!at)
+		return;
+	text->raw_at = text->len;
+	method = part(text, text->method.at, text->method.len);
+	path = part(text, text->path.at, text->path.len);
+	if (str_eq(method, STR("CONNECT")) && !extended)
+		path = part(text, text->authority.at, text->authority.len);
+	else if (!path_is_plain(extended ? STR("GET") : method, path))
+		refuse(text, HTTP_REFUSE_TARGET);
+	if (path.len > h2->parser->limits.target_bytes_max)
+		refuse(text, HTTP_REFUSE_URI_TOO_LONG);
+	at = put(put(at, extended ? STR("GET") : method), STR(" "));
+	at = put(put(at, path), STR(" HTTP/1.1\r\n"));
+	if (text->authority.len) {
+		at = put(at, STR("host: "));
+		at = put(put(at, part(text, text->authority.at, text->authority.len)), STR("\r\n"));
+		text->field_count++;
+		text->has_host = true;
+	}
+	took(h2, at);
+	if (!extended)
+		return;
+	len = MIN(text->protocol.len, (u32)sizeof(copy));
+	memcpy(copy, text->block->data + text->protocol.at, len);
+	put_upgrade(h2, s, str_make(copy, len));
+}
+
+// What HTTP/1 says where the tunnel that was asked for is there (RFC 8441 5).
+static void put_switch(struct h2 *h2, const struct h2_stream *s)
+{
+	char accept[WEBSOCKET_ACCEPT_BYTES];
+
+	put_line(h2, STR("connection"), STR("upgrade"));
+	put_line(h2, STR("upgrade"), str_make(s->protocol, s->protocol_len));
+	if (!s->has_key)
+		return;
+	websocket_accept(str_make(s->key, WEBSOCKET_KEY_BYTES), accept);
+	put_line(h2, STR("sec-websocket-accept"), str_make(accept, WEBSOCKET_ACCEPT_BYTES));
+}
+
+static void start_response(struct h2 *h2, struct h2_stream *s)
+{
+	struct h2_text *text = &h2->text;
+	bool switches = s->upgrade && text->status / 100 == 2;
+	u16 status = switches ? 101 : text->status;
+	struct str reason = str_from(http_reason(status));
+	char *at = room(h2, 16 + reason.len);
+
+	if (!at)
+		return;
+	if (text->status == 101) // RFC 9113 8.6
+		refuse(text, HTTP_REFUSE_STATUS_LINE);
+	text->raw_at = text->len;
+	at = put(at, STR("HTTP/1.1 "));
+	*at++ = (char)('0' + status / 100 % 10);
+	*at++ = (char)('0' + status / 10 % 10);
+	*at++ = (char)('0' + status % 10);
+	at = put(put(put(at, STR(" ")), reason), STR("\r\n"));
+	took(h2, at);
+	if (switches)
+		put_switch(h2, s);
+}
+
+static void start(struct h2 *h2)
+{
+	h2->text.has_start = true;
+	if (h2->session.role == STREAM_SERVER)
+		start_request(h2, h2->heading);
+	else
+		start_response(h2, h2->heading);
+}
+
+static void add_pseudo(struct h2 *h2, struct str name, struct str value)
+{
+	struct h2_text *text = &h2->text;
+	char *at = room(h2, value.len + 1);
+	u32 start_at = text->len, len = (u32)value.len;
+
+	if (!at)
+		return;
+	took(h2, put(at, value));
+	switch (name.len > 2 ? name.ptr[2] : 0) {
+	case 'e': // :method
+		text->method.at = start_at;
+		text->method.len = len;
+		break;
+	case 'a': // :path
+		text->path.at = start_at;
+		text->path.len = len;
+		break;
+	case 'u': // :authority
+		text->authority.at = start_at;
+		text->authority.len = len;
+		break;
+	case 'r': // :protocol
+		text->protocol.at = start_at;
+		text->protocol.len = len;
+		break;
+	case 't': // :status, three digits
+		for (size_t i = 0; i < value.len && i < 3; i++)
+			text->status = (u16)(text->status * 10 + (value.ptr[i] - '0'));
+		break;
+	default: // :scheme says nothing that the connection does not say
+		break;
+	}
+}
+
+// RFC 9113 8.3.1: with :authority it says the same, or nobody knows whom the request is for.
+static bool host_is_told(struct h2 *h2, struct str value)
+{
+	struct h2_text *text = &h2->text;
+
+	if (!text->has_host) {
+		text->has_host = true;
+		return false;
+	}
+	if (text->authority.len == 0 ||
+		!str_eq_nocase(value, part(text, text->authority.at, text->authority.len)))
+		refuse(text, HTTP_REFUSE_HOST_REPEATED);
+	return true;
+}
+
+static void add_field(struct h2 *h2, struct str name, struct str value)
+{
+	bool server = h2->session.role == STREAM_SERVER;
+
+	if (unlikely(server && name.len == 4 && str_eq(name, STR("host"))) &&
+		!h2->text.is_trailers && host_is_told(h2, value))
+		return;
+	// A WebSocket's handshake in HTTP/2 has no key (RFC 8441 5): the one behind it is ours.
+	if (unlikely(h2->heading->upgrade && str_eq(name, STR("sec-websocket-key"))))
+		return;
+	put_line(h2, name, value);
+}
+
+int h2_text_add(struct h2 *h2, struct str name, struct str value)
+{
+	struct h2_text *text = &h2->text;
+	u32 bytes_max = h2->parser->limits.head_bytes_max;
+
+	text->list_bytes += (u32)(name.len + value.len) + field_overhead;
+	if (unlikely(text->list_bytes > bytes_max || text->field_count >= HTTP_FIELDS_MAX)) {
+		refuse(text, text->list_bytes > bytes_max ? HTTP_REFUSE_HEAD_TOO_LARGE
+							  : HTTP_REFUSE_TOO_MANY_FIELDS);
+		return text->list_bytes > bytes_max * lists_max ? -1 : 0;
+	}
+	if (name.len && name.ptr[0] == ':' && !text->has_start) {
+		add_pseudo(h2, name, value);
+		return 0;
+	}
+	if (!text->has_start)
+		start(h2);
+	if (likely(text->refusal == HTTP_REFUSE_OK))
+		add_field(h2, name, value);
+	return 0;
+}
+
+// ---- Reading it ---------------------------------------------------------------------------------
+
+// Several cookie fields are one in HTTP/1 (RFC 9113 8.2.3).
+static void join_cookies(struct h2 *h2, const struct http_head *head)
+{
+	struct block *old = h2->text.block;
+	u32 raw_at = h2->text.raw_at;
+	const char *from = old->data + raw_at;
+	struct str name = STR("cookie: "), value;
+	char *at;
+	bool first = true;
+
+	h2->text.block = NULL;
+	h2->text.len = h2->text.raw_at = 0;
+	at = room(h2, head->raw.len + 2 * (size_t)head->field_count + name.len);
+	if (!at) {
+		block_unref(old);
+		return;
+	}
+	at = put(at, str_make(from, (size_t)(head->fields[0].name - from)));
+	for (u16 i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+
+		if (field->known == HTTP_F_COOKIE)
+			continue;
+		at = put(at, str_make(field->name, field->name_len + 2u + field->value_len));
+		at = put(at, STR("\r\n"));
+	}
+	for (u16 i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+
+		if (field->known != HTTP_F_COOKIE)
+			continue;
+		value = str_make(field->value, field->value_len);
+		at = put(put(at, first ? name : STR("; ")), value);
+		first = false;
+	}
+	took(h2, put(at, STR("\r\n\r\n")));
+	block_unref(old);
+}
+
+void h2_text_finish(struct h2 *h2)
+{
+	char *at;
+
+	if (!h2->text.has_start)
+		start(h2);
+	at = room(h2, 2);
+	if (at)
+		took(h2, put(at, STR("\r\n")));
+}
+
+static enum http_refusal parse_request(struct h2 *h2)
+{
+	struct h1_parser *parser = h2->parser;
+	struct h1_limits limits = parser->limits;
+	enum http_refusal why = HTTP_REFUSE_OK;
+	size_t len = h2->text.len - h2->text.raw_at;
+	int used;
+
+	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX; // counted as HTTP/2 counts
+	used = h1_parse_request(h2->text.block->data + h2->text.raw_at, len, &limits,
+		parser->fields, &parser->head, &why);
+	if (used < 0)
+		return why;
+	// What the parser has seen as one head is all that was written.
+	return (size_t)used == len ? HTTP_REFUSE_OK : HTTP_REFUSE_FIELD_VALUE;
+}
+
+enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
+{
+	struct h2_text *text = &h2->text;
+	struct http_head *head = &h2->parser->head;
+	enum http_refusal why;
+
+	h2_text_finish(h2);
+	if (text->refusal)
+		return (enum http_refusal)text->refusal;
+	why = parse_request(h2);
+	if (why)
+		return why;
+	if (head->field_count != text->field_count)
+		return HTTP_REFUSE_FIELD_VALUE;
+	if (unlikely(head->known_repeated & HTTP_BIT(HTTP_F_COOKIE))) {
+		join_cookies(h2, head);
+		why = text->refusal ? (enum http_refusal)text->refusal : parse_request(h2);
+		if (why)
+			return why;
+	}
+	if (s->upgrade && !head->upgrade)
+		return HTTP_REFUSE_FIELD_VALUE;
+	if (!end && !s->upgrade && head->framing == HTTP_NO_BODY) {
+		head->framing = HTTP_CHUNKED; // of a length that nobody knows
+		head->expect_continue = head->known_seen & HTTP_BIT(HTTP_F_EXPECT);
+	}
+	head->keep_alive = true;
+	s->method = head->method;
+	return HTTP_REFUSE_OK;
+}
+
+enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
+{
+	struct h2_text *text = &h2->text;
+	struct h1_parser *parser = h2->parser;
+	struct http_head *head = &parser->head;
+	struct h1_limits limits = parser->limits;
+	enum http_refusal why = HTTP_REFUSE_OK;
+	size_t len;
+	int used;
+
+	h2_text_finish(h2);
+	if (text->refusal)
+		return (enum http_refusal)text->refusal;
+	len = text->len - text->raw_at;
+	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
+	used = h1_parse_response(text->block->data + text->raw_at, len, &limits,
+		(enum http_method)s->method, parser->fields, head, &why);
+	if (used < 0)
+		return why;
+	if ((size_t)used != len || head->field_count != text->field_count)
+		return HTTP_REFUSE_FIELD_VALUE;
+	if (head->framing == HTTP_UNTIL_CLOSE) {
+		head->framing = end ? HTTP_LENGTH : HTTP_CHUNKED;
+		head->has_content_length = end;
+		head->content_length = 0;
+	}
+	head->keep_alive = true;
+	return HTTP_REFUSE_OK;
+}
+
+enum http_refusal h2_read_trailers(
+	struct h1_parser *parser, const struct block *block, u16 *ret_count)
+{
+	enum http_refusal why = HTTP_REFUSE_OK;
+	struct h1_limits limits = parser->limits;
+	int used;
+
+	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
+	used = h1_parse_trailers(
+		block->data, block->used, &limits, parser->fields, ret_count, &why);
+	return used < 0 ? why : HTTP_REFUSE_OK;
+}
