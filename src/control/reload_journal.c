@@ -146,6 +146,38 @@ static void drop(struct journal_entry *entry)
 	mem_free(entry);
 }
 
+static bool has_id(const struct conf *conf, const struct conf_edit *edit)
+{
+	for (u32 i = 0; i < conf->pool_count; i++) {
+		const struct conf_pool *pool = &conf->pools[i];
+
+		if (!str_eq(pool->name, edit->pool))
+			continue;
+		for (u32 j = 0; j < pool->backend_count; j++)
+			if (str_eq(pool->backends[j].id, edit->backends[0].id))
+				return true;
+	}
+	return false;
+}
+
+static bool has_list(const struct journal *journal, struct str pool)
+{
+	list_for_each (node, &journal->entries) {
+		const struct journal_entry *entry = list_entry(node, struct journal_entry, node);
+
+		if (entry->edit.kind == CONF_EDIT_LIST && str_eq(entry->edit.pool, pool))
+			return true;
+	}
+	return false;
+}
+
+// Who only ever came by an edit is gone with that: nothing has to be kept of a removal.
+static bool is_needless(const struct journal *journal, const struct job *job)
+{
+	return job->kind == RELOAD_REMOVE && !has_id(job->base, &job->edit) &&
+	       !has_list(journal, job->edit.pool);
+}
+
 void reload_journal_take(struct journal *journal, struct job *job)
 {
 	struct journal_entry *entry;
@@ -158,6 +190,8 @@ void reload_journal_take(struct journal *journal, struct job *job)
 		if (replaces(job, entry))
 			drop(entry);
 	}
+	if (is_needless(journal, job))
+		return;
 	entry = mem_alloc(sizeof(*entry));
 	arena_init(&entry->texts, texts_bytes_max);
 	entry->edit = job->edit;
