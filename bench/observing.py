@@ -16,7 +16,7 @@ from pathlib import Path
 from harness import (Check, Load, Proxy, check, check_number, cpu_of, instructions, measure_once,
                      repeat, rounds, say, show_check, show_progress, timed, undisturbed)
 from process import BenchError
-from subjects import ENGINES, SUBJECTS, Subject, write
+from subjects import ENGINES, Subject, write
 
 SEEING_MAX = 1.08  # with metrics and records, against without
 LOG_INSTRUCTIONS_MAX = 1500

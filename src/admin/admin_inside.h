@@ -36,8 +36,8 @@ struct admin {
 // Handlers; `owner` is the struct admin. routes.def names each.
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
-	api_explain, api_connections, api_config, api_drain, api_enable, api_disable, api_weight,
-	api_breaker, api_log_level, api_reload, api_add, api_remove;
+	api_explain, api_connections, api_config, api_providers, api_drain, api_enable, api_disable,
+	api_weight, api_breaker, api_log_level, api_reload, api_add, api_remove;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 

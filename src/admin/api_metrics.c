@@ -10,6 +10,7 @@ struct scrape {
 	struct expose_worker *workers;
 	const struct stats **stats;
 	const struct metrics_cells **cells;
+	struct expose_provider *providers;
 };
 
 static void show_backend(
@@ -41,6 +42,19 @@ static void show_backend(
 		.eligible = eligible_is_in((enum eligible_why)one->state.why)};
 }
 
+static void show_provider(const struct desk_provider *one, struct expose_provider *shown)
+{
+	*shown = (struct expose_provider){.name = str_from(one->name),
+		.type = str_from(one->type),
+		.is_up = one->is_up,
+		.is_held = one->is_held,
+		.rows = one->rows,
+		.left_out = one->left_out,
+		.reads = one->reads,
+		.errors = one->errors,
+		.read_at_ms = one->read_wall_ms};
+}
+
 static void make_scrape(const struct admin *admin, struct scrape *scrape)
 {
 	const struct snapshot *snapshot = admin->face.snapshot;
@@ -51,6 +65,10 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 	scrape->workers = mem_alloc(sizeof(*scrape->workers) * workers->count);
 	scrape->stats = mem_alloc(sizeof(*scrape->stats) * workers->count);
 	scrape->cells = mem_alloc(sizeof(*scrape->cells) * (workers->count + 2u));
+	scrape->providers =
+		mem_alloc(sizeof(*scrape->providers) * MAX(admin->state->ask.provider_count, 1u));
+	for (u32 i = 0; i < admin->state->ask.provider_count; i++)
+		show_provider(&admin->state->ask.providers[i], &scrape->providers[i]);
 	for (u32 i = 0; i < snapshot->backend_count; i++)
 		if (snapshot->backends[i])
 			show_backend(admin, snapshot->backends[i], &scrape->backends[i]);
@@ -81,6 +99,7 @@ static void free_scrape(struct scrape *scrape)
 	mem_free(scrape->workers);
 	mem_free(scrape->stats);
 	mem_free(scrape->cells);
+	mem_free(scrape->providers);
 }
 
 static void answer(struct admin *admin, struct admin_call *call)
@@ -101,6 +120,8 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.workers = scrape.workers,
 		.pools = scrape.pools,
 		.backends = scrape.backends,
+		.providers = scrape.providers,
+		.provider_count = admin->state->ask.provider_count,
 		.connections_max = admin->face.connections_max,
 		.config_at_ms = config.taken_wall_ms,
 		.config_generation = config.generation,

@@ -383,6 +383,43 @@ static void put_reloads(struct page *page)
 	expose_sample(&page->lines, STR("result=\"failure\""), page->source->reloads_failed);
 }
 
+static struct str provider_labels(struct page *page, const struct expose_provider *provider)
+{
+	(void)one_label(page, "provider", provider->name);
+	expose_label(&page->more, "type", provider->type);
+	return more_of(page);
+}
+
+static void put_providers(struct page *page, enum metric_family family)
+{
+	for (u32 i = 0; i < page->source->provider_count; i++) {
+		const struct expose_provider *one = &page->source->providers[i];
+		struct str labels = provider_labels(page, one);
+
+		if (family == MF_PROVIDER_UP)
+			expose_sample(&page->lines, labels, one->is_up);
+		else if (family == MF_PROVIDER_ROWS)
+			expose_sample(&page->lines, labels, one->rows);
+		else if (family == MF_PROVIDER_LEFT_OUT)
+			expose_sample(&page->lines, labels, one->left_out);
+		else if (family == MF_PROVIDER_HELD)
+			expose_sample(&page->lines, labels, one->is_held);
+		else if (family == MF_PROVIDER_TIME && one->read_at_ms > 0)
+			expose_sample_micro(&page->lines, labels, (u64)one->read_at_ms * 1000);
+	}
+}
+
+static void put_reads(struct page *page)
+{
+	for (u32 i = 0; i < page->source->provider_count; i++) {
+		const struct expose_provider *one = &page->source->providers[i];
+		struct str labels = provider_labels(page, one);
+
+		expose_sample_more(&page->lines, labels, STR("result=\"success\""), one->reads);
+		expose_sample_more(&page->lines, labels, STR("result=\"failure\""), one->errors);
+	}
+}
+
 static void put_certificates(struct page *page)
 {
 	for (u32 i = 0; i < page->source->certificate_count; i++) {
@@ -448,6 +485,16 @@ static bool put_of_instance(struct page *page, enum metric_family family)
 		return true;
 	case MF_CERTIFICATE:
 		put_certificates(page);
+		return true;
+	case MF_PROVIDER_UP:
+	case MF_PROVIDER_ROWS:
+	case MF_PROVIDER_LEFT_OUT:
+	case MF_PROVIDER_HELD:
+	case MF_PROVIDER_TIME:
+		put_providers(page, family);
+		return true;
+	case MF_PROVIDER_READS:
+		put_reads(page);
 		return true;
 	case MF_PROCESS_CPU:
 		expose_sample_micro(&page->lines, STR_EMPTY, source->process.cpu_us);

@@ -42,6 +42,14 @@ struct expose_worker {
 	double busy_ratio; // of the last second, 0 to 1
 };
 
+struct expose_provider {
+	struct str name, type;
+	bool is_up, is_held;
+	u32 rows, left_out;
+	u64 reads, errors;
+	i64 read_at_ms; // 0 = never
+};
+
 struct expose_certificate {
 	struct str name;
 	i64 expires_at_s;
@@ -70,6 +78,8 @@ struct expose_source {
 	const struct expose_backend *backends; // by backend->cell
 	const struct expose_certificate *certificates;
 	u32 certificate_count;
+	const struct expose_provider *providers;
+	u32 provider_count;
 	struct expose_process process;
 	u64 connections_max;
 	u64 reloads, reloads_failed; // of the configuration, without the start

@@ -28,6 +28,7 @@ struct admin_state *state_new(struct admin *admin)
 	state->pool_findings = mem_alloc(sizeof(struct oddity_finding) * backends);
 	state->room = mem_alloc(sizeof(u32) * backends);
 	state->ask.pools = mem_alloc(sizeof(struct desk_pool) * MAX(snapshot->slots->pools.max, 1));
+	state->ask.providers = mem_alloc(sizeof(struct desk_provider) * DESK_PROVIDERS_MAX);
 	return state;
 }
 
@@ -40,6 +41,7 @@ void state_free(struct admin_state *state)
 	mem_free(state->facts);
 	mem_free(state->ask.backends);
 	mem_free(state->ask.pools);
+	mem_free(state->ask.providers);
 	mem_free(state);
 }
 

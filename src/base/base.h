@@ -34,6 +34,10 @@ typedef u64 nsec;
 
 // The lesser and the greater of two, each of which is evaluated once. Their type is the one that C
 // brings both to. They are no constant expressions.
+#ifdef READ_BY_CPPCHECK // which cannot read them inside of initialisers
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#else
 #define MIN(a, b)		     MIN_MAX(<, a, b, __COUNTER__)
 #define MAX(a, b)		     MIN_MAX(>, a, b, __COUNTER__)
 #define MIN_MAX(order, a, b, number) MIN_MAX_NAMED(order, a, b, number)
@@ -43,6 +47,7 @@ typedef u64 nsec;
                                                                                                    \
 		min_max_a##number order min_max_b##number ? min_max_a##number : min_max_b##number; \
 	})
+#endif
 
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 

@@ -253,7 +253,7 @@ void json_i64(struct json *json, i64 value)
 
 static void put_decimals(struct json *json, u64 part, u32 decimals)
 {
-	char digits[JSON_DECIMALS_MAX];
+	char digits[JSON_DECIMALS_MAX] = {0};
 	u32 len = decimals;
 
 	for (u32 i = decimals; i-- > 0; part /= 10)

@@ -496,17 +496,24 @@ static int collect(void *owner, struct str piece)
 	return 0;
 }
 
-static int read_all(struct talk *talk, struct ask_answer *answer)
+static int read_into(struct text *body, struct talk *talk)
 {
-	struct text body = {0};
 	int error = 0;
 
 	talk->take = collect;
-	talk->owner = &body;
+	talk->owner = body;
 	while (!error && !talk->is_ended)
 		error = read_piece(talk, true);
 	if (error == -EMSGSIZE)
 		error = fail_size(talk);
+	return error;
+}
+
+static int read_all(struct talk *talk, struct ask_answer *answer)
+{
+	struct text body = {0};
+	int error = read_into(&body, talk);
+
 	if (!error)
 		answer->body = text_take(&body, talk->arena);
 	text_done(&body);

@@ -46,6 +46,12 @@ static int run_command(const struct cli *cli)
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
 		return steer_main(cli);
+	case PLAN_RELOAD:
+		return reload_main(cli);
+	case PLAN_BACKENDS_ADD:
+	case PLAN_BACKENDS_REMOVE:
+	case PLAN_BACKENDS_LIST:
+		return backends_main(cli);
 	case PLAN_CONFIG_SHOW:
 		return config_show_main(cli);
 	case PLAN_CONFIG_SCHEMA:
@@ -55,6 +61,8 @@ static int run_command(const struct cli *cli)
 		return config_convert_main(cli);
 	case PLAN_SIMULATE:
 		return simulate_main(cli);
+	case PLAN_MIGRATE:
+		return migrate_main(cli);
 	case PLAN_HELP:
 		return help_main(cli);
 	case PLAN_VERSION:

@@ -37,6 +37,10 @@ int why_main(const struct cli *cli);
 int explain_main(const struct cli *cli);
 int connections_main(const struct cli *cli);
 int steer_main(const struct cli *cli);
+int reload_main(const struct cli *cli);
+int backends_main(const struct cli *cli);
 int simulate_main(const struct cli *cli);
+int migrate_main(const struct cli *cli);
+int backends_ask_main(const struct cli *cli); // of a running weir
 int help_main(const struct cli *cli);
 int version_main(const struct cli *cli);

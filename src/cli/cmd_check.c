@@ -31,7 +31,11 @@ int check_main(const struct cli *cli)
 	conf = load.conf;
 	backends = count_backends(conf);
 	return terminal_print(str_from(
-		arena_printf(cli->arena, "%s: ok: %u frontend%s, %u pool%s, %u backend%s\n",
+		arena_printf(cli->arena, "%s: ok: %u frontend%s, %u pool%s, %u backend%s%s\n",
 			load.source, conf->frontend_count, plural(conf->frontend_count),
-			conf->pool_count, plural(conf->pool_count), backends, plural(backends))));
+			conf->pool_count, plural(conf->pool_count), backends, plural(backends),
+			conf->provider_count == 0
+				? ""
+				: arena_printf(cli->arena, ", and those of %u provider%s",
+					  conf->provider_count, plural(conf->provider_count)))));
 }

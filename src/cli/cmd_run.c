@@ -5,6 +5,7 @@
 #include "admin/admin.h"
 #include "cli/summary.h"
 #include "control/control.h"
+#include "discover/finder.h"
 
 static struct str greeting(const struct cli *cli, const struct load *load)
 {
@@ -16,6 +17,8 @@ static struct str greeting(const struct cli *cli, const struct load *load)
 int run_main(const struct cli *cli)
 {
 	struct control_options options = {0};
+	struct control_finder table;
+	struct finder *finder;
 	struct load load;
 	int code = load_conf(cli, &load);
 
@@ -27,5 +30,10 @@ int run_main(const struct cli *cli)
 		options.load = load_again;
 		options.load_owner = (void *)(uintptr_t)cli;
 	}
-	return admin_run(load.conf, cli->arena, &options);
+	finder = finder_new(conf_state_folder(cli->environ, cli->arena));
+	table = finder_table(finder);
+	options.finder = &table;
+	code = admin_run(load.conf, cli->arena, &options);
+	finder_free(finder);
+	return code;
 }

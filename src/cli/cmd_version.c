@@ -29,6 +29,9 @@ static const struct library libraries[] = {
 	{"liburing", BUILD_LIBURING, "liburing.so"},
 	{"libyaml", BUILD_LIBYAML, "libyaml"},
 	{"jansson", BUILD_JANSSON, "libjansson.so"},
+	{"sqlite", BUILD_SQLITE, "libsqlite3.so"},
+	{"libpq", BUILD_LIBPQ, "libpq.so"},
+	{"c-ares", BUILD_CARES, "libcares.so"},
 	{"xxhash", BUILD_XXHASH, "libxxhash.so"},
 	{"tomlplusplus", BUILD_TOMLPLUSPLUS, NULL},
 };

@@ -19,6 +19,28 @@ static const struct note notes[] = {
 		"\n"
 		"Without a terminal, or with TERM=dumb, it prints one plain table as --once does;\n"
 		"--json prints the state of the admin API. NO_COLOR leaves out the colours.\n"},
+	{TAKES(MIGRATE),
+		"\n"
+		"  echo DATABASE_URL=postgres://user:password@localhost/db_name > .env\n"
+		"  weir migrate add migration_name      makes migrations/DATE_migration_name.sql\n"
+		"  weir migrate run                     runs what has not been run yet\n"
+		"\n"
+		"Each file is a transaction of its own: what fails is rolled back, and what\n"
+		"comes behind it is not begun. Any number may run at once; each file runs once.\n"
+		"What ran is noted in the table _sqlx_migrations, as sqlx-cli does.\n"},
+	{TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST),
+		"\n"
+		"  weir backends add 10.0.0.7:8000 weight=2 state=drain\n"
+		"  weir backends remove 10.0.0.7:8000\n"
+		"\n"
+		"write to the database, where one is named: every weir that reads the table\n"
+		"follows. Words behind an address are columns of the table; to add one that is\n"
+		"there changes them.\n"
+		"\n"
+		"  weir backends add app 10.0.0.7:8000 2\n"
+		"  weir backends remove app/10.0.0.7:8000\n"
+		"\n"
+		"with a pool in front change a running weir alone, until it is started again.\n"},
 	{TAKES(STATUS),
 		"\n"
 		"Ends with 0 when it is ready: it takes connections, and some backend may get\n"

@@ -9,6 +9,7 @@
 #include "conf/file.h"
 #include "conf/override.h"
 #include "conf/report.h"
+#include "discover/discover.h"
 
 static const char dotenv_file[] = ".env";
 
@@ -16,7 +17,7 @@ struct source {
 	const char *const *files;
 	u32 file_count;
 	bool by_settings; // the environment or --set describes the whole
-	bool has_database;
+	bool by_database; // DATABASE_URL is there, and nothing else says what to balance
 };
 
 // ---- Where from ---------------------------------------------------------------------------------
@@ -49,7 +50,7 @@ static void look_at_variables(const struct cli *cli, struct errs *errs, struct s
 		struct str name = variables.list[i].name;
 
 		if (str_eq(name, STR("DATABASE_URL")) && variables.list[i].value.len)
-			source->has_database = true;
+			source->by_database = !cli->plan->flags.backends;
 		if (override_is_setting(name) &&
 			describes_traffic(
 				str_make(name.ptr + prefix.len, name.len - prefix.len), '_'))
@@ -76,6 +77,8 @@ static void choose(const struct cli *cli, struct source *source)
 	errs_done(&errs);
 	for (u32 i = 0; i < plan->set_count; i++)
 		source->by_settings |= describes_traffic(str_from(plan->sets[i]), '.');
+	if (source->by_settings && !plan->from_flags)
+		source->by_database = false;
 }
 
 static const char *name_source(
@@ -84,7 +87,8 @@ static const char *name_source(
 	struct text text = {0};
 
 	if (!source->file_count) {
-		const char *name = cli->plan->from_flags ? "command line + defaults"
+		const char *name = source->by_database	 ? "DATABASE_URL"
+				   : cli->plan->from_flags ? "command line + defaults"
 				   : source->by_settings ? "environment and --set"
 							 : "built-in defaults";
 
@@ -131,14 +135,6 @@ static bool has_parse_error(const struct errs *errs)
 	return false;
 }
 
-static int fail_database(void)
-{
-	fprintf(stderr,
-		"weir: servers from DATABASE_URL come with a later version. Name them now with "
-		"-b ADDRESS,ADDRESS or in a file (weir FILE), or unset DATABASE_URL.\n");
-	return EXIT_CONFIG;
-}
-
 // ---- Loading ------------------------------------------------------------------------------------
 
 static struct conf *load_from(const struct cli *cli, const struct source *source, struct errs *errs)
@@ -156,7 +152,26 @@ static struct conf *load_from(const struct cli *cli, const struct source *source
 
 	if (source->file_count || (source->by_settings && !plan->from_flags))
 		return conf_load(&input, cli->arena, errs);
+	if (source->by_database)
+		return conf_from_database(&plan->flags, &input, cli->arena, errs);
 	return conf_from_flags(&plan->flags, &input, cli->arena, errs);
+}
+
+// What this build cannot do is no mistake of the configuration, but just as final.
+static bool has_all_sources(const struct conf *conf)
+{
+	bool has_all = true;
+
+	for (u32 i = 0; i < conf->provider_count; i++) {
+		const struct conf_provider *provider = &conf->providers[i];
+		const char *missing = discover_missing(provider);
+
+		if (missing)
+			fprintf(stderr, "weir: provider '%.*s': %s\n", STR_FMT(provider->name),
+				missing);
+		has_all &= !missing;
+	}
+	return has_all;
 }
 
 struct conf *load_again(void *owner, struct arena *arena, struct errs *errs)
@@ -184,8 +199,6 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	struct conf *conf;
 
 	choose(cli, &source);
-	if (source.has_database && !cli->plan->flags.backends && !source.by_settings)
-		return fail_database();
 	errs_init(&errs);
 	conf = load_from(cli, &source, &errs);
 	load_print(cli, &errs);
@@ -197,5 +210,5 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	else if (has_parse_error(&errs) && !cli->plan->as_json)
 		fprintf(stderr, "weir: failed to parse configuration\n");
 	errs_done(&errs);
-	return conf ? 0 : EXIT_CONFIG;
+	return conf && has_all_sources(conf) ? 0 : EXIT_CONFIG;
 }

@@ -13,6 +13,7 @@ enum {
 	health_interval_max_s = 86400,
 	timeout_max_ms = 3600 * 1000,
 	limit_max = 10000,
+	words_max = 16,
 };
 
 enum option_id {
@@ -31,8 +32,11 @@ enum option_id {
 		TAKES(CONNECTIONS))
 #define STEERS                                                                            \
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
-		TAKES(LOG_LEVEL) | TAKES(UNDO))
+		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
+		TAKES(BACKENDS_REMOVE))
 #define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
+#define DATABASE \
+	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
 #define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
@@ -276,6 +280,15 @@ static void take_option_of_one(struct plan *plan, enum option_id id, const char 
 	case OPTION_FAULT:
 		plan->fault = value;
 		break;
+	case OPTION_DATABASE_URL:
+		plan->database_url = value;
+		break;
+	case OPTION_SOURCE_FOLDER:
+		plan->source = value;
+		break;
+	case OPTION_REVERSIBLE:
+		plan->is_reversible = true;
+		break;
 	case OPTION_SEED:
 		plan->seed = value;
 		break;
@@ -351,6 +364,9 @@ static int take_option(struct parser *parser, enum option_id id, const char *val
 	case OPTION_ORIGIN:
 	case OPTION_STEADY:
 	case OPTION_FAULT:
+	case OPTION_DATABASE_URL:
+	case OPTION_SOURCE_FOLDER:
+	case OPTION_REVERSIBLE:
 	case OPTION_SEED:
 	case OPTION_SVG:
 	case OPTION_DRAW:
@@ -440,6 +456,12 @@ static int fail_unknown_command(struct parser *parser, const char *words)
 		"unknown command '%s'", words);
 }
 
+static bool has_second_word(const char *word)
+{
+	return strcmp(word, "config") == 0 || strcmp(word, "import") == 0 ||
+	       strcmp(word, "backends") == 0;
+}
+
 // Words that name a command, among what is no option. Moves optind behind them.
 static int take_command(struct parser *parser)
 {
@@ -448,11 +470,12 @@ static int take_command(struct parser *parser)
 
 	if (!first || looks_like_file(first))
 		return 0;
-	if (strcmp(first, "config") == 0 || strcmp(first, "import") == 0) {
+	if (has_second_word(first)) {
 		if (optind + 1 == parser->argc && !(parser->seen & OPTION_BIT(OPTION_HELP)))
 			return FAIL(parser, NULL,
-				first[0] == 'c' ? "weir config show, schema or convert?"
-						: "weir import bal-rs FILE?");
+				first[0] == 'c'	  ? "weir config show, schema or convert?"
+				: first[0] == 'b' ? "weir backends add, remove or list?"
+						  : "weir import bal-rs FILE?");
 		if (optind + 1 < parser->argc)
 			words = arena_printf(parser->arena, "%s %s", first, parser->argv[++optind]);
 	}
@@ -463,8 +486,7 @@ static int take_command(struct parser *parser)
 			optind++;
 			return 0;
 		}
-	if (parser->seen & OPTION_BIT(OPTION_HELP) &&
-		(strcmp(words, "config") == 0 || strcmp(words, "import") == 0))
+	if (parser->seen & OPTION_BIT(OPTION_HELP) && has_second_word(words))
 		return 0;
 	return fail_unknown_command(parser, words);
 }
@@ -551,6 +573,8 @@ static int take_rest(struct parser *parser)
 	case PLAN_WHY:
 	case PLAN_CONNECTIONS:
 		return take_words(parser, 0, 1);
+	case PLAN_MIGRATE:
+		return take_words(parser, 1, 2);
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:
@@ -560,8 +584,13 @@ static int take_rest(struct parser *parser)
 	case PLAN_ENABLE:
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
+	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
+	case PLAN_BACKENDS_ADD:
+		return take_words(parser, 1, words_max);
 	case PLAN_TOP:
+	case PLAN_BACKENDS_LIST:
+	case PLAN_RELOAD:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:
 	case PLAN_DEMO:

@@ -33,11 +33,19 @@
 		"hold its circuit breaker open or closed; auto lets it go")                        \
 	X(LOG_LEVEL, "log-level", "LEVEL", "the least important lines that are logged")            \
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
+	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
+	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
+		"one more backend, in the database or for a pool of a running weir")               \
+	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \
+		"one less; running requests go on")                                                \
+	X(BACKENDS_LIST, "backends list", "", "the backends in the database")                      \
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults")  \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")     \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \
 	X(SIMULATE, "simulate", "[KEY=VALUE]...",                                                  \
 		"algorithms compared in virtual time, by a model or a log")                        \
+	X(MIGRATE, "migrate", "add NAME|run|status|revert",                                        \
+		"numbered SQL files, each run once on the database of the backends")               \
 	X(IMPORT, "import bal-rs", "FILE", "Bal.rs' config.yaml as a configuration (--format)")    \
 	X(HELP, "help", "[KEY]", "help on a command or on a key of the configuration")             \
 	X(VERSION, "version", "", "version and what this build can do (-VV)")
@@ -80,6 +88,8 @@ struct plan {
 	const char *seed, *svg, *draw, *replay; // simulate; NULL = not given
 	const char *admin, *token_file;		// of commands that ask; NULL = not given
 	u64 timeout_ms;				// of an answer; 0 = not given
+	const char *database_url, *source;	// migrate, backends; NULL = not given
+	bool is_reversible;			// migrate
 	const char *url;			// healthcheck; NULL = the admin address
 	const char *const *words;		// of commands that ask, what follows the command
 	u32 word_count;

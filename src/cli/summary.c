@@ -16,6 +16,20 @@ static void add_bind(struct text *text, const struct conf_frontend *frontend, u3
 		text, "%s%s%s", at ? ", " : "", addr->family == ADDR_UNIX ? "" : scheme, address);
 }
 
+// "sqlite", behind what is written; the rows of its table may be of other pools as well.
+static void add_providers(struct text *text, const struct conf *conf, const struct conf_pool *pool)
+{
+	bool is_first = pool->backend_count == 0;
+
+	for (u32 i = 0; i < conf->provider_count; i++) {
+		if (!str_eq(conf->providers[i].pool, pool->name))
+			continue;
+		text_printf(text, "%sthose of %.*s", is_first ? "" : " and ",
+			STR_FMT(conf->providers[i].name));
+		is_first = false;
+	}
+}
+
 static void add_target(
 	struct text *text, const struct conf *conf, const struct conf_frontend *frontend)
 {
@@ -26,8 +40,11 @@ static void add_target(
 	if (frontend->pool >= 0) {
 		const struct conf_pool *pool = &conf->pools[frontend->pool];
 
-		text_printf(text, "%s over %u backend%s", conf_algorithm_name(pool->algorithm),
-			pool->backend_count, pool->backend_count == 1 ? "" : "s");
+		text_printf(text, "%s over ", conf_algorithm_name(pool->algorithm));
+		if (pool->backend_count || !conf->provider_count)
+			text_printf(text, "%u backend%s", pool->backend_count,
+				pool->backend_count == 1 ? "" : "s");
+		add_providers(text, conf, pool);
 	}
 }
 

@@ -90,10 +90,16 @@ static bool report_scheme(struct build *build, const struct path *path, const st
 	} schemes[] = {
 		{"https://", MILESTONE_TLS},
 		{"h2://", MILESTONE_TLS},
-		{"dns:", MILESTONE_CHANGE},
-		{"srv:", MILESTONE_CHANGE},
 	};
 
+	if (str_starts(node->text, STR("dns:")) || str_starts(node->text, STR("srv:"))) {
+		report_value(build->report, CODE_CONFLICT, node,
+			"'%.*s' (%s) stands for as many backends as its name server says, and has "
+			"no "
+			"other keys; SRV records bring weights",
+			CLIP(node->text), path_text(build, path));
+		return true;
+	}
 	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
 		if (!str_starts(node->text, str_from(schemes[i].scheme)))
 			continue;

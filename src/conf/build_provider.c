@@ -78,8 +78,8 @@ void build_sql_name(struct build *build, const struct schema_key *key, const str
 		part = str_cut(&rest, '.');
 		is_good = part.len > 0 && part.len <= sql_name_bytes_max;
 		for (size_t i = 0; i < part.len; i++)
-			is_good &=
-				(u8)part.ptr[i] > ' ' && part.ptr[i] != '"' && part.ptr[i] != 0x7f;
+			is_good &= (u8)part.ptr[i] > ' ' && part.ptr[i] != '"' &&
+				   part.ptr[i] != '\'' && part.ptr[i] != 0x7f;
 	}
 	if (!is_good || parts == 0 || parts > 2 || text.ptr[text.len - 1] == '.')
 		report_value(build->report, CODE_MALFORMED, node,

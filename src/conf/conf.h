@@ -583,10 +583,10 @@ struct conf_flags {
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
-// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends
-// are in that database, and HTTP on :8080.
-struct conf *conf_from_database(
-	const struct conf_input *input, struct arena *arena, struct errs *errs) must_check;
+// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends are
+// in that database, and HTTP on :8080. Flags other than `backends` count.
+struct conf *conf_from_database(const struct conf_flags *flags, const struct conf_input *input,
+	struct arena *arena, struct errs *errs) must_check;
 
 // Where state is kept from one start to the next: $STATE_DIRECTORY, $XDG_STATE_HOME/weir,
 // ~/.local/state/weir, or for root /var/lib/weir. NULL: nowhere. It need not exist.

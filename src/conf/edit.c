@@ -60,6 +60,45 @@ static void add_backend(
 	node_add(editing->arena, list, map);
 }
 
+static void note(const struct editing *editing, struct node *taken, struct str text)
+{
+	struct node *node;
+
+	if (text.len == 0 || node_get(taken, text))
+		return;
+	node = node_new(editing->arena, NODE_NULL, editing->place);
+	node->key = text;
+	node_add(editing->arena, taken, node);
+}
+
+static struct str address_of(const struct node *backend)
+{
+	const struct node *address = node_get(backend, STR("address"));
+
+	return address ? address->text : STR_EMPTY;
+}
+
+// A list may be long: what is taken is looked up and not searched for.
+static void add_list(const struct editing *editing, struct node *list, const struct conf_edit *edit)
+{
+	struct node taken = {.kind = NODE_MAP};
+
+	for (const struct node *one = list->first; one; one = one->next) {
+		note(editing, &taken, id_of(one));
+		note(editing, &taken, address_of(one));
+	}
+	for (u32 i = 0; i < edit->count; i++) {
+		const struct conf_edit_backend *one = &edit->backends[i];
+		struct str id = one->id.len ? one->id : one->address;
+
+		if (node_get(&taken, id) || node_get(&taken, one->address))
+			continue;
+		note(editing, &taken, id);
+		note(editing, &taken, one->address);
+		add_backend(editing, list, one);
+	}
+}
+
 static void apply(struct editing *editing, const struct conf_edit *edit)
 {
 	const struct node *pool = node_get(editing->pools, edit->pool);
@@ -81,10 +120,7 @@ static void apply(struct editing *editing, const struct conf_edit *edit)
 			node_remove(list, found);
 		break;
 	case CONF_EDIT_LIST:
-		while (list->first)
-			node_remove(list, list->first);
-		for (u32 i = 0; i < edit->count; i++)
-			add_backend(editing, list, &edit->backends[i]);
+		add_list(editing, list, edit);
 		break;
 	}
 }

@@ -8,7 +8,7 @@
 enum conf_edit_kind {
 	CONF_EDIT_ADD,	  // one backend; nothing happens where the pool has its id
 	CONF_EDIT_REMOVE, // by id; nothing happens where the pool does not have it
-	CONF_EDIT_LIST,	  // these are all that the pool has
+	CONF_EDIT_LIST,	  // these besides those that are written, unless id or address is taken
 };
 
 struct conf_edit_backend {

@@ -403,18 +403,27 @@ struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_i
 	return finish(&loader, errors_before);
 }
 
-struct conf *conf_from_database(
-	const struct conf_input *input, struct arena *arena, struct errs *errs)
+struct conf *conf_from_database(const struct conf_flags *flags, const struct conf_input *input,
+	struct arena *arena, struct errs *errs)
 {
+	static const char *const preset = "DATABASE_URL alone";
 	u32 errors_before = errs->error_count;
 	struct loader loader;
 
 	loader_init(&loader, arena, errs);
 	loader.has_files = true;
 	add_variables(&loader, input);
-	apply_flag(&loader, "frontends.default.bind", ":8080", "DATABASE_URL alone");
-	apply_flag(&loader, "providers", "[{url: {env: DATABASE_URL}}]", "DATABASE_URL alone");
-	apply_flag(&loader, "pools.default", "{}", "DATABASE_URL alone");
+	apply_flag(&loader, "frontends.default.bind",
+		arena_printf(arena, ":%.*s", CLIP(str_from(flags->port ? flags->port : "8080"))),
+		flags->port ? "flag --port" : preset);
+	apply_flag(&loader, "providers", "[{url: {env: DATABASE_URL}}]", preset);
+	apply_flag(&loader, "pools.default", "{}", preset);
+	if (flags->algorithm)
+		apply_flag(&loader, "pools.default.algorithm", flags->algorithm, "flag --algorithm");
+	if (flags->health_interval_s)
+		apply_flag(&loader, "pools.default.health_check.interval",
+			arena_printf(arena, "%us", flags->health_interval_s),
+			"flag --health-check-interval");
 	apply_overrides(&loader, input);
 	return finish(&loader, errors_before);
 }

@@ -5,6 +5,12 @@
 
 static bool same(const struct node *a, const struct node *b);
 
+// What was never set has no bytes to look at.
+static bool same_text(struct str a, struct str b)
+{
+	return a.len == b.len && (a.len == 0 || str_eq(a, b));
+}
+
 // Members of a map stand in the order of the schema, once a tree is complete; those that are named
 // by the user may stand in any.
 static bool same_members(const struct node *a, const struct node *b)
@@ -29,7 +35,7 @@ static bool same(const struct node *a, const struct node *b)
 	if (a->kind != b->kind || a->count != b->count)
 		return false;
 	if (a->kind == NODE_TEXT)
-		return str_eq(a->text, b->text);
+		return same_text(a->text, b->text);
 	return same_members(a, b);
 }
 
@@ -45,8 +51,8 @@ bool conf_same_pool(const struct conf *a, const struct conf_pool *pool_a, const 
 			  *node_b = pool_node(b, pool_b->name);
 
 	return node_a && node_b && same(node_a, node_b) &&
-	       str_eq(pool_a->sticky.secret, pool_b->sticky.secret) &&
-	       str_eq(pool_a->hash.secret, pool_b->hash.secret);
+	       same_text(pool_a->sticky.secret, pool_b->sticky.secret) &&
+	       same_text(pool_a->hash.secret, pool_b->hash.secret);
 }
 
 bool conf_same_section(const struct conf *a, const struct conf *b, struct str name)

@@ -19,6 +19,8 @@
 #include "net/listen.h"
 
 enum {
+	find_wait_ms = 2000,	// for lists of backends from elsewhere
+	found_probes = 1000,	// at the same time, of backends from there
 	resolve_wait_ms = 2000, // for names, before the first connection is taken
 	reserved_fds = 64,	// logs, loops, signals, a little air
 	fds_per_worker = 8,
@@ -59,6 +61,10 @@ struct control {
 	u64 seed;
 	_Atomic(bool) draining;
 	bool aborting, finished;
+	bool finds;		    // the finder is open
+	bool is_repeated;	    // what it tells now is in the first configuration
+	bool found_early;	    // something changed before workers ran
+	const struct conf *written; // without what it found
 	i64 started_wall_ms;
 	struct message guest_ended;
 	bool guest_is_open, guest_runs;
@@ -93,8 +99,9 @@ static u32 count_cpus(void)
 static u32 probes_for(const struct conf *conf, u64 fd_limit)
 {
 	u64 most = MIN(fd_limit / probes_share, (u64)UINT16_MAX);
+	u64 wanted = watch_count_checked(conf) + (conf->provider_count ? found_probes : 0);
 
-	return (u32)MIN((u64)watch_count_checked(conf), MAX(most, 1));
+	return (u32)MIN(wanted, MAX(most, 1));
 }
 
 static u64 connections_for(u64 fd_limit, u32 workers, u32 probes)
@@ -524,6 +531,61 @@ static int hear_signals(struct control *control)
 	return 0;
 }
 
+// ---- Backends from elsewhere --------------------------------------------------------------------
+
+static void on_found(
+	void *owner, struct str pool, const struct conf_edit_backend *backends, u32 count)
+{
+	struct control *control = owner;
+
+	if (!control->reload)
+		return; // the first configuration gets all of them
+	if (control->workers_running)
+		reload_set_backends(control->reload, pool, backends, count);
+	else if (control->is_repeated)
+		reload_know_backends(control->reload, pool, backends, count);
+	else
+		control->found_early = true;
+}
+
+static void on_read(void *owner, const struct conf *conf)
+{
+	const struct control *control = owner;
+
+	if (control->finds)
+		control->options->finder->follow(control->options->finder->owner, conf);
+}
+
+// What is known within a moment is there from the start; the rest comes when it comes.
+static void find_backends(struct control *control)
+{
+	const struct control_finder *finder = control->options->finder;
+	u64 until_ms = loop_now_ms(control->loop) + find_wait_ms;
+
+	control->written = control->conf;
+	if (!finder)
+		return;
+	control->finds = true;
+	finder->open(finder->owner, &(struct control_finding){.conf = control->conf,
+					    .loop = control->loop,
+					    .log = control->log,
+					    .seed = control->seed,
+					    .control = control,
+					    .changed = on_found});
+	while (!finder->is_settled(finder->owner) && loop_now_ms(control->loop) < until_ms)
+		loop_turn(control->loop, until_ms);
+	control->conf = finder->complete(finder->owner, control->conf, control->arena);
+}
+
+static void stop_finding(struct control *control)
+{
+	if (!control->finds)
+		return;
+	control->options->finder->close(control->options->finder->owner);
+	control->finds = false;
+	loop_turn(control->loop, 0); // what it had sent already
+}
+
 // ---- Lines at start and end ---------------------------------------------------------------------
 
 static void say_listening(struct control *control)
@@ -644,7 +706,9 @@ static void start_watch(struct control *control)
 		.watch = control->watch,
 		.snapshot = control->snapshot,
 		.logger = control->logger,
-		.log_level = (u8)(control->conf->log.level + LOG_ERROR)});
+		.log_level = (u8)(control->conf->log.level + LOG_ERROR),
+		.providers = control->finds ? control->options->finder->look : NULL,
+		.providers_owner = control->finds ? control->options->finder->owner : NULL});
 }
 
 // Room for what this process may have one day. Only what is used takes memory.
@@ -667,7 +731,9 @@ static void start_reload(struct control *control)
 		.desk = control->desk,
 		.workers = &control->workers,
 		.snapshot = control->snapshot,
-		.conf = control->conf,
+		.conf = control->written,
+		.read = on_read,
+		.read_owner = control,
 		.load = control->options->load,
 		.load_owner = control->options->load_owner,
 		.resolver = &control->resolver,
@@ -677,6 +743,10 @@ static void start_reload(struct control *control)
 	control->reload = reload_new(&config);
 	reload_binds_init(reload_binds(control->reload),
 		MAX(2 * count_binds(control->conf), (u32)bind_slots));
+	control->is_repeated = true;
+	if (control->finds)
+		control->options->finder->repeat(control->options->finder->owner);
+	control->is_repeated = false;
 }
 
 static int start(struct control *control)
@@ -684,6 +754,7 @@ static int start(struct control *control)
 	int error;
 
 	derive_limits(control);
+	find_backends(control);
 	control->slots = new_slots(control->conf, control->workers.count);
 	control->snapshot = snapshot_begin(control->conf, control->arena, control->slots, 1);
 	start_watch(control);
@@ -709,6 +780,8 @@ static int start(struct control *control)
 	error = start_guest(control);
 	if (error)
 		return error;
+	if (control->found_early)
+		control->options->finder->repeat(control->options->finder->owner);
 	// Signals that came before wait in their descriptor: there was nobody to drain.
 	loop_ready(control->loop, &control->signals, &control->signal_op, LOOP_IN);
 	return 0;
@@ -744,6 +817,7 @@ static void release(struct control *control)
 	while (control->reload && !reload_is_idle(control->reload))
 		loop_turn(control->loop, UINT64_MAX);
 	end_guest(control);
+	stop_finding(control);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
 	desk_free(control->desk);

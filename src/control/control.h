@@ -43,9 +43,37 @@ struct control_guest {
 	void (*done)(void *owner);
 };
 
+// Where backends come from that the configuration does not name. Calls come from the control
+// thread.
+struct control_finding {
+	const struct conf *conf;
+	struct loop *loop;
+	struct log *log;
+	u64 seed;
+	void *control;
+	// All backends of a pool that are known from now on; what is given lives as long as the
+	// call.
+	void (*changed)(void *control, struct str pool, const struct conf_edit_backend *backends,
+		u32 count);
+};
+
+struct control_finder {
+	void *owner;
+	void (*open)(void *owner, const struct control_finding *finding);
+	void (*follow)(void *owner, const struct conf *conf); // another configuration has come
+	bool (*is_settled)(void *owner);		      // what can be known soon is known
+	// The configuration with the backends that are known now. What is new of it lives in
+	// `arena`.
+	const struct conf *(*complete)(void *owner, const struct conf *conf, struct arena *arena);
+	void (*repeat)(void *owner); // tells all pools again that were told
+	desk_providers_fn *look;
+	void (*close)(void *owner); // `changed` is not called any more
+};
+
 struct control_options {
 	const char *mode;		   // how the configuration was found, for the start-up line
 	const struct control_guest *guest; // NULL: nobody
+	const struct control_finder *finder; // NULL: the configuration names all backends
 	// Reads the configuration again, for reloads (control/reload.h). NULL: it cannot be.
 	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
 	void *load_owner;

@@ -36,6 +36,10 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 		if (snapshot->pools[i])
 			ask->pools[i].state = model_pool_state(model, snapshot->pools[i]);
 	ask->log_level = desk->config.log_level;
+	ask->provider_count = 0;
+	if (ask->providers && desk->config.providers)
+		ask->provider_count = desk->config.providers(
+			desk->config.providers_owner, ask->providers, DESK_PROVIDERS_MAX);
 }
 
 static void copy_events(struct desk *desk, struct desk_ask *ask)
@@ -121,6 +125,7 @@ static void add_undo_path(
 		text_add(text, STR("/api/v1/log/level"));
 		return;
 	}
+	ASSERT((size_t)kind < ARRAY_LEN(calls));
 	text_add(text, STR("/api/v1/pools/"));
 	add_segment(text, backend->pool->name);
 	text_add(text, STR("/backends/"));

@@ -10,7 +10,6 @@
 #include "control/watch.h"
 
 struct desk;
-struct desk_ask;
 
 enum desk_kind {
 	DESK_STATE,  // copies of what is known of all backends and pools
@@ -32,6 +31,26 @@ struct desk_backend {
 struct desk_pool {
 	struct model_pool_state state;
 };
+
+enum { DESK_PROVIDERS_MAX = 64, DESK_NAME_BYTES = 65, DESK_CAUSE_BYTES = 256 };
+
+// A source of backends.
+struct desk_provider {
+	char name[DESK_NAME_BYTES];
+	const char *type; // static
+	bool is_up;	  // its last attempt went well
+	bool is_stored;	  // what serves is from the disk
+	bool is_held;	  // less is there than is believed
+	u32 rows, left_out;
+	u64 reads, errors;
+	i64 read_wall_ms;	      // the last time that went well; 0 = never
+	char cause[DESK_CAUSE_BYTES]; // of the trouble, while not up
+};
+
+struct desk_ask;
+
+// Fills in what is known of them, at most `max`; gives how many there are.
+typedef u32 desk_providers_fn(void *owner, struct desk_provider *providers, u32 max);
 
 enum desk_order_kind {
 	DESK_ENABLE,
@@ -73,6 +92,8 @@ struct desk_ask {
 	// DESK_STATE: the asker's memory, an entry for each slot that there may be.
 	struct desk_backend *backends;
 	struct desk_pool *pools;
+	struct desk_provider *providers; // DESK_PROVIDERS_MAX of them; NULL: not wanted
+	u32 provider_count;
 	u64 now_ms; // of the control thread's clock, to which all moments in the copies refer
 	i64 wall_ms;
 	u8 log_level; // enum log_level
@@ -90,6 +111,8 @@ struct desk_config {
 	const struct snapshot *snapshot;
 	struct logger *logger;
 	u8 log_level; // enum log_level, at the start
+	desk_providers_fn *providers; // NULL: there are none
+	void *providers_owner;
 };
 
 // Borrows all of it.

@@ -553,12 +553,14 @@ static void resolve(struct reload *reload)
 static void take(struct reload *reload, struct job *job)
 {
 	struct reign *reign = reign_new(job->snapshot, job->paper, reload->config.workers->count);
+	bool is_read = false;
 
 	reload_journal_take(&reload->journal, job);
 	if (job->base_paper) {
 		paper_drop(reload->base_paper);
 		reload->base_paper = job->base_paper;
 		reload->base = job->base;
+		is_read = true;
 	}
 	snapshot_adopt(reign->snapshot);
 	snapshot_guard(reign->snapshot, reload->config.clients_max, reload->config.seed);
@@ -571,6 +573,8 @@ static void take(struct reload *reload, struct job *job)
 	resolve(reload);
 	reload->calls_out = reload->config.workers->count;
 	call_all(reload, reload->calls, run_swap, on_swapped);
+	if (is_read && reload->config.read)
+		reload->config.read(reload->config.read_owner, reload->base);
 }
 
 static void on_built(struct message *message)
@@ -751,6 +755,15 @@ void reload_set_backends(
 	struct reload *reload, struct str pool, const struct conf_edit_backend *backends, u32 count)
 {
 	add_job(reload, reload_job_new(RELOAD_LIST, "provider", pool, backends, count));
+}
+
+void reload_know_backends(
+	struct reload *reload, struct str pool, const struct conf_edit_backend *backends, u32 count)
+{
+	struct job *job = reload_job_new(RELOAD_LIST, "provider", pool, backends, count);
+
+	reload_journal_take(&reload->journal, job);
+	reload_job_free(job);
 }
 
 struct reload_status reload_status(const struct reload *reload)

@@ -67,10 +67,16 @@ void reload_ask_done(struct reload_ask *ask);
 
 // ---- The control thread's -----------------------------------------------------------------------
 
-// For sources of backends: from now on these are all that the pool has. Copied. Nothing is
+// For sources of backends: from now on these are all that the pool has besides those that are
+// written. Copied. Nothing is
 // answered; a list with which the configuration would be wrong is refused with a line of the log,
 // and the last one stays.
 void reload_set_backends(struct reload *reload, struct str pool,
+	const struct conf_edit_backend *backends, u32 count);
+
+// The same about what the first snapshot has already: it only stays over the next reading of the
+// files.
+void reload_know_backends(struct reload *reload, struct str pool,
 	const struct conf_edit_backend *backends, u32 count);
 
 // Read the files again, by order of somebody ("HUP").
@@ -97,6 +103,9 @@ struct reload_config {
 	// is nothing to read.
 	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
 	void *load_owner;
+	// The files say this from now on; it lives until the next one comes. May be NULL.
+	void (*read)(void *owner, const struct conf *conf);
+	void *read_owner;
 	struct resolver **resolver; // what looks names up; another one with each configuration
 	u64 clients_max;	    // of all workers
 	u64 seed;

@@ -206,7 +206,7 @@ static void say_up(struct provider *provider, const struct rows *rows)
 {
 	if (provider->is_up)
 		return;
-	LOG(provider->discover->log, LOG_NOTICE, "provider serves",
+	LOG(provider->discover->log, LOG_NOTICE, "provider is well",
 		LOG_STR("provider", name_of(provider)), LOG_CSTR("type", provider->type),
 		LOG_U64("rows", rows->count), LOG_U64("left_out", rows->skipped));
 	provider->is_up = true;
@@ -264,7 +264,7 @@ static void take_stored(struct provider *provider)
 {
 	if (provider->in_use || !provider->stored)
 		return;
-	LOG(provider->discover->log, LOG_WARN, "last good list of a provider serves",
+	LOG(provider->discover->log, LOG_WARN, "last good list of a provider is used",
 		LOG_STR("provider", name_of(provider)), LOG_U64("rows", provider->stored->count),
 		LOG_STR("folder", str_from(provider->discover->folder)));
 	provider->in_use = provider->stored;
@@ -279,12 +279,18 @@ static void on_trouble(struct provider *provider, const char *cause, const char 
 		   : provider->stored ? provider->stored->count
 				      : 0;
 
+	bool is_new = provider->is_up || provider->cause[0] == '\0';
+
 	provider->errors++;
-	if (provider->is_up || strcmp(provider->cause, cause) != 0)
+	if (is_new)
 		LOG(provider->discover->log, LOG_ERROR, "provider is in trouble",
 			LOG_STR("provider", name_of(provider)), LOG_CSTR("type", provider->type),
 			LOG_CSTR("cause", cause), LOG_CSTR("cure", cure),
 			LOG_U64("last_good_rows", left));
+	else if (strcmp(provider->cause, cause) != 0)
+		LOG(provider->discover->log, LOG_WARN, "provider is still in trouble",
+			LOG_STR("provider", name_of(provider)), LOG_CSTR("cause", cause),
+			LOG_CSTR("cure", cure));
 	provider->is_up = false;
 	(void)snprintf(provider->cause, sizeof(provider->cause), "%s", cause);
 	take_stored(provider);
@@ -372,7 +378,7 @@ static struct provider *start_provider(struct discover *discover, const struct c
 static void stop_provider(struct provider *provider)
 {
 	feed_stop(provider->feed);
-	feed_drop(provider->feed);
+	feed_leave(provider->feed);
 	rows_free(provider->in_use);
 	rows_free(provider->stored);
 	mem_free(provider);
@@ -533,6 +539,14 @@ void discover_free(struct discover *discover)
 const char *discover_missing(const struct conf_provider *provider)
 {
 	return source_kind_of(provider->type)->missing;
+}
+
+const struct rows *discover_rows(const struct discover *discover, struct str pool)
+{
+	for (u32 i = 0; i < discover->pool_count; i++)
+		if (str_eq(discover->pools[i].name, pool))
+			return discover->pools[i].told;
+	return NULL;
 }
 
 // ---- Looking ------------------------------------------------------------------------------------

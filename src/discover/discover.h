@@ -53,6 +53,9 @@ void discover_free(struct discover *discover); // NULL is fine
 // NULL, or why this build does not have what a provider needs.
 const char *discover_missing(const struct conf_provider *provider);
 
+// The list that was told of a pool last; NULL: none. Lives until the loop turns.
+const struct rows *discover_rows(const struct discover *discover, struct str pool);
+
 // ---- For looking at, from the same thread -------------------------------------------------------
 
 struct discover_state {

@@ -27,6 +27,9 @@ struct feed {
 	atomic_uint users;
 	int ended_fd;
 
+	pthread_t thread;
+	bool is_joined; // the listener's
+
 	pthread_mutex_t lock; // over these three, and over every post
 	bool stopped;	      // nobody listens any more
 	bool has_ended;
@@ -47,7 +50,7 @@ struct news {
 	char *cause, *cure;
 };
 
-void feed_drop(struct feed *feed)
+static void feed_drop(struct feed *feed)
 {
 	if (atomic_fetch_sub(&feed->users, 1) > 1)
 		return;
@@ -222,9 +225,9 @@ void feed_keep(struct feed *feed, struct rows *rows)
 void feed_stop(struct feed *feed)
 {
 	pthread_mutex_lock(&feed->lock);
-	feed->stopped = true;
-	if (feed->thread_loop && !feed->has_ended)
+	if (!feed->stopped && feed->thread_loop && !feed->has_ended)
 		loop_post(feed->thread_loop, &feed->stop_message);
+	feed->stopped = true;
 	pthread_mutex_unlock(&feed->lock);
 }
 
@@ -232,7 +235,18 @@ bool feed_await_end(struct feed *feed, u32 wait_ms)
 {
 	struct pollfd ended = {.fd = feed->ended_fd, .events = POLLIN};
 
-	return poll(&ended, 1, (int)wait_ms) == 1;
+	if (!feed->is_joined && poll(&ended, 1, (int)wait_ms) == 1) {
+		pthread_join(feed->thread, NULL); // what its libraries keep for it goes now
+		feed->is_joined = true;
+	}
+	return feed->is_joined;
+}
+
+void feed_leave(struct feed *feed)
+{
+	if (!feed->is_joined)
+		pthread_detach(feed->thread);
+	feed_drop(feed);
 }
 
 const struct conf_provider *feed_provider(const struct feed *feed)
@@ -265,7 +279,6 @@ int feed_start(const struct feed_config *config, struct feed **ret_feed)
 {
 	struct feed *feed = mem_alloc(sizeof(*feed));
 	sigset_t all, before;
-	pthread_t thread;
 	int error;
 
 	*feed = (struct feed){.provider = *config->provider,
@@ -283,7 +296,7 @@ int feed_start(const struct feed_config *config, struct feed **ret_feed)
 	copy_texts(feed, config);
 	sigfillset(&all); // signals are the control thread's
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = feed->ended_fd < 0 ? errno : pthread_create(&thread, NULL, thread_main, feed);
+	error = feed->ended_fd < 0 ? errno : pthread_create(&feed->thread, NULL, thread_main, feed);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (error) {
 		feed_drop(feed);
@@ -291,8 +304,7 @@ int feed_start(const struct feed_config *config, struct feed **ret_feed)
 		*ret_feed = NULL;
 		return -error;
 	}
-	(void)pthread_setname_np(thread, "weir/provider");
-	pthread_detach(thread);
+	(void)pthread_setname_np(feed->thread, "weir/provider");
 	*ret_feed = feed;
 	return 0;
 }

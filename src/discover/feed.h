@@ -43,6 +43,7 @@ void feed_stop(struct feed *feed);
 // Waits until the thread has ended, at most so long; whether it has.
 bool feed_await_end(struct feed *feed, u32 wait_ms);
 
-void feed_drop(struct feed *feed); // after feed_stop
+// After feed_stop, the listener's last call. A thread that has not ended ends by itself.
+void feed_leave(struct feed *feed);
 
 const struct conf_provider *feed_provider(const struct feed *feed);

@@ -22,8 +22,9 @@ struct rows *guard_judge(const struct guard_rules *rules, const struct rows *in_
 		.in_use = in_use ? in_use->count : 0};
 	if (ret_result->vanished && fresh->count < rules->backends_min)
 		ret_result->verdict = GUARD_FEW;
-	else if (ret_result->vanished && !in_use->is_stored &&
-		 (u64)ret_result->vanished * 100 > (u64)in_use->count * rules->vanish_percent)
+	else if (ret_result->vanished && !in_use->is_stored && fresh->count < in_use->count &&
+		 (u64)(in_use->count - fresh->count) * 100 >
+			 (u64)in_use->count * rules->vanish_percent)
 		ret_result->verdict = GUARD_VANISHED;
 	for (u32 i = 0; i < fresh->count; i++)
 		rows_copy(result, &fresh->list[i]);

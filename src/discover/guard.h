@@ -8,13 +8,13 @@
 
 struct guard_rules {
 	u32 backends_min;   // a list with fewer is not believed
-	u32 vanish_percent; // the part of the list in use that may vanish at once
+	u32 vanish_percent; // by how much the list in use may shrink at once
 };
 
 enum guard_verdict {
 	GUARD_TAKEN,
 	GUARD_FEW,	// fewer than backends_min
-	GUARD_VANISHED, // more than vanish_percent at once
+	GUARD_VANISHED, // shorter by more than vanish_percent
 };
 
 struct guard_result {

@@ -64,7 +64,7 @@ static int write_all(int fd, struct str text)
 	return fsync(fd) == 0 ? 0 : -errno;
 }
 
-static int replace(const char *folder, struct str name, struct str head, struct str body)
+static int replace(const char *folder, struct str name, struct str text)
 {
 	char path[path_max], beside[path_max];
 	int fd, rc, folder_fd;
@@ -75,9 +75,7 @@ static int replace(const char *folder, struct str name, struct str head, struct 
 	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return -errno;
-	rc = write_all(fd, head);
-	if (rc == 0)
-		rc = write_all(fd, body);
+	rc = write_all(fd, text);
 	close(fd);
 	if (rc == 0 && rename(beside, path) != 0)
 		rc = -errno;
@@ -113,24 +111,29 @@ static int make_folder(const char *folder)
 	return 0;
 }
 
-int keep_write(const char *folder, struct str name, const struct rows *rows)
+void keep_format(struct text *text, const struct rows *rows)
 {
-	struct text body = {0}, head = {0};
-	int rc;
+	struct text body = {0};
 
 	for (u32 i = 0; i < rows->count; i++)
 		add_row(&body, &rows->list[i]);
-	if (body.len == 0)
-		text_add(&body, STR_EMPTY);
-	text_add(&head, magic);
-	text_printf(&head, "%016" PRIx64 "\n",
+	text_add(text, magic);
+	text_printf(text, "%016" PRIx64 "\n",
 		hash_str(str_make(body.len ? body.data : "", body.len), 0));
-	rc = body.len > KEEP_BYTES_MAX ? -EFBIG : make_folder(folder);
-	if (rc == 0)
-		rc = replace(folder, name, str_make(head.data, head.len),
-			str_make(body.len ? body.data : "", body.len));
+	text_add(text, str_make(body.data, body.len));
 	text_done(&body);
-	text_done(&head);
+}
+
+int keep_write(const char *folder, struct str name, const struct rows *rows)
+{
+	struct text text = {0};
+	int rc;
+
+	keep_format(&text, rows);
+	rc = text.len > KEEP_BYTES_MAX ? -EFBIG : make_folder(folder);
+	if (rc == 0)
+		rc = replace(folder, name, str_make(text.data, text.len));
+	text_done(&text);
 	return rc;
 }
 
@@ -193,7 +196,7 @@ static void take_row(struct rows *rows, struct str line)
 			       .metadata = values[7]});
 }
 
-static struct rows *parse(struct str text)
+struct rows *keep_parse(struct str text)
 {
 	char checksum[checksum_len + 1];
 	struct rows *rows;
@@ -222,7 +225,7 @@ struct rows *keep_read(const char *folder, struct str name, int *ret_error)
 	int rc = make_path(path, folder, name, ".rows") ? read_all(path, &text) : -ENAMETOOLONG;
 
 	if (rc == 0) {
-		rows = parse(str_make(text.data, text.len));
+		rows = keep_parse(str_make(text.data, text.len));
 		rc = rows ? 0 : -EBADMSG;
 	}
 	text_done(&text);

@@ -321,6 +321,8 @@ static void connect_begin(struct postgres_source *source)
 	postgres_set_parameters(source->config.provider, &parameters);
 	source->step = STEP_CONNECT;
 	source->conn = PQconnectStartParams(parameters.names, parameters.values, 1);
+	if (source->conn)
+		PQsetNoticeProcessor(source->conn, postgres_drop_notice, NULL);
 	set_timer(source, source->config.provider->timeout_ms);
 	if (!source->conn || PQstatus(source->conn) == CONNECTION_BAD)
 		fail_as_told(source);

@@ -31,3 +31,6 @@ void postgres_explain(const struct conf_provider *provider, const PGconn *conn,
 // Only `message`, as above.
 void postgres_clean(const struct conf_provider *provider, const char *message,
 	char ret_text[static POSTGRES_TEXT_MAX]);
+
+// A notice processor: notices would go to standard error, past the log.
+void postgres_drop_notice(void *owner, const char *message);

@@ -90,6 +90,30 @@ void postgres_clean(const struct conf_provider *provider, const char *message,
 		PQconninfoFree(options);
 }
 
+// An unwritten %40 or %2F in a password moves its rest into the host, the port or the database,
+// and then messages would show it.
+static bool is_sound(const PQconninfoOption *options)
+{
+	for (const PQconninfoOption *option = options; option && option->keyword; option++) {
+		const char *value = option->val ? option->val : "";
+
+		if (strcmp(option->keyword, "port") == 0 &&
+			value[strspn(value, "0123456789,")] != '\0')
+			return false;
+		if ((strcmp(option->keyword, "host") == 0 ||
+			    strcmp(option->keyword, "dbname") == 0) &&
+			strchr(value, '@'))
+			return false;
+	}
+	return options != NULL;
+}
+
+void postgres_drop_notice(void *owner, const char *message)
+{
+	(void)owner;
+	(void)message;
+}
+
 // What to do, by what stands in the message. The words are those of PostgreSQL 15.
 static const char *cure_of(const char *message)
 {
@@ -120,8 +144,11 @@ void postgres_explain(const struct conf_provider *provider, const PGconn *conn,
 {
 	PQconninfoOption *options = PQconninfoParse(provider->url.ptr, NULL);
 	char message[POSTGRES_TEXT_MAX];
+	bool sound = is_sound(options);
 
-	if (!options) {
+	if (options)
+		PQconninfoFree(options);
+	if (!sound) {
 		snprintf(ret_trouble->cause, POSTGRES_TEXT_MAX,
 			"%.*s is no URL that PostgreSQL understands", STR_FMT(provider->url_from));
 		snprintf(ret_trouble->cure, POSTGRES_TEXT_MAX,
@@ -130,7 +157,6 @@ void postgres_explain(const struct conf_provider *provider, const PGconn *conn,
 			"and spaces are written %%25, %%2F, %%40, %%3A and %%20");
 		return;
 	}
-	PQconninfoFree(options);
 	postgres_clean(provider, conn ? PQerrorMessage(conn) : "out of memory", message);
 	snprintf(ret_trouble->cause, POSTGRES_TEXT_MAX, "%.*s: %.400s", STR_FMT(provider->url_from),
 		message[0] ? message : "the connection is lost");

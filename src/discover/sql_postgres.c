@@ -14,12 +14,6 @@ struct sql {
 	const struct conf_provider *provider;
 };
 
-static void drop_notice(void *owner, const char *message)
-{
-	(void)owner;
-	(void)message; // "relation exists already, skipping": no news for who wrote IF NOT EXISTS
-}
-
 static int fail(struct sql *sql, char ret_error[SQL_ERROR_MAX])
 {
 	char text[POSTGRES_TEXT_MAX];
@@ -48,7 +42,7 @@ static struct sql *sql_open(
 	sql->provider = provider;
 	sql->conn = PQconnectdbParams(parameters.names, parameters.values, 1);
 	if (sql->conn && PQstatus(sql->conn) == CONNECTION_OK) {
-		PQsetNoticeProcessor(sql->conn, drop_notice, NULL);
+		PQsetNoticeProcessor(sql->conn, postgres_drop_notice, NULL);
 		return sql;
 	}
 	postgres_explain(provider, sql->conn, &trouble);
@@ -89,7 +83,7 @@ static i64 sql_ask(struct sql *sql, const char *text, const struct str *paramete
 			for (u32 i = 0; i < columns; i++)
 				cells[i] =
 					PQgetisnull(result, (int)rows, (int)i)
-						? (struct str){0}
+						? STR_EMPTY
 						: str_from(PQgetvalue(result, (int)rows, (int)i));
 			if (row)
 				row(owner, cells, columns);

@@ -339,6 +339,7 @@ static bool hear_held(struct uring_loop *twin, struct standing *standing, struct
 	} else if (standing->lost) {
 		loop_hear(&twin->loop, op, -ENOMEM);
 	} else {
+		ASSERT(hoard); // there is something to tell
 		hoard->has_end = false;
 		loop_hear(&twin->loop, op, hoard->end);
 	}
@@ -458,6 +459,7 @@ static void standing_heard(
 	if (cqe->res > 0 && op) {
 		hear_block(&twin->loop, op, block, cqe->res);
 	} else if (cqe->res > 0) {
+		ASSERT(block); // bytes have come in one
 		hold(twin, standing,
 			(struct slice){
 				.block = block, .ptr = block->data, .len = (size_t)cqe->res});

@@ -533,7 +533,7 @@ u32 stats_row_counts(const struct stats *stats, const struct stats_row *row,
 		put_count(ret_counts, &at, more->key, read_cell(&more->count));
 		next = more->next;
 	}
-	for (u16 class = 0; class < STATS_CLASSES; class ++)
+	for (u32 class = 0; class < STATS_CLASSES; class ++)
 		put_count(ret_counts, &at, (u16)(class << key_status_shift),
 			read_cell(&row->classes[class]));
 	return at;

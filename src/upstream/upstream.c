@@ -135,9 +135,19 @@ void upstream_forget(struct upstream *upstream, u32 slot)
 
 	ASSERT(!upstream->backends[slot] && cell->in_flight == 0 && cell->connections == 0 &&
 		list_is_empty(&cell->idle) && !cell->is_full);
-	*cell = (struct cell){.is_dirty = cell->is_dirty}; // it may be in a list of the crowd's
-	list_init(&cell->idle);
-	list_init(&cell->open);
+	// What others read is set one by one. What is zero stays untouched, and so does is_dirty:
+	// the cell may be in a list of the crowd's.
+	cell_set(&cell->good, 0);
+	cell_set(&cell->bad, 0);
+	cell_set(&cell->bad_streak, 0);
+	cell_set(&cell->trials_good, 0);
+	cell_set(&cell->trials_bad, 0);
+	cell_set(&cell->trials_void, 0);
+	cell->misses = (struct misses){0};
+	cell->latency = (struct balance_ewma){0};
+	cell->curve = NULL;
+	cell->told = NULL;
+	cell->load_probes = 0;
 }
 
 void upstream_drain(struct upstream *upstream)

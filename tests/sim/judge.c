@@ -440,6 +440,18 @@ static void check_backend(struct world *world, struct backend *backend)
 		world_fail(world, "requests left in an adaptive bound");
 }
 
+void judge_adopt(struct world *world, struct snapshot *snapshot)
+{
+	// Another object of a pool has another budget.
+	for (u32 i = 0; world->flows && i < world->pool_count; i++)
+		if (snapshot->pools[i] != world->snapshot->pools[i])
+			world->flows[i] = (struct flow){0};
+	if (!world->judge)
+		return;
+	checker_adopt(world->judge->checker, snapshot);
+	model_adopt(world->judge->model, snapshot, world_now_ms(world));
+}
+
 void judge_check_end(struct world *world)
 {
 	if (world->judge)

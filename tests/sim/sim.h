@@ -48,6 +48,7 @@ struct server;
 	X(NET_DISCARD, "reset that throws unread bytes away")                    \
 	X(NO_BLOCKS, "receive that had to wait for a block")                     \
 	X(FULL, "connection beyond the limit")                                   \
+	X(RELOAD, "another configuration while calls run")                       \
 	X(DRAIN, "drain while calls run")                                        \
 	X(ABORT, "everything ended at once")                                     \
 	X(SERVER_HANGS, "backend takes requests and answers none")               \
@@ -205,6 +206,7 @@ struct world {
 	struct metrics_cells metrics;
 	struct stats *stats;
 	struct spans *spans; // spans.c; NULL: nothing is traced
+	struct again *again; // another configuration now and then
 	struct listening *listeners;
 	u32 listener_count;
 	bool scarce;		// blocks, links or clients are few: refusals are fair
@@ -227,6 +229,16 @@ struct world {
 	u64 blocks_used_max;
 	char failure[512];
 };
+
+// again.c
+void again_begin(struct world *world);
+void again_stop(struct world *world);
+void again_check_end(struct world *world);
+void again_free(struct world *world);
+
+// What else has to know of another configuration.
+void judge_adopt(struct world *world, struct snapshot *snapshot);
+void world_listen_for(struct world *world, const struct snapshot *snapshot);
 
 // Totals over all seeds.
 extern u64 sim_faults[FAULT_COUNT];

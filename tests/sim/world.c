@@ -91,6 +91,12 @@ static void listen_all(struct world *world)
 	}
 }
 
+void world_listen_for(struct world *world, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < world->listener_count; i++)
+		world->listeners[i].frontend = snapshot->frontends[i];
+}
+
 static void drain(struct world *world)
 {
 	if (world->drained_ms)
@@ -272,6 +278,7 @@ static void run_world(struct world *world, struct plans *plans)
 		loop_timer_set(world->loop, &plans->drain, now_ms + world->drain_ms);
 	if (world->abort_ms)
 		loop_timer_set(world->loop, &plans->abort, now_ms + world->abort_ms);
+	again_begin(world);
 	for (u32 i = 0; i < world->caller_count; i++)
 		caller_start(world->callers[i]);
 	if (!run_until(world, callers_are_done, "a client waits for ever"))
@@ -280,6 +287,7 @@ static void run_world(struct world *world, struct plans *plans)
 	drain(world);
 	loop_timer_cancel(world->loop, &plans->drain);
 	loop_timer_cancel(world->loop, &plans->abort);
+	again_stop(world);
 	if (!run_until(world, proxy_is_over, "draining does not end"))
 		return;
 	judge_stop(world);
@@ -290,6 +298,7 @@ static void run_world(struct world *world, struct plans *plans)
 		return;
 	for (u32 i = 0; i < world->call_count; i++)
 		check_call(&world->calls[i]);
+	again_check_end(world);
 	check_end(world);
 	look_end(world);
 }
@@ -345,7 +354,7 @@ static void take_down(struct world *world)
 	stats_free(world->stats);
 	look_done(world);
 	records_free(world->records);
-	snapshot_done(world->snapshot);
+	again_free(world);
 	arena_done(&world->arena);
 	mem_free(world->listeners);
 	mem_free(world->trace);

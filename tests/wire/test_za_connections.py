@@ -8,7 +8,7 @@ import time
 import pytest
 
 from peers import http1
-from peers.backend import Backend, serve, tcp_echo
+from peers.backend import Backend, tcp_echo
 from peers.net import HANG_SECONDS, HOST, free_port, until
 from peers.weir import Weir
 

@@ -4,7 +4,9 @@ and for each a weir has the fault that it is about. etc/prometheus/weir.test.yml
 are, against series that are written down."""
 import contextlib
 import os
+import pathlib
 import re
+import signal
 import sys
 import threading
 import time
@@ -22,8 +24,8 @@ NOBODY_JUDGES = {"outliers": {"errors": "none", "connect_failures": "none"}, "pa
                  "circuit_breaker": {"failure_threshold": 1000000}}
 ONCE = {"retry": {"max_attempts": 1}}
 # What no test has a fault for: a worker without processor time left needs a machine that gives it
-# all of one before, and the rest need a reload and a certificate.
-NOT_HERE = {"WeirWorkerBusy", "WeirConfigRefused", "WeirCertificateExpires"}
+# all of one before, and a certificate is needed for the other.
+NOT_HERE = {"WeirWorkerBusy", "WeirCertificateExpires"}
 
 
 def hurried(folder):
@@ -253,6 +255,22 @@ def test_nobody_comes_any_more(tmp_path):
                 until(lambda: (prometheus.value("rate(lb_requests_begun_total[4s])") or 0) > 2,
                       "requests in the scrapes")
             wait_firing(prometheus, "WeirNoTraffic")
+
+
+def test_a_configuration_is_refused(tmp_path):
+    web, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    with Backend() as backend, Weir({
+            "frontends": {"web": {"bind": web, "pool": "app"}},
+            "pools": {"app": pool(one("a", backend))}, "admin": {"bind": [api]}}, address=web) as weir, \
+            Prometheus(api, rules=[hurried(tmp_path)]) as prometheus:
+        good = pathlib.Path(weir.config_path).read_text()
+        until(lambda: prometheus.value("lb_config_last_reload_success") == 1, "a first scrape")
+        pathlib.Path(weir.config_path).write_text(good.replace('"pool"', '"pol"'))
+        weir.signal(signal.SIGHUP)
+        wait_firing(prometheus, "WeirConfigRefused")
+        pathlib.Path(weir.config_path).write_text(good)
+        weir.signal(signal.SIGHUP)
+        until(lambda: "WeirConfigRefused" not in firing(prometheus), "a good one again")
 
 
 def test_each_rule_has_its_fault():

@@ -233,8 +233,10 @@ def test_what_is_known_stays(pair):
         assert town.backend(second.address)["weight"] == 7
         assert town.backend(second.address)["requests_total"] >= before
         assert {town.weir.ask().body for _ in range(4)} == {b"b"}
-        assert not [line for line in town.weir.log() if line.get("from") == "unknown"
-                    and line.get("to") == "down" and line.get("backend") != dead]
+        town.weir.wait_log("configuration is reloaded")
+        said = [line["msg"] for line in town.weir.log()]
+        later = town.weir.log()[said.index("configuration is reloaded"):]
+        assert not [line for line in later if line.get("from") == "unknown"]
 
 
 # ---- One backend more, one less -----------------------------------------------------------------

@@ -271,6 +271,15 @@ static const struct family *find_family(const struct document *document, const c
 
 // ---- Tests --------------------------------------------------------------------------------------
 
+static const struct expose_provider provider = {.name = {"workers", 7},
+	.type = {"postgres", 8},
+	.is_up = true,
+	.rows = 5,
+	.left_out = 2,
+	.reads = 11,
+	.errors = 3,
+	.read_at_ms = 1800000000000};
+
 static void test_every_family_is_there(void **state)
 {
 	static const char *const absent[] = {
@@ -281,6 +290,8 @@ static void test_every_family_is_there(void **state)
 
 	(void)state;
 	shop_open(&shop, 2, 3, 4, 3, 40);
+	shop.source.providers = &provider;
+	shop.source.provider_count = 1;
 	document = scrape(&shop, EXPOSE_PROMETHEUS, &text);
 	for (u32 i = 0; i < METRIC_FAMILIES_COUNT; i++) {
 		const char *name = metric_families[i].name;
@@ -350,6 +361,8 @@ static void test_openmetrics(void **state)
 	shop_open(&shop, 2, 2, 2, 2, 10);
 	shop.source.certificates = &certificate;
 	shop.source.certificate_count = 1;
+	shop.source.providers = &provider;
+	shop.source.provider_count = 1;
 	d = scrape(&shop, EXPOSE_OPENMETRICS, &text);
 	assert_null(find_family(d, "lb_requests_total"));
 	assert_true(str_eq(find_family(d, "lb_requests")->type, STR("counter")));
@@ -358,6 +371,12 @@ static void test_openmetrics(void **state)
 	assert_true(str_eq(find_family(d, "lb_client_sent_bytes")->unit, STR("bytes")));
 	assert_int_equal(find_family(d, "lb_requests")->unit.len, 0);
 	assert_true(total(d, "lb_certificate_expiry_timestamp_seconds", "example.org") == 1.8e9);
+	assert_true(total(d, "lb_provider_up", "workers") == 1);
+	assert_true(total(d, "lb_provider_rows", "workers") == 5);
+	assert_true(total(d, "lb_provider_rows_left_out", "workers") == 2);
+	assert_true(total(d, "lb_provider_held", "workers") == 0);
+	assert_true(total(d, "lb_provider_reads_total", "failure") == 3);
+	assert_true(total(d, "lb_provider_last_success_timestamp_seconds", "workers") == 1.8e9);
 	mem_free(d);
 	text_done(&text);
 	shop_close(&shop);

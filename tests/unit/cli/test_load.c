@@ -154,22 +154,32 @@ static void test_env_file(void **state)
 	assert_int_equal(unlink(".env"), 0);
 }
 
-// Refused until servers can come from there, unless something else names them.
+// Servers come from there when nothing else says what to balance.
 static void test_database_alone(void **state)
 {
 	char *env[] = {(char *)"DATABASE_URL=postgres://x", NULL};
 	struct load got;
 
 	(void)state;
-	assert_int_equal(load("", env, &got), EXIT_CONFIG);
-	assert_int_equal(load("-p 9000", env, &got), EXIT_CONFIG);
+	assert_int_equal(load("", env, &got), 0);
+	assert_int_equal(got.conf->provider_count, 1);
+	assert_string_equal(got.source, "DATABASE_URL");
+	assert_bind(&got, ":8080");
+	assert_int_equal(load("-p 9000", env, &got), 0);
+	assert_int_equal(got.conf->provider_count, 1);
+	assert_bind(&got, ":9000");
 	assert_int_equal(load("-b 127.0.0.1:1", env, &got), 0);
+	assert_int_equal(got.conf->provider_count, 0);
 	write_file("a.yaml", "backends: [127.0.0.1:1]\n");
 	assert_int_equal(load("a.yaml", env, &got), 0);
+	assert_int_equal(got.conf->provider_count, 0);
 	assert_int_equal(unlink("a.yaml"), 0);
 	write_file(".env", "DATABASE_URL=postgres://x\n");
-	assert_int_equal(load("", no_environ, &got), EXIT_CONFIG);
+	assert_int_equal(load("", no_environ, &got), 0);
+	assert_int_equal(got.conf->provider_count, 1);
+	assert_string_equal(got.source, "DATABASE_URL, .env");
 	assert_int_equal(load("--no-env-file", no_environ, &got), 0);
+	assert_int_equal(got.conf->provider_count, 0);
 	assert_int_equal(unlink(".env"), 0);
 }
 

@@ -10,13 +10,13 @@
 #define WEB "frontends: {web: {bind: \":1\", pool: app}}\npools: {app: {}}\n"
 
 static const struct conf *load_env(
-	struct world *world, const char *text, char *const *environ, const char *dotenv)
+	struct world *world, const char *text, char *const *variables, const char *dotenv)
 {
 	char path[] = "/tmp/weir-provider-XXXXXX";
 	int fd = mkstemp(path);
 	const char *files[] = {path};
 	struct conf_input input = {
-		.files = files, .file_count = 1, .environ = environ, .dotenv = dotenv};
+		.files = files, .file_count = 1, .environ = variables, .dotenv = dotenv};
 	const struct conf *conf;
 
 	assert_true(fd >= 0);
@@ -39,7 +39,7 @@ static void complains(const char *text, const char *part)
 
 static void takes_a_database(void **state)
 {
-	char *environ[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
+	char *variables[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
 	const struct conf_provider *provider;
 	const struct conf *conf;
 	struct world world;
@@ -50,7 +50,7 @@ static void takes_a_database(void **state)
 		WEB "providers:\n  - {type: postgres, url: \"${DATABASE_URL}\", table: workers, "
 		    "column: "
 		    "worker_address, pool: app, refresh: 10s}\n",
-		environ, NULL);
+		variables, NULL);
 	assert_non_null(conf);
 	assert_int_equal(world.errs.warning_count, 0);
 	assert_int_equal(conf->provider_count, 1);
@@ -70,15 +70,15 @@ static void takes_a_database(void **state)
 
 static void shows_no_password(void **state)
 {
-	char *environ[] = {(char *)"DATABASE_URL=mysql://me:geheim@localhost/db", NULL};
+	char *variables[] = {(char *)"DATABASE_URL=mysql://me:geheim@localhost/db", NULL};
 	struct world world;
 	struct str shown;
 	const struct conf *conf;
 
 	(void)state;
 	world_init(&world);
-	assert_null(load_env(
-		&world, WEB "providers: [{url: \"${DATABASE_URL}\", pool: app}]\n", environ, NULL));
+	assert_null(load_env(&world, WEB "providers: [{url: \"${DATABASE_URL}\", pool: app}]\n",
+		variables, NULL));
 	assert_contains(
 		world_errors(&world), "DATABASE_URL (providers[0]) is no URL of a database");
 	assert_null(strstr(world_errors(&world), "geheim"));
@@ -179,6 +179,7 @@ static void refuses_what_is_no_source(void **state)
 	complains("providers: [{url: ftp://x}]\n", "is no URL of a database");
 	complains("providers: [{host: app}]\n", "cannot be looked up");
 	complains("providers: [{path: /a.db, table: \"a.b.c\"}]\n", "is no name in a database");
+	complains("providers: [{path: /a.db, channel: \"a'b\"}]\n", "is no name in a database");
 	complains("providers: [{path: /a.db, pool: other}]\n", "pool 'other' is not defined");
 	complains("providers: [{path: /a.db, name: x}, {path: /b.db, name: x}]\n",
 		"another provider");
@@ -189,16 +190,46 @@ static void refuses_what_is_no_source(void **state)
 		"pools.other needs 'backends'");
 }
 
+static void takes_names_for_providers(void **state)
+{
+	struct world world;
+	const struct conf *conf;
+	struct str shown;
+
+	(void)state;
+	world_init(&world);
+	conf = world_load(&world, "a.yaml",
+		"backends: [10.0.0.1:80, \"dns:app.internal:8080\", \"srv:_http._tcp.app\"]\n",
+		CONF_YAML);
+	if (!conf)
+		fail_msg("%s", world_errors(&world));
+	assert_int_equal(conf->pools[0].backend_count, 1);
+	assert_int_equal(conf->provider_count, 2);
+	assert_str(conf->providers[0].host, "app.internal");
+	assert_int_equal(conf->providers[0].port, 8080);
+	assert_str(conf->providers[0].pool, "default");
+	assert_str(conf->providers[1].host, "_http._tcp.app");
+	shown = conf_show(conf, CONF_YAML, false, &world.arena);
+	assert_non_null(world_load(&world, "b.yaml", shown.ptr, CONF_YAML));
+	conf = world_load(&world, "c.yaml", "backends: \"dns:app.internal:8080\"\n", CONF_YAML);
+	assert_non_null(conf);
+	assert_int_equal(conf->pools[0].backend_count, 0);
+	world_done(&world);
+	complains("backends: [{address: \"dns:a:80\", weight: 2}]\n", "has no other keys");
+	complains("backends: [\"dns:a\"]\n", "a.yaml:1:12: error[E019]: 'a' cannot be looked up");
+}
+
 static void takes_the_variable_alone(void **state)
 {
-	char *environ[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
-	struct conf_input input = {.environ = environ};
+	char *variables[] = {(char *)"DATABASE_URL=postgres://me:geheim@localhost/db", NULL};
+	struct conf_input input = {.environ = variables};
+	struct conf_flags flags = {.algorithm = "random"};
 	const struct conf *conf;
 	struct world world;
 
 	(void)state;
 	world_init(&world);
-	conf = conf_from_database(&input, &world.arena, &world.errs);
+	conf = conf_from_database(&flags, &input, &world.arena, &world.errs);
 	if (!conf)
 		fail_msg("%s", world_errors(&world));
 	assert_int_equal(world.errs.warning_count, 0);
@@ -207,6 +238,7 @@ static void takes_the_variable_alone(void **state)
 	assert_str(conf->providers[0].pool, "default");
 	assert_int_equal(conf->frontends[0].binds[0].addr.port, 8080);
 	assert_int_equal(conf->frontends[0].pool, 0);
+	assert_int_equal(conf->pools[0].algorithm, CONF_RANDOM);
 	world_done(&world);
 }
 
@@ -231,6 +263,7 @@ int main(void)
 		cmocka_unit_test(knows_types_by_their_keys),
 		cmocka_unit_test(numbers_names),
 		cmocka_unit_test(refuses_what_is_no_source),
+		cmocka_unit_test(takes_names_for_providers),
 		cmocka_unit_test(takes_the_variable_alone),
 		cmocka_unit_test(finds_the_state_folder),
 	};

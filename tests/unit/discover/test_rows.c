@@ -141,6 +141,9 @@ static void guards_against_accidents(void **state)
 	judge(rules, "a:1 b:1", false, "b:1", GUARD_TAKEN, "b:1");
 	judge(rules, "a:1 b:1 c:1", false, "c:1", GUARD_VANISHED, "c:1 a:1 b:1");
 	judge(rules, "a:1 b:1", false, "", GUARD_FEW, "a:1 b:1");
+	// Others instead of them are no accident.
+	judge(rules, "a:1", false, "b:1 c:1", GUARD_TAKEN, "b:1 c:1");
+	judge(rules, "a:1 b:1", false, "c:1 d:1", GUARD_TAKEN, "c:1 d:1");
 	// What is new counts, and all of what vanished stays.
 	judge(rules, "a:1 b:1 c:1", false, "d:1", GUARD_VANISHED, "d:1 a:1 b:1 c:1");
 	judge(rules, "a:1 b:1", false, "a:1 b:1 c:1", GUARD_TAKEN, "a:1 b:1 c:1");

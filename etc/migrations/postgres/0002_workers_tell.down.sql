@@ -1,0 +1,2 @@
+DROP TRIGGER weir_tell_backends ON workers;
+DROP FUNCTION weir_tell_backends();
