@@ -432,7 +432,7 @@ static void use_session(struct link *link, const struct lease *lease)
 	}
 	link->is_h2 =
 		lease->backend->is_h2 && conn_use_h2(conn, STREAM_CLIENT, upstream->h2,
-						upstream->parser, false, &session_events) == 0;
+						 upstream->parser, false, &session_events) == 0;
 	if (link->is_h2)
 		return;
 	conn_use_h1(conn, STREAM_CLIENT, upstream->parser, &session_events);
