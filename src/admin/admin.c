@@ -9,6 +9,7 @@
 #include "admin/otlp.h"
 #include "admin/stream.h"
 #include "base/mem.h"
+#include "control/confine.h"
 #include "control/logger.h"
 
 enum { large_blocks_max = 1024, small_blocks_max = 4096 };
@@ -222,11 +223,11 @@ static void on_stop(struct message *message)
 	admin_server_stop(admin->server);
 }
 
-static int open(void *owner, const struct conf *conf, struct log *log)
+static int open(void *owner, const struct conf *conf, struct log *log, struct handover *handover)
 {
 	struct admin *admin = owner;
 
-	return doors_open(&admin->doors, conf, log);
+	return doors_open(&admin->doors, conf, log, handover);
 }
 
 struct start {
@@ -285,7 +286,7 @@ static int start(void *owner, const struct control_face *face)
 	admin->stop_message.deliver = on_stop;
 	make_tokens(admin, &face->conf->admin);
 	sem_init(&start.done, 0, 0);
-	sigfillset(&all); // signals are the control thread's
+	confine_block_signals(&all); // signals are the control thread's
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = -pthread_create(&admin->thread, NULL, start_main, &start);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -37,7 +37,7 @@ struct admin {
 admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_metrics,
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
 	api_explain, api_connections, api_config, api_providers, api_drain, api_enable, api_disable,
-	api_weight, api_breaker, api_log_level, api_reload, api_add, api_remove;
+	api_weight, api_breaker, api_log_level, api_reload, api_add, api_remove, api_upgrade;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 

@@ -318,7 +318,8 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 	(void)gethostname(host, sizeof(host) - 1);
 	json_key_cstr(json, "version", WEIR_VERSION);
 	json_key_cstr(json, "instance", host);
-	json_key_u64(json, "pid", (u64)getpid());
+	json_key_u64(json, "pid", (u64)(face->keeper_pid ? face->keeper_pid : getpid()));
+	json_key_u64(json, "serving_pid", (u64)getpid());
 	json_key_u64(json, "generation", config.generation);
 	json_key_i64(json, "configured_at_ms", config.taken_wall_ms);
 	json_key_bool(json, "reload_failed", !config.last_succeeded);

@@ -12,10 +12,10 @@
 
 enum { path_bytes_max = 108 };
 
-static int open_private(const struct addr *address)
+static int open_private(struct doors *doors, const struct addr *address)
 {
 	mode_t before = umask(0177);
-	int fd = listen_open(address, false);
+	int fd = handover_listen(doors->handover, INHERIT_ADMIN, address, 0, false);
 
 	umask(before);
 	return fd;
@@ -27,7 +27,9 @@ static int add(struct doors *doors, const struct addr *address, bool only_metric
 
 	if (doors->count == DOORS_MAX)
 		return -E2BIG;
-	fd = address->family == ADDR_UNIX ? open_private(address) : listen_open(address, false);
+	fd = address->family == ADDR_UNIX
+		     ? open_private(doors, address)
+		     : handover_listen(doors->handover, INHERIT_ADMIN, address, 0, false);
 	if (fd < 0)
 		return fd;
 	doors->all[doors->count].fd = fd;
@@ -136,11 +138,13 @@ static int add_configured(struct doors *doors, const struct conf *conf)
 	return error ? complain_of_metrics(conf->metrics.port, error) : 0;
 }
 
-int doors_open(struct doors *doors, const struct conf *conf, struct log *log)
+int doors_open(
+	struct doors *doors, const struct conf *conf, struct log *log, struct handover *handover)
 {
 	int error;
 
 	doors->count = 0;
+	doors->handover = handover;
 	arena_init(&doors->arena, 64 * 1024);
 	error = add_configured(doors, conf);
 	if (error) {
@@ -157,7 +161,8 @@ void doors_close(struct doors *doors)
 	for (u32 i = 0; i < doors->count; i++) {
 		if (doors->all[i].fd >= 0)
 			close(doors->all[i].fd);
-		listen_unlink(&doors->all[i].address);
+		if (!doors->handover->left)
+			listen_unlink(&doors->all[i].address);
 	}
 	doors->count = 0;
 	arena_done(&doors->arena);

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "conf/conf.h"
+#include "control/handover.h"
 
 enum { DOORS_MAX = 64 };
 
@@ -16,10 +17,13 @@ struct doors {
 	} all[DOORS_MAX];
 	u32 count;
 	struct arena arena; // of paths
+	struct handover *handover;
 };
 
 // 0 or negative errno; then the reason was printed, and nothing is open.
-int doors_open(struct doors *doors, const struct conf *conf, struct log *log) must_check;
+int doors_open(struct doors *doors, const struct conf *conf, struct log *log,
+	struct handover *handover) must_check;
 
-// Closes what was not handed on (fd >= 0), and removes the files of unix sockets.
+// Closes what was not handed on (fd >= 0), and removes the files of unix sockets, unless another
+// process goes on with them.
 void doors_close(struct doors *doors);

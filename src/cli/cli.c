@@ -46,6 +46,8 @@ static int run_command(const struct cli *cli)
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
 		return steer_main(cli);
+	case PLAN_UPGRADE:
+		return upgrade_main(cli);
 	case PLAN_RELOAD:
 		return reload_main(cli);
 	case PLAN_BACKENDS_ADD:
@@ -77,7 +79,7 @@ int cli_main(int argc, char **argv, char *const *environ)
 {
 	struct arena arena;
 	struct plan plan;
-	struct cli cli = {.plan = &plan, .environ = environ, .arena = &arena};
+	struct cli cli = {.plan = &plan, .argv = argv, .environ = environ, .arena = &arena};
 	int code;
 
 	arena_init(&arena, arena_bytes_max);

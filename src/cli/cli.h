@@ -16,6 +16,7 @@ enum cli_exit {
 // What a command gets. `arena` lives as long as the process.
 struct cli {
 	const struct plan *plan;
+	char *const *argv;
 	char *const *environ;
 	struct arena *arena;
 };
@@ -42,5 +43,6 @@ int backends_main(const struct cli *cli);
 int simulate_main(const struct cli *cli);
 int migrate_main(const struct cli *cli);
 int backends_ask_main(const struct cli *cli); // of a running weir
+int upgrade_main(const struct cli *cli);
 int help_main(const struct cli *cli);
 int version_main(const struct cli *cli);

@@ -194,7 +194,9 @@ static void explain(const struct demo *demo)
 
 static int balance(struct demo *demo)
 {
-	struct control_options options = {.mode = "demo"};
+	struct inherit inherit = {.channel = -1, .conf = -1};
+	struct handover handover;
+	struct control_options options = {.mode = "demo", .handover = &handover};
 	struct errs errs;
 	struct conf *conf;
 
@@ -205,6 +207,7 @@ static int balance(struct demo *demo)
 	if (!conf)
 		return EXIT_CONFIG;
 	explain(demo);
+	handover_init(&handover, &inherit, 0);
 	return admin_run(conf, demo->cli->arena, &options);
 }
 

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/terminal.h"
+#include "control/confine.h"
 #include "loop/loop.h"
 
 enum { path_bytes_max = 4096 };
@@ -77,6 +78,21 @@ static const char *sanitizers(void)
 	return BUILD_SANITIZE[0] ? BUILD_SANITIZE : "none";
 }
 
+static void add_confinement(struct text *text)
+{
+	const char *calls = confine_calls_missing(), *files;
+	char room[80];
+	u32 version;
+
+	files = confine_files_missing(room, &version);
+	text_printf(text, "confinement seccomp: %s%s\n            landlock: ",
+		calls ? "not usable now: " : "usable now", calls ? calls : "");
+	if (files)
+		text_printf(text, "not usable now: %s\n", files);
+	else
+		text_printf(text, "usable now, version %u\n", version);
+}
+
 static void add_long(struct text *text, struct arena *arena)
 {
 	const char *missing = loop_uring_missing();
@@ -94,6 +110,7 @@ static void add_long(struct text *text, struct arena *arena)
 	text_add(text, STR("algorithms  round_robin\n"));
 	text_printf(text, "io          io_uring: %s%s\n            epoll: usable now\n",
 		missing ? "not usable now: " : "usable now", missing ? missing : "");
+	add_confinement(text);
 	text_add(text, STR("licence     Apache-2.0\n"));
 }
 

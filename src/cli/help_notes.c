@@ -67,6 +67,13 @@ static const struct note notes[] = {
 		"\n"
 		"Nothing is sent to a backend and nothing changes. weir help KEY explains a key\n"
 		"of the configuration.\n"},
+	{TAKES(UPGRADE),
+		"\n"
+		"BINARY is an absolute path; without it the one that weir was started as. The new\n"
+		"one checks its configuration and its backends, serves beside the old one for a\n"
+		"second, and then the old one finishes what it has (shutdown_timeout). Ends with 0\n"
+		"once the new one serves; with 1 and the reason when it cannot, and then nothing\n"
+		"has changed. The same without a word: kill -USR2 of the process that was started.\n"},
 	{TAKES(CONNECTIONS),
 		"\n"
 		"  weir connections app/app-1               with a request that is there now\n"

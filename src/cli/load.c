@@ -11,7 +11,7 @@
 #include "conf/report.h"
 #include "discover/discover.h"
 
-static const char dotenv_file[] = ".env";
+static const char dotenv_file[] = ".env", machine_id_file[] = "/etc/machine-id";
 
 struct source {
 	const char *const *files;
@@ -147,7 +147,7 @@ static struct conf *load_from(const struct cli *cli, const struct source *source
 		.set_count = plan->set_count,
 		.environ = cli->environ,
 		.dotenv = plan->no_env_file ? NULL : dotenv_file,
-		.machine_id = "/etc/machine-id",
+		.machine_id = machine_id_file,
 	};
 
 	if (source->file_count || (source->by_settings && !plan->from_flags))
@@ -211,4 +211,23 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 		fprintf(stderr, "weir: failed to parse configuration\n");
 	errs_done(&errs);
 	return conf && has_all_sources(conf) ? 0 : EXIT_CONFIG;
+}
+
+int load_kept(const struct cli *cli, int fd, struct load *ret_load)
+{
+	const char *file = arena_printf(cli->arena, "/proc/self/fd/%d", fd);
+	struct conf_input input = {.files = &file,
+		.file_count = 1,
+		.environ = cli->environ,
+		.machine_id = machine_id_file};
+	struct errs errs;
+	struct conf *conf;
+
+	errs_init(&errs);
+	conf = conf_load(&input, cli->arena, &errs);
+	errs_done(&errs);
+	if (!conf)
+		return -1;
+	*ret_load = (struct load){.conf = conf, .source = "what served before", .has_file = true};
+	return 0;
 }

@@ -18,6 +18,10 @@ struct load {
 // one JSON array.
 int load_conf(const struct cli *cli, struct load *ret_load) must_check;
 
+// The configuration that conf_keep has written into this descriptor, without a word: what was wrong
+// with it was said when it was loaded. 0 or -1.
+int load_kept(const struct cli *cli, int fd, struct load *ret_load) must_check;
+
 // The same source again, whatever there is by now; for another thread, as `owner` is the struct
 // cli. Nothing is printed. NULL: errors.
 struct conf *load_again(void *owner, struct arena *arena, struct errs *errs);

@@ -34,10 +34,10 @@ enum option_id {
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
 		TAKES(BACKENDS_REMOVE))
-#define ASKS (TAKES(HEALTHCHECK) | TELLS | STEERS)
+#define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
 #define DATABASE \
 	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
-#define ALL  ((1u << PLAN_COMMAND_COUNT) - 1)
+#define ALL ((1u << PLAN_COMMAND_COUNT) - 1)
 
 const struct plan_option_info plan_options[] = {
 #define OPTION(id, short_name, long_name, value, commands, prose) \
@@ -571,6 +571,7 @@ static int take_rest(struct parser *parser)
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
 	case PLAN_WHY:
+	case PLAN_UPGRADE:
 	case PLAN_CONNECTIONS:
 		return take_words(parser, 0, 1);
 	case PLAN_MIGRATE:

@@ -33,6 +33,7 @@
 		"hold its circuit breaker open or closed; auto lets it go")                        \
 	X(LOG_LEVEL, "log-level", "LEVEL", "the least important lines that are logged")            \
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
+	X(UPGRADE, "upgrade", "[BINARY]", "another binary takes over; no connection is lost")       \
 	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \

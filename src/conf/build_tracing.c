@@ -115,10 +115,9 @@ void build_otlp(struct build *build, const struct schema_key *key, const struct 
 void build_service(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
-	struct conf *conf = object;
+	struct str *field = (struct str *)(void *)((char *)object + key->offset);
 	struct str text;
 
-	(void)key;
 	if (!build_scalar(build, path, node, &text))
 		return;
 	if (text.len == 0 || text.len > text_bytes_max || !build_is_printable(text))
@@ -126,7 +125,7 @@ void build_service(struct build *build, const struct schema_key *key, const stru
 			"%s is 1 to %d printable characters", path_text(build, path),
 			text_bytes_max);
 	else
-		conf->tracing.service = text;
+		*field = text;
 }
 
 static int hex_digit(char c)

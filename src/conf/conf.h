@@ -22,6 +22,7 @@
 #include "decide/retry.h"
 #include "decide/shed.h"
 
+enum conf_confine { CONF_CONFINE_NONE, CONF_CONFINE_NORMAL, CONF_CONFINE_STRICT };
 enum conf_io { CONF_IO_AUTO, CONF_IO_URING, CONF_IO_EPOLL };
 
 enum conf_level {
@@ -110,6 +111,9 @@ struct conf_runtime {
 	u32 workers; // 0 = auto: one per CPU this process may use
 	enum conf_io io;
 	bool pin;	     // bind each worker to its CPU
+	struct str user;     // empty: who started it
+	enum conf_confine confine;
+	bool keeper;	     // a process that outlives the serving one
 	u32 max_connections; // 0 = auto: from the descriptor limit
 	u64 shutdown_timeout_ms;
 	struct place place;
@@ -609,6 +613,10 @@ enum conf_syntax conf_syntax_of(const char *file);
 // when loaded.
 struct str conf_show(
 	const struct conf *conf, enum conf_syntax syntax, bool with_origin, struct arena *arena);
+
+// The same with its secrets, for the eyes of this program only: what it gives must not reach a file
+// or a log. Never reformatted: load it as JSON.
+struct str conf_keep(const struct conf *conf, struct arena *arena);
 
 // One file in another syntax: shorthands and the seeds' formats become canonical, variables stay as
 // written, defaults are not filled in. An empty text when the file has errors.

@@ -30,8 +30,13 @@ bool read_balrs_is(struct str text);
 struct node *read_balrs(const struct read_input *input) must_check;
 
 // The way back: a tree as text. In a source ${...} are variables, in an effective tree they are
-// text. Origins become comments, in YAML only.
-enum tree_write_kind { TREE_WRITE_SOURCE, TREE_WRITE_EFFECTIVE, TREE_WRITE_ORIGINS };
+// text. Origins become comments, in YAML only. Secrets stand in a private one only.
+enum tree_write_kind {
+	TREE_WRITE_SOURCE,
+	TREE_WRITE_EFFECTIVE,
+	TREE_WRITE_ORIGINS,
+	TREE_WRITE_PRIVATE
+};
 
 struct str tree_write(const struct node *root, enum conf_syntax syntax, enum tree_write_kind kind,
 	struct arena *arena);

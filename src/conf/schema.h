@@ -95,6 +95,7 @@ enum schema_kind {
 };
 
 enum schema_words {
+	WORDS_confine,
 	WORDS_io,
 	WORDS_level,
 	WORDS_log_format,

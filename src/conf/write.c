@@ -7,7 +7,8 @@
 
 struct writer {
 	struct text text;
-	bool with_origin;     // YAML only
+	bool with_origin; // YAML only
+	bool shows_secrets;
 	bool hides_variables; // "${" in a value is text by now, and must stay that when read again
 };
 
@@ -102,7 +103,9 @@ static bool is_bare(const struct node *node)
 
 static void add_scalar(struct writer *writer, const struct node *node)
 {
-	if (node->is_secret)
+	if (node->is_secret && writer->shows_secrets)
+		add_quoted_value(writer, node->text);
+	else if (node->is_secret)
 		add_quoted(&writer->text, shown_secret(node));
 	else if (is_bare(node))
 		text_add(&writer->text, node->text);
@@ -309,6 +312,7 @@ struct str tree_write(const struct node *root, enum conf_syntax syntax, enum tre
 	struct arena *arena)
 {
 	struct writer writer = {.with_origin = kind == TREE_WRITE_ORIGINS && syntax == CONF_YAML,
+		.shows_secrets = kind == TREE_WRITE_PRIVATE,
 		.hides_variables = kind != TREE_WRITE_SOURCE};
 
 	switch (syntax) {
@@ -335,4 +339,9 @@ struct str conf_show(
 {
 	return tree_write(
 		conf->tree, syntax, with_origin ? TREE_WRITE_ORIGINS : TREE_WRITE_EFFECTIVE, arena);
+}
+
+struct str conf_keep(const struct conf *conf, struct arena *arena)
+{
+	return tree_write(conf->tree, CONF_JSON, TREE_WRITE_PRIVATE, arena);
 }

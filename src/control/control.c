@@ -14,7 +14,9 @@
 #include "control/logger.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
+#include "base/text.h"
 #include "control/watch.h"
+#include "control/watchdog.h"
 #include "control/worker.h"
 #include "net/listen.h"
 
@@ -22,6 +24,7 @@ enum {
 	find_wait_ms = 2000,	// for lists of backends from elsewhere
 	found_probes = 1000,	// at the same time, of backends from there
 	resolve_wait_ms = 2000, // for names, before the first connection is taken
+	again_wait_ms = 100,	// for all of that, when another process served before
 	reserved_fds = 64,	// logs, loops, signals, a little air
 	fds_per_worker = 8,
 	fds_per_connection = 2, // the client's and the backend's
@@ -67,7 +70,9 @@ struct control {
 	const struct conf *written; // without what it found
 	i64 started_wall_ms;
 	struct message guest_ended;
-	bool guest_is_open, guest_runs;
+	bool guest_is_open, guest_runs, guest_stops;
+	struct handover *handover;
+	struct watchdog watchdog;
 };
 
 // ---- Limits -------------------------------------------------------------------------------------
@@ -214,6 +219,11 @@ static bool names_are_known(const struct control *control)
 static void await_backends(struct control *control)
 {
 	u64 names_until_ms = loop_now_ms(control->loop) + resolve_wait_ms;
+	// After a crash connections are waiting already.
+	u64 again_until_ms =
+		control->handover->inherit.restarts && !control->handover->inherit.upgrades
+			? loop_now_ms(control->loop) + again_wait_ms
+			: UINT64_MAX;
 	int error = 0;
 
 	control->resolver =
@@ -229,6 +239,7 @@ static void await_backends(struct control *control)
 			until_ms = names_until_ms;
 		if (!watch_is_complete(control->watch))
 			until_ms = MAX(until_ms, control->checks_until_ms);
+		until_ms = MIN(until_ms, again_until_ms);
 		if (loop_now_ms(control->loop) >= until_ms)
 			break;
 		loop_turn(control->loop, until_ms);
@@ -256,20 +267,20 @@ static int report_bind(const struct conf_bind *bind, int error)
 static int open_bind(struct control *control, const struct conf_bind *bind, u32 listener)
 {
 	bool shared = bind->addr.family != ADDR_UNIX && control->workers.count > 1;
-	int fd = listen_open(&bind->addr, false);
+	u32 count = shared ? control->workers.count : 1;
+	int fd;
 
-	if (fd < 0)
-		return report_bind(bind, fd);
-	if (!shared) {
-		control->workers.all[0].listeners[listener].fd = fd;
-		return 0;
-	}
-	close(fd);
-	for (u32 i = 0; i < control->workers.count; i++) {
-		fd = listen_open(&bind->addr, true);
+	if (shared && !handover_knows(control->handover, INHERIT_TRAFFIC, &bind->addr)) {
+		fd = listen_open(&bind->addr, false);
 		if (fd < 0)
 			return report_bind(bind, fd);
-		control->workers.all[i].listeners[listener].fd = fd;
+		close(fd);
+	}
+	for (u32 i = 0; i < count; i++) {
+		fd = handover_listen(control->handover, INHERIT_TRAFFIC, &bind->addr, i, shared);
+		if (fd < 0 && fd != -ENOENT)
+			return report_bind(bind, fd);
+		control->workers.all[i].listeners[listener].fd = MAX(fd, -1);
 	}
 	return 0;
 }
@@ -458,6 +469,7 @@ static void on_worker_ended(struct message *message)
 
 static void on_term(struct control *control, const char *name)
 {
+	handover_notify(control->handover, "STOPPING=1", "takes nothing new, what runs may finish");
 	if (!control->draining) {
 		LOG(control->log, LOG_NOTICE, "signal: draining, again to stop at once",
 			LOG_CSTR("signal", name),
@@ -495,10 +507,28 @@ static void on_signal(struct control *control, u32 number)
 		reload_now(control->reload, "HUP");
 		break;
 	case SIGUSR2:
-		LOG(control->log, LOG_WARN, "signal: upgrading is not built yet, nothing changes",
-			LOG_CSTR("signal", "USR2"));
+		LOG(control->log, LOG_WARN, "signal: an upgrade needs a keeper, nothing changes",
+			LOG_CSTR("signal", "USR2"),
+			LOG_CSTR("cure", "set runtime.keeper: true and restart"));
 		break;
 	}
+}
+
+// With a keeper signals come through it. Those that go to the whole group, as a terminal's do, have
+// reached it too.
+static void on_own_signal(struct control *control, const struct signalfd_siginfo *info)
+{
+	if (!control->handover->keeper)
+		on_signal(control, info->ssi_signo);
+	else if (info->ssi_code != SI_KERNEL)
+		LOG(control->log, LOG_NOTICE, "signals go to the keeper, this one changes nothing",
+			LOG_U64("number", info->ssi_signo), LOG_U64("from", info->ssi_pid),
+			LOG_U64("keeper", (u64)control->handover->keeper));
+}
+
+static void on_keepers_signal(void *owner, u32 number)
+{
+	on_signal(owner, number);
 }
 
 static void on_signal_ready(struct op *op)
@@ -507,7 +537,7 @@ static void on_signal_ready(struct op *op)
 	struct signalfd_siginfo info;
 
 	while (read(control->signals.fd, &info, sizeof(info)) == (ssize_t)sizeof(info))
-		on_signal(control, info.ssi_signo);
+		on_own_signal(control, &info);
 	if (!control->finished)
 		loop_ready(control->loop, &control->signals, op, LOOP_IN);
 }
@@ -616,15 +646,6 @@ static void say_started(struct control *control)
 		str_from(control->options->mode));
 }
 
-static void unlink_sockets(struct control *control)
-{
-	const struct reload_binds *binds = reload_binds(control->reload);
-
-	for (u32 i = 0; i < binds->count; i++)
-		if (binds->slots[i].is_used)
-			listen_unlink(&binds->slots[i].addr);
-}
-
 // ---- The guest ----------------------------------------------------------------------------------
 
 static int open_guest(struct control *control)
@@ -634,7 +655,7 @@ static int open_guest(struct control *control)
 	if (!guest)
 		return 0;
 	control->guest_is_open = true;
-	return guest->open(guest->owner, control->conf, control->log);
+	return guest->open(guest->owner, control->conf, control->log, control->handover);
 }
 
 static int start_guest(struct control *control)
@@ -653,6 +674,8 @@ static int start_guest(struct control *control)
 		.started_wall_ms = control->started_wall_ms,
 		.spans = control->spans,
 		.seed = control->seed,
+		.keeper_pid = control->handover->keeper,
+		.handover = control->handover,
 		.draining = &control->draining,
 		.reload = control->reload};
 	struct reload_follower follower = {.owner = guest ? guest->owner : NULL,
@@ -676,21 +699,155 @@ static void on_guest_ended(struct message *message)
 	container_of(message, struct control, guest_ended)->guest_runs = false;
 }
 
+static void stop_guest(struct control *control)
+{
+	const struct control_guest *guest = control->options->guest;
+
+	if (!control->guest_runs || control->guest_stops)
+		return;
+	control->guest_stops = true;
+	desk_close(control->desk);
+	reload_follow(control->reload, &(struct reload_follower){0});
+	control->guest_ended = (struct message){.deliver = on_guest_ended};
+	guest->stop(guest->owner, &control->guest_ended);
+}
+
 static void end_guest(struct control *control)
 {
 	const struct control_guest *guest = control->options->guest;
 
-	if (control->guest_runs) {
-		desk_close(control->desk);
-		control->guest_ended = (struct message){.deliver = on_guest_ended};
-		reload_follow(control->reload, &(struct reload_follower){0});
-		guest->stop(guest->owner, &control->guest_ended);
-		while (control->guest_runs)
-			loop_turn(control->loop, UINT64_MAX);
-	}
+	stop_guest(control);
+	while (control->guest_runs)
+		loop_turn(control->loop, UINT64_MAX);
 	if (control->guest_is_open)
 		guest->done(guest->owner);
 	control->guest_is_open = false;
+}
+
+// ---- Those before and after this process --------------------------------------------------------
+
+static int settle_listeners(struct control *control)
+{
+	const char *stray = NULL;
+	int error = handover_settle(control->handover, &stray);
+	struct text binds = {0};
+
+	if (!error)
+		return 0;
+	for (u32 f = 0; f < control->conf->frontend_count; f++)
+		for (u32 b = 0; b < control->conf->frontends[f].bind_count; b++)
+			text_printf(&binds, "%s%.*s", binds.len ? ", " : "",
+				STR_FMT(control->conf->frontends[f].binds[b].text));
+	fprintf(stderr,
+		"weir: the service manager gave a socket for %s, and the configuration binds %.*s. "
+		"Make ListenStream= and bind the same, or disable the socket unit.\n",
+		stray, (int)binds.len, binds.len ? binds.data : "");
+	text_done(&binds);
+	return error;
+}
+
+static void tell_serving(struct control *control)
+{
+	char state[64];
+
+	snprintf(state, sizeof(state), "READY=1\nMAINPID=%lld",
+		(long long)(control->handover->keeper ? control->handover->keeper : (i64)getpid()));
+	handover_notify(control->handover, state, "serves");
+	watchdog_start(&control->watchdog, control->loop, control->handover, &control->workers);
+}
+
+static void on_begin(void *owner)
+{
+	struct control *control = owner;
+
+	if (!control->handover->inherit.upgrades)
+		return; // nobody was there
+	if (start_guest(control) != 0)
+		LOG(control->log, LOG_ERROR,
+			"nobody can look at this process: its admin thread "
+			"cannot start");
+	tell_serving(control);
+	LOG(control->log, LOG_NOTICE, "upgraded: this process serves alone now",
+		LOG_CSTR("version", WEIR_VERSION));
+	note_life(control, "weir " WEIR_VERSION " has taken over", STR("serving"), STR("upgrade"));
+}
+
+static void on_leave(void *owner)
+{
+	struct control *control = owner;
+
+	LOG(control->log, LOG_NOTICE, "upgraded: another process serves, this one drains",
+		LOG_U64("shutdown_timeout_ms", control->conf->runtime.shutdown_timeout_ms));
+	watchdog_stop(&control->watchdog);
+	stop_guest(control);
+	if (!control->draining)
+		drain(control);
+}
+
+static void on_upgrade(void *owner, const char *path, const char *failed)
+{
+	struct control *control = owner;
+
+	if (path) {
+		LOG(control->log, LOG_NOTICE, "upgrading: another process starts",
+			LOG_CSTR("binary", path));
+		note_life(control, "another weir starts, to take over", STR("upgrading"),
+			str_from(path));
+		return;
+	}
+	LOG(control->log, LOG_ERROR, "the upgrade failed, this process goes on serving",
+		LOG_CSTR("error", failed));
+	note_life(control, "the upgrade failed, nothing has changed", STR("serving"),
+		str_from(failed));
+}
+
+static void on_orphaned(void *owner)
+{
+	struct control *control = owner;
+
+	LOG(control->log, LOG_ERROR, "the keeper is gone: draining",
+		LOG_CSTR("cure", "start weir again; its listeners are closed already"));
+	if (!control->draining)
+		drain(control);
+}
+
+static void hear_keeper(struct control *control)
+{
+	struct handover_hears hears = {.owner = control,
+		.begin = on_begin,
+		.leave = on_leave,
+		.signal = on_keepers_signal,
+		.upgrade = on_upgrade,
+		.orphaned = on_orphaned};
+
+	handover_hear(control->handover, control->loop, &hears);
+}
+
+static void tell_ready(struct control *control)
+{
+	const struct inherit *inherit = &control->handover->inherit;
+
+	hear_keeper(control);
+	handover_keep_conf(control->handover, control->conf);
+	handover_ready(control->handover);
+	if (inherit->restarts && inherit->why[0] && !inherit->upgrades) {
+		LOG(control->log, LOG_ERROR, "started again: the process that served is gone",
+			LOG_CSTR("end", inherit->why), LOG_U64("restarts", inherit->restarts));
+		note_life(control, "weir serves again after a crash", STR("serving"),
+			str_from(inherit->why));
+	}
+	if (!inherit->upgrades)
+		tell_serving(control);
+}
+
+// Names of sockets are somebody else's where another process goes on with them.
+static void unlink_sockets(struct control *control)
+{
+	const struct reload_binds *binds = reload_binds(control->reload);
+
+	for (u32 i = 0; i < binds->count && !control->handover->left; i++)
+		if (binds->slots[i].is_used)
+			listen_unlink(&binds->slots[i].addr);
 }
 
 static void start_watch(struct control *control)
@@ -737,12 +894,13 @@ static void start_reload(struct control *control)
 		.load = control->options->load,
 		.load_owner = control->options->load_owner,
 		.resolver = &control->resolver,
+		.handover = control->handover,
 		.clients_max = control->max_connections,
 		.seed = control->seed};
 
 	control->reload = reload_new(&config);
 	reload_binds_init(reload_binds(control->reload),
-		MAX(2 * count_binds(control->conf), (u32)bind_slots));
+		MAX(2 * count_binds(control->conf), (u32)bind_slots), control->handover);
 	control->is_repeated = true;
 	if (control->finds)
 		control->options->finder->repeat(control->options->finder->owner);
@@ -767,6 +925,9 @@ static int start(struct control *control)
 	error = open_guest(control);
 	if (error)
 		return error;
+	error = settle_listeners(control);
+	if (error)
+		return error;
 	error = hear_signals(control);
 	if (error) {
 		fprintf(stderr, "weir: cannot start: no descriptor for signals: %s\n",
@@ -777,7 +938,8 @@ static int start(struct control *control)
 	error = start_workers(control);
 	if (error)
 		return error;
-	error = start_guest(control);
+	if (!control->handover->inherit.upgrades) // else it begins when the other one leaves
+		error = start_guest(control);
 	if (error)
 		return error;
 	if (control->found_early)
@@ -812,12 +974,14 @@ static void stop_watch(struct control *control)
 static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
+	watchdog_stop(&control->watchdog);
 	if (control->reload)
 		reload_stop(control->reload);
 	while (control->reload && !reload_is_idle(control->reload))
 		loop_turn(control->loop, UINT64_MAX);
 	end_guest(control);
 	stop_finding(control);
+	handover_done(control->handover);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
 	desk_free(control->desk);
@@ -842,6 +1006,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	struct control control = {.conf = conf,
 		.arena = arena,
 		.options = options,
+		.handover = options->handover,
 		.signals = {.fd = -1},
 		.fd_limit = raise_fd_limit(),
 		.seed = random_seed()};
@@ -872,6 +1037,9 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	}
 	fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
 	say_started(&control);
+	if (options->confined)
+		confine_say(options->confined, control.log);
+	tell_ready(&control);
 	while (!control.finished)
 		loop_turn(control.loop, UINT64_MAX);
 	unlink_sockets(&control);

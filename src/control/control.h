@@ -3,7 +3,9 @@
 // hears signals, resolves names, and brings everything to an orderly end.
 #pragma once
 
+#include "control/confine.h"
 #include "control/desk.h"
+#include "control/handover.h"
 #include "control/reload.h"
 #include "control/worker.h"
 
@@ -22,6 +24,8 @@ struct control_face {
 	i64 started_wall_ms;
 	struct span_ring *const *spans; // of each worker, to be read by one; NULL: nobody traces
 	u64 seed;
+	i64 keeper_pid; // signals go to it; 0: to this process
+	struct handover *handover;
 	const _Atomic(bool) *draining;
 	struct reload *reload;
 };
@@ -32,7 +36,8 @@ struct control_guest {
 	void *owner;
 	// Before anything runs: opens what may be taken by others. 0, or negative errno, and then
 	// the reason was printed.
-	int (*open)(void *owner, const struct conf *conf, struct log *log);
+	int (*open)(
+		void *owner, const struct conf *conf, struct log *log, struct handover *handover);
 	// Everything runs. 0 or negative errno.
 	int (*start)(void *owner, const struct control_face *face);
 	// As of struct reload_follower; from a successful start to `stop`.
@@ -74,6 +79,8 @@ struct control_options {
 	const char *mode;		   // how the configuration was found, for the start-up line
 	const struct control_guest *guest; // NULL: nobody
 	const struct control_finder *finder; // NULL: the configuration names all backends
+	struct handover *handover;	   // set up; control_run ends it
+	const struct confined *confined;   // what was given up before; NULL: nothing
 	// Reads the configuration again, for reloads (control/reload.h). NULL: it cannot be.
 	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
 	void *load_owner;

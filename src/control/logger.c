@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "control/confine.h"
 #include "control/log_sink.h"
 
 enum {
@@ -544,7 +545,7 @@ static int start_thread(struct logger *logger)
 	int failed;
 
 	// Signals are the control thread's; and SIGPIPE, blocked, becomes an errno here.
-	sigfillset(&all);
+	confine_block_signals(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	failed = pthread_create(&logger->thread, NULL, run, logger);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

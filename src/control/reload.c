@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "control/confine.h"
 #include "control/desk.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
@@ -469,6 +470,8 @@ static void finish(struct reload *reload)
 	reload->before = NULL;
 	before->is_over = true;
 	reload_binds_settle(&reload->binds);
+	if (reload->config.handover)
+		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
 	set_status(reload, true, reload->reign->generation);
 	tell(reload, job, true);
 	maybe_retire(reload, before);
@@ -646,7 +649,7 @@ static bool start_thread(struct job *job)
 	sigset_t all, before;
 	int error;
 
-	sigfillset(&all);
+	confine_block_signals(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = pthread_create(&job->thread, NULL, build_main, job);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

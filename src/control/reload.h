@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "conf/edit.h"
+#include "control/handover.h"
 #include "control/watch.h"
 #include "control/worker.h"
 
@@ -107,6 +108,7 @@ struct reload_config {
 	void (*read)(void *owner, const struct conf *conf);
 	void *read_owner;
 	struct resolver **resolver; // what looks names up; another one with each configuration
+	struct handover *handover;  // NULL: listeners are nobody else's
 	u64 clients_max;	    // of all workers
 	u64 seed;
 };

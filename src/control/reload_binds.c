@@ -7,9 +7,10 @@
 #include "control/reload_parts.h"
 #include "net/listen.h"
 
-void reload_binds_init(struct reload_binds *binds, u32 max)
+void reload_binds_init(struct reload_binds *binds, u32 max, struct handover *handover)
 {
 	*binds = (struct reload_binds){.max = max,
+		.handover = handover,
 		.slots = mem_alloc(sizeof(*binds->slots) * max),
 		.plans = mem_alloc(sizeof(*binds->plans) * max)};
 }
@@ -44,11 +45,26 @@ static u32 find_free(struct reload_binds *binds)
 	return binds->count < binds->max ? binds->count++ : binds->max;
 }
 
+static int open_one(
+	const struct reload_binds *binds, const struct addr *addr, u32 worker, bool shared)
+{
+	if (!binds->handover)
+		return listen_open(addr, shared);
+	return handover_listen(binds->handover, INHERIT_TRAFFIC, addr, worker, shared);
+}
+
+static void release(const struct reload_binds *binds, const struct addr *addr, u32 workers)
+{
+	for (u32 i = 0; i < workers && binds->handover; i++)
+		handover_release(binds->handover, INHERIT_TRAFFIC, addr, i);
+}
+
 // As at the start: the first open, without SO_REUSEPORT, fails when any other process has the port.
-static int open_all(const struct addr *addr, int *fds, u32 workers)
+static int open_all(
+	const struct reload_binds *binds, const struct addr *addr, int *fds, u32 workers)
 {
 	bool shared = addr->family != ADDR_UNIX && workers > 1;
-	int fd = listen_open(addr, false);
+	int fd = shared ? listen_open(addr, false) : open_one(binds, addr, 0, false);
 
 	for (u32 i = 0; i < workers; i++)
 		fds[i] = -1;
@@ -58,7 +74,7 @@ static int open_all(const struct addr *addr, int *fds, u32 workers)
 	}
 	close(fd);
 	for (u32 i = 0; i < workers; i++) {
-		fds[i] = listen_open(addr, true);
+		fds[i] = open_one(binds, addr, i, true);
 		if (fds[i] < 0)
 			return fds[i];
 	}
@@ -75,6 +91,7 @@ static void close_new(struct reload_binds *binds, u32 workers)
 		for (u32 w = 0; w < workers; w++)
 			if (slot->fds[w] >= 0)
 				close(slot->fds[w]);
+		release(binds, &slot->addr, workers);
 		listen_unlink(&slot->addr);
 		drop_fds(slot);
 		*slot = (struct bind_slot){0};
@@ -99,7 +116,7 @@ static int plan_bind(struct reload_binds *binds, const struct frontend *frontend
 			.is_new = true,
 			.addr = bind->addr,
 			.fds = mem_alloc(sizeof(int) * workers)};
-		error = open_all(&bind->addr, slot->fds, workers);
+		error = open_all(binds, &bind->addr, slot->fds, workers);
 	}
 	binds->plans[at] = (struct listener_plan){.frontend = frontend,
 		.bind = bind,
@@ -133,8 +150,14 @@ bool reload_binds_plan(struct reload_binds *binds, const struct snapshot *snapsh
 			return false;
 		}
 	}
-	for (u32 i = 0; i < binds->count; i++)
-		binds->slots[i].is_gone = binds->slots[i].is_used && !binds->plans[i].frontend;
+	for (u32 i = 0; i < binds->count; i++) {
+		struct bind_slot *slot = &binds->slots[i];
+
+		slot->is_gone = slot->is_used && !binds->plans[i].frontend;
+		// Before workers close theirs: what came until then is in the queues that they empty.
+		if (slot->is_gone)
+			release(binds, &slot->addr, workers);
+	}
 	return true;
 }
 

@@ -116,11 +116,12 @@ struct reload_binds {
 	struct bind_slot *slots;
 	struct listener_plan *plans;
 	u32 count, max;
+	struct handover *handover; // NULL: nobody else has them
 };
 
 // The one object of a process, to be filled by whoever opens the first ones.
 struct reload_binds *reload_binds(struct reload *reload);
-void reload_binds_init(struct reload_binds *binds, u32 max);
+void reload_binds_init(struct reload_binds *binds, u32 max, struct handover *handover);
 void reload_binds_done(struct reload_binds *binds);
 
 // Numbers for the addresses of the snapshot; new ones are opened. False, and nothing is changed:

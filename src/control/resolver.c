@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "control/confine.h"
 
 enum {
 	name_bytes_max = 256,
@@ -209,7 +210,7 @@ static struct resolver *begin(struct resolver *resolver, int *ret_error)
 	sigset_t all, before;
 	pthread_t thread;
 
-	sigfillset(&all);
+	confine_block_signals(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	*ret_error = -pthread_create(&thread, NULL, thread_main, resolver);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

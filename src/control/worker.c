@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "control/confine.h"
 
 enum {
 	pause_ms = 100,
@@ -552,7 +553,7 @@ int worker_start(struct worker *worker)
 	atomic_store(&worker->deaf, true);
 	sem_init(&start.done, 0, 0);
 	sem_init(&worker->may_free, 0, 0);
-	sigfillset(&all); // signals are the control thread's
+	confine_block_signals(&all); // signals are the control thread's
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = -pthread_create(&worker->thread, NULL, thread_main, &start);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "control/confine.h"
 #include "discover/keep.h"
 
 enum {
@@ -294,7 +295,7 @@ int feed_start(const struct feed_config *config, struct feed **ret_feed)
 		.stop_message = {.deliver = on_stop}};
 	arena_init(&feed->arena, arena_bytes_max);
 	copy_texts(feed, config);
-	sigfillset(&all); // signals are the control thread's
+	confine_block_signals(&all); // signals are the control thread's
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = feed->ended_fd < 0 ? errno : pthread_create(&feed->thread, NULL, thread_main, feed);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -115,7 +115,7 @@ static u32 look(void *owner, struct desk_provider *providers, u32 max)
 	return count;
 }
 
-static void close(void *owner)
+static void end(void *owner)
 {
 	struct finder *finder = owner;
 
@@ -145,5 +145,5 @@ struct control_finder finder_table(struct finder *finder)
 		.complete = complete,
 		.repeat = repeat,
 		.look = look,
-		.close = close};
+		.close = end};
 }

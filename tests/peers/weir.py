@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """weir as a child process."""
+import contextlib
 import json
 import os
 import pathlib
@@ -26,7 +27,7 @@ def told(log, message):
 
 
 # Whatever a sanitizer or a failed assertion prints.
-REPORTS = ("Sanitizer", "runtime error:", "assertion failed", "ASSERT")
+REPORTS = ("Sanitizer", "runtime error:", "assertion failed", "ASSERT", "was refused (runtime.confine)")
 
 
 def config_file(config):
@@ -111,22 +112,29 @@ class Weir:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"weir did not end:\n{self.stderr}") from None
 
+    @property
+    def serving(self):
+        """The process that serves: the newest child of the keeper, which is the one that was
+        started; itself where there is no keeper."""
+        children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(children[-1]) if children else self.pid
+
     def rss(self):
         """Resident bytes."""
-        for line in pathlib.Path(f"/proc/{self.pid}/status").read_text().splitlines():
+        for line in pathlib.Path(f"/proc/{self.serving}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
 
     def cpu_seconds(self):
-        fields = pathlib.Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        fields = pathlib.Path(f"/proc/{self.serving}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def fds(self):
-        return len(os.listdir(f"/proc/{self.pid}/fd"))
+        return len(os.listdir(f"/proc/{self.serving}/fd"))
 
     def threads(self):
-        return os.listdir(f"/proc/{self.pid}/task")
+        return os.listdir(f"/proc/{self.serving}/task")
 
     def check(self):
         """No report so far."""
@@ -149,10 +157,19 @@ class Weir:
         finally:
             self.kill()
 
+    def slay(self):
+        """Ends it as a crash of the machine would: the keeper first, or there would be another
+        serving process."""
+        serving = self.serving
+        self.process.kill()
+        if serving != self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(serving, signal.SIGKILL)
+        self.process.wait()
+
     def kill(self):
         if self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            self.slay()
         if self.config_path and os.path.exists(self.config_path):
             os.unlink(self.config_path)
 

@@ -79,8 +79,7 @@ def test_ipv6_and_ipv4_listen_side_by_side():
 def test_a_stale_socket_file_is_replaced(place):
     path = f"{place}/front"
     with Backend() as backend, start(backend, bind=f"unix:{path}") as weir:
-        weir.process.kill()
-        weir.process.wait()
+        weir.slay()
         # A ring of io_uring lives on a little longer than its process, and so do its sockets.
         until(lambda: refuses(f"unix:{path}"), "nobody to listen")
     assert stat.S_ISSOCK(os.stat(path).st_mode)

@@ -586,7 +586,7 @@ def test_syslog(kind, tmp_path):
             match = SYSLOG.match(sock.recv(65536).decode())
             assert match, "no syslog line"
             assert int(match[1]) == 19 * 8 + 5  # local3, notice
-            assert match[4] == "edge-1" and int(match[5]) == weir.pid and match[6] == "-"
+            assert match[4] == "edge-1" and int(match[5]) == weir.serving and match[6] == "-"
             assert match[7].startswith('msg="weir ') and "\n" not in match[7]
             until(lambda: connects(weir), "weir to listen")
             assert weir.ask("GET", "/", "User-Agent: a\x80\"").status == 200
