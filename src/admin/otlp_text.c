@@ -115,7 +115,10 @@ static char *add_request(char *at, const struct span *span)
 	ADD_STR(at, "http.request.method_original", span_text(span, SPAN_METHOD));
 	if (span->status)
 		ADD_U64(at, "http.response.status_code", span->status);
-	ADD_STR(at, "network.protocol.version", span->version_minor ? STR("1.1") : STR("1.0"));
+	ADD_STR(at, "network.protocol.version",
+		span->is_h2	      ? STR("2")
+		: span->version_minor ? STR("1.1")
+				      : STR("1.0"));
 	at = add_error(at, span);
 	if (span->backend) {
 		ADD_STR(at, "weir.pool", span->backend->pool->name);

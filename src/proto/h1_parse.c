@@ -43,7 +43,7 @@ static inline const char *value_line(const char *at, const char *end, enum http_
 	return at + 2;
 }
 
-static const char *method(
+static inline const char *method(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
 	const char *start = at;
@@ -67,8 +67,8 @@ static const char *method(
 	return at + 1;
 }
 
-static const char *target(const char *at, const char *end, u32 bytes_max, struct http_head *head,
-	enum http_refusal *ret_why)
+static inline const char *target(const char *at, const char *end, u32 bytes_max,
+	struct http_head *head, enum http_refusal *ret_why)
 {
 	const char *start = at;
 
@@ -106,7 +106,7 @@ static bool version_known(const char *at)
 }
 
 // "HTTP/1.1" CRLF. Any other well-formed version is told apart from nonsense.
-static const char *request_version(
+static inline const char *request_version(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
 	static const char pattern[] = "HTTP/0.0\r\n";
@@ -174,7 +174,7 @@ static inline const char *status_code(
 	return refuse(ret_why, at[i] == '\n' ? HTTP_REFUSE_LINE_END : HTTP_REFUSE_STATUS_LINE);
 }
 
-static const char *status_line(
+static inline const char *status_line(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
 	at = response_version(at, end, head, ret_why);
@@ -389,7 +389,7 @@ inline int h1_parse_request(const char *buf, size_t len, const struct h1_limits 
 	return *ret_why ? -1 : (int)(at - buf);
 }
 
-int h1_parse_response(const char *buf, size_t len, const struct h1_limits *limits,
+inline int h1_parse_response(const char *buf, size_t len, const struct h1_limits *limits,
 	enum http_method method, struct http_field *fields, struct http_head *ret_head,
 	enum http_refusal *ret_why)
 {

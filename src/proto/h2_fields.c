@@ -34,8 +34,12 @@ static void add_lines(struct writer *w, struct str lines)
 		struct str line = str_cut(&lines, '\n');
 		struct str name = str_cut(&line, ':');
 
-		if (name.len)
-			add(w, name, str_trim(str_make(line.ptr, line.len - (line.len > 0))));
+		if (name.len == 0)
+			continue;
+		add(w, name, str_trim(str_make(line.ptr, line.len - (line.len > 0))));
+		// Another one for each request: in the table it would only push others out.
+		if (name.len == 12 && str_eq_nocase(name, STR("x-request-id")))
+			w->nv[w->count - 1].flags = NGHTTP2_NV_FLAG_NO_INDEX;
 	}
 }
 

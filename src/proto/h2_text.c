@@ -377,7 +377,7 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 		head->framing = HTTP_CHUNKED; // of a length that nobody knows
 		head->expect_continue = head->known_seen & HTTP_BIT(HTTP_F_EXPECT);
 	}
-	head->keep_alive = true;
+	head->keep_alive = head->is_h2 = true;
 	s->method = head->method;
 	return HTTP_REFUSE_OK;
 }

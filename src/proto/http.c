@@ -377,7 +377,7 @@ static enum http_refusal request_special(struct http_head *head)
 	return HTTP_REFUSE_OK;
 }
 
-enum http_refusal http_request_rules(struct http_head *head)
+inline enum http_refusal http_request_rules(struct http_head *head)
 {
 	enum http_refusal why = HTTP_REFUSE_OK;
 
@@ -404,7 +404,7 @@ static bool response_has_no_body(const struct http_head *head, enum http_method 
 	       head->status == 304 || (method == HTTP_CONNECT && head->status < 300);
 }
 
-enum http_refusal http_response_rules(struct http_head *head, enum http_method method)
+inline enum http_refusal http_response_rules(struct http_head *head, enum http_method method)
 {
 	enum http_refusal why;
 	u8 flags = 0;

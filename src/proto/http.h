@@ -112,7 +112,8 @@ struct http_head {
 	u16 status;
 	struct str reason;
 	// Both
-	u8 version_minor;	 // of HTTP/1.x: 0 or 1
+	u8 version_minor;	 // of HTTP/1.x: 0 or 1; of HTTP/2: 1
+	bool is_h2;		 // it came as HTTP/2
 	u8 framing;		 // enum http_framing
 	bool keep_alive;	 // the sender means to go on after this message
 	bool expect_continue;	 // request with Expect: 100-continue (ignored from HTTP/1.0)

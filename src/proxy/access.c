@@ -79,6 +79,7 @@ struct str access_protocol_text(u8 protocol)
 		[ACCESS_TCP] = STR("TCP"),
 		[ACCESS_HTTP_1_0] = STR("HTTP/1.0"),
 		[ACCESS_HTTP_1_1] = STR("HTTP/1.1"),
+		[ACCESS_HTTP_2] = STR("HTTP/2"),
 	};
 
 	return texts[protocol];

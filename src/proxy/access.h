@@ -31,7 +31,7 @@ enum {
 
 enum { ACCESS_NO_TIME = UINT32_MAX }; // this moment was never reached
 
-enum access_protocol { ACCESS_TCP, ACCESS_HTTP_1_0, ACCESS_HTTP_1_1 };
+enum access_protocol { ACCESS_TCP, ACCESS_HTTP_1_0, ACCESS_HTTP_1_1, ACCESS_HTTP_2 };
 
 // Texts are borrowed for the call; empty = not known. Spans are microseconds, ACCESS_NO_TIME where
 // the exchange never came so far; those above 71 minutes belong into total_us only.

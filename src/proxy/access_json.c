@@ -80,6 +80,8 @@ static char *put_protocol(char *at, u8 protocol)
 			"network.protocol.version") "\"1.0\""),
 		[ACCESS_HTTP_1_1] = STR(KEY("network.protocol.name") "\"http\"" KEY(
 			"network.protocol.version") "\"1.1\""),
+		[ACCESS_HTTP_2] = STR(KEY("network.protocol.name") "\"http\"" KEY(
+			"network.protocol.version") "\"2\""),
 	};
 
 	return log_put(at, pieces[protocol]);
@@ -183,8 +185,10 @@ static char *put_ecs_http(char *at, const struct access_entry *entry)
 		return LOG_PUT(at, KEY("network.transport") "\"tcp\"");
 	if (entry->protocol == ACCESS_HTTP_1_0)
 		at = LOG_PUT(at, KEY("http.version") "\"1.0\"");
-	else
+	else if (entry->protocol == ACCESS_HTTP_1_1)
 		at = LOG_PUT(at, KEY("http.version") "\"1.1\"");
+	else
+		at = LOG_PUT(at, KEY("http.version") "\"2\"");
 	PUT_STR(at, "http.request.method", entry->method, ACCESS_NAME_MAX);
 	if (entry->target.len && entry->target.ptr[0] == '/')
 		PUT_STR(at, "url.path", access_shown(entry->target, &hidden), ACCESS_TARGET_MAX);

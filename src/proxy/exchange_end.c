@@ -91,7 +91,9 @@ static void add_request(struct exchange *x, struct access_entry *entry)
 {
 	const struct http_head *head = x->request;
 
-	entry->protocol = head && head->version_minor == 0 ? ACCESS_HTTP_1_0 : ACCESS_HTTP_1_1;
+	entry->protocol = !head || head->version_minor ? ACCESS_HTTP_1_1 : ACCESS_HTTP_1_0;
+	if (unlikely(head && head->is_h2))
+		entry->protocol = ACCESS_HTTP_2;
 	if (!head)
 		return;
 	entry->method = head->method_text;

@@ -138,7 +138,8 @@ static bool on_preface(struct session *session, struct slice *held)
 	struct client *client = front_client_of(session);
 	struct conn *conn = &client->conn;
 
-	if (!client->gate->frontend->conf->http.h2 || client->requests || conn->is_secure || use_h2(client, false) != 0)
+	if (!client->gate->frontend->conf->http.h2 || client->requests || conn->is_secure ||
+		use_h2(client, false) != 0)
 		return false;
 	conn->session->ops->feed(conn->session, *held);
 	return true;

@@ -40,8 +40,8 @@ struct client {
 	struct proxy *proxy;
 	struct gate *gate;
 	struct exchange *exchanges; // those that run, newest first (exchange.next_of_client)
-	struct list node;	   // in proxy->client_list
-	u64 head_began_us;	   // the running request's first byte (TCP: the accept)
+	struct list node;	    // in proxy->client_list
+	u64 head_began_us;	    // the running request's first byte (TCP: the accept)
 	u32 requests;
 	u32 opened_s; // the loop's clock at its accept
 	u16 port;

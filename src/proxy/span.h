@@ -57,6 +57,7 @@ struct span {
 	u8 method;  // enum http_method; SPAN_METHOD has the text of another
 	u8 version_minor;
 	bool parent_is_remote, is_hedge, is_reused;
+	bool is_h2; // the request came by HTTP/2
 	u8 lens[SPAN_TEXT_COUNT];
 	char text[SPAN_TEXT_BYTES]; // one behind the other
 };

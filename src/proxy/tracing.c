@@ -185,7 +185,8 @@ static void fill(struct exchange *x, struct span *span, enum span_kind kind, u64
 		.kind = (u8)kind,
 		.flags = tracing->context.flags,
 		.method = head ? head->method : (u8)HTTP_OTHER_METHOD,
-		.version_minor = head ? head->version_minor : 1};
+		.version_minor = head ? head->version_minor : 1,
+		.is_h2 = head && head->is_h2};
 	if (head)
 		span_put(span, SPAN_PATH, path_of(head));
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """HTTP/2 between real peers: clients with prior knowledge, backends by h2c, and every combination of
 the two versions."""
+import json
 import shutil
 import subprocess
 import threading
@@ -123,6 +124,16 @@ def test_interim_heads():
             assert answer.body == b"hello"
         response = weir.ask()
         assert [each.status for each in response.interim] == [103]
+
+
+def test_access_log(tmp_path):
+    path = tmp_path / "access"
+    with Backend() as backend, \
+            start(backend, log={"access": {"format": "json", "output": str(path)}}) as weir:
+        with h2.Client(weir.address) as client:
+            client.get("GET", "/x")
+        line = until(lambda: path.exists() and path.read_text(), "a line")
+        assert json.loads(line)["network.protocol.version"] == "2"
 
 
 # ---- Real clients and servers -------------------------------------------------------------------

@@ -288,11 +288,13 @@ static bool carry(struct pair *pair, struct end *from, struct end *to)
 
 bool pair_run(struct pair *pair)
 {
-	bool did = false;
+	bool did = false, moved = true;
 
-	while (carry(pair, &pair->client, &pair->server) |
-		carry(pair, &pair->server, &pair->client))
-		did = true;
+	while (moved) {
+		moved = carry(pair, &pair->client, &pair->server);
+		moved |= carry(pair, &pair->server, &pair->client);
+		did |= moved;
+	}
 	return did;
 }
 
