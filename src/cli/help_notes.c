@@ -71,9 +71,10 @@ static const struct note notes[] = {
 		"\n"
 		"BINARY is an absolute path; without it the one that weir was started as. The new\n"
 		"one checks its configuration and its backends, serves beside the old one for a\n"
-		"second, and then the old one finishes what it has (shutdown_timeout). Ends with 0\n"
-		"once the new one serves; with 1 and the reason when it cannot, and then nothing\n"
-		"has changed. The same without a word: kill -USR2 of the process that was started.\n"},
+		"second, and then the old one finishes what it has (shutdown_timeout). Ends\n"
+		"with 0 once the new one serves; with 1 and the reason when it cannot, and then\n"
+		"nothing has changed. The same without a word: kill -USR2 of the process that was\n"
+		"started.\n"},
 	{TAKES(CONNECTIONS),
 		"\n"
 		"  weir connections app/app-1               with a request that is there now\n"

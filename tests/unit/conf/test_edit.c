@@ -51,21 +51,24 @@ static void backends_come_and_go(void **state)
 	world_done(&world);
 }
 
-static void a_list_replaces_all(void **state)
+static void a_list_comes_besides_what_is_written(void **state)
 {
 	static const struct conf_edit_backend list[] = {
 		{.address = {"10.0.0.7:80", 11}, .weight = 1},
+		{.address = {"10.0.0.1:80", 11}, .weight = 9}, // is written
 		{.address = {"10.0.0.8:80", 11}, .weight = 0, .is_backup = true}};
-	const struct conf_edit edit = {CONF_EDIT_LIST, STR("app"), "provider", list, 2};
+	const struct conf_edit edit = {
+		CONF_EDIT_LIST, STR("app"), "provider", list, ARRAY_LEN(list)};
 	struct world world;
 	const struct conf *base = load(&world, text), *conf;
 
 	(void)state;
 	conf = edited(&world, base, &edit, 1);
-	assert_int_equal(conf->pools[0].backend_count, 2);
-	assert_str(conf->pools[0].backends[0].id, "10.0.0.7:80");
-	assert_true(conf->pools[0].backends[1].is_backup);
-	assert_int_equal(conf->pools[0].backends[1].weight, 0);
+	assert_int_equal(conf->pools[0].backend_count, 4);
+	assert_int_equal(conf->pools[0].backends[0].weight, 1);
+	assert_str(conf->pools[0].backends[2].id, "10.0.0.7:80");
+	assert_true(conf->pools[0].backends[3].is_backup);
+	assert_int_equal(conf->pools[0].backends[3].weight, 0);
 	world_done(&world);
 }
 
@@ -86,7 +89,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backends_come_and_go),
-		cmocka_unit_test(a_list_replaces_all),
+		cmocka_unit_test(a_list_comes_besides_what_is_written),
 		cmocka_unit_test(what_is_wrong_is_refused),
 	};
 
