@@ -208,7 +208,7 @@ enum conf_client_cert {
 	CONF_CLIENT_CERT_OPTIONAL,
 	CONF_CLIENT_CERT_REQUIRED,
 };
-enum conf_alpn { CONF_ALPN_HTTP_1_1 };
+enum conf_alpn { CONF_ALPN_HTTP_1_1, CONF_ALPN_H2 };
 
 struct conf_frontend_tls {
 	bool enabled;				     // else all others are zero

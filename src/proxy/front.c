@@ -175,7 +175,8 @@ static int use_h2(struct client *client, bool is_secure)
 	struct proxy *proxy = client->proxy;
 
 	return conn_use_h2(&client->conn, STREAM_SERVER, proxy->h2,
-		&proxy->parsers[client->gate->frontend->index], is_secure, &front_session_events);
+		&proxy->parsers[client->gate->frontend->index], is_secure,
+		is_secure ? front_secure_events(client) : &front_session_events);
 }
 
 void front_client(const struct client *client, struct addr *ret_addr)
@@ -347,6 +348,14 @@ void front_begin_session(struct client *client)
 		conn_abort(&client->conn);
 }
 
+// The protocol that ALPN agreed on (RFC 7301); empty: none.
+static struct str tls_agreed(const struct conn *conn)
+{
+	const struct tls *tls = conn_tls(conn);
+
+	return tls ? tls_alpn(tls) : STR_EMPTY;
+}
+
 void front_begin(struct client *client)
 {
 	const struct frontend *frontend = client->gate->frontend;
@@ -361,10 +370,15 @@ void front_begin(struct client *client)
 			conn_abort(&client->conn);
 		return;
 	}
-	// What ALPN agreed on (tls_alpn) chooses between the protocols here; only HTTP/1.1 is
-	// offered.
-	conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parsers[frontend->index],
-		secure ? front_secure_events(client) : &front_session_events);
+	if (secure && str_eq(tls_agreed(&client->conn), STR("h2"))) {
+		if (use_h2(client, true) != 0) {
+			conn_abort(&client->conn);
+			return;
+		}
+	} else {
+		conn_use_h1(&client->conn, STREAM_SERVER, &client->proxy->parsers[frontend->index],
+			secure ? front_secure_events(client) : &front_session_events);
+	}
 	wait_for(client, WAITS_FIRST);
 	conn_start(&client->conn);
 }

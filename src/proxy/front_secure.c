@@ -30,7 +30,8 @@ static void failed(struct client *client, enum tls_fault fault)
 
 	metrics_inc(proxy->metrics, (enum metric)(M_TLS_FAILED_TIMEOUT + (u32)fault));
 	front_peer(client, &peer);
-	faults_tls(&proxy->faults, client->gate->frontend, fault, proxy->secure->env->detail, &peer);
+	faults_tls(
+		&proxy->faults, client->gate->frontend, fault, proxy->secure->env->detail, &peer);
 }
 
 bool front_secure_begin(struct client *client)
@@ -138,11 +139,17 @@ static void on_refused(struct session *session, struct stream *stream)
 	front_session_events.on_refused(session, stream);
 }
 
+static void on_excess(struct session *session)
+{
+	front_session_events.on_excess(session);
+}
+
 static const struct session_events secure_events = {
 	.on_request = on_request,
 	.on_refused = on_refused,
 	.on_stream_done = on_plain_done,
 	.on_poke = on_plain_poke,
+	.on_excess = on_excess,
 };
 
 const struct session_events *front_secure_events(const struct client *client)

@@ -22,6 +22,17 @@ static enum tls_version_min version_of(enum conf_tls_version version)
 
 // ---- Frontends ----------------------------------------------------------------------------------
 
+// What may be agreed on. Returns how many.
+static u32 list_protocols(const struct conf_frontend *conf, struct str *protocols)
+{
+	u32 count = 0;
+
+	for (u32 i = 0; i < conf->tls.alpn_count; i++)
+		if (conf->http.h2 || !str_eq(conf->tls.alpn[i], STR("h2")))
+			protocols[count++] = conf->tls.alpn[i];
+	return count;
+}
+
 static struct tls_server *build_server(
 	struct tls_env *env, const struct conf_frontend *conf, struct tls_error *ret_error)
 {
@@ -32,12 +43,13 @@ static struct tls_server *build_server(
 	};
 	const struct conf_frontend_tls *tls = &conf->tls;
 	struct tls_files *files = mem_alloc(sizeof(*files) * MAX(tls->certificate_count, 1));
+	struct str *protocols = mem_alloc(sizeof(*protocols) * MAX(tls->alpn_count, 1));
 	struct tls_server_options options = {.name = conf->name,
 		.files = files,
 		.file_count = tls->certificate_count,
 		.version_min = version_of(tls->min_version),
-		.alpn = tls->alpn,
-		.alpn_count = tls->alpn_count,
+		.alpn = protocols,
+		.alpn_count = list_protocols(conf, protocols),
 		.without_tickets = !tls->tickets,
 		.client_auth = auths[tls->client.mode],
 		.client_ca = tls->client.ca,
@@ -49,6 +61,7 @@ static struct tls_server *build_server(
 			.key = tls->certificates[i].key,
 			.ocsp = tls->certificates[i].ocsp};
 	server = tls_server_new(env, &options, ret_error);
+	mem_free(protocols);
 	mem_free(files);
 	return server;
 }

@@ -3,7 +3,9 @@
 wrong."""
 import hashlib
 import json
+import shutil
 import ssl
+import subprocess
 import time
 
 import pytest
@@ -398,8 +400,52 @@ def test_an_unknown_protocol_is_refused():
         with pytest.raises(ssl.SSLError, match="(?i)no.application.protocol"):
             client(weir, context=context)
         weir.wait_log('"reason":"protocol"')
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        assert client(weir, context=context).sock.selected_alpn_protocol() == "http/1.1"
+
+
+def agreed(weir, *offered):
+    context = papers().client_context()
+    context.set_alpn_protocols(offered)
+    return client(weir, context=context).sock.selected_alpn_protocol()
+
+
+def test_protocols_are_agreed_on():
+    with Backend() as backend, start(backend, **secure()) as weir:
+        assert agreed(weir, "http/1.1", "h2") == "h2"  # what the frontend prefers
+        assert agreed(weir, "http/1.1") == "http/1.1"
+    with Backend() as backend, start(backend, **secure(alpn=["http/1.1", "h2"])) as weir:
+        assert agreed(weir, "h2", "http/1.1") == "http/1.1"
+    with Backend() as backend, \
+            start(backend, **secure(frontend={"http": {"h2": False}})) as weir:
+        assert agreed(weir, "h2", "http/1.1") == "http/1.1"
+
+
+def curl_h2(weir, *words):
+    port = weir.address.rpartition(":")[2]
+    done = subprocess.run(
+        ["curl", "-sS", "--http2", "--cacert", papers().path("ca.crt"), "--resolve",
+         f"site.example:{port}:{HOST}", "-w", "\n%{http_version} %{http_code}", *words,
+         f"https://site.example:{port}/path"],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+    return done.stdout.rpartition("\n")[::2]
+
+
+def test_http_2_by_alpn():
+    with Backend() as backend, start(backend, **secure()) as weir:
+        body, rest = curl_h2(weir, "-d", "hello")
+        assert rest == "2 200" and json.loads(body)["target"] == "/path"
+        seen = backend.last()
+        assert seen.get("x-forwarded-proto") == "https"
+        assert seen.get("host").startswith("site.example:")
+        assert curl_h2(weir, "-H", "Host: other.example")[1] == "2 421"
+
+
+@pytest.mark.skipif(not shutil.which("h2load"), reason="needs nghttp2-client")
+def test_h2load_by_tls():
+    with Backend() as backend, start(backend, **secure()) as weir:
+        done = subprocess.run(["h2load", "-n", "2000", "-c", "4", "-m", "50", "--connect-to",
+                               weir.address, "https://site.example/"], capture_output=True,
+                              text=True, check=True)
+        assert "2000 succeeded, 0 failed" in done.stdout and "h2" in done.stdout
 
 
 def test_resets_at_every_moment():
