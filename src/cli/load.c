@@ -87,10 +87,10 @@ static const char *name_source(
 	struct text text = {0};
 
 	if (!source->file_count) {
-		const char *name = source->by_database	 ? "DATABASE_URL"
+		const char *name = source->by_database	   ? "DATABASE_URL"
 				   : cli->plan->from_flags ? "command line + defaults"
-				   : source->by_settings ? "environment and --set"
-							 : "built-in defaults";
+				   : source->by_settings   ? "environment and --set"
+							   : "built-in defaults";
 
 		text_add(&text, str_from(name));
 	}

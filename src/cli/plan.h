@@ -33,7 +33,7 @@
 		"hold its circuit breaker open or closed; auto lets it go")                        \
 	X(LOG_LEVEL, "log-level", "LEVEL", "the least important lines that are logged")            \
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
-	X(UPGRADE, "upgrade", "[BINARY]", "another binary takes over; no connection is lost")       \
+	X(UPGRADE, "upgrade", "[BINARY]", "another binary takes over; no connection is lost")      \
 	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \
@@ -83,7 +83,7 @@ struct plan {
 	enum conf_syntax syntax; // --format
 	bool as_json;		 // check, version, simulate and what asks
 	bool with_origin;
-	bool is_deep; // check
+	bool is_deep;	     // check
 	enum conf_io io;     // test-backend
 	const char *address; // test-backend: PORT or ADDRESS:PORT
 	bool is_steady;	     // test-backend: --steady, or the port came from $PORT

@@ -200,7 +200,9 @@ static void set_name(struct build *build, struct conf_backend *backend, struct s
 // HTTP/2 without TLS, by prior knowledge; what remains is as of "http://".
 static bool is_h2c(struct build *build, struct str *text)
 {
-	size_t len = str_starts(*text, STR("h2c://")) ? 6 : str_starts(*text, STR("grpc://")) ? 7 : 0;
+	size_t len = str_starts(*text, STR("h2c://"))	 ? 6
+		     : str_starts(*text, STR("grpc://")) ? 7
+							 : 0;
 
 	if (len)
 		*text = str_from(arena_printf(build->arena, "http://%.*s",
@@ -239,8 +241,8 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 		backend->scheme == CONF_SCHEME_HTTPS
 			? arena_printf(build->arena, "https://%.*s", (int)text.len, text.ptr)
 		: backend->is_h2 ? arena_printf(build->arena, "h2c://%.*s",
-					 (int)MIN(text.len, (size_t)1024), text.ptr)
-			       : text.ptr,
+					   (int)MIN(text.len, (size_t)1024), text.ptr)
+				 : text.ptr,
 		false);
 }
 

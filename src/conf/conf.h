@@ -110,8 +110,8 @@ enum conf_outcome_class {
 struct conf_runtime {
 	u32 workers; // 0 = auto: one per CPU this process may use
 	enum conf_io io;
-	bool pin;	     // bind each worker to its CPU
-	struct str user;     // empty: who started it
+	bool pin;	 // bind each worker to its CPU
+	struct str user; // empty: who started it
 	enum conf_confine confine;
 	bool keeper;	     // a process that outlives the serving one
 	u32 max_connections; // 0 = auto: from the descriptor limit
@@ -637,21 +637,21 @@ struct conf_flags {
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
-// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends are
-// in that database, and HTTP on :8080. Flags other than `backends` count.
+// No file, but DATABASE_URL in the environment or the .env file: a pool `default` whose backends
+// are in that database, and HTTP on :8080. Flags other than `backends` count.
 struct conf *conf_from_database(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
 // Where state is kept from one start to the next: $STATE_DIRECTORY, $XDG_STATE_HOME/weir,
 // ~/.local/state/weir, or for root /var/lib/weir. NULL: nowhere. It need not exist.
-const char *conf_state_folder(char *const *environ, struct arena *arena);
+const char *conf_state_folder(char *const *variables, struct arena *arena);
 
 // The file to use when none was named: $WEIR_CONFIG, ./weir.{yaml,yml,toml,json}, ./config.yaml,
 // ./mini-balancer.toml, $XDG_CONFIG_HOME/weir/ (or ~/.config/weir/), /etc/weir/weir.yaml with
 // /etc/weir/conf.d/*. Gives the number of files written to `files` (in the order to read them), 0
 // when there is none. Files other than $WEIR_CONFIG exist.
 u32 conf_locate(
-	char *const *environ, struct arena *arena, const char *const **ret_files) must_check;
+	char *const *variables, struct arena *arena, const char *const **ret_files) must_check;
 
 // By the ending of the name; YAML when it is unknown.
 enum conf_syntax conf_syntax_of(const char *file);

@@ -419,7 +419,8 @@ struct conf *conf_from_database(const struct conf_flags *flags, const struct con
 	apply_flag(&loader, "providers", "[{url: {env: DATABASE_URL}}]", preset);
 	apply_flag(&loader, "pools.default", "{}", preset);
 	if (flags->algorithm)
-		apply_flag(&loader, "pools.default.algorithm", flags->algorithm, "flag --algorithm");
+		apply_flag(
+			&loader, "pools.default.algorithm", flags->algorithm, "flag --algorithm");
 	if (flags->health_interval_s)
 		apply_flag(&loader, "pools.default.health_check.interval",
 			arena_printf(arena, "%us", flags->health_interval_s),

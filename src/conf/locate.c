@@ -70,9 +70,9 @@ static bool take_user(struct places *places)
 	return folder && take_weir(places, arena_printf(places->arena, "%s/weir", folder));
 }
 
-u32 conf_locate(char *const *environ, struct arena *arena, const char *const **ret_files)
+u32 conf_locate(char *const *variables, struct arena *arena, const char *const **ret_files)
 {
-	struct places places = {.environ = environ, .arena = arena};
+	struct places places = {.environ = variables, .arena = arena};
 	const char *named = get_variable(&places, "WEIR_CONFIG");
 
 	if (named) {
@@ -90,9 +90,9 @@ u32 conf_locate(char *const *environ, struct arena *arena, const char *const **r
 	return places.count;
 }
 
-const char *conf_state_folder(char *const *environ, struct arena *arena)
+const char *conf_state_folder(char *const *variables, struct arena *arena)
 {
-	struct places places = {.environ = environ, .arena = arena};
+	struct places places = {.environ = variables, .arena = arena};
 	const char *folder = get_variable(&places, "STATE_DIRECTORY");
 
 	if (folder) // systemd gives several with ':' between them

@@ -877,8 +877,8 @@ static int open_tls(struct control *control)
 	struct tls_error error;
 
 	tls_secret_make(&control->tls_secret, loop_wall_ms(control->loop));
-	if (snapshot_secure(control->snapshot, NULL, &control->tls_secret,
-		    control->max_connections, &error))
+	if (snapshot_secure(control->snapshot, NULL, &control->tls_secret, control->max_connections,
+		    &error))
 		return 0;
 	fprintf(stderr, "weir: TLS cannot be set up: %s.\n", error.text);
 	return -EINVAL;

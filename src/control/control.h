@@ -79,8 +79,8 @@ struct control_options {
 	const char *mode;		   // how the configuration was found, for the start-up line
 	const struct control_guest *guest; // NULL: nobody
 	const struct control_finder *finder; // NULL: the configuration names all backends
-	struct handover *handover;	   // set up; control_run ends it
-	const struct confined *confined;   // what was given up before; NULL: nothing
+	struct handover *handover;	     // set up; control_run ends it
+	const struct confined *confined;     // what was given up before; NULL: nothing
 	// Reads the configuration again, for reloads (control/reload.h). NULL: it cannot be.
 	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
 	void *load_owner;

@@ -110,7 +110,7 @@ struct desk_config {
 	struct watch *watch;
 	const struct snapshot *snapshot;
 	struct logger *logger;
-	u8 log_level; // enum log_level, at the start
+	u8 log_level;		      // enum log_level, at the start
 	desk_providers_fn *providers; // NULL: there are none
 	void *providers_owner;
 };

@@ -226,8 +226,8 @@ static int use_session(struct call *call, struct h1_parser *parser)
 	if (!call->request) {
 		conn_use_raw(conn, STREAM_CLIENT, &session_events);
 	} else if (call->request->h2) {
-		return conn_use_h2(conn, STREAM_CLIENT, call->request->h2, parser, false,
-			&session_events);
+		return conn_use_h2(
+			conn, STREAM_CLIENT, call->request->h2, parser, false, &session_events);
 	} else {
 		conn_use_h1(conn, STREAM_CLIENT, parser, &session_events);
 	}

@@ -141,40 +141,41 @@ _Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field na
 
 // What a parser or rule refuses. X(ENUM, status for a request, text). A response that is refused is
 // a 502 whatever the row says. The text names the cause, for answer and log.
-#define HTTP_REFUSALS(X)                                                        \
-	X(OK, 0, "ok")                                                          \
-	X(REQUEST_LINE, 400, "malformed request line")                          \
-	X(METHOD, 400, "method is not a token")                                 \
-	X(TARGET, 400, "malformed request target")                              \
-	X(VERSION, 505, "HTTP version not supported")                           \
-	X(STATUS_LINE, 400, "malformed status line")                            \
-	X(LINE_END, 400, "line not ended by CRLF")                              \
-	X(FIELD_NAME, 400, "malformed field name")                              \
-	X(FIELD_VALUE, 400, "control character in a field value")               \
-	X(OBS_FOLD, 400, "folded field line")                                   \
-	X(HEAD_TOO_LARGE, 431, "head larger than max_header_size")              \
-	X(TOO_MANY_FIELDS, 431, "too many fields")                              \
-	X(URI_TOO_LONG, 414, "request target too long")                         \
-	X(HOST_MISSING, 400, "HTTP/1.1 request without Host")                   \
-	X(HOST_REPEATED, 400, "more than one Host")                             \
-	X(HOST_INVALID, 400, "malformed Host")                                  \
-	X(CONTENT_LENGTH, 400, "malformed or contradictory Content-Length")     \
-	X(LENGTH_AND_CHUNKED, 400, "both Content-Length and Transfer-Encoding") \
-	X(TRANSFER_ENCODING, 400, "Transfer-Encoding is not exactly chunked")   \
-	X(CODING_UNKNOWN, 501, "transfer coding not supported")                 \
-	X(CHUNK, 400, "malformed chunk")                                        \
-	X(CHUNK_EXTENSIONS, 400, "chunk extensions too long")                   \
-	X(TRAILER, 400, "malformed or forbidden trailer field")                 \
-	X(PATH_ABOVE_ROOT, 400, "path climbs above the root")                   \
-	X(PATH_NUL, 400, "path contains %00")                                   \
-	X(PATH_ESCAPE, 400, "malformed percent-escape in the path")             \
-	X(EXPECT, 417, "unknown expectation")                                   \
-	X(CONNECT, 405, "CONNECT is not offered here")                          \
-	X(TIMEOUT, 408, "the request head did not arrive in time")              \
-	X(INTERIM_FLOOD, 400, "too many interim responses")                     \
-	X(CONNECTION, 400, "too many options in Connection")                    \
-	X(PLAIN_ON_TLS, 400, "plain HTTP arrived on a TLS port: use https://")  \
-	X(MISDIRECTED, 421, "this connection was opened for another host, whose certificate it has") \
+#define HTTP_REFUSALS(X)                                                                 \
+	X(OK, 0, "ok")                                                                   \
+	X(REQUEST_LINE, 400, "malformed request line")                                   \
+	X(METHOD, 400, "method is not a token")                                          \
+	X(TARGET, 400, "malformed request target")                                       \
+	X(VERSION, 505, "HTTP version not supported")                                    \
+	X(STATUS_LINE, 400, "malformed status line")                                     \
+	X(LINE_END, 400, "line not ended by CRLF")                                       \
+	X(FIELD_NAME, 400, "malformed field name")                                       \
+	X(FIELD_VALUE, 400, "control character in a field value")                        \
+	X(OBS_FOLD, 400, "folded field line")                                            \
+	X(HEAD_TOO_LARGE, 431, "head larger than max_header_size")                       \
+	X(TOO_MANY_FIELDS, 431, "too many fields")                                       \
+	X(URI_TOO_LONG, 414, "request target too long")                                  \
+	X(HOST_MISSING, 400, "HTTP/1.1 request without Host")                            \
+	X(HOST_REPEATED, 400, "more than one Host")                                      \
+	X(HOST_INVALID, 400, "malformed Host")                                           \
+	X(CONTENT_LENGTH, 400, "malformed or contradictory Content-Length")              \
+	X(LENGTH_AND_CHUNKED, 400, "both Content-Length and Transfer-Encoding")          \
+	X(TRANSFER_ENCODING, 400, "Transfer-Encoding is not exactly chunked")            \
+	X(CODING_UNKNOWN, 501, "transfer coding not supported")                          \
+	X(CHUNK, 400, "malformed chunk")                                                 \
+	X(CHUNK_EXTENSIONS, 400, "chunk extensions too long")                            \
+	X(TRAILER, 400, "malformed or forbidden trailer field")                          \
+	X(PATH_ABOVE_ROOT, 400, "path climbs above the root")                            \
+	X(PATH_NUL, 400, "path contains %00")                                            \
+	X(PATH_ESCAPE, 400, "malformed percent-escape in the path")                      \
+	X(EXPECT, 417, "unknown expectation")                                            \
+	X(CONNECT, 405, "CONNECT is not offered here")                                   \
+	X(TIMEOUT, 408, "the request head did not arrive in time")                       \
+	X(INTERIM_FLOOD, 400, "too many interim responses")                              \
+	X(CONNECTION, 400, "too many options in Connection")                             \
+	X(PLAIN_ON_TLS, 400, "plain HTTP arrived on a TLS port: use https://")           \
+	X(MISDIRECTED, 421,                                                              \
+		"this connection was opened for another host, whose certificate it has") \
 	X(FRAMES, 400, "malformed HTTP/2 frames or fields")
 
 enum http_refusal {

@@ -75,10 +75,10 @@ struct exchange {
 	struct proxy *proxy;
 	struct client *client;
 	struct exchange *next_of_client, **at_client; // in client->exchanges
-	const struct frontend *frontend; // the client's, of `hold`
-	struct hold *hold;		 // on the snapshot of what it uses (proxy.h)
-	struct stream *down;		 // the client's
-	struct attempt *attempt;	 // the one that counts: one of the two
+	const struct frontend *frontend;	      // the client's, of `hold`
+	struct hold *hold;			      // on the snapshot of what it uses (proxy.h)
+	struct stream *down;			      // the client's
+	struct attempt *attempt;		      // the one that counts: one of the two
 	struct attempt tries[2];
 	struct queue_waiter waiter;
 	struct timer hedge_timer;

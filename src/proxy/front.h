@@ -10,9 +10,9 @@ struct exchange;
 // Who is at the other end, where that is not the whole truth: connections that begin with a PROXY
 // header, or that backends are told about by one.
 struct origin {
-	struct addr peer;   // of the connection itself
-	struct addr target; // where the client connected to; ADDR_NONE: not looked at yet
-	bool is_told;	    // the client's address is from a PROXY header
+	struct addr peer;	  // of the connection itself
+	struct addr target;	  // where the client connected to; ADDR_NONE: not looked at yet
+	bool is_told;		  // the client's address is from a PROXY header
 	struct lease_owner links; // to backends that were told of this client
 };
 
@@ -28,11 +28,11 @@ struct gate {
 // What of the client is waited for.
 enum client_waiting {
 	WAITS_HANDSHAKE, // TLS comes first
-	WAITS_OPENING, // for what comes before the session
-	WAITS_FIRST,   // nothing has come yet
-	WAITS_HEAD,    // a head has begun
-	WAITS_NEXT,    // idle keep-alive
-	WAITS_NOT,     // an exchange runs, or the connection ends by itself
+	WAITS_OPENING,	 // for what comes before the session
+	WAITS_FIRST,	 // nothing has come yet
+	WAITS_HEAD,	 // a head has begun
+	WAITS_NEXT,	 // idle keep-alive
+	WAITS_NOT,	 // an exchange runs, or the connection ends by itself
 };
 
 struct client {
@@ -45,12 +45,12 @@ struct client {
 	u32 requests;
 	u32 opened_s; // the loop's clock at its accept
 	u16 port;
-	u8 waiting;	  // enum client_waiting
-	bool trusted : 1; // the peer may tell us who the client is
+	u8 waiting;	     // enum client_waiting
+	bool trusted : 1;    // the peer may tell us who the client is
 	bool is_shaking : 1; // among proxy->handshakes
-	bool counted : 1; // by the frontend's guard
-	bool placed : 1;  // has one of a limited frontend's places
-	bool is_long : 1; // records have to look closer at who it is
+	bool counted : 1;    // by the frontend's guard
+	bool placed : 1;     // has one of a limited frontend's places
+	bool is_long : 1;    // records have to look closer at who it is
 	bool has_origin : 1;
 	u8 ip_len;
 	char ip[39]; // the client's address as text: the peer's, or as told by a PROXY header

@@ -160,8 +160,7 @@ static struct str location_of(struct exchange *x)
 {
 	if (x->route)
 		return router_location(&x->arena, x->route, x->request, x->path);
-	return router_https_location(
-		&x->arena, x->request, x->frontend->conf->redirect_port);
+	return router_https_location(&x->arena, x->request, x->frontend->conf->redirect_port);
 }
 
 // A call gets its answer as gRPC has it: one head, which ends it, with the status in it.

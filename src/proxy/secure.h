@@ -20,8 +20,8 @@ struct secure {
 // Does this configuration want any TLS?
 bool secure_is_wanted(const struct conf *conf);
 
-// NULL, with the reason. `with_servers`: frontends too, not only backends. `env` is that of the same
-// thread's last one, which connections may outlive; NULL: there was none. In any thread.
+// NULL, with the reason. `with_servers`: frontends too, not only backends. `env` is that of the
+// same thread's last one, which connections may outlive; NULL: there was none. In any thread.
 struct secure *secure_new(const struct snapshot *snapshot, struct tls_env *env,
 	const struct tls_secret *secret, u32 connections_max, bool with_servers,
 	struct tls_error *ret_error) must_check;

@@ -39,12 +39,12 @@ struct frontend {
 	struct pool *pool;	       // what no route matched; NULL: 404
 	u64 builtin_lengths;	       // bit of each length (modulo 64) that the path of a page has
 	const struct builtin *builtin; // what these pages show
-	_Atomic(u32) *clients; // open now, over all workers; NULL: there is no limit on them
-	bool has_answer_lines; // answer.h
+	_Atomic(u32) *clients;	// open now, over all workers; NULL: there is no limit on them
+	bool has_answer_lines;	// answer.h
 	bool asks_certificates; // clients may show one
-	bool is_guarded;       // not everybody may connect (guard.h)
-	bool expects_header;   // its connections begin with a PROXY header
-	struct guard *guard;   // where connections of one address are counted; NULL: nowhere
+	bool is_guarded;	// not everybody may connect (guard.h)
+	bool expects_header;	// its connections begin with a PROXY header
+	struct guard *guard;	// where connections of one address are counted; NULL: nowhere
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
 	// the configuration wants them; the first proto_line_len bytes are the former's.
 	struct str forwarded_lines;
@@ -74,7 +74,7 @@ struct snapshot {
 	struct str *access_json; // the names of pool and backend, by backend->cell; NULL without
 	struct crowd crowd;
 	struct secure **secure; // of each worker, and of the control thread; NULL: no TLS
-	struct guard *guard;	 // of all frontends that want one; lives on with the next snapshot
+	struct guard *guard;	// of all frontends that want one; lives on with the next snapshot
 	bool owns_slots;
 	bool tells_backends; // who the client is: some pool sends PROXY headers
 };
@@ -111,8 +111,8 @@ void snapshot_retire(struct snapshot *snapshot, const struct snapshot_heirs *hei
 // seed is as guard_new wants it.
 void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed);
 
-// Opens what TLS needs, where it is wanted: of one that follows `before`, in any thread. False, with
-// the reason. Before any worker uses it.
+// Opens what TLS needs, where it is wanted: of one that follows `before`, in any thread. False,
+// with the reason. Before any worker uses it.
 bool snapshot_secure(struct snapshot *snapshot, const struct snapshot *before,
 	const struct tls_secret *secret, u64 clients_max, struct tls_error *ret_error) must_check;
 

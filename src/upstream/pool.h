@@ -82,7 +82,7 @@ struct cell {
 	struct load_told *told;	     // by the backend; where pool->load is HEADER
 	u32 load_probes;	     // on their way to it
 	struct list idle;	     // links, newest first
-	struct list open; // links of HTTP/2 that are in use and have room for more
+	struct list open;	     // links of HTTP/2 that are in use and have room for more
 };
 
 // What one worker has of one pool, as far as others look at it. One writer, the worker.

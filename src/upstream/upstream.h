@@ -66,8 +66,8 @@ struct upstream {
 	u32 idle_count, idle_max;
 	bool draining; // keep nothing
 	// A backend's conduct on HTTP/2 has ended its connection. NULL: nobody wants to know.
-	void (*on_excess)(struct upstream *upstream, const struct backend *backend,
-		enum h2_excess excess);
+	void (*on_excess)(
+		struct upstream *upstream, const struct backend *backend, enum h2_excess excess);
 	struct message nudge;
 	_Atomic(bool) nudged; // `nudge` is on its way
 };

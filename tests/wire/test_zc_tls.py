@@ -430,7 +430,7 @@ def curl_h2(weir, *words):
 
 
 def test_http_2_by_alpn():
-    with Backend() as backend, start(backend, **secure()) as weir:
+    with Backend() as backend, start(backend, **secure("site", "other")) as weir:
         body, rest = curl_h2(weir, "-d", "hello")
         assert rest == "2 200" and json.loads(body)["target"] == "/path"
         seen = backend.last()

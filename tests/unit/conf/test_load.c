@@ -294,9 +294,8 @@ static void refuses_wrong_keys(void **state)
 	complains(FRONT "log: {access: {formt: json}}",
 		"t:3:16: error[E012]: unknown key 'formt' in log.access");
 	complains(FRONT "workers: 3", "it belongs in 'runtime'");
-	complains(FRONT "tests: {}",
-		"t:3:1: error[E013]: 'tests' at the top level is not built "
-		"yet (planned with live backends");
+	complains(FRONT "tests: {}", "t:3:1: error[E013]: 'tests' at the top level is not built "
+				     "yet (planned with live backends");
 
 	complains(FRONT "helth_check: {}", "did you mean 'health_check'?");
 	complains("load_balancer: {algoritm: rr}\nbackends: a:1", "did you mean 'algorithm'?");
