@@ -100,7 +100,9 @@ static struct outage outage_of(const struct admin *admin, const struct pool *poo
 
 		outage.ordered +=
 			one->state.why == ELIGIBLE_DRAINING || one->state.why == ELIGIBLE_HELD_OPEN;
-		if (!is_out(one))
+		// Of one that comes and goes that is told, whether or not it is out just now.
+		if (!is_out(one) ||
+			admin->state->findings[pool->backends[i].cell].is[ODDITY_FLAPPING])
 			continue;
 		outage.out++;
 		if (one->state.why_since_ms < outage.since_ms) {

@@ -464,6 +464,9 @@ def test_who_flaps_is_said_everywhere():
             lines = weir.stderr.count("backend is down")
             status[0] = 503
             until(lambda: one()["health"] == "down", "down again")
+            text = tree(ask(weir, api, "GET", "/api/v1/state"))["verdict"]["text"]
+            assert "app-1 of pool app is flapping" in text and "is out" not in text, \
+                "who comes and goes does not hide who is gone"
             assert weir.stderr.count("backend is down") == lines, "a line a minute is enough from now on"
             kinds = [event["kind"] for event in events(weir, api) if event["backend"] == "app-1"]
             assert (kinds.count("health"), kinds.count("flapping")) == (4, 1)

@@ -39,8 +39,9 @@ static void frontends(void **state)
 	assert_str(tls->certificates[0].cert, "/c/site.crt");
 	assert_str(tls->certificates[0].key, "/c/site.key");
 	assert_int_equal(tls->min_version, CONF_TLS_1_2);
-	assert_int_equal(tls->alpn_count, 1);
-	assert_str(tls->alpn[0], "http/1.1");
+	assert_int_equal(tls->alpn_count, 2);
+	assert_str(tls->alpn[0], "h2");
+	assert_str(tls->alpn[1], "http/1.1");
 	world_done(&world);
 	conf = load(POOL WEB("tls: {certificates: [{cert: own.pem}], min_version: 1.3, hsts: 1h, "
 			     "client_certificates: {mode: optional, ca: ca.pem}}"));
