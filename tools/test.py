@@ -549,7 +549,7 @@ def timed(part, context, broken):
 
 
 def run_all(todo, context, reporter):
-    """Builds one after the other, everything between them two at a time."""
+    """Builds one after the other, everything between them four at a time."""
     broken = set()
     with concurrent.futures.ThreadPoolExecutor(context.options.jobs) as pool:
         waiting = []
@@ -587,7 +587,8 @@ def read_options(arguments):
                         help="only this twin of the loop")
     parser.add_argument("--tsan", action="store_true", help="the thread sanitizer as well")
     parser.add_argument("--seeds", type=int, default=SEEDS, help="how many seeds the simulation runs")
-    parser.add_argument("--jobs", type=int, default=2, help="parts at a time")
+    parser.add_argument("--jobs", type=int, default=4,
+                        help="parts at a time; most of them wait most of the time")
     parser.add_argument("pytest", nargs="*", help="after --: more words for pytest, as -k NAME")
     options = parser.parse_args(arguments)
     options.io = options.io or ["epoll", "io_uring"]
