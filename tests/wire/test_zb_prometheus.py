@@ -249,9 +249,11 @@ def test_exemplars_are_of_what_was_traced_last():
             start(backend, workers=2, tracing={"otlp": collector.url},
                   admin={"bind": [api]}) as weir:
         for trace in ids:
+            if trace == ids[-1]:
+                time.sleep(0.1)  # the clocks of two workers agree to some milliseconds
             weir.ask("GET", "/", f"traceparent: 00-{trace}-00f067aa0ba902b7-01")
         found = exemplars(weir.ask("GET", "/metrics", OPENMETRICS, address=api, host=api).body)
-        assert [one.labels["trace_id"] for _, one in found][0] in ids[-4:]
+        assert [one.labels["trace_id"] for _, one in found][0] == ids[-1]
         assert len(found) == 1
 
 
