@@ -149,7 +149,9 @@ def test_what_is_chosen(tmp_path):
              "tests/drill/a.py"]
     everything = names([], files, tmp_path)
     assert everything[:3] == ["floors", "format", "gcc -O1"]
-    assert "wire, io_uring" in everything and "wire, ASan+UBSan, epoll" in everything
+    assert "wire, io_uring" in everything and "wire, ASan+UBSan, io_uring" in everything
+    assert "wire, ASan+UBSan, epoll" not in everything  # one twin of them is enough each time
+    assert "wire, ASan+UBSan, epoll" in names(["--build", "asan"], [], tmp_path)
     assert "sim" not in everything and "drill" not in everything
     assert not [title for title in everything if "TSan" in title]
     assert names(["--only", "drill"], [], tmp_path) == ["gcc -O3 LTO", "drill"]
