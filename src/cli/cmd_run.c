@@ -87,11 +87,15 @@ int run_main(const struct cli *cli)
 
 	if (keeper_resume(&options, &code))
 		return code;
-	if (take_inheritance(&inherit) != 0)
+	if (take_inheritance(&inherit) != 0) {
+		inherit_done(&inherit);
 		return EXIT_FAILED;
+	}
 	code = load(cli, &inherit, &loaded);
-	if (code)
+	if (code) {
+		inherit_done(&inherit);
 		return code;
+	}
 	if (inherit.channel < 0 && loaded.conf->runtime.keeper)
 		switch (keeper_start(&options, &inherit, &code)) {
 		case KEEPER_SERVING:

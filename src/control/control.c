@@ -1055,7 +1055,8 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 			release(&control);
 		return 1;
 	}
-	fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
+	if (options->greeting.len)
+		fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
 	say_started(&control);
 	if (options->confined)
 		confine_say(options->confined, control.log);

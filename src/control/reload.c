@@ -871,6 +871,8 @@ void reload_free(struct reload *reload)
 		for (u32 i = 0; i < reign->snapshot->pool_count && !reign->is_retired; i++)
 			if (reign->snapshot->pools[i])
 				view_done(reign->snapshot->pools[i]);
+		if (!reign->is_retired)
+			snapshot_unsecure(reign->snapshot);
 	}
 	guard_free(last->guard);
 	list_for_each_safe (node, &reload->reigns) {

@@ -395,7 +395,7 @@ void snapshot_adopt(struct snapshot *snapshot)
 	count_users(snapshot, 1);
 }
 
-static void free_secure(struct snapshot *snapshot)
+void snapshot_unsecure(struct snapshot *snapshot)
 {
 	for (u32 i = 0; snapshot->secure && i <= snapshot->worker_count; i++)
 		secure_free(snapshot->secure[i]);
@@ -406,7 +406,7 @@ void snapshot_retire(struct snapshot *snapshot, const struct snapshot_heirs *hei
 {
 	const struct slots *slots = snapshot->slots;
 
-	free_secure(snapshot);
+	snapshot_unsecure(snapshot);
 	count_users(snapshot, (u32)-1);
 	for (u32 i = 0; i < snapshot->backend_count; i++)
 		if (snapshot->backends[i] && slots->backends.users[i] == 0)
@@ -428,7 +428,7 @@ void snapshot_cancel(struct snapshot *snapshot)
 {
 	struct slots *slots = snapshot->slots;
 
-	free_secure(snapshot);
+	snapshot_unsecure(snapshot);
 	for (u32 i = 0; i < snapshot->backend_count; i++)
 		if (snapshot->backends[i] && slots->backends.users[i] == 0)
 			slot_give(&slots->backends, i);
@@ -485,7 +485,7 @@ bool snapshot_secure(struct snapshot *snapshot, const struct snapshot *before,
 void snapshot_done(struct snapshot *snapshot)
 {
 	guard_free(snapshot->guard);
-	free_secure(snapshot);
+	snapshot_unsecure(snapshot);
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		if (snapshot->pools[i])
 			view_done(snapshot->pools[i]);

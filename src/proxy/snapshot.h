@@ -116,6 +116,9 @@ void snapshot_guard(struct snapshot *snapshot, u64 clients_max, u64 seed);
 bool snapshot_secure(struct snapshot *snapshot, const struct snapshot *before,
 	const struct tls_secret *secret, u64 clients_max, struct tls_error *ret_error) must_check;
 
+// Gives back what TLS needs. By the control thread; no worker uses the snapshot. May be repeated.
+void snapshot_unsecure(struct snapshot *snapshot);
+
 // Frees the views, the guard and its own slots. No worker runs, and there is no other snapshot.
 void snapshot_done(struct snapshot *snapshot);
 
