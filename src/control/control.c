@@ -880,7 +880,8 @@ static int open_tls(struct control *control)
 	if (snapshot_secure(control->snapshot, NULL, &control->tls_secret, control->max_connections,
 		    &error))
 		return 0;
-	snapshot_unsecure(control->snapshot);
+	snapshot_done(control->snapshot);
+	control->snapshot = NULL;
 	fprintf(stderr, "weir: TLS cannot be set up: %s.\n", error.text);
 	return -EINVAL;
 }
