@@ -2,14 +2,13 @@
 #include "admin/admin.h"
 
 #include <errno.h>
-#include <signal.h>
 
 #include "admin/admin_inside.h"
 #include "admin/odd_log.h"
 #include "admin/otlp.h"
 #include "admin/stream.h"
 #include "base/mem.h"
-#include "control/confine.h"
+#include "control/thread.h"
 #include "control/logger.h"
 
 enum { large_blocks_max = 1024, small_blocks_max = 4096 };
@@ -276,7 +275,6 @@ static int start(void *owner, const struct control_face *face)
 {
 	struct admin *admin = owner;
 	struct start start = {.admin = admin};
-	sigset_t all, before;
 	int error;
 
 	if (admin->doors.count == 0 && !face->spans)
@@ -286,10 +284,7 @@ static int start(void *owner, const struct control_face *face)
 	admin->stop_message.deliver = on_stop;
 	make_tokens(admin, &face->conf->admin);
 	sem_init(&start.done, 0, 0);
-	confine_block_signals(&all); // signals are the control thread's
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&admin->thread, NULL, start_main, &start);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = thread_start(&admin->thread, start_main, &start);
 	if (error)
 		return error;
 	while (sem_wait(&start.done) != 0)

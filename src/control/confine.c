@@ -7,12 +7,6 @@
 
 #include "control/confine_inside.h"
 
-void confine_block_signals(sigset_t *ret_set)
-{
-	sigfillset(ret_set);
-	sigdelset(ret_set, SIGSYS);
-}
-
 static const char *reason(char room[static 80], int error)
 {
 	snprintf(room, 80, "the kernel refuses it: %.48s", strerror(-error));

@@ -4,8 +4,6 @@
 // with one thread, which passes it on to all that follow; nothing of it can be taken back.
 #pragma once
 
-#include <signal.h>
-
 #include "base/log.h"
 #include "conf/conf.h"
 
@@ -30,6 +28,3 @@ void confine_say(const struct confined *confined, struct log *log);
 // Could it be used here and now? NULL: yes; else the reason, static or in `room`.
 const char *confine_calls_missing(void);
 const char *confine_files_missing(char room[static 80], u32 *ret_version);
-
-// Signals that a thread of its own blocks: all but the one by which a refused call is told.
-void confine_block_signals(sigset_t *ret_set);

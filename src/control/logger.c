@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "control/confine.h"
+#include "control/thread.h"
 #include "control/log_sink.h"
 
 enum {
@@ -541,17 +541,11 @@ static int open_sinks(struct logger *logger, const struct logger_config *config,
 
 static int start_thread(struct logger *logger)
 {
-	sigset_t all, before;
-	int failed;
+	int error = thread_start(&logger->thread, run, logger); // SIGPIPE is an errno there
 
-	// Signals are the control thread's; and SIGPIPE, blocked, becomes an errno here.
-	confine_block_signals(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	failed = pthread_create(&logger->thread, NULL, run, logger);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (!failed)
+	if (!error)
 		pthread_setname_np(logger->thread, "weir-log");
-	return -failed;
+	return error;
 }
 
 static void free_logger(struct logger *logger)

@@ -5,11 +5,10 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "control/confine.h"
+#include "control/thread.h"
 #include "control/desk.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
@@ -665,18 +664,6 @@ static void *build_main(void *arg)
 	return NULL;
 }
 
-static bool start_thread(struct job *job)
-{
-	sigset_t all, before;
-	int error;
-
-	confine_block_signals(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&job->thread, NULL, build_main, job);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return error == 0;
-}
-
 static void begin(struct reload *reload, struct job *job)
 {
 	enum reload_result result = RELOAD_DONE;
@@ -704,7 +691,7 @@ static void begin(struct reload *reload, struct job *job)
 		return;
 	}
 	reload->is_building = true;
-	if (!start_thread(job)) {
+	if (thread_start(&job->thread, build_main, job) != 0) {
 		reload->is_building = false;
 		snprintf(job->what, sizeof(job->what), "there is no thread to be had");
 		refuse(reload, job);

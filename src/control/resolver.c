@@ -5,13 +5,12 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "control/confine.h"
+#include "control/thread.h"
 
 enum {
 	name_bytes_max = 256,
@@ -207,13 +206,9 @@ static struct resolver *new_resolver(
 // Its thread. NULL, and nothing is left, when there is none to be had.
 static struct resolver *begin(struct resolver *resolver, int *ret_error)
 {
-	sigset_t all, before;
 	pthread_t thread;
 
-	confine_block_signals(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	*ret_error = -pthread_create(&thread, NULL, thread_main, resolver);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	*ret_error = thread_start(&thread, thread_main, resolver);
 	if (*ret_error) {
 		drop(resolver);
 		drop(resolver);

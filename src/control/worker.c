@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <sched.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "control/confine.h"
+#include "control/thread.h"
 
 enum {
 	pause_ms = 100,
@@ -543,7 +542,6 @@ static void *thread_main(void *arg)
 int worker_start(struct worker *worker)
 {
 	struct start start = {.worker = worker};
-	sigset_t all, before;
 	char name[16];
 	int error;
 
@@ -553,10 +551,7 @@ int worker_start(struct worker *worker)
 	atomic_store(&worker->deaf, true);
 	sem_init(&start.done, 0, 0);
 	sem_init(&worker->may_free, 0, 0);
-	confine_block_signals(&all); // signals are the control thread's
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&worker->thread, NULL, thread_main, &start);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = thread_start(&worker->thread, thread_main, &start);
 	if (error)
 		return error;
 	while (sem_wait(&start.done) != 0)

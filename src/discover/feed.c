@@ -4,13 +4,12 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "control/confine.h"
+#include "control/thread.h"
 #include "discover/keep.h"
 
 enum {
@@ -279,7 +278,6 @@ static void copy_texts(struct feed *feed, const struct feed_config *config)
 int feed_start(const struct feed_config *config, struct feed **ret_feed)
 {
 	struct feed *feed = mem_alloc(sizeof(*feed));
-	sigset_t all, before;
 	int error;
 
 	*feed = (struct feed){.provider = *config->provider,
@@ -295,15 +293,12 @@ int feed_start(const struct feed_config *config, struct feed **ret_feed)
 		.stop_message = {.deliver = on_stop}};
 	arena_init(&feed->arena, arena_bytes_max);
 	copy_texts(feed, config);
-	confine_block_signals(&all); // signals are the control thread's
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = feed->ended_fd < 0 ? errno : pthread_create(&feed->thread, NULL, thread_main, feed);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = feed->ended_fd < 0 ? -errno : thread_start(&feed->thread, thread_main, feed);
 	if (error) {
 		feed_drop(feed);
 		feed_drop(feed);
 		*ret_feed = NULL;
-		return -error;
+		return error;
 	}
 	(void)pthread_setname_np(feed->thread, "weir/provider");
 	*ret_feed = feed;

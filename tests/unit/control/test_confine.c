@@ -19,6 +19,7 @@
 #include <cmocka.h>
 
 #include "control/confine_inside.h"
+#include "control/thread.h"
 
 enum { good = 0, skipped = 77 };
 
@@ -104,8 +105,8 @@ static void *refuse(void *arg)
 	char *const words[] = {"true", NULL};
 	sigset_t set;
 
-	confine_block_signals(&set);
-	EXPECT(pthread_sigmask(SIG_SETMASK, &set, NULL) == 0);
+	EXPECT(pthread_sigmask(SIG_SETMASK, NULL, &set) == 0);
+	EXPECT(sigismember(&set, SIGTERM) == 1 && sigismember(&set, SIGSYS) == 0);
 	*(int *)arg = execv("/bin/true", words);
 	return NULL;
 }
@@ -117,7 +118,7 @@ static void other_thread(const char *folder)
 
 	(void)folder;
 	confine_own_calls(false);
-	EXPECT(pthread_create(&thread, NULL, refuse, &got) == 0);
+	EXPECT(thread_start(&thread, refuse, &got) == 0);
 	EXPECT(pthread_join(thread, NULL) == 0 && got == -1);
 }
 
