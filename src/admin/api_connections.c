@@ -69,27 +69,17 @@ static int compare_oldest(const void *a, const void *b)
 	return order ? order : (left->place > right->place) - (left->place < right->place);
 }
 
-// Empty is null.
-static void key_name(struct json *json, const char *key, struct str name)
-{
-	json_key(json, key);
-	if (name.len)
-		json_str(json, name);
-	else
-		json_none(json);
-}
-
 static void write_run(struct json *json, const struct roster_run *one)
 {
 	json_object_begin(json);
-	key_name(json, "id", one->id);
-	key_name(json, "method", one->method);
-	key_name(json, "path", one->path);
+	json_key_name(json, "id", one->id);
+	json_key_name(json, "method", one->method);
+	json_key_name(json, "path", one->path);
 	json_key_bool(json, "path_is_cut", one->path_is_cut);
-	key_name(json, "client", one->client);
-	key_name(json, "route", one->route);
-	key_name(json, "pool", one->pool);
-	key_name(json, "backend", one->backend);
+	json_key_name(json, "client", one->client);
+	json_key_name(json, "route", one->route);
+	json_key_name(json, "pool", one->pool);
+	json_key_name(json, "backend", one->backend);
 	json_key_cstr(json, "step", one->step);
 	json_key_u64(json, "attempts", one->attempts);
 	json_key_u64(json, "age_us", one->age_us);

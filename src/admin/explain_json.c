@@ -8,16 +8,6 @@
 
 enum { cost_decimals = 3 };
 
-// Empty is null.
-static void key_name(struct json *json, const char *key, struct str name)
-{
-	json_key(json, key);
-	if (name.len)
-		json_str(json, name);
-	else
-		json_none(json);
-}
-
 static void key_bound(struct json *json, const char *key, u64 bound, u64 none)
 {
 	json_key(json, key);
@@ -98,7 +88,7 @@ static void write_routes(struct json *json, const struct explain *explain)
 		json_key_str(json, "name", route->name);
 		json_key_bool(json, "matched", matched);
 		json_key_cstr(json, "condition", miss_name((enum router_miss)route->miss));
-		key_name(json, "wanted", route->wanted);
+		json_key_name(json, "wanted", route->wanted);
 		json_key(json, "got");
 		if (!matched && route->got.ptr)
 			json_str(json, route->got);
@@ -108,7 +98,7 @@ static void write_routes(struct json *json, const struct explain *explain)
 	}
 	json_array_end(json);
 	json_key_u64(json, "routes_left_out", explain->routes_left_out);
-	key_name(json, "route", explain->route);
+	json_key_name(json, "route", explain->route);
 }
 
 static void write_shares(struct json *json, const struct explain *explain)
@@ -132,9 +122,9 @@ static void write_shares(struct json *json, const struct explain *explain)
 
 static void write_request(struct json *json, const struct explain *explain)
 {
-	key_name(json, "method", explain->method);
-	key_name(json, "host", explain->host);
-	key_name(json, "path", explain->path);
+	json_key_name(json, "method", explain->method);
+	json_key_name(json, "host", explain->host);
+	json_key_name(json, "path", explain->path);
 	write_routes(json, explain);
 	write_shares(json, explain);
 }
@@ -154,8 +144,8 @@ static void write_answer(struct json *json, const struct explain *explain)
 	json_key_cstr(json, "cause",
 		explain->refusal ? http_refusal_text((enum http_refusal)explain->refusal)
 				 : info->cause.ptr);
-	key_name(json, "cure", info->cure);
-	key_name(json, "location", explain->location);
+	json_key_name(json, "cure", info->cure);
+	json_key_name(json, "location", explain->location);
 	json_object_end(json);
 }
 
@@ -234,7 +224,7 @@ static void write_key(struct json *json, const struct explain_pool *pool)
 	snprintf(key, sizeof(key), "%016" PRIx64, pool->key);
 	json_key_cstr(json, "key", pool->has_key ? key : NULL);
 	json_key_bool(json, "key_is_random", pool->is_key_random);
-	key_name(json, "cookie", pool->cookie);
+	json_key_name(json, "cookie", pool->cookie);
 }
 
 static void write_pool(

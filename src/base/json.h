@@ -98,6 +98,16 @@ static inline void json_key_bool(struct json *json, const char *key, bool value)
 	json_bool(json, value);
 }
 
+// Empty is null.
+static inline void json_key_name(struct json *json, const char *key, struct str name)
+{
+	json_key(json, key);
+	if (name.len)
+		json_str(json, name);
+	else
+		json_none(json);
+}
+
 static inline void json_key_none(struct json *json, const char *key)
 {
 	json_key(json, key);

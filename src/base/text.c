@@ -43,6 +43,18 @@ void text_addc(struct text *text, char c)
 	text_add(text, str_make(&c, 1));
 }
 
+void text_add_encoded(struct text *text, struct str piece, const char *plain)
+{
+	for (size_t i = 0; i < piece.len; i++) {
+		char c = piece.ptr[i], lower = ascii_lower(c);
+
+		if (ascii_is_digit(c) || (lower >= 'a' && lower <= 'z') || (c && strchr(plain, c)))
+			text_addc(text, c);
+		else
+			text_printf(text, "%%%02X", (unsigned)(u8)c);
+	}
+}
+
 void text_u64(struct text *text, u64 value)
 {
 	char digits[20];

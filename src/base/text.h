@@ -21,6 +21,16 @@ void text_clear(struct text *text);
 void text_add(struct text *text, struct str piece);
 void text_addc(struct text *text, char c);
 void text_u64(struct text *text, u64 value); // in decimal
+
+// Letters, digits and the characters of `plain` as they are, all else as %XX (RFC 3986 2.1).
+void text_add_encoded(struct text *text, struct str piece, const char *plain);
+
+// As one segment of a path, of which only the unreserved characters stay (RFC 3986 2.3).
+static inline void text_add_segment(struct text *text, struct str piece)
+{
+	text_add_encoded(text, piece, "-._~");
+}
+
 void text_printf(struct text *text, const char *format, ...) printf_like(2, 3);
 
 // A copy in `arena`; the text is empty afterwards.

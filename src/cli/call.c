@@ -152,15 +152,7 @@ const char *call_encode(struct arena *arena, struct str part)
 	static const char plain[] = "-._~!$'()*,;:@";
 	struct text text = {0};
 
-	for (size_t i = 0; i < part.len; i++) {
-		unsigned char c = (unsigned char)part.ptr[i];
-
-		if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-			(c && strchr(plain, c)))
-			text_addc(&text, (char)c);
-		else
-			text_printf(&text, "%%%02X", c);
-	}
+	text_add_encoded(&text, part, plain);
 	return text_take(&text, arena).ptr;
 }
 

@@ -95,21 +95,6 @@ static void add_value(struct text *text, enum desk_order_kind kind, u32 value)
 	}
 }
 
-// As one segment of a path (RFC 3986 2.3).
-static void add_segment(struct text *text, struct str name)
-{
-	static const char plain[] = "-._~";
-
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.ptr[i], lower = ascii_lower(c);
-
-		if (ascii_is_digit(c) || (lower >= 'a' && lower <= 'z') || (c && strchr(plain, c)))
-			text_addc(text, c);
-		else
-			text_printf(text, "%%%02X", (unsigned)(u8)c);
-	}
-}
-
 static void add_undo_path(
 	struct text *text, enum desk_order_kind kind, const struct backend *backend)
 {
@@ -127,9 +112,9 @@ static void add_undo_path(
 	}
 	ASSERT((size_t)kind < ARRAY_LEN(calls));
 	text_add(text, STR("/api/v1/pools/"));
-	add_segment(text, backend->pool->name);
+	text_add_segment(text, backend->pool->name);
 	text_add(text, STR("/backends/"));
-	add_segment(text, backend->id);
+	text_add_segment(text, backend->id);
 	text_printf(text, "/%s", calls[kind]);
 }
 

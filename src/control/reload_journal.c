@@ -216,20 +216,6 @@ void reload_journal_done(struct journal *journal)
 
 // ---- Taking back --------------------------------------------------------------------------------
 
-static void add_segment(struct text *text, struct str name)
-{
-	static const char plain[] = "-._~";
-
-	for (size_t i = 0; i < name.len; i++) {
-		char c = name.ptr[i], lower = ascii_lower(c);
-
-		if (ascii_is_digit(c) || (lower >= 'a' && lower <= 'z') || (c && strchr(plain, c)))
-			text_addc(text, c);
-		else
-			text_printf(text, "%%%02X", (unsigned)(u8)c);
-	}
-}
-
 static struct str str_of(const struct text *text)
 {
 	return text->len ? str_make(text->data, text->len) : STR_EMPTY;
@@ -242,11 +228,11 @@ void reload_add_undo(struct job *job, struct event_said *said)
 	if (job->kind != RELOAD_ADD && job->kind != RELOAD_REMOVE)
 		return;
 	text_add(&job->undo_path, STR("/api/v1/pools/"));
-	add_segment(&job->undo_path, job->edit.pool);
+	text_add_segment(&job->undo_path, job->edit.pool);
 	text_add(&job->undo_path, STR("/backends"));
 	if (job->kind == RELOAD_ADD) {
 		text_addc(&job->undo_path, '/');
-		add_segment(&job->undo_path, job->edit.backends[0].id);
+		text_add_segment(&job->undo_path, job->edit.backends[0].id);
 		said->undo_method = STR("DELETE");
 	} else {
 		struct json json;

@@ -501,24 +501,8 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 	return x;
 }
 
-bool exchange_begin_http(
-	struct client *client, struct stream *down, struct http_head *head, bool end)
-{
-	struct exchange *x = new_exchange(client, down);
-
-	if (!x)
-		return false;
-	x->request_has_body = !end;
-	x->request_ended = end;
-	x->request = http_head_copy(&x->arena, head);
-	if (!x->request)
-		x->refusal = HTTP_REFUSE_HEAD_TOO_LARGE;
-	open_trace(x);
-	run(x);
-	return true;
-}
-
-bool exchange_begin_unwanted(struct client *client, struct stream *down, struct http_head *head,
+// `why`: it is parsed and refused all the same; OK: it is not.
+static inline bool begin_http(struct client *client, struct stream *down, struct http_head *head,
 	bool end, enum http_refusal why)
 {
 	struct exchange *x = new_exchange(client, down);
@@ -528,10 +512,25 @@ bool exchange_begin_unwanted(struct client *client, struct stream *down, struct 
 	x->request_has_body = !end;
 	x->request_ended = end;
 	x->request = http_head_copy(&x->arena, head);
-	x->refusal = (u8)why;
+	if (unlikely(why != HTTP_REFUSE_OK))
+		x->refusal = (u8)why;
+	else if (unlikely(!x->request))
+		x->refusal = HTTP_REFUSE_HEAD_TOO_LARGE;
 	open_trace(x);
 	run(x);
 	return true;
+}
+
+bool exchange_begin_http(
+	struct client *client, struct stream *down, struct http_head *head, bool end)
+{
+	return begin_http(client, down, head, end, HTTP_REFUSE_OK);
+}
+
+bool exchange_begin_unwanted(struct client *client, struct stream *down, struct http_head *head,
+	bool end, enum http_refusal why)
+{
+	return begin_http(client, down, head, end, why);
 }
 
 bool exchange_begin_refused(struct client *client, struct stream *down, enum http_refusal why)
