@@ -5,9 +5,7 @@ and the old one goes on. kill -9 of the serving process: the next one serves wit
 listening sockets that never closed."""
 import os
 import pathlib
-import shutil
 import signal
-import stat
 import sys
 import tempfile
 import time
@@ -19,7 +17,7 @@ from peers.drill import QUICK_CHECKS, Drill, Server, named
 from peers.load import CUT, GET, LOST, Ask, Fire
 from peers.http1 import Cut, request
 from peers.net import until
-from peers.weir import BINARY, Weir, settings
+from peers.weir import Weir, replace_program, run_as, settings
 
 drill = Drill("upgrades")
 CONNECTIONS, UPGRADES, CRASHES, RATE = 50, 10, 3, 500
@@ -32,19 +30,9 @@ def make(connection, _number):
     return ONCE if connection % 3 == 0 else GET
 
 
-def replace(path, text=None):
-    new = path.with_suffix(".new")
-    if text is None:
-        shutil.copy(BINARY, new)
-    else:
-        new.write_text(text)
-    new.chmod(new.stat().st_mode | stat.S_IXUSR)
-    os.replace(new, path)
-
-
 def begin(path, servers, workers):
     tree, address = settings(named(*servers), workers=workers, pool=POOL)
-    return Weir(tree, wrapper=("sh", "-c", f'shift; exec {path} "$@"', "sh"), address=address)
+    return Weir(tree, wrapper=run_as(path), address=address)
 
 
 def serves(weir):
@@ -72,13 +60,13 @@ def judge(what, fire):
 
 with tempfile.TemporaryDirectory() as folder, Server() as one, Server() as two, Server() as three:
     path = pathlib.Path(folder, "weir")
-    replace(path)
+    replace_program(path)
     for workers in (1, 2):
         with begin(path, (one, two, three), workers) as weir:
             with Fire(weir.address, connections=CONNECTIONS, rate=RATE, make=make) as fire:
                 fire.until_answers(RATE)
                 for number in range(1, UPGRADES + 1):
-                    replace(path)
+                    replace_program(path)
                     upgrade(weir, number)
                 judge(f"{workers} workers, {UPGRADES} upgrades", fire)
             with Fire(weir.address, connections=CONNECTIONS, rate=RATE, make=make) as fire:
@@ -86,12 +74,12 @@ with tempfile.TemporaryDirectory() as folder, Server() as one, Server() as two, 
                 before = weir.serving
                 for number, text in enumerate(("#!/bin/sh\nexit 1\n", "no program",
                                                "#!/bin/sh\nkill -SEGV $$\n"), 1):
-                    replace(path, text)
+                    replace_program(path, text)
                     weir.signal(signal.SIGUSR2)
                     until(lambda n=number: weir.stderr.count("the upgrade failed") == n,
                           "the refusal")
                     time.sleep(1)
-                replace(path)
+                replace_program(path)
                 drill.check("the old one serves", weir.serving, weir.serving == before)
                 judge(f"{workers} workers, 3 broken binaries", fire)
 

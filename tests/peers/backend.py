@@ -273,6 +273,15 @@ def fixed(status=200, *fields, **rest):
     return serve(lambda message: data)
 
 
+def held(go, answer=echo):
+    """Answers once the event `go` is set; after a while anyway, so that a test that failed ends."""
+    def later(message):
+        go.wait(20)
+        return answer(message)
+
+    return serve(later)
+
+
 def raw(data, then="close"):
     """Answers the first request of a connection with these bytes, then closes, resets or waits for
     weir to close."""

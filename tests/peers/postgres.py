@@ -14,6 +14,7 @@ from .net import HOST, free_port, until
 FOLDERS = sorted(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda f: int(f.split("/")[4]))
 BIN = FOLDERS[-1] if FOLDERS else None
 USER, PASSWORD, DATABASE = "user", "pass/word:s@crt", "db_name"
+TABLE = "CREATE TABLE workers(worker_address VARCHAR(255) NOT NULL PRIMARY KEY)"
 QUOTED = "pass%2Fword%3As%40crt"
 
 

@@ -4,7 +4,9 @@ import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 
@@ -226,6 +228,22 @@ def start(*backends, args=(), io=IO, wrapper=(), env=None, stdout=None, ready="s
     tree, address = settings(backends, **rest)
     return Weir(tree, args=args, io=io, wrapper=wrapper, env=env, stdout=stdout, ready=ready,
                 address=address)
+
+
+def run_as(path):
+    """A wrapper by which another program is started than BINARY."""
+    return ("sh", "-c", f'shift; exec {path} "$@"', "sh")
+
+
+def replace_program(path, text=None):
+    """As a package manager does: another file of the same name. Without a text the same program."""
+    new = path.with_suffix(".new")
+    if text is None:
+        shutil.copy(BINARY, new)
+    else:
+        new.write_text(text)
+    new.chmod(new.stat().st_mode | stat.S_IXUSR)
+    os.replace(new, path)
 
 
 def run(*args, cwd=None, env=None, text=""):

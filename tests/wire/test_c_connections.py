@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from peers import http1
-from peers.backend import Backend, echo, fixed, serve
+from peers.backend import Backend, echo, fixed, held, serve
 from peers.net import until
 from peers.weir import start
 
@@ -182,12 +182,7 @@ def test_a_request_split_over_segments_behind_another():
 
 def test_client_that_ends_its_half_still_gets_its_answer():
     go = threading.Event()
-
-    def answer(message):
-        go.wait(20)
-        return echo(message)
-
-    with Backend(serve(answer)) as backend, start(backend) as weir, weir.client() as client:
+    with Backend(held(go)) as backend, start(backend) as weir, weir.client() as client:
         client.send(http1.request("POST", "/", body=b"abc"))
         client.end()
         backend.wait_connections(1)

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from peers import http1
-from peers.backend import Backend, echo, serve, tcp_echo
+from peers.backend import Backend, echo, held, tcp_echo
 from peers.net import HOST, free_port, refuses, until
 from peers.weir import start
 
@@ -29,12 +29,7 @@ def test_idle_it_ends(number):
 @pytest.mark.parametrize("number", STOP)
 def test_what_runs_is_finished(number):
     go = threading.Event()
-
-    def answer(message):
-        go.wait(20)
-        return echo(message)
-
-    with Backend(serve(answer)) as backend, start(backend) as weir, weir.client() as client:
+    with Backend(held(go)) as backend, start(backend) as weir, weir.client() as client:
         client.send(http1.request())
         until(lambda: backend.heads, "the request")
         weir.signal(number)

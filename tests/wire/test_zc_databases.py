@@ -9,7 +9,6 @@ import subprocess
 
 import pytest
 
-from peers import postgres
 from peers.weir import BINARY
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -27,15 +26,6 @@ SEED = """
 """
 FIVE = [f"127.0.0.1:{8000 + number}" for number in range(5)]
 WEIR = str(pathlib.Path(BINARY).resolve())
-
-
-@pytest.fixture(scope="module")
-def server():
-    if postgres.available():
-        pytest.skip(postgres.available())
-    running = postgres.Postgres()
-    yield running
-    running.stop()
 
 
 class Place:

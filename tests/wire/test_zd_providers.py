@@ -1,11 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole weir whose backends come from a database, a name or a file."""
 import json
-import os
 import pathlib
 import subprocess
-
-import pytest
 
 from peers import postgres
 from peers.backend import Backend
@@ -13,26 +10,8 @@ from peers.dns import A, Dns
 from peers.net import HOST, free_port, until
 from peers.weir import Weir
 
-TABLE = "CREATE TABLE workers(worker_address VARCHAR(255) NOT NULL PRIMARY KEY)"
 TRIGGER = (pathlib.Path(__file__).resolve().parents[2]
            / "etc/migrations/postgres/0002_workers_tell.up.sql").read_text()
-
-
-@pytest.fixture(scope="module")
-def server():
-    if postgres.available():
-        pytest.skip(postgres.available())
-    running = postgres.Postgres()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def table(server):
-    if not server.process:
-        server.start()
-    server.psql("SET client_min_messages = error; DROP SCHEMA public CASCADE; CREATE SCHEMA public", TABLE)
-    return server
 
 
 def insert(server, *backends):
@@ -126,7 +105,7 @@ def test_s4_8_database_down_at_start(table, tmp_path):
 
 def test_sqlite_beside_the_configuration(tmp_path):
     with Backend() as one, Backend() as two:
-        subprocess.run(["sqlite3", str(tmp_path / "w.db"), TABLE,
+        subprocess.run(["sqlite3", str(tmp_path / "w.db"), postgres.TABLE,
                         f"INSERT INTO workers VALUES ('{one.address}'), ('{two.address}')"],
                        check=True)
         with start(tmp_path, {"path": str(tmp_path / "w.db")}) as weir:

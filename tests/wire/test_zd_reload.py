@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """Another configuration for a weir that serves: nobody who is connected may notice."""
-import copy
 import json
 import signal
 import threading

@@ -10,10 +10,10 @@ from peers.backend import Backend
 from peers.dns import A, Dns
 from peers.load import Fire
 from peers.net import until
+from peers import postgres
 from peers.weir import Weir
 
-from test_zd_providers import (TABLE, TRIGGER, config, insert, listed, providers_of, server,  # noqa: F401
-                               serving, start, table)  # pylint: disable=unused-import
+from test_zd_providers import TRIGGER, config, insert, listed, providers_of, serving, start
 
 
 def all_good(fire):
@@ -21,7 +21,7 @@ def all_good(fire):
     assert not bad, bad[:5]
 
 
-def test_s4_7_inserted_probed_served_deleted_drained(table, tmp_path):  # noqa: F811
+def test_s4_7_inserted_probed_served_deleted_drained(table, tmp_path):
     """S4.7, S4.1: a new row is probed at once and gets traffic only after passing; a deleted one is
     drained: no request fails."""
     table.psql(TRIGGER)
@@ -43,7 +43,7 @@ def test_s4_7_inserted_probed_served_deleted_drained(table, tmp_path):  # noqa: 
             all_good(fire)
 
 
-def test_a_row_without_a_server_gets_no_traffic(table, tmp_path):  # noqa: F811
+def test_a_row_without_a_server_gets_no_traffic(table, tmp_path):
     table.psql(TRIGGER)
     with Backend() as one:
         insert(table, one)
@@ -57,7 +57,7 @@ def test_a_row_without_a_server_gets_no_traffic(table, tmp_path):  # noqa: F811
             all_good(fire)
 
 
-def test_s4_8_database_killed_under_load(table, tmp_path):  # noqa: F811
+def test_s4_8_database_killed_under_load(table, tmp_path):
     """S4.8: no request fails while it is gone, and new rows arrive when it is back."""
     table.psql(TRIGGER)
     with Backend() as one, Backend() as two, Backend() as three:
@@ -75,7 +75,7 @@ def test_s4_8_database_killed_under_load(table, tmp_path):  # noqa: F811
             all_good(fire)
 
 
-def test_several_nodes_converge(table, tmp_path):  # noqa: F811
+def test_several_nodes_converge(table, tmp_path):
     table.psql(TRIGGER)
     with Backend() as one, Backend() as two, Backend() as three:
         insert(table, one)
@@ -96,7 +96,7 @@ def test_the_command_and_sqlite(tmp_path):
     url = f"sqlite:{database}"
     binary = os.environ.get("TEST_WEIR", "build/weir")
     with Backend() as one, Backend() as two:
-        subprocess.run(["sqlite3", str(database), TABLE,
+        subprocess.run(["sqlite3", str(database), postgres.TABLE,
                         f"INSERT INTO workers VALUES ('{one.address}')"], check=True)
         with start(tmp_path, {"path": str(database), "refresh": "1h", "poll": "100ms"}) as weir:
             for words, expected in ((("add", two.address), [one.address, two.address]),

@@ -8,7 +8,7 @@ import pytest
 
 from peers import http1
 from peers.backend import Backend, echo, tcp_echo
-from peers.net import HOST, free_port, until
+from peers.net import free_port, until
 from peers.tls import Talk
 from peers.weir import CALM, Weir, settings, start
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from peers import http1
-from peers.backend import Backend, serve, tcp_echo
+from peers.backend import Backend, held, tcp_echo
 from peers.net import HOST, connect, free_port, refuses, until
 from peers.weir import IS_SANITIZED, Weir, run, settings, start
 
@@ -152,12 +152,7 @@ def test_only_the_keepers_signals_count():
 def test_a_signal_to_the_whole_group_is_one_signal():
     """As a terminal sends it, or a manager that knows no better: not twice to who serves."""
     go = threading.Event()
-
-    def answer(_message):
-        go.wait(20)
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-    with Backend(serve(answer)) as backend, start(backend, wrapper=("setsid",)) as weir:
+    with Backend(held(go)) as backend, start(backend, wrapper=("setsid",)) as weir:
         with weir.client() as client:
             client.send(http1.request())
             until(lambda: backend.heads, "the request")
@@ -197,12 +192,7 @@ def test_a_crash_at_the_start_is_the_end():
 def test_nothing_is_listened_on_once_it_was_told_to_stop():
     """The keeper's copies go first."""
     go = threading.Event()
-
-    def answer(_message):
-        go.wait(20)
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-    with Backend(serve(answer)) as backend, start(backend) as weir, weir.client() as client:
+    with Backend(held(go)) as backend, start(backend) as weir, weir.client() as client:
         client.send(http1.request())
         until(lambda: backend.heads, "the request")
         weir.signal(signal.SIGTERM)

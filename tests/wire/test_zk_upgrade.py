@@ -5,15 +5,15 @@ import os
 import pathlib
 import shutil
 import signal
-import stat
 import threading
 
 import pytest
 
 from peers import http1
-from peers.backend import Backend, serve
+from peers.backend import Backend, held
 from peers.net import until
-from peers.weir import BINARY, IS_SANITIZED, Weir, run, settings, start
+from peers.weir import (BINARY, IS_SANITIZED, Weir, replace_program, run, run_as, settings,
+                        start)
 
 # Some of these waited in vain under the sanitizers, whose processes start slowly, and why is not
 # known yet.
@@ -37,23 +37,12 @@ def installed(folder):
     return path
 
 
-def replace(path, text=None):
-    """As a package manager does: another file of the same name. Without a text the same program."""
-    new = path.with_suffix(".new")
-    if text is None:
-        shutil.copy(BINARY, new)
-    else:
-        new.write_text(text)
-    new.chmod(new.stat().st_mode | stat.S_IXUSR)
-    os.replace(new, path)
-
-
 class Installed(Weir):
     """A weir started from its own copy of the binary."""
 
     def __init__(self, path, backends, **rest):
         tree, address = settings(backends, **rest)
-        super().__init__(tree, wrapper=("sh", "-c", f'shift; exec {path} "$@"', "sh"),
+        super().__init__(tree, wrapper=run_as(path),
                          address=address)
 
 
@@ -78,12 +67,7 @@ def test_by_signal_another_process_serves_on_the_same_sockets(workers):
 
 def test_what_runs_is_finished_by_the_old_one():
     go = threading.Event()
-
-    def answer(_message):
-        go.wait(20)
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-    with Backend(serve(answer)) as backend, start(backend) as weir, weir.client() as client:
+    with Backend(held(go)) as backend, start(backend) as weir, weir.client() as client:
         client.send(http1.request())
         until(lambda: backend.heads, "the request")
         before = weir.serving
@@ -100,12 +84,7 @@ def test_what_runs_is_finished_by_the_old_one():
 
 def test_a_stop_while_the_old_one_drains_waits_for_it():
     go = threading.Event()
-
-    def answer(_message):
-        go.wait(20)
-        return b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
-
-    with Backend(serve(answer)) as backend, start(backend) as weir, weir.client() as client:
+    with Backend(held(go)) as backend, start(backend) as weir, weir.client() as client:
         client.send(http1.request())
         until(lambda: backend.heads, "the request")
         weir.signal(signal.SIGUSR2)
@@ -127,14 +106,14 @@ def test_a_new_one_that_fails_changes_nothing(tmp_path, text, why):
     path = installed(tmp_path)
     with Backend() as backend, Installed(path, [backend]) as weir:
         before = weir.serving
-        replace(path, text)
+        replace_program(path, text)
         weir.signal(signal.SIGUSR2)
         weir.wait_log("the upgrade failed")
         lines = [line for line in weir.log() if line["msg"].startswith("the upgrade failed")]
         assert len(lines) == 1 and why in lines[0]["error"], lines
         assert weir.serving == before
         assert weir.ask().status == 200
-        replace(path)  # and then a good one
+        replace_program(path)  # and then a good one
         weir.signal(signal.SIGUSR2)
         upgraded(weir, before)
         assert weir.ask().status == 200
@@ -146,7 +125,7 @@ def test_a_new_one_that_crashes_when_it_serves_changes_nothing(tmp_path):
         before = weir.serving
         real = installed(pathlib.Path(weir.scratch.name))
         # It is ready, and dies within the second that it is watched.
-        replace(path, f'#!/bin/sh\n(sleep 0.4; kill -KILL $$) &\nexec {real} "$@"\n')
+        replace_program(path, f'#!/bin/sh\n(sleep 0.4; kill -KILL $$) &\nexec {real} "$@"\n')
         weir.signal(signal.SIGUSR2)
         weir.wait_log("the upgrade failed")
         assert weir.serving == before
