@@ -74,9 +74,6 @@ void api_give_order(struct admin *admin, struct admin_call *call, enum desk_orde
 // Takes an edit of the configuration back, by its event's undo_path and undo_body.
 void api_undo_edit(struct admin *admin, struct admin_call *call, const struct event_copy *event);
 
-// NULL: there is none of this name.
-const struct pool *api_find_pool(const struct admin *admin, struct str name);
-
 // ---- state.c: copies of what the control thread knows -------------------------------------------
 
 struct admin_state {

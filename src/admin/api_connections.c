@@ -236,16 +236,6 @@ static bool read_order(struct admin_call *call, struct roster_ask *ask)
 	return ask->oldest_first;
 }
 
-static bool has_frontend(const struct admin *admin, struct str name)
-{
-	const struct snapshot *snapshot = admin->face.snapshot;
-
-	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		if (snapshot->frontends[i] && str_eq(snapshot->frontends[i]->conf->name, name))
-			return true;
-	return false;
-}
-
 static bool has_backend(const struct admin *admin, struct str pool, struct str id)
 {
 	const struct snapshot *snapshot = admin->face.snapshot;
@@ -284,7 +274,7 @@ static bool read_names(const struct admin *admin, struct admin_call *call, struc
 	(void)admin_query(call, "pool", &ask->pool);
 	(void)admin_query(call, "backend", &ask->backend);
 	split_backend(admin, ask);
-	if (ask->frontend.len && !has_frontend(admin, ask->frontend)) {
+	if (ask->frontend.len && !snapshot_find_frontend(admin->face.snapshot, ask->frontend)) {
 		admin_problem(
 			call, 404, NULL, "no frontend is called '%.*s'", STR_FMT(ask->frontend));
 		return false;

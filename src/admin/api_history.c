@@ -17,7 +17,7 @@ void api_history(void *owner, struct admin_call *call)
 	if (!admin_query_number(call, "seconds", 1, seconds_max, seconds_default, &seconds))
 		return;
 	if (admin_query(call, "pool", &pool_name)) {
-		const struct pool *pool = api_find_pool(admin, pool_name);
+		const struct pool *pool = snapshot_find_pool(admin->face.snapshot, pool_name);
 
 		if (!pool) {
 			admin_problem(

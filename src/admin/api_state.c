@@ -369,16 +369,6 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 	json_object_end(json);
 }
 
-const struct pool *api_find_pool(const struct admin *admin, struct str name)
-{
-	const struct snapshot *snapshot = admin->face.snapshot;
-
-	for (u32 i = 0; i < snapshot->pool_count; i++)
-		if (snapshot->pools[i] && str_eq(snapshot->pools[i]->name, name))
-			return snapshot->pools[i];
-	return NULL;
-}
-
 static void answer_state(struct admin *admin, struct admin_call *call)
 {
 	struct state_scope scope = {.role = call->role};
@@ -387,7 +377,7 @@ static void answer_state(struct admin *admin, struct admin_call *call)
 	struct str name;
 
 	if (admin_query(call, "pool", &name)) {
-		scope.pool = api_find_pool(admin, name);
+		scope.pool = snapshot_find_pool(admin->face.snapshot, name);
 		if (!scope.pool) {
 			admin_problem(call, 404, NULL, "there is no pool '%.*s'", STR_FMT(name));
 			return;

@@ -86,7 +86,7 @@ void api_give_order(struct admin *admin, struct admin_call *call, enum desk_orde
 const struct backend *api_find_backend(
 	struct admin *admin, struct admin_call *call, struct str pool_name, struct str id)
 {
-	const struct pool *pool = api_find_pool(admin, pool_name);
+	const struct pool *pool = snapshot_find_pool(admin->face.snapshot, pool_name);
 
 	if (!pool) {
 		admin_problem(call, 404, "GET /api/v1/state has all names.",

@@ -256,12 +256,13 @@ static void look_up(struct otlp *otlp)
 
 static void send_batch(struct otlp *otlp)
 {
+	const struct call_peer peer = {.addr = otlp->addr};
 	u64 until_ms = now_ms(otlp) + call_ms_max;
 	int error;
 
 	otlp->request.body = str_make(otlp->body.data, otlp->body.len);
 	error = call_begin(
-		&otlp->call, otlp->loop, &otlp->addr, &otlp->request, &otlp->parser, &call_events);
+		&otlp->call, otlp->loop, &peer, &otlp->request, &otlp->parser, &call_events);
 	if (error) {
 		failed(otlp, LOG_ERRNO(error));
 		go_on(otlp);

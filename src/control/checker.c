@@ -352,7 +352,9 @@ static int begin(struct subject *subject)
 	struct checker *checker = subject->checker;
 	struct probe *probe = slab_get(&checker->probes);
 	bool tcp = model_check_type(checker->model, subject->backend) == CONF_CHECK_TCP;
-	struct addr addr = address_of(subject);
+	struct call_peer peer = {.addr = address_of(subject),
+		.tls = tls_of(subject),
+		.intro = intro_of(subject->backend->pool->conf)};
 	u64 now_ms = loop_now_ms(checker->loop);
 	int error;
 
@@ -364,8 +366,8 @@ static int begin(struct subject *subject)
 	probe->status = 0;
 	probe->body_len = probe->matched = 0;
 	probe->request = request_of(subject);
-	error = call_begin_tls(&probe->call, checker->loop, &addr, tls_of(subject),
-		tcp ? NULL : &probe->request, &checker->parser, &call_events);
+	error = call_begin(&probe->call, checker->loop, &peer, tcp ? NULL : &probe->request,
+		&checker->parser, &call_events);
 	if (error) {
 		slab_put(&checker->probes, probe);
 		if (conn_is_shortage(error))
@@ -373,7 +375,6 @@ static int begin(struct subject *subject)
 		fail_at_once(subject, error);
 		return 0;
 	}
-	call_set_intro(&probe->call, intro_of(subject->backend->pool->conf));
 	list_push_back(&checker->running, &probe->node);
 	subject->probing = true;
 	loop_timer_cancel(checker->loop, &subject->timer);

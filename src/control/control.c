@@ -11,10 +11,10 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "control/logger.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
-#include "base/text.h"
 #include "control/watch.h"
 #include "control/watchdog.h"
 #include "control/worker.h"

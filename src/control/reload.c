@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/reload.h"
 
-#include "net/tls_cert.h"
-
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "control/thread.h"
 #include "control/desk.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
+#include "control/thread.h"
+#include "net/tls_cert.h"
 #include "upstream/view.h"
 
 enum { rest_ms = 20, again_ms = 1 };
@@ -610,7 +609,6 @@ static void on_built(struct message *message)
 
 // ---- Building -----------------------------------------------------------------------------------
 
-// In a thread of its own. While it runs nobody gives slots back, and the newest snapshot stays.
 // Certificates and keys of now: what cannot be used leaves everything as it is.
 static void open_tls(struct job *job)
 {
@@ -625,6 +623,7 @@ static void open_tls(struct job *job)
 	job->snapshot = NULL;
 }
 
+// In a thread of its own. While it runs nobody gives slots back, and the newest snapshot stays.
 static void build(struct job *job)
 {
 	struct reload *reload = job->reload;

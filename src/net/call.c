@@ -25,7 +25,7 @@ void call_end_in_order(struct call *call, u64 deadline_ms)
 {
 	if (call->over)
 		return;
-	if (!call->stream && call->intro.len && !conn_is_flushed(&call->conn)) {
+	if (!call->stream && !conn_is_flushed(&call->conn)) {
 		call->over = true;
 		call->conn.session->end = SESSION_CLOSE; // what goes first still has to
 		conn_poke(&call->conn);
@@ -190,10 +190,6 @@ static void on_connected(struct conn *conn, int error)
 		fail(call, CALL_CONNECT_FAILED, error);
 		return;
 	}
-	if (call->lost_intro) {
-		fail(call, CALL_CONNECT_FAILED, -ENOMEM);
-		return;
-	}
 	if (call->events->on_connected)
 		call->events->on_connected(call);
 	if (call->request && !call->over)
@@ -234,35 +230,29 @@ static int use_session(struct call *call, struct h1_parser *parser)
 	return 0;
 }
 
-int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
+int call_begin(struct call *call, struct loop *loop, const struct call_peer *peer,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events)
 {
-	return call_begin_tls(call, loop, addr, NULL, request, parser, events);
-}
-
-int call_begin_tls(struct call *call, struct loop *loop, const struct addr *addr,
-	struct tls_client *tls, const struct call_request *request, struct h1_parser *parser,
-	const struct call_events *events)
-{
-	int error = conn_init_new(&call->conn, loop, addr, &conn_events);
+	int error = conn_init_new(&call->conn, loop, &peer->addr, &conn_events);
 
 	if (error)
 		return error;
 	call->events = events;
 	call->request = request;
-	call->addr = *addr;
+	call->addr = peer->addr;
 	call->over = false;
-	call->intro = STR_EMPTY;
-	call->lost_intro = false;
 	call->stream = NULL;
 	call->rest = 0;
 	call->body_sent = call->body_under_way = 0;
-	error = use_session(call, parser);
-	if (!error && tls && !conn_use_tls_client(&call->conn, tls))
+	if (peer->tls && !conn_use_tls_client(&call->conn, peer->tls))
 		error = -ENOMEM;
+	if (!error && peer->intro.len)
+		error = conn_send_first(&call->conn, peer->intro);
+	if (!error)
+		error = use_session(call, parser);
 	if (error) {
-		sock_close(loop, &call->conn.sock);
+		conn_cancel(&call->conn);
 		return error;
 	}
 	conn_connect(&call->conn, &call->addr);

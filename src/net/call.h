@@ -49,8 +49,6 @@ struct call {
 	const struct call_events *events;
 	const struct call_request *request; // NULL: only a connection
 	struct addr addr;
-	struct str intro;      // goes first; empty: nothing
-	bool lost_intro;       // there was no memory for it
 	size_t body_sent;      // given to the session
 	size_t body_under_way; // of that, not yet out of the process
 	struct stream *stream; // of its request; NULL: there is none
@@ -58,23 +56,18 @@ struct call {
 	bool over;	       // what it came to is known; the connection is still closing
 };
 
-// Begins. 0, or negative errno when there is no descriptor or no way to the address: then nothing
-// follows. `request` may be NULL; without one, on_connected is the end, by call_end.
-int call_begin(struct call *call, struct loop *loop, const struct addr *addr,
+// Whom it is with.
+struct call_peer {
+	struct addr addr;
+	struct tls_client *tls; // NULL: in clear
+	struct str intro;	// goes first, below TLS; may be empty
+};
+
+// Begins. 0, or negative errno when there is no descriptor, no memory or no way to the address:
+// then nothing follows. `request` may be NULL; without one, on_connected is the end, by call_end.
+int call_begin(struct call *call, struct loop *loop, const struct call_peer *peer,
 	const struct call_request *request, struct h1_parser *parser,
 	const struct call_events *events) must_check;
-
-// The same by TLS.
-int call_begin_tls(struct call *call, struct loop *loop, const struct addr *addr,
-	struct tls_client *tls, const struct call_request *request, struct h1_parser *parser,
-	const struct call_events *events) must_check;
-
-// Bytes that go first on its connection (borrowed); to be set behind call_begin.
-static inline void call_set_intro(struct call *call, struct str intro)
-{
-	call->intro = intro;
-	call->lost_intro = intro.len && conn_send_first(&call->conn, intro) != 0;
-}
 
 // When all of it must be over; to be set behind call_begin.
 static inline void call_set_deadline(struct call *call, u64 deadline_ms)

@@ -96,18 +96,23 @@ static void receive(struct conn *conn)
 	loop_recv(conn->loop, &conn->sock, &conn->receive, hints);
 }
 
-void conn_finish_close(struct conn *conn)
+static void give_back(struct conn *conn)
 {
-	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_out ||
-		(conn->mover_in && !conn->is_secure))
-		return;
-	loop_timer_cancel(conn->loop, &conn->timer);
 	if (conn->sock.fd >= 0)
 		sock_close(conn->loop, &conn->sock);
 	bytes_clear(&conn->out);
 	bytes_clear(&conn->sending);
 	if (conn->is_secure)
 		tls_free(conn->tls);
+}
+
+void conn_finish_close(struct conn *conn)
+{
+	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_out ||
+		(conn->mover_in && !conn->is_secure))
+		return;
+	loop_timer_cancel(conn->loop, &conn->timer);
+	give_back(conn);
 	conn->session->ops->done(conn->session);
 	conn->events->on_closed(conn);
 }
@@ -309,8 +314,13 @@ int conn_send_first(struct conn *conn, struct str bytes)
 	*out = (struct bytes){0};
 	result = bytes_write(&conn->loop->blocks, out, bytes.ptr, bytes.len);
 	bytes_move_all(out, &behind);
-	conn_poke(conn);
 	return result;
+}
+
+void conn_cancel(struct conn *conn)
+{
+	ASSERT(!conn->crank.next && !op_is_out(&conn->send));
+	give_back(conn);
 }
 
 void conn_feed(struct conn *conn, struct slice slice)

@@ -100,8 +100,8 @@ int conn_use_h2(struct conn *conn, enum stream_role role, struct h2_kit *kit,
 void conn_use_peek(struct conn *conn, const struct session_events *events,
 	const struct peek_events *peek_events);
 
-// Puts bytes on the wire before whatever the session has queued, and below TLS. To be called behind
-// conn_use_…, before conn_connect or in its turn. 0 or -ENOMEM.
+// Puts bytes on the wire before whatever the session has queued, and below TLS: behind
+// conn_use_tls_…, before conn_connect. 0 or -ENOMEM.
 int conn_send_first(struct conn *conn, struct str bytes) must_check;
 
 // Bytes of the peer that came before the present session, or TLS, was there. Takes over the slice.
@@ -110,6 +110,10 @@ void conn_feed(struct conn *conn, struct slice slice);
 // Starts receiving (an accepted conn). A connecting one starts by itself.
 void conn_start(struct conn *conn);
 void conn_connect(struct conn *conn, const struct addr *address);
+
+// What conn_init_new made goes at once and without an event: it has no session, and is not
+// connected.
+void conn_cancel(struct conn *conn);
 
 // Forget what is queued and close; on_closed follows from a later turn. May be repeated.
 void conn_close(struct conn *conn);

@@ -64,14 +64,6 @@ struct str explain_keep(struct explain *explain, struct str text)
 
 // ---- Where it arrives ---------------------------------------------------------------------------
 
-static const struct frontend *find_by_name(const struct snapshot *snapshot, struct str name)
-{
-	for (u32 i = 0; i < snapshot->frontend_count; i++)
-		if (snapshot->frontends[i] && str_eq(snapshot->frontends[i]->conf->name, name))
-			return snapshot->frontends[i];
-	return NULL;
-}
-
 static bool is_any(const struct addr *addr)
 {
 	static const u8 zeros[16];
@@ -162,7 +154,7 @@ static const struct frontend *find_frontend(
 	struct addr addr = {.family = ADDR_V4};
 
 	if (ask->frontend.len) {
-		found = find_by_name(snapshot, ask->frontend);
+		found = snapshot_find_frontend(snapshot, ask->frontend);
 		if (!found)
 			fail_about(explain, "there is no frontend '", ask->frontend, "'",
 				"The configuration names them under `frontends`.");

@@ -500,3 +500,11 @@ struct pool *snapshot_find_pool(const struct snapshot *snapshot, struct str name
 			return snapshot->pools[i];
 	return NULL;
 }
+
+const struct frontend *snapshot_find_frontend(const struct snapshot *snapshot, struct str name)
+{
+	for (u32 i = 0; i < snapshot->frontend_count; i++)
+		if (snapshot->frontends[i] && str_eq(snapshot->frontends[i]->conf->name, name))
+			return snapshot->frontends[i];
+	return NULL;
+}

@@ -124,3 +124,4 @@ void snapshot_done(struct snapshot *snapshot);
 
 // By name and id; NULL: there is none.
 struct pool *snapshot_find_pool(const struct snapshot *snapshot, struct str name);
+const struct frontend *snapshot_find_frontend(const struct snapshot *snapshot, struct str name);

@@ -479,16 +479,14 @@ static enum lease_result connect_link(
 		return LEASE_FAILED;
 	}
 	use_session(link, lease);
-	if (unlikely(backend->conf->tls.enabled) && !use_tls(link)) {
+	if ((unlikely(backend->conf->tls.enabled) && !use_tls(link)) ||
+		(unlikely(lease->intro) && introduce(link, lease->intro) != 0)) {
 		*ret_error = -ENOMEM;
 		conn_close(&link->conn);
 		return LEASE_FAILED;
 	}
 	attach(link, lease);
-	if (unlikely(lease->intro) && introduce(link, lease->intro) != 0)
-		conn_close(&link->conn); // on_failed follows
-	else
-		conn_connect(&link->conn, &backend->addr);
+	conn_connect(&link->conn, &backend->addr);
 	if (link->is_h2)
 		look_at_room(link);
 	return LEASE_WAIT;
