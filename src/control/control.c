@@ -831,7 +831,6 @@ static void tell_ready(struct control *control)
 	const struct inherit *inherit = &control->handover->inherit;
 
 	hear_keeper(control);
-	handover_keep_conf(control->handover, control->conf);
 	handover_ready(control->handover);
 	if (inherit->restarts && inherit->why[0] && !inherit->upgrades) {
 		LOG(control->log, LOG_ERROR, "started again: the process that served is gone",
@@ -1059,6 +1058,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	}
 	if (options->greeting.len)
 		fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
+	handover_keep_conf(control.handover, conf); // a restart after a crash finds it from now on
 	say_started(&control);
 	if (options->confined)
 		confine_say(options->confined, control.log);

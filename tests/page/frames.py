@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What the dashboard costs its browser once a second: the processor time of the longest task of its
-main thread (another thread's turn does not count, so a busy machine gives the same figure), and how
-many places of the page are changed.
+main thread (another thread's turn does not count, so a busy machine gives the same figure), what all
+of them take for an update, and how many places of the page are changed.
 
     tests/page/frames.py [--backends 12,120,1000] [--seconds 20]
 """
@@ -21,15 +21,19 @@ from page.browser import Browser  # noqa: E402
 CATEGORIES = "toplevel,devtools.timeline,disabled-by-default-devtools.timeline"
 COUNT = """
 window.changes = 0;
+window.updates = 0;
 new MutationObserver((list) => changes += list.length).observe(document.body,
     {subtree: true, childList: true, characterData: true, attributes: true});
+new MutationObserver(() => updates++).observe(document.getElementById("verdict"),
+    {attributeFilter: ["data-at"]});
 """
 
 
 class Frames(typing.NamedTuple):
+    update_ms: float  # processor time of all tasks for each update that was drawn
     longest_ms: list  # of each second, processor time
     wall_ms: list  # of the same tasks, as a clock on the wall shows it
-    changes: float  # of the page in a second
+    changes: float  # of the page for each update
     nodes: int
 
 
@@ -61,8 +65,8 @@ def measure(url, turn, seconds):
         browser.until(lambda: turn() >= first, "a start")
         browser.js(COUNT)
         browser.driver.get_log("performance")
-        browser.until(lambda: turn() >= first + seconds, "seconds to pass")
-        changes = browser.js("return changes") / seconds
+        browser.until(lambda: browser.js("return updates") >= seconds, "updates of every second")
+        changes, updates = browser.js("return [changes, updates]")
         nodes = len(browser.all("body *"))
         browser.driver.get("about:blank")  # what was traced is told then
         tasks = tasks_of(browser.driver.get_log("performance"))
@@ -74,8 +78,9 @@ def measure(url, turn, seconds):
         second = int((end - at) // 1e6)
         if second < seconds:
             of_second[second] = max(of_second.get(second, (0, 0)), (used, took))
-    return Frames([used / 1e3 for used, _ in of_second.values()],
-                  [took / 1e3 for _, took in of_second.values()], changes, nodes)
+    return Frames(sum(used for _, used, _ in tasks) / 1e3 / updates,
+                  [used / 1e3 for used, _ in of_second.values()],
+                  [took / 1e3 for _, took in of_second.values()], changes / updates, nodes)
 
 
 def of_backends(backends, seconds):
@@ -91,7 +96,7 @@ def main():
     parser.add_argument("--backends", default="12,120,1000")
     parser.add_argument("--seconds", type=int, default=20)
     options = parser.parse_args()
-    print("backends  longest task of a second, CPU: median   most   (on the wall)  changes/s  elements")
+    print("backends  longest task of a second, CPU: median   most   (on the wall)    changes  elements")
     for backends in map(int, options.backends.split(",")):
         found = of_backends(backends, options.seconds)
         print(f"{backends:8}  {statistics.median(found.longest_ms):35.1f} ms {max(found.longest_ms):6.1f} ms"
