@@ -26,20 +26,15 @@ TOLERATED = ("the server responded with a status of 4", "net::ERR_CONNECTION_REF
 
 
 class Browser:
-    def __init__(self, width=1440, height=1300, scale=1, traced=None):
-        """`traced`: categories of Chromium's tracing; what they tell is in get_log("performance")."""
+    def __init__(self, width=1440, height=1300, scale=1):
         self.profile = tempfile.TemporaryDirectory(prefix="weir-page-", ignore_cleanup_errors=True)
         options = Options()
         options.binary_location = "/usr/bin/chromium"
         for flag in (*FLAGS, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}"):
             options.add_argument(flag)
-        logs = {"browser": "ALL"}
-        if traced:
-            logs["performance"] = "ALL"
-            options.add_experimental_option("perfLoggingPrefs", {
-                "enableNetwork": False, "enablePage": False, "traceCategories": traced})
-        options.set_capability("goog:loggingPrefs", logs)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)
+        self.driver.set_script_timeout(HANG_SECONDS)
         self.cdp("Page.addScriptToEvaluateOnNewDocument", source=WATCH)
         self.resize(width, height, scale)
         self.network_may_fail = False
@@ -51,6 +46,10 @@ class Browser:
 
     def js(self, code, *args):
         return self.driver.execute_script(code, *args)
+
+    def wait_async(self, code):
+        """Until the code calls its last argument."""
+        self.driver.execute_async_script(code)
 
     def resize(self, width, height, scale=1):
         self.cdp("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=False)

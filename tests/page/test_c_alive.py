@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dashboard follows what happens."""
+import statistics
+
 import pytest
 
 from . import frames
@@ -85,13 +87,13 @@ def test_thousand_backends_draw_few_rows(browser, serve):
 def test_a_thousand_backends_cost_no_more_than_some():
     """What is out of sight is not drawn. Processor time of each update, against the same page with fewer
     backends: a busy machine slows both down or skips updates, and neither has to be done within a time."""
-    few, many = (frames.of_backends(count, seconds=4) for count in (120, 1000))
+    few, many = (frames.of_backends(count, updates=4) for count in (120, 1000))
     for count, found in ((120, few), (1000, many)):
-        print(f"{count} backends: {found.update_ms:.1f} ms of processor time and {found.changes:.0f} changes "
+        print(f"{count} backends: {statistics.median(found.update_ms):.1f} ms of processor time and {found.changes:.0f} changes "
               f"for an update, {found.nodes} elements")
     assert many.changes < 2500  # all of them would be ten thousand
     assert many.nodes < 2 * few.nodes
-    assert many.update_ms < 4 * few.update_ms
+    assert statistics.median(many.update_ms) < 4 * statistics.median(few.update_ms)
 
 
 def test_order_and_filter(browser, serve):
