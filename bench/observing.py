@@ -222,10 +222,10 @@ def run_scrape(bench):
 
 # ---- Somebody watches ---------------------------------------------------------------------------
 
-def thread_ns(pid):
-    """{name: processor time} of the threads of a process."""
+def thread_ns(pids):
+    """{name: processor time} of the threads of these processes."""
     found = {}
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for task in (task for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()):
         name = (task / "comm").read_text().strip()
         found[name] = found.get(name, 0) + int((task / "schedstat").read_text().split()[0])
     return found
@@ -275,9 +275,9 @@ def watch_once(bench, subject, rate, watched):
             f"{rate:.1f}", "--warm", 60]
 
     def measure(proxy, load):
-        before = thread_ns(proxy.child.pid)
+        before = thread_ns(proxy.pids)
         result = load.measure(bench.seconds + 60)
-        used = {name: ns - before.get(name, 0) for name, ns in thread_ns(proxy.child.pid).items()}
+        used = {name: ns - before.get(name, 0) for name, ns in thread_ns(proxy.pids).items()}
         workers = sum(ns for name, ns in used.items() if name.startswith("weir/")
                       and name[5:].isdigit())
         return Watch(used.get("weir/admin", 0), workers, result["answered"])

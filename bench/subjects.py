@@ -82,7 +82,8 @@ class Subject:
 
     def command(self, bench, port, origin, work, tcp=False, single=False):
         """argv, after writing its configuration. single: one process, for valgrind."""
-        return getattr(self, "command_" + self.kind)(bench, port, origin, work, tcp, single)
+        argv = getattr(self, "command_" + self.kind)(bench, port, origin, work, tcp, single)
+        return [*argv, "--set", "runtime.keeper=false"] if single and self.kind == "weir" else argv
 
     def command_weir(self, bench, port, origin, work, tcp, _single):
         config = WEIR.format(workers=self.workers, io=self.engine, port=port, origin=origin,

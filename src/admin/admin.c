@@ -253,8 +253,10 @@ static void *start_main(void *arg)
 	struct loop_limits limits = {
 		.large_blocks_max = large_blocks_max, .small_blocks_max = small_blocks_max};
 	const char *why;
+	int error;
 
-	int error = loop_new(LOOP_EPOLL, &limits, &admin->loop, &why);
+	thread_give_way();
+	error = loop_new(LOOP_EPOLL, &limits, &admin->loop, &why);
 
 	start->error = error;
 	if (!error) {

@@ -658,6 +658,7 @@ static void *build_main(void *arg)
 {
 	struct job *job = arg;
 
+	thread_give_way();
 	build(job);
 	loop_post(job->reload->config.loop, &job->built);
 	return NULL;

@@ -163,7 +163,10 @@ static void *thread_main(void *arg)
 	struct loop *loop = NULL;
 	const u64 one = 1;
 	const char *why;
-	int error = loop_new(LOOP_EPOLL, &limits, &loop, &why);
+	int error;
+
+	thread_give_way();
+	error = loop_new(LOOP_EPOLL, &limits, &loop, &why);
 
 	tell_stored(feed);
 	if (error) {
