@@ -98,8 +98,9 @@ def test_without_a_keeper_there_is_one_process():
 def test_a_serving_process_that_dies_is_followed_by_another(number, workers):
     with Backend() as backend, start(backend, workers=workers) as weir:
         assert weir.ask().status == 200
+        # What the keeper was sent is on its way, and is read before anything that happens later.
+        until(lambda: len(listeners(weir.pid) & listeners(weir.serving)) == workers, "kept sockets")
         kept = listeners(weir.pid) & listeners(weir.serving)
-        assert len(kept) == workers
         crash(weir, number)
         assert weir.ask().status == 200
         assert kept == listeners(weir.pid) & listeners(weir.serving)  # they never closed
