@@ -242,6 +242,7 @@ static const char *check_word(u8 type)
 	static const char *const words[] = {[CONF_CHECK_AUTO] = "auto",
 		[CONF_CHECK_HTTP] = "http",
 		[CONF_CHECK_TCP] = "tcp",
+		[CONF_CHECK_GRPC] = "grpc",
 		[CONF_CHECK_NONE] = "none"};
 
 	return words[type];

@@ -467,6 +467,7 @@ enum conf_check_type {
 	CONF_CHECK_AUTO, // health_auto.h
 	CONF_CHECK_HTTP,
 	CONF_CHECK_TCP,
+	CONF_CHECK_GRPC,
 	CONF_CHECK_NONE,
 };
 
@@ -490,8 +491,9 @@ struct conf_check {
 	enum conf_check_type type;
 	struct health_rules rules;
 	struct str path, method;
-	struct str host; // of the Host field; empty = the backend's address
-	u32 port;	 // 0 = the backend's
+	struct str host;    // of the Host field; empty = the backend's address
+	u32 port;	    // 0 = the backend's
+	struct str service; // that gRPC is asked about; empty = the whole server
 	struct {
 		const struct conf_statuses *statuses; // at least one range
 		u32 status_count;
@@ -499,8 +501,11 @@ struct conf_check {
 	} expect;
 };
 
+enum conf_pool_protocol { CONF_POOL_AUTO, CONF_POOL_H2 };
+
 struct conf_pool {
 	struct str name;
+	enum conf_pool_protocol protocol;
 	enum conf_algorithm algorithm;
 	struct conf_hash hash;
 	struct conf_prequal prequal;
