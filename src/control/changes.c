@@ -424,7 +424,7 @@ u64 changes_say(struct changes *changes, const struct event_said *said)
 {
 	struct event_copy *event = next_event(changes, (enum event_kind)said->kind);
 
-	ASSERT(said->kind == EVENT_STEERING || said->kind == EVENT_LIFE);
+	ASSERT(said->kind >= EVENT_PROVIDER);
 	event->text = said->text;
 	COPY(event->pool, said->pool);
 	COPY(event->backend, said->backend);

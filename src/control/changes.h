@@ -27,8 +27,9 @@ enum {
 	CHANGES_FLAPS_SAID = 16,      // in one second, of all that do
 };
 
-// Steering: somebody did it. Life: of this process. All others are of the model
-// (model_change_kind). X(NAME, name in the API)
+// Provider: of a source of backends, whose name stands in the place of the backend's. Steering:
+// somebody did it. Life: of this process. All others are of the model (model_change_kind). X(NAME,
+// name in the API)
 #define EVENT_KINDS(X)              \
 	X(HEALTH, "health")         \
 	X(EJECTION, "ejection")     \
@@ -37,6 +38,7 @@ enum {
 	X(POOL, "pool")             \
 	X(CHECK_TYPE, "check_type") \
 	X(FLAPPING, "flapping")     \
+	X(PROVIDER, "provider")     \
 	X(STEERING, "steering")     \
 	X(LIFE, "life")
 
@@ -101,7 +103,7 @@ u32 changes_flaps(const struct changes *changes, const struct backend *backend);
 
 // What is not the model's. Empty texts do not apply.
 struct event_said {
-	u8 kind;	  // EVENT_STEERING, which gets a log line of its own, or EVENT_LIFE
+	u8 kind; // EVENT_STEERING, which gets a log line of its own, EVENT_PROVIDER, EVENT_LIFE
 	const char *text; // what has happened; static
 	struct str pool, backend;
 	struct str from, to, reason, by;

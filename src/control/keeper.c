@@ -87,16 +87,22 @@ static void say_end(char why[INHERIT_WHY_MAX], int status)
 
 // ---- Upgrades -----------------------------------------------------------------------------------
 
-static void fail_upgrade(struct keeper *keeper, const char *why)
+static void tell_failed(struct keeper *keeper, const char *why)
 {
 	struct keeper_child *serving = keeper_find(keeper, CHILD_SERVING);
 
-	set_timer(keeper, TIMER_TRIAL, 0);
-	keeper_decide(keeper, false);
+	keeper->upgrades_failed++;
 	if (serving)
 		tell(serving, HANDOVER_FAILED, why);
 	else
 		fprintf(stderr, "weir: the upgrade failed: %s\n", why);
+}
+
+static void fail_upgrade(struct keeper *keeper, const char *why)
+{
+	set_timer(keeper, TIMER_TRIAL, 0);
+	keeper_decide(keeper, false);
+	tell_failed(keeper, why);
 }
 
 static void begin_upgrade(struct keeper *keeper, const char *path)
@@ -111,13 +117,13 @@ static void begin_upgrade(struct keeper *keeper, const char *path)
 		return;
 	}
 	if (newcomer(keeper)) {
-		tell(serving, HANDOVER_FAILED, "another upgrade is on its way");
+		tell_failed(keeper, "another upgrade is on its way");
 		return;
 	}
 	snprintf(keeper->next_binary, sizeof(keeper->next_binary), "%s",
 		path[0] ? path : keeper->binary);
 	if (!keeper_spawn(keeper, keeper->next_binary, true, why)) {
-		tell(serving, HANDOVER_FAILED, why);
+		tell_failed(keeper, why);
 		return;
 	}
 	tell(serving, HANDOVER_BEGUN, keeper->next_binary);
@@ -145,6 +151,7 @@ static void keep_conf(int *conf, int fd)
 static void become_later(struct keeper *keeper, struct keeper_child *child)
 {
 	child->upgrades = false;
+	keeper->upgraded++;
 	set_timer(keeper, TIMER_TRIAL, 0);
 	memcpy(keeper->binary, keeper->next_binary, sizeof(keeper->binary));
 	keeper->becomes = true;

@@ -64,7 +64,7 @@ struct keeper {
 	int conf; // -1: none yet
 	const char *notify_path;
 	u32 crashes; // in a row
-	u32 restarts;
+	u32 restarts, upgraded, upgrades_failed;
 	char why[INHERIT_WHY_MAX]; // of the last crash
 	bool has_served, stopping, ended, becomes;
 	bool upgrade_waits, reload_waits; // for one that serves

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process that was started keeps the sockets, and another one serves: crashes, signals, and
 what happens when either of them is gone."""
+import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import threading
@@ -227,3 +229,23 @@ def test_nothing_is_listened_on_once_it_was_told_to_stop():
         go.set()
         assert client.response().status == 200
         weir.ended()
+
+
+def metric(weir, admin, name):
+    text = weir.ask("GET", "/metrics", address=admin, host=admin).text
+    return float(re.search(rf"^{re.escape(name)} (\S+)$", text, re.MULTILINE)[1])
+
+
+def test_a_crash_is_counted_and_told():
+    admin = f"{HOST}:{free_port()}"
+    with Backend() as backend, start(backend, admin={"bind": [admin]}) as weir:
+        assert metric(weir, admin, "lb_restarts_total") == 0
+        assert "started again" not in run("status", "--admin", admin)[1]
+        crash(weir)
+        until(lambda: not refuses(admin), "the admin address again")
+        assert metric(weir, admin, "lb_restarts_total") == 1
+        said = run("status", "--admin", admin)[1]
+        assert "the serving process was started again 1 time; the last one killed by signal 9" in said
+        state = json.loads(weir.ask("GET", "/api/v1/state", address=admin, host=admin).body)
+        assert state["restarts"] == 1 and state["restart_reason"].startswith("killed by signal 9")
+        assert "weir serves again after a crash" in run("events", "--admin", admin)[1]

@@ -233,3 +233,28 @@ def test_without_a_keeper_the_command_says_so(admin):
         with start(backend, admin={"bind": admin}, runtime={"keeper": False}):
             code, _, err = steer(admin)
             assert code == 1 and "needs a keeper" in err
+
+
+def test_upgrades_are_counted_over_processes(admin, tmp_path):
+    path = installed(tmp_path)
+    with Backend() as backend, Installed(path, [backend], admin={"bind": admin}) as weir:
+        def state():
+            return json.loads(run("status", "--json", "--admin", admin)[1])
+
+        replace_program(path, "#!/bin/sh\nexit 3\n")
+        weir.signal(signal.SIGUSR2)
+        weir.wait_log("the upgrade failed")
+        assert (state()["upgrades"], state()["upgrades_failed"]) == (0, 1)
+        assert state()["upgrade_reason"] == "ended with code 3"
+        assert "1 upgrade failed; the last one: ended with code 3" in run(
+            "status", "--admin", admin)[1]
+        replace_program(path)
+        before = weir.serving
+        weir.signal(signal.SIGUSR2)
+        upgraded(weir, before)
+        assert (state()["upgrades"], state()["upgrades_failed"]) == (1, 1)
+        os.kill(weir.serving, signal.SIGKILL)
+        weir.wait_log("started again")
+        until(lambda: run("status", "--json", "--admin", admin)[0] == 0, "its admin address")
+        after = state()
+        assert (after["upgrades"], after["upgrades_failed"], after["restarts"]) == (1, 1, 1)
