@@ -152,6 +152,9 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.reloads = config.successes,
 		.reloads_failed = config.failures,
 		.config_refused = !config.last_succeeded,
+		.restarts = admin->state->ask.life.restarts,
+		.upgrades = admin->state->ask.life.upgrades,
+		.upgrades_failed = admin->state->ask.life.upgrades_failed,
 		.draining = *admin->face.draining,
 		.version = STR(WEIR_VERSION),
 		.io = str_from(admin->face.io)};

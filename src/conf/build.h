@@ -63,6 +63,8 @@ build_fn build_file_name, build_certificates, build_alpn, build_frontend_tls, bu
 build_fn build_match_alpn, build_proxy_tlvs;
 build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
 	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
+build_fn build_tests, build_test_text, build_test_request, build_test_headers, build_test_from,
+	build_expected, build_expected_headers;
 
 // What stands in variables of OpenTelemetry and not in the tree is put there. Before build_root.
 void build_take_otel(struct report *report, struct node *root, const struct variables *variables);

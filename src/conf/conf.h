@@ -573,6 +573,30 @@ struct conf_provider {
 	struct place place;
 };
 
+// What something has to be; ptr NULL: not asked for.
+struct conf_expected {
+	struct str name; // of a header field, lower case; else empty
+	struct str text; // "none": there is none
+	u32 width;	 // as in a finding
+	struct place place;
+};
+
+// A request, and what has to become of it.
+struct conf_test {
+	struct str name; // as written, else "tests[N]"
+	struct str method, url, frontend;
+	struct addr from;		    // ADDR_NONE: not given
+	const struct conf_expected *fields; // of the request; what they have, not what they must
+	u32 field_count;
+	struct {
+		struct conf_expected route, pool, status, location;
+		const struct conf_expected *headers; // as a backend gets to see it
+		u32 header_count;
+	} expect;
+	u32 width;
+	struct place place; // of `request`
+};
+
 struct conf_resolver {
 	const struct str *servers; // addresses with port; none: the system's
 	u32 server_count;
@@ -594,10 +618,13 @@ struct conf {
 	const struct conf_provider *providers;
 	u32 provider_count;
 	struct conf_resolver resolver;
+	const struct conf_test *tests;
+	u32 test_count;
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
 	const struct node *tree; // canonical and complete, for conf_show
 	const char *machine_id;	 // as in struct conf_input
+	const struct report_source *sources; // texts without secrets, for findings (conf/report.h)
 	bool has_files;		 // files that it names may be read
 };
 
@@ -677,6 +704,11 @@ struct str conf_keep(const struct conf *conf, struct arena *arena);
 // written, defaults are not filled in. An empty text when the file has errors.
 struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 	struct arena *arena, struct errs *errs) must_check;
+
+// A finding about a test that does not hold: at what it expects, or (`at` NULL) at its request.
+// `advice` may be NULL.
+void conf_fail_test(const struct conf *conf, const struct conf_test *test,
+	const struct conf_expected *at, const char *what, const char *advice, struct errs *errs);
 
 // JSON Schema 2020-12 of the configuration.
 struct str conf_schema(struct arena *arena);

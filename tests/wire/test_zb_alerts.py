@@ -16,7 +16,7 @@ from peers.backend import Backend, fixed, serve
 from peers.net import HOST, free_port, until
 from peers.papers import Papers
 from peers.prometheus import Prometheus
-from peers.weir import Weir
+from peers.weir import Weir, replace_program, run_as
 from test_zb_prometheus import RULES
 
 CHECK = {"type": "http", "path": "/health", "interval": "200ms", "timeout": "190ms",
@@ -304,6 +304,47 @@ def test_a_configuration_is_refused(tmp_path):
         pathlib.Path(weir.config_path).write_text(good)
         weir.signal(signal.SIGHUP)
         until(lambda: "WeirConfigRefused" not in firing(prometheus), "a good one again")
+
+
+def test_a_crash_and_an_upgrade_that_fails(tmp_path):
+    web, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    path = tmp_path / "weir"
+    replace_program(path)
+    with Backend() as backend, Weir({
+            "frontends": {"web": {"bind": web, "pool": "app"}},
+            "pools": {"app": pool(one("a", backend))}, "admin": {"bind": [api]}}, address=web,
+            wrapper=run_as(path)) as weir, \
+            Prometheus(api, rules=[hurried(tmp_path)]) as prometheus:
+        until(lambda: prometheus.value("lb_restarts_total") == 0, "a first scrape")
+        assert not firing(prometheus)
+        replace_program(path, "#!/bin/sh\nexit 3\n")
+        weir.signal(signal.SIGUSR2)
+        wait_firing(prometheus, "WeirUpgradeFailed")
+        replace_program(path)
+        os.kill(weir.serving, signal.SIGKILL)
+        wait_firing(prometheus, "WeirCrashed")
+
+
+def test_a_provider_in_trouble(tmp_path):
+    web, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    kept, gone = tmp_path / "kept", tmp_path / "gone"
+    with Backend() as backend, Backend() as other:
+        for file in (kept, gone):
+            file.write_text(f"{backend.address}\n{other.address}\n")
+        with Weir({"frontends": {"web": {"bind": web, "pool": "app"}}, "admin": {"bind": [api]},
+                   "pools": {"app": {"health_check": "none"}, "more": {"health_check": "none"}},
+                   "providers": [{"name": "kept", "path": str(kept), "pool": "app"},
+                                 {"name": "gone", "path": str(gone), "pool": "more",
+                                  "refresh": "100ms"}]},
+                  address=web, env={"XDG_STATE_HOME": str(tmp_path)}), \
+                Prometheus(api, rules=[hurried(tmp_path)]) as prometheus:
+            until(lambda: prometheus.value('lb_provider_up{provider="gone"}') == 1, "a scrape")
+            assert not firing(prometheus)
+            (tmp_path / "empty").write_text("")
+            os.replace(tmp_path / "empty", kept)
+            gone.unlink()
+            wait_firing(prometheus, "WeirProviderHeld", provider="kept")
+            wait_firing(prometheus, "WeirProviderDown", provider="gone")
 
 
 def test_each_rule_has_its_fault():

@@ -294,8 +294,8 @@ static void refuses_wrong_keys(void **state)
 	complains(FRONT "log: {access: {formt: json}}",
 		"t:3:16: error[E012]: unknown key 'formt' in log.access");
 	complains(FRONT "workers: 3", "it belongs in 'runtime'");
-	complains(FRONT "tests: {}", "t:3:1: error[E013]: 'tests' at the top level is not built "
-				     "yet (planned with live backends");
+	complains(POOL "frontends: {web: {bind: \":80\", pool: app, compress: {}}}",
+		"t:2:43: error[E013]: 'compress' in frontends.web is not built yet (planned with ");
 
 	complains(FRONT "helth_check: {}", "did you mean 'health_check'?");
 	complains("load_balancer: {algoritm: rr}\nbackends: a:1", "did you mean 'algorithm'?");
