@@ -12,8 +12,7 @@ enum {
 	providers_max = 3,
 	parts_max = 20,
 	part_bytes = 240,
-	reason_bytes = (int)DESK_CAUSE_BYTES > (int)REASON_BYTES ? (int)DESK_CAUSE_BYTES
-								 : (int)REASON_BYTES
+	reason_bytes = MAX((int)DESK_CAUSE_BYTES, (int)REASON_BYTES)
 };
 
 struct part {
