@@ -622,10 +622,10 @@ struct conf {
 	u32 test_count;
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
-	const struct node *tree; // canonical and complete, for conf_show
-	const char *machine_id;	 // as in struct conf_input
+	const struct node *tree;	     // canonical and complete, for conf_show
+	const char *machine_id;		     // as in struct conf_input
 	const struct report_source *sources; // texts without secrets, for findings (conf/report.h)
-	bool has_files;		 // files that it names may be read
+	bool has_files;			     // files that it names may be read
 };
 
 // What to read. Later sources win: files, then `environ`, then `sets`.
