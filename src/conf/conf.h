@@ -459,7 +459,7 @@ struct conf_sticky {
 	u64 ttl_ms;	   // at least a second; 0 = until the browser is closed
 	struct str secret; // any bytes; else this machine's; empty = one that everybody knows
 	struct str path;   // starts with '/'
-	bool secure;
+	bool secure, secure_auto; // for all clients | for those that come by TLS
 	enum conf_same_site same_site;
 };
 

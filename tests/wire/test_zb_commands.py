@@ -722,13 +722,16 @@ def test_top_quits_while_weir_is_silent():
 
 # Against a real weir
 
-def start(backends, **admin):
+CHECK = {"type": "tcp", "interval": "100ms", "fast_interval": "50ms"}
+
+
+def start(backends, check=None, **admin):
     front, api = (f"{HOST}:{free_port()}" for _ in range(2))
     config = {
         "frontends": {"web": {"bind": [front], "pool": "app"}},
         "pools": {"app": {"backends": [{"id": f"app-{i}", "address": address}
                                        for i, address in enumerate(backends)],
-                          "health_check": {"type": "tcp", "interval": "100ms", "fast_interval": "50ms"}}},
+                          "health_check": check or CHECK}},
         "admin": {"bind": [api], "without_token": "operate", **admin}}
     weir = Weir(config, address=front)
     weir.api = api
@@ -815,6 +818,15 @@ def test_a_real_weir_explains():
         assert "sends     GET /x HTTP/1.1" in out and re.search("^ +X-A: b$", out, re.M | re.I)
         code, _, err = ask_real(weir, "explain", "GET", "http://x/", "--frontend", "wbe")
         assert code == 1 and "Did you mean web?" in err
+
+
+@pytest.mark.parametrize("scheme, how", [
+    ("", ""), ("h2c://", ", by HTTP/2"), ("https://", ", by TLS as 127.0.0.1"),
+    ("h2://", ", by HTTP/2 over TLS as 127.0.0.1")])
+def test_a_real_weir_explains_how_it_speaks(scheme, how):
+    with start([f"{scheme}127.0.0.1:9"], check="none") as weir:
+        out = ask_real(weir, "explain", "GET", "/")[1]
+        assert re.search(rf"^pick +app/app-0 at 127.0.0.1:9{how}$", out, re.M), out
 
 
 def test_a_real_weir_is_watched_while_a_backend_dies():
