@@ -104,6 +104,8 @@ static void free_stream(struct h2_stream *s)
 {
 	list_remove(&s->node);
 	list_remove(&s->leaving_node);
+	if (s->h2->recent == s)
+		s->h2->recent = NULL;
 	bytes_clear(&s->held);
 	bytes_clear(&s->queue);
 	if (s->trailers_in)
@@ -236,6 +238,33 @@ static void no_memory(struct h2 *h2)
 
 // ---- Out ----------------------------------------------------------------------------------------
 
+// Nothing waits that would be framed before it, and nobody is inside of libnghttp2.
+bool h2_is_free(const struct h2 *h2)
+{
+	return !h2->running && !h2->stalled && !h2->is_broken &&
+	       h2->session.end == SESSION_GOES_ON &&
+	       nghttp2_session_get_outbound_queue_size(h2->ng) == 0;
+}
+
+bool h2_may_open(const struct h2 *h2)
+{
+	return h2->open_count <= h2->streams_max;
+}
+
+// What may be told from inside of it concerns streams of which both sides have heard all.
+void h2_frame_next(struct h2 *h2)
+{
+	const uint8_t *data;
+	ssize_t len;
+
+	h2->running = true;
+	len = nghttp2_session_mem_send(h2->ng, &data);
+	h2->running = false;
+	if (len < 0 || bytes_write(h2->kit->pool, h2->session.out, data, (size_t)len) != 0)
+		no_memory(h2);
+	h2_poke(h2);
+}
+
 // Frames what may go. Events are told from inside of it.
 static void pump(struct h2 *h2)
 {
@@ -321,6 +350,7 @@ static void read_frames(struct h2 *h2, const struct slice *slice)
 	h2->feeding = slice->block;
 	used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)slice->ptr, slice->len);
 	h2->feeding = NULL;
+	h2_drop_last_data(h2);
 	if (used >= 0)
 		return;
 	switch (used) {
@@ -406,9 +436,7 @@ static struct stream *h2_open(struct session *session)
 static u32 h2_room(const struct session *session)
 {
 	const struct h2 *h2 = container_of(session, struct h2, session);
-	u32 max = MIN(nghttp2_session_get_remote_settings(
-			      h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS),
-		(u32)H2_STREAMS_MAX);
+	u32 max = MIN(h2->streams_max, (u32)H2_STREAMS_MAX);
 
 	if (session->end != SESSION_GOES_ON || h2->is_broken || h2->draining || h2->goaway_heard ||
 		!nghttp2_session_check_request_allowed(h2->ng))
@@ -558,6 +586,8 @@ struct session *h2_new(struct h2_kit *kit, enum stream_role role, struct h1_pars
 		slab_put(&kit->sessions, h2);
 		return NULL;
 	}
+	h2->streams_max = nghttp2_session_get_remote_settings(
+		h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 	if (greet(h2) != 0) {
 		nghttp2_session_del(h2->ng);
 		slab_put(&kit->sessions, h2);
