@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "proto/h2.h"
+#include "proto/h2_pack.h"
 #include "proto/websocket_key.h"
 
 enum {
@@ -17,7 +18,9 @@ enum {
 	H2_MEMORY_CLASSES = 7,
 	H2_UPDATES_PER_FRAME_US = 8 * 2000,
 	H2_NV_MAX = HTTP_FIELDS_MAX + HTTP_FIELDS_EXTRA + 32,
-	H2_PROTOCOL_MAX = 24, // bytes of the name of a protocol to upgrade to
+	H2_PROTOCOL_MAX = 24,	      // bytes of the name of a protocol to upgrade to
+	H2_FRAME_BYTES_MAX = 16384,   // what every peer takes (RFC 9113 6.5.2)
+	H2_FIELDS_SPARE_BYTES = 1024, // of it, for what libnghttp2 has of a block: the method
 };
 
 struct h2_kit {
@@ -32,6 +35,7 @@ struct h2_kit {
 	// Scratch: nothing in it outlives a call.
 	nghttp2_nv nv[H2_NV_MAX];
 	char status[3], number[20];
+	u8 block[H2_FRAME_BYTES_MAX];
 };
 
 // A header section as text of HTTP/1, while its fields arrive.
@@ -110,8 +114,6 @@ struct h2 {
 	u32 open_count;	 // streams that libnghttp2 has open, or will have
 	u32 streams_max; // that the peer allows
 	u32 linger_left;
-	u32 identifiers;  // of requests, sent
-	i32 framing;	  // the stream whose head is being framed from where it lies; 0: none
 	u8 excess;	  // enum h2_excess
 	bool running : 1; // inside of libnghttp2
 	bool pings : 1;	  // a PING of ours is on its way
@@ -125,6 +127,7 @@ struct h2 {
 	bool over : 1;	      // h2_done runs
 	bool heard : 1;	      // since the last look (check_alive)
 	bool may_connect : 1; // SETTINGS_ENABLE_CONNECT_PROTOCOL was heard
+	struct h2_pack pack;
 };
 
 static inline struct h2 *h2_of(struct session *session)
@@ -144,6 +147,8 @@ void h2_poke(struct h2 *h2); // something is to be framed or told in this turn
 bool h2_is_free(const struct h2 *h2);
 bool h2_may_open(const struct h2 *h2); // the peer allows the streams that are open now
 void h2_frame_next(struct h2 *h2);
+// The same of the head of `s`, which goes on with what was packed.
+void h2_frame_head(struct h2 *h2, const struct h2_stream *s, struct h2_packer *packer);
 void h2_end(struct h2 *h2, enum session_end end);
 void h2_excessive(struct h2 *h2, enum h2_excess excess, u32 code);
 bool h2_flood(struct h2 *h2, enum h2_excess kind); // true: it is one, and was dealt with
@@ -182,12 +187,14 @@ void h2_text_done(struct h2 *h2);
 
 // ---- Fields of HTTP/2 (h2_fields.c) -------------------------------------------------------------
 
-// Fills kit->nv; gives the number. `stays`: the head is there until they are framed, and is not
-// copied.
-size_t h2_fields_response(
-	struct h2 *h2, const struct http_head *head, u16 status, bool end, bool stays);
-size_t h2_fields_request(struct h2 *h2, const struct http_head *head, bool end, bool stays);
-size_t h2_fields_trailers(struct h2 *h2, const struct http_field *fields, u16 count);
+// A head is packed into kit->block where there is a packer, and its method is in kit->nv. Else all
+// of it is in kit->nv. They give the number there.
+struct h2_packer h2_fields_begin(struct h2 *h2, const struct http_head *head);
+size_t h2_fields_response(struct h2_kit *kit, const struct http_head *head, u16 status, bool end,
+	struct h2_packer *packer);
+size_t h2_fields_request(struct h2_kit *kit, const struct http_head *head, bool is_secure, bool end,
+	struct h2_packer *packer);
+size_t h2_fields_trailers(struct h2_kit *kit, const struct http_field *fields, u16 count);
 
 // ---- Memory (h2_memory.c) -----------------------------------------------------------------------
 

@@ -234,6 +234,9 @@ static void take_settings(struct h2 *h2, const nghttp2_frame *frame)
 		return;
 	h2->may_connect = nghttp2_session_get_remote_settings(
 		h2->ng, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL);
+	for (size_t i = 0; i < frame->settings.niv; i++)
+		if (frame->settings.iv[i].settings_id == NGHTTP2_SETTINGS_HEADER_TABLE_SIZE)
+			h2_pack_resize(&h2->pack, frame->settings.iv[i].value);
 	h2->streams_max = nghttp2_session_get_remote_settings(
 		h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 	if (h2->session.role == STREAM_CLIENT && h2->session.events->on_open_limit)
@@ -387,10 +390,8 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
 				h2->session.events->on_excess(&h2->session);
 		}
 		return 0;
-	case NGHTTP2_HEADERS:
-		h2->framing = 0;
-		break;
 	case NGHTTP2_DATA:
+	case NGHTTP2_HEADERS:
 		break;
 	default:
 		return 0;
@@ -413,10 +414,7 @@ static int on_frame_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, in
 
 	(void)ng;
 	(void)error;
-	if (frame->hd.type != NGHTTP2_HEADERS)
-		return 0;
-	h2->framing = 0;
-	if (h2->session.role != STREAM_CLIENT)
+	if (frame->hd.type != NGHTTP2_HEADERS || h2->session.role != STREAM_CLIENT)
 		return 0;
 	list_for_each (node, &h2->streams) {
 		struct h2_stream *s = list_entry(node, struct h2_stream, node);

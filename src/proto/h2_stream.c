@@ -138,7 +138,7 @@ static void submit_trailers(struct h2_stream *s)
 
 	s->trailers_out = NULL;
 	if (h2_read_trailers(h2->parser, block, &count) == HTTP_REFUSE_OK) {
-		n = h2_fields_trailers(h2, h2->parser->fields, count);
+		n = h2_fields_trailers(h2->kit, h2->parser->fields, count);
 		if (nghttp2_submit_trailer(h2->ng, s->id, h2->kit->nv, n) != 0)
 			no_memory(h2);
 	}
@@ -285,14 +285,12 @@ static nghttp2_data_provider provider_of(struct h2_stream *s)
 	return (nghttp2_data_provider){.source = {.ptr = s}, .read_callback = read_body};
 }
 
-// Frames a head that was submitted as it lies with its sender, whose it is again afterwards.
-static void frame_head(struct h2_stream *s)
+static bool is_packed(struct h2_packer *packer)
 {
-	struct h2 *h2 = s->h2;
-
-	h2->framing = s->id;
-	h2_frame_next(h2);
-	ASSERT(!h2->framing || h2->is_broken);
+	if (likely(!packer->is_full))
+		return true;
+	h2_pack_undo(packer);
+	return false;
 }
 
 static int submit_response(struct h2_stream *s, const struct http_head *head, bool end)
@@ -300,11 +298,20 @@ static int submit_response(struct h2_stream *s, const struct http_head *head, bo
 	struct h2 *h2 = s->h2;
 	bool interim = head->status < 200 && head->status != 101;
 	bool tunnel = head->status == 101;
-	bool at_once = h2_is_free(h2);
-	size_t count = h2_fields_response(h2, head, tunnel ? 200 : head->status, end, at_once);
+	u16 status = tunnel ? 200 : head->status;
 	nghttp2_data_provider provider = provider_of(s);
+	struct h2_packer packer;
+	bool at_once = h2_is_free(h2);
+	size_t count = 0;
 	int error;
 
+	if (likely(at_once)) {
+		packer = h2_fields_begin(h2, head);
+		count = h2_fields_response(h2->kit, head, status, end, &packer);
+		at_once = is_packed(&packer);
+	}
+	if (unlikely(!at_once))
+		count = h2_fields_response(h2->kit, head, status, end, NULL);
 	s->headed_out = !interim;
 	s->out_ended = end && !interim;
 	if (interim || (at_once && !end)) { // a body is asked for when there is one
@@ -316,7 +323,9 @@ static int submit_response(struct h2_stream *s, const struct http_head *head, bo
 			h2->ng, s->id, h2->kit->nv, count, end ? NULL : &provider);
 	}
 	if (at_once && !error)
-		frame_head(s);
+		h2_frame_head(h2, s, &packer);
+	else if (at_once)
+		h2_pack_undo(&packer);
 	return error;
 }
 
@@ -386,8 +395,9 @@ static void ask(struct h2_stream *s, const struct http_head *head, bool end)
 {
 	struct h2 *h2 = s->h2;
 	nghttp2_data_provider provider = provider_of(s);
+	struct h2_packer packer;
 	bool at_once = h2_is_free(h2) && h2_may_open(h2);
-	size_t count;
+	size_t count = 0;
 	i32 id;
 
 	s->method = head->method;
@@ -400,7 +410,13 @@ static void ask(struct h2_stream *s, const struct http_head *head, bool end)
 		}
 		end = false;
 	}
-	count = h2_fields_request(h2, head, end, at_once);
+	if (likely(at_once)) {
+		packer = h2_fields_begin(h2, head);
+		count = h2_fields_request(h2->kit, head, h2->is_secure, end, &packer);
+		at_once = is_packed(&packer);
+	}
+	if (unlikely(!at_once))
+		count = h2_fields_request(h2->kit, head, h2->is_secure, end, NULL);
 	if (at_once && !end) {
 		id = nghttp2_submit_headers(
 			h2->ng, NGHTTP2_FLAG_NONE, -1, NULL, h2->kit->nv, count, s);
@@ -410,13 +426,15 @@ static void ask(struct h2_stream *s, const struct http_head *head, bool end)
 			h2->ng, NULL, h2->kit->nv, count, end ? NULL : &provider, s);
 	}
 	if (id < 0) {
+		if (at_once)
+			h2_pack_undo(&packer);
 		fail_later(s, STREAM_NOT_PROCESSED);
 		return;
 	}
 	s->id = id;
 	s->out_ended = end;
 	if (at_once)
-		frame_head(s);
+		h2_frame_head(h2, s, &packer);
 	else
 		h2_poke(h2);
 }
@@ -482,13 +500,13 @@ static void send_body(struct stream *stream, struct slice slice, bool end)
 	let_take(s);
 	if (likely(end && h2_is_free(h2) && s->queue.len == 0)) {
 		error = send_last(s, slice);
-	} else if (slice.len) {
-		error = bytes_append(h2->kit->pool, &s->queue, slice);
+	} else {
+		if (slice.len)
+			error = bytes_append(h2->kit->pool, &s->queue, slice);
+		h2_poke(h2);
 	}
 	if (unlikely(error))
 		no_memory(h2);
-	else
-		h2_poke(h2);
 }
 
 static void send_trailers(struct stream *stream, const struct http_field *fields, u16 count)
