@@ -83,6 +83,8 @@ struct h2_stream {
 	bool malformed : 1;   // libnghttp2 resets it
 	bool refuse_rest : 1; // what still comes is not wanted: RST_STREAM behind the answer
 	bool has_key : 1;
+	bool moved : 1; // body bytes were framed since the last look (check_alive)
+	bool looked_at : 1;
 	u8 protocol_len;
 	char key[WEBSOCKET_KEY_BYTES]; // of an upgrade
 	char protocol[H2_PROTOCOL_MAX];
@@ -103,6 +105,8 @@ struct h2 {
 	u64 flood_us[H2_FLOOD_COUNT];
 	u32 open_count; // streams that libnghttp2 has open
 	u32 linger_left;
+	i32 continued;	  // whose header section comes in several frames
+	u8 continuations; // ... so many behind the first
 	u8 excess;	  // enum h2_excess
 	bool running : 1; // inside of libnghttp2
 	bool pings : 1;	  // a PING of ours is on its way
@@ -148,6 +152,7 @@ extern const struct stream_ops h2_stream_ops;
 int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
 	nghttp2_data_source *source, void *user_data);
 void h2_stream_deliver(struct h2_stream *s); // what is held and may go
+void h2_stream_cut(struct h2_stream *s, u32 code);
 
 // ---- Text of HTTP/1 (h2_text.c) -----------------------------------------------------------------
 
