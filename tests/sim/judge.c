@@ -269,7 +269,9 @@ static u32 last_pool(const struct call *call)
 
 static bool looks_stale(const struct arrival *arrival)
 {
-	return arrival->kept && !arrival->spoke && !arrival->broken && !arrival->in_ended;
+	bool is_unheard = !arrival->spoke || (arrival->reset && server_is_h2(arrival->server));
+
+	return arrival->kept && is_unheard && !arrival->broken && !arrival->in_ended;
 }
 
 // Sent once more because a kept connection had been closed, to the same backend or, when that could
@@ -385,8 +387,8 @@ static void check_judged(struct world *world)
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
 
-		if (client->exchanges)
-			check_asked(world, client->exchanges);
+		for (const struct exchange *x = client->exchanges; x; x = x->next_of_client)
+			check_asked(world, x);
 	}
 }
 
