@@ -371,7 +371,7 @@ static void end_behind_answers(struct h2 *h2)
 	if (h2->session.end != SESSION_GOES_ON || somebody_waits(h2))
 		return;
 	fail_all(h2, STREAM_PEER_CLOSED, true);
-	h2_end(h2, SESSION_CLOSE);
+	h2_end(h2, h2->peer_reset ? SESSION_ABORT : SESSION_CLOSE);
 }
 
 static void h2_feed(struct session *session, struct slice slice)
@@ -392,7 +392,7 @@ static void h2_feed(struct session *session, struct slice slice)
 	slice_drop(&slice);
 	while (h2->look)
 		look_at_streams(h2);
-	if (session->end != SESSION_ABORT)
+	if (session->end != SESSION_ABORT && likely(!h2->peer_reset))
 		pump(h2);
 	h2->running = false;
 	if (unlikely(h2->peer_ended))
@@ -408,19 +408,20 @@ static void h2_ended(struct session *session, int error)
 	struct h2 *h2 = h2_of(session);
 
 	h2->peer_ended = true;
-	if (error < 0 && error != SESSION_CUT) { // messages say themselves where they end
-		h2_end(h2, SESSION_ABORT);
-		fail_all(h2, STREAM_PEER_RESET, true);
-		return;
-	}
-	// A backend may close behind its last answer, which a slow client takes in its time.
+	if (error == SESSION_CUT) // messages say themselves where they end
+		error = 0;
+	h2->peer_reset |= error < 0;
+	// A backend may close behind its last answer, which a slow client takes in its time. What
+	// it does not read of ours makes a reset of that.
 	if (session->role == STREAM_CLIENT && session->end == SESSION_GOES_ON &&
 		somebody_waits(h2)) {
-		fail_all(h2, STREAM_PEER_CLOSED, false);
+		fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, false);
 		session->events->on_goaway(session);
 		return;
 	}
-	fail_all(h2, STREAM_PEER_CLOSED, true);
+	if (error < 0)
+		h2_end(h2, SESSION_ABORT);
+	fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, true);
 	h2_end(h2, SESSION_CLOSE);
 }
 

@@ -116,7 +116,7 @@ struct h2 {
 	bool is_broken : 1; // nothing more is to be had from libnghttp2
 	bool stalled : 1;   // there is more to frame than `out` took
 	bool look : 1;	    // some stream has something to be told
-	bool peer_ended : 1;
+	bool peer_ended : 1, peer_reset : 1;
 	bool over : 1;	      // h2_done runs
 	bool heard : 1;	      // since the last look (check_alive)
 	bool may_connect : 1; // SETTINGS_ENABLE_CONNECT_PROTOCOL was heard
