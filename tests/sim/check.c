@@ -92,7 +92,7 @@ static void check_again(struct call *call, const struct arrival *attempt)
 			call->world, "call %u: %s came to backends twice", call->id, call->method);
 	else if (attempt != first + 1)
 		world_fail(call->world, "call %u: replayed more than once", call->id);
-	else if (!first->kept || (first->spoke && !first->reset))
+	else if (!server_is_h2(first->server) && (!first->kept || (first->spoke && !first->reset)))
 		world_fail(call->world, "call %u: replayed though its connection was %s", call->id,
 			first->kept ? "answering" : "fresh");
 	else if (attempt->kept && !server_is_h2(attempt->server))
@@ -570,6 +570,16 @@ static void check_leaving(struct call *call)
 		fail_call(call, "its backend goes on though the client is gone");
 }
 
+// What a backend of HTTP/2 has said completely before it ended its connection in order arrives.
+static bool was_complete(const struct call *call, struct excuses excuses)
+{
+	const struct arrival *seen = &call->attempts[call->attempt_seen];
+
+	return call->attempt_seen >= 0 && server_is_h2(seen->server) && seen->answer_whole &&
+	       !seen->gave_up && !excuses.caller && !excuses.everywhere && !call->answer.flaw &&
+	       !(call->broken && later_is_excused(call)) && !judge_is_late(call);
+}
+
 void check_idle_end(struct world *world, u64 since_ms)
 {
 	if (world_now_ms(world) > since_ms + world->limits.upstream_idle_ms + SLACK_MS &&
@@ -620,6 +630,8 @@ void check_call(struct call *call)
 		if (!excuses.caller && !excuses.backend && !excuses.everywhere &&
 			!(call->broken && later_is_excused(call)))
 			fail_call(call, "the answer was cut for no reason");
+		if (was_complete(call, excuses))
+			fail_call(call, "the answer was complete and was cut");
 		break;
 	case RESULT_NONE:
 		if (!silence_is_fair(call, excuses))

@@ -16,6 +16,7 @@ enum {
 	recent_ms = 500, // what was sent since then may be lost with its connection
 	fields_max = 8,
 	short_bytes_max = 8000,
+	linger_ms = 1500,
 	head_bytes = 120, // what plans take a head for
 };
 
@@ -142,8 +143,10 @@ static void look_at_end(struct h2_service *service)
 {
 	if (service->retires && !service->is_ending && is_alone(service) &&
 		h2_wire_is_flushed(&service->wire)) {
+		// What is not read would make a reset of an end in order.
 		service->is_ending = true;
-		peer_close(&service->peer);
+		peer_shut(&service->peer);
+		set_timer(service, &service->idle_timer, linger_ms);
 	}
 }
 
@@ -729,6 +732,8 @@ static void on_idle_timer(struct timer *timer)
 {
 	struct h2_service *service = container_of(timer, struct h2_service, idle_timer);
 
+	if (service->is_ending)
+		peer_close(&service->peer);
 	if (service->is_ending || !is_alone(service))
 		return;
 	if (one_in(service, 2)) {
