@@ -111,6 +111,10 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 	}
 	s->headed_in = !interim;
 	s->tunnel = head->status == 101;
+	if (unlikely(s->upgrade && !s->tunnel && !interim)) {
+		s->upgrade = false; // refused: an answer like others, and nothing more of ours
+		s->stream.ops->send_body(&s->stream, (struct slice){0}, true);
+	}
 	s->in_ended = end;
 	// Where no body can be, its empty DATA frame is not waited for.
 	over = end || (!interim && !s->tunnel && head->framing == HTTP_NO_BODY);
