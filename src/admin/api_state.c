@@ -325,6 +325,7 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 	json_key_u64(json, "generation", config.generation);
 	json_key_i64(json, "configured_at_ms", config.taken_wall_ms);
 	json_key_bool(json, "reload_failed", !config.last_succeeded);
+	api_write_trial(json, admin);
 	json_key_i64(json, "now_at_ms", loop_wall_ms(admin->loop));
 	json_key_i64(json, "started_at_ms", face->started_wall_ms);
 	json_key_cstr(json, "configuration", face->mode);

@@ -655,6 +655,11 @@ enum conf_syntax { CONF_YAML, CONF_TOML, CONF_JSON };
 struct conf *conf_load_text(const char *name, struct str text, enum conf_syntax syntax,
 	struct arena *arena, struct errs *errs) must_check;
 
+// A text of conf_keep; `name` stands in places. Files that it names are read. Of `input` what it
+// needs to find secrets counts: environ, dotenv and machine_id.
+struct conf *conf_load_kept(const char *name, struct str text, const struct conf_input *input,
+	struct arena *arena, struct errs *errs) must_check;
+
 // The flags-only mode of seed 3. NULL = the flag was not given.
 struct conf_flags {
 	const char *port;     // "8080": frontends.default.bind = :8080
