@@ -80,6 +80,13 @@ static const struct note notes[] = {
 		"with 0 once the new one serves; with 1 and the reason when it cannot, and then\n"
 		"nothing has changed. The same without a word: kill -USR2 of the process that was\n"
 		"started.\n"},
+	{TAKES(DIFF),
+		"\n"
+		"  weir diff /etc/weir/weir.yaml new.yaml\n"
+		"\n"
+		"Each line says in brackets what a reload makes of it. Secrets are compared and\n"
+		"never shown. Ends with 0 when both say the same, 1 when not, 2 when one of them\n"
+		"cannot be read.\n"},
 	{TAKES(CONNECTIONS),
 		"\n"
 		"  weir connections app/app-1               with a request that is there now\n"

@@ -298,6 +298,7 @@ static int take_rest(struct parser *parser)
 		return take_words(parser, 0, 1);
 	case PLAN_MIGRATE:
 		return take_words(parser, 1, 2);
+	case PLAN_DIFF:
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:

@@ -35,6 +35,7 @@
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
 	X(UPGRADE, "upgrade", "[BINARY]", "another binary takes over; no connection is lost")      \
 	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
+	X(DIFF, "diff", "A B", "what configuration B changes against A, and how gently")           \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \
 	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \

@@ -881,12 +881,19 @@ static void hear_keeper(struct control *control)
 	handover_hear(control->handover, control->loop, &hears);
 }
 
+// Before anybody reads that this process serves: whoever ends it then, or asks for an upgrade,
+// finds a keeper that knows it, its sockets and its configuration.
+static void meet_keeper(struct control *control)
+{
+	hear_keeper(control);
+	handover_keep_conf(control->handover, control->conf);
+	handover_ready(control->handover);
+}
+
 static void tell_ready(struct control *control)
 {
 	const struct inherit *inherit = &control->handover->inherit;
 
-	hear_keeper(control);
-	handover_ready(control->handover);
 	if (inherit->restarts && inherit->why[0] && !inherit->upgrades) {
 		LOG(control->log, LOG_ERROR, "started again: the process that served is gone",
 			LOG_CSTR("end", inherit->why), LOG_U64("restarts", inherit->restarts));
@@ -1126,7 +1133,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	}
 	if (options->greeting.len)
 		fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
-	handover_keep_conf(control.handover, conf); // a restart after a crash finds it from now on
+	meet_keeper(&control);
 	say_started(&control);
 	if (options->confined)
 		confine_say(options->confined, control.log);

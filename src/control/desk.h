@@ -15,6 +15,7 @@ enum desk_kind {
 	DESK_STATE,  // copies of what is known of all backends and pools
 	DESK_EVENTS, // events behind a number
 	DESK_ORDER,  // a change
+	DESK_LOOK,   // what was found about all backends
 };
 
 // What the control thread knows of one backend.
@@ -25,7 +26,9 @@ struct desk_backend {
 	u8 order;    // enum model_order
 	u32 weight;  // now
 	bool probed; // active checks reach it
-	u32 changes; // changes_flaps
+	// changes_flaps, and since when it flaps, fails, is slow (unwell_since_ms).
+	u32 changes;
+	u64 changes_span_ms, odd_since_ms[ODDITY_COUNT];
 };
 
 struct desk_pool {
@@ -123,6 +126,10 @@ struct desk_ask {
 	u32 events_max, event_count;
 	// DESK_ORDER
 	struct desk_order order;
+	// DESK_LOOK: by slot, of the configuration with this number; the asker's memory.
+	u64 generation;
+	const struct oddity_facts *facts;
+	const struct oddity_finding *findings;
 };
 
 struct desk_config {

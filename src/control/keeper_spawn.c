@@ -31,7 +31,7 @@ struct keeper_child *keeper_new_child(struct keeper *keeper)
 	struct keeper_child *child = keeper_find(keeper, CHILD_NONE);
 
 	if (child)
-		*child = (struct keeper_child){.channel = -1};
+		*child = (struct keeper_child){.channel = -1, .conf = -1};
 	return child;
 }
 

@@ -111,10 +111,12 @@ def test_syntax_errors(tmp_path, name, text):
 
 
 def test_keys_that_are_not_built_yet_are_errors(tmp_path):
-    path = written(tmp_path, "c.yaml", GOOD + "tests: []\n")
+    path = written(tmp_path, "c.yaml", 
+                   "pools: {p: {backends: [127.0.0.1:2]}}\n"
+                   "frontends: {web: {bind: 127.0.0.1:1, pool: p, compress: {}}}\n")
     code, _, err = run("check", path)
     assert code == 78
-    assert "'tests'" in err and "not built yet" in err
+    assert "'compress'" in err and "not built yet" in err
 
 
 def test_check_of_a_good_file(tmp_path):

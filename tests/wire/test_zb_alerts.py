@@ -14,6 +14,7 @@ import time
 from peers import http1
 from peers.backend import Backend, fixed, serve
 from peers.net import HOST, free_port, until
+from peers.papers import Papers
 from peers.prometheus import Prometheus
 from peers.weir import Weir, replace_program, run_as
 from test_zb_prometheus import RULES
@@ -24,8 +25,8 @@ NOBODY_JUDGES = {"outliers": {"errors": "none", "connect_failures": "none"}, "pa
                  "circuit_breaker": {"failure_threshold": 1000000}}
 ONCE = {"retry": {"max_attempts": 1}}
 # What no test has a fault for: a worker without processor time left needs a machine that gives it
-# all of one before, and a certificate is needed for the other.
-NOT_HERE = {"WeirWorkerBusy", "WeirCertificateExpires"}
+# all of one before.
+NOT_HERE = {"WeirWorkerBusy"}
 
 
 def hurried(folder):
@@ -192,6 +193,38 @@ def test_limits_are_near(tmp_path):
         drain = threading.Thread(target=lambda: read_all(read), daemon=True)
         drain.start()  # so that weir can end with all it has to say
         until(lambda: "WeirConnectionsNearLimit" not in firing(prometheus), "room again")
+
+
+def test_certificates_end(tmp_path):
+    """Those that clients see and the one that a backend sees; a reload renews them."""
+    web, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    names = Papers().make("old", "site.example", days=7).make("new", "site.example", days=60) \
+        .make("me", "me.example", days=3)
+    used = {end: tmp_path / f"site.{end}" for end in ("crt", "key")}
+
+    def use(name):
+        for end, path in used.items():
+            path.write_bytes((names.folder / f"{name}.{end}").read_bytes())
+
+    use("old")
+    site = {"cert": str(used["crt"]), "key": {"file": str(used["key"])}}
+    config = {"runtime": {"workers": 1}, "admin": {"bind": [api]},
+              "certificates": [site, names.files("new")],
+              "frontends": {"web": {"bind": web, "pool": "app", "tls": True}},
+              "pools": {"app": {"backends": ["https://127.0.0.1:9"], "tls": {
+                  "verify": False, "cert": names.path("me.crt"), "key": names.path("me.key")}}}}
+    with Weir(config, address=web) as weir, \
+            Prometheus(api, rules=[hurried(tmp_path)]) as prometheus:
+        for path in (used["crt"], names.path("me.crt")):
+            wait_firing(prometheus, "WeirCertificateExpires", certificate=str(path))
+        assert len(firing(prometheus)["WeirCertificateExpires"]) == 2
+        of_new = 'lb_certificate_expiry_timestamp_seconds{certificate="%s"}' % names.path("new.crt")
+        assert abs(prometheus.value(of_new) - time.time() - 60 * 86400) < 86400
+        use("new")
+        weir.signal(signal.SIGHUP)
+        until(lambda: [labels["certificate"] for labels in
+                       firing(prometheus).get("WeirCertificateExpires", [])] == [names.path("me.crt")],
+              "the renewed certificate to be seen")
 
 
 def read_all(read):

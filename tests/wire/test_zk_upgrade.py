@@ -12,13 +12,8 @@ import pytest
 from peers import http1
 from peers.backend import Backend, held
 from peers.net import until
-from peers.weir import (BINARY, IS_SANITIZED, Weir, replace_program, run, run_as, settings,
+from peers.weir import (BINARY, Weir, replace_program, run, run_as, settings,
                         start)
-
-# Some of these waited in vain under the sanitizers, whose processes start slowly, and why is not
-# known yet.
-pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="not steady under sanitizers yet")
-
 
 
 def upgraded(weir, before):
@@ -160,6 +155,20 @@ def test_listeners_follow_the_new_configuration():
         until(lambda: refuses(first), "what is bound no more to be closed")
         for address in (second, third):
             assert weir.ask(address=address).status == 200
+
+
+def test_a_crash_after_an_upgrade_is_followed_with_the_new_configuration():
+    with Backend() as first, Backend() as second, start(first) as weir:
+        tree = json.loads(pathlib.Path(weir.config_path).read_text())
+        tree["pools"]["app"]["backends"] = [second.address]
+        pathlib.Path(weir.config_path).write_text(json.dumps(tree))
+        before = weir.serving
+        weir.signal(signal.SIGUSR2)
+        serving = upgraded(weir, before)
+        assert weir.ask().status == 200 and not first.heads and second.heads
+        os.kill(serving, signal.SIGKILL)
+        weir.wait_log("started again")
+        assert weir.ask().status == 200 and not first.heads
 
 
 @pytest.fixture
