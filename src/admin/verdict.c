@@ -12,8 +12,10 @@ enum {
 	providers_max = 3,
 	parts_max = 20,
 	part_bytes = 240,
-	reason_bytes = MAX((int)DESK_CAUSE_BYTES, (int)REASON_BYTES)
+	reason_bytes = DESK_CAUSE_BYTES // of a provider; a backend's is shorter
 };
+
+_Static_assert((int)reason_bytes >= (int)REASON_BYTES, "any reason fits");
 
 struct part {
 	u8 level;				     // enum verdict_level
