@@ -69,6 +69,11 @@ const struct backend *api_find_backend(
 void api_give_order(struct admin *admin, struct admin_call *call, enum desk_order_kind kind,
 	u32 cell, u32 value);
 
+// ---- api_providers.c ----------------------------------------------------------------------------
+
+// "providers": all that the copies at hand know of them.
+void api_write_providers(struct json *json, const struct admin *admin);
+
 // ---- api_reload.c -------------------------------------------------------------------------------
 
 // Takes an edit of the configuration back, by its event's undo_path and undo_body.

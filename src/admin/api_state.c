@@ -235,6 +235,7 @@ static const char *check_word(u8 type)
 	static const char *const words[] = {[CONF_CHECK_AUTO] = "auto",
 		[CONF_CHECK_HTTP] = "http",
 		[CONF_CHECK_TCP] = "tcp",
+		[CONF_CHECK_GRPC] = "grpc",
 		[CONF_CHECK_NONE] = "none"};
 
 	return words[type];
@@ -302,6 +303,15 @@ bool api_is_ready(const struct admin *admin)
 	return snapshot->conf->pool_count == 0;
 }
 
+static void write_life(struct json *json, const struct desk_life *life)
+{
+	json_key_u64(json, "restarts", life->restarts);
+	json_key_cstr(json, "restart_reason", life->restart_why[0] ? life->restart_why : NULL);
+	json_key_u64(json, "upgrades", life->upgrades);
+	json_key_u64(json, "upgrades_failed", life->upgrades_failed);
+	json_key_cstr(json, "upgrade_reason", life->upgrade_why[0] ? life->upgrade_why : NULL);
+}
+
 static void write_head(struct json *json, struct admin *admin, u8 role)
 {
 	const struct control_face *face = &admin->face;
@@ -324,6 +334,7 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 	json_key_cstr(
 		json, "log_level", log_level_name((enum log_level)admin->state->ask.log_level));
 	json_key_cstr(json, "may", role == ADMIN_OPERATOR ? "operate" : "read");
+	write_life(json, &admin->state->ask.life);
 	json_key(json, "verdict");
 	verdict_write(json, admin);
 }
@@ -357,6 +368,7 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 			api_write_backend(json, admin, backend);
 	}
 	json_array_end(json);
+	api_write_providers(json, admin);
 	if (scope->wants)
 		json_key_bool(json, "partial", true);
 	json_object_end(json);

@@ -6,12 +6,19 @@
 
 enum verdict_level { VERDICT_OK, VERDICT_WARN, VERDICT_BAD };
 
-enum { errors_bad_percent = 5, pools_max = 3, parts_max = 20, part_bytes = 240 };
+enum {
+	errors_bad_percent = 5,
+	pools_max = 3,
+	providers_max = 3,
+	parts_max = 20,
+	part_bytes = 240,
+	reason_bytes = MAX((int)DESK_CAUSE_BYTES, (int)REASON_BYTES)
+};
 
 struct part {
 	u8 level;				     // enum verdict_level
 	i64 wall_ms;				     // since when; 0: it is of now
-	char text[part_bytes], reason[REASON_BYTES]; // reason: "" where there is none to tell
+	char text[part_bytes], reason[reason_bytes]; // reason: "" where there is none to tell
 };
 
 struct verdict {
@@ -185,6 +192,39 @@ static void say_errors(struct verdict *verdict, const struct figures_rate *whole
 		say(verdict, VERDICT_WARN, 0, "%.2g %% of requests fail", percent);
 }
 
+static const char *rows_word(u32 rows)
+{
+	return rows == 1 ? "row" : "rows";
+}
+
+// In trouble, held back, or with rows that are none: the heaviest of them.
+static void say_provider(struct verdict *verdict, const struct desk_provider *one)
+{
+	if (!one->is_up && one->cause[0]) {
+		say(verdict, VERDICT_WARN, one->since_wall_ms,
+			"provider %s cannot be read, its last list of %u %s serves", one->name,
+			one->rows, rows_word(one->rows));
+		say_why(verdict, one->cause);
+	} else if (one->is_held) {
+		say(verdict, VERDICT_WARN, 0,
+			"the list of provider %s is not believed, what vanished from it stays",
+			one->name);
+	} else if (one->left_out) {
+		say(verdict, VERDICT_OK, 0, "%u %s of provider %s left out", one->left_out,
+			rows_word(one->left_out), one->name);
+		say_why(verdict, one->faults[0]);
+	}
+}
+
+static void say_providers(struct verdict *verdict, const struct admin *admin)
+{
+	const struct desk_ask *state = &admin->state->ask;
+	u32 before = verdict->count;
+
+	for (u32 i = 0; i < state->provider_count && verdict->count < before + providers_max; i++)
+		say_provider(verdict, &state->providers[i]);
+}
+
 static struct verdict make(const struct admin *admin)
 {
 	const struct snapshot *snapshot = admin->face.snapshot;
@@ -210,6 +250,7 @@ static struct verdict make(const struct admin *admin)
 			say_who_is(&verdict, admin, snapshot->pools[i], (enum oddity)oddity);
 		told += verdict.count > before;
 	}
+	say_providers(&verdict, admin);
 	if (verdict.level == VERDICT_OK && told == 0 && !*admin->face.draining)
 		say(&verdict, VERDICT_OK, 0, "all backends are well");
 	return verdict;

@@ -48,6 +48,8 @@ static int run_command(const struct cli *cli)
 		return steer_main(cli);
 	case PLAN_UPGRADE:
 		return upgrade_main(cli);
+	case PLAN_DIFF:
+		return diff_main(cli);
 	case PLAN_RELOAD:
 		return reload_main(cli);
 	case PLAN_BACKENDS_ADD:

@@ -40,6 +40,7 @@ int explain_main(const struct cli *cli);
 int connections_main(const struct cli *cli);
 int steer_main(const struct cli *cli);
 int reload_main(const struct cli *cli);
+int diff_main(const struct cli *cli);
 int backends_main(const struct cli *cli);
 int simulate_main(const struct cli *cli);
 int migrate_main(const struct cli *cli);

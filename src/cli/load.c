@@ -9,6 +9,7 @@
 #include "conf/file.h"
 #include "conf/override.h"
 #include "conf/report.h"
+#include "control/rehearse.h"
 #include "discover/discover.h"
 
 static const char dotenv_file[] = ".env", machine_id_file[] = "/etc/machine-id";
@@ -197,10 +198,13 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	struct source source = {0};
 	struct errs errs;
 	struct conf *conf;
+	bool has_failed = false; // a test of the configuration's own
 
 	choose(cli, &source);
 	errs_init(&errs);
 	conf = load_from(cli, &source, &errs);
+	if (conf && cli->plan->command == PLAN_CHECK && rehearse(conf, &errs))
+		has_failed = true;
 	load_print(cli, &errs);
 	if (conf)
 		*ret_load = (struct load){.conf = conf,
@@ -210,7 +214,7 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	else if (has_parse_error(&errs) && !cli->plan->as_json)
 		fprintf(stderr, "weir: failed to parse configuration\n");
 	errs_done(&errs);
-	return conf && has_all_sources(conf) ? 0 : EXIT_CONFIG;
+	return conf && !has_failed && has_all_sources(conf) ? 0 : EXIT_CONFIG;
 }
 
 int load_kept(const struct cli *cli, int fd, struct load *ret_load)

@@ -13,7 +13,7 @@ enum { slips_max = 2, words_max = 16 };
 #define STEERS                                                                            \
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
 		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
-		TAKES(BACKENDS_REMOVE))
+		TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
 #define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
 #define DATABASE \
 	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
@@ -298,6 +298,7 @@ static int take_rest(struct parser *parser)
 		return take_words(parser, 0, 1);
 	case PLAN_MIGRATE:
 		return take_words(parser, 1, 2);
+	case PLAN_DIFF:
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:

@@ -35,11 +35,13 @@
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
 	X(UPGRADE, "upgrade", "[BINARY]", "another binary takes over; no connection is lost")      \
 	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
+	X(DIFF, "diff", "A B", "what configuration B changes against A, and how gently")           \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \
 	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \
 		"one less; running requests go on")                                                \
-	X(BACKENDS_LIST, "backends list", "", "the backends in the database")                      \
+	X(BACKENDS_LIST, "backends list", "",                                                      \
+		"the backends in the database, or of a running weir")                              \
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults")  \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")     \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \

@@ -231,6 +231,23 @@ static void read_pools(struct top_model *model, const json_t *pools)
 	}
 }
 
+static void read_providers(struct top_totals *totals, const json_t *providers)
+{
+	const json_t *one;
+	size_t at;
+
+	totals->providers = totals->providers_up = 0;
+	json_array_foreach(providers, at, one)
+	{
+		double read = call_number(one, "read_at_ms");
+
+		if (at == 0 || isnan(read) || read < totals->read_at_ms)
+			totals->read_at_ms = read;
+		totals->providers++;
+		totals->providers_up += call_is(one, "up");
+	}
+}
+
 static void read_totals(struct top_totals *totals, const json_t *tree, const json_t *process)
 {
 	*totals = (struct top_totals){
@@ -295,6 +312,7 @@ int top_model_take_state(struct top_model *model, struct str text)
 	read_verdict(model);
 	read_totals(&model->totals, json_object_get(state, "totals"),
 		json_object_get(state, "process"));
+	read_providers(&model->totals, json_object_get(state, "providers"));
 	read_pools(model, json_object_get(state, "pools"));
 	return 0;
 }

@@ -91,6 +91,8 @@ struct top_totals {
 	double rate, errors, errors_ratio, client_errors, p50_us, p90_us, p99_us, max_us;
 	double connections, connections_max, in_flight, queued, tunnels, retries;
 	double workers, busy_ratio;
+	u32 providers, providers_up;
+	double read_at_ms; // of the provider whose last good read is the oldest; NAN: never
 };
 
 struct top_event {

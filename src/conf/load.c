@@ -329,6 +329,7 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 	conf->files = loader->files;
 	conf->file_count = loader->file_count;
 	conf->tree = loader->root;
+	conf->sources = loader->report.sources;
 	conf->machine_id = loader->machine_id;
 	conf->has_files = loader->has_files;
 	return conf;
@@ -342,6 +343,7 @@ struct conf *load_tree(
 
 	loader_init(&loader, arena, errs);
 	loader.root = root;
+	loader.report.sources = (struct report_source *)(uintptr_t)base->sources; // only read
 	loader.has_files = base->has_files;
 	loader.machine_id = base->machine_id;
 	conf = finish(&loader, errs->error_count);

@@ -446,8 +446,7 @@ u64 changes_say(struct changes *changes, const struct event_said *said)
 {
 	struct event_copy *event = next_event(changes, (enum event_kind)said->kind);
 
-	ASSERT(said->kind == EVENT_STEERING || said->kind == EVENT_LIFE ||
-		said->kind == EVENT_ODDITY);
+	ASSERT(said->kind >= EVENT_PROVIDER);
 	event->text = said->text;
 	event->count = said->count;
 	COPY(event->pool, said->pool);

@@ -28,8 +28,9 @@ enum {
 	CHANGES_FLAPS_SAID = 16,      // in one second, of all that do
 };
 
-// Steering: somebody did it. Life: of this process. Oddity: of unwell.h. All others are of the
-// model (model_change_kind). X(NAME, name in the API)
+// Provider: of a source of backends, whose name stands in the place of the backend's. Oddity: of
+// unwell.h. Steering: somebody did it. Life: of this process. All others are of the model
+// (model_change_kind). X(NAME, name in the API)
 #define EVENT_KINDS(X)              \
 	X(HEALTH, "health")         \
 	X(EJECTION, "ejection")     \
@@ -38,6 +39,7 @@ enum {
 	X(POOL, "pool")             \
 	X(CHECK_TYPE, "check_type") \
 	X(FLAPPING, "flapping")     \
+	X(PROVIDER, "provider")     \
 	X(ODDITY, "oddity")         \
 	X(STEERING, "steering")     \
 	X(LIFE, "life")
@@ -109,7 +111,7 @@ struct changes_flaps changes_flaps(const struct changes *changes, const struct b
 
 // What is not the model's. Empty texts do not apply.
 struct event_said {
-	u8 kind;	  // EVENT_STEERING, which gets a log line here, EVENT_LIFE, EVENT_ODDITY
+	u8 kind;	  // EVENT_STEERING, which gets a log line here, and those beside it
 	const char *text; // what has happened; static
 	u32 count;	  // backends; 0: does not apply
 	struct str pool, backend;

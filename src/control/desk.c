@@ -43,6 +43,8 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 		if (snapshot->pools[i])
 			ask->pools[i].state = model_pool_state(model, snapshot->pools[i]);
 	ask->log_level = desk->config.log_level;
+	if (desk->config.life)
+		ask->life = *desk->config.life;
 	ask->provider_count = 0;
 	if (ask->providers && desk->config.providers)
 		ask->provider_count = desk->config.providers(

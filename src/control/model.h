@@ -103,7 +103,7 @@ void model_force_breaker(
 
 // ---- For the checker ----------------------------------------------------------------------------
 
-// Is this backend checked at all, and how: CONF_CHECK_HTTP or CONF_CHECK_TCP (`auto` is decided
+// Is this backend checked at all, and how: CONF_CHECK_HTTP, _TCP or _GRPC (`auto` is decided
 // here; a pool that only TCP frontends send to is never asked for a page); CONF_CHECK_NONE: not, or
 // it has no address yet.
 enum conf_check_type model_check_type(const struct model *model, const struct backend *backend);

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "control/desk.h"
+#include "control/rehearse.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
 #include "control/thread.h"
@@ -642,7 +643,8 @@ static void build(struct job *job)
 	if (job->edit_count)
 		conf = conf_edit(
 			job->base, job->edits, job->edit_count, &job->paper->arena, &job->errs);
-	if (!conf)
+	// Lists from elsewhere are no work of a hand, and nobody is there to hear of it.
+	if (!conf || (job->kind != RELOAD_LIST && rehearse(conf, &job->errs)))
 		return;
 	job->restart = reload_restart_sections(reload->config.conf, conf, &job->paper->arena);
 	job->snapshot = snapshot_follow(

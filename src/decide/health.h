@@ -25,6 +25,7 @@ enum health_state {
 	X(CONNECTION_REFUSED, "connection refused")             \
 	X(CONNECT_FAILED, "connect failed")                     \
 	X(TLS_FAILED, "TLS handshake failed")                   \
+	X(TLS_NOT_H2, "it does not agree on HTTP/2 (ALPN)")     \
 	X(TLS_EXPIRED, "its certificate has expired")           \
 	X(TLS_HOSTNAME, "its certificate is for another name")  \
 	X(TLS_UNTRUSTED, "its certificate is not trusted")      \
@@ -34,6 +35,12 @@ enum health_state {
 	X(MALFORMED, "the answer is not valid HTTP")            \
 	X(STATUS, "unexpected status")                          \
 	X(BODY, "unexpected body")                              \
+	X(GRPC_NOT_SERVING, "gRPC: it is not serving")          \
+	X(GRPC_UNKNOWN, "gRPC: its status is unknown")          \
+	X(GRPC_SERVICE, "gRPC: it does not know the service")   \
+	X(GRPC_UNIMPLEMENTED, "gRPC: it has no health service") \
+	X(GRPC_STATUS, "gRPC: it answered with an error")       \
+	X(GRPC_MALFORMED, "the answer is not valid gRPC")       \
 	X(UNRESOLVED, "its name has no address")
 
 enum health_reason {

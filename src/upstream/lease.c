@@ -227,6 +227,10 @@ static void on_timer(struct conn *conn)
 		conn->session->ops->check_alive(conn->session);
 		return;
 	}
+	if (unlikely(link->is_h2 && !link->is_open)) { // nobody waits for its word any more
+		conn_close(&link->conn);
+		return;
+	}
 	if (!list_is_linked(&link->node))
 		return; // in use: armed again when it is parked
 	if (loop_now_ms(link->conn.loop) < link->idle_until_ms) {
@@ -377,6 +381,12 @@ static const struct conn_events conn_events = {
 	.on_timer = on_timer,
 };
 
+// It is spoken to as the present configuration wants: links outlive the one they were made by.
+static bool suits(const struct link *link, const struct backend *backend)
+{
+	return link->is_h2 == backend->is_h2 && link->conn.is_secure == backend->is_tls;
+}
+
 static struct link *take_idle(struct upstream *upstream, struct backend *backend)
 {
 	struct cell *cell = upstream_cell(upstream, backend);
@@ -385,7 +395,7 @@ static struct link *take_idle(struct upstream *upstream, struct backend *backend
 		struct link *link = list_first(&cell->idle, struct link, node);
 
 		leave_idle(link);
-		if (is_usable(link) && link->is_h2 == backend->is_h2 &&
+		if (is_usable(link) && suits(link, backend) &&
 			(likely(!link->is_h2) || room_of(link)))
 			return link;
 		conn_close(&link->conn);
@@ -455,9 +465,9 @@ static void use_session(struct link *link, const struct lease *lease)
 		conn_use_raw(conn, STREAM_CLIENT, &session_events);
 		return;
 	}
-	link->is_h2 =
-		lease->backend->is_h2 && conn_use_h2(conn, STREAM_CLIENT, upstream->h2,
-						 upstream->parser, false, &session_events) == 0;
+	link->is_h2 = lease->backend->is_h2 &&
+		      conn_use_h2(conn, STREAM_CLIENT, upstream->h2, upstream->parser,
+			      lease->backend->is_tls, &session_events) == 0;
 	if (link->is_h2)
 		return;
 	conn_use_h1(conn, STREAM_CLIENT, upstream->parser, &session_events);
@@ -479,7 +489,7 @@ static enum lease_result connect_link(
 		return LEASE_FAILED;
 	}
 	use_session(link, lease);
-	if ((unlikely(backend->conf->tls.enabled) && !use_tls(link)) ||
+	if ((unlikely(backend->is_tls) && !use_tls(link)) ||
 		(unlikely(lease->intro) && introduce(link, lease->intro) != 0)) {
 		*ret_error = -ENOMEM;
 		conn_close(&link->conn);
@@ -531,12 +541,26 @@ static enum lease_result shared(struct link *link, struct lease *lease, int *ret
 	return LEASE_FAILED;
 }
 
-// Others use it now, so that it is not a connection that went stale.
-static enum lease_result share(struct lease *lease, struct upstream *upstream, int *ret_error)
+// One that others use and that has room for another stream. NULL: there is none.
+static struct link *find_open(struct upstream *upstream, const struct backend *backend)
 {
-	struct cell *cell = upstream_cell(upstream, lease->backend);
-	struct link *link = list_first(&cell->open, struct link, open_node);
+	struct cell *cell = upstream_cell(upstream, backend);
 
+	while (!list_is_empty(&cell->open)) {
+		struct link *link = list_first(&cell->open, struct link, open_node);
+
+		if (likely(suits(link, backend)))
+			return link;
+		link->retires = true;
+		list_remove(&link->open_node);
+	}
+	return NULL;
+}
+
+// Others use it now, so that it is not a connection that went stale.
+static enum lease_result share(
+	struct link *link, struct lease *lease, struct upstream *upstream, int *ret_error)
+{
 	metrics_inc(upstream->metrics, M_REUSE_HITS);
 	attach(link, lease);
 	if (!link->is_open) {
@@ -550,9 +574,11 @@ static enum lease_result share(struct lease *lease, struct upstream *upstream, i
 
 static enum lease_result find_other(struct lease *lease, struct upstream *upstream, int *ret_error)
 {
-	if (lease->intro || list_is_empty(&upstream_cell(upstream, lease->backend)->open))
+	struct link *link = lease->intro ? NULL : find_open(upstream, lease->backend);
+
+	if (!link)
 		return open_new(lease, upstream, ret_error);
-	return share(lease, upstream, ret_error);
+	return share(link, lease, upstream, ret_error);
 }
 
 static enum lease_result reuse(
@@ -573,8 +599,11 @@ enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 	struct link *link;
 
 	*lease = (struct lease){.events = events, .backend = backend};
-	if (unlikely(backend->is_h2) && !list_is_empty(&upstream_cell(upstream, backend)->open))
-		return share(lease, upstream, ret_error);
+	if (unlikely(backend->is_h2)) {
+		link = find_open(upstream, backend);
+		if (link)
+			return share(link, lease, upstream, ret_error);
+	}
 	link = may_reuse ? take_idle(upstream, backend) : NULL;
 	while (unlikely(link && link->is_told)) { // from before the pool told nobody
 		let_go(link);
@@ -603,7 +632,7 @@ static struct link *take_owned(struct lease_owner *owner, const struct backend *
 		if (link->cell != backend->cell || !list_is_linked(&link->node))
 			continue;
 		leave_idle(link);
-		if (is_usable(link))
+		if (is_usable(link) && suits(link, backend))
 			return link;
 		conn_close(&link->conn);
 	}
@@ -672,7 +701,7 @@ static void leave_shared(struct link *link, struct lease *lease)
 	look_at_room(link);
 	if (link->leases)
 		return;
-	if (link->conn.connecting)
+	if (conn_is_connecting(&link->conn))
 		conn_abort(&link->conn);
 	else if (link->is_open)
 		park(link);

@@ -166,6 +166,7 @@ class Cluster:
         self.history_s = history_s
         self.frozen = False
         self.log_level, self.draining = "notice", False
+        self.providers = []
         self.turn = 0
         self.changes = {}
         self.events, self.failures = collections.deque(maxlen=2000), collections.deque(maxlen=500)
@@ -622,6 +623,8 @@ class Cluster:
                 "frontends": [{"name": "web", "protocol": "http", "binds": [":8080"], "connections": 3100,
                                "connections_max": None, "requests_total": 1, "requests_per_s": rate,
                                "errors_per_s": now.errors, "p99_us": None}],
+                "providers": self.providers, "restarts": 0, "restart_reason": None, "upgrades": 0,
+                "upgrades_failed": 0, "upgrade_reason": None,
                 "pools": [self.pool_state(p) for p in pools],
                 "backends": [self.backend_state(one) for p in pools for one in p.backends]}
 

@@ -106,6 +106,22 @@ def test_events_and_failures(browser, serve):
         browser.wait_text("#sheet", line)
 
 
+def test_where_backends_come_from(browser, serve):
+    world = serve()
+    browser.open(world.url)
+    browser.wait_live()
+    assert not browser.js("return document.getElementById('sources').offsetParent")  # nowhere else
+    source = {"name": "db", "type": "postgres", "pool": "app", "up": True, "since_at_ms": 1, "from_disk": False,
+              "held": False, "rows": 5, "left_out": 1, "finding_count": 1, "findings": ["'x' is no address"],
+              "reads": 7, "errors": 0, "read_at_ms": world.api("/api/v1/state")["now_at_ms"], "cause": None}
+    world.cluster.providers = [source]
+    browser.wait_text("#sources", "5 rows, 1 left out")
+    assert "'x' is no address" in browser.text("#sources")
+    world.cluster.providers = [{**source, "up": False, "cause": "connection <i>refused"}]
+    browser.wait_text("#sources", "connection <i>refused")
+    assert browser.one("#sources .tone-bad") and browser.text("#sources").count(":") >= 2  # a moment
+
+
 def test_live_requests(browser, serve):
     world = serve()
     browser.open(world.url, "live")

@@ -66,6 +66,7 @@ class AdminMock:
         self.ready, self.has_stream, self.silent = True, True, False
         self.events, self.records, self.failures, self.explained = [], {}, [], None
         self.connections = []
+        self.more = {}  # of the state
         self.calls = []  # (method, path, fields, body)
         self.stale = False  # what is changed was changed by somebody else
         self.lock = threading.RLock()
@@ -104,7 +105,9 @@ class AdminMock:
             return copy.deepcopy({
                 "version": "0.1.0", "instance": "lb-1", "pid": 4711, "generation": 1, "now_at_ms": now_ms(),
                 "started_at_ms": self.started_ms, "draining": False, "ready": self.ready,
-                "log_level": "notice", "may": self.may,
+                "log_level": "notice", "may": self.may, "restarts": 0, "restart_reason": None,
+                "upgrades": 0, "upgrades_failed": 0, "upgrade_reason": None, "providers": [],
+                **self.more,
                 "verdict": {"level": self.verdict[0], "text": self.verdict[1]},
                 "totals": {"requests_total": 1, "requests_per_s": rate, "errors_per_s": errors,
                            "errors_ratio": errors / rate if rate else 0.0, "client_errors_per_s": 0.0,

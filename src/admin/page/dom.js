@@ -129,9 +129,11 @@ export function face_of(event) {
 	return GOOD.includes(event.to) ? {tone: "ok", shape: "up"} : {tone: "mute", shape: "backup"};
 }
 
+export const who = (event) => event.backend ?? event.provider ?? event.pool;
+
 // "app-1: backend is down: connection refused"
 export const event_text = (event) =>
-	[event.backend ?? event.pool, event.text, event.reason].filter(Boolean).join(": ");
+	[who(event), event.text, event.reason].filter(Boolean).join(": ");
 
 // -- Numbers; what is not known is a dash
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events, failed requests, live requests, the record of one request, explain, and the configuration.
-import {$, attr, button, bytes, clock, count, dur, event_text, face_of, filter_field, filter_text, h, join, mark, open_sheet, put, toast} from "/dom.js";
+import {$, attr, button, bytes, clock, count, dur, event_text, face_of, filter_field, filter_text, h, join, mark, open_sheet, put, state_of, toast, who} from "/dom.js";
 import {find_backend, get, get_text, send, store} from "/api.js";
 import {facts, open_backend, undo_event} from "/steer.js";
 
@@ -15,10 +15,10 @@ const row = (columns, kids, tone) => h("tr", {class: tone}, cells("td", columns,
 const table = (columns, body, label) => h("table.list", {"aria-label": label}, h("thead", h("tr", cells("th", columns, columns))), body);
 
 function place({pool, ...one}) {
-	const id = backend_of(one);
+	const id = backend_of(one), found = () => find_backend(pool, id);
 
-	return id ? button(id, () => find_backend(pool, id) && open_backend(find_backend(pool, id)), {class: "link-like", title: `${pool} / ${id}`})
-		: pool ?? "–";
+	return id ? button(id, () => found() && open_backend(found()), {class: "link-like", title: `${pool} / ${id}`})
+		: who({pool, ...one}) ?? "–";
 }
 
 // A view with a filter and a table that keeps the rows that it has: `key` tells them apart, `make` makes one.
@@ -233,8 +233,19 @@ export async function show_config() {
 
 function brief(id, items, none) {
 	$(id).replaceChildren(...(items.length ? items.map(([sign, title, word, detail, at_ms]) => h("li", sign,
-		h("div", h("p", title && h("b", `${title} `), word), h("p.quiet", {title: detail}, detail)), h("span.quiet", clock(at_ms))))
+		h("div", h("p", title && h("b", `${title} `), word), h("p.quiet", {title: detail}, detail)), h("span.quiet", at_ms && clock(at_ms))))
 		: [h("li.empty", none)]));
+}
+
+let sources;
+
+// Providers: the moment is that of the last good read.
+export function draw_sources({providers}) {
+	if (sources === (sources = JSON.stringify(providers)))
+		return;
+	$("sources").parentNode.hidden = !providers.length;
+	brief("sources", providers.map((one) => [mark(state_of(one.cause ? "down" : one.held || one.left_out ? "degraded" : one.up ? "up" : "unchecked")), one.name, `${count(one.rows)} rows${one.left_out ? `, ${one.left_out} left out` : ""}`,
+		join([one.cause, one.held && "what vanished stays", ...one.findings], "; "), one.read_at_ms]));
 }
 
 export function draw_rail() {
@@ -245,13 +256,15 @@ export function draw_rail() {
 
 		causes.set(key, {record, many: (causes.get(key)?.many ?? 0) + 1});
 	}
-	brief("changed", store.events.slice(0, 7).map((event) => [mark(face_of(event)), event.backend ?? event.pool, event.text,
+	brief("changed", store.events.slice(0, 7).map((event) => [mark(face_of(event)), who(event), event.text,
 		join([event.reason, event.by && `by ${event.by}`], ", "), event.at_ms]), "Nothing has changed since weir started.");
 	brief("causes", [...causes.values()].sort((a, b) => b.many - a.many).slice(0, 5).map(({record, many}) => [h("b.many", many),
 		record.ended, record.outcome !== "ok" && record.status || "", join([backend_of(record) ?? record.pool, record.cause], ": "), record.at_ms]), "No request has failed.");
 }
 
 export function start_lists() {
+	for (const [id, title, view] of [["changed", "What changed", "events"], ["causes", "Why requests failed", "failures"], ["sources", "Where backends come from"]])
+		$("rail").append(h("section.card", h("header", h("h2", title), view && h("a.push", {href: `#${view}`}, "All")), h("ol.brief", {id})));
 	events_view = new View("events", "Events", "what changed, and who did it", draw_events, EVENT_COLUMNS, "number", event_row);
 	failures_view = new View("failures", "Failed requests", "the last ones, newest first", draw_failures, REQUEST_COLUMNS, "id", request_row);
 	live_view = new View("live", "Live requests", "", draw_live, REQUEST_COLUMNS, "id", request_row,
