@@ -12,8 +12,12 @@ enum {
 	providers_max = 3,
 	parts_max = 20,
 	part_bytes = 240,
-	reason_bytes = MAX((int)DESK_CAUSE_BYTES, (int)REASON_BYTES)
+	reason_bytes = DESK_CAUSE_BYTES
 };
+
+_Static_assert(
+	(int)reason_bytes >= (int)REASON_BYTES && (int)reason_bytes >= (int)ODDITY_TEXT_BYTES,
+	"every reason fits");
 
 struct part {
 	u8 level;				     // enum verdict_level
