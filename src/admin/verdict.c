@@ -127,7 +127,7 @@ static void say_who_is_out(
 	if (state->ask.pools[pool->index].state.judged.eligible == 0)
 		say(verdict, VERDICT_BAD, since, "pool %.*s has no backend left",
 			STR_FMT(pool->name));
-	else if (outage.out == 1)
+	else if (outage.first && outage.out == 1)
 		say(verdict, VERDICT_WARN, since, "%.*s of pool %.*s is out",
 			STR_FMT(outage.first->id), STR_FMT(pool->name));
 	else if (outage.out)
