@@ -154,6 +154,7 @@ static void write_oddities(
 			write_oddity(json, state, backend, (enum oddity)i);
 	json_array_end(json);
 	json_key_u64(json, "changes", facts->changes);
+	json_key_u64(json, "changes_span_ms", facts->changes_span_ms);
 	key_known(json, "slow_times", oddity_slowness(facts, finding).times);
 	key_known(json, "peers_p50_us", finding->peers_p50_us);
 	key_known(json, "peers_p99_us", finding->peers_p99_us);

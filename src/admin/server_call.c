@@ -380,7 +380,7 @@ static bool fits(struct admin_call *call, const char *pattern, struct str raw)
 	(void)str_cut(&rest, '/');
 	(void)str_cut(&raw, '/');
 	for (;;) {
-		struct str want = str_cut(&rest, '/'), have = raw;
+		struct str want = str_cut(&rest, '/'), have;
 
 		if (str_eq(want, STR("*"))) {
 			call->params[params++] = decode(call, raw, false);
