@@ -40,7 +40,8 @@
 	X(APPLY, "apply", "FILE", "a running weir takes this configuration (--confirm 60s)")       \
 	X(CONFIRM, "confirm", "", "what was applied on probation stays")                           \
 	X(GENERATIONS, "generations", "", "the last configurations that were in effect")           \
-	X(ROLLBACK, "rollback", "[NUMBER]", "back to one of them; without a number the one before") \
+	X(ROLLBACK, "rollback", "[NUMBER]",                                                        \
+		"back to one of them; without a number the one before")                            \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \
 	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \
