@@ -40,7 +40,12 @@ static const struct note notes[] = {
 		"  weir backends add app 10.0.0.7:8000 2\n"
 		"  weir backends remove app/10.0.0.7:8000\n"
 		"\n"
-		"with a pool in front change a running weir alone, until it is started again.\n"},
+		"with a pool in front change a running weir alone, until it is started again.\n"
+		"\n"
+		"  weir backends list\n"
+		"\n"
+		"shows the rows of the table; where no database is named, or with --admin, the\n"
+		"backends of the running weir.\n"},
 	{TAKES(STATUS),
 		"\n"
 		"Ends with 0 when it is ready: it takes connections, and some backend may get\n"
@@ -75,6 +80,25 @@ static const struct note notes[] = {
 		"with 0 once the new one serves; with 1 and the reason when it cannot, and then\n"
 		"nothing has changed. The same without a word: kill -USR2 of the process that was\n"
 		"started.\n"},
+	{TAKES(DIFF),
+		"\n"
+		"  weir diff /etc/weir/weir.yaml new.yaml\n"
+		"  weir diff --live new.yaml\n"
+		"\n"
+		"Each line says in brackets what a reload makes of it. Secrets are compared and\n"
+		"never shown. Ends with 0 when both say the same, 1 when not, 2 when one of them\n"
+		"cannot be read.\n"},
+	{TAKES(APPLY) | TAKES(CONFIRM),
+		"\n"
+		"  weir apply new.yaml --confirm 60s && weir explain GET / && weir confirm\n"
+		"\n"
+		"The file is read here and sent; the files that weir was started with stay as\n"
+		"they are, and are read again by the next reload, upgrade or start. Without\n"
+		"weir confirm the one before comes again; after a crash too.\n"},
+	{TAKES(ROLLBACK) | TAKES(GENERATIONS),
+		"\n"
+		"The last 16 are kept while the process runs, with the backends that were added\n"
+		"and removed by hand then. Lists from elsewhere stay as they are now.\n"},
 	{TAKES(CONNECTIONS),
 		"\n"
 		"  weir connections app/app-1               with a request that is there now\n"

@@ -9,6 +9,7 @@
 #include "conf/file.h"
 #include "conf/override.h"
 #include "conf/report.h"
+#include "control/rehearse.h"
 #include "discover/discover.h"
 
 static const char dotenv_file[] = ".env", machine_id_file[] = "/etc/machine-id";
@@ -184,6 +185,17 @@ struct conf *load_again(void *owner, struct arena *arena, struct errs *errs)
 	return load_from(&fresh, &source, errs);
 }
 
+struct conf *load_sent(
+	void *owner, const char *name, struct str text, struct arena *arena, struct errs *errs)
+{
+	const struct cli *cli = owner;
+	struct conf_input input = {.environ = cli->environ,
+		.dotenv = cli->plan->no_env_file ? NULL : dotenv_file,
+		.machine_id = machine_id_file};
+
+	return conf_load_kept(name, text, &input, arena, errs);
+}
+
 bool load_is_lasting(const struct cli *cli)
 {
 	for (u32 i = 0; i < cli->plan->file_count; i++)
@@ -197,10 +209,13 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	struct source source = {0};
 	struct errs errs;
 	struct conf *conf;
+	bool has_failed = false; // a test of the configuration's own
 
 	choose(cli, &source);
 	errs_init(&errs);
 	conf = load_from(cli, &source, &errs);
+	if (conf && cli->plan->command == PLAN_CHECK && rehearse(conf, &errs))
+		has_failed = true;
 	load_print(cli, &errs);
 	if (conf)
 		*ret_load = (struct load){.conf = conf,
@@ -210,7 +225,7 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	else if (has_parse_error(&errs) && !cli->plan->as_json)
 		fprintf(stderr, "weir: failed to parse configuration\n");
 	errs_done(&errs);
-	return conf && has_all_sources(conf) ? 0 : EXIT_CONFIG;
+	return conf && !has_failed && has_all_sources(conf) ? 0 : EXIT_CONFIG;
 }
 
 int load_kept(const struct cli *cli, int fd, struct load *ret_load)

@@ -49,7 +49,8 @@ build_fn build_binds, build_prefixes, build_identify, build_request_id, build_fr
 build_fn build_host, build_path, build_methods, build_headers, build_split, build_redirect,
 	build_redirect_to, build_status, build_route_response;
 build_fn build_percent, build_decimal;
-build_fn build_check_path, build_check_method, build_check_host, build_check_body, build_statuses;
+build_fn build_check_path, build_check_method, build_check_host, build_check_body,
+	build_check_service, build_statuses;
 build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
 build_fn build_hash_by, build_failover, build_field_name;
 build_fn build_part, build_outcomes, build_syslog, build_app_name;
@@ -62,6 +63,8 @@ build_fn build_file_name, build_certificates, build_alpn, build_frontend_tls, bu
 build_fn build_match_alpn, build_proxy_tlvs;
 build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
 	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
+build_fn build_tests, build_test_text, build_test_request, build_test_headers, build_test_from,
+	build_expected, build_expected_headers;
 
 // What stands in variables of OpenTelemetry and not in the tree is put there. Before build_root.
 void build_take_otel(struct report *report, struct node *root, const struct variables *variables);

@@ -459,7 +459,7 @@ struct conf_sticky {
 	u64 ttl_ms;	   // at least a second; 0 = until the browser is closed
 	struct str secret; // any bytes; else this machine's; empty = one that everybody knows
 	struct str path;   // starts with '/'
-	bool secure;
+	bool secure, secure_auto; // for all clients | for those that come by TLS
 	enum conf_same_site same_site;
 };
 
@@ -467,6 +467,7 @@ enum conf_check_type {
 	CONF_CHECK_AUTO, // health_auto.h
 	CONF_CHECK_HTTP,
 	CONF_CHECK_TCP,
+	CONF_CHECK_GRPC,
 	CONF_CHECK_NONE,
 };
 
@@ -490,8 +491,9 @@ struct conf_check {
 	enum conf_check_type type;
 	struct health_rules rules;
 	struct str path, method;
-	struct str host; // of the Host field; empty = the backend's address
-	u32 port;	 // 0 = the backend's
+	struct str host;    // of the Host field; empty = the backend's address
+	u32 port;	    // 0 = the backend's
+	struct str service; // that gRPC is asked about; empty = the whole server
 	struct {
 		const struct conf_statuses *statuses; // at least one range
 		u32 status_count;
@@ -499,8 +501,11 @@ struct conf_check {
 	} expect;
 };
 
+enum conf_pool_protocol { CONF_POOL_AUTO, CONF_POOL_H2 };
+
 struct conf_pool {
 	struct str name;
+	enum conf_pool_protocol protocol;
 	enum conf_algorithm algorithm;
 	struct conf_hash hash;
 	struct conf_prequal prequal;
@@ -568,6 +573,30 @@ struct conf_provider {
 	struct place place;
 };
 
+// What something has to be; ptr NULL: not asked for.
+struct conf_expected {
+	struct str name; // of a header field, lower case; else empty
+	struct str text; // "none": there is none
+	u32 width;	 // as in a finding
+	struct place place;
+};
+
+// A request, and what has to become of it.
+struct conf_test {
+	struct str name; // as written, else "tests[N]"
+	struct str method, url, frontend;
+	struct addr from;		    // ADDR_NONE: not given
+	const struct conf_expected *fields; // of the request; what they have, not what they must
+	u32 field_count;
+	struct {
+		struct conf_expected route, pool, status, location;
+		const struct conf_expected *headers; // as a backend gets to see it
+		u32 header_count;
+	} expect;
+	u32 width;
+	struct place place; // of `request`
+};
+
 struct conf_resolver {
 	const struct str *servers; // addresses with port; none: the system's
 	u32 server_count;
@@ -589,11 +618,14 @@ struct conf {
 	const struct conf_provider *providers;
 	u32 provider_count;
 	struct conf_resolver resolver;
+	const struct conf_test *tests;
+	u32 test_count;
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
-	const struct node *tree; // canonical and complete, for conf_show
-	const char *machine_id;	 // as in struct conf_input
-	bool has_files;		 // files that it names may be read
+	const struct node *tree;	     // canonical and complete, for conf_show
+	const char *machine_id;		     // as in struct conf_input
+	const struct report_source *sources; // texts without secrets, for findings (conf/report.h)
+	bool has_files;			     // files that it names may be read
 };
 
 // What to read. Later sources win: files, then `environ`, then `sets`.
@@ -621,6 +653,11 @@ struct conf *conf_load(
 enum conf_syntax { CONF_YAML, CONF_TOML, CONF_JSON };
 
 struct conf *conf_load_text(const char *name, struct str text, enum conf_syntax syntax,
+	struct arena *arena, struct errs *errs) must_check;
+
+// A text of conf_keep; `name` stands in places. Files that it names are read. Of `input` what it
+// needs to find secrets counts: environ, dotenv and machine_id.
+struct conf *conf_load_kept(const char *name, struct str text, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
 // The flags-only mode of seed 3. NULL = the flag was not given.
@@ -672,6 +709,11 @@ struct str conf_keep(const struct conf *conf, struct arena *arena);
 // written, defaults are not filled in. An empty text when the file has errors.
 struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 	struct arena *arena, struct errs *errs) must_check;
+
+// A finding about a test that does not hold: at what it expects, or (`at` NULL) at its request.
+// `advice` may be NULL.
+void conf_fail_test(const struct conf *conf, const struct conf_test *test,
+	const struct conf_expected *at, const char *what, const char *advice, struct errs *errs);
 
 // JSON Schema 2020-12 of the configuration.
 struct str conf_schema(struct arena *arena);

@@ -64,11 +64,15 @@ static const char *fixed_form(enum schema_kind kind)
 	case KIND_SECURE:
 		return "{\"enum\": [true, false, \"auto\"]}";
 	case KIND_HEADERS:
+	case KIND_TEST_HEADERS:
+	case KIND_EXPECTED_HEADERS:
 		return "{\"type\": \"object\", \"additionalProperties\": {\"type\": [\"string\", "
 		       "\"integer\", \"boolean\"]}}";
 	case KIND_SPLIT:
 		return "{\"type\": \"object\", \"additionalProperties\": {\"type\": \"integer\", "
 		       "\"minimum\": 0}}";
+	case KIND_EXPECTED:
+		return "{\"type\": [\"string\", \"integer\"]}";
 	case KIND_STATUS:
 		return "{\"enum\": [301, 302, 303, 307, 308]}";
 	case KIND_ROUTE_RESPONSE:
@@ -170,6 +174,10 @@ static void add_form(struct text *text, const struct schema_key *key)
 	case KIND_PROVIDERS:
 		text_add(text, STR("{\"type\": \"array\", \"items\": {\"$ref\": "
 				   "\"#/$defs/provider\"}}"));
+		break;
+	case KIND_TESTS:
+		text_add(text,
+			STR("{\"type\": \"array\", \"items\": {\"$ref\": \"#/$defs/test\"}}"));
 		break;
 	case KIND_BACKENDS:
 		text_add(text, STR("{\"$ref\": \"#/$defs/backends\"}"));

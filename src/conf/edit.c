@@ -10,7 +10,7 @@ struct editing {
 	struct place place;
 };
 
-static struct str id_of(const struct node *backend)
+struct str conf_backend_id(const struct node *backend)
 {
 	const struct node *id = node_get(backend, STR("id"));
 
@@ -22,7 +22,7 @@ static struct str id_of(const struct node *backend)
 static struct node *find(const struct node *list, struct str id)
 {
 	for (struct node *one = list->first; one; one = one->next)
-		if (str_eq(id_of(one), id))
+		if (str_eq(conf_backend_id(one), id))
 			return one;
 	return NULL;
 }
@@ -84,7 +84,7 @@ static void add_list(const struct editing *editing, struct node *list, const str
 	struct node taken = {.kind = NODE_MAP};
 
 	for (const struct node *one = list->first; one; one = one->next) {
-		note(editing, &taken, id_of(one));
+		note(editing, &taken, conf_backend_id(one));
 		note(editing, &taken, address_of(one));
 	}
 	for (u32 i = 0; i < edit->count; i++) {

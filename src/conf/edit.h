@@ -5,6 +5,11 @@
 
 #include "conf/conf.h"
 
+struct node;
+
+// What a backend of a tree is called.
+struct str conf_backend_id(const struct node *backend);
+
 enum conf_edit_kind {
 	CONF_EDIT_ADD,	  // one backend; nothing happens where the pool has its id
 	CONF_EDIT_REMOVE, // by id; nothing happens where the pool does not have it

@@ -329,6 +329,7 @@ static struct conf *finish(struct loader *loader, u32 errors_before)
 	conf->files = loader->files;
 	conf->file_count = loader->file_count;
 	conf->tree = loader->root;
+	conf->sources = loader->report.sources;
 	conf->machine_id = loader->machine_id;
 	conf->has_files = loader->has_files;
 	return conf;
@@ -342,6 +343,7 @@ struct conf *load_tree(
 
 	loader_init(&loader, arena, errs);
 	loader.root = root;
+	loader.report.sources = (struct report_source *)(uintptr_t)base->sources; // only read
 	loader.has_files = base->has_files;
 	loader.machine_id = base->machine_id;
 	conf = finish(&loader, errs->error_count);
@@ -382,6 +384,25 @@ struct conf *conf_load_text(const char *name, struct str text, enum conf_syntax 
 
 	loader_init(&loader, arena, errs);
 	root = read_text(&loader, name, text, syntax);
+	if (root)
+		take_document(&loader, name, root, 0);
+	else
+		loader.is_partial = true;
+	return finish(&loader, errors_before);
+}
+
+struct conf *conf_load_kept(const char *name, struct str text, const struct conf_input *input,
+	struct arena *arena, struct errs *errs)
+{
+	u32 errors_before = errs->error_count;
+	struct loader loader;
+	struct node *root;
+
+	loader_init(&loader, arena, errs);
+	loader.has_files = true;
+	add_variables(&loader, input);
+	loader.file_count = 0; // .env says nothing but where secrets are
+	root = read_text(&loader, name, text, CONF_JSON);
 	if (root)
 		take_document(&loader, name, root, 0);
 	else

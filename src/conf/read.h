@@ -41,5 +41,8 @@ enum tree_write_kind {
 struct str tree_write(const struct node *root, enum conf_syntax syntax, enum tree_write_kind kind,
 	struct arena *arena);
 
+// A scalar's text for other eyes: of a secret the variable that holds it, or HIDDEN_SECRET.
+struct str tree_shown(const struct node *node);
+
 // Where byte `offset` of a text stands.
 struct place read_place_at(const char *file, struct str text, size_t offset);

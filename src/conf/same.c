@@ -3,8 +3,6 @@
 
 #include "conf/tree.h"
 
-static bool same(const struct node *a, const struct node *b);
-
 // What was never set has no bytes to look at.
 static bool same_text(struct str a, struct str b)
 {
@@ -22,7 +20,7 @@ static bool same_members(const struct node *a, const struct node *b)
 
 		if (a->kind == NODE_MAP && (!at || !str_eq(one->key, at->key)))
 			at = node_get(b, one->key);
-		if (!at || !same(one, at))
+		if (!at || !conf_same_node(one, at))
 			return false;
 		other = other ? other->next : NULL;
 	}
@@ -30,7 +28,7 @@ static bool same_members(const struct node *a, const struct node *b)
 }
 
 // As deep as a tree may be (TREE_DEPTH_MAX).
-static bool same(const struct node *a, const struct node *b)
+bool conf_same_node(const struct node *a, const struct node *b)
 {
 	if (a->kind != b->kind || a->count != b->count)
 		return false;
@@ -50,7 +48,7 @@ bool conf_same_pool(const struct conf *a, const struct conf_pool *pool_a, const 
 	const struct node *node_a = pool_node(a, pool_a->name),
 			  *node_b = pool_node(b, pool_b->name);
 
-	return node_a && node_b && same(node_a, node_b) &&
+	return node_a && node_b && conf_same_node(node_a, node_b) &&
 	       same_text(pool_a->sticky.secret, pool_b->sticky.secret) &&
 	       same_text(pool_a->hash.secret, pool_b->hash.secret);
 }
@@ -60,5 +58,5 @@ bool conf_same_section(const struct conf *a, const struct conf *b, struct str na
 	const struct node *node_a = a->tree ? node_get(a->tree, name) : NULL,
 			  *node_b = b->tree ? node_get(b->tree, name) : NULL;
 
-	return node_a == node_b || (node_a && node_b && same(node_a, node_b));
+	return node_a == node_b || (node_a && node_b && conf_same_node(node_a, node_b));
 }

@@ -252,6 +252,7 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_CHECK_METHOD] = "method",
 		[KIND_CHECK_HOST] = "host name",
 		[KIND_CHECK_BODY] = "text",
+		[KIND_CHECK_SERVICE] = "name",
 		[KIND_STATUSES] = "list of statuses: 200, 200-299",
 		[KIND_BACKEND_CHECK] = "map",
 		[KIND_RETRY] = "map",
@@ -284,6 +285,13 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_PROVIDER_HOST] = "name with its port, or a name that begins with _",
 		[KIND_DATABASE_URL] = "URL like ${DATABASE_URL}, or a map",
 		[KIND_SQL_NAME] = "name in a database",
+		[KIND_TESTS] = "list of tests",
+		[KIND_TEST_TEXT] = "text",
+		[KIND_TEST_REQUEST] = "method and URL",
+		[KIND_TEST_HEADERS] = "map of texts",
+		[KIND_TEST_FROM] = "IP address",
+		[KIND_EXPECTED] = "text or none",
+		[KIND_EXPECTED_HEADERS] = "map of texts",
 		[KIND_RESOLVER_SERVERS] = "list of addresses, or system",
 		[KIND_BUILTIN_PATH] = "path, or none",
 		[KIND_BUILTIN_ALLOW] = "list of addresses and networks, or all",
@@ -331,6 +339,8 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 		return SCHEMA_token;
 	case KIND_PROVIDERS:
 		return SCHEMA_provider;
+	case KIND_TESTS:
+		return SCHEMA_test;
 	default:
 		return SCHEMA_MAP_COUNT;
 	}

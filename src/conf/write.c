@@ -86,6 +86,11 @@ static struct str shown_secret(const struct node *node)
 	return variables_is_one(node->written) ? node->written : STR(HIDDEN_SECRET);
 }
 
+struct str tree_shown(const struct node *node)
+{
+	return node->is_secret ? shown_secret(node) : node->text;
+}
+
 // A number or boolean in every syntax. What a user wrote without quotes may be one, too.
 static bool is_bare(const struct node *node)
 {

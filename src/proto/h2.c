@@ -8,6 +8,7 @@
 
 enum {
 	linger_bytes_max = 1024 * 1024,
+	frame_head_bytes = 9,
 	settings_max = 32,  // entries in one frame
 	acks_max = 1000,    // queued
 	resets_max = 10000, // libnghttp2's own bound, beyond ours
@@ -60,7 +61,7 @@ struct h2_kit *h2_kit_new(
 	h2_set_callbacks(kit->callbacks);
 	nghttp2_option_set_no_auto_window_update(kit->options, 1);
 	nghttp2_option_set_no_closed_streams(kit->options, 1);
-	nghttp2_option_set_max_continuations(kit->options, H2_CONTINUATIONS_MAX);
+	nghttp2_option_set_max_continuations(kit->options, H2_CONTINUATIONS_MAX * frame_head_bytes);
 	nghttp2_option_set_max_settings(kit->options, settings_max);
 	nghttp2_option_set_max_outbound_ack(kit->options, acks_max);
 	nghttp2_option_set_stream_reset_rate_limit(kit->options, resets_max, resets_per_second);
@@ -148,13 +149,28 @@ void h2_stream_fail(struct h2_stream *s, enum stream_fault fault)
 		events->on_reset(&s->stream, fault);
 }
 
-// The connection is over for all of them. Streams leave the list only in reap().
-static void fail_all(struct h2 *h2, enum stream_fault fault)
+// All of its message has come, and its reader has not taken all of it.
+static bool is_waiting(const struct h2_stream *s)
+{
+	return s->in_ended && !s->in_told && s->stream.events && (!s->upgrade || s->tunnel);
+}
+
+static bool somebody_waits(const struct h2 *h2)
+{
+	list_for_each (node, &h2->streams)
+		if (is_waiting(list_entry(node, struct h2_stream, node)))
+			return true;
+	return false;
+}
+
+// The connection is over for all of them, or for all who miss something. Streams leave the list
+// only in reap().
+static void fail_all(struct h2 *h2, enum stream_fault fault, bool whole_ones_too)
 {
 	list_for_each (node, &h2->streams) {
 		struct h2_stream *s = list_entry(node, struct h2_stream, node);
 
-		if (s->closed)
+		if (is_waiting(s) ? !whole_ones_too : s->closed)
 			continue;
 		s->closed = true;
 		h2_stream_fail(s, fault);
@@ -196,7 +212,7 @@ static void look_at_end(struct h2 *h2)
 		nghttp2_session_want_write(h2->ng))
 		return;
 	h2->session.refusal = HTTP_REFUSE_FRAMES;
-	fail_all(h2, h2->is_broken ? STREAM_MALFORMED : STREAM_PEER_CLOSED);
+	fail_all(h2, h2->is_broken ? STREAM_MALFORMED : STREAM_PEER_CLOSED, true);
 	// What the peer has not read yet (GOAWAY) would be lost in a reset.
 	h2_end(h2, server && !h2->peer_ended ? SESSION_LINGER : SESSION_CLOSE);
 }
@@ -439,6 +455,15 @@ static void drop_input(struct h2 *h2, size_t len)
 		h2->linger_left -= (u32)len;
 }
 
+// The peer has ended, and its answers are taken.
+static void end_behind_answers(struct h2 *h2)
+{
+	if (h2->session.end != SESSION_GOES_ON || somebody_waits(h2))
+		return;
+	fail_all(h2, STREAM_PEER_CLOSED, true);
+	h2_end(h2, h2->peer_reset ? SESSION_ABORT : SESSION_CLOSE);
+}
+
 static void h2_feed(struct session *session, struct slice slice)
 {
 	struct h2 *h2 = h2_of(session);
@@ -457,10 +482,13 @@ static void h2_feed(struct session *session, struct slice slice)
 	slice_drop(&slice);
 	while (h2->look)
 		look_at_streams(h2);
-	if (session->end != SESSION_ABORT)
+	if (session->end != SESSION_ABORT && likely(!h2->peer_reset))
 		pump(h2);
 	h2->running = false;
-	look_at_end(h2);
+	if (unlikely(h2->peer_ended))
+		end_behind_answers(h2);
+	else
+		look_at_end(h2);
 	if (h2->look || !list_is_empty(&h2->dead))
 		h2_poke(h2);
 }
@@ -470,12 +498,20 @@ static void h2_ended(struct session *session, int error)
 	struct h2 *h2 = h2_of(session);
 
 	h2->peer_ended = true;
-	if (error < 0) {
-		h2_end(h2, SESSION_ABORT);
-		fail_all(h2, STREAM_PEER_RESET);
+	if (error == SESSION_CUT) // messages say themselves where they end
+		error = 0;
+	h2->peer_reset |= error < 0;
+	// A backend may close behind its last answer, which a slow client takes in its time. What
+	// it does not read of ours makes a reset of that.
+	if (session->role == STREAM_CLIENT && session->end == SESSION_GOES_ON &&
+		somebody_waits(h2)) {
+		fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, false);
+		session->events->on_goaway(session);
 		return;
 	}
-	fail_all(h2, STREAM_PEER_CLOSED);
+	if (error < 0)
+		h2_end(h2, SESSION_ABORT);
+	fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, true);
 	h2_end(h2, SESSION_CLOSE);
 }
 
@@ -499,7 +535,7 @@ static u32 h2_room(const struct session *session)
 	u32 max = MIN(h2->streams_max, (u32)H2_STREAMS_MAX);
 
 	if (session->end != SESSION_GOES_ON || h2->is_broken || h2->draining || h2->goaway_heard ||
-		!nghttp2_session_check_request_allowed(h2->ng))
+		h2->peer_ended || !nghttp2_session_check_request_allowed(h2->ng))
 		return 0;
 	return max - MIN(max, h2->open_count);
 }
@@ -542,10 +578,28 @@ static void h2_refuse_late(struct session *session)
 	h2_finish(session);
 }
 
+// An answer that is complete but for its way out has no deadline above us any more. Its reader may
+// be alive and never take it.
+static void reset_stalled(struct h2 *h2)
+{
+	list_for_each (node, &h2->streams) {
+		struct h2_stream *s = list_entry(node, struct h2_stream, node);
+
+		if (s->released && !s->closed && !s->out_framed && s->looked_at && !s->moved) {
+			h2_stream_cut(s, NGHTTP2_CANCEL);
+			h2_poke(h2);
+		}
+		s->moved = false;
+		s->looked_at = s->released;
+	}
+}
+
 static void h2_check_alive(struct session *session)
 {
 	struct h2 *h2 = h2_of(session);
 
+	if (session->role == STREAM_SERVER && !h2->is_broken)
+		reset_stalled(h2);
 	if (h2->heard || session->end != SESSION_GOES_ON) {
 		h2->heard = false;
 	} else if (h2->pings) {

@@ -88,6 +88,8 @@ struct h2_stream {
 	bool malformed : 1;   // libnghttp2 resets it
 	bool refuse_rest : 1; // what still comes is not wanted: RST_STREAM behind the answer
 	bool has_key : 1;
+	bool moved : 1; // body bytes were framed since the last look (check_alive)
+	bool looked_at : 1;
 	u8 protocol_len;
 	char key[WEBSOCKET_KEY_BYTES]; // of an upgrade
 	char protocol[H2_PROTOCOL_MAX];
@@ -114,6 +116,8 @@ struct h2 {
 	u32 open_count;	 // streams that libnghttp2 has open, or will have
 	u32 streams_max; // that the peer allows
 	u32 linger_left;
+	i32 continued;	  // whose header section comes in several frames
+	u8 continuations; // ... so many behind the first
 	u8 excess;	  // enum h2_excess
 	bool running : 1; // inside of libnghttp2
 	bool pings : 1;	  // a PING of ours is on its way
@@ -123,7 +127,7 @@ struct h2 {
 	bool is_broken : 1; // nothing more is to be had from libnghttp2
 	bool stalled : 1;   // there is more to frame than `out` took
 	bool look : 1;	    // some stream has something to be told
-	bool peer_ended : 1;
+	bool peer_ended : 1, peer_reset : 1;
 	bool over : 1;	      // h2_done runs
 	bool heard : 1;	      // since the last look (check_alive)
 	bool may_connect : 1; // SETTINGS_ENABLE_CONNECT_PROTOCOL was heard
@@ -169,6 +173,7 @@ int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame
 void h2_stream_hold(struct h2_stream *s, struct slice slice);
 void h2_stream_deliver(struct h2_stream *s);			   // what is held and may go
 void h2_stream_take_last(struct h2_stream *s, struct slice slice); // bytes at the end, or none
+void h2_stream_cut(struct h2_stream *s, u32 code);
 
 // ---- Text of HTTP/1 (h2_text.c) -----------------------------------------------------------------
 

@@ -122,6 +122,10 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 	}
 	s->headed_in = !interim;
 	s->tunnel = head->status == 101;
+	if (unlikely(s->upgrade && !s->tunnel && !interim)) {
+		s->upgrade = false; // refused: an answer like others, and nothing more of ours
+		s->stream.ops->send_body(&s->stream, (struct slice){0}, true);
+	}
 	s->in_ended = end;
 	// Where no body can be, its empty DATA frame is not waited for.
 	over = end || (!interim && !s->tunnel && head->framing == HTTP_NO_BODY);
@@ -159,6 +163,7 @@ static void take_headers(struct h2 *h2, struct h2_stream *s, const nghttp2_frame
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
 	h2->heading = s; // for what is still written
+	h2->continued = 0;
 	if (h2->text.is_trailers)
 		take_trailers(h2, s);
 	else if (h2->session.role == STREAM_SERVER)
@@ -295,6 +300,17 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	return 0;
 }
 
+// libnghttp2's own count (nghttp2_option_set_max_continuations) is of reads, so that a frame that
+// comes byte by byte is many of them; it is only the bound beyond this one.
+static void count_continuation(struct h2 *h2, i32 id)
+{
+	if (h2->continued != id)
+		h2->continuations = 0;
+	h2->continued = id;
+	if (++h2->continuations > H2_CONTINUATIONS_MAX)
+		h2_excessive(h2, H2_CONTINUATIONS, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 // Of every frame, also of those that are then ignored.
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
 {
@@ -305,8 +321,12 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	(void)ng;
 	h2_drop_last_data(h2);
 	h2->data_left = (u32)hd->length;
-	if (likely(!priority && hd->type <= NGHTTP2_CONTINUATION) || h2->is_broken)
+	if (likely(!priority && hd->type < NGHTTP2_CONTINUATION) || h2->is_broken)
 		return 0;
+	if (hd->type == NGHTTP2_CONTINUATION) {
+		count_continuation(h2, hd->stream_id);
+		return 0;
+	}
 	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) { // RFC 9113 6.3
 		h2_excessive(h2, H2_PROTOCOL_ERROR, NGHTTP2_PROTOCOL_ERROR);
 		return 0;

@@ -273,6 +273,7 @@ int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame
 		MIN(h2->flood_us[H2_WINDOW_UPDATES], (u64)H2_UPDATES_PER_FRAME_US);
 	if (length) {
 		s->framed += (u32)length;
+		s->moved = true;
 		if (!list_is_linked(&s->leaving_node))
 			list_push_back(&h2->leaving, &s->leaving_node);
 	}
@@ -539,7 +540,7 @@ static void send_trailers(struct stream *stream, const struct http_field *fields
 
 // ---- The end ------------------------------------------------------------------------------------
 
-static void cut(struct h2_stream *s, u32 code)
+void h2_stream_cut(struct h2_stream *s, u32 code)
 {
 	bytes_clear(&s->queue);
 	(void)nghttp2_submit_rst_stream(s->h2->ng, NGHTTP2_FLAG_NONE, s->id, code);
@@ -548,7 +549,7 @@ static void cut(struct h2_stream *s, u32 code)
 static void let_go_of_answer(struct h2_stream *s)
 {
 	if (!s->out_ended) {
-		cut(s, s->tunnel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
+		h2_stream_cut(s, s->tunnel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
 	} else if (!s->in_ended) {
 		// The answer is complete, the request is not (RFC 9113 8.1).
 		s->refuse_rest = true;
@@ -578,7 +579,7 @@ static void reset(struct stream *stream)
 		if (is_server(s))
 			let_go_of_answer(s);
 		else if (!s->in_ended || !s->out_ended)
-			cut(s, NGHTTP2_CANCEL);
+			h2_stream_cut(s, NGHTTP2_CANCEL);
 		h2_poke(s->h2);
 	}
 	leave(s);
@@ -594,7 +595,7 @@ static void refuse(struct stream *stream)
 	struct h2_stream *s = h2_stream_of(stream);
 
 	if (!s->closed)
-		cut(s, NGHTTP2_REFUSED_STREAM);
+		h2_stream_cut(s, NGHTTP2_REFUSED_STREAM);
 	h2_poke(s->h2);
 	leave(s);
 }

@@ -111,10 +111,12 @@ def test_syntax_errors(tmp_path, name, text):
 
 
 def test_keys_that_are_not_built_yet_are_errors(tmp_path):
-    path = written(tmp_path, "c.yaml", GOOD + "tests: []\n")
+    path = written(tmp_path, "c.yaml", 
+                   "pools: {p: {backends: [127.0.0.1:2]}}\n"
+                   "frontends: {web: {bind: 127.0.0.1:1, pool: p, compress: {}}}\n")
     code, _, err = run("check", path)
     assert code == 78
-    assert "'tests'" in err and "not built yet" in err
+    assert "'compress'" in err and "not built yet" in err
 
 
 def test_check_of_a_good_file(tmp_path):
@@ -176,6 +178,13 @@ def test_no_command_prints_a_secret(tmp_path):
     shown = written(tmp_path, "shown.yaml", out)
     code, _, err = run("check", shown)
     assert code == 78 and "was not shown" in err
+
+
+def test_help_on_a_word_that_is_a_command_and_a_key():
+    code, out, _ = run("help", "backends")
+    assert code == 0
+    assert out.index("weir backends add") < out.index("weir backends list") \
+        < out.index("The key of that name in a configuration:") < out.index("Short for pools.default.backends")
 
 
 def test_help_on_a_key():
