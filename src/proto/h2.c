@@ -13,6 +13,7 @@ enum {
 	acks_max = 1000,    // queued
 	resets_max = 10000, // libnghttp2's own bound, beyond ours
 	resets_per_second = 1000,
+	frame_header_bytes = 9,
 };
 
 const struct str h2_preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24};
@@ -105,6 +106,8 @@ static void free_stream(struct h2_stream *s)
 {
 	list_remove(&s->node);
 	list_remove(&s->leaving_node);
+	if (s->h2->recent == s)
+		s->h2->recent = NULL;
 	bytes_clear(&s->held);
 	bytes_clear(&s->queue);
 	if (s->trailers_in)
@@ -252,6 +255,92 @@ static void no_memory(struct h2 *h2)
 
 // ---- Out ----------------------------------------------------------------------------------------
 
+// Nothing waits that would be framed before it, and nobody is inside of libnghttp2.
+bool h2_is_free(const struct h2 *h2)
+{
+	return !h2->running && !h2->stalled && !h2->is_broken &&
+	       h2->session.end == SESSION_GOES_ON &&
+	       nghttp2_session_get_outbound_queue_size(h2->ng) == 0;
+}
+
+bool h2_may_open(const struct h2 *h2)
+{
+	return h2->open_count <= h2->streams_max;
+}
+
+// What may be told from inside of it concerns streams of which both sides have heard all.
+void h2_frame_next(struct h2 *h2)
+{
+	const uint8_t *data;
+	ssize_t len;
+
+	h2->running = true;
+	len = nghttp2_session_mem_send(h2->ng, &data);
+	h2->running = false;
+	if (unlikely(len) &&
+		(len < 0 || bytes_write(h2->kit->pool, h2->session.out, data, (size_t)len) != 0))
+		no_memory(h2);
+	h2_poke(h2);
+}
+
+// Puts what was packed behind what libnghttp2 has of the same block.
+static int put_head(struct h2 *h2, const u8 *frame, size_t len, const struct h2_packer *packer)
+{
+	struct block_pool *pool = h2->kit->pool;
+	struct bytes *out = h2->session.out;
+	size_t more = (size_t)(packer->at - packer->start),
+	       payload = len - frame_header_bytes + more;
+	u8 start[frame_header_bytes + H2_FIELDS_SPARE_BYTES];
+	char *at;
+
+	ASSERT(len <= sizeof(start) && payload <= H2_FRAME_BYTES_MAX);
+	memcpy(start, frame, len);
+	start[0] = (u8)(payload >> 16);
+	start[1] = (u8)(payload >> 8);
+	start[2] = (u8)payload;
+	if (unlikely(len + more > BLOCK_SMALL_BYTES)) {
+		if (bytes_write(pool, out, start, len) != 0)
+			return -ENOMEM;
+		return bytes_write(pool, out, packer->start, more);
+	}
+	at = bytes_reserve(pool, out, len + more);
+	if (!at)
+		return -ENOMEM;
+	memcpy(at, start, len);
+	memcpy(at + len, packer->start, more);
+	bytes_commit(out, len + more);
+	return 0;
+}
+
+static bool is_head_of(const struct h2_stream *s, const u8 *frame)
+{
+	u32 id = (u32)frame[5] << 24 | (u32)frame[6] << 16 | (u32)frame[7] << 8 | frame[8];
+
+	return frame[3] == NGHTTP2_HEADERS && (frame[4] & NGHTTP2_FLAG_END_HEADERS) &&
+	       id == (u32)s->id;
+}
+
+void h2_frame_head(struct h2 *h2, const struct h2_stream *s, struct h2_packer *packer)
+{
+	const uint8_t *data;
+	ssize_t len;
+	int error;
+
+	h2->running = true;
+	len = nghttp2_session_mem_send(h2->ng, &data);
+	h2->running = false;
+	if (likely(len >= frame_header_bytes && is_head_of(s, data))) {
+		error = put_head(h2, data, (size_t)len, packer);
+	} else { // its stream is gone
+		h2_pack_undo(packer);
+		error = len < 0 ? -ENOMEM
+				: bytes_write(h2->kit->pool, h2->session.out, data, (size_t)len);
+	}
+	if (error)
+		no_memory(h2);
+	h2_poke(h2);
+}
+
 // Frames what may go. Events are told from inside of it.
 static void pump(struct h2 *h2)
 {
@@ -337,6 +426,7 @@ static void read_frames(struct h2 *h2, const struct slice *slice)
 	h2->feeding = slice->block;
 	used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)slice->ptr, slice->len);
 	h2->feeding = NULL;
+	h2_drop_last_data(h2);
 	if (used >= 0)
 		return;
 	switch (used) {
@@ -442,9 +532,7 @@ static struct stream *h2_open(struct session *session)
 static u32 h2_room(const struct session *session)
 {
 	const struct h2 *h2 = container_of(session, struct h2, session);
-	u32 max = MIN(nghttp2_session_get_remote_settings(
-			      h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS),
-		(u32)H2_STREAMS_MAX);
+	u32 max = MIN(h2->streams_max, (u32)H2_STREAMS_MAX);
 
 	if (session->end != SESSION_GOES_ON || h2->is_broken || h2->draining || h2->goaway_heard ||
 		h2->peer_ended || !nghttp2_session_check_request_allowed(h2->ng))
@@ -605,6 +693,7 @@ struct session *h2_new(struct h2_kit *kit, enum stream_role role, struct h1_pars
 		.carrier = carrier,
 		.is_secure = is_secure,
 	};
+	h2_pack_init(&h2->pack, kit->seed);
 	list_init(&h2->streams);
 	list_init(&h2->leaving);
 	list_init(&h2->dead);
@@ -612,6 +701,8 @@ struct session *h2_new(struct h2_kit *kit, enum stream_role role, struct h1_pars
 		slab_put(&kit->sessions, h2);
 		return NULL;
 	}
+	h2->streams_max = nghttp2_session_get_remote_settings(
+		h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 	if (greet(h2) != 0) {
 		nghttp2_session_del(h2->ng);
 		slab_put(&kit->sessions, h2);
