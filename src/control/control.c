@@ -15,6 +15,7 @@
 #include "control/logger.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
+#include "control/tunnels.h"
 #include "control/watch.h"
 #include "control/watchdog.h"
 #include "control/worker.h"
@@ -76,6 +77,7 @@ struct control {
 	struct message guest_ended;
 	bool guest_is_open, guest_runs, guest_stops;
 	struct handover *handover;
+	struct tunnels *tunnels;
 	struct watchdog watchdog;
 	struct desk_life life;
 };
@@ -810,10 +812,12 @@ static void tell_serving(struct control *control)
 	watchdog_start(&control->watchdog, control->loop, control->handover, &control->workers);
 }
 
-static void on_begin(void *owner)
+static void on_begin(void *owner, int channel)
 {
 	struct control *control = owner;
 
+	if (channel >= 0)
+		tunnels_take(control->tunnels, channel);
 	if (!control->handover->inherit.upgrades)
 		return; // nobody was there
 	if (start_guest(control) != 0)
@@ -827,7 +831,7 @@ static void on_begin(void *owner)
 	note_life(control, "weir " WEIR_VERSION " has taken over", STR("serving"), STR("upgrade"));
 }
 
-static void on_leave(void *owner)
+static void on_leave(void *owner, int channel)
 {
 	struct control *control = owner;
 
@@ -837,6 +841,8 @@ static void on_leave(void *owner)
 	stop_guest(control);
 	if (!control->draining)
 		drain(control);
+	if (channel >= 0)
+		tunnels_give(control->tunnels, channel);
 }
 
 static void on_upgrade(void *owner, const char *path, const char *failed)
@@ -885,6 +891,7 @@ static void hear_keeper(struct control *control)
 // finds a keeper that knows it, its sockets and its configuration.
 static void meet_keeper(struct control *control)
 {
+	control->tunnels = tunnels_new(control->loop, control->log, &control->workers);
 	hear_keeper(control);
 	handover_keep_conf(control->handover, control->conf);
 	handover_ready(control->handover);
@@ -985,6 +992,7 @@ static void start_reload(struct control *control)
 		.read_owner = control,
 		.load = control->options->load,
 		.load_owner = control->options->load_owner,
+		.load_text = control->options->load_text,
 		.resolver = &control->resolver,
 		.handover = control->handover,
 		.clients_max = control->max_connections,
@@ -1078,6 +1086,9 @@ static void release(struct control *control)
 	end_guest(control);
 	stop_finding(control);
 	handover_done(control->handover);
+	while (control->tunnels && !tunnels_is_idle(control->tunnels))
+		loop_turn(control->loop, UINT64_MAX);
+	tunnels_free(control->tunnels);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
 	desk_free(control->desk);
@@ -1141,6 +1152,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	while (!control.finished)
 		loop_turn(control.loop, UINT64_MAX);
 	unlink_sockets(&control);
+	tunnels_stop(control.tunnels);
 	LOG(control.log, LOG_NOTICE, "stopped");
 	release(&control);
 	return 0;

@@ -40,10 +40,16 @@ static void set_timer(struct keeper *keeper, enum keeper_timer timer, u32 in_ms)
 	(void)timerfd_settime(keeper->timers[timer], 0, &when, NULL);
 }
 
-static void tell(struct keeper_child *child, enum handover_message kind, const char *text)
+static void tell_with(
+	struct keeper_child *child, enum handover_message kind, const char *text, int fd)
 {
 	if (child && child->channel >= 0)
-		(void)channel_send(child->channel, (char)kind, text, strlen(text), -1);
+		(void)channel_send(child->channel, (char)kind, text, strlen(text), fd);
+}
+
+static void tell(struct keeper_child *child, enum handover_message kind, const char *text)
+{
+	tell_with(child, kind, text, -1);
 }
 
 // Not by a signal: where the sender has told the whole group, the kernel would make one of the two,
@@ -130,6 +136,21 @@ static void begin_upgrade(struct keeper *keeper, const char *path)
 	set_timer(keeper, TIMER_TRIAL, upgrade_wait_ms);
 }
 
+// One is told to leave and the other to begin, with a channel between them, if there can be one:
+// tunnels go over by it (control/tunnels.h).
+static void introduce(struct keeper_child *before, struct keeper_child *child)
+{
+	int ends[2] = {-1, -1};
+
+	if (before && channel_pair(ends) != 0)
+		ends[0] = ends[1] = -1;
+	tell_with(before, HANDOVER_LEAVE, "", ends[0]);
+	tell_with(child, HANDOVER_BEGIN, "", ends[1]);
+	for (u32 i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
+}
+
 // What was asked for while nobody served.
 static void catch_up(struct keeper *keeper, struct keeper_child *serving)
 {
@@ -163,16 +184,14 @@ static void promote(struct keeper *keeper, struct keeper_child *child)
 	struct keeper_child *before = keeper_find(keeper, CHILD_SERVING);
 
 	keeper_decide(keeper, true);
-	if (before) {
+	if (before)
 		before->state = CHILD_LEAVING;
-		tell(before, HANDOVER_LEAVE, "");
-	}
 	child->state = CHILD_SERVING;
 	if (child->conf >= 0)
 		keep_conf(&keeper->conf, child->conf);
 	child->conf = -1;
 	keeper->has_served = true;
-	tell(child, HANDOVER_BEGIN, "");
+	introduce(before, child);
 	set_timer(keeper, TIMER_AGAIN, 0);
 	set_timer(keeper, TIMER_CALM, calm_ms);
 	if (child->upgrades)

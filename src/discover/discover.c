@@ -67,14 +67,17 @@ static struct rows *gather(const struct discover *discover, struct str pool)
 	for (u32 i = 0; i < discover->count; i++) {
 		const struct provider *provider = discover->providers[i];
 
-		is_known |= provider->in_use != NULL;
-		for (u32 j = 0; provider->in_use && j < provider->in_use->count; j++) {
+		if (!provider->in_use)
+			continue;
+		is_known = true;
+		rows_borrow(rows, provider->in_use);
+		for (u32 j = 0; j < provider->in_use->count; j++) {
 			struct row row = provider->in_use->list[j];
 
 			if (!str_eq(pool_of(provider, &row), pool) || rows->count == ROWS_MAX)
 				continue;
 			row.pool = STR_EMPTY;
-			rows_copy(rows, &row);
+			rows_add_borrowed(rows, &row);
 		}
 	}
 	rows_finish(rows);
@@ -271,14 +274,8 @@ static void use(struct provider *provider, struct rows *rows)
 
 static void keep(struct provider *provider)
 {
-	struct rows *copy;
-
-	if (!provider->discover->folder)
-		return;
-	copy = rows_new();
-	for (u32 i = 0; i < provider->in_use->count; i++)
-		rows_copy(copy, &provider->in_use->list[i]);
-	feed_keep(provider->feed, copy);
+	if (provider->discover->folder)
+		feed_keep(provider->feed, rows_share(provider->in_use));
 }
 
 static void on_rows(struct provider *provider, struct rows *fresh)
@@ -288,21 +285,20 @@ static void on_rows(struct provider *provider, struct rows *fresh)
 	const struct rows *before = provider->in_use ? provider->in_use : provider->stored;
 	bool is_first = provider->successes++ == 0;
 	struct guard_result result;
-	struct rows *judged;
+	u64 hash = rows_hash(fresh);
 
 	provider->success_wall_ms = loop_wall_ms(provider->discover->loop);
 	provider->skipped = fresh->skipped;
 	say_up(provider, fresh);
 	say_faults(provider, fresh);
-	if (!is_first && rows_hash(fresh) == provider->read_hash) {
+	if (!is_first && hash == provider->read_hash) {
 		rows_free(fresh);
 		return;
 	}
-	provider->read_hash = rows_hash(fresh);
-	judged = guard_judge(&rules, before, fresh, &result);
-	rows_free(fresh);
+	provider->read_hash = hash;
+	guard_judge(&rules, before, fresh, &result);
 	say_verdict(provider, &result);
-	use(provider, judged);
+	use(provider, fresh);
 	keep(provider);
 }
 

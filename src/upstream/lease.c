@@ -227,10 +227,6 @@ static void on_timer(struct conn *conn)
 		conn->session->ops->check_alive(conn->session);
 		return;
 	}
-	if (unlikely(link->is_h2 && !link->is_open)) { // nobody waits for its word any more
-		conn_close(&link->conn);
-		return;
-	}
 	if (!list_is_linked(&link->node))
 		return; // in use: armed again when it is parked
 	if (loop_now_ms(link->conn.loop) < link->idle_until_ms) {
@@ -403,6 +399,24 @@ static struct link *take_idle(struct upstream *upstream, struct backend *backend
 	return NULL;
 }
 
+static void init_link(struct link *link, struct upstream *upstream, const struct backend *backend)
+{
+	link->upstream = upstream;
+	link->cell = backend->cell;
+	link->pool = backend->pool->index;
+	link->leases = NULL;
+	link->heir = NULL;
+	link->stream_done = link->is_h2 = link->is_open = link->retires = false;
+	link->owner = NULL;
+	link->is_told = false;
+	link->has_socket = backend->sockets_max > 0;
+	list_init(&link->node);
+	list_init(&link->bound_node);
+	list_init(&link->open_node);
+	cell_add(&cell_of(link)->connections, 1);
+	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
+}
+
 static struct link *new_link(struct upstream *upstream, struct backend *backend, int *ret_error)
 {
 	struct link *link = slab_get(&upstream->links);
@@ -418,21 +432,8 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 		*ret_error = error;
 		return NULL;
 	}
-	link->upstream = upstream;
-	link->cell = backend->cell;
-	link->pool = backend->pool->index;
-	link->leases = NULL;
-	link->heir = NULL;
-	link->stream_done = link->is_h2 = link->is_open = link->retires = false;
-	link->owner = NULL;
-	link->is_told = false;
-	link->has_socket = backend->sockets_max > 0;
-	list_init(&link->node);
-	list_init(&link->bound_node);
-	list_init(&link->open_node);
-	cell_add(&cell_of(link)->connections, 1);
+	init_link(link, upstream, backend);
 	metrics_inc(upstream->metrics, M_CONNECTS);
-	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	return link;
 }
 
@@ -622,6 +623,25 @@ enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 	return open_new(lease, upstream, ret_error);
 }
 
+bool lease_take_raw(struct upstream *upstream, struct lease *lease, struct backend *backend, int fd,
+	const struct lease_events *events)
+{
+	struct link *link = slab_get(&upstream->links);
+
+	*lease = (struct lease){.events = events, .backend = backend, .raw = true};
+	if (!link)
+		return false;
+	conn_init_fd(&link->conn, upstream->loop, fd, &conn_events);
+	link->conn.upstream = true;
+	init_link(link, upstream, backend);
+	if (link->has_socket)
+		(void)cap_take(backend->sockets, 0); // it was there before the bound
+	conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
+	attach(link, lease);
+	take_stream(link, lease);
+	return true;
+}
+
 // One that the owner keeps for this backend. There are no more of them than it has had requests at
 // the same time.
 static struct link *take_owned(struct lease_owner *owner, const struct backend *backend)
@@ -701,10 +721,10 @@ static void leave_shared(struct link *link, struct lease *lease)
 	look_at_room(link);
 	if (link->leases)
 		return;
-	if (conn_is_connecting(&link->conn))
-		conn_abort(&link->conn);
-	else if (link->is_open)
+	if (link->is_open)
 		park(link);
+	else // it may never be: nobody waits for that any more
+		conn_abort(&link->conn);
 }
 
 void lease_release(struct lease *lease)
