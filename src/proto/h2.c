@@ -258,7 +258,7 @@ static void no_memory(struct h2 *h2)
 // Nothing waits that would be framed before it, and nobody is inside of libnghttp2.
 bool h2_is_free(const struct h2 *h2)
 {
-	return !h2->running && !h2->stalled && !h2->is_broken &&
+	return !h2->running && !h2->stalled && !h2->is_broken && !h2->peer_reset &&
 	       h2->session.end == SESSION_GOES_ON &&
 	       nghttp2_session_get_outbound_queue_size(h2->ng) == 0;
 }
@@ -485,6 +485,7 @@ static void h2_feed(struct session *session, struct slice slice)
 	if (session->end != SESSION_ABORT && likely(!h2->peer_reset))
 		pump(h2);
 	h2->running = false;
+	h2->may_ask = nghttp2_session_check_request_allowed(h2->ng);
 	if (unlikely(h2->peer_ended))
 		end_behind_answers(h2);
 	else
@@ -535,7 +536,7 @@ static u32 h2_room(const struct session *session)
 	u32 max = MIN(h2->streams_max, (u32)H2_STREAMS_MAX);
 
 	if (session->end != SESSION_GOES_ON || h2->is_broken || h2->draining || h2->goaway_heard ||
-		h2->peer_ended || !nghttp2_session_check_request_allowed(h2->ng))
+		h2->peer_ended || !h2->may_ask)
 		return 0;
 	return max - MIN(max, h2->open_count);
 }
@@ -564,6 +565,7 @@ static void h2_finish(struct session *session)
 	if (h2->is_broken)
 		return;
 	(void)nghttp2_session_terminate_session(h2->ng, NGHTTP2_NO_ERROR);
+	h2->may_ask = false;
 	h2_poke(h2);
 }
 
@@ -661,11 +663,11 @@ static int greet(struct h2 *h2)
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, h2->parser->limits.head_bytes_max},
 		{server ? NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS : NGHTTP2_SETTINGS_ENABLE_PUSH,
 			server ? H2_STREAMS_MAX : 0},
-		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
 		{NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+		{NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
 	};
 	int error = nghttp2_submit_settings(h2->ng, NGHTTP2_FLAG_NONE, entries,
-		server ? ARRAY_LEN(entries) : ARRAY_LEN(entries) - 2);
+		server ? ARRAY_LEN(entries) : ARRAY_LEN(entries) - 1);
 
 	return error ? error
 		     : nghttp2_session_set_local_window_size(
@@ -692,6 +694,7 @@ struct session *h2_new(struct h2_kit *kit, enum stream_role role, struct h1_pars
 		.parser = parser,
 		.carrier = carrier,
 		.is_secure = is_secure,
+		.may_ask = true,
 	};
 	h2_pack_init(&h2->pack, kit->seed);
 	list_init(&h2->streams);

@@ -132,6 +132,7 @@ struct h2 {
 	bool over : 1;	      // h2_done runs
 	bool heard : 1;	      // since the last look (check_alive)
 	bool may_connect : 1; // SETTINGS_ENABLE_CONNECT_PROTOCOL was heard
+	bool may_ask : 1;     // libnghttp2 would take another request
 	struct h2_pack pack;
 };
 
