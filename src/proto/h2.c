@@ -211,6 +211,9 @@ static void look_at_end(struct h2 *h2)
 	if (h2->session.end != SESSION_GOES_ON || nghttp2_session_want_read(h2->ng) ||
 		nghttp2_session_want_write(h2->ng))
 		return;
+	// Behind GOAWAY nothing comes any more; what has come is still taken.
+	if (!server && !h2->is_broken && somebody_waits(h2))
+		return;
 	h2->session.refusal = HTTP_REFUSE_FRAMES;
 	fail_all(h2, h2->is_broken ? STREAM_MALFORMED : STREAM_PEER_CLOSED, true);
 	// What the peer has not read yet (GOAWAY) would be lost in a reset.

@@ -138,16 +138,20 @@ static void look_at_cut(struct h2_service *service)
 	end_connection(service, service->cut_resets);
 }
 
+// What is not read would make a reset of an end in order.
+static void end_in_order(struct h2_service *service)
+{
+	service->is_ending = true;
+	peer_shut(&service->peer);
+	set_timer(service, &service->idle_timer, linger_ms);
+}
+
 // Behind its GOAWAY it answers what it has, and then it is gone.
 static void look_at_end(struct h2_service *service)
 {
 	if (service->retires && !service->is_ending && is_alone(service) &&
-		h2_wire_is_flushed(&service->wire)) {
-		// What is not read would make a reset of an end in order.
-		service->is_ending = true;
-		peer_shut(&service->peer);
-		set_timer(service, &service->idle_timer, linger_ms);
-	}
+		h2_wire_is_flushed(&service->wire))
+		end_in_order(service);
 }
 
 static void retire(struct h2_service *service, u32 last)
@@ -739,8 +743,9 @@ static void on_idle_timer(struct timer *timer)
 	if (one_in(service, 2)) {
 		retire(service, service->wire.last_id);
 		look_at_end(service);
-	} else {
-		end_connection(service, false);
+	} else if (h2_wire_is_flushed(&service->wire)) {
+		server_note_idle_close(service->server);
+		end_in_order(service);
 	}
 }
 

@@ -429,7 +429,8 @@ def test_an_empty_body_whose_end_comes_late():
             assert client.response().body == b"hello"
 
 
-def test_a_backend_that_closes_behind_its_answer():
+@pytest.mark.parametrize("says_so", [False, True])
+def test_a_backend_that_closes_behind_its_answer(says_so):
     """A slow client takes in its time what has come, though the backend's connection is over."""
     closed = threading.Event()
 
@@ -442,6 +443,8 @@ def test_a_backend_that_closes_behind_its_answer():
         peer.send(peer.headers(stream, [(":status", "200")]),
                   *[peer.data(stream, BIG[at:at + 8000], at + 8000 == 240000)
                     for at in range(0, 240000, 8000)])
+        if says_so:
+            peer.send(h2.GoAwayFrame(0, last_stream_id=stream))
         connection.close()
         closed.set()
     with Backend(script) as backend, start(h2c(backend)) as weir, \
