@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from process import (BenchError, Child, core_times, cpu_ns, cpu_ticks, family, free_port,
-                     speed_probe_ms, wait_listening)
+                     private_bytes, speed_probe_ms, wait_listening)
 from subjects import SUBJECTS
 
 FOREIGN_MAX = 0.10  # share of the proxy's core that others may take before a run is repeated
@@ -272,9 +272,10 @@ def undisturbed(bench, measure):
     raise AssertionError
 
 
-def rounds(bench, scenario, names, loads, tcp=False):
+def rounds(bench, scenario, names, loads, tcp=False, measure=measure_once):
     """Runs every load on every subject, A B .. B A .., each time on a fresh process.
 
+    measure: how one of them is measured, as measure_once.
     Gives {load: {subject: [Run of each round]}}. A subject that fails once is left out."""
     names = bench.present(names)
     results = {load: {name: [] for name in names} for load in loads}
@@ -286,7 +287,7 @@ def rounds(bench, scenario, names, loads, tcp=False):
                 continue
             try:
                 results[load][name].append(undisturbed(
-                    bench, lambda: measure_once(bench, SUBJECTS[name], argv, tcp)))
+                    bench, lambda: measure(bench, SUBJECTS[name], argv, tcp)))
             except BenchError as error:
                 failed.add(name)
                 bench.problems.append(f"{scenario}, {load}, {name}: {error}")
@@ -367,6 +368,32 @@ def check_number(bench, row, name, values, must, aim, unit):
     missing = bench.why_absent(name) or "no figures"
     bench.checks.append(Check(row, name, must, aim, unit, values, "", missing))
     show_check(bench.checks[-1])
+
+
+def settled_bytes(pids):
+    """Private bytes once they stand still (within 0.1 % for half a second), or after 8 seconds."""
+    deadline = time.monotonic() + 8
+    last = 0
+    while True:
+        time.sleep(0.5)
+        now = private_bytes(pids)
+        if abs(now - last) <= now / 1000 or time.monotonic() > deadline:
+            return now
+        last = now
+
+
+def idle_slope(bench, subject, few, many, more=()):
+    """Private bytes that one more idle connection costs, between so few and so many of them."""
+    def opened(count):
+        return ["--connections", count, "--warm", 1, "--warm-only", *more]
+
+    with Proxy(bench, subject) as proxy, Load(bench, proxy.port, opened(few)):
+        small = settled_bytes(proxy.pids)
+        with Load(bench, proxy.port, opened(many - few)):
+            large = settled_bytes(proxy.pids)
+            if proxy.child.died():
+                raise BenchError(f"ended early: {proxy.child.complaint()}")
+    return (large - small) / (many - few)
 
 
 def callgrind(bench, subject, argv, look=None):

@@ -29,6 +29,10 @@ static const char usage[] =
 	"  --close           one connection per request\n"
 	"  --vary WHAT       another value in each request: path (/SIZE/NNNNNN) or client\n"
 	"                    (X-Forwarded-For: 10.1NN.1NN.1NN)\n"
+	"  --tls             HTTPS\n"
+	"  --handshakes      TLS without requests: one connection each, until the server's ticket\n"
+	"                    has come\n"
+	"  --resume          each connection resumes the session of the one before\n"
 	"  --tcp             lines instead of HTTP, for bench-origin --tcp\n"
 	"  --sources N       source addresses from 127.0.0.1 on (enough for the connections)\n"
 	"  --warm N          requests of each connection before the measured ones (3)\n"
@@ -68,6 +72,9 @@ enum option_name {
 	OPT_FIELDS,
 	OPT_CLOSE,
 	OPT_TCP,
+	OPT_TLS,
+	OPT_HANDSHAKES,
+	OPT_RESUME,
 	OPT_VARY,
 	OPT_SOURCES,
 	OPT_WARM,
@@ -88,6 +95,9 @@ static const struct option long_options[] = {
 	{"fields", required_argument, NULL, OPT_FIELDS},
 	{"close", no_argument, NULL, OPT_CLOSE},
 	{"tcp", no_argument, NULL, OPT_TCP},
+	{"tls", no_argument, NULL, OPT_TLS},
+	{"handshakes", no_argument, NULL, OPT_HANDSHAKES},
+	{"resume", no_argument, NULL, OPT_RESUME},
 	{"vary", required_argument, NULL, OPT_VARY},
 	{"sources", required_argument, NULL, OPT_SOURCES},
 	{"warm", required_argument, NULL, OPT_WARM},
@@ -168,6 +178,16 @@ static void set_option(struct settings *settings, int option)
 		break;
 	case OPT_TCP:
 		settings->load.tcp = true;
+		break;
+	case OPT_TLS:
+		settings->load.tls = true;
+		break;
+	case OPT_HANDSHAKES:
+		settings->load.tls = true;
+		settings->load.handshakes = true;
+		break;
+	case OPT_RESUME:
+		settings->load.resume = true;
 		break;
 	case OPT_ANSWER_FIELDS:
 		settings->answer_fields = small("--answer-fields", 2, 32);
@@ -272,7 +292,8 @@ static void read_options(struct settings *settings, int argc, char **argv)
 	}
 	// A source address has some 28,000 ports, and closed connections keep theirs for a minute.
 	if (!load->sources)
-		load->sources = load->close_each ? 64 : 1 + load->connections / 4000;
+		load->sources =
+			load->close_each || load->handshakes ? 64 : 1 + load->connections / 4000;
 }
 
 static double us(uint64_t ns)

@@ -28,6 +28,9 @@ struct load_options {
 	uint64_t body;	   // expected length of a body
 	bool close_each;   // a connection for each request
 	bool tcp;	   // no HTTP: the body follows the request at once
+	bool tls;	   // below the requests
+	bool handshakes;   // TLS without requests: a connection each, until its ticket has come
+	bool resume;	   // each connection of a slot resumes the session of the one before
 	char *request;	   // the digits in it count up with each one that is sent
 	size_t request_bytes;
 	char *digits[LOAD_DIGITS];
@@ -42,6 +45,7 @@ enum load_error {
 	LOAD_LENGTH,	 // is not the expected one, or more bytes came
 	LOAD_NOT_CLOSED, // the answer was to be the last one, but the connection stayed
 	LOAD_STALLED,	 // nothing moved for ten seconds
+	LOAD_HANDSHAKE,	 // failed, or was a full one where a session was offered, or the reverse
 	LOAD_ERRORS,
 };
 

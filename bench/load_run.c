@@ -7,6 +7,7 @@
 #include "answer.h"
 #include "common.h"
 #include "load.h"
+#include "load_tls.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,11 +24,14 @@
 #define STALL_NS   10000000000u
 #define CHECK_NS   500000000u
 #define ERRORS_MAX 1000
+#define SINK_BYTES 65536
 #define SECOND_NS  1000000000u
 
 enum slot_state {
 	SLOT_RESTING,
 	SLOT_CONNECTING,
+	SLOT_SHAKING,
+	SLOT_TICKET, // handshakes only: waits for the session that the next one resumes
 	SLOT_HEAD,
 	SLOT_BODY,
 	SLOT_CLOSING, // answered; waits for the end of the connection
@@ -43,6 +47,7 @@ struct slot {
 	uint64_t body_left;
 	uint64_t intended_ns;
 	uint64_t rests_next; // index + 1 in the stack of resting slots
+	struct load_tls_conn *tls;
 	char head[HEAD_MAX];
 };
 
@@ -53,6 +58,7 @@ struct load {
 	struct load_result result;
 	enum phase phase;
 	int epoll_fd;
+	struct load_tls *tls; // NULL: clear
 	struct slot *slots;
 	uint64_t resting; // index + 1 of the top of the stack
 	uint32_t busy;	  // slots not resting
@@ -64,7 +70,7 @@ struct load {
 };
 
 const char *const load_error_names[LOAD_ERRORS] = {
-	"refused", "closed", "malformed", "status", "length", "not_closed", "stalled"};
+	"refused", "closed", "malformed", "status", "length", "not_closed", "stalled", "handshake"};
 
 struct load *load_new(const struct load_options *options)
 {
@@ -79,22 +85,38 @@ struct load *load_new(const struct load_options *options)
 	load->slots = calloc(options->connections, sizeof(*load->slots));
 	if (!load->slots)
 		bench_die("calloc");
-	for (uint32_t i = 0; i < options->connections; i++)
+	if (options->tls)
+		load->tls = load_tls_new();
+	for (uint32_t i = 0; i < options->connections; i++) {
 		load->slots[i].fd = -1;
+		if (load->tls)
+			load->slots[i].tls = load_tls_conn_new(load->tls);
+	}
 	return load;
 }
 
 static void slot_close(struct slot *slot)
 {
+	if (slot->tls)
+		load_tls_close(slot->tls);
 	if (slot->fd >= 0)
 		close(slot->fd);
 	slot->fd = -1;
 }
 
+static void slot_free(struct slot *slot)
+{
+	slot_close(slot);
+	if (slot->tls)
+		load_tls_conn_free(slot->tls);
+}
+
 void load_free(struct load *load)
 {
 	for (uint32_t i = 0; i < load->options.connections; i++)
-		slot_close(&load->slots[i]);
+		slot_free(&load->slots[i]);
+	if (load->tls)
+		load_tls_free(load->tls);
 	close(load->epoll_fd);
 	free(load->slots);
 	free(load);
@@ -192,8 +214,10 @@ static void count_up(struct load_options *options)
 static void send_request(struct load *load, struct slot *slot)
 {
 	count_up(&load->options);
-	ssize_t sent =
-		send(slot->fd, load->options.request, load->options.request_bytes, MSG_NOSIGNAL);
+	const char *request = load->options.request;
+	size_t bytes = load->options.request_bytes;
+	ssize_t sent = slot->tls ? load_tls_send(slot->tls, request, bytes)
+				 : send(slot->fd, request, bytes, MSG_NOSIGNAL);
 
 	slot->head_bytes = 0;
 	slot->close_after = false;
@@ -201,8 +225,53 @@ static void send_request(struct load *load, struct slot *slot)
 	slot->state = load->options.tcp ? SLOT_BODY : SLOT_HEAD;
 	// A request is small and the one before is answered: the socket takes it whole or is
 	// broken.
-	if (sent != (ssize_t)load->options.request_bytes)
+	if (sent != (ssize_t)bytes)
 		fail(load, slot, LOAD_CLOSED);
+}
+
+// A first connection has nothing to resume.
+static bool is_handshake_expected(const struct load *load, const struct slot *slot)
+{
+	bool resumed = load->options.resume && load->phase != PHASE_WARM;
+
+	return load->phase == PHASE_WARM || load_tls_is_resumed(slot->tls) == resumed;
+}
+
+static void take_ticket(struct load *load, struct slot *slot)
+{
+	bool over = load_tls_recv(slot->tls, load->scratch, HEAD_MAX) >= 0;
+
+	if (load_tls_has_ticket(slot->tls)) {
+		slot_close(slot);
+		answered(load, slot);
+	} else if (over) {
+		fail(load, slot, LOAD_HANDSHAKE);
+	}
+}
+
+static void shake(struct load *load, struct slot *slot)
+{
+	int result = load_tls_shake(slot->tls);
+
+	if (result < 0 || (result > 0 && !is_handshake_expected(load, slot))) {
+		fail(load, slot, LOAD_HANDSHAKE);
+	} else if (result > 0 && load->options.handshakes) {
+		slot->state = SLOT_TICKET;
+		take_ticket(load, slot);
+	} else if (result > 0) {
+		send_request(load, slot);
+	}
+}
+
+static void on_connected(struct load *load, struct slot *slot)
+{
+	if (!slot->tls) {
+		send_request(load, slot);
+		return;
+	}
+	load_tls_open(slot->tls, slot->fd, load->options.resume);
+	slot->state = SLOT_SHAKING;
+	shake(load, slot);
 }
 
 static void open_slot(struct load *load, struct slot *slot)
@@ -228,7 +297,7 @@ static void open_slot(struct load *load, struct slot *slot)
 	if (epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, slot->fd, &event))
 		bench_die("epoll_ctl");
 	if (connected)
-		send_request(load, slot);
+		on_connected(load, slot);
 	else
 		slot->state = SLOT_CONNECTING;
 }
@@ -301,14 +370,24 @@ static ssize_t drop_body(int fd, size_t bytes)
 	return syscall(SYS_recvfrom, fd, NULL, bytes, MSG_TRUNC, NULL, NULL);
 }
 
+// A part of a head to the scratch, or of a body to nowhere.
+static ssize_t receive(struct load *load, struct slot *slot, bool body, size_t room)
+{
+	static char sink[SINK_BYTES];
+
+	if (slot->tls)
+		return load_tls_recv(slot->tls, body ? sink : load->scratch,
+			room < SINK_BYTES || !body ? room : SINK_BYTES);
+	return body ? drop_body(slot->fd, room) : recv(slot->fd, load->scratch, room, 0);
+}
+
 // Reads until the socket is empty or the slot is done.
 static void take_input(struct load *load, struct slot *slot)
 {
 	while (slot->fd >= 0) {
 		bool body = slot->state == SLOT_BODY;
 		size_t room = body && slot->body_left ? slot->body_left : HEAD_MAX;
-		ssize_t got =
-			body ? drop_body(slot->fd, room) : recv(slot->fd, load->scratch, room, 0);
+		ssize_t got = receive(load, slot, body, room);
 
 		if (got < 0 && errno == EAGAIN)
 			return;
@@ -316,7 +395,7 @@ static void take_input(struct load *load, struct slot *slot)
 			take_end(load, slot);
 			return;
 		}
-		bool empty = (size_t)got < room && !slot->ending;
+		bool empty = (size_t)got < room && !slot->ending && !slot->tls;
 		if (slot->state == SLOT_HEAD) {
 			if (!take_head(load, slot, (size_t)got))
 				return;
@@ -352,7 +431,15 @@ static void take_event(struct load *load, struct slot *slot, uint32_t events)
 			return;
 		}
 		if (events & EPOLLOUT)
-			send_request(load, slot);
+			on_connected(load, slot);
+		return;
+	}
+	if (slot->state == SLOT_SHAKING) {
+		shake(load, slot);
+		return;
+	}
+	if (slot->state == SLOT_TICKET) {
+		take_ticket(load, slot);
 		return;
 	}
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
@@ -466,7 +553,7 @@ static void check_silence(struct load *load)
 	for (uint32_t i = 0; i < load->options.connections; i++) {
 		struct slot *slot = &load->slots[i];
 
-		if (slot->fd >= 0 && recv(slot->fd, load->scratch, 1, MSG_PEEK) > 0)
+		if (slot->fd >= 0 && !slot->tls && recv(slot->fd, load->scratch, 1, MSG_PEEK) > 0)
 			load->result.errors[LOAD_LENGTH]++;
 	}
 }

@@ -9,7 +9,6 @@ every process it started, by its id, whatever happens.
 """
 
 import argparse
-import contextlib
 import itertools
 import mmap
 import os
@@ -23,11 +22,12 @@ from pathlib import Path
 
 import balancing
 import observing
+import parallel
 import report
-from harness import (Bench, Load, Proxy, best_of, check, check_number, cpu_of, divide, instructions,
-                     measure_once, repeat, rounds, say, show_progress, show_runs, timed,
-                     undisturbed)
-from process import BenchError, Child, private_bytes
+import secure
+from harness import (Bench, Load, Proxy, best_of, check, check_number, cpu_of, divide, idle_slope,
+                     instructions, measure_once, repeat, rounds, say)
+from process import BenchError, Child
 from subjects import PEERS, SUBJECTS, WEIRS
 
 IDLE_FEW, IDLE_MANY = 2000, 8000
@@ -37,7 +37,7 @@ MALLOC_REQUESTS = 10000
 def configurations(bench):
     """What the main subjects are run with, ports by name: [(file name, text)]."""
     texts = []
-    for name in ("weir-uring", "nginx", "haproxy"):
+    for name in ("weir-uring", "nginx", "haproxy", *secure.SHOWN):
         work = bench.work / f"shown-{name}"
         work.mkdir(exist_ok=True)
         path = SUBJECTS[name].command(bench, "PORT", "ORIGIN", work)[-1]
@@ -184,57 +184,6 @@ def scenario_latency(bench):
               bench.why_absent(name))
 
 
-def pin_busiest(pids, cpus):
-    """Pins the busiest threads of the given processes, one to each core."""
-    threads = []
-    for pid in pids:
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            used = int(Path(f"/proc/{pid}/task/{thread}/schedstat").read_text().split()[0])
-            threads.append((used, int(thread)))
-    for (_used, thread), cpu in zip(sorted(threads, reverse=True), sorted(cpus)):
-        os.sched_setaffinity(thread, {cpu})
-
-
-def measure_parallel(bench, names):
-    """Two workers that really run at the same time, one on each core, beside origin and load.
-
-    names: one subject with two workers, or two subjects with one each."""
-    with contextlib.ExitStack() as stack:
-        proxies = [stack.enter_context(Proxy(bench, SUBJECTS[name])) for name in names]
-        argv = closed(bench, 64, *SMALL[64], "--also", f"127.0.0.1:{proxies[-1].port}")
-        load = stack.enter_context(Load(bench, proxies[0].port, argv))
-        pids = sum((proxy.pids for proxy in proxies), [])
-        for pid in pids:
-            for thread in os.listdir(f"/proc/{pid}/task"):
-                os.sched_setaffinity(int(thread), bench.all_cpus)
-        pin_busiest(pids, bench.all_cpus)
-        run = timed(bench, load, pids)
-    run.foreign = 0.0  # origin and load share the cores by design
-    return run
-
-
-def parallel_rounds(bench, name):
-    """Two workers of one process, and two processes of one worker: (runs, runs)."""
-    arms = ([name + "-2"], [name, name])
-    found = {0: [], 1: []}
-    for index in range(bench.rounds):
-        for arm in (0, 1) if index % 2 == 0 else (1, 0):
-            try:
-                found[arm].append(undisturbed(
-                    bench, lambda: measure_parallel(bench, arms[arm])))
-            except BenchError as error:
-                bench.problems.append(f"workers, both cores, {arms[arm]}: {error}")
-                say(f"failed: {bench.problems[-1]}")
-                return [], []
-        show_progress(f"workers, both cores, {name}", index + 1, bench.rounds)
-    load = "64 connections, a worker on each core"
-    results = {load: {f"{name}-2": found[0], f"{name}, two processes": found[1]}}
-    show_runs(results)
-    for subject, runs in results[load].items():
-        bench.figures.append(("workers", load, subject, runs))
-    return found[0], found[1]
-
-
 def scenario_workers(bench):
     """Two workers against one: taking turns on one core, and side by side on two."""
     load = "64 connections, one core"
@@ -245,43 +194,18 @@ def scenario_workers(bench):
         missing = bench.why_absent(name)
         check(bench, row, f"{name}, 2 / 1 workers, one core", cpu_of(runs, name + "-2"),
               cpu_of(runs, name), 1.10, 1.02, "its own with 1 worker", missing)
-        shared, apart = ([], []) if missing else parallel_rounds(bench, name)
+        shared, apart = ([], []) if missing else parallel.rounds_of_two(
+            bench, "workers", name, closed(bench, 64, *SMALL[64]))
         check(bench, row, f"{name}, 2 workers / 2 processes, two cores",
               [run.cpu_us for run in shared], [run.cpu_us for run in apart], 1.10, 1.02,
               "two processes with 1 worker", missing)
-
-
-def settled_bytes(pids):
-    """Private bytes once they stand still (within 0.1 % for half a second), or after 8 seconds."""
-    deadline = time.monotonic() + 8
-    last = 0
-    while True:
-        time.sleep(0.5)
-        now = private_bytes(pids)
-        if abs(now - last) <= now / 1000 or time.monotonic() > deadline:
-            return now
-        last = now
-
-
-def idle_slope(bench, subject):
-    """Private bytes that one more idle connection costs."""
-    def opened(count):
-        return ["--connections", count, "--warm", 1, "--warm-only"]
-
-    with Proxy(bench, subject) as proxy, Load(bench, proxy.port, opened(IDLE_FEW)):
-        few = settled_bytes(proxy.pids)
-        with Load(bench, proxy.port, opened(IDLE_MANY - IDLE_FEW)):
-            many = settled_bytes(proxy.pids)
-            if proxy.child.died():
-                raise BenchError(f"ended early: {proxy.child.complaint()}")
-    return (many - few) / (IDLE_MANY - IDLE_FEW)
 
 
 def scenario_idle(bench):
     """Private memory per idle keep-alive connection: the slope from 2,000 to 8,000."""
     row = "idle keep-alive connection"
     results = repeat(bench, "idle", "bytes per connection", WEIRS + PEERS, min(bench.rounds, 3),
-                     lambda subject: idle_slope(bench, subject))
+                     lambda subject: idle_slope(bench, subject, IDLE_FEW, IDLE_MANY))
     for name in WEIRS:
         check_number(bench, row, name, results.get(name, []), 600, 400, "bytes")
 
@@ -361,6 +285,7 @@ def scenario_malloc(bench):
 
 SCENARIOS = {name.removeprefix("scenario_"): function for name, function in list(globals().items())
              if name.startswith("scenario_")}
+SCENARIOS.update(secure.SCENARIOS)
 
 
 def summary(bench):

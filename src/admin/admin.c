@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "admin/admin_inside.h"
-#include "admin/odd_log.h"
+#include "admin/looker.h"
 #include "admin/otlp.h"
 #include "admin/stream.h"
 #include "base/mem.h"
@@ -118,7 +118,7 @@ static void on_second(struct admin *admin)
 {
 	let_go_of_told(admin);
 	stream_hub_second(admin->hub);
-	odd_log_second(admin->odd);
+	looker_second(admin->looker);
 }
 
 // ---- The server ---------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ static void *start_main(void *arg)
 		admin->state = state_new(admin);
 		admin->figures = figures_new(admin);
 		admin->hub = stream_hub_new(admin);
-		admin->odd = odd_log_new(admin);
+		admin->looker = looker_new(admin);
 		figures_on_second(admin->figures, on_second);
 		start_tracing(admin);
 		serve(admin);
@@ -323,7 +323,7 @@ static void done(void *owner)
 		state_free(admin->state);
 		figures_free(admin->figures);
 		stream_hub_free(admin->hub);
-		odd_log_free(admin->odd);
+		looker_free(admin->looker);
 		mem_free(admin->routes);
 	}
 	admin->started = false;

@@ -9,6 +9,7 @@
 #include "admin/figures.h"
 #include "admin/server.h"
 #include "base/json.h"
+#include "control/reason.h"
 #include "decide/oddity.h"
 
 struct admin {
@@ -27,7 +28,7 @@ struct admin {
 	struct admin_state *state;
 	struct figures *figures;
 	struct stream_hub *hub;
-	struct odd_log *odd;
+	struct looker *looker;
 	struct otlp *otlp;	      // NULL: nobody traces
 	struct list leaving;	      // configurations that spans may still speak of
 	struct metrics_cells metrics; // this thread's own
@@ -56,9 +57,8 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 void api_write_backend(struct json *json, struct admin *admin, const struct backend *backend);
 
 // Why it is in the state that it is in; static, or in `room`.
-enum { API_REASON_BYTES = 80 };
-
-const char *api_reason_text(const struct desk_backend *one, char room[static API_REASON_BYTES]);
+const char *api_reason_text(const struct backend *backend, const struct desk_backend *one,
+	char room[static REASON_BYTES]);
 
 bool api_is_ready(const struct admin *admin);
 
@@ -69,6 +69,11 @@ const struct backend *api_find_backend(
 // Has an order carried out and tells how that went. `cell` is the backend's.
 void api_give_order(struct admin *admin, struct admin_call *call, enum desk_order_kind kind,
 	u32 cell, u32 value);
+
+// ---- api_providers.c ----------------------------------------------------------------------------
+
+// "providers": all that the copies at hand know of them.
+void api_write_providers(struct json *json, const struct admin *admin);
 
 // ---- api_reload.c -------------------------------------------------------------------------------
 

@@ -110,8 +110,8 @@ static void on_event(struct desk_ask *ask)
 		admin_problem(call, 404, NULL, "'%s' is not in pool '%s' any more", event->backend,
 			event->pool);
 	else
-		api_give_order(events->admin, call, (enum desk_order_kind)event->undo.order,
-			cell, event->undo.value);
+		api_give_order(events->admin, call, (enum desk_order_kind)event->undo.order, cell,
+			event->undo.value);
 	give_up(events);
 }
 

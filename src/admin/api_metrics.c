@@ -3,6 +3,7 @@
 #include "admin/admin_inside.h"
 #include "admin/expose.h"
 #include "base/mem.h"
+#include "proxy/secure.h"
 
 struct scrape {
 	struct expose_backend *backends;
@@ -11,6 +12,8 @@ struct scrape {
 	const struct stats **stats;
 	const struct metrics_cells **cells;
 	struct expose_provider *providers;
+	struct expose_certificate *certificates;
+	u32 certificate_count, certificate_room;
 };
 
 static void show_backend(
@@ -55,6 +58,23 @@ static void show_provider(const struct desk_provider *one, struct expose_provide
 		.read_at_ms = one->read_wall_ms};
 }
 
+// Each file once.
+static void note_certificate(void *context, struct str file, i64 not_after_s)
+{
+	struct scrape *scrape = context;
+
+	for (u32 i = 0; i < scrape->certificate_count; i++)
+		if (str_eq(scrape->certificates[i].name, file))
+			return;
+	if (scrape->certificate_count == scrape->certificate_room) {
+		scrape->certificate_room = MAX(8u, 2 * scrape->certificate_room);
+		scrape->certificates = mem_realloc(scrape->certificates,
+			sizeof(*scrape->certificates) * scrape->certificate_room);
+	}
+	scrape->certificates[scrape->certificate_count++] =
+		(struct expose_certificate){.name = file, .expires_at_s = not_after_s};
+}
+
 static void make_scrape(const struct admin *admin, struct scrape *scrape)
 {
 	const struct snapshot *snapshot = admin->face.snapshot;
@@ -88,6 +108,7 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 		scrape->stats[i] = workers->all[i].stats;
 		scrape->cells[i] = &workers->all[i].metrics;
 	}
+	secure_each_certificate(snapshot, note_certificate, scrape);
 	scrape->cells[workers->count] = logger_metrics(admin->face.logger);
 	scrape->cells[workers->count + 1u] = &admin->metrics;
 }
@@ -100,6 +121,24 @@ static void free_scrape(struct scrape *scrape)
 	mem_free(scrape->stats);
 	mem_free(scrape->cells);
 	mem_free(scrape->providers);
+	mem_free(scrape->certificates);
+}
+
+// Anew, when counts went from one row to another meanwhile.
+static void write_still(
+	struct text *text, enum expose_format format, const struct expose_source *source)
+{
+	enum { tries = 8 };
+	u32 workers = source->stats ? source->worker_count : 0;
+	u64 moves;
+
+	for (u32 i = 0; i < tries; i++) {
+		moves = stats_moves(source->stats, workers);
+		text->len = 0;
+		expose_write(text, format, source);
+		if (!stats_may_have_moved(moves, stats_moves(source->stats, workers)))
+			return;
+	}
 }
 
 static void answer(struct admin *admin, struct admin_call *call)
@@ -107,7 +146,7 @@ static void answer(struct admin *admin, struct admin_call *call)
 	const struct workers *workers = admin->face.workers;
 	struct reload_status config = reload_status(admin->face.reload);
 	enum expose_format format = expose_choose(admin_field(call, "accept"));
-	struct scrape scrape;
+	struct scrape scrape = {0};
 	struct expose_source source;
 	struct text text = {0};
 
@@ -122,18 +161,23 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.backends = scrape.backends,
 		.providers = scrape.providers,
 		.provider_count = admin->state->ask.provider_count,
+		.certificates = scrape.certificates,
+		.certificate_count = scrape.certificate_count,
 		.connections_max = admin->face.connections_max,
 		.config_at_ms = config.taken_wall_ms,
 		.config_generation = config.generation,
 		.reloads = config.successes,
 		.reloads_failed = config.failures,
 		.config_refused = !config.last_succeeded,
+		.restarts = admin->state->ask.life.restarts,
+		.upgrades = admin->state->ask.life.upgrades,
+		.upgrades_failed = admin->state->ask.life.upgrades_failed,
 		.draining = *admin->face.draining,
 		.version = STR(WEIR_VERSION),
 		.io = str_from(admin->face.io)};
 	expose_process_read(&source.process);
 	source.process.started_at_ms = admin->face.started_wall_ms;
-	expose_write(&text, format, &source);
+	write_still(&text, format, &source);
 	free_scrape(&scrape);
 	admin_answer(call, 200, expose_content_type(format).ptr, &text);
 }

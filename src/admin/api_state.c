@@ -43,40 +43,10 @@ static const char *state_word(const struct desk_backend *one)
 	return "up";
 }
 
-// What somebody has ordered, and who.
-static const char *by_order(const char *what, const char *who, char room[static API_REASON_BYTES])
+const char *api_reason_text(const struct backend *backend, const struct desk_backend *one,
+	char room[static REASON_BYTES])
 {
-	snprintf(room, API_REASON_BYTES, "%s by %s", what, who[0] ? who : "order");
-	return room;
-}
-
-// In a panic: what it would be out for.
-static const char *overruled_text(const struct model_state *state)
-{
-	if (state->ejection.why != EJECTION_NONE)
-		return ejection_why_text((enum ejection_why)state->ejection.why);
-	return state->breaker.state == BREAKER_OPEN ? "its circuit breaker is open"
-						    : "its circuit breaker is half-open";
-}
-
-const char *api_reason_text(const struct desk_backend *one, char room[static API_REASON_BYTES])
-{
-	switch ((enum eligible_why)one->state.why) {
-	case ELIGIBLE_DOWN:
-	case ELIGIBLE_REFUSES:
-		return health_reason_text((enum health_reason)one->state.health.reason);
-	case ELIGIBLE_HELD_OPEN:
-		return by_order("forced open", one->state.held_by, room);
-	case ELIGIBLE_DRAINING:
-		return by_order(one->order == MODEL_DISABLED ? "disabled" : "drained",
-			one->state.ordered_by, room);
-	case ELIGIBLE_PANIC:
-		return overruled_text(&one->state);
-	case ELIGIBLE_EJECTED:
-		return ejection_why_text((enum ejection_why)one->state.ejection.why);
-	default:
-		return eligible_why_text((enum eligible_why)one->state.why);
-	}
+	return reason_of_state(backend, &one->state, one->order, room);
 }
 
 static const char *order_word(u8 order)
@@ -100,9 +70,11 @@ static void key_moment(
 }
 
 static void write_check(
-	struct json *json, const struct admin_state *state, const struct desk_backend *one)
+	struct json *json, const struct admin_state *state, const struct backend *backend)
 {
+	const struct desk_backend *one = &state->ask.backends[backend->cell];
 	const struct health *health = &one->state.health;
+	char room[REASON_BYTES];
 
 	json_key_cstr(json, "health", health_state_name((enum health_state)health->state));
 	json_key_u64(json, "streak", health->streak);
@@ -114,7 +86,7 @@ static void write_check(
 	}
 	json_object_begin(json);
 	json_key_bool(json, "passed", health->reason == HEALTH_NONE);
-	json_key_cstr(json, "reason", health_reason_text((enum health_reason)health->reason));
+	json_key_cstr(json, "reason", reason_of_check(backend, health, room));
 	if (one->state.latency_us)
 		json_key_u64(json, "latency_us", one->state.latency_us);
 	else
@@ -148,6 +120,21 @@ static void key_known(struct json *json, const char *key, u32 value)
 		json_key_none(json, key);
 }
 
+static void write_oddity(struct json *json, const struct admin_state *state,
+	const struct backend *backend, enum oddity oddity)
+{
+	char text[ODDITY_TEXT_BYTES];
+
+	oddity_describe(
+		oddity, &state->facts[backend->cell], &state->findings[backend->cell], text);
+	json_object_begin(json);
+	json_key_cstr(json, "what", oddity_word(oddity));
+	json_key_cstr(json, "text", text);
+	key_moment(json, "since_at_ms", state,
+		state->ask.backends[backend->cell].odd_since_ms[oddity]);
+	json_object_end(json);
+}
+
 static void write_oddities(
 	struct json *json, const struct admin_state *state, const struct backend *backend)
 {
@@ -160,9 +147,15 @@ static void write_oddities(
 		if (finding->is[i])
 			json_cstr(json, oddity_word((enum oddity)i));
 	json_array_end(json);
+	json_key(json, "odd");
+	json_array_begin(json);
+	for (u32 i = 0; i < ODDITY_COUNT; i++)
+		if (finding->is[i])
+			write_oddity(json, state, backend, (enum oddity)i);
+	json_array_end(json);
 	json_key_u64(json, "changes", facts->changes);
-	key_known(json, "slow_times",
-		finding->is[ODDITY_SLOW] ? oddity_slow_times(facts, finding) : 0);
+	json_key_u64(json, "changes_span_ms", facts->changes_span_ms);
+	key_known(json, "slow_times", oddity_slowness(facts, finding).times);
 	key_known(json, "peers_p50_us", finding->peers_p50_us);
 	key_known(json, "peers_p99_us", finding->peers_p99_us);
 }
@@ -184,7 +177,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 {
 	const struct admin_state *state = admin->state;
 	const struct desk_backend *one = &state->ask.backends[backend->cell];
-	char etag[24], reason[API_REASON_BYTES];
+	char etag[24], reason[REASON_BYTES];
 
 	snprintf(etag, sizeof(etag), "%llu", (unsigned long long)one->revision);
 	json_object_begin(json);
@@ -194,7 +187,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 	json_key_cstr(json, "etag", etag);
 	json_key_cstr(json, "state", state_word(one));
 	key_moment(json, "since_at_ms", state, one->state.why_since_ms);
-	json_key_cstr(json, "reason", api_reason_text(one, reason));
+	json_key_cstr(json, "reason", api_reason_text(backend, one, reason));
 	json_key_bool(json, "takes_requests", eligible_is_in((enum eligible_why)one->state.why));
 	json_key_u64(json, "weight", one->weight);
 	json_key_u64(json, "weight_configured", backend->conf->weight);
@@ -204,7 +197,7 @@ void api_write_backend(struct json *json, struct admin *admin, const struct back
 		3);
 	json_key_bool(json, "backup", backend->conf->is_backup);
 	json_key_cstr(json, "admin", order_word(one->order));
-	write_check(json, state, one);
+	write_check(json, state, backend);
 	write_breaker(json, state, one);
 	write_oddities(json, state, backend);
 	write_load(json, admin, backend);
@@ -242,6 +235,7 @@ static const char *check_word(u8 type)
 	static const char *const words[] = {[CONF_CHECK_AUTO] = "auto",
 		[CONF_CHECK_HTTP] = "http",
 		[CONF_CHECK_TCP] = "tcp",
+		[CONF_CHECK_GRPC] = "grpc",
 		[CONF_CHECK_NONE] = "none"};
 
 	return words[type];
@@ -309,6 +303,15 @@ bool api_is_ready(const struct admin *admin)
 	return snapshot->conf->pool_count == 0;
 }
 
+static void write_life(struct json *json, const struct desk_life *life)
+{
+	json_key_u64(json, "restarts", life->restarts);
+	json_key_cstr(json, "restart_reason", life->restart_why[0] ? life->restart_why : NULL);
+	json_key_u64(json, "upgrades", life->upgrades);
+	json_key_u64(json, "upgrades_failed", life->upgrades_failed);
+	json_key_cstr(json, "upgrade_reason", life->upgrade_why[0] ? life->upgrade_why : NULL);
+}
+
 static void write_head(struct json *json, struct admin *admin, u8 role)
 {
 	const struct control_face *face = &admin->face;
@@ -332,6 +335,7 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 	json_key_cstr(
 		json, "log_level", log_level_name((enum log_level)admin->state->ask.log_level));
 	json_key_cstr(json, "may", role == ADMIN_OPERATOR ? "operate" : "read");
+	write_life(json, &admin->state->ask.life);
 	json_key(json, "verdict");
 	verdict_write(json, admin);
 }
@@ -365,6 +369,7 @@ void api_write_state(struct json *json, struct admin *admin, const struct state_
 			api_write_backend(json, admin, backend);
 	}
 	json_array_end(json);
+	api_write_providers(json, admin);
 	if (scope->wants)
 		json_key_bool(json, "partial", true);
 	json_object_end(json);

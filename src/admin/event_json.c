@@ -52,7 +52,8 @@ void event_write_json(struct json *json, const struct event_copy *event)
 	json_key_i64(json, "at_ms", event->wall_ms);
 	json_key_cstr(json, "kind", event_kind_name((enum event_kind)event->kind));
 	key_text(json, "pool", event->pool);
-	key_text(json, "backend", event->backend);
+	key_text(json, "backend", event->kind == EVENT_PROVIDER ? "" : event->backend);
+	key_text(json, "provider", event->kind == EVENT_PROVIDER ? event->backend : "");
 	key_text(json, "from", event->from);
 	key_text(json, "to", event->to);
 	key_text(json, "reason", event->reason);

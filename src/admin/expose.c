@@ -377,10 +377,10 @@ static void put_workers(struct page *page, bool ratio)
 	}
 }
 
-static void put_reloads(struct page *page)
+static void put_results(struct page *page, u64 successes, u64 failures)
 {
-	expose_sample(&page->lines, STR("result=\"success\""), page->source->reloads);
-	expose_sample(&page->lines, STR("result=\"failure\""), page->source->reloads_failed);
+	expose_sample(&page->lines, STR("result=\"success\""), successes);
+	expose_sample(&page->lines, STR("result=\"failure\""), failures);
 }
 
 static struct str provider_labels(struct page *page, const struct expose_provider *provider)
@@ -471,8 +471,14 @@ static bool put_of_instance(struct page *page, enum metric_family family)
 	case MF_DRAINING:
 		expose_sample(&page->lines, STR_EMPTY, source->draining);
 		return true;
+	case MF_RESTARTS:
+		expose_sample(&page->lines, STR_EMPTY, source->restarts);
+		return true;
+	case MF_BINARY_UPGRADES:
+		put_results(page, source->upgrades, source->upgrades_failed);
+		return true;
 	case MF_CONFIG_RELOADS:
-		put_reloads(page);
+		put_results(page, source->reloads, source->reloads_failed);
 		return true;
 	case MF_CONFIG_SUCCESS:
 		expose_sample(&page->lines, STR_EMPTY, !source->config_refused);

@@ -86,6 +86,7 @@ struct expose_source {
 	i64 config_at_ms;	     // when the one in effect was taken
 	u32 config_generation;
 	bool config_refused; // the last reload failed
+	u64 restarts, upgrades, upgrades_failed;
 	bool draining;
 	struct str version, io;
 };

@@ -63,7 +63,8 @@ static struct oddity_facts facts_of(const struct admin_state *state, const struc
 		.errors_per_s = rate->errors_per_s,
 		.p50_us = rate->p50_us,
 		.p99_us = rate->p99_us,
-		.changes = one->changes};
+		.changes = one->changes,
+		.changes_span_ms = one->changes_span_ms};
 }
 
 static void judge_pool(struct admin_state *state, const struct pool *pool)

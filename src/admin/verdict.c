@@ -6,12 +6,23 @@
 
 enum verdict_level { VERDICT_OK, VERDICT_WARN, VERDICT_BAD };
 
-enum { errors_bad_percent = 5, pools_max = 3, parts_max = 20, part_bytes = 240 };
+enum {
+	errors_bad_percent = 5,
+	pools_max = 3,
+	providers_max = 3,
+	parts_max = 20,
+	part_bytes = 240,
+	reason_bytes = DESK_CAUSE_BYTES // of a provider; a backend's are shorter
+};
+
+_Static_assert(
+	(int)reason_bytes >= (int)REASON_BYTES && (int)reason_bytes >= (int)ODDITY_TEXT_BYTES,
+	"every reason fits");
 
 struct part {
-	u8 level;					 // enum verdict_level
-	i64 wall_ms;					 // since when; 0: it is of now
-	char text[part_bytes], reason[API_REASON_BYTES]; // reason: "" where there is none to tell
+	u8 level;				     // enum verdict_level
+	i64 wall_ms;				     // since when; 0: it is of now
+	char text[part_bytes], reason[reason_bytes]; // reason: "" where there is none to tell
 };
 
 struct verdict {
@@ -70,20 +81,6 @@ static void format_rate(double per_s, char text[16])
 
 // ---- Pools --------------------------------------------------------------------------------------
 
-static bool is_out(const struct desk_backend *one)
-{
-	switch ((enum eligible_why)one->state.why) {
-	case ELIGIBLE_OK:
-	case ELIGIBLE_BACKUP:
-	case ELIGIBLE_DISABLED:
-	case ELIGIBLE_HELD_OPEN:
-	case ELIGIBLE_DRAINING: // as somebody wanted it
-		return false;
-	default:
-		return true;
-	}
-}
-
 struct outage {
 	u32 out, ordered;
 	const struct backend *first; // out for the longest time
@@ -101,7 +98,7 @@ static struct outage outage_of(const struct admin *admin, const struct pool *poo
 		outage.ordered +=
 			one->state.why == ELIGIBLE_DRAINING || one->state.why == ELIGIBLE_HELD_OPEN;
 		// Of one that comes and goes that is told, whether or not it is out just now.
-		if (!is_out(one) ||
+		if (!eligible_is_trouble((enum eligible_why)one->state.why) ||
 			admin->state->findings[pool->backends[i].cell].is[ODDITY_FLAPPING])
 			continue;
 		outage.out++;
@@ -118,18 +115,19 @@ static void say_who_is_out(
 {
 	const struct admin_state *state = admin->state;
 	struct outage outage = outage_of(admin, pool);
-	char room[API_REASON_BYTES];
+	char room[REASON_BYTES];
 	const char *reason = "";
 	i64 since = 0;
 
 	if (outage.first) {
 		since = state_wall_ms(state, outage.since_ms);
-		reason = api_reason_text(&state->ask.backends[outage.first->cell], room);
+		reason = api_reason_text(
+			outage.first, &state->ask.backends[outage.first->cell], room);
 	}
 	if (state->ask.pools[pool->index].state.judged.eligible == 0)
 		say(verdict, VERDICT_BAD, since, "pool %.*s has no backend left",
 			STR_FMT(pool->name));
-	else if (outage.out == 1)
+	else if (outage.first && outage.out == 1)
 		say(verdict, VERDICT_WARN, since, "%.*s of pool %.*s is out",
 			STR_FMT(outage.first->id), STR_FMT(pool->name));
 	else if (outage.out)
@@ -143,55 +141,46 @@ static void say_who_is_out(
 			STR_FMT(pool->name), outage.ordered == 1 ? "is" : "are");
 }
 
-static void describe(const struct oddity_facts *facts, const struct oddity_finding *finding,
-	enum oddity oddity, char text[static part_bytes])
-{
-	switch (oddity) {
-	case ODDITY_FLAPPING:
-		snprintf(text, part_bytes, "is flapping: %u changes within %d minutes",
-			facts->changes, FLAPPING_MINUTES);
-		break;
-	case ODDITY_FAILS:
-		snprintf(text, part_bytes, "fails %u %% of its requests",
-			oddity_errors_percent(facts));
-		break;
-	case ODDITY_SLOW:
-	case ODDITY_COUNT:
-		snprintf(text, part_bytes, "is slow: it takes %u times as long as its peers",
-			oddity_slow_times(facts, finding));
-		break;
-	}
-}
-
-// One is described, several are counted.
+// One is described; several are counted, and that for the longest time is named.
 static void say_who_is(struct verdict *verdict, const struct admin *admin, const struct pool *pool,
 	enum oddity oddity)
 {
+	static const char *const one[] = {[ODDITY_FLAPPING] = "is flapping",
+		[ODDITY_FAILS] = "fails",
+		[ODDITY_SLOW] = "is slow"};
 	static const char *const many[] = {[ODDITY_FLAPPING] = "are flapping",
 		[ODDITY_FAILS] = "fail",
 		[ODDITY_SLOW] = "are slow"};
 	const struct admin_state *state = admin->state;
 	const struct backend *first = NULL;
-	char text[part_bytes];
+	char text[ODDITY_TEXT_BYTES];
+	u64 since_ms = UINT64_MAX;
+	i64 since;
 	u32 count = 0;
 
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		const struct backend *backend = &pool->backends[i];
+		u64 its_ms = state->ask.backends[backend->cell].odd_since_ms[oddity];
 
 		if (!state->findings[backend->cell].is[oddity])
 			continue;
 		count++;
-		first = first ? first : backend;
+		if (first && (!its_ms || its_ms >= since_ms))
+			continue;
+		first = backend;
+		since_ms = its_ms ? its_ms : UINT64_MAX; // not noted yet
 	}
-	if (count == 1) {
-		describe(&state->facts[first->cell], &state->findings[first->cell], oddity, text);
-		say(verdict, VERDICT_WARN, 0, "%.*s of pool %.*s %s", STR_FMT(first->id),
-			STR_FMT(pool->name), text);
-	} else if (count) {
-		say(verdict, VERDICT_WARN, 0, "%u of %u backends of pool %.*s %s, %.*s among them",
-			count, pool->backend_count, STR_FMT(pool->name), many[oddity],
-			STR_FMT(first->id));
-	}
+	if (!count)
+		return;
+	since = since_ms == UINT64_MAX ? 0 : state_wall_ms(state, since_ms);
+	if (count == 1)
+		say(verdict, VERDICT_WARN, since, "%.*s of pool %.*s %s", STR_FMT(first->id),
+			STR_FMT(pool->name), one[oddity]);
+	else
+		say(verdict, VERDICT_WARN, since, "%u of %u backends of pool %.*s %s, %.*s", count,
+			pool->backend_count, STR_FMT(pool->name), many[oddity], STR_FMT(first->id));
+	oddity_describe(oddity, &state->facts[first->cell], &state->findings[first->cell], text);
+	say_why(verdict, text);
 }
 
 // ---- The whole ----------------------------------------------------------------------------------
@@ -205,6 +194,39 @@ static void say_errors(struct verdict *verdict, const struct figures_rate *whole
 		say(verdict, VERDICT_BAD, 0, "%.0f %% of requests fail", percent);
 	else if (whole->errors_per_s > 0)
 		say(verdict, VERDICT_WARN, 0, "%.2g %% of requests fail", percent);
+}
+
+static const char *rows_word(u32 rows)
+{
+	return rows == 1 ? "row" : "rows";
+}
+
+// In trouble, held back, or with rows that are none: the heaviest of them.
+static void say_provider(struct verdict *verdict, const struct desk_provider *one)
+{
+	if (!one->is_up && one->cause[0]) {
+		say(verdict, VERDICT_WARN, one->since_wall_ms,
+			"provider %s cannot be read, its last list of %u %s serves", one->name,
+			one->rows, rows_word(one->rows));
+		say_why(verdict, one->cause);
+	} else if (one->is_held) {
+		say(verdict, VERDICT_WARN, 0,
+			"the list of provider %s is not believed, what vanished from it stays",
+			one->name);
+	} else if (one->left_out) {
+		say(verdict, VERDICT_OK, 0, "%u %s of provider %s left out", one->left_out,
+			rows_word(one->left_out), one->name);
+		say_why(verdict, one->faults[0]);
+	}
+}
+
+static void say_providers(struct verdict *verdict, const struct admin *admin)
+{
+	const struct desk_ask *state = &admin->state->ask;
+	u32 before = verdict->count;
+
+	for (u32 i = 0; i < state->provider_count && verdict->count < before + providers_max; i++)
+		say_provider(verdict, &state->providers[i]);
 }
 
 static struct verdict make(const struct admin *admin)
@@ -232,6 +254,7 @@ static struct verdict make(const struct admin *admin)
 			say_who_is(&verdict, admin, snapshot->pools[i], (enum oddity)oddity);
 		told += verdict.count > before;
 	}
+	say_providers(&verdict, admin);
 	if (verdict.level == VERDICT_OK && told == 0 && !*admin->face.draining)
 		say(&verdict, VERDICT_OK, 0, "all backends are well");
 	return verdict;

@@ -273,7 +273,7 @@ static bool is_for_running_weir(const struct cli *cli)
 	const struct plan *plan = cli->plan;
 
 	if (plan->command == PLAN_BACKENDS_LIST)
-		return false;
+		return plan->admin || !database_is_named(cli);
 	if (plan->command == PLAN_BACKENDS_ADD)
 		return plan->word_count > 1 && !strchr(plan->words[0], ':');
 	if (plan->admin ||

@@ -7,15 +7,6 @@
 #include "cli/help.h"
 #include "cli/terminal.h"
 
-// The words of a command and no option: `weir help check`.
-static bool is_command(const char *topic)
-{
-	for (u32 i = 0; i < PLAN_COMMAND_COUNT; i++)
-		if (strcmp(topic, plan_commands[i].words) == 0)
-			return true;
-	return strcmp(topic, "config") == 0 || strcmp(topic, "import") == 0;
-}
-
 static int help_key(const struct cli *cli, const char *topic)
 {
 	const char *near = NULL;
@@ -29,6 +20,22 @@ static int help_key(const struct cli *cli, const char *topic)
 	return EXIT_USAGE;
 }
 
+// Some words are both: `weir help backends` tells of the commands, then of the key.
+static int help_word(const struct cli *cli, const char *topic)
+{
+	const char *near;
+	struct str command = help_command(topic, cli->arena), key;
+
+	if (!command.len)
+		return help_key(cli, topic);
+	key = conf_help_key(str_from(topic), cli->arena, &near);
+	if (key.len)
+		command = str_from(arena_printf(cli->arena,
+			"%.*s\nThe key of that name in a configuration:\n\n%.*s", STR_FMT(command),
+			STR_FMT(key)));
+	return terminal_print(command);
+}
+
 int help_main(const struct cli *cli)
 {
 	const char *topic = cli->plan->topic;
@@ -37,9 +44,7 @@ int help_main(const struct cli *cli)
 		return terminal_print(help_all(cli->arena));
 	if (!topic)
 		return terminal_print(help_screen(cli->arena));
-	if (is_command(topic))
-		return terminal_print(help_command(topic, cli->arena));
 	if (strcmp(topic, "metrics") == 0)
 		return terminal_print(metrics_reference(cli->arena));
-	return help_key(cli, topic);
+	return help_word(cli, topic);
 }

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// weir reload, backends add and backends remove: another configuration for a running weir.
+// weir reload, backends add and backends remove: another configuration for a running weir; and
+// backends list: what is in it.
 #include <stdio.h>
 
 #include "base/json.h"
 #include "base/text.h"
 #include "cli/backend_name.h"
+#include "cli/call.h"
 #include "cli/cmd_reload.h"
+#include "cli/table.h"
 #include "cli/terminal.h"
+#include "cli/units.h"
 #include "proto/http.h"
 
 enum { weight_max = 1000 };
@@ -101,7 +105,8 @@ static int add(const struct cli *cli)
 		return call_complain(EXIT_USAGE, &trouble);
 	call.body = str_from(arena_printf(cli->arena, "{\"address\":%s,\"weight\":%u}",
 		quoted(cli, address), (unsigned)weight));
-	return reload_carry_out(cli, &call, arena_printf(cli->arena, "%s/%s is added", pool, address));
+	return reload_carry_out(
+		cli, &call, arena_printf(cli->arena, "%s/%s is added", pool, address));
 }
 
 static int drop(const struct cli *cli)
@@ -129,10 +134,49 @@ static int drop(const struct cli *cli)
 	return reload_carry_out(cli, &call, arena_printf(cli->arena, "%s/%s is removed", pool, id));
 }
 
+static void add_row(struct table *table, const json_t *backend)
+{
+	struct table_row *row = table_add(table, CELLS_PLAIN);
+	const char *reason = call_string(backend, "reason"), *state = call_string(backend, "state");
+
+	row->cells[0] = str_from(call_string(backend, "pool"));
+	row->cells[1] = str_from(call_string(backend, "id"));
+	row->cells[2] = str_from(call_string(backend, "address"));
+	row->cells[3] =
+		arena_str(table->arena, str_from(unit_count(call_number(backend, "weight")).text));
+	row->cells[4] = str_from(state);
+	row->cells[5] = strcmp(reason, state) == 0 ? STR_EMPTY : str_from(reason);
+}
+
+static int list(const struct cli *cli)
+{
+	static const char *const titles[] = {"POOL", "ID", "ADDRESS", "WEIGHT", "STATE", "REASON"};
+	struct call look = {.method = "GET", .path = "/api/v1/state", .body = STR_EMPTY};
+	struct cells_look how = terminal_look(cli->environ);
+	struct text text = {0};
+	struct cells cells;
+	struct table table;
+	const json_t *one;
+	json_t *state;
+	size_t at;
+	int code = call_json(cli, &look, "backends", &state);
+
+	if (code != EXIT_OK)
+		return code;
+	table_init(&table, cli->arena, titles, ARRAY_LEN(titles));
+	json_array_foreach(json_object_get(state, "backends"), at, one) add_row(&table, one);
+	cells_init(&cells, &text, &how);
+	table_put(&table, &cells);
+	json_decref(state);
+	return terminal_print(text_take(&text, cli->arena)) ? EXIT_FAILED : EXIT_OK;
+}
+
 int backends_ask_main(const struct cli *cli)
 {
 	struct ask_trouble trouble = {"weir backends add POOL ADDRESS [WEIGHT]", ""};
 
+	if (cli->plan->command == PLAN_BACKENDS_LIST)
+		return list(cli);
 	if (cli->plan->command != PLAN_BACKENDS_ADD)
 		return drop(cli);
 	if (cli->plan->word_count < 2 || cli->plan->word_count > 3)

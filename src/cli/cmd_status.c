@@ -48,6 +48,80 @@ static void put_process(const struct status *status)
 	cells_end(status->cells);
 }
 
+// What befell it since it was started.
+static void put_life(const struct status *status)
+{
+	const json_t *state = status->state;
+	const char *why = call_string(state, "restart_reason");
+	double restarts = call_number(state, "restarts");
+	double failed = call_number(state, "upgrades_failed");
+
+	if (restarts > 0) {
+		cells_style(status->cells, level_style(LEVEL_WARN));
+		cells_printf(status->cells, "  %s ", level_sign(LEVEL_WARN));
+		cells_style(status->cells, CELLS_PLAIN);
+		cells_printf(status->cells, "the serving process was started again %s time%s%s",
+			unit_count(restarts).text, restarts == 1 ? "" : "s",
+			why[0] ? "; the last one " : "");
+		cells_put(status->cells, str_from(why));
+		cells_end(status->cells);
+	}
+	why = call_string(state, "upgrade_reason");
+	if (failed > 0) {
+		cells_style(status->cells, level_style(LEVEL_WARN));
+		cells_printf(status->cells, "  %s ", level_sign(LEVEL_WARN));
+		cells_style(status->cells, CELLS_PLAIN);
+		cells_printf(status->cells, "%s upgrade%s failed%s", unit_count(failed).text,
+			failed == 1 ? "" : "s", why[0] ? "; the last one: " : "");
+		cells_put(status->cells, str_from(why));
+		cells_end(status->cells);
+	}
+}
+
+static enum level level_of_provider(const json_t *one)
+{
+	if (call_is(one, "up"))
+		return call_is(one, "held") ? LEVEL_WARN : LEVEL_GOOD;
+	return call_string(one, "cause")[0] ? LEVEL_BAD : LEVEL_NOTE;
+}
+
+static void put_provider(const struct status *status, const json_t *one)
+{
+	enum level level = level_of_provider(one);
+	double left_out = call_number(one, "left_out"), read = call_number(one, "read_at_ms");
+	const char *cause = call_string(one, "cause");
+
+	cells_style(status->cells, level_style(level));
+	cells_printf(status->cells, "  %s ", level_sign(level));
+	cells_style(status->cells, CELLS_PLAIN);
+	cells_put(status->cells, STR("provider "));
+	cells_put(status->cells, str_from(call_string(one, "name")));
+	cells_printf(status->cells, " (%s): %s rows for pool ", call_string(one, "type"),
+		unit_count(call_number(one, "rows")).text);
+	cells_put(status->cells, str_from(call_string(one, "pool")));
+	if (left_out > 0)
+		cells_printf(status->cells, ", %s left out", unit_count(left_out).text);
+	if (call_is(one, "held"))
+		cells_put(status->cells, STR(", what vanished from its list stays"));
+	if (isnan(read))
+		cells_put(status->cells, STR(", not read yet"));
+	else
+		cells_printf(
+			status->cells, ", read %s ago", unit_span(status->now_at_ms - read).text);
+	cells_put(status->cells, cause[0] ? STR(": ") : STR_EMPTY);
+	cells_put(status->cells, str_from(cause));
+	cells_end(status->cells);
+}
+
+static void put_providers(const struct status *status)
+{
+	const json_t *one;
+	size_t at;
+
+	json_array_foreach(json_object_get(status->state, "providers"), at, one)
+		put_provider(status, one);
+}
+
 static void put_totals(const struct status *status)
 {
 	const json_t *totals = json_object_get(status->state, "totals");
@@ -169,8 +243,10 @@ int status_main(const struct cli *cli)
 			.cells = &cells};
 		put_verdict(&status);
 		put_process(&status);
+		put_life(&status);
 		put_totals(&status);
 		put_pools(&status);
+		put_providers(&status);
 	}
 	json_decref(state);
 	if (terminal_print(text_take(&text, cli->arena)) != 0)

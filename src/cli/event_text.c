@@ -17,8 +17,11 @@ static const struct word_level words[] = {
 	{"in", LEVEL_GOOD},
 	{"normal", LEVEL_GOOD},
 	{"calm", LEVEL_GOOD},
+	{"well", LEVEL_GOOD},
 	{"half_open", LEVEL_WARN},
 	{"flapping", LEVEL_WARN},
+	{"slow", LEVEL_WARN},
+	{"fails", LEVEL_BAD},
 	{"panic", LEVEL_BAD},
 	{"down", LEVEL_BAD},
 	{"open", LEVEL_BAD},
@@ -26,6 +29,8 @@ static const struct word_level words[] = {
 	{"ejected", LEVEL_BAD},
 	{"unresolved", LEVEL_BAD},
 	{"unavailable", LEVEL_BAD},
+	{"held", LEVEL_WARN},
+	{"believed", LEVEL_GOOD},
 };
 
 enum level event_level(const json_t *event)
@@ -61,6 +66,8 @@ static void put_name(struct cells *cells, const json_t *event, bool with_pool)
 {
 	const char *pool = call_string(event, "pool"), *backend = call_string(event, "backend");
 
+	if (call_string(event, "provider")[0])
+		backend = call_string(event, "provider");
 	cells_style(cells, CELLS_BOLD);
 	if (with_pool || !backend[0])
 		put(cells, pool);

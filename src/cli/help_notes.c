@@ -40,7 +40,12 @@ static const struct note notes[] = {
 		"  weir backends add app 10.0.0.7:8000 2\n"
 		"  weir backends remove app/10.0.0.7:8000\n"
 		"\n"
-		"with a pool in front change a running weir alone, until it is started again.\n"},
+		"with a pool in front change a running weir alone, until it is started again.\n"
+		"\n"
+		"  weir backends list\n"
+		"\n"
+		"shows the rows of the table; where no database is named, or with --admin, the\n"
+		"backends of the running weir.\n"},
 	{TAKES(STATUS),
 		"\n"
 		"Ends with 0 when it is ready: it takes connections, and some backend may get\n"

@@ -10,10 +10,11 @@ enum { slips_max = 2, words_max = 16 };
 #define TELLS                                                                       \
 	(TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN) | \
 		TAKES(CONNECTIONS) | TAKES(GENERATIONS) | TAKES(DIFF) | TAKES(JOURNAL))
-#define STEERS                                                                            \
-	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
-		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
-		TAKES(BACKENDS_REMOVE) | TAKES(APPLY) | TAKES(CONFIRM) | TAKES(ROLLBACK))
+#define STEERS                                                                                  \
+	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) |       \
+		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |          \
+		TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST) | TAKES(APPLY) | TAKES(CONFIRM) | \
+		TAKES(ROLLBACK))
 #define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TAKES(EXPORT) | TELLS | STEERS)
 #define DATABASE \
 	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))

@@ -40,14 +40,16 @@
 	X(APPLY, "apply", "FILE", "a running weir takes this configuration (--confirm 60s)")       \
 	X(CONFIRM, "confirm", "", "what was applied on probation stays")                           \
 	X(GENERATIONS, "generations", "", "the last configurations that were in effect")           \
-	X(JOURNAL, "journal", "", "what was ordered and is in force, by whom and since when")       \
+	X(JOURNAL, "journal", "", "what was ordered and is in force, by whom and since when")      \
 	X(EXPORT, "export", "", "a configuration that says what is written and was ordered")       \
-	X(ROLLBACK, "rollback", "[NUMBER]", "back to one of them; without a number the one before") \
+	X(ROLLBACK, "rollback", "[NUMBER]",                                                        \
+		"back to one of them; without a number the one before")                            \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \
 	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \
 		"one less; running requests go on")                                                \
-	X(BACKENDS_LIST, "backends list", "", "the backends in the database")                      \
+	X(BACKENDS_LIST, "backends list", "",                                                      \
+		"the backends in the database, or of a running weir")                              \
 	X(CONFIG_SHOW, "config show", "[FILE]", "the configuration in effect, with all defaults")  \
 	X(CONFIG_SCHEMA, "config schema", "", "JSON Schema of the configuration, for editors")     \
 	X(CONVERT, "config convert", "FILE", "the same file as YAML, TOML or JSON (--format)")     \

@@ -213,6 +213,21 @@ static void add_count(struct text *text, u32 count, const char *word)
 		text_printf(text, "%s%u %s", text->len ? ", " : "", count, word);
 }
 
+// Sources of backends: how old what they told is.
+static void add_providers(struct items *items, const struct top_model *model)
+{
+	const struct top_totals *totals = &model->totals;
+	bool all_up = totals->providers == totals->providers_up;
+
+	if (totals->providers == 0)
+		return;
+	add_item(items, all_up ? 8 : 2, all_up ? 0 : CELLS_RED | CELLS_BOLD,
+		"providers %u/%u up, read %s%s", totals->providers_up, totals->providers,
+		isnan(totals->read_at_ms) ? "never"
+					  : unit_span(model->now_at_ms - totals->read_at_ms).text,
+		isnan(totals->read_at_ms) ? "" : " ago");
+}
+
 // How many backends are not as they should be, in words.
 static void add_trouble(struct items *items, const struct top_model *model)
 {
@@ -223,7 +238,7 @@ static void add_trouble(struct items *items, const struct top_model *model)
 	for (u32 i = 0; i < model->backend_count; i++) {
 		const struct top_backend *one = &model->backends[i];
 
-		flapping += one->flaps;
+		flapping += one->odd[TOP_FLAPS].text != NULL;
 		if (one->takes)
 			findings[one->finding]++;
 		else if (one->level == LEVEL_BAD)
@@ -259,6 +274,7 @@ static void put_totals(
 	add_latencies(&items, totals);
 	add_trouble(&items, model);
 	add_load(&items, totals);
+	add_providers(&items, model);
 	if (model->draining)
 		add_item(&items, 1, CELLS_YELLOW | CELLS_BOLD, "draining");
 	if (!isnan(totals->workers))

@@ -42,6 +42,7 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_CHECK_METHOD] = build_check_method,
 	[KIND_CHECK_HOST] = build_check_host,
 	[KIND_CHECK_BODY] = build_check_body,
+	[KIND_CHECK_SERVICE] = build_check_service,
 	[KIND_STATUSES] = build_statuses,
 	[KIND_BACKEND_CHECK] = build_backend_check,
 	[KIND_RETRY] = build_retry,

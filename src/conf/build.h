@@ -49,7 +49,8 @@ build_fn build_binds, build_prefixes, build_identify, build_request_id, build_fr
 build_fn build_host, build_path, build_methods, build_headers, build_split, build_redirect,
 	build_redirect_to, build_status, build_route_response;
 build_fn build_percent, build_decimal;
-build_fn build_check_path, build_check_method, build_check_host, build_check_body, build_statuses;
+build_fn build_check_path, build_check_method, build_check_host, build_check_body,
+	build_check_service, build_statuses;
 build_fn build_backend_check, build_retry, build_route_retry, build_retry_when;
 build_fn build_hash_by, build_failover, build_field_name;
 build_fn build_part, build_outcomes, build_syslog, build_app_name;

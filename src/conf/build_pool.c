@@ -8,6 +8,20 @@
 
 enum { names_shown_max = 12, id_bytes_max = 128, http_port = 80, https_port = 443 };
 
+// What may stand in front of an address. The first of those that say the same is the canonical one.
+static const struct scheme {
+	struct str text;
+	enum conf_scheme scheme;
+	bool is_h2;
+} schemes[] = {
+	{STR("http://"), CONF_SCHEME_HTTP, false},
+	{STR("https://"), CONF_SCHEME_HTTPS, false},
+	{STR("h2c://"), CONF_SCHEME_HTTP, true},
+	{STR("grpc://"), CONF_SCHEME_HTTP, true},
+	{STR("h2://"), CONF_SCHEME_HTTPS, true},
+	{STR("grpcs://"), CONF_SCHEME_HTTPS, true},
+};
+
 static const char *list_pools(struct build *build)
 {
 	struct text list = {0};
@@ -81,16 +95,9 @@ void build_backend_id(struct build *build, const struct schema_key *key, const s
 		backend->id = text;
 }
 
-// Forms of addresses whose features are planned.
-static bool report_scheme(struct build *build, const struct path *path, const struct node *node)
+// Forms of addresses that stand for several.
+static bool report_source(struct build *build, const struct path *path, const struct node *node)
 {
-	static const struct {
-		const char *scheme;
-		enum schema_milestone milestone;
-	} schemes[] = {
-		{"h2://", MILESTONE_TLS},
-	};
-
 	if (str_starts(node->text, STR("dns:")) || str_starts(node->text, STR("srv:"))) {
 		report_value(build->report, CODE_CONFLICT, node,
 			"'%.*s' (%s) stands for as many backends as its name server says, and has "
@@ -99,16 +106,26 @@ static bool report_scheme(struct build *build, const struct path *path, const st
 			CLIP(node->text), path_text(build, path));
 		return true;
 	}
-	for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
-		if (!str_starts(node->text, str_from(schemes[i].scheme)))
-			continue;
-		report_value(build->report, CODE_NOT_BUILT, node,
-			"backend addresses with '%s' (%s) are not built yet (planned with %s)",
-			schemes[i].scheme, path_text(build, path),
-			schema_milestone_text(schemes[i].milestone));
-		return true;
-	}
 	return false;
+}
+
+// NULL: nothing stands in front.
+static const struct scheme *find_scheme(struct str text)
+{
+	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+		if (str_starts(text, schemes[i].text))
+			return &schemes[i];
+	return NULL;
+}
+
+// The canonical word for how this one is spoken to; empty where nothing was said, or "http://".
+static struct str scheme_text(const struct conf_backend *backend)
+{
+	if (!backend->is_h2 && backend->scheme != CONF_SCHEME_HTTPS)
+		return STR_EMPTY;
+	for (size_t i = 0;; i++)
+		if (schemes[i].scheme == backend->scheme && schemes[i].is_h2 == backend->is_h2)
+			return schemes[i].text;
 }
 
 static bool has_port(struct str text)
@@ -120,33 +137,31 @@ static bool has_port(struct str text)
 	return str_find(text, ':') < text.len;
 }
 
-// "http://host:port/" -> "host:port"; the port of http:// is 80, that of https:// 443.
-static struct str strip_url(struct build *build, struct str text, enum conf_scheme *ret_scheme)
+// "http://host:port/" -> "host:port"; the port is 80, and 443 with TLS.
+static struct str strip_url(struct build *build, struct str text, struct conf_backend *backend)
 {
-	size_t len = str_starts(text, STR("http://"))	 ? 7
-		     : str_starts(text, STR("https://")) ? 8
-							 : 0;
+	const struct scheme *scheme = find_scheme(text);
 
-	if (len == 0)
+	if (!scheme)
 		return text;
-	*ret_scheme = len == 8 ? CONF_SCHEME_HTTPS : CONF_SCHEME_HTTP;
-	text.ptr += len;
-	text.len -= len;
+	backend->scheme = scheme->scheme;
+	backend->is_h2 = scheme->is_h2;
+	text.ptr += scheme->text.len;
+	text.len -= scheme->text.len;
 	if (text.len && text.ptr[text.len - 1] == '/')
 		text.len--;
 	if (text.len && !has_port(text))
-		return str_from(
-			arena_printf(build->arena, "%.*s:%d", (int)MIN(text.len, (size_t)1024),
-				text.ptr, len == 8 ? https_port : http_port));
+		return str_from(arena_printf(build->arena, "%.*s:%d",
+			(int)MIN(text.len, (size_t)1024), text.ptr,
+			scheme->scheme == CONF_SCHEME_HTTPS ? https_port : http_port));
 	return arena_str(build->arena, text);
 }
 
 // "http://host:port/path"
 static bool has_path(struct str text)
 {
-	size_t len = str_starts(text, STR("http://"))	 ? 7
-		     : str_starts(text, STR("https://")) ? 8
-							 : 0;
+	const struct scheme *scheme = find_scheme(text);
+	size_t len = scheme ? scheme->text.len : 0;
 
 	return len && str_find(str_make(text.ptr + len, text.len - len), '/') < text.len - len;
 }
@@ -197,19 +212,6 @@ static void set_name(struct build *build, struct conf_backend *backend, struct s
 	backend->addr = (struct addr){.family = ADDR_NONE};
 }
 
-// HTTP/2 without TLS, by prior knowledge; what remains is as of "http://".
-static bool is_h2c(struct build *build, struct str *text)
-{
-	size_t len = str_starts(*text, STR("h2c://"))	 ? 6
-		     : str_starts(*text, STR("grpc://")) ? 7
-							 : 0;
-
-	if (len)
-		*text = str_from(arena_printf(build->arena, "http://%.*s",
-			(int)MIN(text->len - len, (size_t)1024), text->ptr + len));
-	return len;
-}
-
 void build_address(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
@@ -219,10 +221,9 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	int rc;
 
 	(void)key;
-	if (!build_scalar(build, path, node, &text) || report_scheme(build, path, node))
+	if (!build_scalar(build, path, node, &text) || report_source(build, path, node))
 		return;
-	backend->is_h2 = is_h2c(build, &text);
-	text = strip_url(build, text, &backend->scheme);
+	text = strip_url(build, text, backend);
 	rc = addr_parse(text, &backend->addr);
 	if (rc == -ENOENT)
 		set_name(build, backend, text);
@@ -238,11 +239,8 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	}
 	backend->address = text;
 	build_canonical(build, node,
-		backend->scheme == CONF_SCHEME_HTTPS
-			? arena_printf(build->arena, "https://%.*s", (int)text.len, text.ptr)
-		: backend->is_h2 ? arena_printf(build->arena, "h2c://%.*s",
-					   (int)MIN(text.len, (size_t)1024), text.ptr)
-				 : text.ptr,
+		arena_printf(build->arena, "%.*s%.*s", STR_FMT(scheme_text(backend)),
+			(int)MIN(text.len, (size_t)1024), text.ptr),
 		false);
 }
 

@@ -6,7 +6,12 @@
 #include "base/text.h"
 #include "conf/build.h"
 
-enum { body_bytes_max = 1024, path_bytes_max = 1024, host_bytes_max = 255 };
+enum {
+	body_bytes_max = 1024,
+	path_bytes_max = 1024,
+	host_bytes_max = 255,
+	service_bytes_max = 255
+};
 
 static struct str *text_of(void *object, const struct schema_key *key)
 {
@@ -71,6 +76,21 @@ void build_check_body(struct build *build, const struct schema_key *key, const s
 	if (text.len == 0 || text.len > body_bytes_max)
 		report_value(build->report, CODE_MALFORMED, node, "%s is 1 to %d bytes of text",
 			path_text(build, path), body_bytes_max);
+	else
+		*text_of(object, key) = text;
+}
+
+void build_check_service(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	struct str text;
+
+	if (!build_scalar(build, path, node, &text))
+		return;
+	if (text.len == 0 || text.len > service_bytes_max || !build_is_printable(text))
+		report_value(build->report, CODE_MALFORMED, node,
+			"'%.*s' is no name of a service (%s): write it like shop.v1.Cart",
+			CLIP(text), path_text(build, path));
 	else
 		*text_of(object, key) = text;
 }

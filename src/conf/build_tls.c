@@ -240,6 +240,8 @@ void build_finish_tls(struct build *build, struct conf_pool *pool)
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		struct conf_backend *backend = (struct conf_backend *)&pool->backends[i];
 
+		if (pool->protocol == CONF_POOL_H2)
+			backend->is_h2 = true;
 		if (!backend->has_own_tls && backend->scheme != CONF_SCHEME_HTTP)
 			backend->tls = pool->tls;
 		if (backend->scheme == CONF_SCHEME_HTTPS && !backend->tls.enabled)

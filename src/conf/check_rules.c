@@ -22,6 +22,33 @@ static void check_probe(struct build *build, const struct conf_pool *pool)
 		rules->unhealthy_threshold);
 }
 
+// gRPC is HTTP/2: a backend that is spoken to otherwise could not answer.
+static void check_grpc(struct build *build, const struct conf_pool *pool)
+{
+	const struct node *section = build_section(build, pool, "health_check");
+	bool is_grpc = pool->check.type == CONF_CHECK_GRPC;
+	bool is_h2 = pool->protocol == CONF_POOL_H2 || pool->backend_count > 0;
+	struct err *err;
+
+	if (!section)
+		return;
+	if (pool->check.service.len && !is_grpc)
+		report_key(build->report, CODE_CONFLICT, section,
+			"pools.%.*s.health_check names a 'service': that is for type grpc only",
+			CLIP(pool->name));
+	for (u32 i = 0; i < pool->backend_count; i++)
+		is_h2 &= pool->backends[i].is_h2;
+	if (!is_grpc || is_h2)
+		return;
+	err = report_key(build->report, CODE_CONFLICT, section,
+		"pools.%.*s is checked by gRPC, but not all of its backends are spoken to by "
+		"HTTP/2",
+		CLIP(pool->name));
+	report_advice(build->report, err,
+		"protocol: h2 for the whole pool, or h2c:// (h2:// with TLS) in front of each "
+		"address");
+}
+
 static u32 count_weighted(const struct conf_pool *pool)
 {
 	u32 count = 0;
@@ -316,6 +343,7 @@ void build_check_rules(struct build *build)
 		const struct conf_pool *pool = &build->conf->pools[i];
 
 		check_probe(build, pool);
+		check_grpc(build, pool);
 		check_breaker(build, pool);
 		check_outliers(build, pool);
 		check_retry(build, pool);

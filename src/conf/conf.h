@@ -463,7 +463,7 @@ struct conf_sticky {
 	u64 ttl_ms;	   // at least a second; 0 = until the browser is closed
 	struct str secret; // any bytes; else this machine's; empty = one that everybody knows
 	struct str path;   // starts with '/'
-	bool secure;
+	bool secure, secure_auto; // for all clients | for those that come by TLS
 	enum conf_same_site same_site;
 };
 
@@ -471,6 +471,7 @@ enum conf_check_type {
 	CONF_CHECK_AUTO, // health_auto.h
 	CONF_CHECK_HTTP,
 	CONF_CHECK_TCP,
+	CONF_CHECK_GRPC,
 	CONF_CHECK_NONE,
 };
 
@@ -494,8 +495,9 @@ struct conf_check {
 	enum conf_check_type type;
 	struct health_rules rules;
 	struct str path, method;
-	struct str host; // of the Host field; empty = the backend's address
-	u32 port;	 // 0 = the backend's
+	struct str host;    // of the Host field; empty = the backend's address
+	u32 port;	    // 0 = the backend's
+	struct str service; // that gRPC is asked about; empty = the whole server
 	struct {
 		const struct conf_statuses *statuses; // at least one range
 		u32 status_count;
@@ -503,8 +505,11 @@ struct conf_check {
 	} expect;
 };
 
+enum conf_pool_protocol { CONF_POOL_AUTO, CONF_POOL_H2 };
+
 struct conf_pool {
 	struct str name;
+	enum conf_pool_protocol protocol;
 	enum conf_algorithm algorithm;
 	struct conf_hash hash;
 	struct conf_prequal prequal;
@@ -621,10 +626,10 @@ struct conf {
 	u32 test_count;
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
-	const struct node *tree; // canonical and complete, for conf_show
-	const char *machine_id;	 // as in struct conf_input
+	const struct node *tree;	     // canonical and complete, for conf_show
+	const char *machine_id;		     // as in struct conf_input
 	const struct report_source *sources; // texts without secrets, for findings (conf/report.h)
-	bool has_files;		 // files that it names may be read
+	bool has_files;			     // files that it names may be read
 };
 
 // What to read. Later sources win: files, then `environ`, then `sets`.

@@ -110,7 +110,8 @@ static void set_value(const struct editing *editing, struct node *map, const cha
 	add_value(editing, map, key, value, is_bare);
 }
 
-static void change(const struct editing *editing, struct node *backend, const struct conf_edit *edit)
+static void change(
+	const struct editing *editing, struct node *backend, const struct conf_edit *edit)
 {
 	if (edit->kind == CONF_EDIT_STATE)
 		set_value(editing, backend, "state", edit->backends->address, false);
@@ -161,7 +162,8 @@ struct conf *conf_edit(const struct conf *base, const struct conf_edit *edits, u
 {
 	u32 nodes_left = UINT32_MAX;
 	struct node *root = node_copy(arena, base->tree, TREE_DEPTH_MAX, &nodes_left);
-	struct editing editing = {.arena = arena, .root = root, .pools = node_get(root, STR("pools"))};
+	struct editing editing = {
+		.arena = arena, .root = root, .pools = node_get(root, STR("pools"))};
 
 	for (u32 i = 0; i < count; i++)
 		apply(&editing, &edits[i]);

@@ -252,6 +252,7 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_CHECK_METHOD] = "method",
 		[KIND_CHECK_HOST] = "host name",
 		[KIND_CHECK_BODY] = "text",
+		[KIND_CHECK_SERVICE] = "name",
 		[KIND_STATUSES] = "list of statuses: 200, 200-299",
 		[KIND_BACKEND_CHECK] = "map",
 		[KIND_RETRY] = "map",

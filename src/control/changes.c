@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "control/reason.h"
 
 enum { fields_max = 12, second_ms = 1000 };
 
@@ -27,8 +28,9 @@ struct speaker {
 	const struct backend *backend; // NULL: of the pool
 	const char *state;	       // its last
 	struct flapping flapping;
-	struct timer calm; // set while it flaps
-	u64 since_ms;	   // of the first of `said`
+	struct timer calm;  // set while it flaps
+	u64 flaps_since_ms; // when that began
+	u64 since_ms;	    // of the first of `said`
 	u32 said;
 };
 
@@ -120,7 +122,7 @@ static struct line line_of(const struct model_change *change)
 }
 
 // Fields that mean nothing for this change are left out.
-static size_t add_fields(const struct model_change *change, const char *next,
+static size_t add_fields(const struct model_change *change, const char *next, const char *reason,
 	struct log_field fields[static fields_max])
 {
 	size_t count = 0;
@@ -132,7 +134,7 @@ static size_t add_fields(const struct model_change *change, const char *next,
 	}
 	fields[count++] = LOG_CSTR("from", change->from);
 	fields[count++] = LOG_CSTR("to", change->to);
-	fields[count++] = LOG_CSTR("reason", change->reason);
+	fields[count++] = LOG_CSTR("reason", reason);
 	if (change->streak)
 		fields[count++] = LOG_U64("streak", change->streak);
 	if (change->next_ms)
@@ -160,9 +162,10 @@ static void write_line_of_many(struct changes *changes, const struct model_chang
 static void write_line(struct changes *changes, const struct model_change *change, struct line line)
 {
 	struct log_field fields[fields_max];
+	char room[REASON_BYTES];
 
 	log_write(changes->log, line.level, __FILE__, line.message, fields,
-		add_fields(change, line.next, fields));
+		add_fields(change, line.next, reason_of_change(change, room), fields));
 }
 
 static void say_rest(struct hush *hush, u64 times)
@@ -213,15 +216,15 @@ static u32 count_flaps(const struct speaker *speaker)
 	return flapping_changes(&speaker->flapping, loop_now_ms(speaker->changes->loop));
 }
 
-static void say_that_it_flaps(const struct speaker *speaker, const char *message)
+static void describe_flaps(
+	const struct speaker *speaker, const char *more, char text[static EVENT_REASON_MAX + 1])
 {
-	LOG(speaker->changes->log, LOG_WARN, message, LOG_STR("pool", speaker->pool->name),
-		LOG_STR("backend", speaker->backend->id),
-		LOG_STR("address", speaker->backend->address),
-		LOG_U64("changes", count_flaps(speaker)), LOG_U64("minutes", FLAPPING_MINUTES),
-		LOG_CSTR("to", speaker->state),
-		LOG_CSTR("cure", "see why it goes and comes (weir events); if it is well, higher "
-				 "thresholds or longer intervals"));
+	u64 now_ms = loop_now_ms(speaker->changes->loop);
+	char changes[FLAPPING_TEXT_BYTES];
+
+	flapping_describe(
+		count_flaps(speaker), flapping_span_ms(&speaker->flapping, now_ms), changes);
+	snprintf(text, EVENT_REASON_MAX + 1, "%s%s", changes, more);
 }
 
 static void say_more_flaps(struct hush *hush, u64 times)
@@ -271,9 +274,14 @@ static bool is_flap(const struct model_change *change)
 	return false;
 }
 
-u32 changes_flaps(const struct changes *changes, const struct backend *backend)
+struct changes_flaps changes_flaps(const struct changes *changes, const struct backend *backend)
 {
-	return count_flaps(&changes->backends[backend->cell]);
+	const struct speaker *speaker = &changes->backends[backend->cell];
+	bool flaps = timer_is_set(&speaker->calm);
+
+	return (struct changes_flaps){.changes = count_flaps(speaker),
+		.span_ms = flapping_span_ms(&speaker->flapping, loop_now_ms(changes->loop)),
+		.since_ms = flaps ? speaker->flaps_since_ms : 0};
 }
 
 // ---- Events -------------------------------------------------------------------------------------
@@ -319,6 +327,7 @@ static struct event_copy *add_change(
 {
 	struct event_copy *event =
 		next_event(changes, kind_of((enum model_change_kind)change->kind));
+	char room[REASON_BYTES];
 
 	event->text = text;
 	event->streak = change->streak;
@@ -332,11 +341,12 @@ static struct event_copy *add_change(
 		COPY(event->backend, change->backend->id);
 	COPY(event->from, str_from(change->from));
 	COPY(event->to, str_from(change->to));
-	COPY(event->reason, str_from(change->reason));
+	COPY(event->reason, str_from(reason_of_change(change, room)));
 	return event;
 }
 
-static void add_flapping(struct speaker *speaker, const char *text, const char *to)
+static void add_flapping(
+	struct speaker *speaker, const char *text, const char *to, const char *reason)
 {
 	struct event_copy *event = next_event(speaker->changes, EVENT_FLAPPING);
 
@@ -344,27 +354,40 @@ static void add_flapping(struct speaker *speaker, const char *text, const char *
 	COPY(event->pool, speaker->pool->name);
 	COPY(event->backend, speaker->backend->id);
 	COPY(event->to, str_from(to));
-	snprintf(event->reason, sizeof(event->reason), "%u changes within %d minutes",
-		count_flaps(speaker), FLAPPING_MINUTES);
+	COPY(event->reason, str_from(reason));
+}
+
+static void tell_that_it_flaps(struct speaker *speaker)
+{
+	char reason[EVENT_REASON_MAX + 1];
+
+	describe_flaps(speaker, "; single changes are not told until it is calm", reason);
+	LOG(speaker->changes->log, LOG_WARN, "backend is flapping",
+		LOG_STR("pool", speaker->pool->name), LOG_STR("backend", speaker->backend->id),
+		LOG_STR("address", speaker->backend->address),
+		LOG_U64("changes", count_flaps(speaker)), LOG_CSTR("to", speaker->state),
+		LOG_CSTR("reason", reason),
+		LOG_CSTR("cure", "see why it goes and comes (weir events); if it is well, higher "
+				 "thresholds or longer intervals"));
+	add_flapping(speaker, "backend is flapping", "flapping", reason);
 }
 
 static void on_calm_timer(struct timer *timer)
 {
 	struct speaker *speaker = container_of(timer, struct speaker, calm);
+	char reason[EVENT_REASON_MAX + 1];
 
-	if (flapping_is(count_flaps(speaker)))
+	if (flapping_is(count_flaps(speaker))) {
 		wait_for_calm(speaker);
-	if (!may_say_flap(speaker->changes))
-		return;
-	if (timer_is_set(timer)) {
-		say_that_it_flaps(speaker, "backend keeps flapping");
-		add_flapping(speaker, "backend keeps flapping", "flapping");
 		return;
 	}
+	if (!may_say_flap(speaker->changes))
+		return;
 	LOG(speaker->changes->log, LOG_NOTICE, "backend flaps no more",
 		LOG_STR("pool", speaker->pool->name), LOG_STR("backend", speaker->backend->id),
 		LOG_STR("address", speaker->backend->address), LOG_CSTR("to", speaker->state));
-	add_flapping(speaker, "backend flaps no more", "calm");
+	describe_flaps(speaker, "", reason);
+	add_flapping(speaker, "backend flaps no more", "calm", reason);
 }
 
 static bool flaps(const struct speaker *speaker)
@@ -382,10 +405,9 @@ static void note_flap(struct speaker *speaker, const struct model_change *change
 	if (flaps(speaker) || !flapping_is(count_flaps(speaker)))
 		return;
 	wait_for_calm(speaker);
-	if (!may_say_flap(changes))
-		return;
-	say_that_it_flaps(speaker, "backend is flapping");
-	add_flapping(speaker, "backend is flapping", "flapping");
+	speaker->flaps_since_ms = loop_now_ms(changes->loop);
+	if (may_say_flap(changes))
+		tell_that_it_flaps(speaker);
 }
 
 static void add_undo(struct event_copy *event, const struct event_said *said)
@@ -424,8 +446,9 @@ u64 changes_say(struct changes *changes, const struct event_said *said)
 {
 	struct event_copy *event = next_event(changes, (enum event_kind)said->kind);
 
-	ASSERT(said->kind == EVENT_STEERING || said->kind == EVENT_LIFE);
+	ASSERT(said->kind >= EVENT_PROVIDER);
 	event->text = said->text;
+	event->count = said->count;
 	COPY(event->pool, said->pool);
 	COPY(event->backend, said->backend);
 	COPY(event->from, said->from);
@@ -451,7 +474,8 @@ static void tell_many(
 	struct throng *throng, const struct model_change *last, u32 count, bool is_same)
 {
 	struct changes *changes = container_of(throng, struct company, throng)->changes;
-	const char *reason = is_same ? last->reason : "for several reasons";
+	char room[REASON_BYTES];
+	const char *reason = is_same ? reason_of_change(last, room) : "for several reasons";
 	struct line line = line_of(last);
 	struct model_change change = *last;
 	struct event_copy *event;
@@ -463,6 +487,7 @@ static void tell_many(
 	count = MIN(count, last->pool->backend_count); // one may have changed twice
 	change.backend = NULL;
 	change.reason = reason;
+	change.status = 0;
 	change.streak = 0;
 	change.next_ms = 0;
 	event = add_change(changes, &change, line.many);
@@ -509,7 +534,7 @@ static void set_speaker(struct changes *changes, struct speaker *speaker, const 
 	if (!speaker->pool) {
 		hush_init(&speaker->hush, changes->loop, say_rest);
 		timer_init(&speaker->calm, on_calm_timer);
-		speaker->flapping = (struct flapping){0};
+		flapping_init(&speaker->flapping, loop_now_ms(changes->loop));
 		speaker->changes = changes;
 		speaker->state = "";
 		speaker->said = 0;

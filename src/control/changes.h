@@ -4,7 +4,8 @@
 // of the process' own life.
 //
 // Neither lines nor events are a flood. A backend that flaps (decide/flapping.h) is said to do so,
-// and then spoken of once a minute until it is calm. What changes more than CHANGES_SAID times
+// once, and its single changes are left out until it is calm, which is said too; meanwhile it is
+// among those of unwell.h. What changes more than CHANGES_SAID times
 // within CHANGES_CALM_MS for another reason is spoken of once a second from then on, with the
 // number of changes in between. Many backends that change like each other within a second are one
 // line and one event with their number (throng.h). Apart from that every change is an event.
@@ -23,11 +24,12 @@ enum {
 	CHANGES_KEPT = 512,
 	CHANGES_SAID = 8,
 	CHANGES_CALM_MS = 10 * 1000,
-	CHANGES_FLAPS_MS = 60 * 1000, // between two lines about one that flaps
+	CHANGES_FLAPS_MS = 60 * 1000, // between two looks whether it still does
 	CHANGES_FLAPS_SAID = 16,      // in one second, of all that do
 };
 
-// Steering: somebody did it. Life: of this process. All others are of the model
+// Provider: of a source of backends, whose name stands in the place of the backend's. Oddity: of
+// unwell.h. Steering: somebody did it. Life: of this process. All others are of the model
 // (model_change_kind). X(NAME, name in the API)
 #define EVENT_KINDS(X)              \
 	X(HEALTH, "health")         \
@@ -37,6 +39,8 @@ enum {
 	X(POOL, "pool")             \
 	X(CHECK_TYPE, "check_type") \
 	X(FLAPPING, "flapping")     \
+	X(PROVIDER, "provider")     \
+	X(ODDITY, "oddity")         \
 	X(STEERING, "steering")     \
 	X(LIFE, "life")
 
@@ -96,13 +100,20 @@ void changes_adopt(struct changes *changes, const struct snapshot *snapshot);
 // A model_listener_fn; `owner` is the struct changes.
 void changes_note(void *owner, const struct model_change *change);
 
-// How often a backend went out or came back within FLAPPING_MINUTES, by itself.
-u32 changes_flaps(const struct changes *changes, const struct backend *backend);
+// How often a backend went out or came back by itself within the span, and since when it flaps; 0:
+// it does not.
+struct changes_flaps {
+	u32 changes;
+	u64 span_ms, since_ms;
+};
+
+struct changes_flaps changes_flaps(const struct changes *changes, const struct backend *backend);
 
 // What is not the model's. Empty texts do not apply.
 struct event_said {
-	u8 kind;	  // EVENT_STEERING, which gets a log line of its own, or EVENT_LIFE
+	u8 kind;	  // EVENT_STEERING, which gets a log line here, and those beside it
 	const char *text; // what has happened; static
+	u32 count;	  // backends; 0: does not apply
 	struct str pool, backend;
 	struct str from, to, reason, by;
 	// Where it does not fit as a whole, there is nothing to take it back by.

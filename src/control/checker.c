@@ -4,7 +4,9 @@
 #include <errno.h>
 
 #include "base/mem.h"
+#include "control/check_grpc.h"
 #include "net/call.h"
+#include "proto/grpc_health.h"
 #include "proto/proxy_header.h"
 #include "proxy/secure.h"
 
@@ -17,6 +19,8 @@ enum {
 #define OWN_NAME "User-Agent: weir/" WEIR_VERSION " health-check\r\n"
 static const struct str own_lines = STR(OWN_NAME "Connection: close\r\n");
 static const struct str own_lines_h2 = STR(OWN_NAME);
+static const struct str own_lines_grpc =
+	STR(OWN_NAME "Content-Type: application/grpc\r\nTE: trailers\r\n");
 
 // One backend, as far as it is checked.
 struct subject {
@@ -24,6 +28,7 @@ struct subject {
 	const struct backend *backend;
 	const struct conf_check *check;
 	const u32 *fallback; // of the text that is searched for, or NULL
+	struct str question; // what a service of gRPC is asked, as a whole body
 	struct timer timer;  // the next probe is due
 	struct list node;    // in checker->waiting
 	bool probing;
@@ -39,6 +44,7 @@ struct probe {
 	u16 status;   // of the answer, once its head has come
 	u32 body_len; // of the answer so far
 	u32 matched;  // bytes of the text that the body's end agrees with
+	struct check_grpc grpc;
 };
 
 struct checker {
@@ -52,6 +58,7 @@ struct checker {
 	const struct snapshot *snapshot;
 	struct subject *subjects; // by slot; with backend NULL: nobody has it
 	u32 **fallbacks;	  // by slot of the pool
+	struct str *questions;	  // by slot of the pool
 	struct task look;	  // at all subjects, at the end of the turn
 	struct timer pause;	  // for want of a descriptor
 	u64 moved;		  // model_checks_moved when it looked last
@@ -146,6 +153,8 @@ static enum health_reason reason_of_tls(enum tls_fault fault)
 	case TLS_FAULT_CERT_CRL:
 	case TLS_FAULT_CERT_BAD:
 		return HEALTH_TLS_UNTRUSTED;
+	case TLS_FAULT_NOT_H2:
+		return HEALTH_TLS_NOT_H2;
 	default:
 		return HEALTH_TLS_FAILED;
 	}
@@ -197,13 +206,37 @@ static bool is_expected(const struct conf_check *check, u16 status)
 	return false;
 }
 
+static bool is_grpc(const struct probe *probe)
+{
+	return probe->subject->check->type == CONF_CHECK_GRPC;
+}
+
+static void on_fields(struct call *call, const struct http_field *fields, u16 count)
+{
+	if (is_grpc(of_call(call)))
+		check_grpc_fields(&of_call(call)->grpc, fields, count);
+}
+
+// More than it may have is taken for its end.
+static void take_grpc(struct probe *probe, struct str bytes, bool end)
+{
+	bool fits = check_grpc_body(&probe->grpc, bytes);
+
+	if (!fits)
+		finish(probe, HEALTH_GRPC_MALFORMED);
+	else if (end || probe->status != 200)
+		finish(probe, check_grpc_judge(&probe->grpc, probe->status));
+}
+
 static void on_answer(struct call *call, u16 status, bool end)
 {
 	struct probe *probe = of_call(call);
 	const struct conf_check *check = probe->subject->check;
 
 	probe->status = status;
-	if (!is_expected(check, status))
+	if (is_grpc(probe))
+		take_grpc(probe, STR_EMPTY, end);
+	else if (!is_expected(check, status))
 		finish(probe, HEALTH_STATUS);
 	else if (check->expect.body.len == 0)
 		finish(probe, HEALTH_NONE);
@@ -215,6 +248,10 @@ static void on_body(struct call *call, struct str bytes, bool end)
 {
 	struct probe *probe = of_call(call);
 
+	if (is_grpc(probe)) {
+		take_grpc(probe, bytes, end);
+		return;
+	}
 	probe->body_len += (u32)bytes.len; // no more than was asked for
 	if (search(probe, bytes.ptr, bytes.len))
 		finish(probe, HEALTH_NONE);
@@ -243,12 +280,14 @@ static void on_closed(struct call *call)
 	struct checker *checker = probe->subject->checker;
 
 	list_remove(&probe->node);
+	check_grpc_done(&probe->grpc);
 	slab_put(&checker->probes, probe);
 	start_waiting(checker);
 }
 
 static const struct call_events call_events = {
 	.on_connected = on_connected,
+	.on_fields = on_fields,
 	.on_answer = on_answer,
 	.on_body = on_body,
 	.on_failed = on_failed,
@@ -273,6 +312,18 @@ static struct str host_of(const struct subject *subject)
 static bool announces_body(enum http_method method)
 {
 	return method == HTTP_POST || method == HTTP_PUT || method == HTTP_PATCH;
+}
+
+static struct call_request grpc_request_of(const struct subject *subject)
+{
+	return (struct call_request){.method = HTTP_POST,
+		.method_text = STR("POST"),
+		.path = STR(GRPC_HEALTH_PATH),
+		.host = host_of(subject),
+		.lines = own_lines_grpc,
+		.body = subject->question,
+		.answer_bytes_max = GRPC_HEALTH_ANSWER_MAX + 1,
+		.h2 = subject->checker->h2};
 }
 
 static struct call_request request_of(const struct subject *subject)
@@ -365,7 +416,8 @@ static int begin(struct subject *subject)
 	probe->judged = false;
 	probe->status = 0;
 	probe->body_len = probe->matched = 0;
-	probe->request = request_of(subject);
+	probe->grpc = (struct check_grpc){0};
+	probe->request = is_grpc(probe) ? grpc_request_of(subject) : request_of(subject);
 	error = call_begin(&probe->call, checker->loop, &peer, tcp ? NULL : &probe->request,
 		&checker->parser, &call_events);
 	if (error) {
@@ -449,12 +501,21 @@ void checker_wake(struct checker *checker)
 
 // ---- Life ---------------------------------------------------------------------------------------
 
+static struct str make_question(struct str service)
+{
+	char *message = mem_alloc(GRPC_HEALTH_REQUEST_MAX);
+
+	return str_make(message, grpc_health_write_request(service, message));
+}
+
 static void begin_pool(struct checker *checker, const struct pool *pool)
 {
 	const struct conf_check *check = &pool->conf->check;
 
 	if (check->expect.body.len)
 		checker->fallbacks[pool->index] = build_fallback(check->expect.body);
+	if (check->type == CONF_CHECK_GRPC)
+		checker->questions[pool->index] = make_question(check->service);
 	for (u32 i = 0; i < pool->backend_count; i++) {
 		const struct backend *backend = &pool->backends[i];
 		struct subject *subject = &checker->subjects[backend->cell];
@@ -466,6 +527,7 @@ static void begin_pool(struct checker *checker, const struct pool *pool)
 				checker->probes.used_max, checker->probes.used_max * 2);
 		subject->check = check;
 		subject->fallback = checker->fallbacks[pool->index];
+		subject->question = checker->questions[pool->index];
 		timer_init(&subject->timer, on_due);
 		list_init(&subject->node);
 		subject->probing = false;
@@ -480,6 +542,14 @@ static void give_up(struct probe *probe)
 	probe->judged = true;
 	probe->subject->probing = false;
 	call_end(&probe->call);
+}
+
+static void forget_pool(struct checker *checker, u32 slot)
+{
+	mem_free(checker->fallbacks[slot]);
+	mem_free((void *)checker->questions[slot].ptr);
+	checker->fallbacks[slot] = NULL;
+	checker->questions[slot] = (struct str){0};
 }
 
 static void end_pool(struct checker *checker, const struct pool *pool)
@@ -497,8 +567,7 @@ static void end_pool(struct checker *checker, const struct pool *pool)
 		if (!probe->subject->backend)
 			give_up(probe);
 	}
-	mem_free(checker->fallbacks[pool->index]);
-	checker->fallbacks[pool->index] = NULL;
+	forget_pool(checker, pool->index);
 }
 
 static void take_secure(struct checker *checker)
@@ -542,6 +611,7 @@ struct checker *checker_new(
 	checker->subjects =
 		mem_alloc(sizeof(struct subject) * MAX(snapshot->slots->backends.max, 1));
 	checker->fallbacks = mem_alloc(sizeof(u32 *) * MAX(snapshot->slots->pools.max, 1));
+	checker->questions = mem_alloc(sizeof(struct str) * MAX(snapshot->slots->pools.max, 1));
 	checker->look = (struct task){.run = look};
 	timer_init(&checker->pause, on_pause_over);
 	list_init(&checker->running);
@@ -578,8 +648,9 @@ void checker_free(struct checker *checker)
 		return;
 	ASSERT(checker_is_idle(checker));
 	for (u32 i = 0; i < checker->snapshot->pool_count; i++)
-		mem_free(checker->fallbacks[i]);
+		forget_pool(checker, i);
 	mem_free(checker->fallbacks);
+	mem_free(checker->questions);
 	mem_free(checker->subjects);
 	slab_done(&checker->probes);
 	h2_kit_free(checker->h2);

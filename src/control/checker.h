@@ -3,10 +3,10 @@
 // each at its own moments, so that one that hangs delays nobody else's. What to check, when, and
 // what a result means is the model's business (model.h); here are the connections.
 //
-// Over HTTP a check is one request on a connection of its own; over TCP it is a connection that is
-// made and closed. Works on any loop, the simulated one too. A probe that runs holds at most one
-// large and one small block of the loop (a backend may stop in the middle of its head): with fewer
-// blocks than probes_max those that hang could delay others.
+// Over HTTP a check is one request on a connection of its own, and so is a call of gRPC; over TCP
+// it is a connection that is made and closed. Works on any loop, the simulated one too. A probe
+// that runs holds at most one large and one small block of the loop (a backend may stop in the
+// middle of its head): with fewer blocks than probes_max those that hang could delay others.
 #pragma once
 
 #include "control/model.h"

@@ -15,6 +15,7 @@
 #include "control/logger.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
+#include "control/tunnels.h"
 #include "control/watch.h"
 #include "control/watchdog.h"
 #include "control/worker.h"
@@ -36,6 +37,7 @@ enum {
 	large_blocks_max = 32 * 1024,
 	spans_per_worker = 2048, // a second's worth of many of them
 	bind_slots = 1024,
+	stop_margin_ms = 10000,	       // for what follows the draining
 	backend_slots = RECORD_NOBODY, // what a decision record can name
 	pool_slots = 4096,
 	frontend_slots = 1024,
@@ -75,7 +77,9 @@ struct control {
 	struct message guest_ended;
 	bool guest_is_open, guest_runs, guest_stops;
 	struct handover *handover;
+	struct tunnels *tunnels;
 	struct watchdog watchdog;
+	struct desk_life life;
 };
 
 // ---- Limits -------------------------------------------------------------------------------------
@@ -470,9 +474,20 @@ static void on_worker_ended(struct message *message)
 		worker_join(&control->workers.all[i]);
 }
 
+// The manager may wait less than the draining takes (TimeoutStopSec); it waits longer when asked.
+static void tell_stopping(struct control *control)
+{
+	u64 ms = control->conf->runtime.shutdown_timeout_ms + stop_margin_ms;
+	char state[64];
+
+	snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%llu",
+		(unsigned long long)ms * 1000);
+	handover_notify(control->handover, state, "takes nothing new, what runs may finish");
+}
+
 static void on_term(struct control *control, const char *name)
 {
-	handover_notify(control->handover, "STOPPING=1", "takes nothing new, what runs may finish");
+	tell_stopping(control);
 	if (!control->draining) {
 		LOG(control->log, LOG_NOTICE, "signal: draining, again to stop at once",
 			LOG_CSTR("signal", name),
@@ -589,6 +604,21 @@ static void on_read(void *owner, const struct conf *conf)
 		control->options->finder->follow(control->options->finder->owner, conf);
 }
 
+static void on_found_news(void *owner, const struct control_finding_news *news)
+{
+	struct control *control = owner;
+	struct event_said said = {.kind = EVENT_PROVIDER,
+		.text = news->text,
+		.pool = news->pool,
+		.backend = news->provider,
+		.from = str_from(news->from ? news->from : ""),
+		.to = str_from(news->to ? news->to : ""),
+		.reason = str_from(news->reason ? news->reason : "")};
+
+	if (control->watch)
+		changes_say(watch_changes(control->watch), &said);
+}
+
 // What is known within a moment is there from the start; the rest comes when it comes.
 static void find_backends(struct control *control)
 {
@@ -604,10 +634,33 @@ static void find_backends(struct control *control)
 					    .log = control->log,
 					    .seed = control->seed,
 					    .control = control,
-					    .changed = on_found});
+					    .changed = on_found,
+					    .told = on_found_news});
 	while (!finder->is_settled(finder->owner) && loop_now_ms(control->loop) < until_ms)
 		loop_turn(control->loop, until_ms);
 	control->conf = finder->complete(finder->owner, control->conf, control->arena);
+}
+
+// Trouble that began before there was anybody to tell.
+static void note_trouble(struct control *control)
+{
+	struct desk_provider *providers;
+	u32 count;
+
+	if (!control->finds)
+		return;
+	providers = mem_alloc(sizeof(*providers) * DESK_PROVIDERS_MAX);
+	count = control->options->finder->look(
+		control->options->finder->owner, providers, DESK_PROVIDERS_MAX);
+	for (u32 i = 0; i < count; i++)
+		if (!providers[i].is_up && providers[i].cause[0])
+			on_found_news(control,
+				&(struct control_finding_news){.text = "provider is in trouble",
+					.provider = str_from(providers[i].name),
+					.pool = str_from(providers[i].pool),
+					.to = "down",
+					.reason = providers[i].cause});
+	mem_free(providers);
 }
 
 static void stop_finding(struct control *control)
@@ -759,10 +812,12 @@ static void tell_serving(struct control *control)
 	watchdog_start(&control->watchdog, control->loop, control->handover, &control->workers);
 }
 
-static void on_begin(void *owner)
+static void on_begin(void *owner, int channel)
 {
 	struct control *control = owner;
 
+	if (channel >= 0)
+		tunnels_take(control->tunnels, channel);
 	if (!control->handover->inherit.upgrades)
 		return; // nobody was there
 	if (start_guest(control) != 0)
@@ -772,10 +827,11 @@ static void on_begin(void *owner)
 	tell_serving(control);
 	LOG(control->log, LOG_NOTICE, "upgraded: this process serves alone now",
 		LOG_CSTR("version", WEIR_VERSION));
+	control->life.upgrades++;
 	note_life(control, "weir " WEIR_VERSION " has taken over", STR("serving"), STR("upgrade"));
 }
 
-static void on_leave(void *owner)
+static void on_leave(void *owner, int channel)
 {
 	struct control *control = owner;
 
@@ -785,6 +841,8 @@ static void on_leave(void *owner)
 	stop_guest(control);
 	if (!control->draining)
 		drain(control);
+	if (channel >= 0)
+		tunnels_give(control->tunnels, channel);
 }
 
 static void on_upgrade(void *owner, const char *path, const char *failed)
@@ -800,6 +858,9 @@ static void on_upgrade(void *owner, const char *path, const char *failed)
 	}
 	LOG(control->log, LOG_ERROR, "the upgrade failed, this process goes on serving",
 		LOG_CSTR("error", failed));
+	control->life.upgrades_failed++;
+	snprintf(control->life.upgrade_why, sizeof(control->life.upgrade_why), "%.*s",
+		(int)sizeof(control->life.upgrade_why) - 1, failed);
 	note_life(control, "the upgrade failed, nothing has changed", STR("serving"),
 		str_from(failed));
 }
@@ -826,12 +887,20 @@ static void hear_keeper(struct control *control)
 	handover_hear(control->handover, control->loop, &hears);
 }
 
+// Before anybody reads that this process serves: whoever ends it then, or asks for an upgrade,
+// finds a keeper that knows it, its sockets and its configuration.
+static void meet_keeper(struct control *control)
+{
+	control->tunnels = tunnels_new(control->loop, control->log, &control->workers);
+	hear_keeper(control);
+	handover_keep_conf(control->handover, control->conf);
+	handover_ready(control->handover);
+}
+
 static void tell_ready(struct control *control)
 {
 	const struct inherit *inherit = &control->handover->inherit;
 
-	hear_keeper(control);
-	handover_ready(control->handover);
 	if (inherit->restarts && inherit->why[0] && !inherit->upgrades) {
 		LOG(control->log, LOG_ERROR, "started again: the process that served is gone",
 			LOG_CSTR("end", inherit->why), LOG_U64("restarts", inherit->restarts));
@@ -852,6 +921,16 @@ static void unlink_sockets(struct control *control)
 			listen_unlink(&binds->slots[i].addr);
 }
 
+static void begin_life(struct control *control)
+{
+	const struct inherit *inherit = &control->handover->inherit;
+
+	control->life = (struct desk_life){.restarts = inherit->restarts,
+		.upgrades = inherit->upgraded,
+		.upgrades_failed = inherit->upgrades_failed};
+	snprintf(control->life.restart_why, sizeof(control->life.restart_why), "%s", inherit->why);
+}
+
 static void start_watch(struct control *control)
 {
 	struct watch_config config = {.loop = control->loop,
@@ -861,13 +940,16 @@ static void start_watch(struct control *control)
 		.seed = control->seed};
 
 	control->watch = watch_new(&config);
+	begin_life(control);
 	control->desk = desk_new(&(struct desk_config){.loop = control->loop,
 		.watch = control->watch,
 		.snapshot = control->snapshot,
 		.logger = control->logger,
 		.log_level = (u8)(control->conf->log.level + LOG_ERROR),
 		.providers = control->finds ? control->options->finder->look : NULL,
-		.providers_owner = control->finds ? control->options->finder->owner : NULL});
+		.providers_owner = control->finds ? control->options->finder->owner : NULL,
+		.life = &control->life});
+	note_trouble(control);
 }
 
 // Certificates and keys. The secret of session tickets is as old as the process.
@@ -1004,6 +1086,9 @@ static void release(struct control *control)
 	end_guest(control);
 	stop_finding(control);
 	handover_done(control->handover);
+	while (control->tunnels && !tunnels_is_idle(control->tunnels))
+		loop_turn(control->loop, UINT64_MAX);
+	tunnels_free(control->tunnels);
 	stop_hearing(control);
 	resolver_stop(control->resolver);
 	desk_free(control->desk);
@@ -1059,7 +1144,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	}
 	if (options->greeting.len)
 		fwrite(options->greeting.ptr, 1, options->greeting.len, stderr);
-	handover_keep_conf(control.handover, conf); // a restart after a crash finds it from now on
+	meet_keeper(&control);
 	say_started(&control);
 	if (options->confined)
 		confine_say(options->confined, control.log);
@@ -1067,6 +1152,7 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	while (!control.finished)
 		loop_turn(control.loop, UINT64_MAX);
 	unlink_sockets(&control);
+	tunnels_stop(control.tunnels);
 	LOG(control.log, LOG_NOTICE, "stopped");
 	release(&control);
 	return 0;

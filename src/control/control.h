@@ -50,6 +50,14 @@ struct control_guest {
 
 // Where backends come from that the configuration does not name. Calls come from the control
 // thread.
+// Something about a source itself that people want to know. Texts that do not apply are empty or
+// NULL; `text`, `from` and `to` are static.
+struct control_finding_news {
+	const char *text, *from, *to;
+	struct str provider, pool;
+	const char *reason;
+};
+
 struct control_finding {
 	const struct conf *conf;
 	struct loop *loop;
@@ -60,6 +68,7 @@ struct control_finding {
 	// call.
 	void (*changed)(void *control, struct str pool, const struct conf_edit_backend *backends,
 		u32 count);
+	void (*told)(void *control, const struct control_finding_news *news);
 };
 
 struct control_finder {

@@ -17,26 +17,35 @@ static void copy_state(struct desk *desk, struct desk_ask *ask)
 {
 	const struct snapshot *snapshot = desk->config.snapshot;
 	struct model *model = watch_model(desk->config.watch);
+	const struct unwell *unwell = watch_unwell(desk->config.watch);
 
 	for (u32 i = 0; i < snapshot->backend_count; i++) {
 		const struct backend *backend = snapshot->backends[i];
 		struct model_orders orders;
+		struct changes_flaps flaps;
 
 		if (!backend)
 			continue;
 		orders = model_orders(model, backend);
+		flaps = changes_flaps(watch_changes(desk->config.watch), backend);
 		ask->backends[i] = (struct desk_backend){.state = *model_state(model, backend),
 			.revision = orders.revision,
 			.resolved = orders.resolved,
 			.order = orders.order,
 			.weight = backend->weight,
 			.probed = model_check_type(model, backend) != CONF_CHECK_NONE,
-			.changes = changes_flaps(watch_changes(desk->config.watch), backend)};
+			.changes = flaps.changes,
+			.changes_span_ms = flaps.span_ms};
+		for (u32 odd = 0; odd < ODDITY_COUNT; odd++)
+			ask->backends[i].odd_since_ms[odd] =
+				unwell_since_ms(unwell, backend, (enum oddity)odd);
 	}
 	for (u32 i = 0; i < snapshot->pool_count; i++)
 		if (snapshot->pools[i])
 			ask->pools[i].state = model_pool_state(model, snapshot->pools[i]);
 	ask->log_level = desk->config.log_level;
+	if (desk->config.life)
+		ask->life = *desk->config.life;
 	ask->provider_count = 0;
 	if (ask->providers && desk->config.providers)
 		ask->provider_count = desk->config.providers(
@@ -302,6 +311,10 @@ static void deliver_ask(struct message *message)
 		break;
 	case DESK_ORDER:
 		ask->result = (u8)obey(desk, &ask->order);
+		break;
+	case DESK_LOOK:
+		if (ask->generation == desk->config.snapshot->generation && !desk->closed)
+			unwell_look(watch_unwell(desk->config.watch), ask->facts, ask->findings);
 		break;
 	}
 	ask->message = (struct message){.deliver = deliver_answer};

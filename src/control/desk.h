@@ -16,6 +16,7 @@ enum desk_kind {
 	DESK_STATE,  // copies of what is known of all backends and pools
 	DESK_EVENTS, // events behind a number
 	DESK_ORDER,  // a change
+	DESK_LOOK,   // what was found about all backends
 };
 
 // What the control thread knows of one backend.
@@ -26,18 +27,36 @@ struct desk_backend {
 	u8 order;    // enum model_order
 	u32 weight;  // now
 	bool probed; // active checks reach it
-	u32 changes; // changes_flaps
+	// changes_flaps, and since when it flaps, fails, is slow (unwell_since_ms).
+	u32 changes;
+	u64 changes_span_ms, odd_since_ms[ODDITY_COUNT];
 };
 
 struct desk_pool {
 	struct model_pool_state state;
 };
 
-enum { DESK_PROVIDERS_MAX = 64, DESK_NAME_BYTES = 65, DESK_CAUSE_BYTES = 256 };
+enum { DESK_WHY_BYTES = 128 };
+
+// What befell weir since its keeper began, of which this process may be the newest part only.
+struct desk_life {
+	u32 restarts;			  // after a process that served was gone by itself
+	u32 upgrades, upgrades_failed;	  // to another binary
+	char restart_why[DESK_WHY_BYTES]; // how the last one ended; empty: none did
+	char upgrade_why[DESK_WHY_BYTES]; // why the last one failed, as far as this process knows
+};
+
+enum {
+	DESK_PROVIDERS_MAX = 64,
+	DESK_NAME_BYTES = 65,
+	DESK_CAUSE_BYTES = 256,
+	DESK_FAULTS_MAX = 8,
+	DESK_FAULT_BYTES = 160
+};
 
 // A source of backends.
 struct desk_provider {
-	char name[DESK_NAME_BYTES];
+	char name[DESK_NAME_BYTES], pool[DESK_NAME_BYTES];
 	const char *type; // static
 	bool is_up;	  // its last attempt went well
 	bool is_stored;	  // what serves is from the disk
@@ -46,6 +65,9 @@ struct desk_provider {
 	u64 reads, errors;
 	i64 read_wall_ms;	      // the last time that went well; 0 = never
 	char cause[DESK_CAUSE_BYTES]; // of the trouble, while not up
+	i64 since_wall_ms;	      // since when it is up, or in trouble; 0 = it has not told yet
+	u32 fault_count;	      // findings about its last list; the first are kept
+	char faults[DESK_FAULTS_MAX][DESK_FAULT_BYTES];
 };
 
 struct desk_ask;
@@ -95,6 +117,7 @@ struct desk_ask {
 	struct desk_pool *pools;
 	struct desk_provider *providers; // DESK_PROVIDERS_MAX of them; NULL: not wanted
 	u32 provider_count;
+	struct desk_life life;
 	u64 now_ms; // of the control thread's clock, to which all moments in the copies refer
 	i64 wall_ms;
 	u8 log_level; // enum log_level
@@ -104,6 +127,10 @@ struct desk_ask {
 	u32 events_max, event_count;
 	// DESK_ORDER
 	struct desk_order order;
+	// DESK_LOOK: by slot, of the configuration with this number; the asker's memory.
+	u64 generation;
+	const struct oddity_facts *facts;
+	const struct oddity_finding *findings;
 };
 
 struct desk_config {
@@ -114,6 +141,7 @@ struct desk_config {
 	u8 log_level;		      // enum log_level, at the start
 	desk_providers_fn *providers; // NULL: there are none
 	void *providers_owner;
+	const struct desk_life *life;
 };
 
 // Borrows all of it.

@@ -144,18 +144,20 @@ void handover_keep_conf(struct handover *handover, const struct conf *conf)
 
 // ---- The channel --------------------------------------------------------------------------------
 
-static void take(struct handover *handover, const struct channel_message *message)
+static void take(struct handover *handover, struct channel_message *message)
 {
 	const struct handover_hears *hears = &handover->hears;
 	u64 number;
 
 	switch (message->kind) {
 	case HANDOVER_BEGIN:
-		hears->begin(hears->owner);
+		hears->begin(hears->owner, message->fd);
+		message->fd = -1;
 		break;
 	case HANDOVER_LEAVE:
 		handover->left = true;
-		hears->leave(hears->owner);
+		hears->leave(hears->owner, message->fd);
+		message->fd = -1;
 		break;
 	case HANDOVER_SIGNAL:
 		if (str_to_u64(str_from(message->text), UINT8_MAX, &number) == 0)
@@ -179,9 +181,9 @@ static void on_message(struct op *op)
 	if (op->result == -ECANCELED)
 		return;
 	while ((got = channel_receive(handover->channel.fd, &message)) > 0) {
+		take(handover, &message);
 		if (message.fd >= 0)
 			close(message.fd);
-		take(handover, &message);
 	}
 	if (got == -EAGAIN) {
 		loop_ready(handover->loop, &handover->channel, op, LOOP_IN);

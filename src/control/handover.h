@@ -12,18 +12,20 @@
 
 // Messages on the channel, each one datagram that begins with this letter.
 // X(NAME, letter), to the keeper first, then from it
-#define HANDOVER_MESSAGES(X)                                                       \
-	X(HOLD, 'H')	/* a name, and a descriptor: keep a copy */                \
-	X(FORGET, 'F')	/* a name: nobody listens there any more */                \
-	X(CONF, 'C')	/* a descriptor: the last good configuration */            \
-	X(READY, 'R')	/* connections are accepted */                             \
-	X(NOTIFY, 'N')	/* a text for the service manager */                       \
-	X(UPGRADE, 'U') /* a path, or nothing: start this binary */                \
-	X(BROKEN, 'E')	/* a text: why the process that begins cannot */           \
-	X(BEGIN, 'B')	/* the one that served before is told to leave */          \
-	X(LEAVE, 'L')	/* another process serves: drain, and leave names alone */ \
-	X(SIGNAL, 'S')	/* a number: what the keeper was sent */                   \
-	X(BEGUN, 'u')	/* a path: it is started */                                \
+#define HANDOVER_MESSAGES(X)                                                                    \
+	X(HOLD, 'H')	/* a name, and a descriptor: keep a copy */                             \
+	X(FORGET, 'F')	/* a name: nobody listens there any more */                             \
+	X(CONF, 'C')	/* a descriptor: the last good configuration */                         \
+	X(READY, 'R')	/* connections are accepted */                                          \
+	X(NOTIFY, 'N')	/* a text for the service manager */                                    \
+	X(UPGRADE, 'U') /* a path, or nothing: start this binary */                             \
+	X(BROKEN, 'E')	/* a text: why the process that begins cannot */                        \
+	X(BEGIN, 'B')	/* the one that served before is told to leave, and, as a descriptor, a \
+			   channel to it */                                                     \
+	X(LEAVE, 'L')	/* another process serves: drain, and leave names alone; and a channel  \
+			   to that one */                                                       \
+	X(SIGNAL, 'S')	/* a number: what the keeper was sent */                                \
+	X(BEGUN, 'u')	/* a path: it is started */                                             \
 	X(FAILED, 'x')	/* a text: why the upgrade came to nothing */
 
 enum handover_message {
@@ -37,8 +39,11 @@ enum { HANDOVER_BYTES_MAX = 4096 };
 // What is heard of the keeper.
 struct handover_hears {
 	void *owner;
-	void (*begin)(void *owner); // nobody else serves from here on
-	void (*leave)(void *owner);
+	// Nobody else serves from here on. `channel` is one to who served before
+	// (control/tunnels.h), and the receiver's; -1: there is none, as from a keeper of a version
+	// that knows none.
+	void (*begin)(void *owner, int channel);
+	void (*leave)(void *owner, int channel); // ... to who serves now
 	void (*signal)(void *owner, u32 number);
 	void (*upgrade)(void *owner, const char *path, const char *failed); // one of them is NULL
 	void (*orphaned)(void *owner); // there is no keeper any more

@@ -119,6 +119,17 @@ static int read_restarts(struct inherit *inherit, struct str line)
 	return 0;
 }
 
+static int read_upgraded(struct inherit *inherit, struct str line)
+{
+	u64 upgraded, failed;
+
+	if (!take_number(&line, UINT32_MAX, &upgraded) || !take_number(&line, UINT32_MAX, &failed))
+		return -EINVAL;
+	inherit->upgraded = (u32)upgraded;
+	inherit->upgrades_failed = (u32)failed;
+	return 0;
+}
+
 static int read_line(struct inherit *inherit, struct str line)
 {
 	struct str word = str_cut(&line, ' ');
@@ -131,6 +142,8 @@ static int read_line(struct inherit *inherit, struct str line)
 		return read_fd(line, &inherit->conf);
 	if (str_eq(word, STR("restarts")))
 		return read_restarts(inherit, line);
+	if (str_eq(word, STR("upgraded")))
+		return read_upgraded(inherit, line);
 	if (str_eq(word, STR("upgrades")))
 		inherit->upgrades = true;
 	return 0;

@@ -48,6 +48,8 @@ struct inherit {
 	bool upgrades;		   // another process serves until this one is ready
 	u32 restarts;		   // how often the keeper has started one that was not asked for
 	char why[INHERIT_WHY_MAX]; // the end of the last one; empty: none ended
+	u32 upgraded;		   // how many other binaries have taken over since the keeper began
+	u32 upgrades_failed;	   // and how many could not
 	struct addr single;	   // of a given socket that cannot be shared and was taken
 };
 

@@ -40,10 +40,16 @@ static void set_timer(struct keeper *keeper, enum keeper_timer timer, u32 in_ms)
 	(void)timerfd_settime(keeper->timers[timer], 0, &when, NULL);
 }
 
-static void tell(struct keeper_child *child, enum handover_message kind, const char *text)
+static void tell_with(
+	struct keeper_child *child, enum handover_message kind, const char *text, int fd)
 {
 	if (child && child->channel >= 0)
-		(void)channel_send(child->channel, (char)kind, text, strlen(text), -1);
+		(void)channel_send(child->channel, (char)kind, text, strlen(text), fd);
+}
+
+static void tell(struct keeper_child *child, enum handover_message kind, const char *text)
+{
+	tell_with(child, kind, text, -1);
 }
 
 // Not by a signal: where the sender has told the whole group, the kernel would make one of the two,
@@ -87,16 +93,22 @@ static void say_end(char why[INHERIT_WHY_MAX], int status)
 
 // ---- Upgrades -----------------------------------------------------------------------------------
 
-static void fail_upgrade(struct keeper *keeper, const char *why)
+static void tell_failed(struct keeper *keeper, const char *why)
 {
 	struct keeper_child *serving = keeper_find(keeper, CHILD_SERVING);
 
-	set_timer(keeper, TIMER_TRIAL, 0);
-	keeper_decide(keeper, false);
+	keeper->upgrades_failed++;
 	if (serving)
 		tell(serving, HANDOVER_FAILED, why);
 	else
 		fprintf(stderr, "weir: the upgrade failed: %s\n", why);
+}
+
+static void fail_upgrade(struct keeper *keeper, const char *why)
+{
+	set_timer(keeper, TIMER_TRIAL, 0);
+	keeper_decide(keeper, false);
+	tell_failed(keeper, why);
 }
 
 static void begin_upgrade(struct keeper *keeper, const char *path)
@@ -104,20 +116,66 @@ static void begin_upgrade(struct keeper *keeper, const char *path)
 	struct keeper_child *serving = keeper_find(keeper, CHILD_SERVING);
 	char why[INHERIT_WHY_MAX];
 
-	if (keeper->stopping || !serving)
+	if (keeper->stopping)
 		return;
+	if (!serving) {
+		keeper->upgrade_waits = true;
+		return;
+	}
 	if (newcomer(keeper)) {
-		tell(serving, HANDOVER_FAILED, "another upgrade is on its way");
+		tell_failed(keeper, "another upgrade is on its way");
 		return;
 	}
 	snprintf(keeper->next_binary, sizeof(keeper->next_binary), "%s",
 		path[0] ? path : keeper->binary);
 	if (!keeper_spawn(keeper, keeper->next_binary, true, why)) {
-		tell(serving, HANDOVER_FAILED, why);
+		tell_failed(keeper, why);
 		return;
 	}
 	tell(serving, HANDOVER_BEGUN, keeper->next_binary);
 	set_timer(keeper, TIMER_TRIAL, upgrade_wait_ms);
+}
+
+// One is told to leave and the other to begin, with a channel between them, if there can be one:
+// tunnels go over by it (control/tunnels.h).
+static void introduce(struct keeper_child *before, struct keeper_child *child)
+{
+	int ends[2] = {-1, -1};
+
+	if (before && channel_pair(ends) != 0)
+		ends[0] = ends[1] = -1;
+	tell_with(before, HANDOVER_LEAVE, "", ends[0]);
+	tell_with(child, HANDOVER_BEGIN, "", ends[1]);
+	for (u32 i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends[i] >= 0)
+			close(ends[i]);
+}
+
+// What was asked for while nobody served.
+static void catch_up(struct keeper *keeper, struct keeper_child *serving)
+{
+	if (keeper->reload_waits)
+		forward(serving, SIGHUP);
+	keeper->reload_waits = false;
+	if (keeper->upgrade_waits && !keeper->becomes)
+		begin_upgrade(keeper, "");
+	keeper->upgrade_waits = false;
+}
+
+static void keep_conf(int *conf, int fd)
+{
+	if (*conf >= 0)
+		close(*conf);
+	*conf = fd;
+}
+
+static void become_later(struct keeper *keeper, struct keeper_child *child)
+{
+	child->upgrades = false;
+	keeper->upgraded++;
+	set_timer(keeper, TIMER_TRIAL, 0);
+	memcpy(keeper->binary, keeper->next_binary, sizeof(keeper->binary));
+	keeper->becomes = true;
 }
 
 // From now on it is the one that serves.
@@ -126,21 +184,19 @@ static void promote(struct keeper *keeper, struct keeper_child *child)
 	struct keeper_child *before = keeper_find(keeper, CHILD_SERVING);
 
 	keeper_decide(keeper, true);
-	if (before) {
+	if (before)
 		before->state = CHILD_LEAVING;
-		tell(before, HANDOVER_LEAVE, "");
-	}
 	child->state = CHILD_SERVING;
+	if (child->conf >= 0)
+		keep_conf(&keeper->conf, child->conf);
+	child->conf = -1;
 	keeper->has_served = true;
-	tell(child, HANDOVER_BEGIN, "");
+	introduce(before, child);
 	set_timer(keeper, TIMER_AGAIN, 0);
 	set_timer(keeper, TIMER_CALM, calm_ms);
-	if (!child->upgrades)
-		return;
-	child->upgrades = false;
-	set_timer(keeper, TIMER_TRIAL, 0);
-	memcpy(keeper->binary, keeper->next_binary, sizeof(keeper->binary));
-	keeper->becomes = true;
+	if (child->upgrades)
+		become_later(keeper, child);
+	catch_up(keeper, child);
 }
 
 static void on_trial_over(struct keeper *keeper)
@@ -194,11 +250,9 @@ static void take(struct keeper *keeper, struct keeper_child *child, struct chann
 			keeper_forget(keeper, message->text, child->upgrades);
 		break;
 	case HANDOVER_CONF:
-		if (leaves || child->upgrades || message->fd < 0)
+		if (leaves || message->fd < 0)
 			break;
-		if (keeper->conf >= 0)
-			close(keeper->conf);
-		keeper->conf = message->fd;
+		keep_conf(child->upgrades ? &child->conf : &keeper->conf, message->fd);
 		message->fd = -1;
 		break;
 	case HANDOVER_READY:
@@ -298,8 +352,9 @@ static void on_child_end(struct keeper *keeper, struct keeper_child *child, int 
 	hear(keeper, child);
 	if (child->channel >= 0)
 		close(child->channel);
+	keep_conf(&child->conf, -1);
 	gone = *child;
-	*child = (struct keeper_child){.channel = -1};
+	*child = (struct keeper_child){.channel = -1, .conf = -1};
 	if (!gone.why[0])
 		say_end(gone.why, status);
 	if (gone.state == CHILD_LEAVING)
@@ -323,6 +378,22 @@ static void reap(struct keeper *keeper)
 }
 
 // ---- Signals ------------------------------------------------------------------------------------
+
+// One that starts reads it when it serves. Where nobody is there, it waits for who comes.
+static void on_hup(struct keeper *keeper)
+{
+	bool is_heard = false;
+
+	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++) {
+		struct keeper_child *child = &keeper->children[i];
+
+		if (child->state == CHILD_NONE || child->state == CHILD_LEAVING)
+			continue;
+		forward(child, SIGHUP);
+		is_heard = true;
+	}
+	keeper->reload_waits = !is_heard;
+}
 
 // Copies of the listeners go first: a connection that comes now is refused as if there were no
 // keeper.
@@ -352,7 +423,7 @@ static void on_signal(struct keeper *keeper, int number)
 		on_stop(keeper, number);
 		break;
 	case SIGHUP:
-		forward(keeper_find(keeper, CHILD_SERVING), number);
+		on_hup(keeper);
 		break;
 	case SIGUSR1:
 		for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++)
@@ -464,7 +535,7 @@ static int set_up(struct keeper *keeper, const struct keeper_options *options)
 		.notify_path = getenv("NOTIFY_SOCKET"),
 		.sockets = mem_alloc(sizeof(struct keeper_socket) * INHERIT_SOCKETS_MAX)};
 	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++)
-		keeper->children[i].channel = -1;
+		keeper->children[i] = (struct keeper_child){.channel = -1, .conf = -1};
 	sigemptyset(&set);
 	for (u32 i = 0; i < ARRAY_LEN(heard_signals); i++)
 		sigaddset(&set, heard_signals[i]);

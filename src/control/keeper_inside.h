@@ -38,6 +38,7 @@ enum child_state {
 struct keeper_child {
 	pid_t pid;
 	int channel;		   // -1: none any more
+	int conf;		   // of one that upgrades; -1: none
 	u8 state;		   // enum child_state
 	bool upgrades;		   // beside one that serves
 	char why[INHERIT_WHY_MAX]; // as it said itself why it cannot
@@ -63,9 +64,10 @@ struct keeper {
 	int conf; // -1: none yet
 	const char *notify_path;
 	u32 crashes; // in a row
-	u32 restarts;
+	u32 restarts, upgraded, upgrades_failed;
 	char why[INHERIT_WHY_MAX]; // of the last crash
 	bool has_served, stopping, ended, becomes;
+	bool upgrade_waits, reload_waits; // for one that serves
 	int code;
 };
 

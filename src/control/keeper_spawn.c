@@ -31,7 +31,7 @@ struct keeper_child *keeper_new_child(struct keeper *keeper)
 	struct keeper_child *child = keeper_find(keeper, CHILD_NONE);
 
 	if (child)
-		*child = (struct keeper_child){.channel = -1};
+		*child = (struct keeper_child){.channel = -1, .conf = -1};
 	return child;
 }
 
@@ -49,6 +49,7 @@ static void add_common(const struct keeper *keeper, int text)
 	if (keeper->conf >= 0)
 		dprintf(text, "conf %d\n", keeper->conf);
 	dprintf(text, "restarts %u %s\n", keeper->restarts, keeper->why);
+	dprintf(text, "upgraded %u %u\n", keeper->upgraded, keeper->upgrades_failed);
 }
 
 static void keep_common(const struct keeper *keeper, bool survives)
@@ -200,6 +201,11 @@ static void take_line(struct keeper *keeper, struct str line)
 	} else if (str_eq(word, STR("restarts")) && take_number(&line, &number)) {
 		keeper->restarts = (u32)number;
 		snprintf(keeper->why, sizeof(keeper->why), "%.*s", STR_FMT(line));
+	} else if (str_eq(word, STR("upgraded"))) {
+		if (take_number(&line, &number))
+			keeper->upgraded = (u32)number;
+		if (take_number(&line, &number))
+			keeper->upgrades_failed = (u32)number;
 	} else if (str_eq(word, STR("binary"))) {
 		snprintf(keeper->binary, sizeof(keeper->binary), "%.*s", STR_FMT(line));
 	} else if (str_eq(word, STR("child"))) {

@@ -322,6 +322,7 @@ void model_eject(struct model *model, struct model_backend *one, enum ejection_w
 static u32 streak_of(const struct ejection_rules *rules, enum ejection_why why)
 {
 	switch (why) {
+	case EJECTION_REFUSED:
 	case EJECTION_CONNECT:
 		return rules->connect_failures;
 	case EJECTION_ERRORS:
@@ -405,8 +406,10 @@ void model_report(struct model *model, const struct report *report, u64 now_ms)
 	model->now_ms = now_ms;
 	switch ((enum report_kind)report->kind) {
 	case REPORT_EJECT:
-		if (why == EJECTION_CONNECT && model_is_probed(one))
-			model_suspect(model, one);
+		if (ejection_is_connect(why) && model_is_probed(one))
+			model_suspect(model, one,
+				why == EJECTION_REFUSED ? HEALTH_CONNECTION_REFUSED
+							: HEALTH_CONNECT_FAILED);
 		else
 			model_eject(model, one, why, streak_of(&one->pool->conf->ejection, why));
 		break;

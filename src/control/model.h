@@ -38,7 +38,8 @@ struct model_change {
 	const struct pool *pool;
 	const struct backend *backend; // NULL for MODEL_PANIC, _POOL, _CHECK_TYPE
 	const char *from, *to;	       // names of states: "up", "down", "open", "in", "panic", ...
-	const char *reason;	       // why, for people
+	const char *reason;	       // why, for people; with the figures: reason_of_change
+	u16 status;		       // of the answer that is the reason; 0 = there is none
 	u32 streak;		       // results in a row that led to it; 0 = does not apply
 	u64 next_ms;  // when it is looked at again, from now on; 0 = does not apply
 	u32 eligible; // of the pool, after the change
@@ -102,7 +103,7 @@ void model_force_breaker(
 
 // ---- For the checker ----------------------------------------------------------------------------
 
-// Is this backend checked at all, and how: CONF_CHECK_HTTP or CONF_CHECK_TCP (`auto` is decided
+// Is this backend checked at all, and how: CONF_CHECK_HTTP, _TCP or _GRPC (`auto` is decided
 // here; a pool that only TCP frontends send to is never asked for a page); CONF_CHECK_NONE: not, or
 // it has no address yet.
 enum conf_check_type model_check_type(const struct model *model, const struct backend *backend);

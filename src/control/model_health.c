@@ -28,6 +28,7 @@ static void tell_health(struct model *model, const struct model_backend *one,
 		.from = health_state_name((enum health_state)step->from),
 		.to = health_state_name((enum health_state)step->to),
 		.reason = health_reason_text((enum health_reason)step->reason),
+		.status = one->state.health.status,
 		.streak = streak,
 		.next_ms = step->next_ms > model->now_ms ? step->next_ms - model->now_ms : 0};
 
@@ -36,20 +37,21 @@ static void tell_health(struct model *model, const struct model_backend *one,
 }
 
 static struct health_step step_health(struct model *model, struct model_backend *one,
-	enum health_event_kind kind, enum health_reason reason)
+	enum health_event_kind kind, enum health_reason reason, u32 status)
 {
 	bool is_up = eligible_counts_up(&one->pool->facts[one->backend->index]);
 	struct health_event event = {.kind = (u8)kind,
 		.reason = (u8)reason,
+		.status = (u16)status,
 		.pool_has_healthy = one->pool->judged.up > is_up,
 		.random = model_chance(model)};
 
 	return health_step(&one->state.health, health_rules(one), &event, model->now_ms);
 }
 
-void model_suspect(struct model *model, struct model_backend *one)
+void model_suspect(struct model *model, struct model_backend *one, enum health_reason reason)
 {
-	struct health_step step = step_health(model, one, HEALTH_EVENT_SUSPECT, HEALTH_NONE);
+	struct health_step step = step_health(model, one, HEALTH_EVENT_SUSPECT, reason, 0);
 
 	tell_health(model, one, &step, one->pool->conf->ejection.connect_failures);
 	model->checks_moved++;
@@ -99,7 +101,7 @@ static void end_check(
 		reason = judge_auto(model, one, reason, status);
 	kind = reason == HEALTH_NONE ? HEALTH_EVENT_PASS : HEALTH_EVENT_FAIL;
 	++*(reason == HEALTH_NONE ? &one->state.checks_passed : &one->state.checks_failed);
-	step = step_health(model, one, kind, reason);
+	step = step_health(model, one, kind, reason, status);
 	tell_health(model, one, &step, step.streak);
 	model_no_longer_new(model, one);
 	if (step.changed && step.to == HEALTH_UP &&
@@ -152,7 +154,7 @@ u64 model_checks_moved(const struct model *model)
 void model_check_begin(struct model *model, const struct backend *backend, u64 now_ms)
 {
 	model->now_ms = now_ms;
-	step_health(model, model_of(model, backend), HEALTH_EVENT_BEGIN, HEALTH_NONE);
+	step_health(model, model_of(model, backend), HEALTH_EVENT_BEGIN, HEALTH_NONE, 0);
 }
 
 void model_check_end(struct model *model, const struct backend *backend, enum health_reason reason,

@@ -119,7 +119,7 @@ void model_eject(struct model *model, struct model_backend *one, enum ejection_w
 void model_hurry(struct model *model, struct model_pool *pool);
 
 // Requests could not connect to a backend whose checks will bring it back.
-void model_suspect(struct model *model, struct model_backend *one);
+void model_suspect(struct model *model, struct model_backend *one, enum health_reason reason);
 
 // Its address is another one now, or none.
 void model_forget_health(struct model *model, struct model_backend *one);

@@ -677,8 +677,9 @@ static void on_built(struct message *message)
 	}
 	if (job->exported.len || (job->snapshot && job->only_looks))
 		end_look(reload, job);
-	else if (job->snapshot && reload_binds_plan(&reload->binds, job->snapshot,
-				     reload->config.workers->count, job->what, sizeof(job->what)))
+	else if (job->snapshot &&
+		 reload_binds_plan(&reload->binds, job->snapshot, reload->config.workers->count,
+			 job->what, sizeof(job->what)))
 		take(reload, job);
 	else
 		refuse(reload, job);

@@ -186,8 +186,8 @@ static bool is_needless(const struct journal *journal, const struct job *job)
 	       !has_list(journal, job->edit.pool);
 }
 
-static struct journal_entry *add_entry(struct journal *journal, const struct conf_edit *edit,
-	const struct job *job, i64 wall_ms)
+static struct journal_entry *add_entry(
+	struct journal *journal, const struct conf_edit *edit, const struct job *job, i64 wall_ms)
 {
 	struct journal_entry *entry = mem_alloc(sizeof(*entry));
 

@@ -52,8 +52,8 @@ struct job {
 	struct arena texts;
 	struct conf_edit *edits; // all that there are with this one
 	u32 edit_count;
-	struct conf_edit_backend was; // of a REMOVE, for its undo
-	struct shelf_text *text; // that the base is made of, instead of files
+	struct conf_edit_backend was;	 // of a REMOVE, for its undo
+	struct shelf_text *text;	 // that the base is made of, instead of files
 	const struct conf_edit *shelved; // ROLLBACK: the edits of then, in `texts`
 	u32 shelved_count, number;
 	u64 confirm_ms;
@@ -70,7 +70,8 @@ struct job {
 	struct snapshot *snapshot;
 	struct errs errs;
 	bool has_errs;
-	struct shelf_text *kept, *first_kept; // of the base | of the process' first, when it is wanted
+	struct shelf_text *kept,
+		*first_kept; // of the base | of the process' first, when it is wanted
 	struct str restart, diff, changes, exported;
 	char what[256]; // went wrong besides `errs`; empty: nothing
 	u64 event;
@@ -128,8 +129,7 @@ void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms);
 void reload_journal_sign(struct journal *journal, const struct job *job);
 void reload_journal_done(struct journal *journal);
 
-struct conf_edit *reload_edits_copy(
-	struct arena *arena, const struct conf_edit *edits, u32 count);
+struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit *edits, u32 count);
 
 // Copies of the edits that somebody ordered, without lists from elsewhere.
 struct conf_edit *reload_journal_copy(
@@ -193,7 +193,8 @@ void reload_trial_init(struct reload *reload);
 void reload_trial_done(struct reload *reload);
 
 // The configuration in effect is on probation from now on.
-void reload_trial_begin(struct reload *reload, const struct job *job, const struct shelf_entry *before);
+void reload_trial_begin(
+	struct reload *reload, const struct job *job, const struct shelf_entry *before);
 
 // It is not any more, whatever comes of it.
 void reload_trial_end(struct reload *reload);

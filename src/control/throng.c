@@ -69,7 +69,8 @@ static bool hold(struct throng *throng, struct throng_held *held, const struct m
 		held = &throng->held[throng->held_count++];
 		*held = (struct throng_held){.is_same = true, .last = *change};
 	}
-	held->is_same &= is(held->last.reason, change->reason);
+	held->is_same &=
+		is(held->last.reason, change->reason) && held->last.status == change->status;
 	held->last = *change;
 	held->count++;
 	if (!timer_is_set(&throng->timer))

@@ -12,6 +12,7 @@ struct watch {
 	struct model *model;
 	struct checker *checker;
 	struct changes *changes;
+	struct unwell *unwell;
 	struct timer tick;
 	struct task follow; // nudges workers at the end of the turn
 	u64 published;	    // model_published, of which workers were told
@@ -172,6 +173,11 @@ struct changes *watch_changes(const struct watch *watch)
 	return watch->changes;
 }
 
+struct unwell *watch_unwell(const struct watch *watch)
+{
+	return watch->unwell;
+}
+
 // ---- Life ---------------------------------------------------------------------------------------
 
 struct watch *watch_new(const struct watch_config *config)
@@ -184,6 +190,8 @@ struct watch *watch_new(const struct watch_config *config)
 	timer_init(&watch->tick, on_tick);
 	watch->changes = changes_new(config->loop, config->log, config->snapshot);
 	watch->model = model_new(config->snapshot, on_change, watch, config->seed, now_ms);
+	watch->unwell = unwell_new(
+		config->loop, config->log, config->snapshot, watch->model, watch->changes);
 	watch->checker =
 		checker_new(config->loop, watch->model, config->snapshot, config->probes_max);
 	loop_timer_set(config->loop, &watch->tick, now_ms + MODEL_TICK_MS);
@@ -196,6 +204,7 @@ void watch_adopt(struct watch *watch, struct snapshot *snapshot)
 	changes_adopt(watch->changes, snapshot);
 	checker_adopt(watch->checker, snapshot);
 	model_adopt(watch->model, snapshot, loop_now_ms(watch->config.loop));
+	unwell_adopt(watch->unwell, snapshot);
 	watch->config.snapshot = snapshot;
 	checker_wake(watch->checker);
 	loop_defer(watch->config.loop, &watch->follow);
@@ -223,6 +232,7 @@ void watch_free(struct watch *watch)
 	if (!watch)
 		return;
 	checker_free(watch->checker);
+	unwell_free(watch->unwell);
 	model_free(watch->model);
 	changes_free(watch->changes);
 	mem_free(watch);

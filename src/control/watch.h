@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "control/changes.h"
 #include "control/model.h"
+#include "control/unwell.h"
 
 struct watch;
 
@@ -50,6 +51,7 @@ void watch_adopt(struct watch *watch, struct snapshot *snapshot);
 // For looking at; and the changes to be told of what is not the model's.
 struct model *watch_model(const struct watch *watch);
 struct changes *watch_changes(const struct watch *watch);
+struct unwell *watch_unwell(const struct watch *watch);
 
 // Nudges no worker any more: before their loops go.
 void watch_leave_workers(struct watch *watch);

@@ -7,7 +7,8 @@ const char *ejection_why_text(enum ejection_why why)
 {
 	static const char *const texts[] = {
 		[EJECTION_NONE] = "none",
-		[EJECTION_CONNECT] = "connect failures",
+		[EJECTION_REFUSED] = "connection refused",
+		[EJECTION_CONNECT] = "connect failed",
 		[EJECTION_ERRORS] = "server errors",
 		[EJECTION_TIMEOUTS] = "time-outs",
 		[EJECTION_OUTLIER] = "success rate below the others'",
@@ -35,9 +36,11 @@ enum ejection_why misses_note(
 	case MISS_NONE:
 		*misses = (struct misses){0};
 		return EJECTION_NONE;
+	case MISS_REFUSED:
 	case MISS_CONNECT:
-		return is_complete(&misses->connects, rules->connect_failures) ? EJECTION_CONNECT
-									       : EJECTION_NONE;
+		if (!is_complete(&misses->connects, rules->connect_failures))
+			return EJECTION_NONE;
+		return miss == MISS_REFUSED ? EJECTION_REFUSED : EJECTION_CONNECT;
 	case MISS_STATUS:
 	case MISS_RESET:
 		misses->connects = 0; // it accepts
@@ -61,7 +64,7 @@ bool ejection_begin(struct ejection *ejection, const struct ejection_rules *rule
 	ASSERT(why != EJECTION_NONE && rules->base_ms && rules->base_ms <= rules->max_ms);
 	if (ejection_is_out(ejection))
 		return false;
-	if (why != EJECTION_CONNECT && !share_has_room(share, rules->share_percent))
+	if (!ejection_is_connect(why) && !share_has_room(share, rules->share_percent))
 		return false;
 	if (ejection->times * rules->base_ms < rules->max_ms)
 		ejection->times++;
@@ -95,7 +98,7 @@ bool ejection_tick(struct ejection *ejection, const struct ejection_rules *rules
 
 bool ejection_forgive_connect(struct ejection *ejection, u64 now_ms)
 {
-	if (ejection->why != EJECTION_CONNECT)
+	if (!ejection_is_connect((enum ejection_why)ejection->why))
 		return false;
 	come_back(ejection, now_ms);
 	return true;

@@ -17,7 +17,8 @@
 // What one attempt taught about its backend.
 enum miss {
 	MISS_NONE,    // it answered, and not with 5xx
-	MISS_CONNECT, // refused, unreachable, or no connection in time
+	MISS_REFUSED, // the connection
+	MISS_CONNECT, // unreachable, or no connection in time
 	MISS_STATUS,  // 5xx
 	MISS_TIMEOUT, // no answer in time
 	MISS_RESET,   // closed or broken before a whole answer; counts with 5xx
@@ -39,7 +40,8 @@ struct misses {
 
 enum ejection_why {
 	EJECTION_NONE,
-	EJECTION_CONNECT,
+	EJECTION_REFUSED, // could not be connected to, and refused the last time
+	EJECTION_CONNECT, // could not be connected to
 	EJECTION_ERRORS,
 	EJECTION_TIMEOUTS,
 	EJECTION_OUTLIER,
@@ -73,4 +75,10 @@ bool ejection_tick(struct ejection *ejection, const struct ejection_rules *rules
 // An active check passed often enough: connections work again. True: the backend is back.
 bool ejection_forgive_connect(struct ejection *ejection, u64 now_ms);
 
-const char *ejection_why_text(enum ejection_why why); // "connect failures", ...
+const char *ejection_why_text(enum ejection_why why); // "connection refused", ...
+
+// Nobody can connect to it, so it could not serve anyway.
+static inline bool ejection_is_connect(enum ejection_why why)
+{
+	return why == EJECTION_REFUSED || why == EJECTION_CONNECT;
+}

@@ -26,14 +26,15 @@ static enum eligible_why find_fault(const struct eligible_facts *facts, u32 up)
 		return ELIGIBLE_UNRESOLVED;
 	if (facts->checked && !health_lets_in((enum health_state)facts->health, up))
 		return facts->health == HEALTH_DOWN ? ELIGIBLE_DOWN : ELIGIBLE_UNCHECKED;
-	if (facts->ejection == EJECTION_CONNECT)
+	if (ejection_is_connect((enum ejection_why)facts->ejection))
 		return ELIGIBLE_REFUSES;
 	return ELIGIBLE_OK;
 }
 
 static enum eligible_why find_blame(const struct eligible_facts *facts)
 {
-	if (facts->ejection != EJECTION_NONE && facts->ejection != EJECTION_CONNECT)
+	if (facts->ejection != EJECTION_NONE &&
+		!ejection_is_connect((enum ejection_why)facts->ejection))
 		return ELIGIBLE_EJECTED;
 	if (facts->breaker == BREAKER_OPEN)
 		return ELIGIBLE_BREAKER_OPEN;

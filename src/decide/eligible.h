@@ -61,6 +61,21 @@ static inline bool eligible_is_in(enum eligible_why why)
 	return why <= ELIGIBLE_PANIC;
 }
 
+// Out of ordinary service, and nobody wanted it to be.
+static inline bool eligible_is_trouble(enum eligible_why why)
+{
+	switch (why) {
+	case ELIGIBLE_OK:
+	case ELIGIBLE_BACKUP:
+	case ELIGIBLE_DISABLED:
+	case ELIGIBLE_HELD_OPEN:
+	case ELIGIBLE_DRAINING:
+		return false;
+	default:
+		return true;
+	}
+}
+
 // Whether this backend counts in eligible_pool.up | in its share.ejected: what follows for the pool
 // from one backend, between two judgements.
 bool eligible_counts_up(const struct eligible_facts *facts);

@@ -60,14 +60,16 @@ static void set_state(struct health *health, enum health_state state, u64 now_ms
 	health->since_ms = now_ms;
 }
 
-static void judge(
-	struct health *health, const struct health_rules *rules, bool passed, u8 reason, u64 now_ms)
+static void judge(struct health *health, const struct health_rules *rules,
+	const struct health_event *event, u64 now_ms)
 {
+	bool passed = event->kind == HEALTH_EVENT_PASS;
 	bool same_kind = health->streak > 0 && last_passed(health) == passed;
 	u32 needed = passed ? rules->healthy_threshold : rules->unhealthy_threshold;
 
 	health->streak = same_kind && health->streak < UINT32_MAX ? health->streak + 1 : 1;
-	health->reason = reason;
+	health->reason = event->reason;
+	health->status = event->reason == HEALTH_STATUS ? event->status : 0;
 	if (health->state == HEALTH_UNKNOWN || health->streak >= needed)
 		set_state(health, passed ? HEALTH_UP : HEALTH_DOWN, now_ms);
 }
@@ -80,7 +82,8 @@ static void suspect(struct health *health, const struct health_rules *rules,
 		   jitter_shorten(rules->fast_interval_ms, rules->jitter_percent, event->random);
 
 	health->streak = 1;
-	health->reason = HEALTH_REQUESTS_FAILED;
+	health->reason = event->reason;
+	health->status = 0;
 	set_state(health, HEALTH_DOWN, now_ms);
 	health->next_ms = MIN(health->next_ms, soon);
 }
@@ -108,10 +111,11 @@ struct health_step health_step(struct health *health, const struct health_rules 
 		ASSERT(health->probing);
 		ASSERT((event->kind == HEALTH_EVENT_PASS) == (event->reason == HEALTH_NONE));
 		health->probing = false;
-		judge(health, rules, event->kind == HEALTH_EVENT_PASS, event->reason, now_ms);
+		judge(health, rules, event, now_ms);
 		schedule(health, rules, event, now_ms);
 		break;
 	case HEALTH_EVENT_SUSPECT:
+		ASSERT(event->reason != HEALTH_NONE);
 		suspect(health, rules, event, now_ms);
 		break;
 	}

@@ -19,12 +19,13 @@ enum health_state {
 	HEALTH_DOWN,
 };
 
-// Why a probe failed. X(NAME, text)
+// Why a probe failed, or requests could not connect. X(NAME, text)
 #define HEALTH_REASONS(X)                                       \
 	X(NONE, "passed")                                       \
 	X(CONNECTION_REFUSED, "connection refused")             \
 	X(CONNECT_FAILED, "connect failed")                     \
 	X(TLS_FAILED, "TLS handshake failed")                   \
+	X(TLS_NOT_H2, "it does not agree on HTTP/2 (ALPN)")     \
 	X(TLS_EXPIRED, "its certificate has expired")           \
 	X(TLS_HOSTNAME, "its certificate is for another name")  \
 	X(TLS_UNTRUSTED, "its certificate is not trusted")      \
@@ -34,8 +35,13 @@ enum health_state {
 	X(MALFORMED, "the answer is not valid HTTP")            \
 	X(STATUS, "unexpected status")                          \
 	X(BODY, "unexpected body")                              \
-	X(UNRESOLVED, "its name has no address")                \
-	X(REQUESTS_FAILED, "requests could not connect")
+	X(GRPC_NOT_SERVING, "gRPC: it is not serving")          \
+	X(GRPC_UNKNOWN, "gRPC: its status is unknown")          \
+	X(GRPC_SERVICE, "gRPC: it does not know the service")   \
+	X(GRPC_UNIMPLEMENTED, "gRPC: it has no health service") \
+	X(GRPC_STATUS, "gRPC: it answered with an error")       \
+	X(GRPC_MALFORMED, "the answer is not valid gRPC")       \
+	X(UNRESOLVED, "its name has no address")
 
 enum health_reason {
 #define X(name, text) HEALTH_##name,
@@ -59,6 +65,7 @@ struct health {
 	u32 streak;	 // results in a row of the kind of the last one
 	u8 state;	 // enum health_state
 	u8 reason;	 // enum health_reason of the last result
+	u16 status;	 // of the last answer, where HEALTH_STATUS is the reason
 	bool probing;
 };
 
@@ -72,7 +79,8 @@ enum health_event_kind {
 
 struct health_event {
 	u8 kind;	       // enum health_event_kind
-	u8 reason;	       // enum health_reason of a failure
+	u8 reason;	       // enum health_reason of a failure, and of the suspicion
+	u16 status;	       // of the answer, where that is why it failed
 	bool pool_has_healthy; // another backend of the pool is HEALTH_UP
 	u32 random;
 };

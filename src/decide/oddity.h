@@ -6,6 +6,9 @@
 // and a millisecond more, or its p99 is four times theirs and ten milliseconds more. Of theirs the
 // lower median counts, so that it takes more than half of a pool to make slowness look normal. Few
 // requests say nothing about a median, and many are needed for a p99 that is more than one of them.
+//
+// What one look finds may be gone with the next. What is told (the log, events) is what has lasted,
+// and since when: struct oddity_course. One that begins and ends all the time is told to do so.
 #pragma once
 
 #include "base/base.h"
@@ -31,6 +34,8 @@ enum {
 	ODDITY_P50_MORE_US = 1000,
 	ODDITY_P99_MORE_US = 10 * 1000,
 	ODDITY_ERRORS_PERCENT = 5,
+	ODDITY_LASTS_MS = 5000, // before it is told, and before it is told to be over
+	ODDITY_TEXT_BYTES = 72,
 };
 
 // What is known of one backend.
@@ -40,6 +45,7 @@ struct oddity_facts {
 	double requests_per_s, errors_per_s;
 	u32 p50_us, p99_us;
 	u32 changes; // flapping_changes
+	u64 changes_span_ms;
 };
 
 struct oddity_finding {
@@ -56,5 +62,49 @@ void oddity_judge(const struct oddity_facts *facts, u32 count, u32 *room,
 // Of its requests of the last second, how many fail: 0 to 100.
 u32 oddity_errors_percent(const struct oddity_facts *facts);
 
-// How many times slower than its peers it is, by the rule that found it slow; 0: by none.
-u32 oddity_slow_times(const struct oddity_facts *facts, const struct oddity_finding *finding);
+// By which figure it is slow, and how many times slower than its peers; `times` 0: it is not.
+struct oddity_slowness {
+	const char *figure; // "p50", "p99"
+	u32 own_us, peers_us, times;
+};
+
+struct oddity_slowness oddity_slowness(
+	const struct oddity_facts *facts, const struct oddity_finding *finding);
+
+// The figures behind a finding: "4 changes within 20 seconds", "12 % of its requests",
+// "p50 412 ms, its peers 9.0 ms".
+void oddity_describe(enum oddity oddity, const struct oddity_facts *facts,
+	const struct oddity_finding *finding, char text[static ODDITY_TEXT_BYTES]);
+
+// Whether a finding says anything: who gets no requests is neither well nor odd.
+bool oddity_is_known(const struct oddity_facts *facts, enum oddity oddity);
+
+// ---- What lasts ---------------------------------------------------------------------------------
+
+// One oddity of one backend, over all looks.
+struct oddity_course {
+	bool is;	  // by the last look
+	bool is_told;	  // that it is so
+	bool is_unsteady; // it was told to come and go; until then single changes are not
+	u64 moved_ms;	  // when `is` became what it is
+	u64 since_ms;	  // when what is told began
+	struct flapping flips;
+};
+
+enum oddity_news {
+	ODDITY_NOTHING_NEW,
+	ODDITY_BEGINS,
+	ODDITY_ENDS,
+	ODDITY_COMES_AND_GOES,
+};
+
+void oddity_course_init(struct oddity_course *course, u64 now_ms);
+
+// What a look has found that says something.
+enum oddity_news oddity_course_look(struct oddity_course *course, bool is, u64 now_ms);
+
+// The backend takes no requests: what was found before is over, which needs no telling.
+void oddity_course_break(struct oddity_course *course, u64 now_ms);
+
+// Since when it has been so; 0: it is not.
+u64 oddity_course_since_ms(const struct oddity_course *course);

@@ -25,8 +25,10 @@ struct provider {
 	bool is_up, has_told, is_held, kept_failed, strangers_told;
 	u32 skipped;
 	u64 successes, errors;
-	i64 success_wall_ms;
+	i64 success_wall_ms, since_wall_ms;
 	char cause[cause_bytes_max];
+	char *faults[ROWS_FAULTS_KEPT];
+	u32 fault_count;
 };
 
 struct told_pool {
@@ -65,14 +67,17 @@ static struct rows *gather(const struct discover *discover, struct str pool)
 	for (u32 i = 0; i < discover->count; i++) {
 		const struct provider *provider = discover->providers[i];
 
-		is_known |= provider->in_use != NULL;
-		for (u32 j = 0; provider->in_use && j < provider->in_use->count; j++) {
+		if (!provider->in_use)
+			continue;
+		is_known = true;
+		rows_borrow(rows, provider->in_use);
+		for (u32 j = 0; j < provider->in_use->count; j++) {
 			struct row row = provider->in_use->list[j];
 
 			if (!str_eq(pool_of(provider, &row), pool) || rows->count == ROWS_MAX)
 				continue;
 			row.pool = STR_EMPTY;
-			rows_copy(rows, &row);
+			rows_add_borrowed(rows, &row);
 		}
 	}
 	rows_finish(rows);
@@ -142,6 +147,40 @@ static struct str name_of(const struct provider *provider)
 	return feed_provider(provider->feed)->name;
 }
 
+static void tell(struct provider *provider, const char *text, const char *from, const char *to,
+	const char *reason)
+{
+	const struct discover_sink *sink = &provider->discover->sink;
+
+	if (sink->told)
+		sink->told(sink->owner, &(struct discover_news){.text = text,
+						.from = from,
+						.to = to,
+						.reason = reason,
+						.provider = name_of(provider),
+						.pool = feed_provider(provider->feed)->pool});
+}
+
+static void forget_faults(struct provider *provider)
+{
+	for (u32 i = 0; i < ROWS_FAULTS_KEPT; i++) {
+		mem_free(provider->faults[i]);
+		provider->faults[i] = NULL;
+	}
+	provider->fault_count = 0;
+}
+
+static void keep_faults(struct provider *provider, const struct rows *rows)
+{
+	forget_faults(provider);
+	provider->fault_count = rows->fault_count;
+	for (u32 i = 0; i < MIN(rows->fault_count, (u32)ROWS_FAULTS_KEPT); i++)
+		provider->faults[i] = mem_strndup(rows->faults[i], strlen(rows->faults[i]));
+	if (rows->fault_count)
+		tell(provider, "rows of a provider are not as they should be", NULL, NULL,
+			rows->faults[0]);
+}
+
 static void say_faults(struct provider *provider, const struct rows *rows)
 {
 	u64 hash = rows_fault_hash(rows);
@@ -149,6 +188,7 @@ static void say_faults(struct provider *provider, const struct rows *rows)
 	if (hash == provider->fault_hash)
 		return;
 	provider->fault_hash = hash;
+	keep_faults(provider, rows);
 	for (u32 i = 0; i < MIN(rows->fault_count, (u32)ROWS_FAULTS_KEPT); i++)
 		LOG(provider->discover->log, LOG_WARN, "row of a provider is not as it should be",
 			LOG_STR("provider", name_of(provider)), LOG_CSTR("row", rows->faults[i]));
@@ -199,6 +239,12 @@ static void say_verdict(struct provider *provider, const struct guard_result *re
 	if (!holds && provider->is_held)
 		LOG(provider->discover->log, LOG_NOTICE, "list of a provider is believed again",
 			LOG_STR("provider", name_of(provider)), LOG_U64("rows", result->fresh));
+	if (holds && !provider->is_held)
+		tell(provider, "list of a provider is not believed, what vanished stays",
+			"believed", "held",
+			result->verdict == GUARD_FEW ? "min_backends" : "max_vanish");
+	if (!holds && provider->is_held)
+		tell(provider, "list of a provider is believed again", "held", "believed", NULL);
 	provider->is_held = holds;
 }
 
@@ -209,6 +255,9 @@ static void say_up(struct provider *provider, const struct rows *rows)
 	LOG(provider->discover->log, LOG_NOTICE, "provider is well",
 		LOG_STR("provider", name_of(provider)), LOG_CSTR("type", provider->type),
 		LOG_U64("rows", rows->count), LOG_U64("left_out", rows->skipped));
+	if (provider->cause[0])
+		tell(provider, "provider is well", "down", "up", NULL);
+	provider->since_wall_ms = loop_wall_ms(provider->discover->loop);
 	provider->is_up = true;
 	provider->cause[0] = '\0';
 }
@@ -225,14 +274,8 @@ static void use(struct provider *provider, struct rows *rows)
 
 static void keep(struct provider *provider)
 {
-	struct rows *copy;
-
-	if (!provider->discover->folder)
-		return;
-	copy = rows_new();
-	for (u32 i = 0; i < provider->in_use->count; i++)
-		rows_copy(copy, &provider->in_use->list[i]);
-	feed_keep(provider->feed, copy);
+	if (provider->discover->folder)
+		feed_keep(provider->feed, rows_share(provider->in_use));
 }
 
 static void on_rows(struct provider *provider, struct rows *fresh)
@@ -242,21 +285,20 @@ static void on_rows(struct provider *provider, struct rows *fresh)
 	const struct rows *before = provider->in_use ? provider->in_use : provider->stored;
 	bool is_first = provider->successes++ == 0;
 	struct guard_result result;
-	struct rows *judged;
+	u64 hash = rows_hash(fresh);
 
 	provider->success_wall_ms = loop_wall_ms(provider->discover->loop);
 	provider->skipped = fresh->skipped;
 	say_up(provider, fresh);
 	say_faults(provider, fresh);
-	if (!is_first && rows_hash(fresh) == provider->read_hash) {
+	if (!is_first && hash == provider->read_hash) {
 		rows_free(fresh);
 		return;
 	}
-	provider->read_hash = rows_hash(fresh);
-	judged = guard_judge(&rules, before, fresh, &result);
-	rows_free(fresh);
+	provider->read_hash = hash;
+	guard_judge(&rules, before, fresh, &result);
 	say_verdict(provider, &result);
-	use(provider, judged);
+	use(provider, fresh);
 	keep(provider);
 }
 
@@ -282,6 +324,11 @@ static void on_trouble(struct provider *provider, const char *cause, const char 
 	bool is_new = provider->is_up || provider->cause[0] == '\0';
 
 	provider->errors++;
+	if (is_new) {
+		provider->since_wall_ms = loop_wall_ms(provider->discover->loop);
+		tell(provider, "provider is in trouble", provider->is_up ? "up" : NULL, "down",
+			cause);
+	}
 	if (is_new)
 		LOG(provider->discover->log, LOG_ERROR, "provider is in trouble",
 			LOG_STR("provider", name_of(provider)), LOG_CSTR("type", provider->type),
@@ -381,6 +428,7 @@ static void stop_provider(struct provider *provider)
 	feed_leave(provider->feed);
 	rows_free(provider->in_use);
 	rows_free(provider->stored);
+	forget_faults(provider);
 	mem_free(provider);
 }
 
@@ -561,6 +609,7 @@ void discover_look(const struct discover *discover, u32 index, struct discover_s
 	const struct provider *provider = discover->providers[index];
 
 	*ret_state = (struct discover_state){.name = name_of(provider).ptr,
+		.pool = feed_provider(provider->feed)->pool.ptr,
 		.type = provider->type,
 		.is_up = provider->is_up,
 		.is_stored = provider->in_use && provider->in_use->is_stored,
@@ -570,5 +619,9 @@ void discover_look(const struct discover *discover, u32 index, struct discover_s
 		.successes = provider->successes,
 		.errors = provider->errors,
 		.success_wall_ms = provider->success_wall_ms,
-		.cause = provider->cause};
+		.cause = provider->cause,
+		.since_wall_ms = provider->since_wall_ms,
+		.faults = (const char *const *)provider->faults,
+		.fault_count = MIN(provider->fault_count, (u32)ROWS_FAULTS_KEPT),
+		.fault_total = provider->fault_count};
 }

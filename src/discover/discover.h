@@ -18,11 +18,20 @@
 
 struct discover;
 
+// `text`, `from` and `to` are static, the rest lives as long as the call. NULL does not apply.
+struct discover_news {
+	const char *text, *from, *to;
+	struct str provider, pool;
+	const char *reason;
+};
+
 struct discover_sink {
 	void *owner;
 	// All backends that providers know for a pool, from now on. `pool` and the rows live as
 	// long as the call.
 	void (*changed)(void *owner, struct str pool, const struct row *rows, u32 count);
+	// What happens to a provider itself: at most once for each change. NULL: nobody wants it.
+	void (*told)(void *owner, const struct discover_news *news);
 };
 
 struct discover_config {
@@ -59,14 +68,17 @@ const struct rows *discover_rows(const struct discover *discover, struct str poo
 // ---- For looking at, from the same thread -------------------------------------------------------
 
 struct discover_state {
-	const char *name, *type; // of the provider
-	bool is_up;		 // the last attempt went well
-	bool is_stored;		 // what serves is from the disk
-	bool is_held;		 // the guard holds some back
-	u32 rows, skipped;	 // in use; of the last list
-	u64 successes, errors;	 // lists read, attempts that failed
-	i64 success_wall_ms;	 // 0 = never
-	const char *cause;	 // of the last trouble, while not up; else empty
+	const char *name, *type, *pool; // of the provider
+	bool is_up;			// the last attempt went well
+	bool is_stored;			// what serves is from the disk
+	bool is_held;			// the guard holds some back
+	u32 rows, skipped;		// in use; of the last list
+	u64 successes, errors;		// lists read, attempts that failed
+	i64 success_wall_ms;		// 0 = never
+	const char *cause;		// of the last trouble, while not up; else empty
+	i64 since_wall_ms; // since when it is up, or in trouble; 0 = it has told nothing yet
+	const char *const *faults; // findings about its last list, as sentences; the first of them
+	u32 fault_count, fault_total;
 };
 
 u32 discover_count(const struct discover *discover);

@@ -34,6 +34,19 @@ static void on_changed(void *owner, struct str pool, const struct row *rows, u32
 	tell(owner, pool, rows, count);
 }
 
+static void on_told(void *owner, const struct discover_news *news)
+{
+	struct finder *finder = owner;
+
+	finder->finding.told(
+		finder->finding.control, &(struct control_finding_news){.text = news->text,
+						 .from = news->from,
+						 .to = news->to,
+						 .provider = news->provider,
+						 .pool = news->pool,
+						 .reason = news->reason});
+}
+
 static void repeat(void *owner)
 {
 	struct finder *finder = owner;
@@ -55,7 +68,7 @@ static void open(void *owner, const struct control_finding *finding)
 	finder->discover = discover_open(&(struct discover_config){.conf = finding->conf,
 		.loop = finding->loop,
 		.log = finding->log,
-		.sink = {.owner = finder, .changed = on_changed},
+		.sink = {.owner = finder, .changed = on_changed, .told = on_told},
 		.state_folder = finder->state_folder,
 		.seed = finding->seed});
 }
@@ -96,7 +109,13 @@ static void show(const struct discover_state *state, struct desk_provider *shown
 		.left_out = state->skipped,
 		.reads = state->successes,
 		.errors = state->errors,
-		.read_wall_ms = state->success_wall_ms};
+		.read_wall_ms = state->success_wall_ms,
+		.since_wall_ms = state->since_wall_ms,
+		.fault_count = state->fault_total};
+	snprintf(shown->pool, sizeof(shown->pool), "%s", state->pool);
+	for (u32 i = 0; i < MIN(state->fault_count, (u32)DESK_FAULTS_MAX); i++)
+		snprintf(shown->faults[i], sizeof(shown->faults[i]), "%.*s",
+			(int)sizeof(shown->faults[i]) - 1, state->faults[i]);
 	snprintf(shown->name, sizeof(shown->name), "%s", state->name);
 	snprintf(shown->cause, sizeof(shown->cause), "%.*s", (int)sizeof(shown->cause) - 1,
 		state->cause);

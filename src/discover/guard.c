@@ -10,10 +10,22 @@ static u32 count_vanished(const struct rows *in_use, const struct rows_index *fr
 	return vanished;
 }
 
-struct rows *guard_judge(const struct guard_rules *rules, const struct rows *in_use,
-	const struct rows *fresh, struct guard_result *ret_result)
+// `index` is of the list as it came. It still finds in it while more stands behind.
+static void keep_vanished(
+	struct rows *fresh, const struct rows *in_use, const struct rows_index *index)
 {
-	struct rows *result = rows_new();
+	u32 skipped = fresh->skipped;
+
+	for (u32 i = 0; i < in_use->count; i++)
+		if (rows_index_find(index, &in_use->list[i]) < 0 && fresh->count < ROWS_MAX)
+			rows_copy(fresh, &in_use->list[i]);
+	rows_finish(fresh);
+	fresh->skipped = skipped;
+}
+
+void guard_judge(const struct guard_rules *rules, const struct rows *in_use, struct rows *fresh,
+	struct guard_result *ret_result)
+{
 	struct rows_index index;
 
 	rows_index_init(&index, fresh);
@@ -26,13 +38,7 @@ struct rows *guard_judge(const struct guard_rules *rules, const struct rows *in_
 		 (u64)(in_use->count - fresh->count) * 100 >
 			 (u64)in_use->count * rules->vanish_percent)
 		ret_result->verdict = GUARD_VANISHED;
-	for (u32 i = 0; i < fresh->count; i++)
-		rows_copy(result, &fresh->list[i]);
-	for (u32 i = 0; ret_result->verdict != GUARD_TAKEN && i < in_use->count; i++)
-		if (rows_index_find(&index, &in_use->list[i]) < 0 && result->count < ROWS_MAX)
-			rows_copy(result, &in_use->list[i]);
+	if (ret_result->verdict != GUARD_TAKEN)
+		keep_vanished(fresh, in_use, &index);
 	rows_index_done(&index);
-	rows_finish(result);
-	result->skipped = fresh->skipped;
-	return result;
 }

@@ -24,8 +24,8 @@ struct guard_result {
 	u32 in_use;   // rows of the list in use, before
 };
 
-// What is to be used from now on: a list of its own. `in_use` NULL: nothing is known yet. A list
-// in use that is only stored bounds what may be missing by backends_min alone: much may have
-// happened since. Both are finished lists.
-struct rows *guard_judge(const struct guard_rules *rules, const struct rows *in_use,
-	const struct rows *fresh, struct guard_result *ret_result) must_check;
+// What is to be used from now on: `fresh`, to which is added what of `in_use` is kept all the same.
+// `in_use` NULL: nothing is known yet. A list in use that is only stored bounds what may be missing
+// by backends_min alone: much may have happened since. Both are finished lists.
+void guard_judge(const struct guard_rules *rules, const struct rows *in_use, struct rows *fresh,
+	struct guard_result *ret_result);

@@ -25,16 +25,33 @@ struct rows *rows_new(void)
 	struct rows *rows = mem_alloc(sizeof(*rows));
 
 	arena_init(&rows->arena, arena_bytes_max);
+	atomic_store(&rows->users, 1);
 	return rows;
 }
 
-void rows_free(struct rows *rows)
+struct rows *rows_share(struct rows *rows)
 {
-	if (!rows)
-		return;
+	atomic_fetch_add(&rows->users, 1);
+	return rows;
+}
+
+static void give_back(struct rows *rows)
+{
 	arena_done(&rows->arena);
+	mem_free(rows->lenders);
 	mem_free(rows->list);
 	mem_free(rows);
+}
+
+// Lenders borrow from nobody.
+void rows_free(struct rows *rows)
+{
+	if (!rows || atomic_fetch_sub(&rows->users, 1) > 1)
+		return;
+	for (u32 i = 0; i < rows->lender_count; i++)
+		if (atomic_fetch_sub(&rows->lenders[i]->users, 1) == 1)
+			give_back(rows->lenders[i]);
+	give_back(rows);
 }
 
 void rows_fault(struct rows *rows, const char *format, ...)
@@ -251,6 +268,19 @@ void rows_copy(struct rows *rows, const struct row *row)
 	copy->pool = arena_str(&rows->arena, row->pool);
 	copy->address = arena_str(&rows->arena, row->address);
 	copy->metadata = arena_str(&rows->arena, row->metadata);
+}
+
+void rows_borrow(struct rows *rows, struct rows *lender)
+{
+	ASSERT(!lender->lender_count);
+	rows->lenders =
+		mem_realloc(rows->lenders, sizeof(*rows->lenders) * (rows->lender_count + 1));
+	rows->lenders[rows->lender_count++] = rows_share(lender);
+}
+
+void rows_add_borrowed(struct rows *rows, const struct row *row)
+{
+	*grow(rows) = *row;
 }
 
 // ---- Finding rows -------------------------------------------------------------------------------

@@ -8,8 +8,11 @@
 // might send requests to a server that is not meant to get any, by `disabled`. Beyond ROWS_MAX
 // nothing is taken.
 //
-// Ownership: a list owns all its texts. It may be handed to another thread as a whole.
+// Ownership: a list owns all its texts, or keeps the lists that do. It may be handed to another
+// thread as a whole; one that is finished, and changes no more, may be kept by several.
 #pragma once
+
+#include <stdatomic.h>
 
 #include "base/arena.h"
 
@@ -38,7 +41,10 @@ struct row {
 };
 
 struct rows {
+	_Atomic(u32) users;
 	struct arena arena;
+	struct rows **lenders; // whose texts are in this list too
+	u32 lender_count;
 	struct row *list;
 	u32 count, room;
 	u32 skipped; // rows that are not in the list
@@ -55,12 +61,19 @@ struct row_values {
 };
 
 struct rows *rows_new(void);
-void rows_free(struct rows *rows); // NULL is fine
+void rows_free(struct rows *rows); // one user less. NULL is fine
+
+// One user more, in any thread.
+struct rows *rows_share(struct rows *rows);
 
 void rows_add(struct rows *rows, const struct row_values *values);
 
 // A row that is good already, of another list.
 void rows_copy(struct rows *rows, const struct row *row);
+
+// The same without copies: rows of `lender`, a finished list, which is kept as long as this one.
+void rows_borrow(struct rows *rows, struct rows *lender);
+void rows_add_borrowed(struct rows *rows, const struct row *row);
 
 // A finding of the source's own about something that was left out.
 void rows_fault(struct rows *rows, const char *format, ...) printf_like(2, 3);

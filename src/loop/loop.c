@@ -265,6 +265,18 @@ bool sock_is_quiet(const struct sock *sock)
 	return !(sock->bits & (SOCK_ARMED | SOCK_HOLDS));
 }
 
+bool sock_holds(const struct sock *sock)
+{
+	return sock->bits & SOCK_HOLDS;
+}
+
+void sock_settle(struct loop *loop, struct sock *sock)
+{
+	ASSERT(!sock->reading && sock->fd >= 0);
+	if (loop->ops->settle)
+		loop->ops->settle(loop, sock);
+}
+
 // Submitting.
 
 static inline void submit(

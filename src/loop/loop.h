@@ -218,6 +218,13 @@ void sock_local(struct loop *loop, const struct sock *sock, struct addr *ret_add
 // read directly (splice). Only meaningful while no receive is out.
 bool sock_is_quiet(const struct sock *sock);
 
+// Bytes or an end wait here for the next receive.
+bool sock_holds(const struct sock *sock);
+
+// Ends a receive that the loop has armed for nobody in particular, so that sock_is_quiet becomes
+// true in a later turn, but for what sock_holds until then. No receive may be out.
+void sock_settle(struct loop *loop, struct sock *sock);
+
 // result: a connected descriptor (non-blocking, for sock_open), or negative errno; then `more`
 // tells whether the accept goes on. -EMFILE/-ENFILE/-ENOMEM end it (more = false): pause, then
 // submit again.

@@ -52,6 +52,7 @@ struct loop_ops {
 	void (*ready)(struct loop *loop, struct op *op);
 	void (*cancel)(struct loop *loop, struct op *op); // not heard yet, not cancelled before
 	bool (*send_now)(struct loop *loop, struct sock *sock, struct bytes *queue); // NULL: never
+	void (*settle)(struct loop *loop, struct sock *sock); // NULL: nothing is ever armed
 };
 
 // The part every twin has. 0 or negative errno (the wake descriptor; sim has none).

@@ -888,6 +888,14 @@ static int uring_release(struct loop *loop, struct sock *sock)
 	return sock->fd;
 }
 
+static void uring_settle(struct loop *loop, struct sock *sock)
+{
+	struct standing *standing = standing_of(sock);
+
+	if (standing)
+		disarm(uring_of(loop), standing);
+}
+
 static void uring_free(struct loop *loop)
 {
 	struct uring_loop *twin = uring_of(loop);
@@ -929,6 +937,7 @@ static const struct loop_ops uring_ops = {
 	.send = uring_send,
 	.ready = uring_ready,
 	.cancel = uring_cancel,
+	.settle = uring_settle,
 };
 
 // What is left to do once the ring stands. The loop is complete enough for uring_free then.

@@ -60,6 +60,8 @@ static void on_head(struct stream *stream, struct http_head *head, bool end)
 
 	if (call->over || head->status < 200)
 		return;
+	if (call->events->on_fields)
+		call->events->on_fields(call, head->fields, head->field_count);
 	if (end)
 		call_end(call);
 	call->events->on_answer(call, head->status, end);
@@ -87,8 +89,10 @@ static void on_body(struct stream *stream, struct slice slice, bool end)
 
 static void on_trailers(struct stream *stream, const struct http_field *fields, u16 count)
 {
-	(void)fields;
-	(void)count;
+	const struct call *call = stream->owner;
+
+	if (!call->over && call->events->on_fields)
+		call->events->on_fields(stream->owner, fields, count);
 	take_body(stream->owner, STR_EMPTY, true);
 }
 
@@ -215,7 +219,7 @@ static const struct conn_events conn_events = {
 	.on_timer = on_timer,
 };
 
-static int use_session(struct call *call, struct h1_parser *parser)
+static int use_session(struct call *call, struct h1_parser *parser, bool is_secure)
 {
 	struct conn *conn = &call->conn;
 
@@ -223,7 +227,7 @@ static int use_session(struct call *call, struct h1_parser *parser)
 		conn_use_raw(conn, STREAM_CLIENT, &session_events);
 	} else if (call->request->h2) {
 		return conn_use_h2(
-			conn, STREAM_CLIENT, call->request->h2, parser, false, &session_events);
+			conn, STREAM_CLIENT, call->request->h2, parser, is_secure, &session_events);
 	} else {
 		conn_use_h1(conn, STREAM_CLIENT, parser, &session_events);
 	}
@@ -250,7 +254,7 @@ int call_begin(struct call *call, struct loop *loop, const struct call_peer *pee
 	if (!error && peer->intro.len)
 		error = conn_send_first(&call->conn, peer->intro);
 	if (!error)
-		error = use_session(call, parser);
+		error = use_session(call, parser, peer->tls);
 	if (error) {
 		conn_cancel(&call->conn);
 		return error;

@@ -24,6 +24,9 @@ enum call_fault {
 // Nothing but on_closed follows after call_end, on_failed, or the end of the answer.
 struct call_events {
 	void (*on_connected)(struct call *call); // NULL: nobody wants to know
+	// Fields of the final head, before on_answer, and trailers, before the end of the body.
+	// NULL: nobody wants to know.
+	void (*on_fields)(struct call *call, const struct http_field *fields, u16 count);
 	// The final head. `end`: there is no body.
 	void (*on_answer)(struct call *call, u16 status, bool end);
 	// Part of its body, perhaps nothing when it ends. NULL: it is read and dropped, and its

@@ -124,6 +124,24 @@ void conn_finish(struct conn *conn);
 // The same with a reset towards the peer.
 void conn_abort(struct conn *conn);
 
+// Brings a clear connection to a stop, so that its descriptor can go to another process: what was
+// received is fed to the session, and nothing more is received or sent. To be asked again and again
+// in later turns, until conn_is_still: then all that is not sent stands in `sending` and behind it
+// in `out`, and nothing waits inside the loop; it asks the session for room to get there. Movers
+// have to end first (mover_halt).
+void conn_freeze(struct conn *conn);
+bool conn_is_still(struct conn *conn) must_check;
+
+// It goes on as if nothing had been. At any time behind conn_freeze.
+void conn_thaw(struct conn *conn);
+
+// A copy of the descriptor of one that is still, or negative errno.
+int conn_copy_fd(const struct conn *conn) must_check;
+
+// Another process has the copy: this end of it is closed without a word to the peer, what is queued
+// is forgotten, and conn_close may follow.
+void conn_forsake(struct conn *conn);
+
 // One timer per connection. Once the connection ends by itself the call does nothing.
 static inline void conn_set_timer(struct conn *conn, u64 deadline_ms)
 {

@@ -159,6 +159,30 @@ static void step(struct mover *mover)
 	loop_defer(mover->source->loop, &mover->task);
 }
 
+// Reads what is in the pipe. False: it is lost, for want of memory.
+static bool empty_pipe(struct mover *mover)
+{
+	struct block_pool *pool = &mover->target->loop->blocks;
+
+	while (mover->in_pipe) {
+		size_t want = MIN((size_t)mover->in_pipe, (size_t)BLOCK_BYTES);
+		struct block *block = block_get_sized(pool, want);
+		ssize_t got = block ? read(mover->pipe[0], block->data, want) : -1;
+
+		if (got <= 0) {
+			if (block)
+				block_unref(block);
+			return false;
+		}
+		block->used = block->size;
+		mover->in_pipe -= (u32)got;
+		if (!mover->spill(mover,
+			    (struct slice){.block = block, .ptr = block->data, .len = (size_t)got}))
+			return false;
+	}
+	return true;
+}
+
 // The end is told in the task that saw it: a round later the target may already have answered, and
 // its answer must not seem to come before the end of the request.
 static void run(struct task *task)
@@ -167,10 +191,14 @@ static void run(struct task *task)
 
 	if (!mover->source)
 		return;
-	if (!mover->ending)
+	if (unlikely(mover->spill))
+		conclude(mover, MOVER_PAUSED);
+	else if (!mover->ending)
 		step(mover);
 	if (!mover->ending || op_is_out(&mover->source->receive) || op_is_out(&mover->target->send))
 		return; // told again when they are heard
+	if (unlikely(mover->spill) && mover->end == MOVER_PAUSED && !empty_pipe(mover))
+		mover->end = MOVER_STOPPED;
 	detach(mover);
 	mover->ending = false;
 	mover->done(mover, (enum mover_end)mover->end);
@@ -191,6 +219,7 @@ int mover_start(struct mover *mover, struct mover_pipes *pipes, struct conn *sou
 	mover->source = source;
 	mover->target = target;
 	mover->done = done;
+	mover->spill = NULL;
 	mover->left = left;
 	mover->moved = 0;
 	mover->burst = lively_burst_bytes;
@@ -207,6 +236,14 @@ void mover_stop(struct mover *mover)
 	loop_cancel(mover->source->loop, &mover->source->receive);
 	loop_cancel(mover->target->loop, &mover->target->send);
 	end(mover, MOVER_STOPPED);
+}
+
+void mover_halt(struct mover *mover, mover_spill_fn *spill)
+{
+	mover->spill = spill;
+	loop_cancel(mover->source->loop, &mover->source->receive);
+	loop_cancel(mover->target->loop, &mover->target->send);
+	loop_defer(mover->source->loop, &mover->task);
 }
 
 void mover_drop(struct mover *mover)

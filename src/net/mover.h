@@ -24,6 +24,10 @@ struct mover;
 // dropped.
 typedef void mover_done_fn(struct mover *mover, enum mover_end end);
 
+// Bytes that were on their way, for the target and before everything that follows. Takes over the
+// slice. False: there is no room for them.
+typedef bool mover_spill_fn(struct mover *mover, struct slice slice);
+
 struct mover_pipes {
 	int free[16][2];
 	u32 free_count;
@@ -33,6 +37,7 @@ struct mover {
 	struct conn *source, *target; // NULL: not running
 	struct mover_pipes *pipes;
 	mover_done_fn *done;
+	mover_spill_fn *spill; // NULL: it need not halt
 	struct task task;
 	u64 left;      // still to be read from the source; UINT64_MAX = to its end
 	u64 moved;     // written to the target so far
@@ -57,6 +62,10 @@ static inline bool mover_is_running(const struct mover *mover)
 
 // Ends it; `done` is told MOVER_STOPPED later.
 void mover_stop(struct mover *mover);
+
+// Ends it as soon as it can, without waiting for anybody: what is in the pipe goes to `spill`.
+// `done` is told MOVER_PAUSED later, or that it ended in another way before.
+void mover_halt(struct mover *mover, mover_spill_fn *spill);
 
 // Ends it without telling anybody (its owner goes away).
 void mover_drop(struct mover *mover);

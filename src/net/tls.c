@@ -110,6 +110,27 @@ static bool looks_like_http(const struct tls *tls)
 	       tls->in.ptr[0] <= 'Z';
 }
 
+// Where HTTP/2 is what was asked for, silence and another choice are refused alike.
+static bool is_agreed(const struct tls *tls)
+{
+	struct str chosen = tls_alpn(tls);
+
+	if (!tls->client || !tls_client_needs_h2(tls->client) || str_eq(chosen, STR("h2")))
+		return true;
+	snprintf(tls->env->detail, sizeof(tls->env->detail), "it chose %.*s by ALPN, not h2",
+		STR_FMT(chosen.len ? chosen : STR("nothing")));
+	return false;
+}
+
+static enum tls_fault fault_of_shake(struct tls *tls)
+{
+	enum tls_fault fault = tls_env_fault(tls->env, tls->ssl);
+
+	if (fault == TLS_FAULT_PROTOCOL && tls->client && tls_client_needs_h2(tls->client))
+		return TLS_FAULT_NOT_H2;
+	return fault;
+}
+
 enum tls_state tls_shake(struct tls *tls)
 {
 	int result;
@@ -124,10 +145,12 @@ enum tls_state tls_shake(struct tls *tls)
 	tls->has_begun |= tls->in.len > 0;
 	ERR_clear_error();
 	result = SSL_do_handshake(tls->ssl);
-	if (result == 1)
+	if (result == 1 && is_agreed(tls))
 		tls->state = TLS_OPEN;
+	else if (result == 1)
+		break_off(tls, TLS_FAULT_NOT_H2);
 	else if (SSL_get_error(tls->ssl, result) != SSL_ERROR_WANT_READ)
-		break_off(tls, tls_env_fault(tls->env, tls->ssl));
+		break_off(tls, fault_of_shake(tls));
 	else if (tls->in_over)
 		break_off(tls, TLS_FAULT_CLOSED);
 	ERR_clear_error();

@@ -15,8 +15,9 @@ struct tls_client {
 	_Atomic(u32) refs; // connections of its thread, and snapshots
 	SSL_CTX *ctx;
 	char *name;
-	bool is_address, is_unverified;
+	bool is_address, is_unverified, needs_h2;
 	SSL_SESSION *session; // the newest; NULL: none yet
+	i64 own_not_after_s;
 };
 
 static int on_session(SSL *ssl, SSL_SESSION *session)
@@ -72,23 +73,25 @@ static bool trust(struct tls_env *env, SSL_CTX *ctx, const struct tls_client_opt
 	       tls_crl_load(SSL_CTX_get_cert_store(ctx), options->crl, ret_error);
 }
 
-static bool show_own(struct tls_env *env, SSL_CTX *ctx, const struct tls_client_options *options,
-	struct tls_error *ret_error)
+static bool show_own(struct tls_client *client, SSL_CTX *ctx,
+	const struct tls_client_options *options, struct tls_error *ret_error)
 {
 	struct tls_cert cert;
 	bool good;
 
 	if (options->own.cert.len == 0)
 		return true;
-	good = tls_cert_load(env->lib, &options->own, &cert, ret_error) &&
+	good = tls_cert_load(client->env->lib, &options->own, &cert, ret_error) &&
 	       tls_cert_use(ctx, &cert, ret_error);
+	client->own_not_after_s = cert.not_after_s;
 	tls_cert_done(&cert);
 	return good;
 }
 
-static SSL_CTX *new_ctx(
-	struct tls_env *env, const struct tls_client_options *options, struct tls_error *ret_error)
+static SSL_CTX *new_ctx(struct tls_client *client, const struct tls_client_options *options,
+	struct tls_error *ret_error)
 {
+	struct tls_env *env = client->env;
 	SSL_CTX *ctx = tls_rules_ctx(env, TLS_client_method(), options->version_min);
 
 	if (!ctx || !set_alpn(ctx, options)) {
@@ -98,7 +101,7 @@ static SSL_CTX *new_ctx(
 	}
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, on_session);
-	if (trust(env, ctx, options, ret_error) && show_own(env, ctx, options, ret_error))
+	if (trust(env, ctx, options, ret_error) && show_own(client, ctx, options, ret_error))
 		return ctx;
 	SSL_CTX_free(ctx);
 	return NULL;
@@ -115,12 +118,14 @@ struct tls_client *tls_client_new(struct tls_env *env, const struct tls_client_o
 	client->name = mem_strndup(options->name.ptr ? options->name.ptr : "", options->name.len);
 	client->is_address = addr_parse_ip(options->name, &addr) == 0;
 	client->is_unverified = options->is_unverified;
+	client->needs_h2 = options->needs_h2;
 	if (like) {
 		SSL_CTX_up_ref(like->ctx);
 		client->ctx = like->ctx;
+		client->own_not_after_s = like->own_not_after_s;
 		return client;
 	}
-	client->ctx = new_ctx(env, options, ret_error);
+	client->ctx = new_ctx(client, options, ret_error);
 	if (client->ctx)
 		return client;
 	tls_client_unref(client);
@@ -143,6 +148,11 @@ void tls_client_unref(struct tls_client *client)
 	mem_free(client);
 }
 
+i64 tls_client_own_not_after_s(const struct tls_client *client)
+{
+	return client->own_not_after_s;
+}
+
 struct tls_env *tls_client_env(const struct tls_client *client)
 {
 	return client->env;
@@ -151,6 +161,11 @@ struct tls_env *tls_client_env(const struct tls_client *client)
 SSL_CTX *tls_client_ctx(const struct tls_client *client)
 {
 	return client->ctx;
+}
+
+bool tls_client_needs_h2(const struct tls_client *client)
+{
+	return client->needs_h2;
 }
 
 static bool set_name(struct tls_client *client, SSL *ssl)

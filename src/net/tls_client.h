@@ -15,6 +15,7 @@ struct tls_client_options {
 	enum tls_version_min version_min;
 	const struct str *alpn; // offered
 	u32 alpn_count;
+	bool needs_h2; // one that does not choose h2 is none (RFC 9113 3.2)
 };
 
 // NULL, with the reason. Starts with one reference. `like`: another one with the same options but
@@ -24,6 +25,9 @@ struct tls_client *tls_client_new(struct tls_env *env, const struct tls_client_o
 struct tls_client *tls_client_ref(struct tls_client *client);
 void tls_client_unref(struct tls_client *client);
 
+// When the certificate that we show ends, in Unix time; 0: we show none. From any thread.
+i64 tls_client_own_not_after_s(const struct tls_client *client);
+
 struct tls_env *tls_client_env(const struct tls_client *client);
 SSL_CTX *tls_client_ctx(const struct tls_client *client);
 
@@ -31,3 +35,5 @@ SSL_CTX *tls_client_ctx(const struct tls_client *client);
 
 // Name and session for a new connection. False: no memory.
 bool tls_client_prepare(struct tls_client *client, SSL *ssl) must_check;
+
+bool tls_client_needs_h2(const struct tls_client *client);

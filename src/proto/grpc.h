@@ -10,6 +10,7 @@
 	X(OK, 0)                 \
 	X(UNKNOWN, 2)            \
 	X(DEADLINE_EXCEEDED, 4)  \
+	X(NOT_FOUND, 5)          \
 	X(PERMISSION_DENIED, 7)  \
 	X(RESOURCE_EXHAUSTED, 8) \
 	X(UNIMPLEMENTED, 12)     \

@@ -292,6 +292,11 @@ static const struct stream_ops raw_stream_ops = {
 	.moved_out = raw_moved_out,
 };
 
+void raw_skip_input(struct raw *raw)
+{
+	raw->peer_ended = raw->in_ended = true;
+}
+
 void raw_init(struct raw *raw, enum stream_role role, struct block_pool *pool, struct bytes *out,
 	const struct session_events *events)
 {

@@ -16,5 +16,8 @@ struct raw {
 
 extern const struct session_ops raw_session_ops;
 
+// The peer has ended its half already, and its owner knows: nothing is received any more.
+void raw_skip_input(struct raw *raw);
+
 void raw_init(struct raw *raw, enum stream_role role, struct block_pool *pool, struct bytes *out,
 	const struct session_events *events);

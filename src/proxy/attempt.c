@@ -143,11 +143,16 @@ static u8 end_of(enum retry_cause cause, enum outcome outcome)
 	}
 }
 
-static u32 miss_of(enum retry_cause cause, u16 status)
+static u32 miss_of_connect(enum outcome outcome)
+{
+	return outcome == OUTCOME_CONNECTION_REFUSED ? MISS_REFUSED : MISS_CONNECT;
+}
+
+static u32 miss_of(enum retry_cause cause, enum outcome outcome, u16 status)
 {
 	switch (cause) {
 	case RETRY_CONNECT:
-		return MISS_CONNECT;
+		return miss_of_connect(outcome);
 	case RETRY_TIMEOUT:
 		return MISS_TIMEOUT;
 	case RETRY_STATUS:
@@ -229,7 +234,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	if (x->second) { // the copy still runs
 		exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
 		attempt_tried(x, x->attempt, end_of(cause, outcome), status);
-		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
+		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, outcome, status));
 		attempt_end(x, x->attempt, whole);
 		promote_second(x);
 		return STEP_STAY;
@@ -244,7 +249,7 @@ static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 s
 	}
 	attempt_tried(x, x->attempt, end_of(cause, outcome), status);
 	record_note_pause(x);
-	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, status));
+	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, outcome, status));
 	attempt_end(x, x->attempt, whole);
 	return follow(x, &answer);
 }
@@ -256,7 +261,7 @@ enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcom
 
 	if (!gave_up)
 		return next;
-	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, 0));
+	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, outcome, 0));
 	attempt_tried_last(x, x->attempt, (u8)outcome, 0);
 	attempt_end(x, x->attempt, false);
 	return exchange_give_up(x, outcome);
@@ -497,7 +502,9 @@ static void connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
 	attempt_tried(x, x->second, (u8)outcome_of_connect(error), 0);
-	attempt_drop_second(x, conn_is_shortage(error) ? (u32)PICK_VOID : (u32)MISS_CONNECT);
+	attempt_drop_second(x, conn_is_shortage(error)
+				       ? (u32)PICK_VOID
+				       : miss_of_connect(outcome_of_connect(error)));
 }
 
 static __attribute__((noinline)) enum lease_result open_told(

@@ -347,15 +347,21 @@ enum step step_wait(struct exchange *x)
 	return STEP_STAY;
 }
 
+void exchange_note_tunnel(struct exchange *x)
+{
+	x->tunnelling = true;
+	x->passing = NULL;
+	list_push_back(&x->proxy->tunnels, &x->tunnel);
+	metrics_inc(x->proxy->metrics, M_TUNNELS_ACTIVE);
+}
+
 enum step step_tunnel(struct exchange *x)
 {
 	struct stream *stream = x->attempt->lease.stream;
 
 	if (x->tunnelling)
 		return STEP_STAY;
-	x->tunnelling = true;
-	list_push_back(&x->proxy->tunnels, &x->tunnel);
-	metrics_inc(x->proxy->metrics, M_TUNNELS_ACTIVE);
+	exchange_note_tunnel(x);
 	if (x->tcp) {
 		stream->events = &exchange_up_events;
 		stream->owner = x->attempt;
@@ -461,7 +467,7 @@ static void on_deadline(struct timer *timer)
 
 // ---- The beginning ------------------------------------------------------------------------------
 
-static struct exchange *new_exchange(struct client *client, struct stream *down)
+struct exchange *exchange_new(struct client *client, struct stream *down)
 {
 	struct proxy *proxy = client->proxy;
 	struct exchange *x = slab_get(&proxy->exchanges);
@@ -505,7 +511,7 @@ static struct exchange *new_exchange(struct client *client, struct stream *down)
 static inline bool begin_http(struct client *client, struct stream *down, struct http_head *head,
 	bool end, enum http_refusal why)
 {
-	struct exchange *x = new_exchange(client, down);
+	struct exchange *x = exchange_new(client, down);
 
 	if (!x)
 		return false;
@@ -535,7 +541,7 @@ bool exchange_begin_unwanted(struct client *client, struct stream *down, struct 
 
 bool exchange_begin_refused(struct client *client, struct stream *down, enum http_refusal why)
 {
-	struct exchange *x = new_exchange(client, down);
+	struct exchange *x = exchange_new(client, down);
 
 	if (!x)
 		return false;
@@ -547,7 +553,7 @@ bool exchange_begin_refused(struct client *client, struct stream *down, enum htt
 
 bool exchange_begin_tcp(struct client *client, struct stream *down)
 {
-	struct exchange *x = new_exchange(client, down);
+	struct exchange *x = exchange_new(client, down);
 
 	if (!x)
 		return false;
@@ -561,7 +567,7 @@ bool exchange_begin_tcp(struct client *client, struct stream *down)
 
 static struct exchange *new_tls(struct client *client, struct stream *down, struct str server_name)
 {
-	struct exchange *x = new_exchange(client, down);
+	struct exchange *x = exchange_new(client, down);
 	char *name;
 
 	if (!x)

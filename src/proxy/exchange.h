@@ -70,6 +70,8 @@ struct exchange {
 	bool is_tried_shortly; // retry.try_timeout counts for the running attempt
 	bool is_traced;	       // `tracing` is set
 	bool is_recorded;      // it has spans
+	bool stays;	       // a tunnel that cannot go to another process
+	bool is_given;	       // another process has it: nothing is told of its end here
 	// From here on new_exchange sets what is needed, one by one: zeroing all would show.
 	struct timer timer;
 	struct proxy *proxy;
@@ -84,6 +86,7 @@ struct exchange {
 	struct timer hedge_timer;
 	struct task free_task;
 	struct list tunnel;	  // in proxy->tunnels
+	struct passing *passing;  // of a tunnel that is on its way to another process, else NULL
 	u64 deadline_ms;	  // of the whole request; UINT64_MAX: none
 	u64 active_ms;		  // last progress; deadlines of silence count from it
 	u64 began_us;		  // the head's first byte
@@ -99,6 +102,8 @@ struct exchange {
 	char request_id[32];
 	struct pick_seen seen; // by the last pick of a pool
 };
+
+struct passing; // proxy/passing.c
 
 // A parsed request; the stream is the exchange's until its end. False: no memory, nothing was
 // taken.
@@ -127,6 +132,11 @@ bool exchange_tell_end(struct client *client, struct stream *down, enum outcome 
 // and lets go of the old one where that is whole. What it runs at goes on (rebind.c). False: it
 // cannot pick in its pool any more.
 bool exchange_rebind(struct exchange *x);
+
+// A tunnel that another process has begun (passing.h): over `client`, whose session is raw, and a
+// fresh attempt. The caller sets what is known of it, and then starts both connections.
+struct exchange *exchange_new(struct client *client, struct stream *down) must_check;
+void exchange_note_tunnel(struct exchange *x);
 
 // The client must go: ends the exchange with this outcome and resets its stream.
 void exchange_abort(struct exchange *x, enum outcome outcome);

@@ -3,6 +3,7 @@
 #include "net/tls.h"
 #include "base/hash.h"
 #include "proxy/exchange_parts.h"
+#include "proxy/passing.h"
 #include "proxy/request.h"
 
 enum { fields_max = 12 };
@@ -320,6 +321,24 @@ void exchange_free(struct task *task)
 	slab_put(&x->proxy->exchanges, x);
 }
 
+// Another process goes on with it.
+static cold void end_given(struct exchange *x)
+{
+	give_back(x);
+	if (x->is_recorded)
+		tracing_end(x);
+	front_exchange_done(x->client, x);
+	loop_defer(x->proxy->loop, &x->free_task);
+}
+
+static void leave_tunnels(struct exchange *x)
+{
+	list_remove(&x->tunnel);
+	metrics_dec(x->proxy->metrics, M_TUNNELS_ACTIVE);
+	if (x->passing)
+		passing_forget(x);
+}
+
 enum step step_done(struct exchange *x)
 {
 	struct proxy *proxy = x->proxy;
@@ -331,13 +350,17 @@ enum step step_done(struct exchange *x)
 		loop_timer_cancel(proxy->loop, &x->hedge_timer);
 	half_stop(&x->up);
 	half_stop(&x->answer);
+	if (unlikely(x->tunnelling)) {
+		leave_tunnels(x);
+		if (x->is_given) {
+			metrics_dec(proxy->metrics, M_REQUESTS_ACTIVE);
+			end_given(x);
+			return STEP_STAY;
+		}
+	}
 	trace_add(proxy->trace, TRACE_DONE, x->outcome, x->id, x->status, total_us);
 	metrics_bump(&proxy->metrics->outcomes[x->outcome], 1);
 	metrics_dec(proxy->metrics, M_REQUESTS_ACTIVE);
-	if (x->tunnelling) {
-		list_remove(&x->tunnel);
-		metrics_dec(proxy->metrics, M_TUNNELS_ACTIVE);
-	}
 	if (x->outcome != OUTCOME_OK)
 		log_end(x);
 	if (likely(proxy->stats))

@@ -477,6 +477,36 @@ bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd)
 	return client;
 }
 
+struct client *front_take(
+	struct proxy *proxy, const struct frontend *frontend, int fd, const struct addr *addr)
+{
+	enum guard_answer answer = GUARD_IN;
+	struct client *client;
+	struct addr peer;
+
+	if (proxy->client_count >= proxy->clients_max || proxy->draining)
+		return NULL;
+	peer_of(proxy, fd, &peer);
+	if (frontend->is_guarded)
+		answer = guard_ask(frontend, addr);
+	client = guard_refuses(answer) ? NULL : new_client(proxy, frontend, fd, &peer);
+	if (!client) {
+		if (answer == GUARD_IN_COUNTED)
+			guard_leave(frontend->guard, frontend->index, addr);
+		return NULL;
+	}
+	if (frontend->clients)
+		atomic_fetch_add(frontend->clients, 1); // it was there before the limit
+	set_address(client, addr);
+	if (client->has_origin)
+		front_origin(client)->is_told = !addr_equal(&peer, addr);
+	client->counted = answer == GUARD_IN_COUNTED;
+	conn_use_raw(&client->conn, STREAM_SERVER, &front_session_events);
+	client->waiting = WAITS_NOT;
+	client->head_began_us = loop_now_us(proxy->loop);
+	return client;
+}
+
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd)
 {
 	if (front_offer(proxy, frontend, fd))

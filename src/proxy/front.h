@@ -98,6 +98,13 @@ bool front_offer(struct proxy *proxy, const struct frontend *frontend, int fd) m
 void front_accept(struct proxy *proxy, const struct frontend *frontend, int fd);
 void front_drain(struct proxy *proxy);
 
+// A client of a tunnel that another process has begun: a raw session, not started. `addr` is the
+// client's address, which a PROXY header may have told. Limits of the frontend count it, and only
+// that of one address may refuse it, as the lists of networks may. NULL: it is refused, and the
+// descriptor stays the caller's.
+struct client *front_take(struct proxy *proxy, const struct frontend *frontend, int fd,
+	const struct addr *addr) must_check;
+
 // Gates for the frontends of the proxy's snapshot. Clients of frontends that are gone are drained,
 // and hold on to the snapshot that was there before.
 void front_adopt(struct proxy *proxy, struct hold *before);

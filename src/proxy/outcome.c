@@ -56,6 +56,8 @@ enum outcome outcome_of_connect(int error)
 {
 	enum tls_fault fault = tls_error_fault(error);
 
+	if (fault == TLS_FAULT_NOT_H2)
+		return OUTCOME_TLS_PROTOCOL;
 	if (fault != TLS_FAULT_NONE)
 		return fault >= TLS_FAULT_CERT_EXPIRED && fault <= TLS_FAULT_CERT_BAD
 			       ? OUTCOME_TLS_CERTIFICATE

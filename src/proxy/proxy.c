@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "proxy/exchange.h"
+#include "proxy/passing.h"
 #include "proxy/secure.h"
 
 enum {
@@ -240,6 +241,7 @@ bool proxy_is_empty(const struct proxy *proxy)
 void proxy_done(struct proxy *proxy)
 {
 	ASSERT(proxy_is_empty(proxy));
+	passing_done(proxy);
 	faults_done(&proxy->faults);
 	load_probes_done(&proxy->load_probes);
 	upstream_done(&proxy->upstream);

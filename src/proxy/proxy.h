@@ -39,7 +39,8 @@ struct hold {
 	struct list node; // in proxy->old_holds; the newest one is in no list
 };
 
-struct gate; // proxy/front.h
+struct gate;  // proxy/front.h
+struct giver; // proxy/passing.c
 
 struct proxy {
 	struct loop *loop;
@@ -51,6 +52,7 @@ struct proxy {
 	void (*on_let_go)(struct proxy *proxy, const struct snapshot *snapshot);
 	struct gate *gates;  // by slot of the frontend
 	struct list tunnels; // exchanges
+	struct giver *giver; // of tunnels, to another process (passing.c); NULL: none
 	struct timer rebind; // of tunnels, some at a time
 	u32 rebinds_left;
 	struct log *log;

@@ -181,6 +181,71 @@ void half_drained(struct half *half, size_t len)
 		top_up(half);
 }
 
+// ---- To another process and from it
+// --------------------------------------------------------------
+
+static bool spill(struct mover *mover, struct slice slice)
+{
+	struct half *half = container_of(mover, struct half, mover);
+
+	half->undrained += slice.len;
+	half->total += slice.len;
+	half->target->ops->send_body(half->target, slice, false);
+	return true;
+}
+
+void half_halt(struct half *half)
+{
+	half->pipes = NULL;
+	if (mover_is_running(&half->mover))
+		mover_halt(&half->mover, spill);
+}
+
+bool half_is_halted(struct half *half)
+{
+	size_t held;
+
+	if (mover_is_running(&half->mover))
+		return false;
+	if (half->state != HALF_OPEN)
+		return true;
+	held = half->source->ops->held(half->source);
+	if (held)
+		grant(half, held);
+	else if (sock_holds(&conn_of_session(half->source->session)->sock) && !half->granted)
+		grant(half, BLOCK_BYTES);
+	return !held;
+}
+
+void half_go_on(struct half *half, struct mover_pipes *pipes)
+{
+	half->pipes = pipes;
+}
+
+void half_take_over(struct half *half, struct stream *source, struct stream *target, u64 total)
+{
+	half->source = source;
+	half->target = target;
+	half->state = HALF_OPEN;
+	half->total = total;
+}
+
+void half_left(struct half *half, struct slice slice)
+{
+	half->undrained += slice.len;
+	half->target->ops->send_body(half->target, slice, false);
+}
+
+void half_resume(struct half *half, bool has_ended)
+{
+	if (!has_ended) {
+		top_up(half);
+		return;
+	}
+	half->state = HALF_ENDED;
+	half->target->ops->send_body(half->target, (struct slice){0}, true);
+}
+
 void half_stop(struct half *half)
 {
 	if (half->state == HALF_OPEN)

@@ -58,5 +58,21 @@ void half_skip(struct half *half, size_t len, bool end);
 // From the target's on_drained.
 void half_drained(struct half *half, size_t len);
 
+// The tunnel of this half is to go to another process: nothing is spliced any more, and what its
+// source holds goes to the target's queue, whatever the credit. To be asked again in later turns
+// until it is true: then neither a mover nor the source has any bytes.
+void half_halt(struct half *half);
+bool half_is_halted(struct half *half) must_check;
+
+// It stays here after all.
+void half_go_on(struct half *half, struct mover_pipes *pipes);
+
+// Opens a direction in which another process has passed `total` bytes. Of them `left` were not
+// sent, and are given to the target by half_left, in order; then half_resume grants the first
+// credit, or passes on the end that had come.
+void half_take_over(struct half *half, struct stream *source, struct stream *target, u64 total);
+void half_left(struct half *half, struct slice slice);
+void half_resume(struct half *half, bool has_ended);
+
 // Nothing more in this direction; a running mover is dropped, what it has moved is counted.
 void half_stop(struct half *half);

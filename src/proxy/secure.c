@@ -102,18 +102,20 @@ static bool is_alike(const struct conf_upstream_tls *a, const struct conf_upstre
 	       same(a->crl, b->crl) && same(a->cert, b->cert) && same(a->key, b->key);
 }
 
-static struct tls_client *build_client(struct tls_env *env, const struct conf_upstream_tls *tls,
+static struct tls_client *build_client(struct tls_env *env, const struct conf_backend *backend,
 	const struct tls_client *like, struct tls_error *ret_error)
 {
-	static const struct str protocols[] = {{"http/1.1", 8}};
+	static const struct str h1 = {"http/1.1", 8}, h2 = {"h2", 2};
+	const struct conf_upstream_tls *tls = &backend->tls;
 	struct tls_client_options options = {.is_unverified = !tls->verify,
 		.name = tls->server_name,
 		.ca = tls->ca,
 		.crl = tls->crl,
 		.own = {.cert = tls->cert, .key = tls->key},
 		.version_min = version_of(tls->min_version),
-		.alpn = protocols,
-		.alpn_count = ARRAY_LEN(protocols)};
+		.alpn = backend->is_h2 ? &h2 : &h1,
+		.alpn_count = 1,
+		.needs_h2 = backend->is_h2};
 
 	return tls_client_new(env, &options, like, ret_error);
 }
@@ -129,12 +131,13 @@ static bool build_clients(struct tls_env *env, const struct snapshot *snapshot,
 		for (u32 j = 0; pool && j < pool->backend_count; j++) {
 			const struct backend *backend = &pool->backends[j];
 			const struct conf_upstream_tls *tls = &backend->conf->tls;
-			bool alike = last && is_alike(tls, &last->conf->tls);
+			bool alike = last && last->is_h2 == backend->is_h2 &&
+				     is_alike(tls, &last->conf->tls);
 
 			if (!tls->enabled)
 				continue;
 			clients[backend->cell] = build_client(
-				env, tls, alike ? clients[last->cell] : NULL, ret_error);
+				env, backend->conf, alike ? clients[last->cell] : NULL, ret_error);
 			if (!clients[backend->cell])
 				return false;
 			last = backend;
@@ -192,6 +195,31 @@ struct secure *secure_new(const struct snapshot *snapshot, struct tls_env *env,
 		return secure;
 	secure_free(secure);
 	return NULL;
+}
+
+static void tell_of_server(const struct tls_server *server, secure_tell_fn *tell, void *context)
+{
+	for (u32 i = 0; i < tls_server_cert_count(server); i++) {
+		const struct tls_cert *cert = tls_server_cert(server, i);
+
+		tell(context, cert->file, cert->not_after_s);
+	}
+}
+
+void secure_each_certificate(const struct snapshot *snapshot, secure_tell_fn *tell, void *context)
+{
+	const struct secure *secure = snapshot->secure ? snapshot->secure[0] : NULL;
+
+	for (u32 i = 0; secure && i < secure->server_count; i++)
+		if (secure->servers[i])
+			tell_of_server(secure->servers[i], tell, context);
+	for (u32 i = 0; secure && i < secure->client_count; i++) {
+		const struct backend *backend = snapshot->backends[i];
+		i64 end_s = secure->clients[i] ? tls_client_own_not_after_s(secure->clients[i]) : 0;
+
+		if (backend && end_s)
+			tell(context, backend->conf->tls.cert, end_s);
+	}
 }
 
 void secure_free(struct secure *secure)

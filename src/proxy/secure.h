@@ -26,5 +26,12 @@ struct secure *secure_new(const struct snapshot *snapshot, struct tls_env *env,
 	const struct tls_secret *secret, u32 connections_max, bool with_servers,
 	struct tls_error *ret_error) must_check;
 
+// Tells of each certificate that a snapshot's frontends or we ourselves show: its file, and when it
+// ends, in Unix time. A file that is used several times is told of several times. From any thread,
+// while the snapshot lives.
+typedef void secure_tell_fn(void *context, struct str file, i64 not_after_s);
+
+void secure_each_certificate(const struct snapshot *snapshot, secure_tell_fn *tell, void *context);
+
 // Connections keep what they need of it. NULL is fine.
 void secure_free(struct secure *secure);

@@ -61,6 +61,7 @@ static void build_backend(
 	backend->weight = from->weight;
 	backend->sockets_max = from->max_connections;
 	backend->is_h2 = from->is_h2;
+	backend->is_tls = from->tls.enabled;
 	backend->server_line = line(arena, "X-Backend-Server", from->address);
 	backend->sockets = &slots->seats[cell].sockets;
 	if (pool->conf->limits.adaptive)

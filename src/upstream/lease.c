@@ -377,6 +377,12 @@ static const struct conn_events conn_events = {
 	.on_timer = on_timer,
 };
 
+// It is spoken to as the present configuration wants: links outlive the one they were made by.
+static bool suits(const struct link *link, const struct backend *backend)
+{
+	return link->is_h2 == backend->is_h2 && link->conn.is_secure == backend->is_tls;
+}
+
 static struct link *take_idle(struct upstream *upstream, struct backend *backend)
 {
 	struct cell *cell = upstream_cell(upstream, backend);
@@ -385,12 +391,30 @@ static struct link *take_idle(struct upstream *upstream, struct backend *backend
 		struct link *link = list_first(&cell->idle, struct link, node);
 
 		leave_idle(link);
-		if (is_usable(link) && link->is_h2 == backend->is_h2 &&
+		if (is_usable(link) && suits(link, backend) &&
 			(likely(!link->is_h2) || room_of(link)))
 			return link;
 		conn_close(&link->conn);
 	}
 	return NULL;
+}
+
+static void init_link(struct link *link, struct upstream *upstream, const struct backend *backend)
+{
+	link->upstream = upstream;
+	link->cell = backend->cell;
+	link->pool = backend->pool->index;
+	link->leases = NULL;
+	link->heir = NULL;
+	link->stream_done = link->is_h2 = link->is_open = link->retires = false;
+	link->owner = NULL;
+	link->is_told = false;
+	link->has_socket = backend->sockets_max > 0;
+	list_init(&link->node);
+	list_init(&link->bound_node);
+	list_init(&link->open_node);
+	cell_add(&cell_of(link)->connections, 1);
+	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 }
 
 static struct link *new_link(struct upstream *upstream, struct backend *backend, int *ret_error)
@@ -408,21 +432,8 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 		*ret_error = error;
 		return NULL;
 	}
-	link->upstream = upstream;
-	link->cell = backend->cell;
-	link->pool = backend->pool->index;
-	link->leases = NULL;
-	link->heir = NULL;
-	link->stream_done = link->is_h2 = link->is_open = link->retires = false;
-	link->owner = NULL;
-	link->is_told = false;
-	link->has_socket = backend->sockets_max > 0;
-	list_init(&link->node);
-	list_init(&link->bound_node);
-	list_init(&link->open_node);
-	cell_add(&cell_of(link)->connections, 1);
+	init_link(link, upstream, backend);
 	metrics_inc(upstream->metrics, M_CONNECTS);
-	metrics_inc(upstream->metrics, M_BACKEND_CONNECTIONS_ACTIVE);
 	return link;
 }
 
@@ -455,9 +466,9 @@ static void use_session(struct link *link, const struct lease *lease)
 		conn_use_raw(conn, STREAM_CLIENT, &session_events);
 		return;
 	}
-	link->is_h2 =
-		lease->backend->is_h2 && conn_use_h2(conn, STREAM_CLIENT, upstream->h2,
-						 upstream->parser, false, &session_events) == 0;
+	link->is_h2 = lease->backend->is_h2 &&
+		      conn_use_h2(conn, STREAM_CLIENT, upstream->h2, upstream->parser,
+			      lease->backend->is_tls, &session_events) == 0;
 	if (link->is_h2)
 		return;
 	conn_use_h1(conn, STREAM_CLIENT, upstream->parser, &session_events);
@@ -479,7 +490,7 @@ static enum lease_result connect_link(
 		return LEASE_FAILED;
 	}
 	use_session(link, lease);
-	if ((unlikely(backend->conf->tls.enabled) && !use_tls(link)) ||
+	if ((unlikely(backend->is_tls) && !use_tls(link)) ||
 		(unlikely(lease->intro) && introduce(link, lease->intro) != 0)) {
 		*ret_error = -ENOMEM;
 		conn_close(&link->conn);
@@ -531,12 +542,26 @@ static enum lease_result shared(struct link *link, struct lease *lease, int *ret
 	return LEASE_FAILED;
 }
 
-// Others use it now, so that it is not a connection that went stale.
-static enum lease_result share(struct lease *lease, struct upstream *upstream, int *ret_error)
+// One that others use and that has room for another stream. NULL: there is none.
+static struct link *find_open(struct upstream *upstream, const struct backend *backend)
 {
-	struct cell *cell = upstream_cell(upstream, lease->backend);
-	struct link *link = list_first(&cell->open, struct link, open_node);
+	struct cell *cell = upstream_cell(upstream, backend);
 
+	while (!list_is_empty(&cell->open)) {
+		struct link *link = list_first(&cell->open, struct link, open_node);
+
+		if (likely(suits(link, backend)))
+			return link;
+		link->retires = true;
+		list_remove(&link->open_node);
+	}
+	return NULL;
+}
+
+// Others use it now, so that it is not a connection that went stale.
+static enum lease_result share(
+	struct link *link, struct lease *lease, struct upstream *upstream, int *ret_error)
+{
 	metrics_inc(upstream->metrics, M_REUSE_HITS);
 	attach(link, lease);
 	if (!link->is_open) {
@@ -550,9 +575,11 @@ static enum lease_result share(struct lease *lease, struct upstream *upstream, i
 
 static enum lease_result find_other(struct lease *lease, struct upstream *upstream, int *ret_error)
 {
-	if (lease->intro || list_is_empty(&upstream_cell(upstream, lease->backend)->open))
+	struct link *link = lease->intro ? NULL : find_open(upstream, lease->backend);
+
+	if (!link)
 		return open_new(lease, upstream, ret_error);
-	return share(lease, upstream, ret_error);
+	return share(link, lease, upstream, ret_error);
 }
 
 static enum lease_result reuse(
@@ -573,8 +600,11 @@ enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 	struct link *link;
 
 	*lease = (struct lease){.events = events, .backend = backend};
-	if (unlikely(backend->is_h2) && !list_is_empty(&upstream_cell(upstream, backend)->open))
-		return share(lease, upstream, ret_error);
+	if (unlikely(backend->is_h2)) {
+		link = find_open(upstream, backend);
+		if (link)
+			return share(link, lease, upstream, ret_error);
+	}
 	link = may_reuse ? take_idle(upstream, backend) : NULL;
 	while (unlikely(link && link->is_told)) { // from before the pool told nobody
 		let_go(link);
@@ -593,6 +623,25 @@ enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 	return open_new(lease, upstream, ret_error);
 }
 
+bool lease_take_raw(struct upstream *upstream, struct lease *lease, struct backend *backend, int fd,
+	const struct lease_events *events)
+{
+	struct link *link = slab_get(&upstream->links);
+
+	*lease = (struct lease){.events = events, .backend = backend, .raw = true};
+	if (!link)
+		return false;
+	conn_init_fd(&link->conn, upstream->loop, fd, &conn_events);
+	link->conn.upstream = true;
+	init_link(link, upstream, backend);
+	if (link->has_socket)
+		(void)cap_take(backend->sockets, 0); // it was there before the bound
+	conn_use_raw(&link->conn, STREAM_CLIENT, &session_events);
+	attach(link, lease);
+	take_stream(link, lease);
+	return true;
+}
+
 // One that the owner keeps for this backend. There are no more of them than it has had requests at
 // the same time.
 static struct link *take_owned(struct lease_owner *owner, const struct backend *backend)
@@ -603,7 +652,7 @@ static struct link *take_owned(struct lease_owner *owner, const struct backend *
 		if (link->cell != backend->cell || !list_is_linked(&link->node))
 			continue;
 		leave_idle(link);
-		if (is_usable(link))
+		if (is_usable(link) && suits(link, backend))
 			return link;
 		conn_close(&link->conn);
 	}
@@ -672,10 +721,10 @@ static void leave_shared(struct link *link, struct lease *lease)
 	look_at_room(link);
 	if (link->leases)
 		return;
-	if (link->conn.connecting)
-		conn_abort(&link->conn);
-	else if (link->is_open)
+	if (link->is_open)
 		park(link);
+	else // it may never be: nobody waits for that any more
+		conn_abort(&link->conn);
 }
 
 void lease_release(struct lease *lease)

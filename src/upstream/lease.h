@@ -83,6 +83,12 @@ enum lease_result lease_open(struct upstream *upstream, struct lease *lease,
 enum lease_result lease_open_raw(struct upstream *upstream, struct lease *lease,
 	struct backend *backend, const struct lease_events *events, int *ret_error);
 
+// For bytes without HTTP, a connection that another process has opened: it stands, and is counted
+// where sockets are bounded, whatever the bound. Nothing is received before conn_start. False: no
+// memory, and the descriptor stays the caller's.
+bool lease_take_raw(struct upstream *upstream, struct lease *lease, struct backend *backend, int fd,
+	const struct lease_events *events) must_check;
+
 // The same, with HTTP or without (`raw`), for a connection that begins with an introduction.
 // `may_reuse`: one that its owner keeps will do.
 enum lease_result lease_open_told(struct upstream *upstream, struct lease *lease,

@@ -594,6 +594,18 @@ void pick_begin(struct upstream *upstream, struct pick *pick)
 	picker_cost_changed(pick->picker, pick->backend);
 }
 
+void pick_take(struct upstream *upstream, struct backend *backend, struct pick *ret_pick)
+{
+	*ret_pick = (struct pick){.backend = backend,
+		.picker = upstream_picker(upstream, backend->pool),
+		.cell = upstream_cell(upstream, backend),
+		.epoch = backend->epoch,
+		.is_noted = true};
+	if (backend->adaptive)
+		ret_pick->has_place = cap_take(&backend->adaptive->requests, 0);
+	pick_begin(upstream, ret_pick);
+}
+
 static void give_place(struct upstream *upstream, struct pick *pick)
 {
 	if (!pick->has_place)

@@ -76,6 +76,10 @@ u32 pick_others(const struct pool *pool, const struct balance_tried *tried);
 
 void pick_begin(struct upstream *upstream, struct pick *pick);
 
+// One that another process has begun, at this backend: as if picked and begun here. It counts in
+// whatever bounds the backend, and has taught already what it may.
+void pick_take(struct upstream *upstream, struct backend *backend, struct pick *ret_pick);
+
 // It came to nothing before it began.
 void pick_cancel(struct upstream *upstream, struct pick *pick);
 

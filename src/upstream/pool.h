@@ -48,6 +48,7 @@ struct backend {
 	u32 cell;		   // its slot (slots.h), also in each worker's array of cells
 	u32 sockets_max;	   // of all workers, idle ones too; 0: no bound
 	bool is_h2;		   // it speaks HTTP/2, and nothing else
+	bool is_tls;		   // it is spoken to by TLS
 	struct str server_line;	   // "X-Backend-Server: address" with its line end
 	struct adaptive *adaptive; // NULL: limits.adaptive is off | its slot's (slots.h)
 	struct cap *sockets;	   // its slot's: counted where sockets_max bounds them

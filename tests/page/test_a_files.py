@@ -33,7 +33,7 @@ def test_markup_has_no_inline_style_or_script():
 
 def test_every_name_that_a_script_looks_up_is_in_the_page():
     there = set(re.findall(r'\sid="([^"]+)"', (PAGE / "index.html").read_text()))
-    made = ("t-saturation", "v-errors_ratio", "v-queued", "live-pause")  # by scripts
+    made = ("t-saturation", "v-errors_ratio", "v-queued", "live-pause", "sources")  # by scripts
     for file in PAGE.glob("*.js"):
         wanted = set(re.findall(r'\$\("([^"]+)"\)', file.read_text()))
         assert wanted - set(made) <= there, file.name

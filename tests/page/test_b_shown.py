@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the dashboard shows is what the API says."""
 import json
+import re
 
 import pytest
 
@@ -105,6 +106,22 @@ def test_events_and_failures(browser, serve):
         browser.wait_text("#sheet", line)
 
 
+def test_where_backends_come_from(browser, serve):
+    world = serve()
+    browser.open(world.url)
+    browser.wait_live()
+    assert not browser.js("return document.getElementById('sources').offsetParent")  # nowhere else
+    source = {"name": "db", "type": "postgres", "pool": "app", "up": True, "since_at_ms": 1, "from_disk": False,
+              "held": False, "rows": 5, "left_out": 1, "finding_count": 1, "findings": ["'x' is no address"],
+              "reads": 7, "errors": 0, "read_at_ms": world.api("/api/v1/state")["now_at_ms"], "cause": None}
+    world.cluster.providers = [source]
+    browser.wait_text("#sources", "5 rows, 1 left out")
+    assert "'x' is no address" in browser.text("#sources")
+    world.cluster.providers = [{**source, "up": False, "cause": "connection <i>refused"}]
+    browser.wait_text("#sources", "connection <i>refused")
+    assert browser.one("#sources .tone-bad") and browser.text("#sources").count(":") >= 2  # a moment
+
+
 def test_live_requests(browser, serve):
     world = serve()
     browser.open(world.url, "live")
@@ -177,6 +194,9 @@ def test_what_is_odd_and_what_is_thinned(browser, serve):
     browser.wait_live()
     slow = browser.until(lambda: [b for b in world.api("/api/v1/state")["backends"] if b["oddities"]], "a slow one")[0]
     browser.fill("#pool-filter", slow["id"])
-    browser.until(lambda: "slow, 40× its peers" in browser.text("#pools"), "the remark")
+    told = slow["odd"][0]
+    browser.until(lambda: re.search(rf"slow for \d+\s(s|min): {told['text'].split(' ')[0]} ", browser.text("#pools")), "the remark")
+    browser.click("#pool-bad")
+    browser.until(lambda: browser.texts("#pools .pool:not([hidden]) .name") == [slow["id"]], "it is up and not well")
     browser.click_row(slow["id"])
     browser.wait_text("#sheet", "With so many backends the history of each is thinned: a point for every")

@@ -63,10 +63,11 @@ class Papers:
             context.load_cert_chain(self.path(f"{own}.crt"), self.path(f"{own}.key"))
         return context
 
-    def server_context(self, name, ask=False):
+    def server_context(self, name, ask=False, alpn=("http/1.1",)):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self.path(f"{name}.crt"), self.path(f"{name}.key"))
-        context.set_alpn_protocols(["http/1.1"])
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
         if ask:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(self.path("ca.crt"))

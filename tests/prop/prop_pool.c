@@ -155,7 +155,8 @@ static enum miss attempt(struct world *w, const struct server *server)
 static void learn(struct world *w, struct server *server, enum miss miss)
 {
 	enum ejection_why why = misses_note(&server->misses, &ejection_rules, miss);
-	struct health_event suspect = {.kind = HEALTH_EVENT_SUSPECT};
+	struct health_event suspect = {
+		.kind = HEALTH_EVENT_SUSPECT, .reason = HEALTH_CONNECT_FAILED};
 
 	if (why == EJECTION_NONE || !ejection_begin(&server->ejection, &ejection_rules,
 					    &w->pool.share, why, (u32)rng_u64(&w->rng), w->now_ms))

@@ -180,6 +180,13 @@ def test_no_command_prints_a_secret(tmp_path):
     assert code == 78 and "was not shown" in err
 
 
+def test_help_on_a_word_that_is_a_command_and_a_key():
+    code, out, _ = run("help", "backends")
+    assert code == 0
+    assert out.index("weir backends add") < out.index("weir backends list") \
+        < out.index("The key of that name in a configuration:") < out.index("Short for pools.default.backends")
+
+
 def test_help_on_a_key():
     code, out, _ = run("help", "pools.app.algorithm")
     assert code == 0 and "round_robin" in out

@@ -48,7 +48,7 @@ def test_down_and_up_again():
         assert weir.ask().status == 200
         status[0] = 503
         line = weir.wait_log("backend is down")[0]
-        assert '"streak":2' in line and '"reason":"unexpected status"' in line
+        assert '"streak":2' in line and '"reason":"status 503 instead of 200-299"' in line
         assert weir.ask().status == 503
         assert '"eligible":0' in weir.wait_log("pool has lost its last backend")[0]
         status[0] = 200
@@ -169,7 +169,7 @@ def test_requests_tell_sooner_than_checks():
             for _ in range(10):
                 assert weir.ask().status == 200
             line = weir.wait_log("backend is down")[0]
-            assert '"reason":"requests could not connect"' in line
+            assert '"reason":"connection refused"' in line
             failed = len([line for line in weir.log() if line["msg"].startswith("connect failed")])
             for _ in range(10):
                 assert weir.ask().status == 200

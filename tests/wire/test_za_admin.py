@@ -425,10 +425,20 @@ def test_who_is_slow_is_said_everywhere():
             assert found["backends"][2]["oddities"] == ["slow"]
             assert found["backends"][2]["slow_times"] >= 4
             assert found["backends"][2]["peers_p50_us"] * 4 <= found["backends"][2]["p50_us"]
-            assert "app-2 of pool app is slow: it takes" in found["verdict"]["text"]
+            figures = r"p50 \d+ ms, its peers \d+(\.\d+)? ms"
+            assert re.search(f"app-2 of pool app is slow: {figures}", found["verdict"]["text"])
             assert found["verdict"]["level"] == "warn"
             until(lambda: state() and "backend is slow beside its peers" in weir.stderr, "the line")
-            assert '"backend":"app-2"' in weir.wait_log("backend is slow beside its peers")[0]
+            line = weir.wait_log("backend is slow beside its peers")[0]
+            assert '"backend":"app-2"' in line and re.search(f'"reason":"{figures}"', line)
+            found = state()
+            odd, = found["backends"][2]["odd"]
+            assert odd["what"] == "slow" and re.fullmatch(figures, odd["text"])
+            told, = [event for event in events(weir, api) if event["kind"] == "oddity"]
+            assert (told["backend"], told["to"]) == ("app-2", "slow") and re.fullmatch(figures, told["reason"])
+            assert 0 < told["at_ms"] - odd["since_at_ms"] < 60_000, "it has lasted when it is told"
+            part, = [part for part in found["verdict"]["parts"] if "is slow" in part["text"]]
+            assert part["since_at_ms"] == odd["since_at_ms"]
 
 
 def test_who_fails_is_said_everywhere():
@@ -443,7 +453,7 @@ def test_who_fails_is_said_everywhere():
             found = until(lambda: (lambda it: it if "fails" in it["backends"][1]["oddities"] else None)(state()),
                           "the failing one")
             assert "fails" not in found["backends"][0]["oddities"]
-            assert re.search(r"app-1 of pool app fails \d+ % of its requests", found["verdict"]["text"])
+            assert re.search(r"app-1 of pool app fails: \d+ % of its requests", found["verdict"]["text"])
             until(lambda: state() and "backend fails" in weir.stderr, "the line")
 
 
@@ -467,14 +477,17 @@ def test_who_flaps_is_said_everywhere():
             assert one()["oddities"] == ["flapping"] and one()["changes"] == 4
             assert '"changes":4' in weir.wait_log("backend is flapping")[0]
             state = tree(ask(weir, api, "GET", "/api/v1/state"))
-            assert "app-1 of pool app is flapping: 4 changes within 10 minutes" in state["verdict"]["text"]
+            assert re.search(r"app-1 of pool app is flapping: 4 changes within \d+ seconds?", state["verdict"]["text"])
+            odd, = state["backends"][1]["odd"]
+            assert odd["what"] == "flapping" and state["started_at_ms"] < odd["since_at_ms"] <= state["now_at_ms"]
             lines = weir.stderr.count("backend is down")
             status[0] = 503
             until(lambda: one()["health"] == "down", "down again")
             text = tree(ask(weir, api, "GET", "/api/v1/state"))["verdict"]["text"]
             assert "app-1 of pool app is flapping" in text and "is out" not in text, \
                 "who comes and goes does not hide who is gone"
-            assert weir.stderr.count("backend is down") == lines, "a line a minute is enough from now on"
+            assert weir.stderr.count("backend is down") == lines, "its single changes are told no more"
+            assert "single changes are not told until it is calm" in weir.stderr
             kinds = [event["kind"] for event in events(weir, api) if event["backend"] == "app-1"]
             assert (kinds.count("health"), kinds.count("flapping")) == (4, 1)
 
@@ -671,7 +684,7 @@ def test_what_changes_by_itself_is_an_event():
     with Backend() as well:
         weir, api = start([well.address, f"{HOST}:{free_port()}"], pool={"health_check": FAST})
         with weir:
-            got = until(lambda: [each for each in events(weir, api) if each["to"] == "down"],
+            got = until(lambda: [each for each in events(weir, api) if each["to"] == "down" and each["backend"] == "app-1"],
                         "an event")[0]
             assert (got["backend"], got["to"], got["reason"]) == (
                 "app-1", "down", "connection refused")

@@ -14,8 +14,9 @@ import time
 from peers import http1
 from peers.backend import Backend, fixed, serve
 from peers.net import HOST, free_port, until
+from peers.papers import Papers
 from peers.prometheus import Prometheus
-from peers.weir import Weir
+from peers.weir import Weir, replace_program, run_as
 from test_zb_prometheus import RULES
 
 CHECK = {"type": "http", "path": "/health", "interval": "200ms", "timeout": "190ms",
@@ -24,8 +25,8 @@ NOBODY_JUDGES = {"outliers": {"errors": "none", "connect_failures": "none"}, "pa
                  "circuit_breaker": {"failure_threshold": 1000000}}
 ONCE = {"retry": {"max_attempts": 1}}
 # What no test has a fault for: a worker without processor time left needs a machine that gives it
-# all of one before, and a certificate is needed for the other.
-NOT_HERE = {"WeirWorkerBusy", "WeirCertificateExpires"}
+# all of one before.
+NOT_HERE = {"WeirWorkerBusy"}
 
 
 def hurried(folder):
@@ -194,6 +195,38 @@ def test_limits_are_near(tmp_path):
         until(lambda: "WeirConnectionsNearLimit" not in firing(prometheus), "room again")
 
 
+def test_certificates_end(tmp_path):
+    """Those that clients see and the one that a backend sees; a reload renews them."""
+    web, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    names = Papers().make("old", "site.example", days=7).make("new", "site.example", days=60) \
+        .make("me", "me.example", days=3)
+    used = {end: tmp_path / f"site.{end}" for end in ("crt", "key")}
+
+    def use(name):
+        for end, path in used.items():
+            path.write_bytes((names.folder / f"{name}.{end}").read_bytes())
+
+    use("old")
+    site = {"cert": str(used["crt"]), "key": {"file": str(used["key"])}}
+    config = {"runtime": {"workers": 1}, "admin": {"bind": [api]},
+              "certificates": [site, names.files("new")],
+              "frontends": {"web": {"bind": web, "pool": "app", "tls": True}},
+              "pools": {"app": {"backends": ["https://127.0.0.1:9"], "tls": {
+                  "verify": False, "cert": names.path("me.crt"), "key": names.path("me.key")}}}}
+    with Weir(config, address=web) as weir, \
+            Prometheus(api, rules=[hurried(tmp_path)]) as prometheus:
+        for path in (used["crt"], names.path("me.crt")):
+            wait_firing(prometheus, "WeirCertificateExpires", certificate=str(path))
+        assert len(firing(prometheus)["WeirCertificateExpires"]) == 2
+        of_new = 'lb_certificate_expiry_timestamp_seconds{certificate="%s"}' % names.path("new.crt")
+        assert abs(prometheus.value(of_new) - time.time() - 60 * 86400) < 86400
+        use("new")
+        weir.signal(signal.SIGHUP)
+        until(lambda: [labels["certificate"] for labels in
+                       firing(prometheus).get("WeirCertificateExpires", [])] == [names.path("me.crt")],
+              "the renewed certificate to be seen")
+
+
 def read_all(read):
     while os.read(read, 65536):
         pass
@@ -271,6 +304,47 @@ def test_a_configuration_is_refused(tmp_path):
         pathlib.Path(weir.config_path).write_text(good)
         weir.signal(signal.SIGHUP)
         until(lambda: "WeirConfigRefused" not in firing(prometheus), "a good one again")
+
+
+def test_a_crash_and_an_upgrade_that_fails(tmp_path):
+    web, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    path = tmp_path / "weir"
+    replace_program(path)
+    with Backend() as backend, Weir({
+            "frontends": {"web": {"bind": web, "pool": "app"}},
+            "pools": {"app": pool(one("a", backend))}, "admin": {"bind": [api]}}, address=web,
+            wrapper=run_as(path)) as weir, \
+            Prometheus(api, rules=[hurried(tmp_path)]) as prometheus:
+        until(lambda: prometheus.value("lb_restarts_total") == 0, "a first scrape")
+        assert not firing(prometheus)
+        replace_program(path, "#!/bin/sh\nexit 3\n")
+        weir.signal(signal.SIGUSR2)
+        wait_firing(prometheus, "WeirUpgradeFailed")
+        replace_program(path)
+        os.kill(weir.serving, signal.SIGKILL)
+        wait_firing(prometheus, "WeirCrashed")
+
+
+def test_a_provider_in_trouble(tmp_path):
+    web, api = (f"{HOST}:{free_port()}" for _ in range(2))
+    kept, gone = tmp_path / "kept", tmp_path / "gone"
+    with Backend() as backend, Backend() as other:
+        for file in (kept, gone):
+            file.write_text(f"{backend.address}\n{other.address}\n")
+        with Weir({"frontends": {"web": {"bind": web, "pool": "app"}}, "admin": {"bind": [api]},
+                   "pools": {"app": {"health_check": "none"}, "more": {"health_check": "none"}},
+                   "providers": [{"name": "kept", "path": str(kept), "pool": "app"},
+                                 {"name": "gone", "path": str(gone), "pool": "more",
+                                  "refresh": "100ms"}]},
+                  address=web, env={"XDG_STATE_HOME": str(tmp_path)}), \
+                Prometheus(api, rules=[hurried(tmp_path)]) as prometheus:
+            until(lambda: prometheus.value('lb_provider_up{provider="gone"}') == 1, "a scrape")
+            assert not firing(prometheus)
+            (tmp_path / "empty").write_text("")
+            os.replace(tmp_path / "empty", kept)
+            gone.unlink()
+            wait_firing(prometheus, "WeirProviderHeld", provider="kept")
+            wait_firing(prometheus, "WeirProviderDown", provider="gone")
 
 
 def test_each_rule_has_its_fault():

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from peers.weir import BINARY
+from peers.weir import BINARY, Weir, settings
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SEED = """
@@ -178,7 +178,8 @@ def test_backends(place):
 
 def test_no_database(tmp_path):
     place = Place(tmp_path, "sqlite", None)
-    assert "no database is named" in place.weir("backends", "list", "--no-env-file", code=78)
+    said = place.weir("backends", "list", "--no-env-file", "--admin", f"unix:{tmp_path}/no", code=69)
+    assert f"{tmp_path}/no" in said
     place.put("1_a.sql", "SELECT 1;")
     assert "no database is named" in place.weir("migrate", "run", "--no-env-file", code=78)
     said = place.weir("migrate", "run", "--database-url", "mysql://me:geheim@x/y", code=78)
@@ -195,3 +196,14 @@ def test_wrong_password(server, tmp_path):
         (tmp_path / ".env").write_text(f"DATABASE_URL={server.url(password=password)}\n")
         said = place.weir("migrate", "run", code=1)
         assert "DATABASE_URL" in said and "geheim" not in said, said
+
+
+def test_without_a_database_those_of_the_running_weir_are_listed(tmp_path):
+    place, address = Place(tmp_path, "sqlite", None), f"unix:{tmp_path}/admin"
+    tree, where = settings(["127.0.0.1:1", {"id": "two", "address": "127.0.0.1:2", "weight": 3}])
+    with Weir({**tree, "admin": {"bind": address}}, address=where):
+        said = place.weir("backends", "list", "--no-env-file", "--admin", address)
+        lines = [line.split() for line in said.splitlines()]
+        assert lines[0] == ["POOL", "ID", "ADDRESS", "WEIGHT", "STATE", "REASON"]
+        assert lines[1][:4] == ["app", "127.0.0.1:1", "127.0.0.1:1", "1"]
+        assert lines[2][:4] == ["app", "two", "127.0.0.1:2", "3"]

@@ -8,7 +8,7 @@ from peers import postgres
 from peers.backend import Backend
 from peers.dns import A, Dns
 from peers.net import HOST, free_port, until
-from peers.weir import Weir
+from peers.weir import Weir, run
 
 TRIGGER = (pathlib.Path(__file__).resolve().parents[2]
            / "etc/migrations/postgres/0002_workers_tell.up.sql").read_text()
@@ -136,6 +136,81 @@ def test_u17_a_name_that_does_not_resolve(tmp_path):
             assert "nowhere.test cannot be looked up" in weir.stderr
     finally:
         dns.stop()
+
+
+def api(weir, path):
+    answer = weir.ask("GET", path, address=weir.admin, host=weir.admin)
+    assert answer.status == 200, answer.body
+    return json.loads(answer.body)
+
+
+def command(weir, *words):
+    return run(*words, "--admin", weir.admin)[1]
+
+
+def test_a_bad_row_is_named_once_wherever_people_look(tmp_path):
+    file = tmp_path / "list"
+    with Backend() as one, Backend() as two:
+        file.write_text(f"{one.address}\nnonsense\n")
+        with start(tmp_path, {"path": str(file), "name": "machines", "refresh": "100ms"}) as weir:
+            state = api(weir, "/api/v1/state")
+            shown, = state["providers"]
+            assert shown["name"] == "machines" and shown["pool"] == "app" and shown["up"]
+            assert (shown["rows"], shown["left_out"], shown["finding_count"]) == (1, 1, 1)
+            finding, = shown["findings"]
+            assert finding.startswith("line 2: 'nonsense' is no address of a backend, it is left out")
+            assert shown["read_at_ms"] and shown["since_at_ms"] and shown["cause"] is None
+            assert state["verdict"]["level"] == "ok"
+            assert "1 row of provider machines left out: line 2: 'nonsense' is no" in \
+                state["verdict"]["text"]
+            said = command(weir, "status")
+            assert "provider machines (file): 1 rows for pool app, 1 left out, read " in said
+            reads = shown["reads"]
+            until(lambda: providers_of(weir)[0]["reads"] > reads + 3, "more reads")
+            assert weir.stderr.count("'nonsense'") == 1
+            file.write_text(f"{one.address}\n{two.address}\n")
+            until(lambda: not providers_of(weir)[0]["findings"], "a list without faults")
+            assert "left out" not in api(weir, "/api/v1/state")["verdict"]["text"]
+
+
+def test_trouble_is_in_the_verdict_and_in_events(tmp_path):
+    database = tmp_path / "w.db"
+    with Backend() as one:
+        subprocess.run(["sqlite3", str(database), postgres.TABLE,
+                        f"INSERT INTO workers VALUES ('{one.address}')"], check=True)
+        with start(tmp_path, {"path": str(database), "name": "rows", "poll": "50ms",
+                              "refresh": "100ms"}) as weir:
+            assert api(weir, "/api/v1/state")["verdict"]["level"] == "ok"
+            subprocess.run(["sqlite3", str(database), "ALTER TABLE workers RENAME TO other"],
+                           check=True)
+            until(lambda: not providers_of(weir)[0]["up"], "the trouble")
+            state = api(weir, "/api/v1/state")
+            assert state["verdict"]["level"] == "warn"
+            assert "provider rows cannot be read, its last list of 1 row serves: " in \
+                state["verdict"]["text"]
+            assert state["providers"][0]["cause"] in command(weir, "status")
+            assert "providers 0/1 up, read " in command(weir, "top", "--once")
+            subprocess.run(["sqlite3", str(database), "ALTER TABLE other RENAME TO workers"],
+                           check=True)
+            until(lambda: providers_of(weir)[0]["up"], "the table again")
+            subprocess.run(["sqlite3", str(database), "DELETE FROM workers"], check=True)
+            until(lambda: providers_of(weir)[0]["held"], "the guard")
+            assert "is not believed" in api(weir, "/api/v1/state")["verdict"]["text"]
+            events = [one for one in api(weir, "/api/v1/events")["events"]
+                      if one["kind"] == "provider"]
+            events.sort(key=lambda one: one["number"])
+            assert [one["to"] for one in events] == ["down", "up", "held"]
+            assert {(one["provider"], one["pool"], one["backend"]) for one in events} == \
+                {("rows", "app", None)}
+            assert "has no table" in events[0]["reason"] and events[2]["reason"] == "min_backends"
+            assert "app/rows: provider is in trouble" in command(weir, "events")
+
+
+def test_trouble_at_the_start_is_an_event_too(tmp_path):
+    with start(tmp_path, {"path": str(tmp_path / "nowhere"), "name": "rows"}) as weir:
+        event, = [one for one in api(weir, "/api/v1/events")["events"]
+                  if one["kind"] == "provider"]
+        assert (event["provider"], event["to"]) == ("rows", "down")
 
 
 def test_drained_and_disabled_rows(table, tmp_path):

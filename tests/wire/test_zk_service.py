@@ -113,6 +113,18 @@ def test_ready_and_stopping_are_told(manager):
         weir.ended()
 
 
+def test_a_long_drain_asks_for_more_time(manager):
+    """The manager's TimeoutStopSec may be shorter than shutdown_timeout."""
+    env = {"NOTIFY_SOCKET": manager.path}
+    with Backend() as backend, start(backend, env=env,
+                                     runtime={"shutdown_timeout": "10m"}) as weir:
+        manager.wait("READY")
+        weir.signal(signal.SIGTERM)
+        stopping, = manager.wait("STOPPING")
+        assert int(stopping["EXTEND_TIMEOUT_USEC"]) > 10 * 60 * 1_000_000
+        weir.ended()
+
+
 def test_without_a_keeper_it_tells_by_itself(manager):
     env = {"NOTIFY_SOCKET": manager.path}
     with Backend() as backend, start(backend, env=env, runtime={"keeper": False}) as weir:

@@ -12,13 +12,8 @@ import pytest
 from peers import http1
 from peers.backend import Backend, held
 from peers.net import until
-from peers.weir import (BINARY, IS_SANITIZED, Weir, replace_program, run, run_as, settings,
+from peers.weir import (BINARY, Weir, replace_program, run, run_as, settings,
                         start)
-
-# Some of these waited in vain under the sanitizers, whose processes start slowly, and why is not
-# known yet.
-pytestmark = pytest.mark.skipif(IS_SANITIZED, reason="not steady under sanitizers yet")
-
 
 
 def upgraded(weir, before):
@@ -162,6 +157,20 @@ def test_listeners_follow_the_new_configuration():
             assert weir.ask(address=address).status == 200
 
 
+def test_a_crash_after_an_upgrade_is_followed_with_the_new_configuration():
+    with Backend() as first, Backend() as second, start(first) as weir:
+        tree = json.loads(pathlib.Path(weir.config_path).read_text())
+        tree["pools"]["app"]["backends"] = [second.address]
+        pathlib.Path(weir.config_path).write_text(json.dumps(tree))
+        before = weir.serving
+        weir.signal(signal.SIGUSR2)
+        serving = upgraded(weir, before)
+        assert weir.ask().status == 200 and not first.heads and second.heads
+        os.kill(serving, signal.SIGKILL)
+        weir.wait_log("started again")
+        assert weir.ask().status == 200 and not first.heads
+
+
 @pytest.fixture
 def admin(tmp_path):
     return f"unix:{tmp_path}/admin.sock"
@@ -224,3 +233,28 @@ def test_without_a_keeper_the_command_says_so(admin):
         with start(backend, admin={"bind": admin}, runtime={"keeper": False}):
             code, _, err = steer(admin)
             assert code == 1 and "needs a keeper" in err
+
+
+def test_upgrades_are_counted_over_processes(admin, tmp_path):
+    path = installed(tmp_path)
+    with Backend() as backend, Installed(path, [backend], admin={"bind": admin}) as weir:
+        def state():
+            return json.loads(run("status", "--json", "--admin", admin)[1])
+
+        replace_program(path, "#!/bin/sh\nexit 3\n")
+        weir.signal(signal.SIGUSR2)
+        weir.wait_log("the upgrade failed")
+        assert (state()["upgrades"], state()["upgrades_failed"]) == (0, 1)
+        assert state()["upgrade_reason"] == "ended with code 3"
+        assert "1 upgrade failed; the last one: ended with code 3" in run(
+            "status", "--admin", admin)[1]
+        replace_program(path)
+        before = weir.serving
+        weir.signal(signal.SIGUSR2)
+        upgraded(weir, before)
+        assert (state()["upgrades"], state()["upgrades_failed"]) == (1, 1)
+        os.kill(weir.serving, signal.SIGKILL)
+        weir.wait_log("started again")
+        until(lambda: run("status", "--json", "--admin", admin)[0] == 0, "its admin address")
+        after = state()
+        assert (after["upgrades"], after["upgrades_failed"], after["restarts"]) == (1, 1, 1)

@@ -5,7 +5,7 @@ import {get, get_history, kept, start_stream, stop_stream, store, take_news, tak
 import {Graphs, Series, forget_palette} from "/graphs.js";
 import {draw_pools, focused_backend, move_focus, start_pools} from "/pools.js";
 import {open_backend, refresh_sheet, undo_last} from "/steer.js";
-import {draw_events, draw_failures, draw_rail, pause_live, show_config, show_live, start_lists, take_request} from "/lists.js";
+import {draw_events, draw_failures, draw_rail, draw_sources, pause_live, show_config, show_live, start_lists, take_request} from "/lists.js";
 
 const VIEWS = {overview: "Overview", events: "Events", failures: "Failed requests", live: "Live requests", explain: "Explain", config: "Configuration"};
 const NAMES = Object.keys(VIEWS);
@@ -175,6 +175,7 @@ let heard_at = 0;
 function draw_state() {
 	draw_verdict(store.state);
 	draw_tiles(store.state);
+	draw_sources(store.state);
 	fill_pool_choice();
 	if (view === "overview")
 		draw_pools(false);
@@ -331,7 +332,7 @@ const KEYS = {
 	d: ["drain the chosen backend", () => steer_focused("Drain")],
 	e: ["enable it", () => steer_focused("Enable")],
 	u: ["undo what you did last", undo_last],
-	n: ["only what is not up", () => $("pool-bad").click()],
+	n: ["only what is not up and well", () => $("pool-bad").click()],
 	g: ["to the graphs; arrow keys move the cursor", () => graphs.plots.focus()],
 	p: ["pause the live requests", pause_live],
 	t: ["light, dark, or as the system", next_theme],

@@ -115,20 +115,25 @@ export function state_of(name) {
 export const mark = ({tone, shape}) => h("span", {class: `state tone-${tone}`}, icon(shape));
 export const is_well = (backend) => ["up", "backup"].includes(backend.state);
 
-const GOOD = ["up", "closed", "returned", "available", "serving"];
+const GOOD = ["up", "closed", "returned", "available", "serving", "well", "calm"];
+const ODD = ["flapping", "slow", "fails"];
 const BAD = ["down", "open", "ejected", "unavailable", "panic", "unresolved", "refuses"];
 
 export function face_of(event) {
 	if (event.kind === "steering")
 		return {tone: "told", shape: "steer"};
+	if (ODD.includes(event.to))
+		return {tone: "warn", shape: "alarm"};
 	if (BAD.includes(event.to))
 		return {tone: "bad", shape: event.to === "open" ? "open" : "down"};
 	return GOOD.includes(event.to) ? {tone: "ok", shape: "up"} : {tone: "mute", shape: "backup"};
 }
 
+export const who = (event) => event.backend ?? event.provider ?? event.pool;
+
 // "app-1: backend is down: connection refused"
 export const event_text = (event) =>
-	[event.backend ?? event.pool, event.text, event.reason].filter(Boolean).join(": ");
+	[who(event), event.text, event.reason].filter(Boolean).join(": ");
 
 // -- Numbers; what is not known is a dash
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Events, failed requests, live requests, the record of one request, explain, and the configuration.
-import {$, attr, button, bytes, clock, count, dur, event_text, face_of, filter_field, filter_text, h, join, mark, open_sheet, put, toast} from "/dom.js";
+import {$, attr, button, bytes, clock, count, dur, event_text, face_of, filter_field, filter_text, h, join, mark, open_sheet, put, state_of, toast, who} from "/dom.js";
 import {find_backend, get, get_text, send, store} from "/api.js";
 import {facts, open_backend, undo_event} from "/steer.js";
 
@@ -15,10 +15,10 @@ const row = (columns, kids, tone) => h("tr", {class: tone}, cells("td", columns,
 const table = (columns, body, label) => h("table.list", {"aria-label": label}, h("thead", h("tr", cells("th", columns, columns))), body);
 
 function place({pool, ...one}) {
-	const id = backend_of(one);
+	const id = backend_of(one), found = () => find_backend(pool, id);
 
-	return id ? button(id, () => find_backend(pool, id) && open_backend(find_backend(pool, id)), {class: "link-like", title: `${pool} / ${id}`})
-		: pool ?? "–";
+	return id ? button(id, () => found() && open_backend(found()), {class: "link-like", title: `${pool} / ${id}`})
+		: who({pool, ...one}) ?? "–";
 }
 
 // A view with a filter and a table that keeps the rows that it has: `key` tells them apart, `make` makes one.
@@ -73,12 +73,12 @@ export function draw_events() {
 
 // -- Requests
 
-const REQUEST_COLUMNS = ["Time", "Status", "Outcome", "Request", "Backend", "Took", "Cause", "Id"];
+const REQUEST_COLUMNS = ["Time", "Status", "Ended", "Request", "Backend", "Took", "Cause", "Id"];
 
 function request_row(record) {
 	const name = `${record.method} ${record.path}`;
 
-	return [[clock(record.at_ms), record.status || "–", record.outcome, button(name, () => show_record(record.id), {class: "link-like", title: name}),
+	return [[clock(record.at_ms), record.status || "–", record.ended, button(name, () => show_record(record.id), {class: "link-like", title: name}),
 		place(record), dur(record.total_us), record.cause, record.id], (record.outcome !== "ok" || record.status >= 500) && "tone-bad"];
 }
 
@@ -143,7 +143,7 @@ async function show_record(id) {
 		open_sheet(sheet, [`${r.method} ${r.path} `, h("small", `${clock(r.at_ms)} · ${r.id}`)],
 			h("ul.words", (r.text ?? []).map((line) => h("li", line))),
 			h("div.sheet-grid", h("div", facts([
-				["Answer", join([r.status || "none", r.outcome, r.cause], ", ")],
+				["Answer", join([r.status || "none", r.ended, r.cause], ", ")],
 				["Way", join([r.frontend, r.route, r.pool, backend_of(r)], " → ")],
 				["Took", `${dur(r.total_us)}: queued ${dur(r.queue_us)}, connect ${dur(r.connect_us)}, first byte ${dur(r.first_byte_us)}`],
 				...(r.tries ?? []).map((one) => [one.hedge ? "Hedge" : "Try", `${one.backend}: ${one.ended} at ${dur(one.at_us)} for ${dur(one.took_us)}`]),
@@ -233,25 +233,38 @@ export async function show_config() {
 
 function brief(id, items, none) {
 	$(id).replaceChildren(...(items.length ? items.map(([sign, title, word, detail, at_ms]) => h("li", sign,
-		h("div", h("p", title && h("b", `${title} `), word), h("p.quiet", {title: detail}, detail)), h("span.quiet", clock(at_ms))))
+		h("div", h("p", title && h("b", `${title} `), word), h("p.quiet", {title: detail}, detail)), h("span.quiet", at_ms && clock(at_ms))))
 		: [h("li.empty", none)]));
+}
+
+let sources;
+
+// Providers: the moment is that of the last good read.
+export function draw_sources({providers}) {
+	if (sources === (sources = JSON.stringify(providers)))
+		return;
+	$("sources").parentNode.hidden = !providers.length;
+	brief("sources", providers.map((one) => [mark(state_of(one.cause ? "down" : one.held || one.left_out ? "degraded" : one.up ? "up" : "unchecked")), one.name, `${count(one.rows)} rows${one.left_out ? `, ${one.left_out} left out` : ""}`,
+		join([one.cause, one.held && "what vanished stays", ...one.findings], "; "), one.read_at_ms]));
 }
 
 export function draw_rail() {
 	const causes = new Map();
 
 	for (const record of store.failures) {
-		const key = `${record.outcome}\n${backend_of(record)}`;
+		const key = `${record.ended}\n${backend_of(record)}`;
 
 		causes.set(key, {record, many: (causes.get(key)?.many ?? 0) + 1});
 	}
-	brief("changed", store.events.slice(0, 7).map((event) => [mark(face_of(event)), event.backend ?? event.pool, event.text,
+	brief("changed", store.events.slice(0, 7).map((event) => [mark(face_of(event)), who(event), event.text,
 		join([event.reason, event.by && `by ${event.by}`], ", "), event.at_ms]), "Nothing has changed since weir started.");
 	brief("causes", [...causes.values()].sort((a, b) => b.many - a.many).slice(0, 5).map(({record, many}) => [h("b.many", many),
-		record.outcome, record.status || "", join([backend_of(record) ?? record.pool, record.cause], ": "), record.at_ms]), "No request has failed.");
+		record.ended, record.outcome !== "ok" && record.status || "", join([backend_of(record) ?? record.pool, record.cause], ": "), record.at_ms]), "No request has failed.");
 }
 
 export function start_lists() {
+	for (const [id, title, view] of [["changed", "What changed", "events"], ["causes", "Why requests failed", "failures"], ["sources", "Where backends come from"]])
+		$("rail").append(h("section.card", h("header", h("h2", title), view && h("a.push", {href: `#${view}`}, "All")), h("ol.brief", {id})));
 	events_view = new View("events", "Events", "what changed, and who did it", draw_events, EVENT_COLUMNS, "number", event_row);
 	failures_view = new View("failures", "Failed requests", "the last ones, newest first", draw_failures, REQUEST_COLUMNS, "id", request_row);
 	live_view = new View("live", "Live requests", "", draw_live, REQUEST_COLUMNS, "id", request_row,

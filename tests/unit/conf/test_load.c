@@ -338,7 +338,6 @@ static void refuses_wrong_values(void **state)
 	complains("backends: 10.0.0.1:0", "nothing can listen on port 0");
 	complains("backends: 10.0.0.1:70000", "is larger than 65535");
 	complains("backends: a:1-70000", "E019");
-	complains("backends: \"h2://a:1\"", "E013]: backend addresses with 'h2://'");
 	complains("backends: \"dns:a\"", "E019");
 	complains("backends: [{address: a:1, weight: 1001}]", "too large");
 	complains("backends: [a:1, a:1]", "E024");

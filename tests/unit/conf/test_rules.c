@@ -144,7 +144,11 @@ static void refuses_wrong_checks(void **state)
 {
 	(void)state;
 	refuses(ONE "health_check: {type: ping}", "error[E016]: unknown type 'ping'");
-	refuses(ONE "health_check: {type: grpc}", "error[E013]: type 'grpc' is not built yet");
+	refuses(ONE "health_check: {type: grpc}",
+		"error[E023]: pools.default is checked by gRPC, but not all of its backends");
+	refuses(ONE "health_check: {type: http, service: a.B}", "that is for type grpc only");
+	refuses(POOL("protocol: h2, health_check: {type: grpc, service: \"\"}"),
+		"error[E019]: '' is no name of a service");
 	refuses(ONE "health_check: {path: health}", "error[E019]: 'health' is no path to check");
 	refuses(ONE "health_check: {method: CONNECT}", "error[E019]: CONNECT asks for a tunnel");
 	refuses(ONE "health_check: {method: GTE}", "error[E016]: 'GTE' is no method");

@@ -121,6 +121,34 @@ static void backends(void **state)
 	world_done(&world);
 }
 
+static void backends_by_http2(void **state)
+{
+	const struct conf *conf =
+		load(ALONE "pools: {app: {backends: [\"h2://a.example\", \"grpcs://b.example:1/\", "
+			   "\"h2c://c.example\", \"grpc://d.example:1\", \"https://e.example\"]}}");
+	const struct conf_backend *all = conf->pools[0].backends;
+
+	(void)state;
+	assert_str(all[0].address, "a.example:443");
+	assert_true(all[0].is_h2 && all[0].tls.enabled && all[0].tls.verify);
+	assert_str(all[0].tls.server_name, "a.example");
+	assert_str(all[1].address, "b.example:1");
+	assert_true(all[1].is_h2 && all[1].tls.enabled);
+	assert_str(all[2].address, "c.example:80");
+	assert_true(all[2].is_h2 && !all[2].tls.enabled);
+	assert_true(all[3].is_h2 && !all[3].tls.enabled);
+	assert_true(!all[4].is_h2 && all[4].tls.enabled);
+	world_done(&world);
+	conf = load(ALONE "pools: {app: {protocol: h2, tls: {ca: ca.pem}, backends: [a.example:1, "
+			  "\"http://b.example\"]}}");
+	all = conf->pools[0].backends;
+	assert_true(all[0].is_h2 && all[0].tls.enabled);
+	assert_true(all[1].is_h2 && !all[1].tls.enabled);
+	world_done(&world);
+	refuses(ALONE "pools: {app: {backends: [\"h2://a:1/path\"]}}", "a backend has no path");
+	refuses(ALONE "pools: {app: {protocol: h3, backends: [a:1]}}", "unknown protocol 'h3'");
+}
+
 static void backends_that_cannot_be(void **state)
 {
 	(void)state;
@@ -140,6 +168,7 @@ int main(void)
 		cmocka_unit_test(frontends_that_cannot_be),
 		cmocka_unit_test(redirects),
 		cmocka_unit_test(backends),
+		cmocka_unit_test(backends_by_http2),
 		cmocka_unit_test(backends_that_cannot_be),
 	};
 

@@ -336,36 +336,43 @@ static void flip(u32 index, u32 times, u64 every_ms)
 	take_lines();
 }
 
-// Out and in, twice: one line and one event say that it flaps, then one a minute, then that it is
-// over. Its changes are counted all the time.
+// Out and in, twice: one line and one event say that it flaps, and one each that it is over. In
+// between its changes are counted and not told.
 static void test_flapping(void **state)
 {
 	const struct backend *backend = pools_backend(&scene.pools, 1);
+	u64 since_ms;
 
 	(void)state;
 	flip(1, FLAPPING_FROM - 1, 5000);
 	assert_int_equal(scene.lines, 3);
 	assert_null(strstr(scene.text, "flap"));
-	assert_int_equal(changes_flaps(scene.changes, backend), 3);
+	assert_int_equal(changes_flaps(scene.changes, backend).changes, 3);
 	flip(1, 1, 5000);
 	assert_int_equal(scene.lines, 5);
 	assert_non_null(strstr(scene.text, "msg=\"backend is flapping\" pool=pool0 "
 					   "backend=10.0.0.1:80 address=10.0.0.1:80 changes=4 "
-					   "minutes=10 to=down"));
+					   "to=down reason=\"4 changes within 20 seconds; single "
+					   "changes are not told until it is calm\""));
 	assert_int_equal(copy_after(0), 5);
 	assert_string_equal(copies[4].text, "backend is flapping");
-	assert_string_equal(copies[4].reason, "4 changes within 10 minutes");
+	assert_string_equal(copies[4].reason, "4 changes within 20 seconds; single changes are not "
+					      "told until it is calm");
 	assert_string_equal(copies[4].backend, "10.0.0.1:80");
 	assert_int_equal(copies[4].kind, EVENT_FLAPPING);
+	since_ms = loop_now_ms(scene.loop);
+	assert_true(changes_flaps(scene.changes, backend).since_ms == since_ms);
 	flip(1, 24, 5000); // two minutes
-	assert_int_equal(scene.lines, 7);
-	assert_non_null(strstr(scene.text, "backend keeps flapping"));
-	assert_int_equal(copy_after(0), 7);
-	assert_int_equal(changes_flaps(scene.changes, backend), 28);
+	assert_int_equal(scene.lines, 5);
+	assert_int_equal(copy_after(0), 5);
+	assert_true(changes_flaps(scene.changes, backend).since_ms == since_ms);
+	assert_true(changes_flaps(scene.changes, backend).span_ms == 140 * 1000);
+	assert_int_equal(changes_flaps(scene.changes, backend).changes, 28);
 	pass_ms(FORGOTTEN_MS);
 	take_lines();
 	assert_non_null(strstr(scene.text, "backend flaps no more"));
-	assert_int_equal(changes_flaps(scene.changes, backend), 0);
+	assert_true(changes_flaps(scene.changes, backend).since_ms == 0);
+	assert_int_equal(changes_flaps(scene.changes, backend).changes, 0);
 	assert_int_equal(copies[copy_after(0) - 1].kind, EVENT_FLAPPING);
 	assert_string_equal(copies[copy_after(0) - 1].to, "calm");
 	flip(1, 1, 1000);
@@ -382,18 +389,18 @@ static void test_what_is_no_flapping(void **state)
 		note(MODEL_HEALTH, "up", "unknown");
 		note(MODEL_HEALTH, "unknown", "up");
 	}
-	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)), 0);
+	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)).changes, 0);
 	for (u32 i = 0; i < 20; i++) {
 		struct model_change change = change_of(MODEL_BREAKER, "closed", "open");
 
 		change.reason = breaker_cause_text(BREAKER_FORCED);
 		changes_note(scene.changes, &change);
 	}
-	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)), 0);
+	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)).changes, 0);
 	note(MODEL_BREAKER, "closed", "open");
 	note(MODEL_BREAKER, "half_open", "closed");
 	note(MODEL_EJECTED, "in", "ejected");
-	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)), 3);
+	assert_int_equal(changes_flaps(scene.changes, pools_backend(&scene.pools, 1)).changes, 3);
 }
 
 // ---- Many at once -------------------------------------------------------------------------------

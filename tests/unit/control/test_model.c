@@ -3,6 +3,8 @@
 // comes out. Time is a number.
 #include "pools.h"
 
+#include "control/reason.h"
+
 #include <string.h>
 
 #include "base/rng.h"
@@ -95,6 +97,7 @@ static void test_first_pass_lets_in(void **state)
 static void test_changes_after_whole_streaks(void **state)
 {
 	const struct model_change *change;
+	char room[REASON_BYTES];
 
 	(void)state;
 	build_checked(2);
@@ -109,6 +112,11 @@ static void test_changes_after_whole_streaks(void **state)
 	assert_text(change->from, "up");
 	assert_text(change->to, "down");
 	assert_text(change->reason, "unexpected status");
+	assert_text(reason_of_change(change, room), "status 500 instead of 200-299");
+	assert_text(reason_of_check(change->backend, &state_of(0)->health, room),
+		"status 500 instead of 200-299");
+	assert_text(reason_of_state(change->backend, state_of(0), MODEL_ENABLED, room),
+		"status 500 instead of 200-299");
 	assert_int_equal(change->streak, 3);
 	assert_in_range(change->next_ms, 4500, 5000);
 	assert_int_equal(change->eligible, 1);
@@ -335,16 +343,17 @@ static void test_suspect(void **state)
 	passes(0);
 	passes(1);
 	moved = model_checks_moved(pools.model);
-	pools_eject(&pools, 0, EJECTION_CONNECT);
+	pools_eject(&pools, 0, EJECTION_REFUSED);
 	assert_why(0, ELIGIBLE_DOWN);
 	assert_true(model_checks_moved(pools.model) > moved);
 	assert_true(model_check_wake_ms(pools.model, pools_backend(&pools, 0)) <= 2000);
 	change = pools_last(&pools, MODEL_HEALTH);
-	assert_text(change->reason, "requests could not connect");
+	assert_text(change->reason, "connection refused"); // as a check would say
 	assert_int_equal(change->streak, 3);
 	assert_in_range(change->next_ms, 900, 1000);
 	pools_eject(&pools, 0, EJECTION_CONNECT); // of another worker
 	assert_int_equal(pools_heard(&pools, MODEL_HEALTH, "down"), 1);
+	assert_int_equal(state_of(0)->health.reason, HEALTH_CONNECT_FAILED);
 	passes(0);
 	assert_why(0, ELIGIBLE_DOWN);
 	passes(0);
@@ -355,13 +364,16 @@ static void test_suspect(void **state)
 static void test_ejection_without_checks(void **state)
 {
 	const struct model_change *change;
+	char room[REASON_BYTES];
 
 	(void)state;
 	build(2, 2);
 	pools_eject(&pools, 0, EJECTION_CONNECT);
 	assert_why(0, ELIGIBLE_REFUSES);
 	change = pools_last(&pools, MODEL_EJECTED);
-	assert_text(change->reason, "connect failures");
+	assert_text(change->reason, "connect failed");
+	assert_text(reason_of_state(change->backend, state_of(0), MODEL_ENABLED, room),
+		"connect failed");
 	assert_int_equal(change->streak, 3);
 	assert_int_equal(change->next_ms, 30 * 1000);
 	assert_int_equal(change->eligible, 1);
@@ -994,7 +1006,7 @@ static void act(struct rng *rng, u32 *held)
 			probe(at, rng_one_in(rng, 2) ? HEALTH_NONE : HEALTH_CONNECTION_REFUSED, 0);
 		break;
 	case 2:
-		pools_eject(&pools, at, (enum ejection_why)(1 + rng_below(rng, 4)));
+		pools_eject(&pools, at, (enum ejection_why)(1 + rng_below(rng, EJECTION_OUTLIER)));
 		break;
 	case 3:
 		for (u32 i = rng_below(rng, 8); i > 0; i--)

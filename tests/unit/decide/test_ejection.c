@@ -24,8 +24,12 @@ static void a_streak_ends_with_a_success(void **state)
 	for (int i = 0; i < 2; i++)
 		assert_int_equal(misses_note(&misses, &rules, MISS_CONNECT), EJECTION_NONE);
 	assert_int_equal(misses_note(&misses, &rules, MISS_CONNECT), EJECTION_CONNECT);
-	// And anew.
+	// And anew; the last one says of what kind they are.
 	assert_int_equal(misses_note(&misses, &rules, MISS_CONNECT), EJECTION_NONE);
+	assert_int_equal(misses_note(&misses, &rules, MISS_CONNECT), EJECTION_NONE);
+	assert_int_equal(misses_note(&misses, &rules, MISS_REFUSED), EJECTION_REFUSED);
+	assert_true(ejection_is_connect(EJECTION_REFUSED) && ejection_is_connect(EJECTION_CONNECT));
+	assert_false(ejection_is_connect(EJECTION_NONE) || ejection_is_connect(EJECTION_ERRORS));
 }
 
 static void each_kind_has_its_own_streak(void **state)

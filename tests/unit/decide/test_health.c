@@ -121,7 +121,8 @@ static void the_last_healthy_one_goes_and_the_others_hurry(void **state)
 
 static void failed_requests_put_it_out_and_probes_bring_it_back(void **state)
 {
-	struct health_event suspect = {.kind = HEALTH_EVENT_SUSPECT};
+	struct health_event suspect = {
+		.kind = HEALTH_EVENT_SUSPECT, .reason = HEALTH_CONNECTION_REFUSED};
 	struct health health;
 	struct health_step step;
 
@@ -131,7 +132,7 @@ static void failed_requests_put_it_out_and_probes_bring_it_back(void **state)
 	step = health_step(&health, &rules, &suspect, 200);
 	assert_true(step.changed);
 	assert_int_equal(step.to, HEALTH_DOWN);
-	assert_int_equal(step.reason, HEALTH_REQUESTS_FAILED);
+	assert_int_equal(step.reason, HEALTH_CONNECTION_REFUSED);
 	assert_int_equal(step.next_ms, 1200);
 	assert_false(probe(&health, 1200, 1, true, true).changed);
 	assert_true(probe(&health, 2200, 1, true, true).changed);

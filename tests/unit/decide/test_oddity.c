@@ -32,6 +32,32 @@ static void flapping_forgets(void **state)
 	assert_true(flapping_is(flapping_changes(&flapping, now_ms + 2000 * minute_ms)));
 }
 
+// Who has not been looked at for so long is not said to have changed within all of it.
+static void flapping_says_its_span(void **state)
+{
+	static const struct {
+		u64 after_ms;
+		const char *text;
+	} rows[] = {
+		{0, "4 changes within 1 second"},
+		{20 * 1000, "4 changes within 20 seconds"},
+		{119 * 1000, "4 changes within 119 seconds"},
+		{3 * minute_ms + 59 * 1000, "4 changes within 3 minutes"},
+		{10 * minute_ms, "4 changes within 10 minutes"},
+		{1000 * minute_ms, "4 changes within 10 minutes"},
+	};
+	struct flapping flapping;
+	char text[FLAPPING_TEXT_BYTES];
+
+	(void)state;
+	flapping_init(&flapping, 77 * minute_ms);
+	for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+		flapping_describe(
+			4, flapping_span_ms(&flapping, 77 * minute_ms + rows[i].after_ms), text);
+		assert_string_equal(text, rows[i].text);
+	}
+}
+
 static struct oddity_facts well(void)
 {
 	return (struct oddity_facts){.takes = true,
@@ -104,7 +130,7 @@ static void not_slow_by_little(void **state)
 	facts[1].p50_us = 1050;
 	oddity_judge(facts, 2, room, found);
 	assert_true(found[1].is[ODDITY_SLOW]);
-	assert_int_equal(oddity_slow_times(&facts[1], &found[1]), 21);
+	assert_int_equal(oddity_slowness(&facts[1], &found[1]).times, 21);
 	facts[0].p50_us = 0; // nothing is known of the other one
 	oddity_judge(facts, 2, room, found);
 	assert_false(found[1].is[ODDITY_SLOW]);
@@ -170,16 +196,145 @@ static void who_flaps(void **state)
 	assert_string_equal(oddity_word(ODDITY_FLAPPING), "flapping");
 }
 
+// ---- Words, and what lasts ----------------------------------------------------------------------
+
+static const char *describe(enum oddity oddity, const struct oddity_facts *facts, u32 p50, u32 p99)
+{
+	static char text[ODDITY_TEXT_BYTES];
+	struct oddity_finding finding = {.peers_p50_us = p50, .peers_p99_us = p99};
+
+	oddity_describe(oddity, facts, &finding, text);
+	return text;
+}
+
+static void words_have_the_figures(void **state)
+{
+	struct oddity_facts one = well();
+
+	(void)state;
+	one.changes = 6;
+	one.changes_span_ms = 3 * minute_ms;
+	one.errors_per_s = 12;
+	one.p50_us = 411600;
+	one.p99_us = 499000;
+	assert_string_equal(describe(ODDITY_FLAPPING, &one, 0, 0), "6 changes within 3 minutes");
+	assert_string_equal(describe(ODDITY_FAILS, &one, 0, 0), "12 % of its requests");
+	assert_string_equal(
+		describe(ODDITY_SLOW, &one, 9000, 12000), "p50 412 ms, its peers 9.0 ms");
+	assert_string_equal(
+		describe(ODDITY_SLOW, &one, 156, 12000), "p50 412 ms, its peers 0.16 ms");
+	one.p50_us = 9000; // its median is theirs
+	assert_string_equal(
+		describe(ODDITY_SLOW, &one, 9000, 12000), "p99 499 ms, its peers 12 ms");
+	one.p99_us = 9000;
+	assert_string_equal(describe(ODDITY_SLOW, &one, 9000, 12000), "");
+	one.p50_us = one.p99_us = UINT32_MAX;
+	assert_string_equal(describe(ODDITY_SLOW, &one, 1000 * 1000 * 1000, 0),
+		"p50 4294967 ms, its peers 1000000 ms");
+}
+
+static struct oddity_course course;
+static u64 now_ms;
+
+// Looks once a second.
+static enum oddity_news look_for_s(bool is, u32 seconds)
+{
+	enum oddity_news news = ODDITY_NOTHING_NEW;
+
+	for (u32 i = 0; i < seconds; i++) {
+		enum oddity_news one;
+
+		now_ms += 1000;
+		one = oddity_course_look(&course, is, now_ms);
+		assert_true(news == ODDITY_NOTHING_NEW || one == ODDITY_NOTHING_NEW);
+		news = one ? one : news;
+	}
+	return news;
+}
+
+static void what_lasts_is_told(void **state)
+{
+	u64 began_ms;
+
+	(void)state;
+	now_ms = 77 * minute_ms;
+	oddity_course_init(&course, now_ms);
+	assert_int_equal(look_for_s(false, 100), ODDITY_NOTHING_NEW);
+	assert_int_equal(oddity_course_since_ms(&course), 0);
+	assert_int_equal(look_for_s(true, 5), ODDITY_NOTHING_NEW);
+	began_ms = now_ms - 4000;
+	assert_int_equal(oddity_course_since_ms(&course), began_ms);
+	assert_int_equal(look_for_s(true, 1), ODDITY_BEGINS);
+	assert_int_equal(look_for_s(true, 100), ODDITY_NOTHING_NEW);
+	assert_int_equal(look_for_s(false, 5), ODDITY_NOTHING_NEW); // a breath
+	assert_int_equal(look_for_s(true, 100), ODDITY_NOTHING_NEW);
+	assert_int_equal(oddity_course_since_ms(&course), began_ms);
+	assert_int_equal(look_for_s(false, 6), ODDITY_ENDS);
+	assert_int_equal(oddity_course_since_ms(&course), 0);
+	assert_int_equal(look_for_s(true, 3), ODDITY_NOTHING_NEW); // a glance
+	assert_int_equal(look_for_s(false, 100), ODDITY_NOTHING_NEW);
+}
+
+// On and off for an hour: told to begin, to end, to begin, to come and go; at rest once more.
+static void coming_and_going_is_told_once(void **state)
+{
+	u64 began_ms;
+	u32 news = 0;
+
+	(void)state;
+	now_ms = 77 * minute_ms;
+	oddity_course_init(&course, now_ms);
+	assert_int_equal(look_for_s(true, 10), ODDITY_BEGINS);
+	assert_int_equal(look_for_s(false, 10), ODDITY_ENDS);
+	assert_int_equal(look_for_s(true, 10), ODDITY_BEGINS);
+	began_ms = now_ms - 9000;
+	assert_int_equal(look_for_s(false, 10), ODDITY_COMES_AND_GOES);
+	for (u32 i = 0; i < 180; i++) {
+		news += look_for_s(true, 10) != ODDITY_NOTHING_NEW;
+		assert_int_equal(oddity_course_since_ms(&course), began_ms);
+		news += look_for_s(false, 10) != ODDITY_NOTHING_NEW;
+	}
+	assert_int_equal(news, 0);
+	assert_int_equal(look_for_s(false, 11 * 60), ODDITY_ENDS);
+	assert_int_equal(look_for_s(true, 10), ODDITY_BEGINS);
+}
+
+// One that takes requests only now and then, and fails each time.
+static void a_break_is_an_end(void **state)
+{
+	u32 begun = 0, unsteady = 0;
+
+	(void)state;
+	now_ms = 77 * minute_ms;
+	oddity_course_init(&course, now_ms);
+	for (u32 i = 0; i < 20; i++) {
+		enum oddity_news news = look_for_s(true, 10);
+
+		begun += news == ODDITY_BEGINS;
+		unsteady += news == ODDITY_COMES_AND_GOES;
+		now_ms += 10 * 1000;
+		oddity_course_break(&course, now_ms);
+		assert_int_equal(oddity_course_since_ms(&course), 0);
+	}
+	assert_int_equal(begun, 2);
+	assert_int_equal(unsteady, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(flapping_forgets),
+		cmocka_unit_test(flapping_says_its_span),
 		cmocka_unit_test(slow_by_its_median),
 		cmocka_unit_test(slow_by_its_p99),
 		cmocka_unit_test(not_slow_by_little),
 		cmocka_unit_test(who_the_peers_are),
 		cmocka_unit_test(who_fails),
 		cmocka_unit_test(who_flaps),
+		cmocka_unit_test(words_have_the_figures),
+		cmocka_unit_test(what_lasts_is_told),
+		cmocka_unit_test(coming_and_going_is_told_once),
+		cmocka_unit_test(a_break_is_an_end),
 	};
 
 	return cmocka_run_group_tests_name("oddity", tests, NULL, NULL);

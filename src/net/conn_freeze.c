@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+// A connection that stops in the middle, because another process goes on with it. Other callbacks
+// stand in for its own meanwhile, so that a connection that never stops pays nothing for it.
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "net/conn.h"
+#include "net/conn_inside.h"
+
+static void resume_send(struct conn *conn)
+{
+	conn->send.done = conn_on_sent;
+	if (!conn->closing && !bytes_is_empty(&conn->sending))
+		loop_send(conn->loop, &conn->sock, &conn->send, &conn->sending);
+}
+
+// What a cancelled send has not sent stays in its queue.
+static void on_sent_frozen(struct op *op)
+{
+	struct conn *conn = container_of(op, struct conn, send);
+
+	if (op->result != -ECANCELED || conn->ready_out || conn->closing)
+		conn_on_sent(op);
+	else if (conn->crank.run == conn_crank) // it was thawed before this was heard
+		resume_send(conn);
+}
+
+static void crank_frozen(struct task *task)
+{
+	struct conn *conn = container_of(task, struct conn, crank);
+
+	if (conn->closing) {
+		conn_finish_close(conn);
+		return;
+	}
+	if (conn->session->again) {
+		conn->session->again = false;
+		conn->session->ops->feed(conn->session, (struct slice){0});
+	}
+}
+
+void conn_freeze(struct conn *conn)
+{
+	ASSERT(!conn->is_secure && !conn->connecting);
+	conn->crank.run = crank_frozen;
+	conn->send.done = on_sent_frozen;
+	if (!conn->ready_in)
+		loop_cancel(conn->loop, &conn->receive);
+	if (!conn->ready_out)
+		loop_cancel(conn->loop, &conn->send);
+}
+
+bool conn_is_still(struct conn *conn)
+{
+	if (op_is_out(&conn->receive) || op_is_out(&conn->send) || conn->mover_in ||
+		conn->mover_out || conn->crank.next || conn->closing)
+		return false;
+	if (sock_is_quiet(&conn->sock))
+		return true;
+	if (!sock_holds(&conn->sock))
+		sock_settle(conn->loop, &conn->sock);
+	else if (conn->session->ops->wants_input(conn->session))
+		loop_recv(conn->loop, &conn->sock, &conn->receive,
+			conn->upstream ? RECV_UPSTREAM : 0);
+	return false;
+}
+
+void conn_thaw(struct conn *conn)
+{
+	if (conn->crank.run != crank_frozen)
+		return;
+	conn->crank.run = conn_crank;
+	if (!op_is_out(&conn->send))
+		resume_send(conn);
+	conn_poke(conn);
+}
+
+int conn_copy_fd(const struct conn *conn)
+{
+	int fd = fcntl(conn->sock.fd, F_DUPFD_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
+}
+
+void conn_forsake(struct conn *conn)
+{
+	close(sock_release(conn->loop, &conn->sock));
+	bytes_clear(&conn->sending);
+	bytes_clear(&conn->out);
+	conn->crank.run = conn_crank;
+	conn->send.done = conn_on_sent;
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tunnels that another process goes on with, while both sockets of each stay open
+// (docs/decisions/0027). One side gives: it brings some tunnels at a time to a stop, makes a parcel
+// of each (parcel.h), and learns by passing_settle what became of it. The other side takes.
+//
+// Given are tunnels in clear on both sides, of TCP or behind a 101. Those through TLS or HTTP/2,
+// whose state no other process can have, stay, and so does what the other side refuses.
+#pragma once
+
+#include "proxy/parcel.h"
+#include "proxy/proxy.h"
+
+struct exchange;
+
+// To whom parcels go: a message to this loop, which owns them from there on.
+struct passing_sink {
+	struct loop *loop;
+	message_fn *deliver;
+	void *owner;
+};
+
+enum passing_verdict {
+	PASSING_TAKEN,
+	PASSING_REFUSED, // it goes on here
+	PASSING_LOST,	 // nobody knows whether it was taken: it is over
+};
+
+// From now on, tunnels that begin later too. Once for a proxy.
+void passing_begin(struct proxy *proxy, const struct passing_sink *sink);
+
+// No more; what is on its way is settled all the same.
+void passing_stop(struct proxy *proxy);
+
+// What became of the parcel with this number. Harmless where its tunnel has ended meanwhile.
+void passing_settle(struct proxy *proxy, u64 number, enum passing_verdict verdict);
+
+// NULL: the tunnel goes on here, and the descriptors are this proxy's. Else why not (static text),
+// and they stay the parcel's.
+const char *passing_take(struct proxy *proxy, struct parcel *parcel) must_check;
+
+// ---- For the proxy and the exchange -------------------------------------------------------------
+
+// This exchange is over before its parcel is settled.
+void passing_forget(struct exchange *x);
+
+// With the proxy. No tunnel is there any more.
+void passing_done(struct proxy *proxy);
