@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes that can be looked at before, tested, taken back and written down."""
 import json
+import os
 import random
+import signal
 
 import pytest
 
-from peers.net import HOST, free_port, until
+from peers.net import HOST, free_port, refuses, until
 from peers.weir import CALM, Weir, run
 
 from test_zd_reload import SECRET, Town, named
@@ -210,6 +212,19 @@ def test_n5_apply_that_breaks_all_routes_goes_back_before_its_time(tmp_path):
         assert last["reason"] in ("too many requests failed",
                                   "a pool had no backend left that may get requests")
         assert town.weir.ask().status == 200
+
+
+def test_n5_after_a_crash_the_configuration_before_serves(tmp_path):
+    with named("a") as first, Town([first]) as town:
+        path = write(tmp_path, "new.json", put_new(town, timeouts={"connect": "1s"}))
+        assert ask(town, "apply", path, "--confirm", "1h")[0] == 0
+        # Neither does a change meanwhile carry it over.
+        town.call("POST", "/api/v1/pools/app/backends", {"address": "127.0.0.1:9"})
+        dead = town.weir.serving
+        os.kill(dead, signal.SIGKILL)
+        until(lambda: town.weir.serving not in (dead, town.weir.pid), "another one is started")
+        until(lambda: not refuses(town.api), "it serves")
+        assert town.state()["trial"] is None and connect_timeout(town) == "5s"
 
 
 def test_apply_refuses_what_check_would_refuse(tmp_path):
