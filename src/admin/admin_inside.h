@@ -39,6 +39,7 @@ admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
 	api_explain, api_connections, api_config, api_providers, api_drain, api_enable, api_disable,
 	api_weight, api_breaker, api_log_level, api_reload, api_add, api_remove, api_upgrade;
+admin_handler_fn api_apply, api_confirm, api_generations, api_rollback;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 
@@ -78,6 +79,11 @@ void api_write_providers(struct json *json, const struct admin *admin);
 
 // Takes an edit of the configuration back, by its event's undo_path and undo_body.
 void api_undo_edit(struct admin *admin, struct admin_call *call, const struct event_copy *event);
+
+// ---- api_change.c -------------------------------------------------------------------------------
+
+// "trial": {"generation", "before", "until_at_ms", "by"} or null.
+void api_write_trial(struct json *json, struct admin *admin);
 
 // ---- state.c: copies of what the control thread knows -------------------------------------------
 

@@ -125,6 +125,23 @@ static void free_scrape(struct scrape *scrape)
 	mem_free(scrape->certificates);
 }
 
+// Anew, when counts went from one row to another meanwhile.
+static void write_still(
+	struct text *text, enum expose_format format, const struct expose_source *source)
+{
+	enum { tries = 8 };
+	u32 workers = source->stats ? source->worker_count : 0;
+	u64 moves;
+
+	for (u32 i = 0; i < tries; i++) {
+		moves = stats_moves(source->stats, workers);
+		text->len = 0;
+		expose_write(text, format, source);
+		if (!stats_may_have_moved(moves, stats_moves(source->stats, workers)))
+			return;
+	}
+}
+
 static void answer(struct admin *admin, struct admin_call *call)
 {
 	const struct workers *workers = admin->face.workers;
@@ -161,7 +178,7 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.io = str_from(admin->face.io)};
 	expose_process_read(&source.process);
 	source.process.started_at_ms = admin->face.started_wall_ms;
-	expose_write(&text, format, &source);
+	write_still(&text, format, &source);
 	free_scrape(&scrape);
 	admin_answer(call, 200, expose_content_type(format).ptr, &text);
 }

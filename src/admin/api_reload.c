@@ -2,21 +2,14 @@
 // Another configuration by order: the files read again, a backend added or removed.
 #include <jansson.h>
 
-#include "admin/admin_inside.h"
+#include "admin/api_reload.h"
 #include "base/mem.h"
 
 enum { weight_max = 1000, connections_most = 1000 * 1000 };
 
-struct order {
-	struct reload_ask ask;
-	struct conf_edit_backend backend; // texts are in the call's arena
-	struct admin *admin;
-	struct admin_call *call;
-};
-
 // ---- The answer ---------------------------------------------------------------------------------
 
-static void answer_done(struct order *order)
+static void answer_done(struct api_order *order)
 {
 	const struct reload_ask *ask = &order->ask;
 	struct text text = {0};
@@ -24,9 +17,14 @@ static void answer_done(struct order *order)
 
 	json_init(&json, &text);
 	json_object_begin(&json);
-	json_key_bool(&json, "changed", true);
+	json_key_bool(&json, "changed", !ask->only_looks);
 	json_key_u64(&json, "generation", ask->generation);
 	json_key_u64(&json, "event", ask->event);
+	if (ask->diff.len) {
+		json_key(&json, "diff");
+		json_raw(&json, str_trim(ask->diff));
+		json_key_str(&json, "changes", ask->changes);
+	}
 	json_key(&json, "restart");
 	if (ask->restart.len)
 		json_str(&json, ask->restart);
@@ -39,7 +37,7 @@ static void answer_done(struct order *order)
 	admin_answer(order->call, 200, "application/json", &text);
 }
 
-static void answer_refused(struct order *order)
+static void answer_refused(struct api_order *order)
 {
 	const struct reload_ask *ask = &order->ask;
 	struct text text = {0};
@@ -60,14 +58,56 @@ static void answer_refused(struct order *order)
 	admin_answer(order->call, 422, "application/problem+json", &text);
 }
 
-static void answer(struct order *order)
+static void answer_generations(struct api_order *order)
+{
+	struct text text = {0};
+	struct json json;
+
+	json_init(&json, &text);
+	json_object_begin(&json);
+	json_key_u64(&json, "generation", order->ask.generation);
+	json_key(&json, "generations");
+	json_raw(&json, order->ask.text);
+	api_write_trial(&json, order->admin);
+	json_object_end(&json);
+	text_addc(&text, '\n');
+	admin_add_field(order->call, "Cache-Control", STR("no-store"));
+	admin_answer(order->call, 200, "application/json", &text);
+}
+
+static void answer_no_generation(struct api_order *order)
+{
+	if (order->ask.number)
+		admin_problem(order->call, 404, "GET /api/v1/generations has those that are.",
+			"generation %u is not kept", order->ask.number);
+	else
+		admin_problem(
+			order->call, 404, NULL, "there is no generation before the one in effect");
+}
+
+static void answer(struct api_order *order)
 {
 	const struct reload_ask *ask = &order->ask;
 	struct admin_call *call = order->call;
 
 	switch ((enum reload_result)ask->result) {
 	case RELOAD_DONE:
-		answer_done(order);
+		if (ask->kind == RELOAD_SHELF)
+			answer_generations(order);
+		else
+			answer_done(order);
+		break;
+	case RELOAD_NO_GENERATION:
+		answer_no_generation(order);
+		break;
+	case RELOAD_NO_TRIAL:
+		admin_problem(call, 409, NULL,
+			"no configuration is on probation: it was confirmed, taken back or "
+			"replaced");
+		break;
+	case RELOAD_TRIAL:
+		admin_problem(call, 409, "weir confirm, or weir rollback",
+			"another configuration is on probation");
 		break;
 	case RELOAD_REFUSED:
 		answer_refused(order);
@@ -94,7 +134,7 @@ static void answer(struct order *order)
 
 static void on_answer(struct reload_ask *ask)
 {
-	struct order *order = container_of(ask, struct order, ask);
+	struct api_order *order = container_of(ask, struct api_order, ask);
 
 	order->admin->asks_out--;
 	order->admin->state->asked_ms = 0; // what is known is older than this
@@ -103,9 +143,9 @@ static void on_answer(struct reload_ask *ask)
 	mem_free(order);
 }
 
-static struct order *order_new(struct admin *admin, struct admin_call *call, enum reload_kind kind)
+struct api_order *api_order_new(struct admin *admin, struct admin_call *call, enum reload_kind kind)
 {
-	struct order *order = mem_alloc(sizeof(*order));
+	struct api_order *order = mem_alloc(sizeof(*order));
 
 	order->admin = admin;
 	order->call = call;
@@ -115,22 +155,22 @@ static struct order *order_new(struct admin *admin, struct admin_call *call, enu
 	return order;
 }
 
-static void give(struct order *order)
+void api_order_give(struct api_order *order)
 {
 	order->ask.backends = &order->backend;
-	order->ask.count = order->ask.kind == RELOAD_FILES ? 0 : 1;
+	order->ask.count = order->ask.kind == RELOAD_ADD || order->ask.kind == RELOAD_REMOVE;
 	order->admin->asks_out++;
 	reload_ask(order->admin->face.reload, &order->ask, order->admin->loop, on_answer);
 }
 
 void api_reload(void *owner, struct admin_call *call)
 {
-	give(order_new(owner, call, RELOAD_FILES));
+	api_order_give(api_order_new(owner, call, RELOAD_FILES));
 }
 
 // ---- A backend ----------------------------------------------------------------------------------
 
-static struct str keep(struct order *order, const json_t *value)
+static struct str keep(struct api_order *order, const json_t *value)
 {
 	return arena_str(
 		&order->call->arena, str_make(json_string_value(value), json_string_length(value)));
@@ -146,7 +186,7 @@ static bool read_number(const json_t *value, u32 most, u32 *ret_number)
 }
 
 // NULL, or what is wrong. What an address is, and what a weight may be, the configuration knows.
-static const char *take(struct order *order, const char *key, const json_t *value)
+static const char *take(struct api_order *order, const char *key, const json_t *value)
 {
 	struct conf_edit_backend *backend = &order->backend;
 
@@ -171,7 +211,7 @@ static const char *take(struct order *order, const char *key, const json_t *valu
 	return "unknown field: it takes address, id, weight, max_connections and backup";
 }
 
-static const char *read_backend(struct order *order, json_t *root)
+static const char *read_backend(struct api_order *order, json_t *root)
 {
 	const char *key, *wrong = NULL;
 	json_t *value;
@@ -193,7 +233,7 @@ static const char *read_backend(struct order *order, json_t *root)
 
 static void add(struct admin *admin, struct admin_call *call, struct str pool, struct str body)
 {
-	struct order *order;
+	struct api_order *order;
 	json_error_t error;
 	json_t *root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
 	const char *wrong;
@@ -203,7 +243,7 @@ static void add(struct admin *admin, struct admin_call *call, struct str pool, s
 			error.text, error.line, error.column);
 		return;
 	}
-	order = order_new(admin, call, RELOAD_ADD);
+	order = api_order_new(admin, call, RELOAD_ADD);
 	order->ask.pool = pool;
 	wrong = read_backend(order, root);
 	json_decref(root);
@@ -212,7 +252,7 @@ static void add(struct admin *admin, struct admin_call *call, struct str pool, s
 		mem_free(order);
 		return;
 	}
-	give(order);
+	api_order_give(order);
 }
 
 void api_add(void *owner, struct admin_call *call)
@@ -222,12 +262,12 @@ void api_add(void *owner, struct admin_call *call)
 
 static void drop(struct admin *admin, struct admin_call *call, struct str pool, struct str id)
 {
-	struct order *order = order_new(admin, call, RELOAD_REMOVE);
+	struct api_order *order = api_order_new(admin, call, RELOAD_REMOVE);
 
 	order->ask.pool = pool;
 	order->backend.id = id;
 	order->backend.address = id;
-	give(order);
+	api_order_give(order);
 }
 
 // If-Match: as for other orders, the revision that the backend has to have.

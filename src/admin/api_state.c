@@ -154,6 +154,7 @@ static void write_oddities(
 			write_oddity(json, state, backend, (enum oddity)i);
 	json_array_end(json);
 	json_key_u64(json, "changes", facts->changes);
+	json_key_u64(json, "changes_span_ms", facts->changes_span_ms);
 	key_known(json, "slow_times", oddity_slowness(facts, finding).times);
 	key_known(json, "peers_p50_us", finding->peers_p50_us);
 	key_known(json, "peers_p99_us", finding->peers_p99_us);
@@ -325,6 +326,7 @@ static void write_head(struct json *json, struct admin *admin, u8 role)
 	json_key_u64(json, "generation", config.generation);
 	json_key_i64(json, "configured_at_ms", config.taken_wall_ms);
 	json_key_bool(json, "reload_failed", !config.last_succeeded);
+	api_write_trial(json, admin);
 	json_key_i64(json, "now_at_ms", loop_wall_ms(admin->loop));
 	json_key_i64(json, "started_at_ms", face->started_wall_ms);
 	json_key_cstr(json, "configuration", face->mode);

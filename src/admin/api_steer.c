@@ -166,7 +166,7 @@ void api_weight(void *owner, struct admin_call *call)
 	if (!backend)
 		return;
 	value = read_field(call, "weight", &root);
-	if (value && json_is_integer(value) && json_integer_value(value) >= 0 &&
+	if (json_is_integer(value) && json_integer_value(value) >= 0 &&
 		json_integer_value(value) <= weight_max)
 		api_give_order(
 			owner, call, DESK_WEIGHT, backend->cell, (u32)json_integer_value(value));

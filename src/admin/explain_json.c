@@ -254,6 +254,19 @@ static void write_pool(
 	json_object_end(json);
 }
 
+static void write_tls(struct json *json, const struct explain *explain)
+{
+	json_key(json, "tls");
+	if (!explain->picked_tls) {
+		json_none(json);
+		return;
+	}
+	json_object_begin(json);
+	json_key_name(json, "server_name", explain->picked_name);
+	json_key_bool(json, "verified", explain->picked_verified);
+	json_object_end(json);
+}
+
 static void write_pick(struct json *json, const struct explain *explain)
 {
 	json_key(json, "pick");
@@ -266,6 +279,8 @@ static void write_pick(struct json *json, const struct explain *explain)
 	json_key_str(json, "backend", explain->picked);
 	json_key_str(json, "address", explain->picked_address);
 	json_key_bool(json, "trial", explain->is_trial);
+	json_key_cstr(json, "http", explain->tcp ? NULL : explain->picked_h2 ? "2" : "1.1");
+	write_tls(json, explain);
 	json_object_end(json);
 }
 

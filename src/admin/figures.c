@@ -5,7 +5,7 @@
 #include "admin/expose.h"
 #include "base/mem.h"
 
-enum { second_ms = 1000, calm_s = 10 };
+enum { second_ms = 1000, calm_s = 10, sums_tried = 8 };
 
 // Sums of one moment.
 struct moment {
@@ -112,9 +112,19 @@ static void clear_moment(struct moment *moment)
 
 static void sum_up(struct figures *figures, struct moment *moment)
 {
+	u64 moves;
+
 	clear_moment(moment);
-	if (figures->stats)
+	if (!figures->stats)
+		return;
+	for (u32 i = 0; i < sums_tried; i++) {
+		clear_moment(moment);
+		moves = stats_moves(figures->stats, figures->worker_count);
 		stats_sum_each(figures->stats, figures->worker_count, &moment->sums);
+		if (!stats_may_have_moved(
+			    moves, stats_moves(figures->stats, figures->worker_count)))
+			return;
+	}
 }
 
 static void copy_moment(struct moment *to, const struct moment *from)

@@ -111,8 +111,16 @@ static const struct balance_kind_info *algorithm_of(const struct story *story)
 	return pool ? balance_kind_info(pool->kind) : NULL;
 }
 
+// weir did its part, and the answer is that of a backend that did not.
+static bool is_backends_own_error(const struct record *record)
+{
+	return record->outcome == OUTCOME_OK && record->status >= 500;
+}
+
 static const char *cause_of(const struct record *record)
 {
+	if (is_backends_own_error(record))
+		return "it is the backend's own answer";
 	if (record->refusal != HTTP_REFUSE_OK)
 		return http_refusal_text((enum http_refusal)record->refusal);
 	return outcome_info((enum outcome)record->outcome)->cause.ptr;
@@ -412,6 +420,7 @@ static void write_end(const struct story *story)
 	const struct record *record = story->record;
 	const struct outcome_info *info = outcome_info((enum outcome)record->outcome);
 	struct json *json = story->json;
+	char ended[32] = "";
 
 	json_key(json, "status");
 	if (record->status)
@@ -419,6 +428,9 @@ static void write_end(const struct story *story)
 	else
 		json_none(json);
 	json_key_str(json, "outcome", info->name);
+	if (is_backends_own_error(record)) // "ok 503" among failures would be a riddle
+		snprintf(ended, sizeof(ended), "backend answered %u", record->status);
+	json_key_cstr(json, "ended", ended[0] ? ended : info->name.ptr);
 	json_key_cstr(json, "cause", cause_of(record));
 	json_key_cstr(json, "cure", info->cure.len ? info->cure.ptr : NULL);
 	json_key_u64(json, "total_us", record->total_us);

@@ -192,10 +192,10 @@ static void on_body(struct stream *stream, struct slice slice, bool end)
 	slice_drop(&slice);
 	if (!call || client->refuses_body)
 		return;
-	if (client->body.len > ADMIN_BODY_BYTES_MAX) {
+	if (client->body.len > client->body_max) {
 		client->refuses_body = true;
 		admin_problem(call, 413, "Send less.", "the body is larger than %u bytes",
-			(unsigned)ADMIN_BODY_BYTES_MAX);
+			client->body_max);
 	} else if (end) {
 		serve(client);
 	} else {
@@ -231,10 +231,11 @@ static void take_body(struct admin_client *client, struct stream *stream)
 	struct admin_call *call = client->call;
 	const struct http_head *head = call->head;
 
-	if (head->framing == HTTP_LENGTH && head->content_length > ADMIN_BODY_BYTES_MAX) {
+	client->body_max = admin_call_body_max(call);
+	if (head->framing == HTTP_LENGTH && head->content_length > client->body_max) {
 		client->refuses_body = true;
 		admin_problem(call, 413, "Send less.", "the body is larger than %u bytes",
-			(unsigned)ADMIN_BODY_BYTES_MAX);
+			client->body_max);
 		return;
 	}
 	if (head->expect_continue)
@@ -244,7 +245,7 @@ static void take_body(struct admin_client *client, struct stream *stream)
 				.version_minor = 1,
 				.keep_alive = true},
 			false);
-	stream->ops->grant(stream, ADMIN_BODY_BYTES_MAX + 1);
+	stream->ops->grant(stream, client->body_max + 1);
 }
 
 static void on_request(

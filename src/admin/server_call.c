@@ -326,6 +326,27 @@ static bool host_is_ours(const struct admin_call *call)
 	return false;
 }
 
+// Asked before anybody is refused: a wrong token is told when the request is whole.
+u32 admin_call_body_max(struct admin_call *call)
+{
+	const struct admin_client *client = call->client;
+	struct str given = given_token(call);
+	const struct admin_token *token = given.len ? find_token(call->server, given) : NULL;
+	bool is_ours = client->door->address.family == ADDR_UNIX &&
+		       (client->uid == geteuid() || client->uid == 0);
+	bool operates =
+		given.len
+			? token && token->role == ADMIN_OPERATOR
+			: is_ours || (client->door->address.family != ADDR_UNIX &&
+					     is_loopback(&client->peer) &&
+					     call->server->config.without_token == ADMIN_OPERATOR);
+
+	if (!operates || !str_starts(call->head->path, STR("/api/v1/apply")))
+		return ADMIN_BODY_BYTES_MAX;
+	call->arena.bytes_left += ADMIN_CONF_BYTES_MAX;
+	return ADMIN_CONF_BYTES_MAX;
+}
+
 static bool may(struct admin_call *call, const struct admin_route *route)
 {
 	bool is_tcp = call->client->door->address.family != ADDR_UNIX;
@@ -360,7 +381,7 @@ static bool fits(struct admin_call *call, const char *pattern, struct str raw)
 	(void)str_cut(&rest, '/');
 	(void)str_cut(&raw, '/');
 	for (;;) {
-		struct str want = str_cut(&rest, '/'), have = raw;
+		struct str want = str_cut(&rest, '/'), have;
 
 		if (str_eq(want, STR("*"))) {
 			call->params[params++] = decode(call, raw, false);

@@ -26,7 +26,8 @@ struct admin_client {
 	struct addr peer;
 	u64 active_ms; // last progress
 	bool request_ended, to_head, refuses_body;
-	u32 uid; // of a unix socket's other end
+	u32 body_max; // of the call
+	u32 uid;      // of a unix socket's other end
 	struct text body;
 };
 
@@ -40,6 +41,9 @@ struct admin_server {
 
 // The request is complete (or refused): finds its route and has it handled.
 void admin_call_serve(struct admin_call *call);
+
+// How long its body may be, by who asks for what.
+u32 admin_call_body_max(struct admin_call *call);
 
 // Sends a head for what is in call->out, and as much of it as may be on its way. `len` is the
 // content's; UINT64_MAX for a stream.

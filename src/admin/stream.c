@@ -97,10 +97,10 @@ static void send_all(struct stream_hub *hub)
 
 	if (partial)
 		find_news(hub);
-	for (u8 role = ADMIN_READER; role <= ADMIN_OPERATOR; role++) {
+	for (u32 role = ADMIN_READER; role <= ADMIN_OPERATOR; role++) {
 		if (partial)
-			send_to(hub, role, true);
-		send_to(hub, role, false);
+			send_to(hub, (u8)role, true);
+		send_to(hub, (u8)role, false);
 	}
 	if (!partial) // everybody gets the whole each time
 		list_for_each (node, &hub->watchers)

@@ -12,10 +12,12 @@ enum {
 	providers_max = 3,
 	parts_max = 20,
 	part_bytes = 240,
-	reason_bytes = DESK_CAUSE_BYTES // of a provider; a backend's is shorter
+	reason_bytes = DESK_CAUSE_BYTES // of a provider; a backend's are shorter
 };
 
-_Static_assert((int)reason_bytes >= (int)REASON_BYTES, "any reason fits");
+_Static_assert(
+	(int)reason_bytes >= (int)REASON_BYTES && (int)reason_bytes >= (int)ODDITY_TEXT_BYTES,
+	"every reason fits");
 
 struct part {
 	u8 level;				     // enum verdict_level
@@ -125,7 +127,7 @@ static void say_who_is_out(
 	if (state->ask.pools[pool->index].state.judged.eligible == 0)
 		say(verdict, VERDICT_BAD, since, "pool %.*s has no backend left",
 			STR_FMT(pool->name));
-	else if (outage.out == 1)
+	else if (outage.first && outage.out == 1)
 		say(verdict, VERDICT_WARN, since, "%.*s of pool %.*s is out",
 			STR_FMT(outage.first->id), STR_FMT(pool->name));
 	else if (outage.out)

@@ -527,6 +527,12 @@ int ask(const struct ask_where *where, const struct ask_question *question, stru
 	struct ask_answer answer = {.content_type = STR_EMPTY, .body = STR_EMPTY};
 	int error = talk_begin(&talk, where, question, &answer);
 
+	// In the moment of an upgrade the process that leaves may have taken the connection.
+	if ((error == -EPROTO || error == -ECONNRESET) && !talk.has_bytes &&
+		strcmp(question->method, "GET") == 0) {
+		talk = (struct talk){.arena = arena, .trouble = ret_trouble};
+		error = talk_begin(&talk, where, question, &answer);
+	}
 	if (error)
 		return error;
 	error = read_all(&talk, &answer);

@@ -50,6 +50,14 @@ static int run_command(const struct cli *cli)
 		return upgrade_main(cli);
 	case PLAN_DIFF:
 		return diff_main(cli);
+	case PLAN_APPLY:
+		return apply_main(cli);
+	case PLAN_CONFIRM:
+		return confirm_main(cli);
+	case PLAN_GENERATIONS:
+		return generations_main(cli);
+	case PLAN_ROLLBACK:
+		return rollback_main(cli);
 	case PLAN_RELOAD:
 		return reload_main(cli);
 	case PLAN_BACKENDS_ADD:

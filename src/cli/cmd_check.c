@@ -39,18 +39,17 @@ int check_main(const struct cli *cli)
 		text_done(&deep);
 		return EXIT_CONFIG;
 	}
-	code = terminal_print(str_from(
-		arena_printf(cli->arena, "%s: ok: %u frontend%s, %u pool%s, %u backend%s%s%s\n",
-			load.source, conf->frontend_count, plural(conf->frontend_count),
-			conf->pool_count, plural(conf->pool_count), backends, plural(backends),
-			conf->provider_count == 0
-				? ""
-				: arena_printf(cli->arena, ", and those of %u provider%s",
-					  conf->provider_count, plural(conf->provider_count)),
-			conf->test_count == 0 ? ""
-					      : arena_printf(cli->arena, "; %u test%s passed",
-							conf->test_count,
-							plural(conf->test_count)))));
+	code = terminal_print(str_from(arena_printf(cli->arena,
+		"%s: ok: %u frontend%s, %u pool%s, %u backend%s%s%s\n", load.source,
+		conf->frontend_count, plural(conf->frontend_count), conf->pool_count,
+		plural(conf->pool_count), backends, plural(backends),
+		conf->provider_count == 0
+			? ""
+			: arena_printf(cli->arena, ", and those of %u provider%s",
+				  conf->provider_count, plural(conf->provider_count)),
+		conf->test_count == 0 ? ""
+				      : arena_printf(cli->arena, "; %u test%s passed",
+						conf->test_count, plural(conf->test_count)))));
 	if (code == 0 && deep.len)
 		code = terminal_print(str_make(deep.data, deep.len));
 	text_done(&deep);

@@ -23,6 +23,8 @@ int diff_main(const struct cli *cli)
 	const struct conf_diff *diff;
 	struct load before, after;
 
+	if (plan->is_live)
+		return diff_live(cli);
 	if (load_one(cli, &plan->words[0], &before) != 0 ||
 		load_one(cli, &plan->words[1], &after) != 0)
 		return DIFF_TROUBLE;

@@ -4,6 +4,9 @@
 
 #include "cli/load.h"
 
+// weir diff --live [FILE].
+int diff_live(const struct cli *cli);
+
 enum { DIFF_SAME = 0, DIFF_OTHER = 1, DIFF_TROUBLE = 2 };
 
 // As load_conf; NULL: what weir run would take without a file.

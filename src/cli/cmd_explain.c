@@ -338,6 +338,24 @@ static void put_pools(const struct explained *it)
 	}
 }
 
+// In clear and by HTTP/1.1 is what everybody expects.
+static void put_how(const struct explained *it, const json_t *pick)
+{
+	const json_t *tls = json_object_get(pick, "tls");
+	bool is_h2 = strcmp(call_string(pick, "http"), "2") == 0, is_tls = json_is_object(tls);
+
+	if (is_h2 || is_tls)
+		put(it, is_h2 ? ", by HTTP/2" : ", by");
+	if (is_tls)
+		put(it, is_h2 ? " over TLS" : " TLS");
+	if (is_tls && call_string(tls, "server_name")[0]) {
+		put(it, " as ");
+		put(it, call_string(tls, "server_name"));
+	}
+	if (is_tls && !call_is(tls, "verified"))
+		put(it, ", whoever answers");
+}
+
 static void put_pick(const struct explained *it)
 {
 	const json_t *pick = json_object_get(it->tree, "pick");
@@ -352,6 +370,7 @@ static void put_pick(const struct explained *it)
 	cells_style(it->cells, CELLS_PLAIN);
 	put(it, " at ");
 	put(it, call_string(pick, "address"));
+	put_how(it, pick);
 	put(it, call_is(pick, "trial") ? ", a trial of its breaker" : "");
 	put(it, call_is(it->tree, "chance")
 			? ". Chance decides: with another request before it, it may be another one"

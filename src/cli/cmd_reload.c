@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/backend_name.h"
 #include "cli/call.h"
+#include "cli/cmd_reload.h"
 #include "cli/table.h"
 #include "cli/terminal.h"
 #include "cli/units.h"
@@ -54,7 +55,7 @@ static int tell_done(const struct cli *cli, const struct ask_answer *answer, con
 	return EXIT_OK;
 }
 
-static int carry_out(const struct cli *cli, const struct call *call, const char *what)
+int reload_carry_out(const struct cli *cli, const struct call *call, const char *what)
 {
 	struct ask_question question = {.method = call->method,
 		.path = call->path,
@@ -75,7 +76,7 @@ int reload_main(const struct cli *cli)
 {
 	struct call call = {.method = "POST", .path = "/api/v1/reload", .body = STR_EMPTY};
 
-	return carry_out(cli, &call, "reloaded");
+	return reload_carry_out(cli, &call, "reloaded");
 }
 
 // ---- Backends -----------------------------------------------------------------------------------
@@ -104,7 +105,8 @@ static int add(const struct cli *cli)
 		return call_complain(EXIT_USAGE, &trouble);
 	call.body = str_from(arena_printf(cli->arena, "{\"address\":%s,\"weight\":%u}",
 		quoted(cli, address), (unsigned)weight));
-	return carry_out(cli, &call, arena_printf(cli->arena, "%s/%s is added", pool, address));
+	return reload_carry_out(
+		cli, &call, arena_printf(cli->arena, "%s/%s is added", pool, address));
 }
 
 static int drop(const struct cli *cli)
@@ -129,7 +131,7 @@ static int drop(const struct cli *cli)
 	json_decref(state);
 	call.path = arena_printf(cli->arena, "/api/v1/pools/%s/backends/%s",
 		call_encode(cli->arena, str_from(pool)), call_encode(cli->arena, str_from(id)));
-	return carry_out(cli, &call, arena_printf(cli->arena, "%s/%s is removed", pool, id));
+	return reload_carry_out(cli, &call, arena_printf(cli->arena, "%s/%s is removed", pool, id));
 }
 
 static void add_row(struct table *table, const json_t *backend)

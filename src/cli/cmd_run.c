@@ -62,10 +62,10 @@ static int serve(const struct cli *cli, const struct load *load, const struct in
 	struct control_options options = {
 		.mode = load->source, .handover = &handover, .confined = &confined};
 
-	if (load_is_lasting(cli)) {
+	options.load_owner = (void *)(uintptr_t)cli;
+	options.load_text = load_sent;
+	if (load_is_lasting(cli))
 		options.load = load_again;
-		options.load_owner = (void *)(uintptr_t)cli;
-	}
 	if (inherit->conf >= 0)
 		close(inherit->conf);
 	handover_init(&handover, inherit, inherit->channel >= 0 ? (i64)getppid() : 0);

@@ -49,7 +49,7 @@ static void put_head(const struct why *why, const json_t *record)
 
 	cells_style(cells, level_style(level) | CELLS_BOLD);
 	cells_printf(cells, "%s ", level_sign(level));
-	cells_put(cells, field(record, "outcome"));
+	cells_put(cells, field(record, "ended"));
 	cells_style(cells, CELLS_PLAIN);
 	cells_printf(cells, "  %s %s  ", call_string(record, "method"), status_of(why, record).ptr);
 	cells_put(cells, field(record, "path"));
@@ -167,7 +167,7 @@ static struct str last_backend(const json_t *record)
 static void put_failures(const struct why *why, const json_t *tree)
 {
 	static const char *const titles[] = {
-		"TIME", "REQUEST-ID", "OUTCOME", "STATUS", "BACKEND", "TOOK", "REQUEST"};
+		"TIME", "REQUEST-ID", "ENDED", "STATUS", "BACKEND", "TOOK", "REQUEST"};
 	const json_t *one;
 	struct table table;
 	size_t at;
@@ -180,7 +180,7 @@ static void put_failures(const struct why *why, const json_t *tree)
 
 		row->cells[0] = copy(why, unit_clock(call_number(one, "at_ms")).text);
 		row->cells[1] = field(one, "id");
-		row->cells[2] = field(one, "outcome");
+		row->cells[2] = field(one, "ended");
 		row->cells[3] = status_of(why, one);
 		row->cells[4] = last_backend(one);
 		row->cells[5] = span(why, one, "total_us");

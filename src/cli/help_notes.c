@@ -83,10 +83,22 @@ static const struct note notes[] = {
 	{TAKES(DIFF),
 		"\n"
 		"  weir diff /etc/weir/weir.yaml new.yaml\n"
+		"  weir diff --live new.yaml\n"
 		"\n"
 		"Each line says in brackets what a reload makes of it. Secrets are compared and\n"
 		"never shown. Ends with 0 when both say the same, 1 when not, 2 when one of them\n"
 		"cannot be read.\n"},
+	{TAKES(APPLY) | TAKES(CONFIRM),
+		"\n"
+		"  weir apply new.yaml --confirm 60s && weir explain GET / && weir confirm\n"
+		"\n"
+		"The file is read here and sent; the files that weir was started with stay as\n"
+		"they are, and are read again by the next reload, upgrade or start. Without\n"
+		"weir confirm the one before comes again; after a crash too.\n"},
+	{TAKES(ROLLBACK) | TAKES(GENERATIONS),
+		"\n"
+		"The last 16 are kept while the process runs, with the backends that were added\n"
+		"and removed by hand then. Lists from elsewhere stay as they are now.\n"},
 	{TAKES(CONNECTIONS),
 		"\n"
 		"  weir connections app/app-1               with a request that is there now\n"

@@ -185,6 +185,17 @@ struct conf *load_again(void *owner, struct arena *arena, struct errs *errs)
 	return load_from(&fresh, &source, errs);
 }
 
+struct conf *load_sent(
+	void *owner, const char *name, struct str text, struct arena *arena, struct errs *errs)
+{
+	const struct cli *cli = owner;
+	struct conf_input input = {.environ = cli->environ,
+		.dotenv = cli->plan->no_env_file ? NULL : dotenv_file,
+		.machine_id = machine_id_file};
+
+	return conf_load_kept(name, text, &input, arena, errs);
+}
+
 bool load_is_lasting(const struct cli *cli)
 {
 	for (u32 i = 0; i < cli->plan->file_count; i++)

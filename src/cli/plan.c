@@ -9,11 +9,12 @@ enum { slips_max = 2, words_max = 16 };
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
 #define TELLS                                                                       \
 	(TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN) | \
-		TAKES(CONNECTIONS))
-#define STEERS                                                                            \
-	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) | \
-		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |    \
-		TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
+		TAKES(CONNECTIONS) | TAKES(GENERATIONS) | TAKES(DIFF))
+#define STEERS                                                                                  \
+	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) |       \
+		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |          \
+		TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST) | TAKES(APPLY) | TAKES(CONFIRM) | \
+		TAKES(ROLLBACK))
 #define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
 #define DATABASE \
 	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
@@ -292,13 +293,15 @@ static int take_rest(struct parser *parser)
 		return take_url(parser);
 	case PLAN_TEST_BACKEND:
 		return take_address(parser);
+	case PLAN_DIFF:
+		return plan->is_live ? take_words(parser, 0, 1) : take_words(parser, 2, 2);
 	case PLAN_WHY:
+	case PLAN_ROLLBACK:
 	case PLAN_UPGRADE:
 	case PLAN_CONNECTIONS:
 		return take_words(parser, 0, 1);
 	case PLAN_MIGRATE:
 		return take_words(parser, 1, 2);
-	case PLAN_DIFF:
 	case PLAN_EXPLAIN:
 	case PLAN_WEIGHT:
 	case PLAN_BREAKER:
@@ -308,6 +311,7 @@ static int take_rest(struct parser *parser)
 	case PLAN_ENABLE:
 	case PLAN_LOG_LEVEL:
 	case PLAN_UNDO:
+	case PLAN_APPLY:
 	case PLAN_BACKENDS_REMOVE:
 		return take_words(parser, 1, 1);
 	case PLAN_BACKENDS_ADD:
@@ -315,6 +319,8 @@ static int take_rest(struct parser *parser)
 	case PLAN_TOP:
 	case PLAN_BACKENDS_LIST:
 	case PLAN_RELOAD:
+	case PLAN_CONFIRM:
+	case PLAN_GENERATIONS:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:
 	case PLAN_DEMO:

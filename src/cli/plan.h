@@ -35,7 +35,13 @@
 	X(UNDO, "undo", "NUMBER", "take a change back, by the number of its event")                \
 	X(UPGRADE, "upgrade", "[BINARY]", "another binary takes over; no connection is lost")      \
 	X(RELOAD, "reload", "", "a running weir reads its configuration again")                    \
-	X(DIFF, "diff", "A B", "what configuration B changes against A, and how gently")           \
+	X(DIFF, "diff", "A B|--live [FILE]",                                                       \
+		"what a configuration changes, against another or the one that serves")            \
+	X(APPLY, "apply", "FILE", "a running weir takes this configuration (--confirm 60s)")       \
+	X(CONFIRM, "confirm", "", "what was applied on probation stays")                           \
+	X(GENERATIONS, "generations", "", "the last configurations that were in effect")           \
+	X(ROLLBACK, "rollback", "[NUMBER]",                                                        \
+		"back to one of them; without a number the one before")                            \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \
 	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \
@@ -106,6 +112,8 @@ struct plan {
 	bool once;		     // top
 	bool follows;		     // events
 	bool waits;		     // drain
+	bool is_live;		     // diff
+	const char *confirm;	     // apply: a duration; NULL = not given
 	u32 limit;		     // events, why, connections; 0 = not given
 	const char *topic;	     // help: a command or a key; NULL = the one screen
 	bool help_all;

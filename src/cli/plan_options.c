@@ -7,6 +7,7 @@ enum {
 	workers_max = 256,
 	health_interval_max_s = 86400,
 	timeout_max_ms = 3600 * 1000,
+	confirm_min_ms = 1000,
 	limit_max = 10000,
 };
 
@@ -62,6 +63,18 @@ static int take_timeout(struct parser *parser, const char *value)
 		*ms > timeout_max_ms)
 		return FAIL(parser, "--timeout 5s, or --timeout 500ms",
 			"--timeout is a duration from 1ms to 1h, not '%s'", value);
+	return 0;
+}
+
+static int take_confirm(struct parser *parser, const char *value)
+{
+	u64 ms;
+
+	if (value_parse_duration(str_from(value), &ms) != VALUE_OK || ms < confirm_min_ms ||
+		ms > timeout_max_ms)
+		return FAIL(parser, "--confirm 60s",
+			"--confirm is a duration from 1s to 1h, not '%s'", value);
+	parser->plan->confirm = value;
 	return 0;
 }
 
@@ -126,6 +139,11 @@ static int take_option_to_ask(struct parser *parser, enum option_id id, const ch
 	case OPTION_WAIT:
 		plan->waits = true;
 		break;
+	case OPTION_LIVE:
+		plan->is_live = true;
+		break;
+	case OPTION_CONFIRM:
+		return take_confirm(parser, value);
 	default:
 		break;
 	}
@@ -228,6 +246,8 @@ int plan_take_option(struct parser *parser, enum option_id id, const char *value
 	case OPTION_STATE:
 	case OPTION_OLDEST:
 	case OPTION_WAIT:
+	case OPTION_LIVE:
+	case OPTION_CONFIRM:
 		return take_option_to_ask(parser, id, value);
 	case OPTION_ORIGIN:
 	case OPTION_DEEP:

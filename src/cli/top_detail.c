@@ -5,24 +5,33 @@
 #include "cli/call.h"
 #include "cli/top_draw.h"
 #include "cli/units.h"
+#include "decide/flapping.h"
 
 // ---- The chosen backend -------------------------------------------------------------------------
 
+static const double whole_span_ms = FLAPPING_MINUTES * 60 * 1000;
+
 // Most telling first.
-static void say_findings(struct text *text, const struct top_backend *one)
+static void say_findings(struct text *text, const struct top_backend *one, double now_ms)
 {
-	if (one->finding == TOP_ERRORS)
-		text_printf(text, "%s of its requests fail. ",
-			unit_percent(one->rate > 0 ? one->errors / one->rate : NAN).text);
-	if (one->finding == TOP_SLOW && one->times_p99 >= one->times_p50)
-		text_printf(text, "Its p99 of %s is %s that of its peers. ",
-			unit_us(one->p99_us).text, unit_times(one->times_p99).text);
-	else if (one->finding == TOP_SLOW)
-		text_printf(text, "Its p50 of %s is %s that of its peers. ",
-			unit_us(one->p50_us).text, unit_times(one->times_p50).text);
-	if (one->changes)
-		text_printf(
-			text, "%u change%s in 10m. ", one->changes, one->changes == 1 ? "" : "s");
+	static const char *const words[] = {
+		[TOP_ERRORS] = "Fails", [TOP_SLOW] = "Slow", [TOP_FLAPS] = "Flaps"};
+
+	for (u32 i = TOP_NOTHING + 1; i < TOP_FINDING_COUNT; i++) {
+		const struct top_odd *odd = &one->odd[i];
+
+		if (!odd->text)
+			continue;
+		text_printf(text, "%s", words[i]);
+		if (isfinite(odd->since_at_ms))
+			text_printf(text, " for %s", unit_span(now_ms - odd->since_at_ms).text);
+		text_printf(text, ": %s. ", odd->text);
+	}
+	if (one->changes && !one->odd[TOP_FLAPS].text)
+		text_printf(text, "%u change%s in %s. ", one->changes, one->changes == 1 ? "" : "s",
+			one->changes_span_ms >= whole_span_ms
+				? "10m"
+				: unit_span(one->changes_span_ms).text);
 }
 
 static void say_state(struct text *text, const struct top_backend *one, double now_ms)
@@ -30,14 +39,14 @@ static void say_state(struct text *text, const struct top_backend *one, double n
 	bool is_up = strcmp(one->state, "up") == 0;
 
 	if (is_up)
-		say_findings(text, one);
+		say_findings(text, one, now_ms);
 	text_printf(text, "%s for %s (since %s)", is_up ? "Up" : one->state,
 		unit_span(now_ms - one->since_at_ms).text, unit_clock(one->since_at_ms).text);
 	if (one->reason[0] && !is_up)
 		text_printf(text, ": %s", one->reason);
 	text_add(text, STR(". "));
 	if (!is_up)
-		say_findings(text, one);
+		say_findings(text, one, now_ms);
 }
 
 static void say_checks(struct text *text, const struct top_backend *one, double now_ms)

@@ -238,7 +238,7 @@ static void add_trouble(struct items *items, const struct top_model *model)
 	for (u32 i = 0; i < model->backend_count; i++) {
 		const struct top_backend *one = &model->backends[i];
 
-		flapping += one->flaps;
+		flapping += one->odd[TOP_FLAPS].text != NULL;
 		if (one->takes)
 			findings[one->finding]++;
 		else if (one->level == LEVEL_BAD)

@@ -22,7 +22,7 @@ enum rank {
 // One that keeps changing stays where it is in the list, whatever it is at the moment.
 static enum rank rank_of(const struct top_backend *one)
 {
-	if (one->flaps && one->level != LEVEL_MEANT)
+	if (one->odd[TOP_FLAPS].text && one->level != LEVEL_MEANT)
 		return RANK_FLAPS;
 	if (one->level == LEVEL_BAD)
 		return RANK_OUT;
@@ -40,11 +40,10 @@ static enum rank rank_of(const struct top_backend *one)
 // The one that its row has room for.
 static enum top_finding finding_of(const struct top_backend *one)
 {
-	if (one->fails)
-		return TOP_ERRORS;
-	if (one->is_slow)
-		return TOP_SLOW;
-	return one->flaps ? TOP_FLAPS : TOP_NOTHING;
+	for (u32 i = TOP_NOTHING + 1; i < TOP_FINDING_COUNT; i++)
+		if (one->odd[i].text)
+			return (enum top_finding)i;
+	return TOP_NOTHING;
 }
 
 static void judge_all(struct top_model *model)
@@ -55,6 +54,11 @@ static void judge_all(struct top_model *model)
 		one->level = level_of_backend(one->state);
 		one->finding = finding_of(one);
 		one->rank = rank_of(one);
+		one->shown_since_at_ms =
+			one->finding && one->level == LEVEL_GOOD &&
+					isfinite(one->odd[one->finding].since_at_ms)
+				? one->odd[one->finding].since_at_ms
+				: one->since_at_ms;
 		if (one->finding && one->level == LEVEL_GOOD)
 			one->level = one->finding == TOP_ERRORS ? LEVEL_BAD : LEVEL_WARN;
 	}

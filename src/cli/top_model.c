@@ -106,20 +106,24 @@ static void read_texts(struct top_backend *one, const json_t *tree)
 
 static void read_oddities(struct top_backend *one, const json_t *tree)
 {
-	const json_t *word;
+	static const char *const words[] = {
+		[TOP_ERRORS] = "fails", [TOP_SLOW] = "slow", [TOP_FLAPS] = "flapping"};
+	const json_t *odd;
 	size_t at;
 
-	json_array_foreach(json_object_get(tree, "oddities"), at, word)
+	json_array_foreach(json_object_get(tree, "odd"), at, odd)
 	{
-		const char *text = json_string_value(word);
+		const char *what = call_string(odd, "what");
 
-		one->fails |= text && strcmp(text, "fails") == 0;
-		one->is_slow |= text && strcmp(text, "slow") == 0;
-		one->flaps |= text && strcmp(text, "flapping") == 0;
+		for (u32 i = TOP_NOTHING + 1; i < TOP_FINDING_COUNT; i++)
+			if (strcmp(what, words[i]) == 0)
+				one->odd[i] = (struct top_odd){.text = call_string(odd, "text"),
+					.since_at_ms = call_number(odd, "since_at_ms")};
 	}
 	one->changes = (u32)MAX(call_number(tree, "changes"), 0.0);
-	one->times_p50 = one->p50_us / call_number(tree, "peers_p50_us");
-	one->times_p99 = one->p99_us / call_number(tree, "peers_p99_us");
+	one->changes_span_ms = call_number(tree, "changes_span_ms");
+	one->times = one->odd[TOP_SLOW].text ? call_number(tree, "slow_times")
+					     : one->p99_us / call_number(tree, "peers_p99_us");
 }
 
 static void read_backend(struct top_backend *one, json_t *tree)

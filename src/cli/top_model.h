@@ -32,6 +32,13 @@ enum top_finding {
 #define X(name, word) TOP_##name,
 	TOP_FINDINGS(X)
 #undef X
+		TOP_FINDING_COUNT
+};
+
+// What the API says of one.
+struct top_odd {
+	const char *text; // its figures; NULL: it is not so
+	double since_at_ms;
 };
 
 // X(ENUM, "word", key of the column whose title shows it)
@@ -60,13 +67,17 @@ struct top_backend {
 	double checked_at_ms, next_check_at_ms, check_us, streak, ejected_until_at_ms;
 	double spark[TOP_SPARK_MAX]; // requests per second, oldest first
 	u32 spark_count;
-	u32 changes;		     // in the last ten minutes
-	double times_p50, times_p99; // its latencies over those of its peers
-	bool takes, check_passed, is_backup, fails, is_slow, flaps;
+	u32 changes; // within the span
+	double changes_span_ms;
+	double times; // its latency over that of its peers; where it is slow, of the figure that
+		      // says so
+	struct top_odd odd[TOP_FINDING_COUNT];
+	bool takes, check_passed, is_backup;
 	// Judged.
 	enum level level;
 	enum top_finding finding;
-	u32 rank; // of its trouble; 0 is the worst
+	double shown_since_at_ms; // of the state, or of the finding that is shown with it
+	u32 rank;		  // of its trouble; 0 is the worst
 };
 
 struct top_pool {

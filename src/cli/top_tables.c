@@ -363,7 +363,7 @@ static void number_value(const struct row *row, enum backend_column column, stru
 		set_odd(value, one->finding == TOP_SLOW);
 		break;
 	case B_TIMES:
-		set_number(value, unit_times(one->times_p99), one->times_p99);
+		set_number(value, unit_times(one->times), one->times);
 		set_odd(value, one->finding == TOP_SLOW);
 		break;
 	case B_ACTIVE:
@@ -371,7 +371,7 @@ static void number_value(const struct row *row, enum backend_column column, stru
 		break;
 	case B_CHANGES:
 		set_number(value, unit_count(one->changes), one->changes);
-		set_odd(value, one->flaps);
+		set_odd(value, one->odd[TOP_FLAPS].text != NULL);
 		break;
 	default:
 		break;
@@ -392,7 +392,7 @@ static void backend_value(
 		set_state(value, one);
 		break;
 	case B_SINCE:
-		SET(value, "%s", unit_span(row->now_ms - one->since_at_ms).text);
+		SET(value, "%s", unit_span(row->now_ms - one->shown_since_at_ms).text);
 		value->style = strcmp(one->state, "up") == 0 ? CELLS_DIM : CELLS_PLAIN;
 		break;
 	case B_NAME:
@@ -419,7 +419,10 @@ static void backend_value(
 		set_check(value, one);
 		break;
 	case B_WHY:
-		SET(value, "%s", strcmp(one->state, "up") == 0 ? "" : one->reason);
+		SET(value, "%s",
+			strcmp(one->state, "up") != 0 ? one->reason
+			: one->finding		      ? one->odd[one->finding].text
+						      : "");
 		break;
 	default:
 		number_value(row, column, value);
@@ -436,15 +439,15 @@ static bool is_silent(const struct top_backend *one)
 static void put_why(struct cells *cells, const struct row *row, bool has_since)
 {
 	const struct top_backend *one = row->one;
-	bool odd = one->flaps;
+	const char *flaps = one->odd[TOP_FLAPS].text;
 
 	if (!has_since && !isnan(one->since_at_ms))
 		cells_printf(cells, "%s ", unit_span(row->now_ms - one->since_at_ms).text);
 	if (one->in_flight > 0)
 		cells_printf(cells, "%s in flight, ", unit_count(one->in_flight).text);
-	if (odd) {
+	if (flaps) {
 		cells_style(cells, CELLS_YELLOW | CELLS_BOLD);
-		cells_printf(cells, "%u changes in 10m, ", one->changes);
+		cells_printf(cells, "%s, ", flaps);
 		cells_style(cells, CELLS_PLAIN);
 	}
 	cells_put(cells, str_from(one->reason[0] ? one->reason : "gets no requests"));

@@ -72,7 +72,8 @@ void build_secure(struct build *build, const struct schema_key *key, const struc
 	(void)key;
 	if (!build_scalar(build, path, node, &text))
 		return;
-	if (str_eq_nocase(text, STR("auto"))) {
+	sticky->secure_auto = str_eq_nocase(text, STR("auto"));
+	if (sticky->secure_auto) {
 		build_canonical(build, node, "auto", false);
 	} else if (value_parse_flag(text, &sticky->secure)) {
 		build_canonical(build, node, sticky->secure ? "true" : "false", true);

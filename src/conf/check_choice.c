@@ -122,13 +122,16 @@ static void check_prequal(struct build *build, const struct conf_pool *pool)
 // ---- Cookies ------------------------------------------------------------------------------------
 
 // What browsers ask of a cookie (RFC 6265bis, sections 4.1.2 and 4.1.3), and ours does not have.
-static const char *find_refusal(const struct conf_sticky *sticky)
+static const char *find_refusal(const struct conf *conf, const struct conf_sticky *sticky)
 {
+	bool is_secure = sticky->secure;
 	bool is_host = str_starts(sticky->name, STR("__Host-"));
 
 	if (is_host && !str_eq(sticky->path, STR("/")))
 		return "is called __Host-, but its path is not /";
-	if (sticky->secure)
+	for (u32 i = 0; i < conf->frontend_count; i++)
+		is_secure |= sticky->secure_auto && conf->frontends[i].tls.enabled;
+	if (is_secure)
 		return NULL;
 	if (is_host || str_starts(sticky->name, STR("__Secure-")))
 		return "is called __Host- or __Secure-, but is not secure";
@@ -163,7 +166,7 @@ static void check_sticky(struct build *build, const struct conf_pool *pool)
 
 	if (!section)
 		return;
-	refusal = find_refusal(&pool->sticky);
+	refusal = find_refusal(build->conf, &pool->sticky);
 	if (refusal)
 		report_advice(build->report,
 			report_key(build->report, CODE_COOKIE_REFUSED, section,

@@ -459,7 +459,7 @@ struct conf_sticky {
 	u64 ttl_ms;	   // at least a second; 0 = until the browser is closed
 	struct str secret; // any bytes; else this machine's; empty = one that everybody knows
 	struct str path;   // starts with '/'
-	bool secure;
+	bool secure, secure_auto; // for all clients | for those that come by TLS
 	enum conf_same_site same_site;
 };
 
@@ -622,10 +622,10 @@ struct conf {
 	u32 test_count;
 	const char *const *files; // what was read, in order; includes and .env among them
 	u32 file_count;
-	const struct node *tree; // canonical and complete, for conf_show
-	const char *machine_id;	 // as in struct conf_input
+	const struct node *tree;	     // canonical and complete, for conf_show
+	const char *machine_id;		     // as in struct conf_input
 	const struct report_source *sources; // texts without secrets, for findings (conf/report.h)
-	bool has_files;		 // files that it names may be read
+	bool has_files;			     // files that it names may be read
 };
 
 // What to read. Later sources win: files, then `environ`, then `sets`.
@@ -653,6 +653,11 @@ struct conf *conf_load(
 enum conf_syntax { CONF_YAML, CONF_TOML, CONF_JSON };
 
 struct conf *conf_load_text(const char *name, struct str text, enum conf_syntax syntax,
+	struct arena *arena, struct errs *errs) must_check;
+
+// A text of conf_keep; `name` stands in places. Files that it names are read. Of `input` what it
+// needs to find secrets counts: environ, dotenv and machine_id.
+struct conf *conf_load_kept(const char *name, struct str text, const struct conf_input *input,
 	struct arena *arena, struct errs *errs) must_check;
 
 // The flags-only mode of seed 3. NULL = the flag was not given.

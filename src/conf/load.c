@@ -391,6 +391,25 @@ struct conf *conf_load_text(const char *name, struct str text, enum conf_syntax 
 	return finish(&loader, errors_before);
 }
 
+struct conf *conf_load_kept(const char *name, struct str text, const struct conf_input *input,
+	struct arena *arena, struct errs *errs)
+{
+	u32 errors_before = errs->error_count;
+	struct loader loader;
+	struct node *root;
+
+	loader_init(&loader, arena, errs);
+	loader.has_files = true;
+	add_variables(&loader, input);
+	loader.file_count = 0; // .env says nothing but where secrets are
+	root = read_text(&loader, name, text, CONF_JSON);
+	if (root)
+		take_document(&loader, name, root, 0);
+	else
+		loader.is_partial = true;
+	return finish(&loader, errors_before);
+}
+
 struct conf *conf_from_flags(const struct conf_flags *flags, const struct conf_input *input,
 	struct arena *arena, struct errs *errs)
 {

@@ -992,6 +992,7 @@ static void start_reload(struct control *control)
 		.read_owner = control,
 		.load = control->options->load,
 		.load_owner = control->options->load_owner,
+		.load_text = control->options->load_text,
 		.resolver = &control->resolver,
 		.handover = control->handover,
 		.clients_max = control->max_connections,

@@ -93,6 +93,9 @@ struct control_options {
 	// Reads the configuration again, for reloads (control/reload.h). NULL: it cannot be.
 	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
 	void *load_owner;
+	// The same of a text (struct reload_config). NULL: it cannot be.
+	struct conf *(*load_text)(void *owner, const char *name, struct str text,
+		struct arena *arena, struct errs *errs);
 	struct str greeting; // to standard error once everything is listened on; may be empty
 };
 

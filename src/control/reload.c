@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "conf/diff.h"
 #include "control/desk.h"
 #include "control/rehearse.h"
 #include "control/reload_parts.h"
@@ -319,6 +320,12 @@ static const char *text_of(enum reload_kind kind, bool done)
 			"backend is removed by order"},
 		[RELOAD_LIST] = {"list of backends is refused, the last one stays",
 			"pool has another list of backends"},
+		[RELOAD_TEXT] = {"configuration that was sent is refused, the old one stays",
+			"configuration that was sent is in effect"},
+		[RELOAD_ROLLBACK] = {"configuration of before is refused, the newer one stays",
+			"configuration of before is in effect again"},
+		[RELOAD_REVERT] = {"configuration on probation cannot be taken back, it stays",
+			"configuration on probation is taken back"},
 	};
 
 	return texts[kind][done];
@@ -349,9 +356,10 @@ static void tell(struct reload *reload, struct job *job, bool done)
 	struct event_said said = {.kind = done ? EVENT_STEERING : EVENT_LIFE, // its line is below
 		.text = text_of((enum reload_kind)job->kind, done),
 		.pool = job->edit.pool,
-		.backend = job->kind == RELOAD_FILES || job->kind == RELOAD_LIST
-				   ? STR_EMPTY
-				   : job->edit.backends[0].id,
+		.backend = job->kind == RELOAD_ADD || job->kind == RELOAD_REMOVE
+				   ? job->edit.backends[0].id
+				   : STR_EMPTY,
+		.reason = str_from(job->reason ? job->reason : ""),
 		.by = str_from(job->who)};
 
 	snprintf(from, sizeof(from), "%u", done ? reload->status.generation - 1 : 0);
@@ -397,6 +405,8 @@ static void fill_answer(struct job *job, struct reload_ask *ask)
 	arena_init(&ask->arena, CONF_ARENA_BYTES_MAX);
 	ask->event = job->event;
 	ask->restart = arena_str(&ask->arena, job->restart);
+	ask->diff = arena_str(&ask->arena, job->diff);
+	ask->changes = arena_str(&ask->arena, job->changes);
 	if (job->what[0])
 		errs_add(&job->errs, ERR_ERROR, 0, (struct place){0}, 1, "%s", job->what);
 	ask->error_count = job->errs.error_count;
@@ -443,9 +453,22 @@ static void refuse(struct reload *reload, struct job *job)
 		snapshot_cancel(job->snapshot);
 	paper_drop(job->paper);
 	paper_drop(job->base_paper);
-	set_status(reload, false, 0);
-	tell(reload, job, false);
+	if (!job->only_looks) {
+		set_status(reload, false, 0);
+		tell(reload, job, false);
+	}
+	if (job->kind == RELOAD_REVERT)
+		reload_trial_end(reload);
 	end_job(reload, job, RELOAD_REFUSED);
+}
+
+// Nothing was wanted but to know.
+static void end_look(struct reload *reload, struct job *job)
+{
+	snapshot_cancel(job->snapshot);
+	paper_drop(job->paper);
+	paper_drop(job->base_paper);
+	end_job(reload, job, RELOAD_DONE);
 }
 
 // ---- Swapping -----------------------------------------------------------------------------------
@@ -465,6 +488,37 @@ static void run_begin(struct worker_call *call, struct proxy *proxy)
 	own->is_pending = !worker_begin_listening(container_of(proxy, struct worker, proxy));
 }
 
+static void describe(struct shelf_entry *entry, const struct reload *reload, const struct job *job)
+{
+	bool is_edit = reload_job_is_edit(job);
+
+	entry->wall_ms = reload->status.taken_wall_ms;
+	entry->event = text_of((enum reload_kind)job->kind, true);
+	snprintf(entry->who, sizeof(entry->who), "%s", job->who);
+	if (is_edit)
+		snprintf(entry->about, sizeof(entry->about), "%.*s/%.*s", STR_FMT(job->edit.pool),
+			STR_FMT(job->edit.backends[0].id));
+	else if (job->reason)
+		snprintf(entry->about, sizeof(entry->about), "%s", job->reason);
+	entry->edits = reload_journal_copy(&reload->journal, &entry->arena, &entry->edit_count);
+}
+
+// What lists from elsewhere say is no generation to go back to.
+static void shelve(struct reload *reload, struct job *job)
+{
+	struct shelf_entry *before = shelf_newest(&reload->shelf);
+
+	if (job->kind == RELOAD_LIST)
+		return;
+	if (reload_job_has_base(job))
+		reload_trial_end(reload); // of another one than this
+	if (job->confirm_ms)
+		reload_trial_begin(reload, job, before);
+	describe(shelf_add(&reload->shelf, reload->reign->generation,
+			 job->kept ? job->kept : before->text),
+		reload, job);
+}
+
 // Every worker has it.
 static void finish(struct reload *reload)
 {
@@ -474,9 +528,10 @@ static void finish(struct reload *reload)
 	reload->before = NULL;
 	before->is_over = true;
 	reload_binds_settle(&reload->binds);
-	if (reload->config.handover)
-		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
 	set_status(reload, true, reload->reign->generation);
+	shelve(reload, job);
+	if (reload->config.handover && !reload->trial.is_on)
+		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
 	tell(reload, job, true);
 	maybe_retire(reload, before);
 	end_job(reload, job, RELOAD_DONE);
@@ -601,8 +656,19 @@ static void on_built(struct message *message)
 		end_job(reload, job, RELOAD_GONE);
 		return;
 	}
-	if (job->snapshot && reload_binds_plan(&reload->binds, job->snapshot,
-				     reload->config.workers->count, job->what, sizeof(job->what)))
+	if (job->first_kept) {
+		struct shelf_entry *first = shelf_newest(&reload->shelf);
+
+		if (!first->text) {
+			first->text = job->first_kept;
+			job->first_kept = NULL;
+		}
+	}
+	if (job->snapshot && job->only_looks)
+		end_look(reload, job);
+	else if (job->snapshot &&
+		 reload_binds_plan(&reload->binds, job->snapshot, reload->config.workers->count,
+			 job->what, sizeof(job->what)))
 		take(reload, job);
 	else
 		refuse(reload, job);
@@ -624,6 +690,49 @@ static void open_tls(struct job *job)
 	job->snapshot = NULL;
 }
 
+// What everything else stands on: the files, or a text that is one.
+static bool read_base(struct job *job)
+{
+	const struct reload_config *config = &job->reload->config;
+	struct arena *arena;
+
+	job->base_paper = paper_new(NULL);
+	arena = &job->base_paper->arena;
+	if (job->kind == RELOAD_FILES)
+		job->base = config->load(config->load_owner, arena, &job->errs);
+	else
+		job->base = config->load_text(config->load_owner,
+			job->kind == RELOAD_TEXT ? "the configuration that was sent"
+						 : "the configuration of before",
+			job->text->text, arena, &job->errs);
+	return job->base != NULL;
+}
+
+// For going back to it. The first one's text is made when the second one comes.
+static void keep_texts(struct job *job)
+{
+	struct arena scratch;
+
+	arena_init(&scratch, CONF_ARENA_BYTES_MAX);
+	if (job->base_paper)
+		job->kept = shelf_text_new(conf_keep(job->base, &scratch));
+	if (job->wants_first)
+		job->first_kept = shelf_text_new(conf_keep(job->reload->config.conf, &scratch));
+	arena_done(&scratch);
+}
+
+static void compare(struct job *job, const struct conf *conf)
+{
+	struct arena *arena = &job->paper->arena;
+	const struct conf_diff *diff;
+
+	if (job->kind != RELOAD_TEXT && job->kind != RELOAD_ROLLBACK)
+		return;
+	diff = conf_diff(job->before->conf, conf, arena);
+	job->diff = conf_diff_json(diff, arena);
+	job->changes = conf_diff_text(diff, arena);
+}
+
 // In a thread of its own. While it runs nobody gives slots back, and the newest snapshot stays.
 static void build(struct job *job)
 {
@@ -631,13 +740,9 @@ static void build(struct job *job)
 	const struct conf *conf;
 	const char *what = NULL;
 
-	if (job->kind == RELOAD_FILES) {
-		job->base_paper = paper_new(NULL);
-		job->base = reload->config.load(
-			reload->config.load_owner, &job->base_paper->arena, &job->errs);
-		if (!job->base)
-			return;
-	}
+	if (reload_job_has_base(job) && !read_base(job))
+		return;
+	keep_texts(job);
 	job->paper = paper_new(job->base_paper ? job->base_paper : reload->base_paper);
 	conf = job->base;
 	if (job->edit_count)
@@ -646,6 +751,7 @@ static void build(struct job *job)
 	// Lists from elsewhere are no work of a hand, and nobody is there to hear of it.
 	if (!conf || (job->kind != RELOAD_LIST && rehearse(conf, &job->errs)))
 		return;
+	compare(job, conf);
 	job->restart = reload_restart_sections(reload->config.conf, conf, &job->paper->arena);
 	job->snapshot = snapshot_follow(
 		job->before, conf, &job->paper->arena, job->before->generation + 1, &what);
@@ -666,6 +772,22 @@ static void *build_main(void *arg)
 	return NULL;
 }
 
+// The text and the edits of a generation that is kept.
+static enum reload_result take_from_shelf(const struct reload *reload, struct job *job)
+{
+	const struct shelf_entry *entry =
+		job->number ? shelf_find(&reload->shelf, job->number)
+			    : shelf_before(&reload->shelf, shelf_newest(&reload->shelf));
+
+	if (!entry || !entry->text)
+		return RELOAD_NO_GENERATION;
+	job->text = entry->text;
+	job->text->users++;
+	job->shelved = reload_edits_copy(&job->texts, entry->edits, entry->edit_count);
+	job->shelved_count = entry->edit_count;
+	return RELOAD_DONE;
+}
+
 static void begin(struct reload *reload, struct job *job)
 {
 	enum reload_result result = RELOAD_DONE;
@@ -679,13 +801,24 @@ static void begin(struct reload *reload, struct job *job)
 	job->has_errs = true;
 	if (job->kind == RELOAD_FILES && reload->config.handover)
 		handover_reloading(reload->config.handover, loop_now_us(reload->config.loop));
-	if (job->kind != RELOAD_FILES)
+	job->wants_first = shelf_newest(&reload->shelf)->text == NULL;
+	if (job->kind == RELOAD_ROLLBACK)
+		result = take_from_shelf(reload, job);
+	else if (job->kind == RELOAD_TEXT && job->confirm_ms && reload->trial.is_on)
+		result = RELOAD_TRIAL;
+	else if (reload_job_is_edit(job))
 		result = reload_journal_check(&reload->journal, job, job->before);
 	if (result != RELOAD_DONE) {
 		end_job(reload, job, result);
 		return;
 	}
 	reload_journal_list(&reload->journal, job);
+	if (reload_job_has_base(job) && job->kind != RELOAD_FILES && !reload->config.load_text) {
+		snprintf(job->what, sizeof(job->what),
+			"a configuration that is sent cannot be read here");
+		refuse(reload, job);
+		return;
+	}
 	if (job->kind == RELOAD_FILES && !reload->config.load) {
 		snprintf(job->what, sizeof(job->what),
 			"the configuration came from standard input: it cannot be read again");
@@ -726,12 +859,39 @@ static void add_job(struct reload *reload, struct job *job)
 
 // ---- Asking -------------------------------------------------------------------------------------
 
+// What needs no configuration to be made is answered at once.
+static bool answer_at_once(struct reload *reload, struct reload_ask *ask)
+{
+	if (ask->kind != RELOAD_CONFIRM && ask->kind != RELOAD_SHELF)
+		return false;
+	arena_init(&ask->arena, CONF_ARENA_BYTES_MAX);
+	ask->errors = STR("[]"); // there is an arena to be given back
+	if (ask->kind == RELOAD_SHELF) {
+		ask->text = shelf_json(&reload->shelf, &ask->arena);
+		answer(reload, ask, RELOAD_DONE);
+	} else if (!reload->trial.is_on || reload->trial.is_reverting) {
+		answer(reload, ask, RELOAD_NO_TRIAL);
+	} else {
+		ask->event = reload_trial_confirm(reload, ask->who);
+		answer(reload, ask, RELOAD_DONE);
+	}
+	return true;
+}
+
 static void deliver_ask(struct message *message)
 {
 	struct reload_ask *ask = container_of(message, struct reload_ask, message);
-	struct job *job = reload_job_new(
-		(enum reload_kind)ask->kind, ask->who, ask->pool, ask->backends, ask->count);
+	struct job *job;
 
+	if (answer_at_once(ask->reload, ask))
+		return;
+	job = reload_job_new(
+		(enum reload_kind)ask->kind, ask->who, ask->pool, ask->backends, ask->count);
+	if (ask->kind == RELOAD_TEXT)
+		job->text = shelf_text_new(ask->sent);
+	job->confirm_ms = ask->only_looks ? 0 : ask->confirm_ms;
+	job->only_looks = ask->only_looks;
+	job->number = ask->number;
 	job->ask = ask;
 	add_job(ask->reload, job);
 }
@@ -743,7 +903,7 @@ void reload_ask(struct reload *reload, struct reload_ask *ask, struct loop *from
 	ask->from = from;
 	ask->answered = answered;
 	ask->arena = (struct arena){0};
-	ask->errors = ask->text = ask->restart = STR_EMPTY;
+	ask->errors = ask->text = ask->restart = ask->diff = ask->changes = STR_EMPTY;
 	ask->message = (struct message){.deliver = deliver_ask};
 	loop_post(reload->config.loop, &ask->message);
 }
@@ -764,6 +924,16 @@ void reload_now(struct reload *reload, const char *who)
 			return;
 	}
 	add_job(reload, reload_job_new(RELOAD_FILES, who, STR_EMPTY, NULL, 0));
+}
+
+void reload_revert(struct reload *reload, struct shelf_text *text, const char *reason)
+{
+	struct job *job = reload_job_new(RELOAD_REVERT, "weir", STR_EMPTY, NULL, 0);
+
+	job->text = text;
+	text->users++;
+	job->reason = reason;
+	add_job(reload, job);
 }
 
 void reload_set_backends(
@@ -798,6 +968,7 @@ struct reload *reload_new(const struct reload_config *config)
 {
 	struct reload *reload = mem_alloc(sizeof(*reload));
 	struct snapshot *first = config->snapshot;
+	struct shelf_entry *entry;
 
 	reload->config = *config;
 	pthread_mutex_init(&reload->lock, NULL);
@@ -805,6 +976,8 @@ struct reload *reload_new(const struct reload_config *config)
 	list_init(&reload->reigns);
 	timer_init(&reload->rest, on_rest);
 	timer_init(&reload->again, on_again);
+	reload_trial_init(reload);
+	shelf_init(&reload->shelf);
 	reload->calls = mem_alloc(sizeof(*reload->calls) * config->workers->count);
 	reload->forgets = mem_alloc(sizeof(*reload->forgets) * config->workers->count);
 	reload->base = config->conf;
@@ -815,6 +988,10 @@ struct reload *reload_new(const struct reload_config *config)
 	reload->status = (struct reload_status){.generation = first->generation,
 		.last_succeeded = true,
 		.taken_wall_ms = loop_wall_ms(config->loop)};
+	entry = shelf_add(&reload->shelf, first->generation, NULL);
+	entry->wall_ms = reload->status.taken_wall_ms;
+	entry->event = "start";
+	snprintf(entry->who, sizeof(entry->who), "weir");
 	return reload;
 }
 
@@ -831,6 +1008,7 @@ struct reload_binds *reload_binds(struct reload *reload)
 void reload_stop(struct reload *reload)
 {
 	reload->is_stopped = true;
+	reload_trial_end(reload);
 	loop_timer_cancel(reload->config.loop, &reload->rest);
 	begin_next(reload);
 }
@@ -872,6 +1050,8 @@ void reload_free(struct reload *reload)
 		mem_free(reign);
 	}
 	paper_drop(reload->base_paper);
+	reload_trial_done(reload);
+	shelf_done(&reload->shelf);
 	reload_journal_done(&reload->journal);
 	reload_binds_done(&reload->binds);
 	free_lists(&reload->resting);

@@ -24,19 +24,28 @@ struct resolver;
 enum { RELOAD_WHO_BYTES = 80 };
 
 enum reload_kind {
-	RELOAD_FILES,  // read them again
-	RELOAD_ADD,    // a backend
-	RELOAD_REMOVE, // a backend
-	RELOAD_LIST,   // all backends of a pool
+	RELOAD_FILES,	 // read them again
+	RELOAD_ADD,	 // a backend
+	RELOAD_REMOVE,	 // a backend
+	RELOAD_LIST,	 // all backends of a pool
+	RELOAD_TEXT,	 // `text` instead of the files, as conf_keep writes it
+	RELOAD_ROLLBACK, // what was in effect as generation `number`, edits too; 0: the one before
+	RELOAD_REVERT,	 // nobody asks for it: what was on probation is taken back
+	// No configuration is made for these.
+	RELOAD_CONFIRM, // what is on probation stays
+	RELOAD_SHELF,	// which generations are kept: `text` has them as a JSON array
 };
 
 enum reload_result {
 	RELOAD_DONE,
-	RELOAD_REFUSED,	   // `errors` says why
-	RELOAD_NO_POOL,	   // of this name
-	RELOAD_NO_BACKEND, // of this id in the pool
-	RELOAD_EXISTS,	   // a backend of this id
-	RELOAD_GONE,	   // the process ends; nothing was done
+	RELOAD_REFUSED,	      // `errors` says why
+	RELOAD_NO_POOL,	      // of this name
+	RELOAD_NO_BACKEND,    // of this id in the pool
+	RELOAD_EXISTS,	      // a backend of this id
+	RELOAD_NO_GENERATION, // of this number is kept
+	RELOAD_NO_TRIAL,      // nothing is on probation
+	RELOAD_TRIAL,	      // something is, and has to be confirmed or taken back first
+	RELOAD_GONE,	      // the process ends; nothing was done
 };
 
 // Owned by the asker again when it was answered; then it calls reload_ask_done.
@@ -50,6 +59,10 @@ struct reload_ask {
 	struct str pool; // the asker's memory, as are the texts of backends
 	const struct conf_edit_backend *backends;
 	u32 count;
+	struct str sent; // TEXT: the configuration; the asker's memory
+	u64 confirm_ms;	 // TEXT: it is on probation for so long; 0: it stays
+	bool only_looks; // TEXT: nothing is done but to say what would be
+	u32 number;	 // ROLLBACK
 	// Filled in.
 	u8 result;	// enum reload_result
 	u32 generation; // of the configuration in effect
@@ -58,6 +71,8 @@ struct reload_ask {
 	struct arena arena; // of the following
 	struct str errors;  // one JSON array, as errs_format_json
 	struct str text;    // the same for people
+	struct str diff;    // TEXT, ROLLBACK: what it changes, as conf_diff_json
+	struct str changes; // the same for people
 	struct str restart; // sections that have changed and count from the next start on: "log"
 };
 
@@ -106,6 +121,10 @@ struct reload_config {
 	// is nothing to read.
 	struct conf *(*load)(void *owner, struct arena *arena, struct errs *errs);
 	void *load_owner;
+	// A text that conf_keep has written, as a configuration, in any thread; `name` stands in
+	// places. NULL: nobody can.
+	struct conf *(*load_text)(void *owner, const char *name, struct str text,
+		struct arena *arena, struct errs *errs);
 	// The files say this from now on; it lives until the next one comes. May be NULL.
 	void (*read)(void *owner, const struct conf *conf);
 	void *read_owner;
@@ -136,6 +155,12 @@ struct reload_status {
 	u64 successes, failures; // of reloads
 	bool last_succeeded;	 // or there was none
 	i64 taken_wall_ms;	 // when the configuration in effect was taken
+	// What is on probation; generation 0: nothing.
+	struct {
+		u32 generation, before; // which would come again
+		i64 until_wall_ms;
+		char who[RELOAD_WHO_BYTES];
+	} trial;
 };
 
 struct reload_status reload_status(const struct reload *reload);

@@ -27,7 +27,7 @@ static struct conf_edit_backend *copy_backends(
 struct job *reload_job_new(enum reload_kind kind, const char *who, struct str pool,
 	const struct conf_edit_backend *backends, u32 count)
 {
-	static const u8 kinds[] = {[RELOAD_ADD] = CONF_EDIT_ADD,
+	static const u8 kinds[RELOAD_SHELF + 1] = {[RELOAD_ADD] = CONF_EDIT_ADD,
 		[RELOAD_REMOVE] = CONF_EDIT_REMOVE,
 		[RELOAD_LIST] = CONF_EDIT_LIST};
 	struct job *job = mem_alloc(sizeof(*job));
@@ -36,7 +36,7 @@ struct job *reload_job_new(enum reload_kind kind, const char *who, struct str po
 	job->kind = (u8)kind;
 	snprintf(job->who, sizeof(job->who), "%s", who);
 	arena_init(&job->texts, texts_bytes_max);
-	job->edit = (struct conf_edit){.kind = kind == RELOAD_FILES ? 0 : kinds[kind],
+	job->edit = (struct conf_edit){.kind = kinds[kind],
 		.pool = arena_str(&job->texts, pool),
 		.origin = kind == RELOAD_LIST ? "provider" : "api",
 		.backends = copy_backends(&job->texts, backends, count),
@@ -48,6 +48,9 @@ void reload_job_free(struct job *job)
 {
 	if (job->has_errs)
 		errs_done(&job->errs);
+	shelf_text_drop(job->text);
+	shelf_text_drop(job->kept);
+	shelf_text_drop(job->first_kept);
 	mem_free(job->edits);
 	arena_done(&job->texts);
 	mem_free(job);
@@ -109,7 +112,7 @@ static bool replaces(const struct job *job, const struct journal_entry *entry)
 {
 	const struct conf_edit *edit = &job->edit;
 
-	if (job->kind == RELOAD_FILES || !is_about(&entry->edit, edit))
+	if (!reload_job_is_edit(job) || !is_about(&entry->edit, edit))
 		return false;
 	return edit->kind != CONF_EDIT_ADD || entry->edit.kind == CONF_EDIT_ADD ||
 	       str_eq(entry->edit.backends[0].address, edit->backends[0].address);
@@ -120,16 +123,20 @@ static void add_kind(struct journal *journal, struct job *job, bool lists)
 	list_for_each (node, &journal->entries) {
 		struct journal_entry *entry = list_entry(node, struct journal_entry, node);
 
-		if ((entry->edit.kind == CONF_EDIT_LIST) == lists && !replaces(job, entry))
+		if ((entry->edit.kind == CONF_EDIT_LIST) != lists || replaces(job, entry))
+			continue;
+		if (lists || job->kind != RELOAD_ROLLBACK) // else those of then count
 			job->edits[job->edit_count++] = entry->edit;
 	}
-	if (job->kind != RELOAD_FILES && (job->edit.kind == CONF_EDIT_LIST) == lists)
+	for (u32 i = 0; i < job->shelved_count && !lists; i++)
+		job->edits[job->edit_count++] = job->shelved[i];
+	if (reload_job_is_edit(job) && (job->edit.kind == CONF_EDIT_LIST) == lists)
 		job->edits[job->edit_count++] = job->edit;
 }
 
 void reload_journal_list(struct journal *journal, struct job *job)
 {
-	u32 room = 1;
+	u32 room = 1 + job->shelved_count;
 
 	make(journal);
 	list_for_each (node, &journal->entries)
@@ -178,12 +185,74 @@ static bool is_needless(const struct journal *journal, const struct job *job)
 	       !has_list(journal, job->edit.pool);
 }
 
+static struct journal_entry *add_entry(struct journal *journal, const struct conf_edit *edit)
+{
+	struct journal_entry *entry = mem_alloc(sizeof(*entry));
+
+	arena_init(&entry->texts, texts_bytes_max);
+	entry->edit = *edit;
+	entry->edit.pool = arena_str(&entry->texts, edit->pool);
+	entry->edit.backends = copy_backends(&entry->texts, edit->backends, edit->count);
+	list_push_back(&journal->entries, &entry->node);
+	return entry;
+}
+
+// The edits of then instead of those of now.
+static void take_shelved(struct journal *journal, const struct job *job)
+{
+	list_for_each_safe (node, &journal->entries) {
+		struct journal_entry *entry = list_entry(node, struct journal_entry, node);
+
+		if (entry->edit.kind != CONF_EDIT_LIST)
+			drop(entry);
+	}
+	for (u32 i = 0; i < job->shelved_count; i++)
+		add_entry(journal, &job->shelved[i]);
+}
+
+struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit *edits, u32 count)
+{
+	struct conf_edit *copies = arena_zalloc(arena, sizeof(*copies) * MAX(count, 1u));
+
+	for (u32 i = 0; i < count; i++) {
+		copies[i] = edits[i];
+		copies[i].pool = arena_str(arena, edits[i].pool);
+		copies[i].backends = copy_backends(arena, edits[i].backends, edits[i].count);
+	}
+	return copies;
+}
+
+struct conf_edit *reload_journal_copy(
+	const struct journal *journal, struct arena *arena, u32 *ret_count)
+{
+	struct conf_edit *edits, *copies;
+	u32 count = 0;
+
+	*ret_count = 0;
+	if (!journal->is_made)
+		return NULL;
+	list_for_each (node, &journal->entries)
+		count++;
+	edits = mem_alloc(sizeof(*edits) * MAX(count, 1u));
+	list_for_each (node, &journal->entries) {
+		const struct journal_entry *entry = list_entry(node, struct journal_entry, node);
+
+		if (entry->edit.kind != CONF_EDIT_LIST)
+			edits[(*ret_count)++] = entry->edit;
+	}
+	copies = reload_edits_copy(arena, edits, *ret_count);
+	mem_free(edits);
+	return copies;
+}
+
 void reload_journal_take(struct journal *journal, struct job *job)
 {
 	struct journal_entry *entry;
 
 	make(journal);
-	if (job->kind == RELOAD_FILES)
+	if (job->kind == RELOAD_ROLLBACK)
+		take_shelved(journal, job);
+	if (!reload_job_is_edit(job))
 		return;
 	list_for_each_safe (node, &journal->entries) {
 		entry = list_entry(node, struct journal_entry, node);
@@ -192,18 +261,13 @@ void reload_journal_take(struct journal *journal, struct job *job)
 	}
 	if (is_needless(journal, job))
 		return;
-	entry = mem_alloc(sizeof(*entry));
-	arena_init(&entry->texts, texts_bytes_max);
-	entry->edit = job->edit;
-	entry->edit.pool = arena_str(&entry->texts, job->edit.pool);
-	entry->edit.backends = copy_backends(&entry->texts, job->edit.backends, job->edit.count);
+	entry = add_entry(journal, &job->edit);
 	// What a removal took away: whoever adds just that takes the removal back.
 	if (job->kind == RELOAD_REMOVE) {
 		struct conf_edit_backend *was = copy_backends(&entry->texts, &job->was, 1);
 
 		entry->edit.backends = was;
 	}
-	list_push_back(&journal->entries, &entry->node);
 }
 
 void reload_journal_done(struct journal *journal)

@@ -7,6 +7,8 @@
 
 #include "base/json.h"
 #include "control/reload.h"
+#include "control/shelf.h"
+#include "decide/probation.h"
 
 // The memory of a configuration. The one below it has texts that it points to.
 struct paper {
@@ -50,7 +52,13 @@ struct job {
 	struct arena texts;
 	struct conf_edit *edits; // all that there are with this one
 	u32 edit_count;
-	struct conf_edit_backend was; // of a REMOVE, for its undo
+	struct conf_edit_backend was;	 // of a REMOVE, for its undo
+	struct shelf_text *text;	 // that the base is made of, instead of files
+	const struct conf_edit *shelved; // ROLLBACK: the edits of then, in `texts`
+	u32 shelved_count, number;
+	u64 confirm_ms;
+	bool only_looks, wants_first;
+	const char *reason; // static, of a REVERT
 	const struct snapshot *before;
 	// Of the builder, until `built`.
 	pthread_t thread;
@@ -60,7 +68,9 @@ struct job {
 	struct snapshot *snapshot;
 	struct errs errs;
 	bool has_errs;
-	struct str restart;
+	struct shelf_text *kept,
+		*first_kept; // of the base | of the process' first, when it is wanted
+	struct str restart, diff, changes;
 	char what[256]; // went wrong besides `errs`; empty: nothing
 	u64 event;
 	struct text undo_path, undo_body;
@@ -69,6 +79,18 @@ struct job {
 struct job *reload_job_new(enum reload_kind kind, const char *who, struct str pool,
 	const struct conf_edit_backend *backends, u32 count);
 void reload_job_free(struct job *job);
+
+// Of one or all backends of a pool, on top of what is written.
+static inline bool reload_job_is_edit(const struct job *job)
+{
+	return job->kind == RELOAD_ADD || job->kind == RELOAD_REMOVE || job->kind == RELOAD_LIST;
+}
+
+// Another text is what everything else stands on.
+static inline bool reload_job_has_base(const struct job *job)
+{
+	return !reload_job_is_edit(job);
+}
 
 // The call that takes it back.
 void reload_add_undo(struct job *job, struct event_said *said);
@@ -98,6 +120,12 @@ void reload_journal_list(struct journal *journal, struct job *job);
 // The job was done: its edit stays, and its texts are the journal's.
 void reload_journal_take(struct journal *journal, struct job *job);
 void reload_journal_done(struct journal *journal);
+
+struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit *edits, u32 count);
+
+// Copies of the edits that somebody ordered, without lists from elsewhere.
+struct conf_edit *reload_journal_copy(
+	const struct journal *journal, struct arena *arena, u32 *ret_count);
 
 // Names of the sections in which the two differ and which a running process does not take over.
 struct str reload_restart_sections(
@@ -132,6 +160,31 @@ bool reload_binds_plan(struct reload_binds *binds, const struct snapshot *snapsh
 // All workers have what was planned.
 void reload_binds_settle(struct reload_binds *binds);
 
+// ---- On probation -------------------------------------------------------------------------------
+
+struct reload_trial {
+	bool is_on, is_reverting;
+	struct timer timer;
+	struct probation probation;
+	struct shelf_text *before; // what comes again
+};
+
+void reload_trial_init(struct reload *reload);
+void reload_trial_done(struct reload *reload);
+
+// The configuration in effect is on probation from now on.
+void reload_trial_begin(
+	struct reload *reload, const struct job *job, const struct shelf_entry *before);
+
+// It is not any more, whatever comes of it.
+void reload_trial_end(struct reload *reload);
+
+// By order of somebody. Gives the number of the event.
+u64 reload_trial_confirm(struct reload *reload, const char *who);
+
+// A job of reload.c's: what is written in `text`.
+void reload_revert(struct reload *reload, struct shelf_text *text, const char *reason);
+
 // ---- The whole ----------------------------------------------------------------------------------
 
 struct reload_call {
@@ -148,6 +201,8 @@ struct reload {
 	struct list jobs;
 	struct job *job; // the one that runs
 	struct journal journal;
+	struct shelf shelf;
+	struct reload_trial trial;
 	struct reload_binds binds;
 	// What the files say; the process' own at the start.
 	const struct conf *base;

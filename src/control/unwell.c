@@ -166,47 +166,59 @@ static enum illness illness_of(const struct unwell *unwell, const struct backend
 	return is_told(unwell, backend, ODDITY_SLOW) ? ILL_SLOW : ILL_COUNT;
 }
 
-static void add_date(struct text *text, i64 wall_ms)
+static void add_date(const struct unwell *unwell, struct text *text, u64 moment_ms)
 {
 	struct log_clock clock = {0};
 
-	log_clock_set(&clock, wall_ms);
+	log_clock_set(
+		&clock, loop_wall_ms(unwell->loop) - (i64)(loop_now_ms(unwell->loop) - moment_ms));
 	text_printf(text, " since %.*sZ", (int)sizeof(clock.iso), clock.iso);
+}
+
+// Who comes and goes may be well just now, and has no figures then.
+static void name_oddity(struct unwell *unwell, struct round *round, const struct backend *backend,
+	enum oddity oddity)
+{
+	const struct patient *patient = &unwell->patients[backend->cell];
+	const struct oddity_course *course = &patient->courses[oddity];
+
+	text_printf(&round->who, " %s%s", oddity_word(oddity),
+		course->is_unsteady ? " on and off" : "");
+	add_date(unwell, &round->who, course->since_ms);
+	if (course->is)
+		text_printf(&round->who, ": %s", patient->texts[oddity]);
 }
 
 static void name_one(struct unwell *unwell, struct round *round, const struct backend *backend,
 	enum illness illness)
 {
-	static const char *const words[] = {[ILL_OUT] = "out",
-		[ILL_FLAPS] = "flapping",
-		[ILL_FAILS] = "fails",
-		[ILL_SLOW] = "slow"};
-	static const u8 oddities[] = {[ILL_FLAPS] = ODDITY_FLAPPING,
-		[ILL_FAILS] = ODDITY_FAILS,
-		[ILL_SLOW] = ODDITY_SLOW};
 	const struct model_state *state = model_state(unwell->model, backend);
 	struct changes_flaps flaps = changes_flaps(unwell->changes, backend);
 	char room[REASON_BYTES];
-	const char *reason;
-	u64 since_ms;
 
-	if (illness == ILL_OUT) {
-		since_ms = state->why_since_ms;
-		reason = reason_of_state(backend, state, MODEL_ENABLED, room);
-	} else {
-		since_ms = unwell_since_ms(unwell, backend, (enum oddity)oddities[illness]);
-		reason = unwell->patients[backend->cell].texts[oddities[illness]];
-	}
-	if (illness == ILL_FLAPS) {
+	text_printf(&round->who, "%s%.*s/%.*s", round->named ? "; " : "",
+		STR_FMT(backend->pool->name), STR_FMT(backend->id));
+	switch (illness) {
+	case ILL_OUT:
+		text_add(&round->who, STR(" out"));
+		add_date(unwell, &round->who, state->why_since_ms);
+		text_printf(
+			&round->who, ": %s", reason_of_state(backend, state, MODEL_ENABLED, room));
+		break;
+	case ILL_FLAPS:
+		text_printf(&round->who, " %s", oddity_word(ODDITY_FLAPPING));
+		add_date(unwell, &round->who, flaps.since_ms);
 		flapping_describe(flaps.changes, flaps.span_ms, room);
-		reason = room;
+		text_printf(&round->who, ": %s", room);
+		break;
+	case ILL_FAILS:
+		name_oddity(unwell, round, backend, ODDITY_FAILS);
+		break;
+	case ILL_SLOW:
+	case ILL_COUNT:
+		name_oddity(unwell, round, backend, ODDITY_SLOW);
+		break;
 	}
-	text_printf(&round->who, "%s%.*s/%.*s %s", round->named ? "; " : "",
-		STR_FMT(backend->pool->name), STR_FMT(backend->id), words[illness]);
-	if (since_ms)
-		add_date(&round->who,
-			loop_wall_ms(unwell->loop) - (i64)(loop_now_ms(unwell->loop) - since_ms));
-	text_printf(&round->who, ": %s", reason);
 	round->named++;
 }
 

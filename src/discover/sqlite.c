@@ -227,7 +227,7 @@ static bool open_again(struct sqlite_source *source)
 static bool look(struct sqlite_source *source)
 {
 	u64 now_ms = loop_now_ms(source->config.loop);
-	i64 version;
+	i64 version = 0;
 	int code;
 
 	if (!source->db || !is_same_file(source)) {

@@ -227,6 +227,30 @@ size_t tls_cert_subject(X509 *leaf, char *text, size_t size)
 	return len;
 }
 
+size_t tls_cert_common_name(X509 *leaf, char *text, size_t size)
+{
+	X509_NAME *name = X509_get_subject_name(leaf);
+	int at = -1, last = -1, len;
+	unsigned char *value = NULL;
+
+	while ((at = X509_NAME_get_index_by_NID(name, NID_commonName, at)) >= 0)
+		last = at;
+	if (last < 0)
+		return 0;
+	len = ASN1_STRING_to_UTF8(
+		&value, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, last)));
+	if (len < 0 || (size_t)len > size)
+		len = 0;
+	for (int i = 0; i < len; i++) {
+		bool is_control = value[i] < ' ' || value[i] == 127;
+
+		text[i] = is_control ? '?' : (char)value[i];
+	}
+	OPENSSL_free(value);
+	ERR_clear_error();
+	return (size_t)len;
+}
+
 size_t tls_cert_alternatives(X509 *leaf, char *text, size_t size)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);

@@ -45,6 +45,9 @@ size_t tls_cert_names(X509 *leaf, char *text, size_t size);
 size_t tls_cert_subject(X509 *leaf, char *text, size_t size);
 size_t tls_cert_alternatives(X509 *leaf, char *text, size_t size);
 
+// Its last common name, in UTF-8 and on one line too; 0: it has none, or one that does not fit.
+size_t tls_cert_common_name(X509 *leaf, char *text, size_t size);
+
 // Adds the revocation lists of a PEM file, and lets the store look at them.
 bool tls_crl_load(X509_STORE *store, struct str file, struct tls_error *ret_error) must_check;
 

@@ -771,9 +771,8 @@ static void h1_send_head(struct stream *stream, const struct http_head *head, bo
 	if (tunnel) {
 		tunnel_begins(h1);
 		look_again(h1);
-	} else if (interim ||
-		   !(end || h1->out == H1_ENDED || (h1->out == H1_LENGTH && h1->out_left == 0))) {
-		poke(h1);
+	} else if (interim || !(end || h1->out == H1_ENDED)) {
+		poke(h1); // also where the length is 0: its end is told as that of others
 	} else if (h1->out == H1_CHUNKS) {
 		stream->ops->send_body(stream, (struct slice){0}, true);
 	} else {

@@ -8,10 +8,12 @@
 
 enum {
 	linger_bytes_max = 1024 * 1024,
+	frame_head_bytes = 9,
 	settings_max = 32,  // entries in one frame
 	acks_max = 1000,    // queued
 	resets_max = 10000, // libnghttp2's own bound, beyond ours
 	resets_per_second = 1000,
+	frame_header_bytes = 9,
 };
 
 const struct str h2_preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24};
@@ -59,7 +61,7 @@ struct h2_kit *h2_kit_new(
 	h2_set_callbacks(kit->callbacks);
 	nghttp2_option_set_no_auto_window_update(kit->options, 1);
 	nghttp2_option_set_no_closed_streams(kit->options, 1);
-	nghttp2_option_set_max_continuations(kit->options, H2_CONTINUATIONS_MAX);
+	nghttp2_option_set_max_continuations(kit->options, H2_CONTINUATIONS_MAX * frame_head_bytes);
 	nghttp2_option_set_max_settings(kit->options, settings_max);
 	nghttp2_option_set_max_outbound_ack(kit->options, acks_max);
 	nghttp2_option_set_stream_reset_rate_limit(kit->options, resets_max, resets_per_second);
@@ -104,6 +106,8 @@ static void free_stream(struct h2_stream *s)
 {
 	list_remove(&s->node);
 	list_remove(&s->leaving_node);
+	if (s->h2->recent == s)
+		s->h2->recent = NULL;
 	bytes_clear(&s->held);
 	bytes_clear(&s->queue);
 	if (s->trailers_in)
@@ -145,13 +149,28 @@ void h2_stream_fail(struct h2_stream *s, enum stream_fault fault)
 		events->on_reset(&s->stream, fault);
 }
 
-// The connection is over for all of them. Streams leave the list only in reap().
-static void fail_all(struct h2 *h2, enum stream_fault fault)
+// All of its message has come, and its reader has not taken all of it.
+static bool is_waiting(const struct h2_stream *s)
+{
+	return s->in_ended && !s->in_told && s->stream.events && (!s->upgrade || s->tunnel);
+}
+
+static bool somebody_waits(const struct h2 *h2)
+{
+	list_for_each (node, &h2->streams)
+		if (is_waiting(list_entry(node, struct h2_stream, node)))
+			return true;
+	return false;
+}
+
+// The connection is over for all of them, or for all who miss something. Streams leave the list
+// only in reap().
+static void fail_all(struct h2 *h2, enum stream_fault fault, bool whole_ones_too)
 {
 	list_for_each (node, &h2->streams) {
 		struct h2_stream *s = list_entry(node, struct h2_stream, node);
 
-		if (s->closed)
+		if (is_waiting(s) ? !whole_ones_too : s->closed)
 			continue;
 		s->closed = true;
 		h2_stream_fail(s, fault);
@@ -193,7 +212,7 @@ static void look_at_end(struct h2 *h2)
 		nghttp2_session_want_write(h2->ng))
 		return;
 	h2->session.refusal = HTTP_REFUSE_FRAMES;
-	fail_all(h2, h2->is_broken ? STREAM_MALFORMED : STREAM_PEER_CLOSED);
+	fail_all(h2, h2->is_broken ? STREAM_MALFORMED : STREAM_PEER_CLOSED, true);
 	// What the peer has not read yet (GOAWAY) would be lost in a reset.
 	h2_end(h2, server && !h2->peer_ended ? SESSION_LINGER : SESSION_CLOSE);
 }
@@ -235,6 +254,92 @@ static void no_memory(struct h2 *h2)
 }
 
 // ---- Out ----------------------------------------------------------------------------------------
+
+// Nothing waits that would be framed before it, and nobody is inside of libnghttp2.
+bool h2_is_free(const struct h2 *h2)
+{
+	return !h2->running && !h2->stalled && !h2->is_broken &&
+	       h2->session.end == SESSION_GOES_ON &&
+	       nghttp2_session_get_outbound_queue_size(h2->ng) == 0;
+}
+
+bool h2_may_open(const struct h2 *h2)
+{
+	return h2->open_count <= h2->streams_max;
+}
+
+// What may be told from inside of it concerns streams of which both sides have heard all.
+void h2_frame_next(struct h2 *h2)
+{
+	const uint8_t *data;
+	ssize_t len;
+
+	h2->running = true;
+	len = nghttp2_session_mem_send(h2->ng, &data);
+	h2->running = false;
+	if (unlikely(len) &&
+		(len < 0 || bytes_write(h2->kit->pool, h2->session.out, data, (size_t)len) != 0))
+		no_memory(h2);
+	h2_poke(h2);
+}
+
+// Puts what was packed behind what libnghttp2 has of the same block.
+static int put_head(struct h2 *h2, const u8 *frame, size_t len, const struct h2_packer *packer)
+{
+	struct block_pool *pool = h2->kit->pool;
+	struct bytes *out = h2->session.out;
+	size_t more = (size_t)(packer->at - packer->start),
+	       payload = len - frame_header_bytes + more;
+	u8 start[frame_header_bytes + H2_FIELDS_SPARE_BYTES];
+	char *at;
+
+	ASSERT(len <= sizeof(start) && payload <= H2_FRAME_BYTES_MAX);
+	memcpy(start, frame, len);
+	start[0] = (u8)(payload >> 16);
+	start[1] = (u8)(payload >> 8);
+	start[2] = (u8)payload;
+	if (unlikely(len + more > BLOCK_SMALL_BYTES)) {
+		if (bytes_write(pool, out, start, len) != 0)
+			return -ENOMEM;
+		return bytes_write(pool, out, packer->start, more);
+	}
+	at = bytes_reserve(pool, out, len + more);
+	if (!at)
+		return -ENOMEM;
+	memcpy(at, start, len);
+	memcpy(at + len, packer->start, more);
+	bytes_commit(out, len + more);
+	return 0;
+}
+
+static bool is_head_of(const struct h2_stream *s, const u8 *frame)
+{
+	u32 id = (u32)frame[5] << 24 | (u32)frame[6] << 16 | (u32)frame[7] << 8 | frame[8];
+
+	return frame[3] == NGHTTP2_HEADERS && (frame[4] & NGHTTP2_FLAG_END_HEADERS) &&
+	       id == (u32)s->id;
+}
+
+void h2_frame_head(struct h2 *h2, const struct h2_stream *s, struct h2_packer *packer)
+{
+	const uint8_t *data;
+	ssize_t len;
+	int error;
+
+	h2->running = true;
+	len = nghttp2_session_mem_send(h2->ng, &data);
+	h2->running = false;
+	if (likely(len >= frame_header_bytes && is_head_of(s, data))) {
+		error = put_head(h2, data, (size_t)len, packer);
+	} else { // its stream is gone
+		h2_pack_undo(packer);
+		error = len < 0 ? -ENOMEM
+				: bytes_write(h2->kit->pool, h2->session.out, data, (size_t)len);
+	}
+	if (error)
+		no_memory(h2);
+	h2_poke(h2);
+}
 
 // Frames what may go. Events are told from inside of it.
 static void pump(struct h2 *h2)
@@ -321,6 +426,7 @@ static void read_frames(struct h2 *h2, const struct slice *slice)
 	h2->feeding = slice->block;
 	used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)slice->ptr, slice->len);
 	h2->feeding = NULL;
+	h2_drop_last_data(h2);
 	if (used >= 0)
 		return;
 	switch (used) {
@@ -349,6 +455,15 @@ static void drop_input(struct h2 *h2, size_t len)
 		h2->linger_left -= (u32)len;
 }
 
+// The peer has ended, and its answers are taken.
+static void end_behind_answers(struct h2 *h2)
+{
+	if (h2->session.end != SESSION_GOES_ON || somebody_waits(h2))
+		return;
+	fail_all(h2, STREAM_PEER_CLOSED, true);
+	h2_end(h2, h2->peer_reset ? SESSION_ABORT : SESSION_CLOSE);
+}
+
 static void h2_feed(struct session *session, struct slice slice)
 {
 	struct h2 *h2 = h2_of(session);
@@ -367,10 +482,13 @@ static void h2_feed(struct session *session, struct slice slice)
 	slice_drop(&slice);
 	while (h2->look)
 		look_at_streams(h2);
-	if (session->end != SESSION_ABORT)
+	if (session->end != SESSION_ABORT && likely(!h2->peer_reset))
 		pump(h2);
 	h2->running = false;
-	look_at_end(h2);
+	if (unlikely(h2->peer_ended))
+		end_behind_answers(h2);
+	else
+		look_at_end(h2);
 	if (h2->look || !list_is_empty(&h2->dead))
 		h2_poke(h2);
 }
@@ -380,12 +498,20 @@ static void h2_ended(struct session *session, int error)
 	struct h2 *h2 = h2_of(session);
 
 	h2->peer_ended = true;
-	if (error < 0) {
-		h2_end(h2, SESSION_ABORT);
-		fail_all(h2, STREAM_PEER_RESET);
+	if (error == SESSION_CUT) // messages say themselves where they end
+		error = 0;
+	h2->peer_reset |= error < 0;
+	// A backend may close behind its last answer, which a slow client takes in its time. What
+	// it does not read of ours makes a reset of that.
+	if (session->role == STREAM_CLIENT && session->end == SESSION_GOES_ON &&
+		somebody_waits(h2)) {
+		fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, false);
+		session->events->on_goaway(session);
 		return;
 	}
-	fail_all(h2, STREAM_PEER_CLOSED);
+	if (error < 0)
+		h2_end(h2, SESSION_ABORT);
+	fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, true);
 	h2_end(h2, SESSION_CLOSE);
 }
 
@@ -406,12 +532,10 @@ static struct stream *h2_open(struct session *session)
 static u32 h2_room(const struct session *session)
 {
 	const struct h2 *h2 = container_of(session, struct h2, session);
-	u32 max = MIN(nghttp2_session_get_remote_settings(
-			      h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS),
-		(u32)H2_STREAMS_MAX);
+	u32 max = MIN(h2->streams_max, (u32)H2_STREAMS_MAX);
 
 	if (session->end != SESSION_GOES_ON || h2->is_broken || h2->draining || h2->goaway_heard ||
-		!nghttp2_session_check_request_allowed(h2->ng))
+		h2->peer_ended || !nghttp2_session_check_request_allowed(h2->ng))
 		return 0;
 	return max - MIN(max, h2->open_count);
 }
@@ -454,10 +578,28 @@ static void h2_refuse_late(struct session *session)
 	h2_finish(session);
 }
 
+// An answer that is complete but for its way out has no deadline above us any more. Its reader may
+// be alive and never take it.
+static void reset_stalled(struct h2 *h2)
+{
+	list_for_each (node, &h2->streams) {
+		struct h2_stream *s = list_entry(node, struct h2_stream, node);
+
+		if (s->released && !s->closed && !s->out_framed && s->looked_at && !s->moved) {
+			h2_stream_cut(s, NGHTTP2_CANCEL);
+			h2_poke(h2);
+		}
+		s->moved = false;
+		s->looked_at = s->released;
+	}
+}
+
 static void h2_check_alive(struct session *session)
 {
 	struct h2 *h2 = h2_of(session);
 
+	if (session->role == STREAM_SERVER && !h2->is_broken)
+		reset_stalled(h2);
 	if (h2->heard || session->end != SESSION_GOES_ON) {
 		h2->heard = false;
 	} else if (h2->pings) {
@@ -551,6 +693,7 @@ struct session *h2_new(struct h2_kit *kit, enum stream_role role, struct h1_pars
 		.carrier = carrier,
 		.is_secure = is_secure,
 	};
+	h2_pack_init(&h2->pack, kit->seed);
 	list_init(&h2->streams);
 	list_init(&h2->leaving);
 	list_init(&h2->dead);
@@ -558,6 +701,8 @@ struct session *h2_new(struct h2_kit *kit, enum stream_role role, struct h1_pars
 		slab_put(&kit->sessions, h2);
 		return NULL;
 	}
+	h2->streams_max = nghttp2_session_get_remote_settings(
+		h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 	if (greet(h2) != 0) {
 		nghttp2_session_del(h2->ng);
 		slab_put(&kit->sessions, h2);

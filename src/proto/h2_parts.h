@@ -9,6 +9,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "proto/h2.h"
+#include "proto/h2_pack.h"
 #include "proto/websocket_key.h"
 
 enum {
@@ -17,7 +18,9 @@ enum {
 	H2_MEMORY_CLASSES = 7,
 	H2_UPDATES_PER_FRAME_US = 8 * 2000,
 	H2_NV_MAX = HTTP_FIELDS_MAX + HTTP_FIELDS_EXTRA + 32,
-	H2_PROTOCOL_MAX = 24, // bytes of the name of a protocol to upgrade to
+	H2_PROTOCOL_MAX = 24,	      // bytes of the name of a protocol to upgrade to
+	H2_FRAME_BYTES_MAX = 16384,   // what every peer takes (RFC 9113 6.5.2)
+	H2_FIELDS_SPARE_BYTES = 1024, // of it, for what libnghttp2 has of a block: the method
 };
 
 struct h2_kit {
@@ -32,6 +35,7 @@ struct h2_kit {
 	// Scratch: nothing in it outlives a call.
 	nghttp2_nv nv[H2_NV_MAX];
 	char status[3], number[20];
+	u8 block[H2_FRAME_BYTES_MAX];
 };
 
 // A header section as text of HTTP/1, while its fields arrive.
@@ -72,7 +76,8 @@ struct h2_stream {
 	bool in_ended : 1, in_told : 1; // the peer's half is over | and its reader knows
 	bool out_ended : 1;		// the whole message is in `queue`
 	bool out_framed : 1;		// ... and framed
-	bool deferred : 1;		// libnghttp2 waits for body bytes
+	bool provides : 1;		// libnghttp2 knows whom to ask for body bytes
+	bool deferred : 1;		// ... and waits for them
 	bool closed : 1;		// libnghttp2 knows it no more
 	bool released : 1;		// its owner knows it no more
 	bool done_told : 1;
@@ -83,6 +88,8 @@ struct h2_stream {
 	bool malformed : 1;   // libnghttp2 resets it
 	bool refuse_rest : 1; // what still comes is not wanted: RST_STREAM behind the answer
 	bool has_key : 1;
+	bool moved : 1; // body bytes were framed since the last look (check_alive)
+	bool looked_at : 1;
 	u8 protocol_len;
 	char key[WEBSOCKET_KEY_BYTES]; // of an upgrade
 	char protocol[H2_PROTOCOL_MAX];
@@ -99,10 +106,18 @@ struct h2 {
 	struct list dead;    // to be freed when nobody is inside
 	struct h2_text text;
 	struct h2_stream *heading; // whose header section arrives
+	struct h2_stream *recent;  // who was last spoken of; not closed
 	struct block *feeding;	   // the block that libnghttp2 reads
+	u32 data_left;		   // bytes of the DATA frame that arrives
+	struct slice last_data;	   // of a message, between the bytes and the end of its frame
+	struct slice passing;	   // ... on its way out, not in the queue of `sender`
+	struct h2_stream *sender;
 	u64 flood_us[H2_FLOOD_COUNT];
-	u32 open_count; // streams that libnghttp2 has open
+	u32 open_count;	 // streams that libnghttp2 has open, or will have
+	u32 streams_max; // that the peer allows
 	u32 linger_left;
+	i32 continued;	  // whose header section comes in several frames
+	u8 continuations; // ... so many behind the first
 	u8 excess;	  // enum h2_excess
 	bool running : 1; // inside of libnghttp2
 	bool pings : 1;	  // a PING of ours is on its way
@@ -112,10 +127,11 @@ struct h2 {
 	bool is_broken : 1; // nothing more is to be had from libnghttp2
 	bool stalled : 1;   // there is more to frame than `out` took
 	bool look : 1;	    // some stream has something to be told
-	bool peer_ended : 1;
+	bool peer_ended : 1, peer_reset : 1;
 	bool over : 1;	      // h2_done runs
 	bool heard : 1;	      // since the last look (check_alive)
 	bool may_connect : 1; // SETTINGS_ENABLE_CONNECT_PROTOCOL was heard
+	struct h2_pack pack;
 };
 
 static inline struct h2 *h2_of(struct session *session)
@@ -131,6 +147,12 @@ static inline struct h2_stream *h2_stream_of(struct stream *stream)
 // ---- The session (h2.c) -------------------------------------------------------------------------
 
 void h2_poke(struct h2 *h2); // something is to be framed or told in this turn
+// What is submitted next may be framed before anything else, by h2_frame_next.
+bool h2_is_free(const struct h2 *h2);
+bool h2_may_open(const struct h2 *h2); // the peer allows the streams that are open now
+void h2_frame_next(struct h2 *h2);
+// The same of the head of `s`, which goes on with what was packed.
+void h2_frame_head(struct h2 *h2, const struct h2_stream *s, struct h2_packer *packer);
 void h2_end(struct h2 *h2, enum session_end end);
 void h2_excessive(struct h2 *h2, enum h2_excess excess, u32 code);
 bool h2_flood(struct h2 *h2, enum h2_excess kind); // true: it is one, and was dealt with
@@ -141,13 +163,17 @@ void h2_stream_settle(struct h2_stream *s); // tells that it is done, frees it, 
 // ---- Receiving (h2_recv.c) ----------------------------------------------------------------------
 
 void h2_set_callbacks(nghttp2_session_callbacks *callbacks);
+void h2_drop_last_data(struct h2 *h2);
 
 // ---- Streams (h2_stream.c) ----------------------------------------------------------------------
 
 extern const struct stream_ops h2_stream_ops;
 int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
 	nghttp2_data_source *source, void *user_data);
-void h2_stream_deliver(struct h2_stream *s); // what is held and may go
+void h2_stream_hold(struct h2_stream *s, struct slice slice);
+void h2_stream_deliver(struct h2_stream *s);			   // what is held and may go
+void h2_stream_take_last(struct h2_stream *s, struct slice slice); // bytes at the end, or none
+void h2_stream_cut(struct h2_stream *s, u32 code);
 
 // ---- Text of HTTP/1 (h2_text.c) -----------------------------------------------------------------
 
@@ -166,10 +192,13 @@ void h2_text_done(struct h2 *h2);
 
 // ---- Fields of HTTP/2 (h2_fields.c) -------------------------------------------------------------
 
-// Fills kit->nv; gives the number.
-size_t h2_fields_response(struct h2_kit *kit, const struct http_head *head, u16 status, bool end);
-size_t h2_fields_request(
-	struct h2_kit *kit, const struct http_head *head, bool is_secure, bool end);
+// A head is packed into kit->block where there is a packer, and its method is in kit->nv. Else all
+// of it is in kit->nv. They give the number there.
+struct h2_packer h2_fields_begin(struct h2 *h2, const struct http_head *head);
+size_t h2_fields_response(struct h2_kit *kit, const struct http_head *head, u16 status, bool end,
+	struct h2_packer *packer);
+size_t h2_fields_request(struct h2_kit *kit, const struct http_head *head, bool is_secure, bool end,
+	struct h2_packer *packer);
 size_t h2_fields_trailers(struct h2_kit *kit, const struct http_field *fields, u16 count);
 
 // ---- Memory (h2_memory.c) -----------------------------------------------------------------------

@@ -3,9 +3,17 @@
 // this or any other stream; nothing is freed here.
 #include "proto/h2_parts.h"
 
-static struct h2_stream *stream_of(nghttp2_session *ng, int32_t id)
+// Mostly the one that the last frame was about.
+static inline struct h2_stream *stream_of(struct h2 *h2, int32_t id)
 {
-	return id ? nghttp2_session_get_stream_user_data(ng, id) : NULL;
+	struct h2_stream *s = h2->recent;
+
+	if (likely(s && s->id == id && !s->closed))
+		return s;
+	s = id ? nghttp2_session_get_stream_user_data(h2->ng, id) : NULL;
+	if (s)
+		h2->recent = s;
+	return s;
 }
 
 // ---- Header sections ----------------------------------------------------------------------------
@@ -13,17 +21,20 @@ static struct h2_stream *stream_of(nghttp2_session *ng, int32_t id)
 static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 {
 	struct h2 *h2 = user;
-	struct h2_stream *s = stream_of(ng, frame->hd.stream_id);
+	struct h2_stream *s;
 
-	if (!s && frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
+	if (frame->headers.cat == NGHTTP2_HCAT_REQUEST) {
 		s = h2_stream_new(h2);
 		if (!s)
 			return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 		s->id = frame->hd.stream_id;
 		nghttp2_session_set_stream_user_data(ng, s->id, s);
+		h2->recent = s;
+	} else {
+		s = stream_of(h2, frame->hd.stream_id);
+		if (!s)
+			return 0;
 	}
-	if (!s)
-		return 0;
 	s->heard = true;
 	h2->heading = s;
 	h2_text_begin(h2, s->headed_in);
@@ -111,6 +122,10 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 	}
 	s->headed_in = !interim;
 	s->tunnel = head->status == 101;
+	if (unlikely(s->upgrade && !s->tunnel && !interim)) {
+		s->upgrade = false; // refused: an answer like others, and nothing more of ours
+		s->stream.ops->send_body(&s->stream, (struct slice){0}, true);
+	}
 	s->in_ended = end;
 	// Where no body can be, its empty DATA frame is not waited for.
 	over = end || (!interim && !s->tunnel && head->framing == HTTP_NO_BODY);
@@ -148,6 +163,7 @@ static void take_headers(struct h2 *h2, struct h2_stream *s, const nghttp2_frame
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
 
 	h2->heading = s; // for what is still written
+	h2->continued = 0;
 	if (h2->text.is_trailers)
 		take_trailers(h2, s);
 	else if (h2->session.role == STREAM_SERVER)
@@ -164,39 +180,53 @@ static int on_data_chunk(
 	nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
 {
 	struct h2 *h2 = user;
-	struct h2_stream *s = stream_of(ng, id);
+	struct h2_stream *s = stream_of(h2, id);
 	struct slice slice = {.block = h2->feeding, .ptr = (const char *)data, .len = len};
+	bool last = (flags & (NGHTTP2_FLAG_END_STREAM | NGHTTP2_FLAG_PADDED)) ==
+			    NGHTTP2_FLAG_END_STREAM &&
+		    h2->data_left == len;
 
-	(void)flags;
+	h2->data_left -= (u32)len;
 	// Whatever its reader does, others go on (ruling of the windows: h2.h).
 	(void)nghttp2_session_consume_connection(ng, len);
 	if (!s || !s->stream.events || s->in_told || h2->is_broken)
 		return 0;
 	if (slice.block)
 		block_ref(slice.block);
-	if (bytes_append(h2->kit->pool, &s->held, slice) != 0) {
-		h2_stream_fail(s, STREAM_NO_MEMORY);
-		(void)nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_INTERNAL_ERROR);
+	if (likely(last)) { // its frame's end follows: both are told in one
+		h2->last_data = slice;
 		return 0;
 	}
+	h2_stream_hold(s, slice);
 	h2_stream_deliver(s);
 	return 0;
 }
 
+// An end that did not come: the frame was refused for what it ends.
+void h2_drop_last_data(struct h2 *h2)
+{
+	if (unlikely(h2->last_data.len))
+		slice_drop(&h2->last_data);
+}
+
 static void take_data_end(struct h2 *h2, const nghttp2_frame *frame)
 {
-	struct h2_stream *s = stream_of(h2->ng, frame->hd.stream_id);
+	struct h2_stream *s = stream_of(h2, frame->hd.stream_id);
 	bool end = frame->hd.flags & NGHTTP2_FLAG_END_STREAM;
+	struct slice last = h2->last_data;
 
 	if (!end) {
 		if (frame->hd.length == frame->data.padlen)
 			(void)h2_flood(h2, H2_EMPTY_DATA);
 		return;
 	}
-	if (!s)
+	h2->last_data = (struct slice){0};
+	if (!s || s->in_told) {
+		slice_drop(&last);
 		return;
+	}
 	s->in_ended = true;
-	h2_stream_deliver(s);
+	h2_stream_take_last(s, last);
 }
 
 // ---- Frames -------------------------------------------------------------------------------------
@@ -209,6 +239,11 @@ static void take_settings(struct h2 *h2, const nghttp2_frame *frame)
 		return;
 	h2->may_connect = nghttp2_session_get_remote_settings(
 		h2->ng, NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL);
+	for (size_t i = 0; i < frame->settings.niv; i++)
+		if (frame->settings.iv[i].settings_id == NGHTTP2_SETTINGS_HEADER_TABLE_SIZE)
+			h2_pack_resize(&h2->pack, frame->settings.iv[i].value);
+	h2->streams_max = nghttp2_session_get_remote_settings(
+		h2->ng, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
 	if (h2->session.role == STREAM_CLIENT && h2->session.events->on_open_limit)
 		h2->session.events->on_open_limit(&h2->session);
 }
@@ -265,6 +300,17 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	return 0;
 }
 
+// libnghttp2's own count (nghttp2_option_set_max_continuations) is of reads, so that a frame that
+// comes byte by byte is many of them; it is only the bound beyond this one.
+static void count_continuation(struct h2 *h2, i32 id)
+{
+	if (h2->continued != id)
+		h2->continuations = 0;
+	h2->continued = id;
+	if (++h2->continuations > H2_CONTINUATIONS_MAX)
+		h2_excessive(h2, H2_CONTINUATIONS, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 // Of every frame, also of those that are then ignored.
 static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void *user)
 {
@@ -273,8 +319,14 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	bool priority = hd->type == NGHTTP2_PRIORITY || hd->type == NGHTTP2_PRIORITY_UPDATE;
 
 	(void)ng;
-	if (likely(!priority && hd->type <= NGHTTP2_CONTINUATION) || h2->is_broken)
+	h2_drop_last_data(h2);
+	h2->data_left = (u32)hd->length;
+	if (likely(!priority && hd->type < NGHTTP2_CONTINUATION) || h2->is_broken)
 		return 0;
+	if (hd->type == NGHTTP2_CONTINUATION) {
+		count_continuation(h2, hd->stream_id);
+		return 0;
+	}
 	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) { // RFC 9113 6.3
 		h2_excessive(h2, H2_PROTOCOL_ERROR, NGHTTP2_PROTOCOL_ERROR);
 		return 0;
@@ -298,8 +350,9 @@ static int on_unknown_frame(
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *user)
 {
 	struct h2 *h2 = user;
-	struct h2_stream *s = stream_of(ng, frame->hd.stream_id);
+	struct h2_stream *s = stream_of(h2, frame->hd.stream_id);
 
+	(void)ng;
 	(void)error;
 	if (h2->is_broken || h2_flood(h2, H2_RESETS) || !s)
 		return 0;
@@ -321,9 +374,11 @@ static enum stream_fault fault_of(const struct h2 *h2, const struct h2_stream *s
 static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void *user)
 {
 	struct h2 *h2 = user;
-	struct h2_stream *s = stream_of(ng, id);
+	struct h2_stream *s = stream_of(h2, id);
 	bool server = h2->session.role == STREAM_SERVER;
 
+	(void)ng;
+	h2->recent = NULL;
 	if (!s || h2->over || s->closed)
 		return 0;
 	s->closed = true;
@@ -363,7 +418,7 @@ static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	}
 	if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
 		return 0;
-	s = stream_of(ng, frame->hd.stream_id);
+	s = stream_of(h2, frame->hd.stream_id);
 	if (!s)
 		return 0;
 	s->out_framed = true;

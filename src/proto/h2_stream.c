@@ -5,6 +5,8 @@
 
 #include "proto/h2_parts.h"
 
+enum { frame_header_bytes = 9 };
+
 static void no_memory(struct h2 *h2)
 {
 	h2->is_broken = true;
@@ -59,6 +61,16 @@ static void deliver_end(struct h2_stream *s)
 	block_unref(block);
 }
 
+void h2_stream_hold(struct h2_stream *s, struct slice slice)
+{
+	struct h2 *h2 = s->h2;
+
+	if (bytes_append(h2->kit->pool, &s->held, slice) == 0)
+		return;
+	h2_stream_fail(s, STREAM_NO_MEMORY);
+	(void)nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR);
+}
+
 // Without credit not even the end is told: it must not come before its reader.
 void h2_stream_deliver(struct h2_stream *s)
 {
@@ -67,12 +79,35 @@ void h2_stream_deliver(struct h2_stream *s)
 	while (s->stream.events && s->credit && s->held.len) {
 		struct slice slice = take_held(s);
 
+		bool end = s->in_ended && s->held.len == 0 && !s->trailers_in && !s->in_told;
+
 		s->credit -= slice.len;
 		s->unconsumed += slice.len;
-		s->stream.events->on_body(&s->stream, slice, false);
+		s->in_told |= end;
+		s->stream.events->on_body(&s->stream, slice, end);
 	}
 	if (s->stream.events && s->credit && s->held.len == 0 && s->in_ended && !s->in_told)
 		deliver_end(s);
+}
+
+// What need not be held is not.
+void h2_stream_take_last(struct h2_stream *s, struct slice slice)
+{
+	const struct stream_events *events = s->stream.events;
+
+	if (likely(events && slice.len && s->held.len == 0 && s->credit >= slice.len &&
+		    !(s->upgrade && !s->tunnel))) {
+		s->credit -= slice.len;
+		s->unconsumed += slice.len;
+		s->in_told = true;
+		events->on_body(&s->stream, slice, true);
+		return;
+	}
+	if (slice.len && events)
+		h2_stream_hold(s, slice);
+	else
+		slice_drop(&slice);
+	h2_stream_deliver(s);
 }
 
 static void grant(struct stream *stream, size_t len)
@@ -114,7 +149,8 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t l
 	uint32_t *data_flags, nghttp2_data_source *source, void *user)
 {
 	struct h2_stream *s = source->ptr;
-	size_t len = MIN(length, s->queue.len);
+	size_t ready = s->queue.len + (s == s->h2->sender ? s->h2->passing.len : 0);
+	size_t len = MIN(length, ready);
 
 	(void)ng;
 	(void)id;
@@ -125,7 +161,7 @@ static ssize_t read_body(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t l
 		return NGHTTP2_ERR_DEFERRED;
 	}
 	*data_flags |= NGHTTP2_DATA_FLAG_NO_COPY;
-	if (len < s->queue.len || !s->out_ended)
+	if (len < ready || !s->out_ended)
 		return (ssize_t)len;
 	*data_flags |= NGHTTP2_DATA_FLAG_EOF;
 	if (s->trailers_out) {
@@ -166,6 +202,54 @@ static int move_bytes(struct h2_stream *s, size_t len)
 	return 0;
 }
 
+// The beginning of what is passed by the queue.
+static struct slice take_passing(struct h2 *h2, size_t len)
+{
+	struct slice slice = h2->passing;
+
+	if (likely(len == slice.len)) {
+		h2->passing = (struct slice){0};
+		return slice;
+	}
+	slice.len = len;
+	if (slice.block)
+		block_ref(slice.block);
+	h2->passing.ptr += len;
+	h2->passing.len -= len;
+	return slice;
+}
+
+// A frame that is short: its header and its bytes in one.
+static int put_short(struct h2 *h2, const uint8_t *framehd, struct slice slice)
+{
+	size_t len = frame_header_bytes + slice.len;
+	char *at = bytes_reserve(h2->kit->pool, h2->session.out, len);
+
+	if (at) {
+		memcpy(at, framehd, frame_header_bytes);
+		memcpy(at + frame_header_bytes, slice.ptr, slice.len);
+		bytes_commit(h2->session.out, len);
+	}
+	slice_drop(&slice);
+	return at ? 0 : -ENOMEM;
+}
+
+static int put_frame(struct h2 *h2, struct h2_stream *s, const uint8_t *framehd, size_t len)
+{
+	struct block_pool *pool = h2->kit->pool;
+	struct bytes *out = h2->session.out;
+	bool passes = s == h2->sender && len && s->queue.len == 0;
+	struct slice slice = passes ? take_passing(h2, len) : (struct slice){0};
+
+	if (likely(slice.len == len && len <= BYTES_COPY_MAX))
+		return put_short(h2, framehd, slice);
+	if (bytes_write(pool, out, framehd, frame_header_bytes) != 0) {
+		slice_drop(&slice);
+		return -ENOMEM;
+	}
+	return passes ? bytes_append(pool, out, slice) : move_bytes(s, len);
+}
+
 int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *framehd, size_t length,
 	nghttp2_data_source *source, void *user)
 {
@@ -179,19 +263,22 @@ int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame
 		h2->stalled = true;
 		return NGHTTP2_ERR_WOULDBLOCK;
 	}
-	if (bytes_write(h2->kit->pool, out, framehd, 9) != 0 || move_bytes(s, length) != 0) {
+	h2->recent = s;
+	if (put_frame(h2, s, framehd, length) != 0) {
 		no_memory(h2);
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
 	// For each frame a reader may well say twice that it has room again, and on two levels.
 	h2->flood_us[H2_WINDOW_UPDATES] -=
 		MIN(h2->flood_us[H2_WINDOW_UPDATES], (u64)H2_UPDATES_PER_FRAME_US);
-	if (length == 0)
-		return 0;
-	s->framed += (u32)length;
-	if (!list_is_linked(&s->leaving_node))
-		list_push_back(&h2->leaving, &s->leaving_node);
-	return 0;
+	if (length) {
+		s->framed += (u32)length;
+		s->moved = true;
+		if (!list_is_linked(&s->leaving_node))
+			list_push_back(&h2->leaving, &s->leaving_node);
+	}
+	// Nobody else's turn is before the end of this one's call.
+	return s == h2->sender && h2->passing.len == 0 ? NGHTTP2_ERR_PAUSE : 0;
 }
 
 static nghttp2_data_provider provider_of(struct h2_stream *s)
@@ -199,20 +286,48 @@ static nghttp2_data_provider provider_of(struct h2_stream *s)
 	return (nghttp2_data_provider){.source = {.ptr = s}, .read_callback = read_body};
 }
 
+static bool is_packed(struct h2_packer *packer)
+{
+	if (likely(!packer->is_full))
+		return true;
+	h2_pack_undo(packer);
+	return false;
+}
+
 static int submit_response(struct h2_stream *s, const struct http_head *head, bool end)
 {
 	struct h2 *h2 = s->h2;
 	bool interim = head->status < 200 && head->status != 101;
 	bool tunnel = head->status == 101;
-	size_t count = h2_fields_response(h2->kit, head, tunnel ? 200 : head->status, end);
+	u16 status = tunnel ? 200 : head->status;
 	nghttp2_data_provider provider = provider_of(s);
+	struct h2_packer packer;
+	bool at_once = h2_is_free(h2);
+	size_t count = 0;
+	int error;
 
-	if (interim)
-		return nghttp2_submit_headers(
+	if (likely(at_once)) {
+		packer = h2_fields_begin(h2, head);
+		count = h2_fields_response(h2->kit, head, status, end, &packer);
+		at_once = is_packed(&packer);
+	}
+	if (unlikely(!at_once))
+		count = h2_fields_response(h2->kit, head, status, end, NULL);
+	s->headed_out = !interim;
+	s->out_ended = end && !interim;
+	if (interim || (at_once && !end)) { // a body is asked for when there is one
+		error = nghttp2_submit_headers(
 			h2->ng, NGHTTP2_FLAG_NONE, s->id, NULL, h2->kit->nv, count, NULL);
-	s->headed_out = true;
-	s->out_ended = end;
-	return nghttp2_submit_response(h2->ng, s->id, h2->kit->nv, count, end ? NULL : &provider);
+	} else {
+		s->provides = !end;
+		error = nghttp2_submit_response(
+			h2->ng, s->id, h2->kit->nv, count, end ? NULL : &provider);
+	}
+	if (at_once && !error)
+		h2_frame_head(h2, s, &packer);
+	else if (at_once)
+		h2_pack_undo(&packer);
+	return error;
 }
 
 // The backend has agreed to what its protocol of HTTP/1 asked of it: only then is it a WebSocket.
@@ -281,7 +396,9 @@ static void ask(struct h2_stream *s, const struct http_head *head, bool end)
 {
 	struct h2 *h2 = s->h2;
 	nghttp2_data_provider provider = provider_of(s);
-	size_t count;
+	struct h2_packer packer;
+	bool at_once = h2_is_free(h2) && h2_may_open(h2);
+	size_t count = 0;
 	i32 id;
 
 	s->method = head->method;
@@ -294,15 +411,33 @@ static void ask(struct h2_stream *s, const struct http_head *head, bool end)
 		}
 		end = false;
 	}
-	count = h2_fields_request(h2->kit, head, h2->is_secure, end);
-	id = nghttp2_submit_request(h2->ng, NULL, h2->kit->nv, count, end ? NULL : &provider, s);
+	if (likely(at_once)) {
+		packer = h2_fields_begin(h2, head);
+		count = h2_fields_request(h2->kit, head, h2->is_secure, end, &packer);
+		at_once = is_packed(&packer);
+	}
+	if (unlikely(!at_once))
+		count = h2_fields_request(h2->kit, head, h2->is_secure, end, NULL);
+	if (at_once && !end) {
+		id = nghttp2_submit_headers(
+			h2->ng, NGHTTP2_FLAG_NONE, -1, NULL, h2->kit->nv, count, s);
+	} else {
+		s->provides = !end;
+		id = nghttp2_submit_request(
+			h2->ng, NULL, h2->kit->nv, count, end ? NULL : &provider, s);
+	}
 	if (id < 0) {
+		if (at_once)
+			h2_pack_undo(&packer);
 		fail_later(s, STREAM_NOT_PROCESSED);
 		return;
 	}
 	s->id = id;
 	s->out_ended = end;
-	h2_poke(h2);
+	if (at_once)
+		h2_frame_head(h2, s, &packer);
+	else
+		h2_poke(h2);
 }
 
 static void send_head(struct stream *stream, const struct http_head *head, bool end)
@@ -317,25 +452,62 @@ static void send_head(struct stream *stream, const struct http_head *head, bool 
 		ask(s, head, end);
 }
 
+// There are bytes, or there is an end.
+static void let_take(struct h2_stream *s)
+{
+	nghttp2_data_provider provider;
+
+	if (likely(!s->provides)) {
+		provider = provider_of(s);
+		s->provides = true;
+		if (nghttp2_submit_data(s->h2->ng, NGHTTP2_FLAG_END_STREAM, s->id, &provider) ==
+			NGHTTP2_ERR_NOMEM)
+			no_memory(s->h2);
+	} else if (s->deferred) {
+		s->deferred = false;
+		(void)nghttp2_session_resume_data(s->h2->ng, s->id);
+	}
+}
+
+// The end of a message is framed at once where nothing is before it. What a window holds back is
+// kept like the rest.
+static int send_last(struct h2_stream *s, struct slice slice)
+{
+	struct h2 *h2 = s->h2;
+	int error = 0;
+
+	h2->sender = s;
+	h2->passing = slice;
+	h2_frame_next(h2);
+	h2->sender = NULL;
+	slice = h2->passing;
+	h2->passing = (struct slice){0};
+	if (unlikely(slice.len))
+		error = bytes_append(h2->kit->pool, &s->queue, slice);
+	return error;
+}
+
 static void send_body(struct stream *stream, struct slice slice, bool end)
 {
 	struct h2_stream *s = h2_stream_of(stream);
 	struct h2 *h2 = s->h2;
+	int error = 0;
 
 	if (s->closed || s->failed || s->out_ended || !s->headed_out || h2->is_broken) {
 		slice_drop(&slice);
 		return;
 	}
-	if (slice.len && bytes_append(h2->kit->pool, &s->queue, slice) != 0) {
-		no_memory(h2);
-		return;
-	}
 	s->out_ended = end;
-	if (s->deferred) {
-		s->deferred = false;
-		(void)nghttp2_session_resume_data(h2->ng, s->id);
+	let_take(s);
+	if (likely(end && h2_is_free(h2) && s->queue.len == 0)) {
+		error = send_last(s, slice);
+	} else {
+		if (slice.len)
+			error = bytes_append(h2->kit->pool, &s->queue, slice);
+		h2_poke(h2);
 	}
-	h2_poke(h2);
+	if (unlikely(error))
+		no_memory(h2);
 }
 
 static void send_trailers(struct stream *stream, const struct http_field *fields, u16 count)
@@ -368,7 +540,7 @@ static void send_trailers(struct stream *stream, const struct http_field *fields
 
 // ---- The end ------------------------------------------------------------------------------------
 
-static void cut(struct h2_stream *s, u32 code)
+void h2_stream_cut(struct h2_stream *s, u32 code)
 {
 	bytes_clear(&s->queue);
 	(void)nghttp2_submit_rst_stream(s->h2->ng, NGHTTP2_FLAG_NONE, s->id, code);
@@ -377,7 +549,7 @@ static void cut(struct h2_stream *s, u32 code)
 static void let_go_of_answer(struct h2_stream *s)
 {
 	if (!s->out_ended) {
-		cut(s, s->tunnel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
+		h2_stream_cut(s, s->tunnel ? NGHTTP2_CANCEL : NGHTTP2_INTERNAL_ERROR);
 	} else if (!s->in_ended) {
 		// The answer is complete, the request is not (RFC 9113 8.1).
 		s->refuse_rest = true;
@@ -407,7 +579,7 @@ static void reset(struct stream *stream)
 		if (is_server(s))
 			let_go_of_answer(s);
 		else if (!s->in_ended || !s->out_ended)
-			cut(s, NGHTTP2_CANCEL);
+			h2_stream_cut(s, NGHTTP2_CANCEL);
 		h2_poke(s->h2);
 	}
 	leave(s);
@@ -423,7 +595,7 @@ static void refuse(struct stream *stream)
 	struct h2_stream *s = h2_stream_of(stream);
 
 	if (!s->closed)
-		cut(s, NGHTTP2_REFUSED_STREAM);
+		h2_stream_cut(s, NGHTTP2_REFUSED_STREAM);
 	h2_poke(s->h2);
 	leave(s);
 }

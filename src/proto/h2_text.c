@@ -408,7 +408,7 @@ enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 		head->has_content_length = end;
 		head->content_length = 0;
 	}
-	head->keep_alive = true;
+	head->keep_alive = head->is_h2 = true;
 	return HTTP_REFUSE_OK;
 }
 

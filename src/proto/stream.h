@@ -154,7 +154,7 @@ struct session_ops {
 	void (*refuse_late)(struct session *session);
 	// To be called from time to time: a peer from which nothing came since the last call is
 	// asked for a sign of life, and given up at the next call if there was none. HTTP/1 cannot
-	// ask.
+	// ask. An answer that was released and of which nothing left between two calls is reset.
 	void (*check_alive)(struct session *session);
 	void (*done)(struct session *session);
 };

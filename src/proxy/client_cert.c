@@ -39,6 +39,26 @@ void client_cert_note(struct conn *conn)
 	tls->note_len = (u16)(at - lines);
 }
 
+void client_cert_describe(const struct tls *tls, struct proxy_header_tls *ret_described,
+	char room[static CLIENT_CERT_NAME_MAX])
+{
+	enum { by_tls = 1, showed_now = 2, showed_once = 4 };
+	X509 *leaf = SSL_get0_peer_certificate(tls->ssl);
+
+	*ret_described = (struct proxy_header_tls){.is_set = true,
+		.client = by_tls,
+		.verify = 1,
+		.version = tls_version(tls),
+		.cipher = tls_cipher(tls)};
+	if (!leaf)
+		return;
+	ret_described->client |= showed_once | (tls_is_resumed(tls) ? 0 : showed_now);
+	if (SSL_get_verify_result(tls->ssl) != X509_V_OK)
+		return;
+	ret_described->verify = 0;
+	ret_described->cn = str_make(room, tls_cert_common_name(leaf, room, CLIENT_CERT_NAME_MAX));
+}
+
 void client_cert_tell(struct exchange *x)
 {
 	struct http_head *head = x->request;

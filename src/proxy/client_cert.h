@@ -3,10 +3,18 @@
 // X-Client-Cert-San, which at such frontends nobody else can set.
 #pragma once
 
+#include "proto/proxy_header.h"
 #include "proxy/exchange.h"
 
 // Once, after the handshake: makes the lines that all requests of the connection get.
 void client_cert_note(struct conn *conn);
+
+// What a PROXY header says of the client's TLS, and of its certificate where one was verified. The
+// common name is put into `room`.
+enum { CLIENT_CERT_NAME_MAX = 255 };
+
+void client_cert_describe(const struct tls *tls, struct proxy_header_tls *ret_described,
+	char room[static CLIENT_CERT_NAME_MAX]);
 
 // Takes out what the client says about itself, and adds the lines.
 void client_cert_tell(struct exchange *x);

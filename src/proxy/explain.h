@@ -130,6 +130,8 @@ struct explain {
 	u32 pool_count;
 	struct str picked, picked_address;
 	u32 picked_index;
+	struct str picked_name; // that its certificate has to have, with TLS
+	bool picked_h2, picked_tls, picked_verified;
 	bool is_trial;	// of a half-open breaker
 	bool is_chance; // dice were drawn
 	struct str head;

@@ -223,6 +223,10 @@ static void tell_picked(struct explain *explain, struct exchange *x, const struc
 	explain->picked = explain_keep(explain, pick->backend->id);
 	explain->picked_address = explain_keep(explain, pick->backend->address);
 	explain->picked_index = pick->backend->index;
+	explain->picked_h2 = pick->backend->is_h2 && !explain->tcp;
+	explain->picked_tls = pick->backend->is_tls;
+	explain->picked_verified = pick->backend->conf->tls.verify;
+	explain->picked_name = explain_keep(explain, pick->backend->conf->tls.server_name);
 	explain->is_trial = pick->is_trial;
 	if (!x->tcp)
 		tell_head(explain, x, pick);

@@ -2,7 +2,9 @@
 #include "proxy/introduce.h"
 
 #include "base/hex.h"
+#include "net/tls.h"
 #include "proto/proxy_header.h"
+#include "proxy/client_cert.h"
 #include "proxy/request.h"
 
 enum { id_len = 32, host_bytes_max = 255 };
@@ -38,18 +40,43 @@ static struct str authority_of(const struct exchange *x, char buffer[static host
 	return http_host_of(x->request->authority, buffer);
 }
 
-static void describe(struct exchange *x, u32 tlvs, struct proxy_header *header,
-	char buffer[static host_bytes_max])
+// What TLS agreed on with the client; without it, what the request came by. Of bytes without
+// requests nobody knows.
+static struct str alpn_of(const struct exchange *x)
+{
+	const struct tls *tls = conn_tls(&x->client->conn);
+	struct str agreed = tls ? tls_alpn(tls) : STR_EMPTY;
+
+	if (agreed.len || !x->request)
+		return agreed;
+	return x->request->is_h2 ? STR("h2c") : STR("http/1.1");
+}
+
+struct room {
+	char host[host_bytes_max], name[CLIENT_CERT_NAME_MAX];
+};
+
+static void describe_tls(
+	const struct exchange *x, struct proxy_header_tls *described, struct room *room)
+{
+	const struct tls *tls = conn_tls(&x->client->conn);
+
+	// Nobody's certificate was verified where no client came over TLS that ends here.
+	*described = (struct proxy_header_tls){.is_set = true, .verify = 1};
+	if (tls)
+		client_cert_describe(tls, described, room->name);
+}
+
+static void describe(struct exchange *x, u32 tlvs, struct proxy_header *header, struct room *room)
 {
 	if (tlvs & CONF_PROXY_TLV_AUTHORITY)
-		header->authority = authority_of(x, buffer);
-	if ((tlvs & CONF_PROXY_TLV_ALPN) && x->request)
-		header->alpn = STR("http/1.1");
+		header->authority = authority_of(x, room->host);
+	if (tlvs & CONF_PROXY_TLV_ALPN)
+		header->alpn = alpn_of(x);
 	if (tlvs & CONF_PROXY_TLV_UNIQUE_ID)
 		header->unique_id = identify(x);
-	// Nobody's certificate was verified, since no client came over TLS that ends here.
 	if (tlvs & CONF_PROXY_TLV_SSL)
-		header->tls = (struct proxy_header_tls){.is_set = true, .verify = 1};
+		describe_tls(x, &header->tls, room);
 	header->has_checksum = tlvs & CONF_PROXY_TLV_CRC32C;
 }
 
@@ -58,7 +85,8 @@ bool introduce_client(
 {
 	enum conf_send_proxy version = pool->conf->send_proxy.version;
 	struct proxy_header header = {.version = (u8)version};
-	char buffer[PROXY_HEADER_WRITTEN_MAX], host[host_bytes_max];
+	char buffer[PROXY_HEADER_WRITTEN_MAX];
+	struct room room;
 	struct lease_intro *intro;
 	char *bytes;
 	size_t len;
@@ -69,7 +97,7 @@ bool introduce_client(
 	front_client(x->client, &header.source);
 	header.target = target_of(x->client);
 	if (version == CONF_SEND_PROXY_V2)
-		describe(x, pool->conf->send_proxy.tlvs, &header, host);
+		describe(x, pool->conf->send_proxy.tlvs, &header, &room);
 	len = proxy_header_write(&header, buffer);
 	intro = arena_alloc(&x->arena, sizeof(*intro));
 	bytes = arena_alloc(&x->arena, len);

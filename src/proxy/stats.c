@@ -15,7 +15,7 @@ struct pile {
 	_Atomic(char *) *chunks; // filled as they are needed
 };
 
-// A count beyond the slots of its row. Once the row names it only `count` changes.
+// A count beyond the slots of its row. While the row names it only `count` changes.
 struct stats_more {
 	u64 count;
 	u32 next; // of the row: index plus 1
@@ -32,8 +32,14 @@ struct stats {
 	const struct slots *slots;
 	struct stats_seat *seats;
 	u32 seat_bits, seat_shift; // of the hash: 64 - seat_bits
+	u32 left_seats;		   // that were left and not taken again
 	u64 *connections;	   // by frontend->index
 	struct pile rows, flows, mores;
+	// Empty again: of those who are gone.
+	struct stats_row *free_rows;
+	struct stats_flow *free_flows;
+	u32 free_more;	    // index plus 1
+	_Atomic(u32) moves; // odd while counts go from one row to another
 };
 
 // ---- Piles --------------------------------------------------------------------------------------
@@ -133,6 +139,42 @@ void stats_free(struct stats *stats)
 	mem_free(stats);
 }
 
+// ---- Moves --------------------------------------------------------------------------------------
+
+static void begin_move(struct stats *stats)
+{
+	u32 moves = atomic_load_explicit(&stats->moves, memory_order_relaxed);
+
+	atomic_store_explicit(&stats->moves, moves + 1, memory_order_relaxed);
+	atomic_thread_fence(memory_order_release);
+}
+
+static void end_move(struct stats *stats)
+{
+	u32 moves = atomic_load_explicit(&stats->moves, memory_order_relaxed);
+
+	atomic_store_explicit(&stats->moves, moves + 1, memory_order_release);
+}
+
+u64 stats_moves(const struct stats *const *stats, u32 count)
+{
+	u64 sum = 0, now = 0;
+
+	atomic_thread_fence(memory_order_acquire); // what was read before stays before
+	for (u32 i = 0; i < count; i++) {
+		u32 moves = atomic_load_explicit(&stats[i]->moves, memory_order_acquire);
+
+		sum += moves;
+		now |= moves & 1;
+	}
+	return sum | now << 63;
+}
+
+static void set_name(u32 *name, u32 value)
+{
+	__atomic_store_n(name, value, __ATOMIC_RELAXED);
+}
+
 // ---- Rows ---------------------------------------------------------------------------------------
 
 static struct stats_row *row_at(const struct stats *stats, u32 index)
@@ -154,6 +196,15 @@ static struct stats_flow *find_flow(struct stats *stats, u32 frontend, u32 pool)
 		flow = flow_at(stats, i);
 		if (flow->frontend == frontend && flow->pool == pool)
 			return flow;
+	}
+	flow = stats->free_flows;
+	if (flow) {
+		stats->free_flows = flow->next_free;
+		begin_move(stats);
+		set_name(&flow->frontend, frontend);
+		set_name(&flow->pool, pool);
+		end_move(stats);
+		return flow;
 	}
 	flow = pile_next(&stats->flows);
 	if (!flow)
@@ -192,19 +243,22 @@ static struct stats_seat *seat_of(const struct stats *stats, u64 key)
 	return &stats->seats[at];
 }
 
-// False: memory is missing, and what is there stays as it is.
-static bool grow_seats(struct stats *stats)
+// More of them, or the same number without those that were left. False: memory is missing, and what
+// is there stays as it is.
+static bool renew_seats(struct stats *stats)
 {
 	struct stats_seat *old = stats->seats, *fresh;
-	u32 old_bits = stats->seat_bits;
+	u32 old_bits = stats->seat_bits,
+	    bits = old_bits + (pile_count(&stats->rows) * 4 >= 1u << old_bits);
 
-	fresh = mem_try_alloc(sizeof(struct stats_seat) << (old_bits + 1));
+	fresh = mem_try_alloc(sizeof(struct stats_seat) << bits);
 	if (!fresh)
 		return false;
-	memset(fresh, 0, sizeof(struct stats_seat) << (old_bits + 1));
+	memset(fresh, 0, sizeof(struct stats_seat) << bits);
 	stats->seats = fresh;
-	stats->seat_bits = old_bits + 1;
-	stats->seat_shift = 64 - stats->seat_bits;
+	stats->seat_bits = bits;
+	stats->seat_shift = 64 - bits;
+	stats->left_seats = 0;
 	for (u32 i = 0; i < 1u << old_bits; i++)
 		if (old[i].key && old[i].key != no_key)
 			*seat_of(stats, old[i].key) = old[i];
@@ -212,22 +266,47 @@ static bool grow_seats(struct stats *stats)
 	return true;
 }
 
+// Whether there is room for one more.
+static bool has_seat(struct stats *stats)
+{
+	u32 taken = pile_count(&stats->rows) + stats->left_seats;
+
+	return taken * 2 < 1u << stats->seat_bits || renew_seats(stats);
+}
+
+static void sit_down(struct stats *stats, struct stats_row *row, u64 key)
+{
+	__atomic_store_n(&row->key, key, __ATOMIC_RELAXED);
+	*seat_of(stats, key) = (struct stats_seat){.key = key, .row = row};
+}
+
+static void name_row(struct stats_row *row, u32 frontend, u32 pool, u32 backend)
+{
+	set_name(&row->frontend, frontend);
+	set_name(&row->pool, pool);
+	set_name(&row->backend, backend);
+}
+
 static struct stats_row *new_row(struct stats *stats, u64 key, const struct frontend *frontend,
 	const struct pool *pool, const struct backend *backend)
 {
-	struct stats_row *row = pile_next(&stats->rows);
+	struct stats_row *row = stats->free_rows;
+	bool is_fresh = !row;
 
-	if (!row)
+	if (is_fresh)
+		row = pile_next(&stats->rows);
+	if (!row || !has_seat(stats))
 		return row_at(stats, 0);
-	if (pile_count(&stats->rows) * 2 >= 1u << stats->seat_bits && !grow_seats(stats))
-		return row_at(stats, 0);
-	row->frontend = frontend->index;
-	row->pool = pool ? pool->index : STATS_NOBODY;
-	row->backend = backend ? backend->cell : STATS_NOBODY;
-	row->key = key;
-	row->flow = find_flow(stats, row->frontend, row->pool);
-	pile_push(&stats->rows);
-	*seat_of(stats, key) = (struct stats_seat){.key = key, .row = row};
+	row->flow = find_flow(stats, frontend->index, pool ? pool->index : STATS_NOBODY);
+	begin_move(stats);
+	name_row(row, frontend->index, pool ? pool->index : STATS_NOBODY,
+		backend ? backend->cell : STATS_NOBODY);
+	end_move(stats);
+	sit_down(stats, row, key);
+	if (is_fresh)
+		pile_push(&stats->rows);
+	else
+		stats->free_rows = row->next_free;
 	return row;
 }
 
@@ -261,17 +340,30 @@ static struct stats_more *more_at(const struct stats *stats, u32 index)
 	return pile_at(&stats->mores, index);
 }
 
+// The index of an empty one plus 1; 0: there is none.
+static u32 take_more(struct stats *stats)
+{
+	u32 at = stats->free_more;
+
+	if (at)
+		stats->free_more = more_at(stats, at - 1)->next;
+	else if (pile_next(&stats->mores))
+		at = pile_push(&stats->mores) + 1;
+	return at;
+}
+
 static u64 *new_more(struct stats *stats, struct stats_row *row, u16 key)
 {
-	struct stats_more *more =
-		row->more_count < STATS_MORE_OF_ROW_MAX ? pile_next(&stats->mores) : NULL;
+	u32 at = row->more_count < STATS_MORE_OF_ROW_MAX ? take_more(stats) : 0;
+	struct stats_more *more;
 
-	if (!more)
+	if (!at)
 		return &row->classes[MIN((key & ~key_is_used) >> key_status_shift, 599) / 100];
-	more->key = key;
-	more->next = row->more;
+	more = more_at(stats, at - 1);
+	__atomic_store_n(&more->key, key, __ATOMIC_RELAXED);
+	__atomic_store_n(&more->next, row->more, __ATOMIC_RELAXED);
 	row->more_count++;
-	__atomic_store_n(&row->more, pile_push(&stats->mores) + 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&row->more, at, __ATOMIC_RELEASE);
 	return &more->count;
 }
 
@@ -401,68 +493,155 @@ void stats_note_trace(struct stats *stats, const struct stats_entry *entry,
 	__atomic_store_n(&exemplar->sequence, sequence + 2, __ATOMIC_RELEASE);
 }
 
+// ---- Who is gone --------------------------------------------------------------------------------
 // A slot has another owner soon: what its last one counted counts for those around it.
-static void set_name(u32 *name, u32 value)
-{
-	__atomic_store_n(name, value, __ATOMIC_RELAXED);
-}
 
-static void leave_seat(struct stats *stats, struct stats_row *row, u64 key)
+static void leave_seat(struct stats *stats, const struct stats_row *row)
 {
 	struct stats_seat *seat = seat_of(stats, row->key);
 
-	if (seat->key == row->key && seat->row == row)
-		*seat = (struct stats_seat){.key = no_key};
-	__atomic_store_n(&row->key, key, __ATOMIC_RELAXED);
+	if (seat->key != row->key || seat->row != row)
+		return;
+	*seat = (struct stats_seat){.key = no_key};
+	stats->left_seats++;
+}
+
+// What stands in `from` goes over to `to`.
+static void move_cell(u64 *from, u64 *to)
+{
+	if (!*from)
+		return;
+	metrics_bump(to, *from);
+	set_relaxed(from, 0);
+}
+
+static void move_histogram(struct histogram *from, struct histogram *to)
+{
+	for (u32 i = 0; i < HISTOGRAM_BUCKETS; i++)
+		move_cell(&from->counts[i], &to->counts[i]);
+	move_cell(&from->sum_us, &to->sum_us);
+	if (from->max_us > to->max_us)
+		set_relaxed(&to->max_us, from->max_us);
+	set_relaxed(&from->max_us, 0);
+}
+
+static void move_sizes(struct sizes *from, struct sizes *to)
+{
+	for (u32 i = 0; i < SIZES_BUCKETS; i++)
+		move_cell(&from->counts[i], &to->counts[i]);
+	move_cell(&from->sum, &to->sum);
+}
+
+static void move_mores(struct stats *stats, struct stats_row *from, struct stats_row *to)
+{
+	while (from->more) {
+		u32 at = from->more;
+		struct stats_more *more = more_at(stats, at - 1);
+
+		move_cell(&more->count, find_count_slowly(stats, to, more->key));
+		__atomic_store_n(&from->more, more->next, __ATOMIC_RELAXED);
+		__atomic_store_n(&more->next, stats->free_more, __ATOMIC_RELAXED);
+		stats->free_more = at;
+	}
+	from->more_count = 0;
+}
+
+static void move_counts(struct stats *stats, struct stats_row *from, struct stats_row *to)
+{
+	for (u32 i = 0; i < STATS_SLOTS; i++) {
+		if (from->keys[i])
+			move_cell(&from->counts[i], find_count_slowly(stats, to, from->keys[i]));
+		__atomic_store_n(&from->keys[i], 0, __ATOMIC_RELAXED);
+	}
+	move_mores(stats, from, to);
+	for (u32 i = 0; i < STATS_CLASSES; i++)
+		move_cell(&from->classes[i], &to->classes[i]);
+	for (u32 i = 0; i < STATS_TRIES; i++)
+		move_cell(&from->tries[i], &to->tries[i]);
+	move_cell(&from->bytes_in, &to->bytes_in);
+	move_cell(&from->bytes_out, &to->bytes_out);
+	move_cell(&from->errors, &to->errors);
+	move_cell(&from->upgrades, &to->upgrades);
+	move_histogram(&from->spent, &to->spent);
+}
+
+// Its counts go to the row of this frontend and pool, or it becomes that row; STATS_NOBODY: none.
+static void give_up_row(struct stats *stats, struct stats_row *row, u32 frontend, u32 pool)
+{
+	u64 key = stats_key(stats, frontend, pool, STATS_NOBODY);
+	struct stats_row *to =
+		frontend == STATS_NOBODY ? row_at(stats, 0) : seat_of(stats, key)->row;
+
+	leave_seat(stats, row);
+	if (!to && has_seat(stats)) {
+		row->flow = find_flow(stats, frontend, pool);
+		begin_move(stats);
+		name_row(row, frontend, pool, STATS_NOBODY);
+		end_move(stats);
+		sit_down(stats, row, key);
+		return;
+	}
+	to = to ? to : row_at(stats, 0);
+	begin_move(stats);
+	name_row(row, STATS_NOBODY, STATS_NOBODY, STATS_NOBODY);
+	move_counts(stats, row, to);
+	end_move(stats);
+	__atomic_store_n(&row->key, UINT64_MAX, __ATOMIC_RELAXED);
+	row->next_free = stats->free_rows;
+	stats->free_rows = row;
+}
+
+static void give_up_flow(struct stats *stats, struct stats_flow *flow, struct stats_flow *to)
+{
+	begin_move(stats);
+	set_name(&flow->frontend, STATS_NOBODY);
+	set_name(&flow->pool, STATS_NOBODY);
+	move_histogram(&flow->total, &to->total);
+	move_histogram(&flow->queue, &to->queue);
+	move_histogram(&flow->connect, &to->connect);
+	move_histogram(&flow->first_byte, &to->first_byte);
+	move_sizes(&flow->request, &to->request);
+	move_sizes(&flow->response, &to->response);
+	__atomic_store_n(&flow->exemplar.sequence, 0, __ATOMIC_RELEASE);
+	end_move(stats);
+	flow->next_free = stats->free_flows;
+	stats->free_flows = flow;
 }
 
 void stats_forget_backend(struct stats *stats, u32 slot)
 {
 	u32 count = pile_count(&stats->rows);
 
-	for (u32 i = 1; i < count; i++) {
-		struct stats_row *row = row_at(stats, i);
-
-		if (row->backend != slot)
-			continue;
-		leave_seat(stats, row, stats_key(stats, row->frontend, row->pool, STATS_NOBODY));
-		set_name(&row->backend, STATS_NOBODY);
-	}
+	for (u32 i = 1; i < count; i++)
+		if (row_at(stats, i)->backend == slot)
+			give_up_row(stats, row_at(stats, i), row_at(stats, i)->frontend,
+				row_at(stats, i)->pool);
 }
 
 void stats_forget_pool(struct stats *stats, u32 slot)
 {
 	u32 rows = pile_count(&stats->rows), flows = pile_count(&stats->flows);
 
-	for (u32 i = 1; i < rows; i++) {
-		struct stats_row *row = row_at(stats, i);
-
-		if (row->pool != slot)
-			continue;
-		leave_seat(stats, row, stats_key(stats, row->frontend, STATS_NOBODY, STATS_NOBODY));
-		set_name(&row->backend, STATS_NOBODY);
-		set_name(&row->pool, STATS_NOBODY);
-	}
+	for (u32 i = 1; i < rows; i++)
+		if (row_at(stats, i)->pool == slot)
+			give_up_row(
+				stats, row_at(stats, i), row_at(stats, i)->frontend, STATS_NOBODY);
 	for (u32 i = 1; i < flows; i++)
 		if (flow_at(stats, i)->pool == slot)
-			set_name(&flow_at(stats, i)->pool, STATS_NOBODY);
+			give_up_flow(stats, flow_at(stats, i),
+				find_flow(stats, flow_at(stats, i)->frontend, STATS_NOBODY));
 }
 
 void stats_forget_frontend(struct stats *stats, u32 slot)
 {
 	u32 rows = pile_count(&stats->rows), flows = pile_count(&stats->flows);
 
-	for (u32 i = 1; i < rows; i++) {
-		struct stats_row *row = row_at(stats, i);
-
-		if (row->frontend != slot)
-			continue;
-		leave_seat(stats, row, UINT64_MAX);
-		set_name(&row->frontend, STATS_NOBODY);
-	}
+	for (u32 i = 1; i < rows; i++)
+		if (row_at(stats, i)->frontend == slot)
+			give_up_row(stats, row_at(stats, i), STATS_NOBODY, STATS_NOBODY);
 	for (u32 i = 1; i < flows; i++)
 		if (flow_at(stats, i)->frontend == slot)
-			set_name(&flow_at(stats, i)->frontend, STATS_NOBODY);
+			give_up_flow(stats, flow_at(stats, i), flow_at(stats, 0));
 }
 
 // ---- By any thread ------------------------------------------------------------------------------
@@ -527,11 +706,13 @@ u32 stats_row_counts(const struct stats *stats, const struct stats_row *row,
 		if (key)
 			put_count(ret_counts, &at, key, read_cell(&row->counts[i]));
 	}
-	for (u32 next = __atomic_load_n(&row->more, __ATOMIC_ACQUIRE); next;) {
+	for (u32 next = __atomic_load_n(&row->more, __ATOMIC_ACQUIRE), i = 0;
+		next && i < STATS_MORE_OF_ROW_MAX; i++) {
 		const struct stats_more *more = more_at(stats, next - 1);
 
-		put_count(ret_counts, &at, more->key, read_cell(&more->count));
-		next = more->next;
+		put_count(ret_counts, &at, __atomic_load_n(&more->key, __ATOMIC_RELAXED),
+			read_cell(&more->count));
+		next = __atomic_load_n(&more->next, __ATOMIC_RELAXED);
 	}
 	for (u32 class = 0; class < STATS_CLASSES; class ++)
 		put_count(ret_counts, &at, (u16)(class << key_status_shift),

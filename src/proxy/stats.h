@@ -3,9 +3,11 @@
 // worker; any thread reads at any time, without a lock.
 //
 // A row is of one frontend and one backend (or none), a flow of one frontend and one pool (or
-// none). Both come into being with the first request that needs them and stay until stats_free, so
-// a reader may hold on to them. What is in them is plain cells that only grow: each is right, and
-// two of them may be apart by the requests that end meanwhile.
+// none). Both come into being with the first request that needs them, and their memory stays until
+// stats_free, so a reader may hold on to them. What is in them is plain cells that only grow: each
+// is right, and two of them may be apart by the requests that end meanwhile. Only when somebody is
+// gone for good (stats_forget_...) his counts go over to another row, and the empty one serves the
+// next newcomer; who adds rows up looks whether that happened meanwhile (stats_moves).
 //
 // Promises: what clients send never makes more than STATS_COUNTS_MAX counts of a row, nor more than
 // STATS_MORE_MAX beyond the first STATS_SLOTS of all rows; what goes beyond is counted with method
@@ -55,6 +57,7 @@ struct stats_flow {
 	struct histogram queue, connect, first_byte;
 	struct sizes request, response;
 	struct stats_exemplar exemplar;
+	struct stats_flow *next_free;
 };
 
 struct stats_row {
@@ -72,7 +75,8 @@ struct stats_row {
 	u64 counts[STATS_SLOTS];
 	u16 keys[STATS_SLOTS]; // of counts: method and status; 0: free
 	u16 more_count;
-	u32 more;		// further counts (struct stats_more): index of the newest plus 1
+	u32 more; // further counts (struct stats_more): index of the newest plus 1
+	struct stats_row *next_free;
 	struct histogram spent; // from a request sent to the backend to the end of the answer
 };
 
@@ -122,7 +126,8 @@ void stats_note_trace(struct stats *stats, const struct stats_entry *entry,
 	const u8 trace_id[static 16], i64 wall_ms);
 
 // Nobody has this slot any more. What was counted for it counts for its pool without a backend, for
-// its frontend without a pool, or for nobody.
+// its frontend without a pool, or for nobody. So there are never more rows than of those who are
+// there, whoever came and went.
 void stats_forget_backend(struct stats *stats, u32 slot);
 void stats_forget_pool(struct stats *stats, u32 slot);
 void stats_forget_frontend(struct stats *stats, u32 slot);
@@ -146,6 +151,14 @@ static inline struct stats_names stats_flow_names(const struct stats_flow *flow)
 	return (struct stats_names){.frontend = __atomic_load_n(&flow->frontend, __ATOMIC_RELAXED),
 		.pool = __atomic_load_n(&flow->pool, __ATOMIC_RELAXED),
 		.backend = STATS_NOBODY};
+}
+
+// Of all of these. Sums of rows that were made between two calls with the same result are right;
+// else counts went from one row to another meanwhile, which is rare and takes microseconds.
+u64 stats_moves(const struct stats *const *stats, u32 count);
+static inline bool stats_may_have_moved(u64 before, u64 after)
+{
+	return before != after || before >> 63; // the highest bit: some do just now
 }
 
 // The key of rows with these names.

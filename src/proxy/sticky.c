@@ -11,6 +11,8 @@ struct sticky {
 	struct str name;   // of the cookie
 	const char *lines; // of all backends, one behind the other, and equally long
 	u32 line_len, tag_at;
+	const char *secure_lines; // the same for clients that come by TLS
+	u32 secure_len;
 	const u32 *slots; // index + 1 of a backend where its tag is looked for; 0: free
 	u32 slot_mask;
 };
@@ -83,7 +85,7 @@ static void build_slots(struct sticky *sticky, u32 backend_count, struct arena *
 	}
 }
 
-static struct str line_end(const struct conf_sticky *conf, struct arena *arena)
+static struct str line_end(const struct conf_sticky *conf, bool is_secure, struct arena *arena)
 {
 	static const char *const same_site[] = {[CONF_SAME_SITE_LAX] = "Lax",
 		[CONF_SAME_SITE_STRICT] = "Strict",
@@ -92,8 +94,25 @@ static struct str line_end(const struct conf_sticky *conf, struct arena *arena)
 		conf->ttl_ms ? arena_printf(arena, "; Max-Age=%" PRIu64, conf->ttl_ms / 1000) : "";
 
 	return str_from(arena_printf(arena, "; Path=%.*s%s; HttpOnly; SameSite=%s%s\r\n",
-		STR_FMT(conf->path), age, same_site[conf->same_site],
-		conf->secure ? "; Secure" : ""));
+		STR_FMT(conf->path), age, same_site[conf->same_site], is_secure ? "; Secure" : ""));
+}
+
+static const char *build_lines(const struct pool *pool, const struct key_hash_secret *secret,
+	bool is_secure, struct arena *arena, u32 *ret_len)
+{
+	const struct conf_sticky *conf = &pool->conf->sticky;
+	struct str start = str_from(arena_printf(arena, "Set-Cookie: %.*s=", STR_FMT(conf->name)));
+	struct str end = line_end(conf, is_secure, arena);
+	size_t len = start.len + tag_len + end.len;
+	char *lines = arena_zalloc(arena, len * MAX(pool->backend_count, 1u)), *at = lines;
+
+	for (u32 i = 0; i < pool->backend_count; i++, at += len) {
+		memcpy(at, start.ptr, start.len);
+		write_tag(secret, pool->backends[i].id, at + start.len);
+		memcpy(at + start.len + tag_len, end.ptr, end.len);
+	}
+	*ret_len = (u32)len;
+	return lines;
 }
 
 struct sticky *sticky_build(const struct pool *pool, struct arena *arena)
@@ -102,24 +121,17 @@ struct sticky *sticky_build(const struct pool *pool, struct arena *arena)
 	struct key_hash_secret given = key_hash_secret(conf->secret);
 	struct key_hash_secret secret = hash_twice(&given, pool->name);
 	struct sticky *sticky;
-	struct str start, end;
-	char *at;
 
 	if (!conf->enabled)
 		return NULL;
 	sticky = arena_zalloc(arena, sizeof(*sticky));
 	sticky->name = conf->name;
-	start = str_from(arena_printf(arena, "Set-Cookie: %.*s=", STR_FMT(conf->name)));
-	end = line_end(conf, arena);
-	sticky->tag_at = (u32)start.len;
-	sticky->line_len = (u32)(start.len + tag_len + end.len);
-	sticky->lines = at =
-		arena_zalloc(arena, (size_t)sticky->line_len * MAX(pool->backend_count, 1u));
-	for (u32 i = 0; i < pool->backend_count; i++, at += sticky->line_len) {
-		memcpy(at, start.ptr, start.len);
-		write_tag(&secret, pool->backends[i].id, at + start.len);
-		memcpy(at + start.len + tag_len, end.ptr, end.len);
-	}
+	sticky->tag_at = (u32)(sizeof("Set-Cookie: =") - 1 + conf->name.len);
+	sticky->lines = build_lines(pool, &secret, conf->secure, arena, &sticky->line_len);
+	sticky->secure_lines = sticky->lines;
+	sticky->secure_len = sticky->line_len;
+	if (conf->secure_auto)
+		sticky->secure_lines = build_lines(pool, &secret, true, arena, &sticky->secure_len);
 	build_slots(sticky, pool->backend_count, arena);
 	return sticky;
 }
@@ -145,6 +157,10 @@ struct str sticky_line(const struct exchange *x)
 
 	if (!sticky || x->sticky == x->backend->index)
 		return STR_EMPTY;
+	if (x->client->conn.is_secure)
+		return str_make(
+			sticky->secure_lines + (size_t)x->backend->index * sticky->secure_len,
+			sticky->secure_len);
 	return str_make(
 		sticky->lines + (size_t)x->backend->index * sticky->line_len, sticky->line_len);
 }

@@ -227,10 +227,6 @@ static void on_timer(struct conn *conn)
 		conn->session->ops->check_alive(conn->session);
 		return;
 	}
-	if (unlikely(link->is_h2 && !link->is_open)) { // nobody waits for its word any more
-		conn_close(&link->conn);
-		return;
-	}
 	if (!list_is_linked(&link->node))
 		return; // in use: armed again when it is parked
 	if (loop_now_ms(link->conn.loop) < link->idle_until_ms) {
@@ -725,10 +721,10 @@ static void leave_shared(struct link *link, struct lease *lease)
 	look_at_room(link);
 	if (link->leases)
 		return;
-	if (conn_is_connecting(&link->conn))
-		conn_abort(&link->conn);
-	else if (link->is_open)
+	if (link->is_open)
 		park(link);
+	else // it may never be: nobody waits for that any more
+		conn_abort(&link->conn);
 }
 
 void lease_release(struct lease *lease)

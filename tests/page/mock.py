@@ -520,7 +520,7 @@ class Cluster:
         text.append(f"answered with {status} after {took / 1000:.1f} ms")
         return {"id": f"{chance.getrandbits(64):016x}", "at_ms": at_ms, "worker": chance.randrange(2), "frontend": "web",
                 "route": pool.name, "pool": pool.name, "method": method, "path": path,
-                "client": f"192.0.2.{chance.randrange(1, 255)}", "status": status, "outcome": outcome, "cause": cause,
+                "client": f"192.0.2.{chance.randrange(1, 255)}", "status": status, "outcome": outcome, "ended": outcome, "cause": cause,
                 "total_us": took + (210 if len(tries) > 1 else 0), "queue_us": 0, "connect_us": 0,
                 "first_byte_us": round(took * 0.93), "bytes_in": 0, "bytes_out": chance.randrange(80, 40000), "reused": True,
                 "tries": tries, "picked": picked.id if picked else None, "algorithm": pool.algorithm,
@@ -529,11 +529,18 @@ class Cluster:
 
     # ---- what the API tells ----
 
+    @staticmethod
+    def slow_text(one):
+        return f"p50 {one.p50 / 1000:.0f} ms, its peers {one.pool.median_us / 1000:.1f} ms"
+
     def backend_state(self, one):
         passed = one.mode not in ("down", "flapping") or one.state == "up"
         measured = one.takes_requests and one.p50 and len(one.pool.backends) > 1
         changes = self.changes[one.pool.name, one.id]
         reason = "passed" if passed else one.reason or "connection refused"
+        odd = [{"what": "flapping", "text": f"{changes} changes within 10 minutes", "since_at_ms": one.mode_at}] * (changes >= 4)
+        if measured and one.mode == "slow":
+            odd.append({"what": "slow", "text": self.slow_text(one), "since_at_ms": one.mode_at})
         return {"pool": one.pool.name, "id": one.id, "address": one.address, "etag": str(one.etag), "state": one.state,
                 "since_at_ms": one.since, "reason": one.reason or "may get requests", "takes_requests": one.takes_requests,
                 "weight": one.weight, "weight_configured": one.weight_configured, "share_ratio": 1.0, "backup": False,
@@ -542,8 +549,7 @@ class Cluster:
                 "last_check": {"passed": passed, "reason": reason, "latency_us": one.check_us if passed else None,
                                "at_ms": one.check_at},
                 "breaker": one.breaker, "breaker_forced": one.forced, "ejected": None, "ejected_until_at_ms": None,
-                "oddities": ["flapping"] * (changes >= 4) + ["slow"] * bool(measured and one.mode == "slow"),
-                "changes": changes, "slow_times": 40 if measured and one.mode == "slow" else None, "peers_p50_us": one.pool.median_us if measured else None,
+                "oddities": [each["what"] for each in odd], "odd": odd, "changes": changes, "changes_span_ms": 600_000, "slow_times": 40 if measured and one.mode == "slow" else None, "peers_p50_us": one.pool.median_us if measured else None,
                 "peers_p99_us": one.pool.median_us * 3 if measured else None,
                 "connections": one.in_flight + (6 if one.takes_requests else 0), "idle": 6 if one.takes_requests else 0,
                 "connections_max": one.limit, "in_flight": one.in_flight,
@@ -583,7 +589,7 @@ class Cluster:
                     f"{len(out)} of {len(pool.backends)} backends of pool {pool.name} are out, the first"
                 parts.append((1, who, since, reason))
             if slow:
-                parts.append((1, f"{slow[0].id} of pool {pool.name} is slow: it takes 40 times as long as its peers", None, None))
+                parts.append((1, f"{slow[0].id} of pool {pool.name} is slow", slow[0].mode_at, self.slow_text(slow[0])))
         if len(parts) == 1:
             parts.append((0, "all backends are well", None, None))
         words = ("ok", "warn", "bad")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the dashboard shows is what the API says."""
 import json
+import re
 
 import pytest
 
@@ -193,6 +194,9 @@ def test_what_is_odd_and_what_is_thinned(browser, serve):
     browser.wait_live()
     slow = browser.until(lambda: [b for b in world.api("/api/v1/state")["backends"] if b["oddities"]], "a slow one")[0]
     browser.fill("#pool-filter", slow["id"])
-    browser.until(lambda: "slow, 40× its peers" in browser.text("#pools"), "the remark")
+    told = slow["odd"][0]
+    browser.until(lambda: re.search(rf"slow for \d+\s(s|min): {told['text'].split(' ')[0]} ", browser.text("#pools")), "the remark")
+    browser.click("#pool-bad")
+    browser.until(lambda: browser.texts("#pools .pool:not([hidden]) .name") == [slow["id"]], "it is up and not well")
     browser.click_row(slow["id"])
     browser.wait_text("#sheet", "With so many backends the history of each is thinned: a point for every")

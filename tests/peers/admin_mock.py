@@ -25,12 +25,16 @@ def backend(id, pool="app", **more):
             "breaker": "closed", "breaker_forced": None, "ejected": None, "ejected_until_at_ms": None,
             "connections": 8, "idle": 6, "connections_max": None, "in_flight": 2, "ewma_us": 900,
             "requests_total": 1, "requests_per_s": 100.0, "errors_per_s": 0.0, "p50_us": 900, "p99_us": 4000,
-            "oddities": [], "changes": 0, "slow_times": None, "peers_p50_us": 900, "peers_p99_us": 4000,
+            "oddities": [], "odd": [], "changes": 0, "changes_span_ms": 600_000, "slow_times": None, "peers_p50_us": 900, "peers_p99_us": 4000,
             "spark": [float(i) for i in range(30)], **more}
 
 
+def odd(what, text, ago_s=120):
+    return {"oddities": [what], "odd": [{"what": what, "text": text, "since_at_ms": now_ms() - ago_s * 1000}]}
+
+
 def slow(id):
-    return backend(id, p50_us=36000, p99_us=160000, oddities=["slow"], slow_times=40)
+    return backend(id, p50_us=36000, p99_us=160000, slow_times=40, **odd("slow", "p50 36 ms, its peers 0.90 ms"))
 
 
 def down(id, ago_s=252, reason="connection refused", **more):

@@ -66,6 +66,7 @@ class Peer:
         self.pongs = []
         self.was_reset = False
         self.block = None  # a header block that is not complete: [stream, end, bytes]
+        self.given, self.used = {0: 65535}, {}  # bytes of bodies by stream; 0: of all of them
 
     # Out
 
@@ -86,7 +87,15 @@ class Peer:
             frame.flags.add("END_STREAM")
         return frame
 
+    def room(self, stream):
+        """How many bytes of a body may be sent on it now."""
+        initial = self.settings.get(SettingsFrame.INITIAL_WINDOW_SIZE, 65535)
+        return min(self.given[0] - self.used.get(0, 0),
+                   initial + self.given.get(stream, 0) - self.used.get(stream, 0))
+
     def data(self, stream, data=b"", end=False):
+        for each in (0, stream):
+            self.used[each] = self.used.get(each, 0) + len(data)
         frame = DataFrame(stream, data)
         if end:
             frame.flags.add("END_STREAM")
@@ -131,6 +140,9 @@ class Peer:
                 self.pongs.append(frame.opaque_data)
             elif not self.quiet:
                 self.send(PingFrame(0, frame.opaque_data, flags=["ACK"]))
+        elif isinstance(frame, WindowUpdateFrame):
+            self.given[frame.stream_id] = \
+                self.given.get(frame.stream_id, 0) + frame.window_increment
         elif isinstance(frame, GoAwayFrame):
             self.goaway = frame
             self.goaways.append(frame)
@@ -271,11 +283,13 @@ def echo(peer, stream):
 
 
 def send_body(peer, stream, body, end=True):
-    """In pieces below every window that a test sets; weir's are larger than its bodies."""
+    """In pieces, as the windows allow."""
     if not body:
         peer.send(peer.data(stream, b"", end=end))
     for at in range(0, len(body), 16384):
-        peer.send(peer.data(stream, body[at:at + 16384], end=end and at + 16384 >= len(body)))
+        piece = body[at:at + 16384]
+        peer.until(lambda size=len(piece): peer.room(stream) >= size)
+        peer.send(peer.data(stream, piece, end=end and at + 16384 >= len(body)))
 
 
 __all__ = ["Client", "Peer", "Closed", "serve", "hello", "echo", "send_body", "raw", "frames",

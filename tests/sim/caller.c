@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "h2_caller.h"
 #include "pattern.h"
 #include "sim.h"
 
@@ -19,6 +20,7 @@ enum {
 
 struct caller {
 	struct world *world;
+	struct h2_caller *h2; // it speaks HTTP/2: what follows means nothing but its calls
 	u32 index, frontend;
 	struct addr addr, own_addr;
 	struct call *calls[32];
@@ -59,6 +61,8 @@ static void set_timer(struct caller *caller, struct timer *timer, u64 in_ms)
 
 bool caller_is_late(const struct caller *caller)
 {
+	if (caller->h2)
+		return h2_caller_is_late(caller->h2);
 	return caller->was_deaf || caller->peer.read_pause_ms;
 }
 
@@ -591,14 +595,28 @@ void caller_add(struct caller *caller, struct call *call)
 		caller->calls[caller->count++] = call;
 }
 
+void caller_calls(const struct caller *caller, struct call *const **ret_calls, u32 *ret_count)
+{
+	*ret_calls = caller->calls;
+	*ret_count = caller->count;
+}
+
 void caller_start(struct caller *caller)
 {
+	if (caller->h2) {
+		h2_caller_start(caller->h2);
+		return;
+	}
 	caller->world->callers_open++;
 	set_timer(caller, &caller->timer, 1 + plan_between(caller->world, 0, 50));
 }
 
 void caller_release(struct caller *caller)
 {
+	if (caller->h2) {
+		h2_caller_release(caller->h2);
+		return;
+	}
 	caller->released = true;
 	if (caller->connected)
 		peer_reset(&caller->peer);
@@ -606,7 +624,7 @@ void caller_release(struct caller *caller)
 
 bool caller_is_done(const struct caller *caller)
 {
-	return caller->over;
+	return caller->h2 ? h2_caller_is_done(caller->h2) : caller->over;
 }
 
 bool caller_waits_for_ever(const struct caller *caller)
@@ -616,7 +634,7 @@ bool caller_waits_for_ever(const struct caller *caller)
 
 const struct addr *caller_addr(const struct caller *caller)
 {
-	return &caller->own_addr;
+	return caller->h2 ? h2_caller_addr(caller->h2) : &caller->own_addr;
 }
 
 u32 caller_frontend(const struct caller *caller)
@@ -628,6 +646,10 @@ void caller_describe(const struct caller *caller, char *text, size_t size)
 {
 	const struct call *call = awaited(caller);
 
+	if (caller->h2) {
+		h2_caller_describe(caller->h2, text, size);
+		return;
+	}
 	snprintf(text, size, "caller %u waits for call %u of %u (%s %s, sent %s, got %s%s)",
 		caller->index, call ? call->id : 0, caller->count, call ? call->method : "-",
 		call ? call->target : "-",
@@ -638,7 +660,20 @@ void caller_describe(const struct caller *caller, char *text, size_t size)
 		call && call->got_head ? "the head" : "nothing", caller->peer.deaf ? ", deaf" : "");
 }
 
+void caller_use_h2(struct caller *caller, u32 depth)
+{
+	caller->h2 = h2_caller_new(caller->world, caller, caller->index, caller->frontend, depth,
+		caller->calls, &caller->count);
+}
+
+bool caller_is_h2(const struct caller *caller)
+{
+	return caller->h2;
+}
+
 void caller_free(struct caller *caller)
 {
+	if (caller->h2)
+		h2_caller_free(caller->h2);
 	mem_free(caller);
 }

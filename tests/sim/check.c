@@ -60,13 +60,16 @@ static void check_forwarding(
 		world_fail(call->world, "call %u: wrong X-Request-Id", call->id);
 }
 
-static void check_hop_fields(struct call *call, const struct read_message *message)
+static void check_hop_fields(
+	struct call *call, const struct arrival *attempt, const struct read_message *message)
 {
 	static const char *const hop[] = {"Keep-Alive", "Proxy-Connection", "TE",
 		"Proxy-Authorization", "X-Hop", "HTTP2-Settings"};
 
+	// What it says of trailers is for every connection of HTTP/2 (RFC 9113 8.2.2).
 	for (size_t i = 0; i < ARRAY_LEN(hop); i++)
-		expect_field(call, message, hop[i], NULL);
+		if (!server_is_h2(attempt->server) || strcmp(hop[i], "TE") != 0)
+			expect_field(call, message, hop[i], NULL);
 	expect_field(call, message, "Connection", call->upgrade ? "upgrade" : NULL);
 	expect_field(call, message, "Upgrade", call->upgrade ? "sim" : NULL);
 	expect_field(call, message, "Expect", call->expect ? "100-continue" : NULL);
@@ -89,10 +92,10 @@ static void check_again(struct call *call, const struct arrival *attempt)
 			call->world, "call %u: %s came to backends twice", call->id, call->method);
 	else if (attempt != first + 1)
 		world_fail(call->world, "call %u: replayed more than once", call->id);
-	else if (!first->kept || (first->spoke && !first->reset))
+	else if (!server_is_h2(first->server) && (!first->kept || (first->spoke && !first->reset)))
 		world_fail(call->world, "call %u: replayed though its connection was %s", call->id,
 			first->kept ? "answering" : "fresh");
-	else if (attempt->kept)
+	else if (attempt->kept && !server_is_h2(attempt->server))
 		world_fail(call->world, "call %u: replayed on a kept connection", call->id);
 }
 
@@ -120,7 +123,7 @@ void check_request(struct call *call, struct arrival *attempt, const struct read
 		(i32)server_pool(attempt->server) != world->conf->pools[call->pool].failover)
 		world_fail(world, "call %u: went to the wrong pool", call->id);
 	check_forwarding(call, attempt, message);
-	check_hop_fields(call, message);
+	check_hop_fields(call, attempt, message);
 	spans_note(call, message);
 	check_again(call, attempt);
 }
@@ -188,7 +191,8 @@ static void check_drain(struct call *call, const struct read_message *message)
 	const struct world *world = call->world;
 	u64 head_ms = call->got_ms - MIN(call->got_ms, SLACK_MS + 0ull);
 
-	if (!world->drained_ms || message->status == 101 || caller_is_late(call->caller))
+	if (!world->drained_ms || message->status == 101 || call->h2 ||
+		caller_is_late(call->caller))
 		return;
 	if (!call->local && call->attempt_seen >= 0)
 		head_ms = call->attempts[call->attempt_seen].head_ms;
@@ -242,12 +246,15 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		const struct arrival *attempt = &call->attempts[i];
 		// A request that may be replayed survives a kept connection that goes stale.
 		bool survives = call->may_replay && attempt->kept && !attempt->spoke &&
-				!attempt->stalled && !call->answer.bad && body_is_kept(call);
+				!attempt->stalled && !call->answer.bad && body_is_kept(call) &&
+				!server_is_h2(attempt->server); // it may not have been idle
 
 		if (attempt->gave_up && !survives)
 			excuses->backend = true;
 	}
 	if (call->attempt_count && (call->answer.bad || call->answer.flaw))
+		excuses->backend = true;
+	if (call->refused && call->script.framing != READ_NONE) // its body may be gone
 		excuses->backend = true;
 	for (u32 i = 0; i < world->server_count; i++) {
 		const struct server *server = world->servers[i];
@@ -258,9 +265,10 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 			all_down = false;
 		else
 			excuses->backend = true;
-		// A kept connection closed just before the request came.
+		// A kept connection closed just before the request came; of HTTP/2, others were on
+		// it.
 		if (server_closed_idle(server, call->began_ms, to_ms) &&
-			!(call->may_replay && body_is_kept(call)))
+			(server_is_h2(server) || !(call->may_replay && body_is_kept(call))))
 			excuses->backend = true;
 		// The rest of what was said unasked met this one, and looked like its answer.
 		if (call->local && call->attempt_count == 0 &&
@@ -348,14 +356,15 @@ static u64 last_act_ms(const struct call *call)
 
 	if (!call->attempt_count)
 		return call->sent_ms;
-	return MAX(MAX(last->began_ms, last->last_ms), call->sent_ms);
+	return MAX(MAX(last->began_ms, MAX(last->last_ms, last->read_ms)), call->sent_ms);
 }
 
 static const struct call *call_before(const struct call *call)
 {
 	const struct call *before = call - 1;
 
-	return call->id > 1 && before->caller == call->caller &&
+	// Streams do not wait for each other.
+	return call->id > 1 && !call->h2 && before->caller == call->caller &&
 			       before->connection == call->connection
 		       ? before
 		       : NULL;
@@ -493,16 +502,27 @@ static bool later_is_excused(const struct call *call)
 	return false;
 }
 
+// The client had all of an answer without a body, whose stream had not ended.
+static bool is_half_over(const struct call *call)
+{
+	const struct arrival *last = &call->attempts[call->attempt_count - 1];
+
+	return call->attempt_count && server_is_h2(last->server) && last->gave_up &&
+	       call->answer.body_len == 0;
+}
+
 // Why a client may get nothing at all for a request.
 static bool silence_is_fair(const struct call *call, struct excuses excuses)
 {
 	const struct world *world = call->world;
 	const struct call *before = call_before(call);
 
-	if (excuses.caller || excuses.everywhere || call->raced || world->may_be_full)
+	if (excuses.caller || excuses.everywhere || call->raced || world->may_be_full ||
+		call->is_put_back)
 		return true;
 	// Behind an answer that ended the connection.
-	if (before && (before->got_close || before->result != RESULT_WHOLE || before->is_tunnel))
+	if (before && (before->got_close || before->result != RESULT_WHOLE || before->is_tunnel ||
+			      is_half_over(before)))
 		return true;
 	if (world->drained_ms && (call->began_ms + SLACK_MS > world->drained_ms + drain_grace_ms ||
 					 call->opened_ms + SLACK_MS > world->drained_ms))
@@ -548,6 +568,16 @@ static void check_leaving(struct call *call)
 		return;
 	if (last->ended_ms > noticed_ms || (!last->ended_ms && call->world->ending_ms > noticed_ms))
 		fail_call(call, "its backend goes on though the client is gone");
+}
+
+// What a backend of HTTP/2 has said completely before it ended its connection in order arrives.
+static bool was_complete(const struct call *call, struct excuses excuses)
+{
+	const struct arrival *seen = &call->attempts[call->attempt_seen];
+
+	return call->attempt_seen >= 0 && server_is_h2(seen->server) && seen->answer_whole &&
+	       !seen->gave_up && !excuses.caller && !excuses.everywhere && !call->answer.flaw &&
+	       !(call->broken && later_is_excused(call)) && !judge_is_late(call);
 }
 
 void check_idle_end(struct world *world, u64 since_ms)
@@ -600,6 +630,8 @@ void check_call(struct call *call)
 		if (!excuses.caller && !excuses.backend && !excuses.everywhere &&
 			!(call->broken && later_is_excused(call)))
 			fail_call(call, "the answer was cut for no reason");
+		if (was_complete(call, excuses))
+			fail_call(call, "the answer was complete and was cut");
 		break;
 	case RESULT_NONE:
 		if (!silence_is_fair(call, excuses))
@@ -641,6 +673,20 @@ static void listen_to_log(struct world *world)
 	}
 }
 
+static void check_exchange(struct world *world, const struct exchange *x)
+{
+	if (!x->over && !timer_is_set(&x->timer))
+		world_fail(world, "an exchange waits in step %s without a deadline",
+			step_names[x->step]);
+	if (x->step == STEP_LEASE && x->active_ms > x->attempt->leased_us / 1000 + 1)
+		world_fail(world, "a wait for a connection was made longer");
+	if (x->pool && x->tried.count > x->pool->backend_count)
+		world_fail(world, "%u backends were tried of %u", x->tried.count,
+			x->pool->backend_count);
+	if (x->attempt->lease.link)
+		check_queue(world, &x->attempt->lease.link->conn, "backend");
+}
+
 // After each turn: nobody waits without a deadline, nobody holds more than a window.
 void check_turn(struct world *world)
 {
@@ -648,21 +694,10 @@ void check_turn(struct world *world)
 	listen_to_log(world);
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
-		const struct exchange *x = client->exchanges;
 
 		check_queue(world, &client->conn, "client");
-		if (!x)
-			continue;
-		if (!x->over && !timer_is_set(&x->timer))
-			world_fail(world, "an exchange waits in step %s without a deadline",
-				step_names[x->step]);
-		if (x->step == STEP_LEASE && x->active_ms > x->attempt->leased_us / 1000 + 1)
-			world_fail(world, "a wait for a connection was made longer");
-		if (x->pool && x->tried.count > x->pool->backend_count)
-			world_fail(world, "%u backends were tried of %u", x->tried.count,
-				x->pool->backend_count);
-		if (x->attempt->lease.link)
-			check_queue(world, &x->attempt->lease.link->conn, "backend");
+		for (const struct exchange *x = client->exchanges; x; x = x->next_of_client)
+			check_exchange(world, x);
 	}
 	world->blocks_used_max = MAX(world->blocks_used_max, (u64)world->loop->blocks.large.used);
 }

@@ -34,12 +34,14 @@ static u32 one_of(struct world *world, u32 a, u32 b, u32 c)
 
 static void plan_check(struct world *world, struct conf_pool *pool, bool tcp)
 {
+	// That of gRPC needs backends that all speak HTTP/2.
+	static const enum conf_check_type types[] = {
+		CONF_CHECK_AUTO, CONF_CHECK_HTTP, CONF_CHECK_TCP, CONF_CHECK_NONE};
 	struct conf_statuses *statuses = arena_zalloc(&world->arena, sizeof(*statuses));
 
 	*statuses = (struct conf_statuses){200, 299};
-	pool->check.type =
-		tcp ? (plan_one_in(world, 2) ? CONF_CHECK_TCP : CONF_CHECK_NONE)
-		    : (enum conf_check_type)plan_between(world, CONF_CHECK_AUTO, CONF_CHECK_NONE);
+	pool->check.type = tcp ? (plan_one_in(world, 2) ? CONF_CHECK_TCP : CONF_CHECK_NONE)
+			       : types[plan_between(world, 0, ARRAY_LEN(types) - 1)];
 	pool->check.rules = (struct health_rules){.healthy_threshold = plan_between(world, 1, 3),
 		.unhealthy_threshold = plan_between(world, 1, 3),
 		.interval_ms = plan_between(world, 300, 900),
@@ -269,7 +271,9 @@ static u32 last_pool(const struct call *call)
 
 static bool looks_stale(const struct arrival *arrival)
 {
-	return arrival->kept && !arrival->spoke && !arrival->broken && !arrival->in_ended;
+	bool is_unheard = !arrival->spoke || (arrival->reset && server_is_h2(arrival->server));
+
+	return arrival->kept && is_unheard && !arrival->broken && !arrival->in_ended;
 }
 
 // Sent once more because a kept connection had been closed, to the same backend or, when that could
@@ -385,8 +389,8 @@ static void check_judged(struct world *world)
 	list_for_each (node, &world->proxy->client_list) {
 		const struct client *client = list_entry(node, struct client, node);
 
-		if (client->exchanges)
-			check_asked(world, client->exchanges);
+		for (const struct exchange *x = client->exchanges; x; x = x->next_of_client)
+			check_asked(world, x);
 	}
 }
 

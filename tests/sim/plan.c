@@ -157,7 +157,7 @@ static int put_connection(struct call *call, char *text, size_t size)
 	return at ? at + snprintf(text + at, size - (size_t)at, "\r\n") : 0;
 }
 
-static void write_request(struct call *call)
+void plan_request_script(struct call *call)
 {
 	struct world *world = call->world;
 	struct script *script = &call->script;
@@ -549,7 +549,7 @@ static void plan_call(struct world *world, struct call *call, u32 trouble_one_in
 	if (call->bad)
 		call->script = (struct script){.head = bad_head_text(call)};
 	else
-		write_request(call);
+		plan_request_script(call);
 	if (call->script.act) {
 		call->script.act_at =
 			some_act_at(world, (u32)call->script.head.len, call->script.body_len);
@@ -612,7 +612,7 @@ static void make_greedy(struct call *call)
 	call->deaf = call->leaves = call->close = false;
 	call->keep_alive_word = true;
 	call->leave_at = 0;
-	write_request(call);
+	plan_request_script(call);
 	script_start(&call->script);
 }
 
@@ -648,6 +648,7 @@ void plan_calls(struct world *world)
 			caller_add(caller, call);
 		}
 	}
+	h2_plan_calls(world);
 }
 
 // ---- Configuration ------------------------------------------------------------------------------
@@ -710,6 +711,7 @@ static void plan_frontend(struct world *world, struct conf_frontend *frontend, u
 		frontend->client_ip.trusted_proxies = trusted;
 		frontend->client_ip.trusted_proxy_count = 2;
 	}
+	frontend->http.h2 = world->has_h2;
 	frontend->headers.identify = STR("weir");
 	frontend->headers.request_id = STR("x-request-id");
 	frontend->timeouts.client_header_ms = world->limits.header_ms;
@@ -756,6 +758,7 @@ static void plan_pool(struct world *world, struct conf_pool *pool, u32 index)
 		backends[i].weight = plan_between(world, 1, 3);
 		if (world->judged)
 			judge_plan_backend(world, &backends[i], i);
+		backends[i].is_h2 = index < world->pool_count - 1 && h2_plan_server(world, server);
 	}
 }
 
@@ -766,6 +769,7 @@ void plan_world(struct world *world)
 	struct conf_frontend *frontends = arena_zalloc(arena, sizeof(*frontends) * 3);
 	struct conf_pool *pools = arena_zalloc(arena, sizeof(*pools) * 3);
 
+	h2_plan_world(world);
 	world->limits.header_ms = plan_between(world, 700, 2500);
 	world->limits.idle_ms = plan_between(world, 700, 2500);
 	world->limits.body_idle_ms = plan_between(world, 700, 2500);

@@ -7,33 +7,12 @@
 #include "base/mem.h"
 #include "pattern.h"
 #include "plan.h"
-#include "sim.h"
+#include "server.h"
 
 enum {
 	piece_bytes_max = 16 * 1024,
 	glued_bytes_max = 8000, // of an answer that surely arrives in one piece
 	linger_ms = 1500,	// for the rest of an upload that was answered early
-	address_max = 48,
-};
-
-struct server {
-	struct world *world;
-	u32 index, pool;
-	bool tcp, listening, released;
-	struct addr addr;
-	char address[address_max], path[address_max];
-	struct sock sock;
-	struct op accept;
-	struct timer timer;	      // going down and up
-	u64 down_from_ms, down_to_ms; // 0, 0 = never
-	u32 idle_close_ms;	      // closes kept connections after this time; 0 = never
-	u32 speaks_ms;		      // says something unasked on them; 0 = never
-	u64 hang_from_ms, hang_to_ms; // takes requests and answers none; 0, 0 = never
-	u64 sick_from_ms, sick_to_ms; // its health page says so
-	bool dies;		      // when it goes down, with all its connections
-	u64 idle_closed_ms[64];	      // when it did either, a ring
-	u32 idle_closed_count;
-	struct list services;
 };
 
 struct service {
@@ -76,8 +55,7 @@ static void set_timer(struct service *service, enum waits what, u64 in_ms)
 		service->world->outside, &service->timer, world_now_ms(service->world) + in_ms);
 }
 
-// A kept connection ends while a request may be on its way to it.
-static void note_idle_close(struct server *server)
+void server_note_idle_close(struct server *server)
 {
 	u32 at = server->idle_closed_count++ % ARRAY_LEN(server->idle_closed_ms);
 
@@ -89,19 +67,14 @@ static void note_idle_close(struct server *server)
 
 static void pump(struct service *service);
 
-static bool is_between(const struct world *world, u64 from_ms, u64 to_ms)
-{
-	return world_now_ms(world) >= from_ms && world_now_ms(world) < to_ms;
-}
-
-static void note_trouble(const struct server *server)
+void server_note_trouble(const struct server *server)
 {
 	server->world->has_trouble[server->pool] = true;
 }
 
 static void give_up(struct service *service, enum sim_fault fault)
 {
-	note_trouble(service->server);
+	server_note_trouble(service->server);
 	service->acted = true;
 	if (service->attempt)
 		service->attempt->gave_up = true;
@@ -167,7 +140,7 @@ static const char extra[] =
 static void note_extra(struct service *service)
 {
 	world_fault(service->world, FAULT_SERVER_EXTRA);
-	note_idle_close(service->server); // weir will end it
+	server_note_idle_close(service->server); // weir will end it
 	service->spoke = true;
 }
 
@@ -189,7 +162,7 @@ static void finish_answer(struct service *service)
 	}
 	if (answer->close || answer->framing == READ_TO_END || answer->bad || service->peer.deaf) {
 		if (!answer->close)
-			note_idle_close(service->server); // nobody knows
+			server_note_idle_close(service->server); // nobody knows
 		if (service->request_over || service->call->id % 2) {
 			if (!service->request_over)
 				service->attempt->gave_up = true;
@@ -239,7 +212,7 @@ static void send_answer(struct service *service)
 		   !(service->script.act == ACT_STALL && script_is_whole(&service->script))) {
 		service->attempt->answer_whole = script_is_whole(&service->script);
 		if (service->attempt->answer_whole) // it might have been used again
-			note_idle_close(service->server);
+			server_note_idle_close(service->server);
 		do_act(service, (enum act)service->script.act);
 	} else {
 		finish_answer(service);
@@ -308,7 +281,7 @@ static void start_answer(struct service *service)
 		service->script.body_len, service->script.framing, service->script.act,
 		service->script.act_at);
 	if (call->answer.bad || call->answer.flaw || call->answer.status >= 500)
-		note_trouble(service->server);
+		server_note_trouble(service->server);
 	if (call->answer.bad)
 		world_fault(service->world, call->answer.bad == BAD_ANSWER_FLOOD
 						    ? FAULT_SERVER_FLOODS
@@ -335,7 +308,7 @@ static void on_timer(struct timer *timer)
 		if (service->call || service->reader.len || service->peer.closing ||
 			service->peer.shut)
 			break;
-		note_idle_close(service->server);
+		server_note_idle_close(service->server);
 		if (service->server->speaks_ms && !peer_is_sending(&service->peer)) {
 			world_fault(service->world, FAULT_SERVER_SPEAKS);
 			service->spoke = true;
@@ -376,20 +349,20 @@ static struct arrival *new_attempt(struct service *service, struct call *call)
 	return attempt;
 }
 
-static struct call *call_of(struct service *service, const struct read_message *message)
+struct call *server_call_of(struct world *world, const struct read_message *message)
 {
 	const struct str *field = message_find(message, "X-Sim-Call");
 	u64 id = 0;
 
-	if (!field || str_to_u64(*field, service->world->call_count, &id) != 0 || id == 0) {
-		world_fail(service->world, "a request from nowhere: %.*s %.*s",
-			STR_FMT(message->method), STR_FMT(message->target));
+	if (!field || str_to_u64(*field, world->call_count, &id) != 0 || id == 0) {
+		world_fail(world, "a request from nowhere: %.*s %.*s", STR_FMT(message->method),
+			STR_FMT(message->target));
 		return NULL;
 	}
-	return &service->world->calls[id - 1];
+	return &world->calls[id - 1];
 }
 
-static bool is_probe(const struct read_message *message)
+bool server_is_probe(const struct read_message *message)
 {
 	const struct str *agent = message_find(message, "User-Agent");
 
@@ -406,10 +379,10 @@ static void answer_probe(struct service *service)
 	const struct server *server = service->server;
 
 	service->spoke = true; // whatever follows: no request is served here
-	if (is_between(service->world, server->hang_from_ms, server->hang_to_ms))
+	if (server_is_between(service->world, server->hang_from_ms, server->hang_to_ms))
 		return;
-	if (is_between(service->world, server->sick_from_ms, server->sick_to_ms)) {
-		note_trouble(server);
+	if (server_is_between(service->world, server->sick_from_ms, server->sick_to_ms)) {
+		server_note_trouble(server);
 		world_fault(service->world, FAULT_SERVER_SICK);
 		peer_send(&service->peer, ill, sizeof(ill) - 1);
 	} else {
@@ -420,7 +393,7 @@ static void answer_probe(struct service *service)
 
 static void hang(struct service *service)
 {
-	note_trouble(service->server);
+	server_note_trouble(service->server);
 	world_fault(service->world, FAULT_SERVER_HANGS);
 	service->acted = service->attempt->gave_up = service->attempt->stalled = true;
 }
@@ -432,11 +405,11 @@ static void on_head(struct reader *reader, const struct read_message *message)
 	struct arrival *attempt;
 	struct call *call;
 
-	if (world->judged && is_probe(message)) {
+	if (world->judged && server_is_probe(message)) {
 		answer_probe(service);
 		return;
 	}
-	call = call_of(service, message);
+	call = server_call_of(world, message);
 	if (!call)
 		return;
 	if (service->glued && world->smooth)
@@ -456,7 +429,7 @@ static void on_head(struct reader *reader, const struct read_message *message)
 	if (!attempt)
 		return;
 	check_request(call, attempt, message);
-	if (is_between(world, service->server->hang_from_ms, service->server->hang_to_ms)) {
+	if (server_is_between(world, service->server->hang_from_ms, service->server->hang_to_ms)) {
 		hang(service);
 		return;
 	}
@@ -682,7 +655,9 @@ static void on_accept(struct op *op)
 {
 	struct server *server = container_of(op, struct server, accept);
 
-	if (op->result >= 0)
+	if (op->result >= 0 && server->h2)
+		h2_service_new(server, op->result);
+	else if (op->result >= 0)
 		new_service(server, op->result);
 	if (!op->more) {
 		sock_close(server->world->outside, &server->sock);
@@ -705,10 +680,14 @@ static void listen_now(struct server *server)
 static void die(struct server *server)
 {
 	world_fault(server->world, FAULT_SERVER_DIES);
+	if (server->h2) {
+		h2_services_die(server);
+		return;
+	}
 	list_for_each_safe (node, &server->services) {
 		struct service *service = list_entry(node, struct service, node);
 
-		note_idle_close(server);
+		server_note_idle_close(server);
 		if (service->attempt)
 			service->attempt->gave_up = service->attempt->reset = true;
 		if (service->answering && script_is_whole(&service->script))
@@ -729,7 +708,7 @@ static void on_down_timer(struct timer *timer)
 		return;
 	}
 	world_fault(server->world, FAULT_SERVER_DOWN);
-	note_trouble(server);
+	server_note_trouble(server);
 	if (server->dies)
 		die(server);
 	loop_cancel(server->world->outside, &server->accept);
@@ -822,6 +801,10 @@ void server_release(struct server *server)
 	loop_timer_cancel(loop, &server->timer);
 	if (server->listening)
 		loop_cancel(loop, &server->accept);
+	if (server->h2) {
+		h2_services_release(server);
+		return;
+	}
 	list_for_each_safe (node, &server->services)
 		peer_reset(&list_entry(node, struct service, node)->peer);
 }
@@ -847,6 +830,16 @@ bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms)
 			to_ms + SLACK_MS >= server->idle_closed_ms[i])
 			return true;
 	return false;
+}
+
+bool server_is_h2(const struct server *server)
+{
+	return server->h2;
+}
+
+void server_use_h2(struct server *server)
+{
+	server->h2 = true;
 }
 
 u32 server_pool(const struct server *server)

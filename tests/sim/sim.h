@@ -67,7 +67,19 @@ struct server;
 	X(RETRY_REFUSED, "retry that the budget refuses")                        \
 	X(HEDGE, "second copy of a slow request")                                \
 	X(HEDGE_WON, "second copy that wins")                                    \
-	X(QUEUED, "request that waits for a place")
+	X(QUEUED, "request that waits for a place")                              \
+	X(H2_SIBLINGS, "HTTP/2: request beside another on its connection")       \
+	X(H2_BAD_HEAD, "HTTP/2: malformed request head")                         \
+	X(H2_CALLER_CUT, "HTTP/2: client's connection ends at some byte")        \
+	X(H2_CALLER_RESETS, "HTTP/2: client resets a stream")                    \
+	X(H2_STALL, "HTTP/2: windows that stall")                                \
+	X(H2_PING, "HTTP/2: PING")                                               \
+	X(H2_TABLE, "HTTP/2: another size of the table of fields")               \
+	X(H2_SERVER_CUT, "HTTP/2: backend's connection ends at some byte")       \
+	X(H2_SERVER_RESETS, "HTTP/2: backend resets a stream")                   \
+	X(H2_SERVER_REFUSES, "HTTP/2: backend refuses a stream")                 \
+	X(H2_SERVER_LEAVES, "HTTP/2: backend says GOAWAY")                       \
+	X(H2_SERVER_NARROW, "HTTP/2: backend that takes few streams")
 
 enum sim_fault {
 #define X(name, text) FAULT_##name,
@@ -125,6 +137,7 @@ struct arrival {
 	bool gave_up; // the backend did something that makes the answer impossible
 	bool stalled;
 	u64 began_ms, head_ms, last_ms, answered_ms;
+	u64 read_ms; // HTTP/2: when it last read of the request's body
 	u64 ended_ms;
 	u32 interims;
 	u64 body_len; // request bytes
@@ -150,6 +163,7 @@ struct call {
 	u16 bad_status;
 	bool may_replay, is_head, expect, upgrade, close, keep_alive_word, spoofs;
 	bool no_route, redirect, large, tunnel_first; // ..., the backend speaks first
+	bool h2;				      // its client speaks HTTP/2
 	bool leaves, leaves_reset, deaf, deaf_for_ever;
 	u32 leave_at; // bytes of the answer read before it leaves or goes deaf
 	u32 gap_ms;   // before it is sent
@@ -165,7 +179,9 @@ struct call {
 	u32 connection;		     // the how-manieth of its caller
 	u64 began_ms, opened_ms, head_since_ms, sent_ms, left_ms, head_sent_ms, all_sent_ms, got_ms,
 		ended_ms;
-	u8 result; // enum result
+	bool got_trailers, is_put_back; // HTTP/2: weir said that it did nothing with it
+	u32 refused;			// how often a backend said so
+	u8 result;			// enum result
 	bool got_head, local, got_close, is_tunnel;
 	u16 status;
 	u32 interims;
@@ -215,6 +231,8 @@ struct world {
 	u32 long_body_max;	// what a narrow network can take in time
 	bool smooth;		// what is sent in one piece arrives in one piece
 	bool chaotic;		// connects fail at random
+	struct rng h2_rng;	// who speaks HTTP/2: the rest of a seed does not hang on it
+	bool has_h2;		// somebody does
 	u64 drain_ms, abort_ms; // planned; 0 = never
 	u64 drained_ms, aborted_ms, ending_ms;
 	struct caller *callers[CALLERS_MAX];
@@ -272,11 +290,20 @@ void plan_world(struct world *world);
 void plan_calls(struct world *world);
 // The text of the answer's head, in the world's arena; `attempt` tells which.
 void plan_answer_script(struct call *call, u32 attempt, struct script *ret_script);
+// The text of the request's head, and the script from its start.
+void plan_request_script(struct call *call);
 bool plan_one_in(struct world *world, u32 n);
 u32 plan_between(struct world *world, u32 least, u32 most);
 
+// h2_plan.c: who speaks HTTP/2, and what that means for the calls. h2_plan_server: true for one
+// that does.
+void h2_plan_world(struct world *world);
+bool h2_plan_server(struct world *world, struct server *server);
+void h2_plan_calls(struct world *world);
+
 // caller.c
 struct caller *caller_new(struct world *world, u32 index, u32 frontend, u32 depth);
+void caller_calls(const struct caller *caller, struct call *const **ret_calls, u32 *ret_count);
 void caller_add(struct caller *caller, struct call *call);
 void caller_start(struct caller *caller);
 void caller_release(struct caller *caller); // ends what waits for ever
@@ -287,6 +314,8 @@ const struct addr *caller_addr(const struct caller *caller); // as weir sees it
 u32 caller_frontend(const struct caller *caller);
 bool caller_is_late(const struct caller *caller); // has not read all at once
 void caller_describe(const struct caller *caller, char *text, size_t size);
+void caller_use_h2(struct caller *caller, u32 depth); // before it starts
+bool caller_is_h2(const struct caller *caller);
 
 // server.c
 struct server *server_new(struct world *world, u32 index, u32 pool, bool tcp);
@@ -294,6 +323,8 @@ void server_release(struct server *server); // ends what waits for ever and clos
 void server_free(struct server *server);
 bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms);
 bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms);
+void server_use_h2(struct server *server); // before anybody connects
+bool server_is_h2(const struct server *server);
 u32 server_pool(const struct server *server);
 const struct addr *server_addr(const struct server *server);
 struct str server_address(const struct server *server);

@@ -7,6 +7,7 @@ import pytest
 
 from peers.backend import Backend, fixed
 from peers.net import HOST, free_port
+from peers.papers import TlsClient, papers
 from peers.weir import Weir, settings, start
 
 NAMES = "abc"
@@ -63,6 +64,26 @@ def test_the_cookie_as_a_browser_gets_it():
         line = ask(weir).get("set-cookie").split("; ")
         assert line[0].startswith("__Secure-id=")
         assert line[1:] == ["Path=/shop", "Max-Age=90", "HttpOnly", "SameSite=None", "Secure"]
+
+
+def test_secure_where_the_client_came_by_tls():
+    """One pool that clients come to in clear and by TLS."""
+    conf = {"secret": SECRET}
+    with contextlib.ExitStack() as stack:
+        tree, clear = settings(backends(stack), pool={"sticky": conf},
+                               certificates=[papers().files("site")])
+        secure = f"{HOST}:{free_port()}"
+        tree["frontends"]["tls"] = {"bind": secure, "pool": "app", "tls": True}
+        weir = stack.enter_context(Weir(tree, address=clear))
+        in_clear = ask(weir)
+        with TlsClient(secure, papers().client_context()) as client:
+            by_tls = client.ask("GET", "/")
+            cookie = cookie_of(by_tls)
+            again = client.ask("GET", "/", "Cookie: " + cookie)
+        assert not in_clear.get("set-cookie").endswith("; Secure")
+        assert by_tls.get("set-cookie").endswith("; SameSite=Lax; Secure")
+        assert again.text == by_tls.text and not again.has("set-cookie")
+        assert ask(weir, cookie).text == by_tls.text
 
 
 def test_nothing_of_the_backend_shows():

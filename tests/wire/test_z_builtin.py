@@ -517,6 +517,24 @@ def test_healthcheck_names_what_is_wrong(answer, why):
         assert why in healthcheck(f"http://{backend.address}/", code=69)
 
 
+def test_healthcheck_asks_again_where_a_connection_ends_without_a_byte():
+    """As in the moment in which another process takes over. Once, and not for ever."""
+    asked = []
+
+    def script(connection):
+        asked.append(connection.request())
+        if len(asked) > 1:
+            connection.send(http1.response(200, body=b"ok"))
+
+    with Backend(script) as backend:
+        code, _, err = run("healthcheck", f"http://{backend.address}/")
+        assert (code, err, len(asked)) == (0, "", 2)
+    asked.clear()
+    with Backend(lambda connection: asked.append(connection.request())) as backend:
+        code, _, err = run("healthcheck", f"http://{backend.address}/")
+        assert code == 69 and "it closes the connection" in err and len(asked) == 2
+
+
 def test_healthcheck_does_not_wait_for_ever():
     with socket.create_server((HOST, 0)) as listener:
         address = f"{HOST}:{listener.getsockname()[1]}"

@@ -684,7 +684,7 @@ def test_what_changes_by_itself_is_an_event():
     with Backend() as well:
         weir, api = start([well.address, f"{HOST}:{free_port()}"], pool={"health_check": FAST})
         with weir:
-            got = until(lambda: [each for each in events(weir, api) if each["to"] == "down"],
+            got = until(lambda: [each for each in events(weir, api) if each["to"] == "down" and each["backend"] == "app-1"],
                         "an event")[0]
             assert (got["backend"], got["to"], got["reason"]) == (
                 "app-1", "down", "connection refused")

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from peers.admin_mock import AdminMock, backend, down, now_ms, slow
+from peers.admin_mock import AdminMock, backend, down, now_ms, odd, slow
 from peers.backend import Backend
 from peers.net import HOST, free_port, until
 from peers.terminal import Terminal
@@ -100,7 +100,7 @@ def test_all_addresses_that_were_tried_are_named(tmp_path):
 def test_a_token_is_needed(words, tmp_path):
     with AdminMock(three(), token="0123456789abcdef0123456789abcdef") as mock:
         mock.explained = {"end": "denied", "frontend": "web"}
-        mock.records["x"] = {"id": "x", "outcome": "ok"}
+        mock.records["x"] = {"id": "x", "outcome": "ok", "ended": "ok"}
         code, out, err = ask(mock, *words)
         assert (code, out) == (1, "")
         assert "this needs a token. " in err and "WEIR_TOKEN" in err and "--token-file" in err
@@ -279,7 +279,7 @@ def test_events_are_followed_over_an_absence():
 RECORD = {
     "id": "0af7651916cd43dd", "at_ms": 1790000000000, "worker": 0, "frontend": "web", "route": "api",
     "pool": "app", "method": "GET", "path": "/v1/x", "client": "10.0.0.1", "status": 503,
-    "outcome": "connection_refused", "cause": "refused", "total_us": 900, "queue_us": None, "connect_us": 0,
+    "outcome": "connection_refused", "ended": "connection_refused", "cause": "refused", "total_us": 900, "queue_us": None, "connect_us": 0,
     "first_byte_us": 800, "bytes_in": 0, "bytes_out": 5, "reused": True,
     "tries": [{"backend": "app-1", "at_us": 10, "took_us": 5, "ended": "connection_refused", "hedge": False},
               {"backend": "app-2", "at_us": 40, "took_us": 500, "ended": "ok", "status": 200, "hedge": True}],
@@ -455,13 +455,13 @@ def test_top_shows_what_is_slow(columns, rows):
         lines = term.wait("q quit")
         first = next(line for line in lines if "▸" in line)
         assert re.match(r"▸▲ up, slow +.*app-2 .*160ms", first), first
-        assert re.search(r"40×", term.text)
+        assert re.search(r"Slow for 2m0\ds: p50 36 ms, its peers 0.90 ms", term.flat)
 
 
 @pytest.mark.parametrize("columns, rows", SIZES)
 def test_top_shows_what_is_flapping(columns, rows):
     with AdminMock([backend("app-1"), backend("app-2"),
-                    backend("app-3", oddities=["flapping"], changes=6)]) as mock:
+                    backend("app-3", changes=6, **odd("flapping", "6 changes within 3 minutes"))]) as mock:
         for i in range(6):
             mock.add_event(backend="app-3", to=("down", "up")[i % 2], reason="no answer in time",
                            at_ms=now_ms() - 60_000 + i * 10_000)
@@ -469,7 +469,7 @@ def test_top_shows_what_is_flapping(columns, rows):
             lines = term.wait("up, flaps")
             first = next(line for line in lines if "▸" in line)
             assert re.match(r"▸▲ up, flaps +.*app-3", first), first
-            assert "6 changes in 10m" in term.flat
+            assert re.search(r"Flaps for 2m0\ds: 6 changes within 3 minutes", term.flat)
             if rows == 24:
                 assert re.search(r"\d\d:\d\d:\d\d ✖ app/app-3 down: no answer in time", term.text)
 
@@ -722,13 +722,16 @@ def test_top_quits_while_weir_is_silent():
 
 # Against a real weir
 
-def start(backends, **admin):
+CHECK = {"type": "tcp", "interval": "100ms", "fast_interval": "50ms"}
+
+
+def start(backends, check=None, **admin):
     front, api = (f"{HOST}:{free_port()}" for _ in range(2))
     config = {
         "frontends": {"web": {"bind": [front], "pool": "app"}},
         "pools": {"app": {"backends": [{"id": f"app-{i}", "address": address}
                                        for i, address in enumerate(backends)],
-                          "health_check": {"type": "tcp", "interval": "100ms", "fast_interval": "50ms"}}},
+                          "health_check": check or CHECK}},
         "admin": {"bind": [api], "without_token": "operate", **admin}}
     weir = Weir(config, address=front)
     weir.api = api
@@ -815,6 +818,15 @@ def test_a_real_weir_explains():
         assert "sends     GET /x HTTP/1.1" in out and re.search("^ +X-A: b$", out, re.M | re.I)
         code, _, err = ask_real(weir, "explain", "GET", "http://x/", "--frontend", "wbe")
         assert code == 1 and "Did you mean web?" in err
+
+
+@pytest.mark.parametrize("scheme, how", [
+    ("", ""), ("h2c://", ", by HTTP/2"), ("https://", ", by TLS as 127.0.0.1"),
+    ("h2://", ", by HTTP/2 over TLS as 127.0.0.1")])
+def test_a_real_weir_explains_how_it_speaks(scheme, how):
+    with start([f"{scheme}127.0.0.1:9"], check="none") as weir:
+        out = ask_real(weir, "explain", "GET", "/")[1]
+        assert re.search(rf"^pick +app/app-0 at 127.0.0.1:9{how}$", out, re.M), out
 
 
 def test_a_real_weir_is_watched_while_a_backend_dies():

@@ -401,6 +401,61 @@ def test_an_answer_that_was_cut_looks_cut():
                 client.response()
 
 
+def test_an_empty_body_whose_end_comes_late():
+    """A length of 0 makes the answer complete for a client of HTTP/1; the backend's stream goes on. The
+    client may leave, or ask again, before its end has come."""
+    open_streams = []
+
+    def handler(peer, stream):
+        if open_streams:
+            h2.hello(peer, stream)
+            return
+        open_streams.append((peer, stream))
+        peer.send(peer.headers(stream, [(":status", "200"), ("content-length", "0")]))
+    with h2_backend(handler) as backend, start(h2c(backend)) as weir:
+        with weir.client() as client:
+            client.send(http1.request())
+            assert client.response().status == 200
+        with weir.client() as client:
+            client.send(http1.request())
+            assert client.response().body == b"hello"
+        peer, stream = open_streams.pop()
+        peer.send(peer.data(stream, b"", True))
+        with weir.client() as client:
+            client.send(http1.request(), http1.request())
+            assert client.response().status == 200
+            peer, stream = open_streams[0]
+            peer.send(peer.data(stream, b"", True))
+            assert client.response().body == b"hello"
+
+
+def test_a_backend_that_closes_behind_its_answer():
+    """A slow client takes in its time what has come, though the backend's connection is over."""
+    closed = threading.Event()
+
+    def script(connection):
+        peer = h2.Peer(connection.sock)
+        assert peer.exactly(len(h2.PREFACE)) == h2.PREFACE
+        peer.send(h2.SettingsFrame(0))
+        peer.until(lambda: peer.streams)
+        stream = next(iter(peer.streams))
+        peer.send(peer.headers(stream, [(":status", "200")]),
+                  *[peer.data(stream, BIG[at:at + 8000], at + 8000 == 240000)
+                    for at in range(0, 240000, 8000)])
+        connection.close()
+        closed.set()
+    with Backend(script) as backend, start(h2c(backend)) as weir, \
+            h2.Client(weir.address, settings={4: 1000}, quiet=True) as client:
+        stream = client.ask()
+        client.until(lambda: len(client.stream(stream).body) == 1000)
+        closed.wait(HANG_SECONDS)
+        with h2.Client(weir.address) as another:  # meanwhile weir has seen the end
+            assert another.get().body == BIG[:240000]
+        client.send(h2.WindowUpdateFrame(stream, window_increment=10 ** 6),
+                    h2.WindowUpdateFrame(0, window_increment=10 ** 6))
+        assert client.answer(stream).body == BIG[:240000]
+
+
 def test_a_client_that_cancels_cancels_the_backend():
     resets = []
 

@@ -107,6 +107,8 @@ CASES = {
         lambda p, s: [p.headers(s, OK), p.data(s, b"abc"), p.headers(s, [("x-t", "u")], end=True),
                       p.data(s, b"more")], Gets()),
     "8.1.1 right length": (answer(data(), fields=OK + [("content-length", "3")]), Gets()),
+    "8.1.1 length 0 and an empty frame": (
+        answer(data(b""), fields=OK + [("content-length", "0")]), Gets(b"")),
     "8.1.1 less than its length": (answer(data(), fields=OK + [("content-length", "4")]), Cut()),
     "8.1.1 more than its length": (answer(data(), fields=OK + [("content-length", "2")]), Cut()),
     "8.1.1 length and no body": (answer(end=True, fields=OK + [("content-length", "4")]), Bad()),

@@ -6,9 +6,10 @@ import threading
 
 import pytest
 
-from peers import http1
+from peers import h2, http1
 from peers.backend import Backend, echo, tcp_echo
 from peers.net import free_port, until
+from peers.papers import TlsClient, papers
 from peers.tls import Talk
 from peers.weir import CALM, Weir, settings, start
 
@@ -179,6 +180,78 @@ def test_values():
         assert told[5].decode() == backend.last().get("x-request-id")
         assert told[0x20] == bytes((0, 0, 0, 0, 1))
         assert 3 in told  # and is right: Header has looked
+
+
+def tls_values(told):
+    """(bits, verify, {type: text}) of what is said of the client's TLS."""
+    data = told.tlvs[0x20]
+    return data[0], struct.unpack(">I", data[1:5])[0], values(data[5:])
+
+
+ALL_OF_TLS = {"send_proxy": {"version": "v2", "tlvs": ["alpn", "authority", "ssl"]}}
+
+
+@pytest.mark.parametrize("protocol", ["http", "tcp"])
+def test_what_is_said_of_a_client_by_tls(protocol):
+    asks = {"mode": "optional", "ca": papers().path("ca.crt")}
+    with Told() as backend, start(
+            backend, protocol=protocol, certificates=[papers().files("site")], pool=ALL_OF_TLS,
+            frontend={"tls": {"client_certificates": asks} if protocol == "http" else True}) as weir:
+        with TlsClient(weir.address, papers().client_context()) as client:
+            assert client.ask().status == 200
+            version, cipher = client.sock.version(), client.sock.cipher()[0]
+        bits, verify, texts = tls_values(backend.told[-1])
+        assert (bits, verify) == (1, 1)
+        assert texts == {0x21: version.encode(), 0x23: cipher.encode()}
+        assert backend.told[-1].tlvs.get(1) == (b"http/1.1" if protocol == "http" else None)
+        if protocol == "tcp":
+            return
+        context = papers().client_context("me")
+        context.set_alpn_protocols(["http/1.1"])
+        with TlsClient(weir.address, context) as client:
+            assert client.ask().status == 200
+            session = client.sock.session
+        bits, verify, texts = tls_values(backend.told[-1])
+        assert (bits, verify, texts[0x22]) == (7, 0, b"me")
+        with TlsClient(weir.address, context, session=session) as client:
+            assert client.ask().status == 200
+            assert client.sock.session_reused
+        assert tls_values(backend.told[-1])[0] == 5
+
+
+def test_a_client_by_http2():
+    with Told() as backend, start(backend, pool=ALL_OF_TLS) as weir, h2.Client(weir.address) as client:
+        assert client.get().status == 200
+        assert backend.told[-1].tlvs[1] == b"h2c"
+        assert tls_values(backend.told[-1])[:2] == (0, 1)
+
+
+@pytest.mark.parametrize("scheme", ["https", "h2"])
+def test_below_tls(scheme):
+    """The header comes first and in clear, then the handshake; one connection for each client."""
+    context = papers().server_context("site", alpn=("h2",) if scheme == "h2" else ("http/1.1",))
+
+    def script(connection):
+        connection.sock = context.wrap_socket(connection.sock, server_side=True)
+        connection.reader.sock = connection.sock
+        if scheme == "h2":
+            h2.serve(h2.hello)(connection)
+            return
+        while message := connection.request():
+            connection.send(echo(message))
+
+    check = {"type": "tcp", "interval": "50ms", "fast_interval": "50ms"}
+    with Told(script) as backend, start(
+            f"{scheme}://{backend.address}",
+            pool={"send_proxy": "v2", "health_check": check,
+                  "tls": {"ca": papers().path("ca.crt"), "server_name": "site.example"}}) as weir:
+        for _ in range(2):
+            with weir.client() as client:
+                for _ in range(3):
+                    assert client.ask().status == 200
+                assert backend.clients[-1].source == client.sock.getsockname()
+        assert len(backend.clients) == 2
+        until(lambda: len(backend.told) > 4, "checks")
 
 
 def test_a_header_goes_on():

@@ -125,6 +125,31 @@ def test_refused_tunnel():
         assert client.next == 1
 
 
+def test_tunnel_refused_by_an_h2_backend():
+    """The answer comes with its body, and the stream to the backend ends on our side too."""
+    ended = threading.Event()
+
+    def no(connection):
+        peer = h2.Peer(connection.sock)
+        try:
+            assert peer.exactly(len(h2.PREFACE)) == h2.PREFACE
+            peer.send(h2.SettingsFrame(0, {8: 1}))
+            peer.until(lambda: peer.streams)
+            stream = next(iter(peer.streams))
+            peer.send(peer.headers(stream, [(":status", "403")]), peer.data(stream, b"no", True))
+            peer.until(lambda: peer.stream(stream).ended or peer.stream(stream).reset is not None)
+            ended.set()
+            peer.finish()
+        except h2.Closed:
+            pass
+    with Backend(no) as backend, start("h2c://" + backend.address) as weir:
+        response = weir.ask("GET", "/", "Connection: Upgrade", "Upgrade: websocket",
+                            "Sec-WebSocket-Version: 13",
+                            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==")
+        assert (response.status, response.body) == (403, b"no")
+        assert ended.wait(HANG_SECONDS)
+
+
 def test_wrong_accept_is_no_tunnel():
     def wrong(connection):
         connection.head()

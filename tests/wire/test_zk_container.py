@@ -117,5 +117,27 @@ def test_the_files_of_compose_fit_together():
                           text=True, timeout=HANG_SECONDS, check=False,
                           env={**os.environ, "WEIR_TOKEN": token})
     assert done.returncode == 0, done.stdout + done.stderr
-    targets = yaml.safe_load((ETC / "prometheus.yaml").read_text())["scrape_configs"][0]
-    assert targets["static_configs"][0]["targets"] == ["weir:9901"]
+    prometheus = yaml.safe_load((ETC / "prometheus.yaml").read_text())
+    assert prometheus["scrape_configs"][0]["static_configs"][0]["targets"] == ["weir:9901"]
+    mounted = mounts(services["prometheus"])
+    for rules in prometheus["rule_files"]:
+        folder, _, name = rules.partition("/")
+        assert (mounted[f"/etc/prometheus/{folder}"] / name).is_file()
+
+
+def mounts(service):
+    """{place in the container: ours}"""
+    return {there: (ETC / ours).resolve()
+            for ours, there in (volume.split(":")[:2] for volume in service["volumes"])}
+
+
+def test_grafana_finds_its_source_and_its_dashboard():
+    grafana = yaml.safe_load((ETC / "compose.yaml").read_text())["services"]["grafana"]
+    mounted = mounts(grafana)
+    provisioning = "/etc/grafana/provisioning"
+    source, = yaml.safe_load(mounted[f"{provisioning}/datasources/weir.yaml"].read_text())["datasources"]
+    assert source["type"] == "prometheus" and source["url"] == "http://prometheus:9090"
+    provider, = yaml.safe_load(mounted[f"{provisioning}/dashboards/weir.yaml"].read_text())["providers"]
+    dashboard = json.loads((mounted[provider["options"]["path"]] / "weir.json").read_text())
+    variable = next(one for one in dashboard["templating"]["list"] if one["type"] == "datasource")
+    assert variable["query"] == source["type"]

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from peers.net import until
 from peers.weir import run
 
-from test_zd_reload import Town, named
+from test_zd_reload import SECRET, Town, named
 
 FILE = {"frontends": {"web": {"bind": ["127.0.0.1:1"], "pool": "app"}},
         "pools": {"app": {"backends": ["10.0.0.1:80", {"id": "b", "address": "10.0.0.2:80"}]}}}
@@ -91,3 +92,144 @@ def test_n6_a_reload_with_a_test_that_fails_is_refused_as_a_whole():
         other["tests"].pop()
         town.write(other)
         assert town.call("POST", "/api/v1/reload")["generation"] == 3
+
+
+# ---- Generations, rollback, probation -------------------------------------------------------------
+
+def put_new(town, **more):
+    """A configuration with another default pool timeout, as `weir apply` would send it."""
+    tree = json.loads(json.dumps(town.tree))
+    tree["pools"]["app"].update(more)
+    return tree
+
+
+def ask(town, *words):
+    code, text, error = run(*words, "--admin", town.api, env={"WEIR_TOKEN": SECRET})
+    return code, text, error
+
+
+def numbers(town):
+    return [one["number"] for one in town.call("GET", "/api/v1/generations")["generations"]]
+
+
+def connect_timeout(town):
+    return town.call("GET", "/api/v1/config")["pools"]["app"]["timeouts"]["connect"]
+
+
+def test_n5_generations_are_kept_and_rolled_back_to(tmp_path):
+    with named("a") as first, named("b") as second, Town([first]) as town:
+        assert numbers(town) == [1]
+        assert town.call("POST", "/api/v1/rollback", status=404)["detail"]
+        town.reload(put_new(town, timeouts={"connect": "1s"}))
+        town.call("POST", "/api/v1/pools/app/backends", {"address": second.address})
+        town.reload(put_new(town, timeouts={"connect": "2s"}))
+        assert numbers(town) == [4, 3, 2, 1]
+        kept = town.call("GET", "/api/v1/generations")["generations"]
+        assert [one["in_effect"] for one in kept] == [True, False, False, False]
+        assert kept[1]["about"] == f"app/{second.address}" and kept[1]["by"].startswith("token")
+        # Back to where the backend was there, and to where it was not.
+        told = town.call("POST", "/api/v1/rollback")
+        assert told["generation"] == 5 and connect_timeout(town) == "1s"
+        assert len(town.state()["backends"]) == 2
+        town.call("POST", "/api/v1/rollback", {"generation": 2})
+        assert len(town.state()["backends"]) == 1 and connect_timeout(town) == "1s"
+        code, text, _ = ask(town, "rollback", "1")
+        assert code == 0 and "rolled back: configuration 7 is in effect" in text
+        assert connect_timeout(town) == "5s"
+        code, text, _ = ask(town, "generations")
+        assert code == 0 and "configuration of before is in effect again" in text
+        assert ask(town, "rollback", "99")[0] == 1
+        assert [one["by"] for one in town.call("GET", "/api/v1/events")["events"]
+                if "in effect again" in one["text"]] == ["token token"] * 3
+        # It is a reload like any other: the files count from the next one on.
+        assert town.reload(put_new(town, timeouts={"connect": "3s"}))["generation"] == 8
+        assert connect_timeout(town) == "3s"
+
+
+def test_n5_only_the_last_sixteen_are_kept():
+    with named("a") as first, Town([first]) as town:
+        for number in range(20):
+            town.reload(put_new(town, timeouts={"connect": f"{number + 1}s"}))
+        assert numbers(town) == list(range(21, 5, -1))
+        town.call("POST", "/api/v1/rollback", {"generation": 5}, status=404)
+        town.call("POST", "/api/v1/rollback", {"generation": 6})
+        assert connect_timeout(town) == "5s"
+
+
+def test_n5_apply_goes_back_by_itself_unless_confirmed(tmp_path):
+    with named("a") as first, Town([first]) as town:
+        path = write(tmp_path, "new.json", put_new(town, timeouts={"connect": "1s"}))
+        code, text, error = ask(town, "apply", path, "--confirm", "2s")
+        assert code == 0, error
+        assert connect_timeout(town) == "1s"
+        trial = town.state()["trial"]
+        assert [trial["generation"], trial["before"], trial["by"]] == [2, 1, "token token"]
+        until(lambda: town.state()["trial"] is None, "it is taken back")
+        assert connect_timeout(town) == "5s" and town.state()["generation"] == 3
+        last = town.call("GET", "/api/v1/events")["events"][0]
+        assert last["text"] == "configuration on probation is taken back"
+        assert last["reason"] == "it was not confirmed in time"
+        assert ask(town, "confirm")[0] == 1
+
+
+def test_n5_what_is_confirmed_stays(tmp_path):
+    with named("a") as first, Town([first]) as town:
+        path = write(tmp_path, "new.json", put_new(town, timeouts={"connect": "1s"}))
+        assert ask(town, "apply", path, "--confirm", "1h")[0] == 0
+        # One at a time.
+        assert ask(town, "apply", path, "--confirm", "1h")[0] == 1
+        code, text, _ = ask(town, "confirm")
+        assert code == 0 and "confirmed: configuration 2 is in effect" in text
+        assert town.state()["trial"] is None and connect_timeout(town) == "1s"
+        assert ask(town, "apply", write(tmp_path, "old.json", town.tree))[0] == 0
+        assert connect_timeout(town) == "5s"
+
+
+def test_n5_apply_that_breaks_all_routes_goes_back_before_its_time(tmp_path):
+    with named("a") as first, Town([first]) as town:
+        broken = put_new(town)
+        broken["pools"]["app"]["backends"] = ["127.0.0.1:1"]
+        path = write(tmp_path, "broken.json", broken)
+        assert ask(town, "apply", path, "--confirm", "1h")[0] == 0
+
+        def is_back():
+            for _ in range(10):
+                town.weir.ask()
+            return town.state()["trial"] is None
+
+        until(is_back, "it is taken back")
+        last = next(one for one in town.call("GET", "/api/v1/events")["events"]
+                    if one["text"] == "configuration on probation is taken back")
+        assert last["reason"] in ("too many requests failed",
+                                  "a pool had no backend left that may get requests")
+        assert town.weir.ask().status == 200
+
+
+def test_apply_refuses_what_check_would_refuse(tmp_path):
+    with named("a") as first, Town([first]) as town:
+        bad = {**put_new(town), "tests": [
+            {"request": "GET http://any/", "expect": {"pool": "none"}}]}
+        code, _, error = ask(town, "apply", write(tmp_path, "bad.json", bad))
+        assert code == 78 and "the pool is app, not none" in error
+        assert ask(town, "apply", write(tmp_path, "worse.json", "{"))[0] == 78
+        town.call("POST", "/api/v1/apply", status=422)
+        assert numbers(town) == [1]
+
+
+def test_diff_live_compares_with_what_serves(tmp_path):
+    with named("a") as first, named("b") as second, Town([first]) as town:
+        # What the command line says counts over the file, and is not in it.
+        town.tree["runtime"]["io"] = town.call("GET", "/api/v1/config")["runtime"]["io"]
+        path = write(tmp_path, "same.json", town.tree)
+        code, text, error = ask(town, "diff", "--live", path)
+        assert (code, text) == (0, "no change; as before: 1 frontend, 1 pool, 1 backend\n"), text + error
+        # What was added by hand stays over a reload, so it is no change either.
+        town.call("POST", "/api/v1/pools/app/backends", {"address": second.address})
+        assert ask(town, "diff", "--live", path)[0] == 0
+        other = write(tmp_path, "other.json", put_new(town, timeouts={"connect": "1s"}))
+        code, text, _ = ask(town, "diff", "--live", other)
+        assert code == 1 and "~ timeouts.connect: 5s → 1s  (the pool is replaced" in text
+        told = json.loads(ask(town, "diff", "--live", "--json", other)[1])
+        assert told["changes"][0]["effect"] == "replaced"
+        assert ask(town, "diff", "--live", str(tmp_path / "nowhere.json"))[0] == 2
+        assert numbers(town) == [2, 1]

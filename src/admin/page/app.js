@@ -332,7 +332,7 @@ const KEYS = {
 	d: ["drain the chosen backend", () => steer_focused("Drain")],
 	e: ["enable it", () => steer_focused("Enable")],
 	u: ["undo what you did last", undo_last],
-	n: ["only what is not up", () => $("pool-bad").click()],
+	n: ["only what is not up and well", () => $("pool-bad").click()],
 	g: ["to the graphs; arrow keys move the cursor", () => graphs.plots.focus()],
 	p: ["pause the live requests", pause_live],
 	t: ["light, dark, or as the system", next_theme],

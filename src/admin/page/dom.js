@@ -115,12 +115,15 @@ export function state_of(name) {
 export const mark = ({tone, shape}) => h("span", {class: `state tone-${tone}`}, icon(shape));
 export const is_well = (backend) => ["up", "backup"].includes(backend.state);
 
-const GOOD = ["up", "closed", "returned", "available", "serving"];
+const GOOD = ["up", "closed", "returned", "available", "serving", "well", "calm"];
+const ODD = ["flapping", "slow", "fails"];
 const BAD = ["down", "open", "ejected", "unavailable", "panic", "unresolved", "refuses"];
 
 export function face_of(event) {
 	if (event.kind === "steering")
 		return {tone: "told", shape: "steer"};
+	if (ODD.includes(event.to))
+		return {tone: "warn", shape: "alarm"};
 	if (BAD.includes(event.to))
 		return {tone: "bad", shape: event.to === "open" ? "open" : "down"};
 	return GOOD.includes(event.to) ? {tone: "ok", shape: "up"} : {tone: "mute", shape: "backup"};

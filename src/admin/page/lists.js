@@ -73,12 +73,12 @@ export function draw_events() {
 
 // -- Requests
 
-const REQUEST_COLUMNS = ["Time", "Status", "Outcome", "Request", "Backend", "Took", "Cause", "Id"];
+const REQUEST_COLUMNS = ["Time", "Status", "Ended", "Request", "Backend", "Took", "Cause", "Id"];
 
 function request_row(record) {
 	const name = `${record.method} ${record.path}`;
 
-	return [[clock(record.at_ms), record.status || "–", record.outcome, button(name, () => show_record(record.id), {class: "link-like", title: name}),
+	return [[clock(record.at_ms), record.status || "–", record.ended, button(name, () => show_record(record.id), {class: "link-like", title: name}),
 		place(record), dur(record.total_us), record.cause, record.id], (record.outcome !== "ok" || record.status >= 500) && "tone-bad"];
 }
 
@@ -143,7 +143,7 @@ async function show_record(id) {
 		open_sheet(sheet, [`${r.method} ${r.path} `, h("small", `${clock(r.at_ms)} · ${r.id}`)],
 			h("ul.words", (r.text ?? []).map((line) => h("li", line))),
 			h("div.sheet-grid", h("div", facts([
-				["Answer", join([r.status || "none", r.outcome, r.cause], ", ")],
+				["Answer", join([r.status || "none", r.ended, r.cause], ", ")],
 				["Way", join([r.frontend, r.route, r.pool, backend_of(r)], " → ")],
 				["Took", `${dur(r.total_us)}: queued ${dur(r.queue_us)}, connect ${dur(r.connect_us)}, first byte ${dur(r.first_byte_us)}`],
 				...(r.tries ?? []).map((one) => [one.hedge ? "Hedge" : "Try", `${one.backend}: ${one.ended} at ${dur(one.at_us)} for ${dur(one.took_us)}`]),
@@ -252,14 +252,14 @@ export function draw_rail() {
 	const causes = new Map();
 
 	for (const record of store.failures) {
-		const key = `${record.outcome}\n${backend_of(record)}`;
+		const key = `${record.ended}\n${backend_of(record)}`;
 
 		causes.set(key, {record, many: (causes.get(key)?.many ?? 0) + 1});
 	}
 	brief("changed", store.events.slice(0, 7).map((event) => [mark(face_of(event)), who(event), event.text,
 		join([event.reason, event.by && `by ${event.by}`], ", "), event.at_ms]), "Nothing has changed since weir started.");
 	brief("causes", [...causes.values()].sort((a, b) => b.many - a.many).slice(0, 5).map(({record, many}) => [h("b.many", many),
-		record.outcome, record.status || "", join([backend_of(record) ?? record.pool, record.cause], ": "), record.at_ms]), "No request has failed.");
+		record.ended, record.outcome !== "ok" && record.status || "", join([backend_of(record) ?? record.pool, record.cause], ": "), record.at_ms]), "No request has failed.");
 }
 
 export function start_lists() {

@@ -8,16 +8,13 @@ import {open_backend} from "/steer.js";
 const SPARE_ROWS = 8;        // drawn beyond the window's edge, for the focus to walk into
 const SORT_EVERY_MS = 3000;  // rows do not jump every second
 
-// What weir finds odd about a backend, besides its state.
-const REMARKS = {
-	flapping: (b) => `flapping, ${b.changes}× in 10 min`,
-	fails: (b) => `fails, ${pct(Math.min(b.errors_per_s / b.requests_per_s, 1))} errors`,
-	slow: (b) => `slow, ${b.slow_times}× its peers`,
-};
-const is_odd = (b, oddity) => b.oddities.includes(oddity);
-const remark = (b) => join([!is_well(b) && b.reason, ...b.oddities.map((oddity) => REMARKS[oddity]?.(b) ?? oddity)], "; ");
+// Why it is not up, and what weir finds odd about it.
+const remark = (b) => join([!is_well(b) && b.reason, ...b.odd.map(({what, text, since_at_ms: at_ms}) =>
+	`${what}${at_ms ? ` for ${span(store.now() - at_ms)}` : ""}: ${text}`)], "; ");
+const is_slow = (b) => b.oddities.includes("slow");
+const is_bad = (b) => !is_well(b) || b.odd.length > 0;
 
-const trouble = (b) => (remark(b) && is_well(b) ? 10.5 : state_of(b.state).rank);
+const trouble = (b) => (is_bad(b) && is_well(b) ? 10.5 : state_of(b.state).rank);
 
 // [id, title, what it sorts by, first direction, its lines of text, and whether the first is alarming]
 const COLUMNS = [
@@ -25,8 +22,8 @@ const COLUMNS = [
 	["id", "Backend", () => 0, 1],
 	["rate", "Requests/s", (b) => b.requests_per_s, -1],
 	["errors", "Errors/s", (b) => b.errors_per_s, -1, (b) => [num(b.errors_per_s), "", b.errors_per_s]],
-	["p50", "p50", (b) => b.p50_us, -1, (b) => [dur(b.p50_us), "", is_odd(b, "slow")]],
-	["p99", "p99", (b) => b.p99_us, -1, (b) => [dur(b.p99_us), "", is_odd(b, "slow")]],
+	["p50", "p50", (b) => b.p50_us, -1, (b) => [dur(b.p50_us), "", is_slow(b)]],
+	["p99", "p99", (b) => b.p99_us, -1, (b) => [dur(b.p99_us), "", is_slow(b)]],
 	["flight", "In flight", (b) => b.in_flight, -1, (b) => [count(b.in_flight)]],
 	["conns", "Connections", (b) => b.connections, -1, (b) => [count(b.connections),
 		b.connections_max && `of ${count(b.connections_max)}`, b.connections >= (b.connections_max ?? Infinity)]],
@@ -55,7 +52,7 @@ function compare(a, b) {
 	return less * view.down || names.compare(a.id, b.id) * (view.sort === "id" ? view.down : 1);
 }
 
-const is_wanted = (b) => !(view.only_bad && is_well(b)) &&
+const is_wanted = (b) => (!view.only_bad || is_bad(b)) &&
 	(!view.text || join([b.id, b.address, b.pool, state_of(b.state).word, remark(b)], " ").toLowerCase().includes(view.text));
 
 function sort_by(id, first) {
@@ -224,7 +221,7 @@ export function draw_pools(anew) {
 		shown += section.order.length;
 	}
 	put($("pool-count"), `${many(store.pools.size, "pool")}, ${shown === all.length ? "" : `${shown} of `}${many(all.length, "backend")}`);
-	put($("pool-bad-count"), String(all.filter((backend) => !is_well(backend)).length || ""));
+	put($("pool-bad-count"), String(all.filter(is_bad).length || ""));
 	draw_rows();
 }
 

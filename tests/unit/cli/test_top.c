@@ -60,14 +60,19 @@ static const char *backend(const char *pool, const char *id, const char *more)
 
 static const char down[] =
 	",\"state\":\"down\",\"reason\":\"connection refused\","
-	"\"takes_requests\":false,\"changes\":1,\"since_at_ms\":1789999748000,"
+	"\"takes_requests\":false,\"changes\":1,\"changes_span_ms\":600000,\"since_at_ms\":"
+	"1789999748000,"
 	"\"requests_per_s\":0.0,\"in_flight\":0,\"connections\":0,\"p50_us\":null,"
 	"\"p99_us\":null,\"last_check\":{\"passed\":false,"
 	"\"reason\":\"connection refused\",\"latency_us\":null,"
 	"\"at_ms\":1789999999000}";
 static const char slow[] = ",\"p50_us\":36000,\"p99_us\":160000,\"peers_p50_us\":900,"
-			   "\"peers_p99_us\":4000,\"oddities\":[\"slow\"]";
-static const char flapping[] = ",\"oddities\":[\"flapping\"],\"changes\":4";
+			   "\"peers_p99_us\":4000,\"slow_times\":40,\"odd\":[{\"what\":\"slow\","
+			   "\"text\":\"p50 36 ms, its peers 0.90 ms\","
+			   "\"since_at_ms\":1789999880000}]";
+static const char flapping[] = ",\"odd\":[{\"what\":\"flapping\",\"text\":"
+			       "\"4 changes within 3 minutes\",\"since_at_ms\":null}],"
+			       "\"changes\":4";
 
 static const char pools[] =
 	"{\"name\":\"app\",\"algorithm\":\"round_robin\",\"state\":\"degraded\",\"backends\":4,"
@@ -180,8 +185,8 @@ static void test_judging(void **state)
 	assert_int_equal(model.backends[1].level, LEVEL_BAD);
 	assert_int_equal(model.backends[2].finding, TOP_SLOW);
 	assert_int_equal(model.backends[2].level, LEVEL_WARN);
-	assert_true(model.backends[2].times_p99 == 40);
-	assert_true(model.backends[0].times_p99 == 4000.0 / 160000);
+	assert_true(model.backends[2].times == 40);
+	assert_true(model.backends[0].times == 4000.0 / 160000);
 	assert_int_equal(model.backends[3].level, LEVEL_MEANT);
 	assert_int_equal(model.backends[0].level, LEVEL_GOOD);
 }
@@ -200,18 +205,20 @@ static void test_what_is_odd(void **state)
 {
 	(void)state;
 	assert_int_equal(finding_of(""), TOP_NOTHING);
-	assert_int_equal(finding_of(",\"oddities\":[],\"p50_us\":99999999"), TOP_NOTHING);
+	assert_int_equal(finding_of(",\"odd\":[],\"p50_us\":99999999"), TOP_NOTHING);
 	assert_int_equal(finding_of(slow), TOP_SLOW);
-	assert_true(model.backends[2].times_p99 == 40);
-	assert_true(model.backends[2].times_p50 == 40);
+	assert_true(model.backends[2].times == 40);
+	assert_true(model.backends[2].shown_since_at_ms == 1789999880000.0);
 	assert_int_equal(model.backends[2].level, LEVEL_WARN);
 	assert_int_equal(finding_of(flapping), TOP_FLAPS);
 	assert_int_equal(model.backends[2].changes, 4);
 	assert_int_equal(model.backends[2].level, LEVEL_WARN);
-	assert_int_equal(finding_of(",\"oddities\":[\"slow\",\"fails\",\"new\"]"), TOP_ERRORS);
+	assert_int_equal(finding_of(",\"odd\":[{\"what\":\"slow\"},{\"what\":\"fails\"},"
+				    "{\"what\":\"new\"}]"),
+		TOP_ERRORS);
 	assert_int_equal(model.backends[2].level, LEVEL_BAD);
-	assert_int_equal(finding_of(",\"oddities\":[1,null],\"changes\":null"), TOP_NOTHING);
-	assert_true(isnan(model.backends[2].times_p99));
+	assert_int_equal(finding_of(",\"odd\":[1,null,{}],\"changes\":null"), TOP_NOTHING);
+	assert_true(isnan(model.backends[2].times));
 }
 
 static void add_event(u32 number, const char *id, const char *to, u32 ago_s, const char *by)
@@ -523,7 +530,7 @@ static void test_frame_80x24(void **state)
 		" ▲ app     degraded    3/4    300    0.5  900µs  150ms      6      0 round_robin\n"
 		"   STATE▼      SINCE BACKEND  REQ/S LAST MIN   ERR/S    P99 xPEERS ACTIVE CHG10M\n"
 		"▸✖ down        4m12s app-2    connection refused\n"
-		" ▲ up, slow    1h00m app-3      100 ···▃▃▃▇▇▇      0  160ms    40×      2      0\n"
+		" ▲ up, slow    2m00s app-3      100 ···▃▃▃▇▇▇      0  160ms    40×      2      0\n"
 		" ○ draining    1h00m app-4    2 in flight, draining\n"
 		" ● up          1h00m app-1      100 ···▃▃▃▇▇▇      0  4.0ms   0.0×      2      0\n"
 		"\n"
@@ -594,7 +601,7 @@ static void test_frame_without_an_answer(void **state)
 		"1 out, 1 slow, 1 set aside  conn 12 of 524k  in flight 6\n"
 		"   STATE▼      SINCE BACKEND  REQ/S  ERR/S    P99 xPEERS\n"
 		"▸✖ down        5m27s app-2    connection refused\n"
-		" ▲ up, slow    1h01m app-3      100      0  160ms    40×\n"
+		" ▲ up, slow    3m15s app-3      100      0  160ms    40×\n"
 		" ○ draining    1h01m app-4    2 in flight, draining\n"
 		" ● up          1h01m app-1      100      0  4.0ms   0.0×\n"
 		"\n"
@@ -623,8 +630,9 @@ static void test_once(void **state)
 		"   STATE▼      SINCE BACKEND  REQ/S LAST MIN                        ERR/S    P50    "
 		"P99 xPEERS ACTIVE CHG10M      CONN BREAKER   WEIGHT LAST CHECK               WHY\n"
 		" ✖ down        4m12s app-2    connection refused\n"
-		" ▲ up, slow    1h00m app-3      100             ······▃▃▃▃▃▃▇▇▇▇▇▇      0   36ms  16"
-		"0ms    40×      2      0      8/64 closed         1 ok in 900µs\n"
+		" ▲ up, slow    2m00s app-3      100             ······▃▃▃▃▃▃▇▇▇▇▇▇      0   36ms  16"
+		"0ms    40×      2      0      8/64 closed         1 ok in 900µs              p50 36 m"
+		"s, its peers 0.90 ms\n"
 		" ○ draining    1h00m app-4    2 in flight, draining\n"
 		" ● up          1h00m app-1      100             ······▃▃▃▃▃▃▇▇▇▇▇▇      0  900µs  4."
 		"0ms   0.0×      2      0      8/64 closed         1 ok in 900µs\n");

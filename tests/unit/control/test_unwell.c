@@ -2,6 +2,7 @@
 // Who fails or is slow is told when that lasts; and once a minute who is not well.
 #include "pools.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "control/unwell.h"
@@ -155,14 +156,23 @@ static void test_slow_begins_and_ends(void **state)
 
 static void test_on_and_off_is_no_flood(void **state)
 {
+	struct log_clock clock = {0};
+	char who[96];
+
 	(void)state;
 	for (u32 i = 0; i < 100; i++) {
 		set_slow(3, i % 2 == 0);
+		if (i == 2) // its second time is the one that it is told of last
+			log_clock_set(&clock, loop_wall_ms(scene.loop) + LOOK_MS);
 		look_for_ms(10 * 1000);
 	}
 	assert_int_equal(count_events(), 4);
 	assert_string_equal(copies[3].text, "backend is slow on and off");
 	assert_string_equal(copies[3].reason, "single changes are not told until that is over");
+	take_lines();
+	snprintf(who, sizeof(who), "/10.0.0.3:80 slow on and off since %.*sZ",
+		(int)sizeof(clock.iso), clock.iso);
+	assert_non_null(strstr(scene.text, who));
 }
 
 static void test_many_at_once_are_counted(void **state)

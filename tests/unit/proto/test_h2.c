@@ -385,6 +385,39 @@ static void test_alive(void **state)
 	pair_done(&pair);
 }
 
+// A reader that is alive and takes nothing of an answer that is complete for everybody else.
+static void test_stalled_answer(void **state)
+{
+	struct pair pair;
+	struct heard *slow, *other;
+
+	(void)state;
+	pair_init(&pair, true);
+	pair_run(&pair);
+	slow = pair_ask(&pair, "GET", "/", 0);
+	slow->stalls = true;
+	other = pair_ask(&pair, "GET", "/", 0);
+	pair_run(&pair);
+	pair_answer(&pair.server.streams[0], 200, 400000);
+	pair_answer(&pair.server.streams[1], 200, 100);
+	for (u32 i = 0; i < 10; i++) {
+		pair_send_some(&pair.server.streams[0]);
+		pair_run(&pair);
+	}
+	assert_true(other->has_end);
+	assert_false(slow->has_end);
+	pair.server.streams[0].stream->ops->release(pair.server.streams[0].stream);
+	for (u32 i = 0; i < 2; i++) {
+		assert_false(slow->was_reset);
+		pair.server.session->ops->check_alive(pair.server.session);
+		pair_run(&pair);
+	}
+	assert_true(slow->was_reset);
+	assert_int_equal(pair.server.session->end, SESSION_GOES_ON);
+	assert_int_equal(pair.server.done_count, 2);
+	pair_done(&pair);
+}
+
 // ---- Translation --------------------------------------------------------------------------------
 
 static void check_request(struct maker *maker, const char *want)
@@ -504,6 +537,7 @@ int main(void)
 		cmocka_unit_test(test_goes),
 		cmocka_unit_test(test_peer_gone),
 		cmocka_unit_test(test_alive),
+		cmocka_unit_test(test_stalled_answer),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_websocket),
 	};

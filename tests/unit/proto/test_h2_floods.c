@@ -219,6 +219,33 @@ static void test_continuations(void **state)
 	pair_done(&pair);
 }
 
+// As many as may be, their heads cut anywhere, in message after message.
+static void test_continuations_in_pieces(void **state)
+{
+	struct pair pair;
+
+	(void)state;
+	pair_init(&pair, false);
+	greet(&pair, &frames, true);
+	for (u32 stream = 1; stream < 9; stream += 2) {
+		put_get(&frames, stream, END_STREAM);
+		for (u32 i = 0; i < H2_CONTINUATIONS_MAX; i++)
+			put_frame(&frames, CONTINUATION,
+				i + 1 == H2_CONTINUATIONS_MAX ? END_HEADERS : 0, stream, NULL, 0);
+	}
+	for (size_t at = 0; at < frames.len; at++)
+		pair_feed(&pair, &pair.server, frames.bytes + at, 1);
+	assert_int_equal(pair.server.excesses, 0);
+	assert_int_equal(pair.server.count, 4);
+	frames.len = 0;
+	put_get(&frames, 9, END_STREAM);
+	for (u32 i = 0; i <= H2_CONTINUATIONS_MAX; i++)
+		put_frame(&frames, CONTINUATION, 0, 9, NULL, 0);
+	feed_server(&pair);
+	check_end(&pair, &pair.server, H2_CONTINUATIONS, ENHANCE_YOUR_CALM);
+	pair_done(&pair);
+}
+
 // One entry of the dynamic table, named again and again.
 static void test_header_list(void **state)
 {
@@ -351,6 +378,7 @@ int main(void)
 		cmocka_unit_test(test_made_to_reset),
 		cmocka_unit_test(test_empty_data),
 		cmocka_unit_test(test_continuations),
+		cmocka_unit_test(test_continuations_in_pieces),
 		cmocka_unit_test(test_header_list),
 		cmocka_unit_test(test_large_head),
 		cmocka_unit_test(test_patience),

@@ -368,6 +368,92 @@ static void test_connections(void **state)
 	assert_int_equal(stats_connections(scene->stats, &scene->frontends[0]), 0);
 }
 
+// ---- Who comes and goes -------------------------------------------------------------------------
+
+enum { gone_backends = 100 * 1000, statuses = 30 };
+
+// As with a provider whose machines are replaced day by day: more of them than there may be rows.
+static void test_backends_that_come_and_go_need_no_more_rows(void **state)
+{
+	struct scene *scene = *state;
+	struct stats_entry entry = entry_of(scene);
+	struct stats_count counts[STATS_COUNTS_MAX];
+	u32 count, plain = 0;
+
+	for (u32 i = 0; i < gone_backends; i++) {
+		entry.backend = &scene->backends[i % 3000];
+		entry.pool = entry.backend->pool;
+		entry.status = (u16)(200 + i % statuses); // more than a row has room for
+		stats_note(scene->stats, &entry);
+		entry.status = 200;
+		stats_note(scene->stats, &entry);
+		stats_forget_backend(scene->stats, entry.backend->cell);
+	}
+	assert_in_range(stats_row_count(scene->stats), 2, 3);
+	assert_int_equal(stats_flow_count(scene->stats), 2);
+	assert_int_equal(sum_all(scene).requests, 2 * gone_backends);
+	assert_int_equal(sum_all(scene).bytes_out, 2000ull * gone_backends);
+	count = stats_row_counts(scene->stats, stats_row(scene->stats, 1), counts);
+	for (u32 i = 0; i < count; i++)
+		plain += counts[i].status >= 200;
+	assert_int_equal(plain, statuses); // none lost its name
+	assert_int_equal(stats_row_names(stats_row(scene->stats, 1)).backend, STATS_NOBODY);
+	assert_int_equal(histogram_count(&stats_row(scene->stats, 1)->spent), 2 * gone_backends);
+}
+
+static void test_pools_and_frontends_that_go(void **state)
+{
+	struct scene *scene = *state;
+	struct stats_entry entry = entry_of(scene);
+	struct stats_sum end;
+	u32 noted = 0;
+
+	for (u32 i = 0; i < 10000; i++, noted++) {
+		entry.frontend = &scene->frontends[i % frontends_max];
+		entry.backend = i % 5 ? &scene->backends[i % backends_max] : NULL;
+		entry.pool = entry.backend ? entry.backend->pool : &scene->pools[i % pools_max];
+		stats_note(scene->stats, &entry);
+		stats_forget_pool(scene->stats, entry.pool->index);
+		if (i % 100 == 0)
+			stats_forget_frontend(scene->stats, entry.frontend->index);
+	}
+	assert_in_range(stats_row_count(scene->stats), 2, 2 * frontends_max + 2);
+	assert_in_range(stats_flow_count(scene->stats), 2, 2 * frontends_max + 2);
+	assert_int_equal(sum_all(scene).requests, noted);
+	end = sum_all(scene);
+	assert_int_equal(histogram_count(&end.time), noted);
+	for (u32 i = 0; i < frontends_max; i++)
+		stats_forget_frontend(scene->stats, i);
+	assert_int_equal(sum_all(scene).requests, noted);
+	assert_int_equal(stats_row_names(stats_row(scene->stats, 1)).frontend, STATS_NOBODY);
+}
+
+// A row that was given up is that of somebody else, with nothing of its former owner.
+static void test_an_empty_row_has_a_new_owner(void **state)
+{
+	struct scene *scene = *state;
+	struct stats_entry entry = entry_of(scene);
+	struct stats_count counts[STATS_COUNTS_MAX];
+	const struct stats_row *row;
+
+	for (u32 i = 0; i < 2; i++) {
+		entry.backend = &scene->backends[i];
+		entry.status = (u16)(500 + i);
+		stats_note(scene->stats, &entry);
+	}
+	stats_forget_backend(scene->stats, 0);
+	stats_forget_backend(scene->stats, 1);
+	entry.backend = &scene->backends[2];
+	entry.status = 204;
+	stats_note(scene->stats, &entry);
+	row = stats_row(scene->stats, 2);
+	assert_int_equal(stats_row_names(row).backend, 2);
+	assert_int_equal(stats_row_counts(scene->stats, row, counts), 1);
+	assert_int_equal(counts[0].status, 204);
+	assert_int_equal(histogram_count(&row->spent), 1);
+	assert_int_equal(sum_all(scene).requests, 3);
+}
+
 // ---- Threads ------------------------------------------------------------------------------------
 
 enum { raced_requests = 300 * 1000 };
@@ -435,6 +521,44 @@ static void test_readers_see_whole_rows(void **state)
 	assert_int_equal(histogram_count(&end.time), raced_requests);
 }
 
+static void *write_and_forget(void *context)
+{
+	struct scene *scene = context;
+	struct stats_entry entry = entry_of(scene);
+
+	for (u32 i = 0; i < raced_requests; i++) {
+		entry.backend = &scene->backends[i % 100];
+		entry.pool = entry.backend->pool;
+		entry.status = (u16)(200 + i % 20);
+		stats_note(scene->stats, &entry);
+		if (i % 7 == 0)
+			stats_forget_backend(scene->stats, entry.backend->cell);
+	}
+	return NULL;
+}
+
+// Counts that go over are never there twice, nor missing, for who looks whether they did.
+static void test_readers_see_moves(void **state)
+{
+	struct scene *scene = *state;
+	const struct stats *all[] = {scene->stats};
+	pthread_t thread;
+	u64 seen = 0;
+
+	assert_int_equal(pthread_create(&thread, NULL, write_and_forget, scene), 0);
+	while (seen < raced_requests) {
+		u64 moves = stats_moves(all, 1);
+		struct stats_sum sum = sum_all(scene);
+
+		if (stats_may_have_moved(moves, stats_moves(all, 1)))
+			continue;
+		assert_in_range(sum.requests, seen, raced_requests);
+		seen = sum.requests;
+	}
+	pthread_join(thread, NULL);
+	assert_int_equal(sum_all(scene).requests, raced_requests);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -450,7 +574,11 @@ int main(void)
 		TEST(test_the_last_second),
 		TEST(test_exemplars),
 		TEST(test_connections),
+		TEST(test_backends_that_come_and_go_need_no_more_rows),
+		TEST(test_pools_and_frontends_that_go),
+		TEST(test_an_empty_row_has_a_new_owner),
 		TEST(test_readers_see_whole_rows),
+		TEST(test_readers_see_moves),
 	};
 
 	return cmocka_run_group_tests_name("stats", tests, NULL, NULL);
