@@ -31,9 +31,11 @@ enum reload_kind {
 	RELOAD_TEXT,	 // `text` instead of the files, as conf_keep writes it
 	RELOAD_ROLLBACK, // what was in effect as generation `number`, edits too; 0: the one before
 	RELOAD_REVERT,	 // nobody asks for it: what was on probation is taken back
-	// No configuration is made for these.
+	// Nothing becomes another for these.
+	RELOAD_EXPORT,	// `text`: what is written with all that was ordered on top, in `syntax`
 	RELOAD_CONFIRM, // what is on probation stays
 	RELOAD_SHELF,	// which generations are kept: `text` has them as a JSON array
+	RELOAD_JOURNAL, // what was ordered and is in force: `text` has it as a JSON array
 };
 
 enum reload_result {
@@ -63,6 +65,7 @@ struct reload_ask {
 	u64 confirm_ms;	 // TEXT: it is on probation for so long; 0: it stays
 	bool only_looks; // TEXT: nothing is done but to say what would be
 	u32 number;	 // ROLLBACK
+	u8 syntax;	 // EXPORT: enum conf_syntax
 	// Filled in.
 	u8 result;	// enum reload_result
 	u32 generation; // of the configuration in effect
