@@ -98,7 +98,7 @@ static bool take_request(struct exchange *x, const struct parcel_facts *facts)
 	http_head_init(head, fields);
 	head->added_count = 0;
 	head->method_text = keep(x, facts->method);
-	head->method = http_method_parse(head->method_text);
+	head->method = (u8)http_method_parse(head->method_text);
 	head->target = head->path = keep(x, facts->target);
 	head->authority = keep(x, facts->host);
 	head->version_minor = told(facts->version_minor, 1) != 0;
