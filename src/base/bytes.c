@@ -215,7 +215,7 @@ int bytes_write(struct block_pool *pool, struct bytes *bytes, const void *data, 
 	if (room < len && check_room(pool, len))
 		return -ENOMEM;
 	while (len) {
-		size_t part = MIN(len, room ? room : (size_t)BLOCK_SMALL_BYTES);
+		size_t part = MIN(MIN(len, room ? room : len), (size_t)BLOCK_SMALL_BYTES);
 		char *to = bytes_reserve(pool, bytes, part);
 
 		// Only the system itself refusing a chunk gets here; the half-written
@@ -229,6 +229,47 @@ int bytes_write(struct block_pool *pool, struct bytes *bytes, const void *data, 
 		room = bytes_tail_room(bytes);
 	}
 	return 0;
+}
+
+// A large block at the end, with nothing in it yet.
+static bool add_large(struct block_pool *pool, struct bytes *bytes)
+{
+	struct block *block = block_get(pool, false);
+	struct segment *segment;
+
+	if (!block)
+		return false;
+	segment = slab_get(&pool->segments);
+	if (!segment) {
+		block_unref(block);
+		return false;
+	}
+	block->used = 0;
+	segment->slice = (struct slice){.block = block, .ptr = block->data, .len = 0};
+	push_segment(bytes, segment);
+	return true;
+}
+
+int bytes_write_bulk(struct block_pool *pool, struct bytes *bytes, const void *data, size_t len)
+{
+	const char *from = data;
+
+	for (;;) {
+		size_t part = MIN(len, bytes_tail_room(bytes));
+		struct block *last;
+
+		if (part) {
+			last = bytes->tail->slice.block;
+			memcpy(last->data + last->used, from, part);
+			bytes_commit(bytes, part);
+			from += part;
+			len -= part;
+		}
+		if (len == 0)
+			return 0;
+		if (!add_large(pool, bytes))
+			return bytes_write(pool, bytes, from, len);
+	}
 }
 
 void bytes_move_all(struct bytes *to, struct bytes *from)

@@ -97,6 +97,11 @@ int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slic
 int bytes_write(
 	struct block_pool *pool, struct bytes *bytes, const void *data, size_t len) must_check;
 
+// The same into large blocks, for what is copied in bulk: each is filled before the next one is
+// taken. Where there are none, into small ones. With -ENOMEM a part may have been appended.
+int bytes_write_bulk(
+	struct block_pool *pool, struct bytes *bytes, const void *data, size_t len) must_check;
+
 // Room of `len` (at most BLOCK_SMALL_BYTES) contiguous bytes at the end, to be filled and then
 // taken by bytes_commit(actual). NULL: no memory. Nothing else may touch the queue in between.
 char *bytes_reserve(struct block_pool *pool, struct bytes *bytes, size_t len) must_check;

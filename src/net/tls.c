@@ -255,6 +255,26 @@ static const char *gather(struct tls *tls, const struct bytes *plain, size_t wan
 	return tls->env->record;
 }
 
+// Of what does not fit one record, large slices are sealed where they lie and not copied together.
+static size_t choose_size(const struct tls *tls, const struct bytes *plain)
+{
+	const struct segment *segment = plain->head;
+	size_t len = segment->slice.len;
+
+	if (tls->ramp < TLS_RAMP_BYTES)
+		return MIN(plain->len, (size_t)TLS_RECORD_FIRST);
+	if (plain->len <= TLS_RECORD_FULL)
+		return plain->len;
+	if (len < TLS_RECORD_PIECE) {
+		for (segment = segment->next; len < TLS_RECORD_FULL; segment = segment->next) {
+			if (segment->slice.len >= TLS_RECORD_PIECE)
+				break;
+			len += segment->slice.len;
+		}
+	}
+	return MIN(len, (size_t)TLS_RECORD_FULL);
+}
+
 int tls_seal(struct tls *tls, struct bytes *plain, u64 now_ms)
 {
 	if (tls->state != TLS_OPEN || tls->closed_out)
@@ -263,8 +283,7 @@ int tls_seal(struct tls *tls, struct bytes *plain, u64 now_ms)
 		tls->ramp = 0;
 	tls->sealed_ms = now_ms;
 	while (!bytes_is_empty(plain)) {
-		size_t size = tls->ramp < TLS_RAMP_BYTES ? TLS_RECORD_FIRST : TLS_RECORD_FULL;
-		size_t len = MIN(plain->len, size);
+		size_t len = choose_size(tls, plain);
 		int error = seal_record(tls, gather(tls, plain, len), len);
 
 		if (error)

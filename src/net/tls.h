@@ -131,7 +131,8 @@ struct str tls_alpn(const struct tls *tls);
 // Bytes of plaintext that go into one record.
 enum {
 	TLS_RECORD_FIRST = 1369, // fits one packet of 1460 bytes with its frame
-	TLS_RECORD_FULL = 16256, // with its frame it fits a block
+	TLS_RECORD_FULL = 16384, // what a record may carry, and a block
+	TLS_RECORD_PIECE = 4096, // slices from this size on are records of their own in long bodies
 	TLS_RAMP_BYTES = 32 * 1024,
 	TLS_RAMP_IDLE_MS = 1000,
 };

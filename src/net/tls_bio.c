@@ -20,27 +20,14 @@ static int on_read(BIO *bio, char *to, size_t room, size_t *ret_len)
 	return 1;
 }
 
-// A record of more than a small block gets a large one of its own, as far as there are any.
-static int append(struct tls *tls, const char *data, size_t len)
-{
-	struct slice slice = {.len = len};
-
-	if (len > BLOCK_SMALL_BYTES && len <= BLOCK_BYTES)
-		slice.block = block_get_sized(tls->pool, len);
-	if (!slice.block)
-		return bytes_write(tls->pool, &tls->wire, data, len);
-	memcpy(slice.block->data, data, len);
-	slice.block->used = (u32)len;
-	slice.ptr = slice.block->data;
-	return bytes_append(tls->pool, &tls->wire, slice);
-}
-
 static int on_write(BIO *bio, const char *data, size_t len, size_t *ret_len)
 {
 	struct tls *tls = BIO_get_data(bio);
+	int (*write)(struct block_pool *, struct bytes *, const void *, size_t) =
+		len > BLOCK_SMALL_BYTES ? bytes_write_bulk : bytes_write;
 
 	BIO_clear_retry_flags(bio);
-	if (append(tls, data, len) != 0)
+	if (write(tls->pool, &tls->wire, data, len) != 0)
 		return 0;
 	*ret_len = len;
 	return 1;

@@ -88,6 +88,23 @@ static void do_write(struct play *play, int which)
 	SEEDED(play->seed, result == 0 || result == -ENOMEM);
 }
 
+static void do_write_bulk(struct play *play, int which)
+{
+	static char data[40000];
+	size_t len = some_len(&play->rng, sizeof(data));
+	struct bytes *queue = &play->queues[which];
+	size_t before = queue->len;
+	int result;
+
+	for (size_t i = 0; i < len; i++)
+		data[i] = (char)rng_u64(&play->rng);
+	result = bytes_write_bulk(&play->pool, queue, data, len);
+	SEEDED(play->seed, result == 0 || result == -ENOMEM);
+	SEEDED(play->seed, result ? queue->len < before + len : queue->len == before + len);
+	play->refused += result != 0;
+	model_append(&play->models[which], data, queue->len - before);
+}
+
 // A receive: a block of which some is used, appended in one or two slices.
 static void do_append(struct play *play, int which)
 {
@@ -198,8 +215,10 @@ static void play_one(struct play *play)
 	switch (rng_below(&play->rng, 12)) {
 	case 0:
 	case 1:
-	case 2:
 		do_write(play, which);
+		break;
+	case 2:
+		do_write_bulk(play, which);
 		break;
 	case 3:
 	case 4:

@@ -279,21 +279,58 @@ static void two_records_in_one_feed(void **state)
 	finish();
 }
 
-static size_t records_of(size_t len, u64 now_ms)
+static size_t records_in(struct bytes *bytes, u64 now_ms)
 {
-	struct bytes bytes = {0};
-	size_t before = scene.server.tls->wire.len, count = 0;
+	size_t len = bytes->len, count;
 	struct slice all_of_it;
 
-	assert_int_equal(before, 0);
-	assert_int_equal(bytes_write(&scene.pool, &bytes, long_text, len), 0);
-	assert_int_equal(tls_seal(scene.server.tls, &bytes, now_ms), 0);
+	assert_int_equal(scene.server.tls->wire.len, 0);
+	assert_int_equal(tls_seal(scene.server.tls, bytes, now_ms), 0);
 	count = (scene.server.tls->wire.len - len) / 22;
 	while (!bytes_is_empty(&scene.server.tls->wire)) {
 		all_of_it = bytes_pop(&scene.server.tls->wire);
 		slice_drop(&all_of_it);
 	}
 	return count;
+}
+
+static size_t records_of(size_t len, u64 now_ms)
+{
+	struct bytes bytes = {0};
+
+	assert_int_equal(bytes_write(&scene.pool, &bytes, long_text, len), 0);
+	return records_in(&bytes, now_ms);
+}
+
+// What a head and received blocks of so many bytes become.
+static size_t records_of_slices(size_t head, size_t each, u32 count)
+{
+	struct bytes bytes = {0};
+
+	assert_int_equal(bytes_write(&scene.pool, &bytes, long_text, head), 0);
+	while (count--) {
+		struct block *block = block_get(&scene.pool, false);
+
+		assert_non_null(block);
+		memcpy(block->data, long_text, each);
+		assert_int_equal(
+			bytes_append(&scene.pool, &bytes, (struct slice){block, block->data, each}),
+			0);
+	}
+	return records_in(&bytes, 0);
+}
+
+static void large_slices_are_records(void **state)
+{
+	(void)state;
+	begin_usual("site.example");
+	talk();
+	assert_true(records_of(2 * TLS_RAMP_BYTES, 0) > 3);
+	assert_int_equal(records_of_slices(200, TLS_RECORD_FULL, 4), 5);
+	assert_int_equal(records_of_slices(200, TLS_RECORD_PIECE, 8), 1 + 4 + 1);
+	assert_int_equal(records_of_slices(200, TLS_RECORD_PIECE, 3), 1); // one record holds all
+	assert_int_equal(records_of_slices(200, 2000, 16), 2); // small ones are put together
+	finish();
 }
 
 static void records_grow_and_shrink(void **state)
@@ -568,6 +605,7 @@ int main(void)
 		cmocka_unit_test(handshake_and_bytes),
 		cmocka_unit_test(any_split_of_the_bytes),
 		cmocka_unit_test(two_records_in_one_feed),
+		cmocka_unit_test(large_slices_are_records),
 		cmocka_unit_test(records_grow_and_shrink),
 		cmocka_unit_test(ends_are_told_apart),
 		cmocka_unit_test(a_record_cut_short_is_no_end),
