@@ -471,6 +471,7 @@ def test_top_shows_what_is_flapping(columns, rows):
             assert re.match(r"▸▲ up, flaps +.*app-3", first), first
             assert re.search(r"Flaps for 2m0\ds: 6 changes within 3 minutes", term.flat)
             if rows == 24:
+                term.wait("✖ app/app-3 down: no answer in time")  # events come after the state
                 assert re.search(r"\d\d:\d\d:\d\d ✖ app/app-3 down: no answer in time", term.text)
 
 
