@@ -396,24 +396,32 @@ def idle_slope(bench, subject, few, many, more=()):
     return (large - small) / (many - few)
 
 
-def callgrind(bench, subject, argv, look=None):
-    """User-space instructions of a whole run, and the requests of its measured part.
-
-    look: called with the port of the proxy when the warm-up is over."""
+def counted(bench, subject, drive):
+    """User-space instructions of a whole run in which `drive` uses the proxy, and what it gives."""
     out = bench.work / f"callgrind-{next(bench.serial)}"
     valgrind = [bench.valgrind, "--tool=callgrind", f"--callgrind-out-file={out}"]
     with Proxy(bench, subject, valgrind=valgrind) as proxy:
-        with Load(bench, proxy.port, argv, CALLGRIND_SECONDS) as load:
-            if look:
-                look(proxy)
-            answered = load.measure(CALLGRIND_SECONDS)["answered"]
+        result = drive(proxy)
         proxy.child.end(60)
         complaint = proxy.child.complaint()
     found = re.search(r"^(?:totals|summary): (\d+)", out.read_text() if out.exists() else "",
                       re.MULTILINE)
     if not found:
         raise BenchError(f"callgrind gave no total: {complaint}")
-    return int(found.group(1)), answered
+    return int(found.group(1)), result
+
+
+def callgrind(bench, subject, argv, look=None):
+    """User-space instructions of a whole run, and the requests of its measured part.
+
+    look: called with the proxy when the warm-up is over."""
+    def drive(proxy):
+        with Load(bench, proxy.port, argv, CALLGRIND_SECONDS) as load:
+            if look:
+                look(proxy)
+            return load.measure(CALLGRIND_SECONDS)["answered"]
+
+    return counted(bench, subject, drive)
 
 
 def instructions(bench, subject, argv, few=2000, many=12000, look=None):

@@ -21,6 +21,7 @@ import time
 from pathlib import Path
 
 import balancing
+import h2
 import observing
 import parallel
 import report
@@ -233,6 +234,14 @@ def scenario_balancing(bench):
     """User-space instructions per request of each algorithm with 3, 1,000 and 10,000 backends."""
     if bench.valgrind and not bench.why_absent("weir-epoll"):
         balancing.run(bench)
+    else:
+        say("skipped: valgrind or weir is missing")
+
+
+def scenario_h2(bench):
+    """User-space instructions per request of HTTP/2, to backends of HTTP/1 and of HTTP/2."""
+    if bench.valgrind and not bench.why_absent("weir-epoll"):
+        h2.run(bench)
     else:
         say("skipped: valgrind or weir is missing")
 

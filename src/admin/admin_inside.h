@@ -39,7 +39,7 @@ admin_handler_fn api_livez, api_readyz, api_state, api_stream, api_history, api_
 	api_openapi, api_page, api_events, api_undo, api_failures, api_requests, api_request,
 	api_explain, api_connections, api_config, api_providers, api_drain, api_enable, api_disable,
 	api_weight, api_breaker, api_log_level, api_reload, api_add, api_remove, api_upgrade;
-admin_handler_fn api_apply, api_confirm, api_generations, api_rollback;
+admin_handler_fn api_apply, api_confirm, api_generations, api_rollback, api_journal, api_export;
 
 // ---- api_state.c --------------------------------------------------------------------------------
 

@@ -54,6 +54,32 @@ void api_generations(void *owner, struct admin_call *call)
 	api_order_give(api_order_new(owner, call, RELOAD_SHELF));
 }
 
+void api_journal(void *owner, struct admin_call *call)
+{
+	api_order_give(api_order_new(owner, call, RELOAD_JOURNAL));
+}
+
+void api_export(void *owner, struct admin_call *call)
+{
+	static const struct {
+		struct str name;
+		enum conf_syntax syntax;
+	} formats[] = {
+		{{"yaml", 4}, CONF_YAML}, {{"toml", 4}, CONF_TOML}, {{"json", 4}, CONF_JSON}};
+	struct str format = STR("yaml");
+
+	(void)admin_query(call, "format", &format);
+	for (u32 i = 0; i < ARRAY_LEN(formats); i++)
+		if (str_eq(format, formats[i].name)) {
+			struct api_order *order = api_order_new(owner, call, RELOAD_EXPORT);
+
+			order->ask.syntax = (u8)formats[i].syntax;
+			api_order_give(order);
+			return;
+		}
+	admin_problem(call, 422, NULL, "'%.*s' is no format: yaml, toml or json", STR_FMT(format));
+}
+
 // {"generation": N}, or nothing for the one before. False: it is neither.
 static bool read_number(struct str body, u32 *ret_number)
 {

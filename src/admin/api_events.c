@@ -72,18 +72,22 @@ void api_events(void *owner, struct admin_call *call)
 
 // ---- Undo ---------------------------------------------------------------------------------------
 
-// Its slot may have another owner by now.
-static bool is_still(const struct admin *admin, const struct event_copy *event)
+// By its name, as the call that takes the order back has it: it may have been removed and added
+// again meanwhile, under another slot. False: it is not there.
+static bool find_cell(const struct admin *admin, const struct event_copy *event, u32 *ret_cell)
 {
-	const struct snapshot *snapshot = admin->face.snapshot;
-	const struct backend *backend;
+	const struct pool *pool;
 
+	*ret_cell = event->undo.cell;
 	if (!event->backend[0])
 		return true;
-	backend = event->undo.cell < snapshot->backend_count ? snapshot->backends[event->undo.cell]
-							     : NULL;
-	return backend && str_eq(backend->id, str_from(event->backend)) &&
-	       str_eq(backend->pool->name, str_from(event->pool));
+	pool = snapshot_find_pool(admin->face.snapshot, str_from(event->pool));
+	for (u32 i = 0; pool && i < pool->backend_count; i++)
+		if (str_eq(pool->backends[i].id, str_from(event->backend))) {
+			*ret_cell = pool->backends[i].cell;
+			return true;
+		}
+	return false;
 }
 
 static void on_event(struct desk_ask *ask)
@@ -91,6 +95,7 @@ static void on_event(struct desk_ask *ask)
 	struct events *events = container_of(ask, struct events, ask);
 	const struct event_copy *event = ask->event_count ? &ask->events[0] : NULL;
 	struct admin_call *call = events->call;
+	u32 cell;
 
 	if (!event || event->number != events->number)
 		admin_problem(call, 404, "GET /api/v1/events has those that are kept.",
@@ -101,12 +106,12 @@ static void on_event(struct desk_ask *ask)
 			"event %llu cannot be taken back", (unsigned long long)events->number);
 	else if (event->undo.order == EVENT_UNDO_EDIT)
 		api_undo_edit(events->admin, call, event);
-	else if (!is_still(events->admin, event))
+	else if (!find_cell(events->admin, event, &cell))
 		admin_problem(call, 404, NULL, "'%s' is not in pool '%s' any more", event->backend,
 			event->pool);
 	else
-		api_give_order(events->admin, call, (enum desk_order_kind)event->undo.order,
-			event->undo.cell, event->undo.value);
+		api_give_order(events->admin, call, (enum desk_order_kind)event->undo.order, cell,
+			event->undo.value);
 	give_up(events);
 }
 

@@ -105,6 +105,7 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 		scrape->workers[i] =
 			(struct expose_worker){.busy_us = worker_busy_us(&workers->all[i]),
 				.busy_ratio = figures_busy_ratio(admin->figures, i)};
+		histogram_fold(&workers->all[i].turns, &scrape->workers[i].turns);
 		scrape->stats[i] = workers->all[i].stats;
 		scrape->cells[i] = &workers->all[i].metrics;
 	}

@@ -75,6 +75,43 @@ static void answer_generations(struct api_order *order)
 	admin_answer(order->call, 200, "application/json", &text);
 }
 
+static void answer_journal(struct api_order *order)
+{
+	struct text text = {0};
+	struct json json;
+
+	json_init(&json, &text);
+	json_object_begin(&json);
+	json_key(&json, "journal");
+	json_raw(&json, order->ask.text);
+	json_object_end(&json);
+	text_addc(&text, '\n');
+	admin_add_field(order->call, "Cache-Control", STR("no-store"));
+	admin_answer(order->call, 200, "application/json", &text);
+}
+
+static void answer_export(struct api_order *order)
+{
+	static const char *const types[] = {[CONF_YAML] = "application/yaml",
+		[CONF_TOML] = "application/toml",
+		[CONF_JSON] = "application/json"};
+
+	admin_add_field(order->call, "Cache-Control", STR("no-store"));
+	admin_answer_static(order->call, 200, types[order->ask.syntax], order->ask.text);
+}
+
+static void answer_read(struct api_order *order)
+{
+	if (order->ask.kind == RELOAD_SHELF)
+		answer_generations(order);
+	else if (order->ask.kind == RELOAD_JOURNAL)
+		answer_journal(order);
+	else if (order->ask.kind == RELOAD_EXPORT)
+		answer_export(order);
+	else
+		answer_done(order);
+}
+
 static void answer_no_generation(struct api_order *order)
 {
 	if (order->ask.number)
@@ -92,10 +129,7 @@ static void answer(struct api_order *order)
 
 	switch ((enum reload_result)ask->result) {
 	case RELOAD_DONE:
-		if (ask->kind == RELOAD_SHELF)
-			answer_generations(order);
-		else
-			answer_done(order);
+		answer_read(order);
 		break;
 	case RELOAD_NO_GENERATION:
 		answer_no_generation(order);

@@ -363,18 +363,30 @@ static void put_build(struct page *page)
 	expose_sample(&page->lines, more_of(page), 1);
 }
 
+static struct str worker_label(struct page *page, u32 worker)
+{
+	page->more.len = 0;
+	text_add(&page->more, STR("worker=\""));
+	text_u64(&page->more, worker);
+	text_addc(&page->more, '"');
+	return more_of(page);
+}
+
 static void put_workers(struct page *page, bool ratio)
 {
 	for (u32 i = 0; i < page->source->worker_count; i++) {
 		const struct expose_worker *worker = &page->source->workers[i];
 		u64 busy = ratio ? (u64)(MAX(worker->busy_ratio, 0) * 1e6) : worker->busy_us;
 
-		page->more.len = 0;
-		text_add(&page->more, STR("worker=\""));
-		text_u64(&page->more, i);
-		text_addc(&page->more, '"');
-		expose_sample_micro(&page->lines, more_of(page), busy);
+		expose_sample_micro(&page->lines, worker_label(page, i), busy);
 	}
+}
+
+static void put_turns(struct page *page)
+{
+	for (u32 i = 0; i < page->source->worker_count; i++)
+		expose_spans(
+			&page->lines, worker_label(page, i), &page->source->workers[i].turns, NULL);
 }
 
 static void put_results(struct page *page, u64 successes, u64 failures)
@@ -464,6 +476,9 @@ static bool put_of_instance(struct page *page, enum metric_family family)
 		return true;
 	case MF_WORKER_BUSY:
 		put_workers(page, false);
+		return true;
+	case MF_WORKER_TURN:
+		put_turns(page);
 		return true;
 	case MF_WORKER_BUSY_RATIO:
 		put_workers(page, true);

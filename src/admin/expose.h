@@ -40,6 +40,7 @@ struct expose_pool {
 struct expose_worker {
 	u64 busy_us;	   // ever
 	double busy_ratio; // of the last second, 0 to 1
+	struct histogram_classic turns;
 };
 
 struct expose_provider {

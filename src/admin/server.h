@@ -24,8 +24,8 @@ enum admin_role { ADMIN_NOBODY, ADMIN_READER, ADMIN_OPERATOR };
 
 enum {
 	ADMIN_CLIENTS_MAX = 128,
-	ADMIN_STREAMS_MAX = 32,		// answers without an end, of those
-	ADMIN_BODY_BYTES_MAX = 1 << 20, // of a request
+	ADMIN_STREAMS_MAX = 32,		 // answers without an end, of those
+	ADMIN_BODY_BYTES_MAX = 1 << 20,	 // of a request
 	ADMIN_CONF_BYTES_MAX = 16 << 20, // of a configuration, by who may change things
 	ADMIN_UNSENT_BYTES_MAX = 4 << 20,
 	ADMIN_PARAMS_MAX = 4,

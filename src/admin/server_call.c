@@ -334,11 +334,12 @@ u32 admin_call_body_max(struct admin_call *call)
 	const struct admin_token *token = given.len ? find_token(call->server, given) : NULL;
 	bool is_ours = client->door->address.family == ADDR_UNIX &&
 		       (client->uid == geteuid() || client->uid == 0);
-	bool operates = given.len ? token && token->role == ADMIN_OPERATOR
-				  : is_ours || (client->door->address.family != ADDR_UNIX &&
-						       is_loopback(&client->peer) &&
-						       call->server->config.without_token ==
-							       ADMIN_OPERATOR);
+	bool operates =
+		given.len
+			? token && token->role == ADMIN_OPERATOR
+			: is_ours || (client->door->address.family != ADDR_UNIX &&
+					     is_loopback(&client->peer) &&
+					     call->server->config.without_token == ADMIN_OPERATOR);
 
 	if (!operates || !str_starts(call->head->path, STR("/api/v1/apply")))
 		return ADMIN_BODY_BYTES_MAX;

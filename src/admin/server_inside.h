@@ -27,7 +27,7 @@ struct admin_client {
 	u64 active_ms; // last progress
 	bool request_ended, to_head, refuses_body;
 	u32 body_max; // of the call
-	u32 uid; // of a unix socket's other end
+	u32 uid;      // of a unix socket's other end
 	struct text body;
 };
 

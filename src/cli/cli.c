@@ -56,6 +56,10 @@ static int run_command(const struct cli *cli)
 		return confirm_main(cli);
 	case PLAN_GENERATIONS:
 		return generations_main(cli);
+	case PLAN_JOURNAL:
+		return journal_main(cli);
+	case PLAN_EXPORT:
+		return export_main(cli);
 	case PLAN_ROLLBACK:
 		return rollback_main(cli);
 	case PLAN_RELOAD:

@@ -43,6 +43,8 @@ int reload_main(const struct cli *cli);
 int apply_main(const struct cli *cli);
 int confirm_main(const struct cli *cli);
 int generations_main(const struct cli *cli);
+int journal_main(const struct cli *cli);
+int export_main(const struct cli *cli);
 int rollback_main(const struct cli *cli);
 int diff_main(const struct cli *cli);
 int backends_main(const struct cli *cli);

@@ -2,10 +2,10 @@
 // weir apply, confirm, generations and rollback: configurations that a running weir takes, keeps
 // and goes back to; and weir diff --live.
 #include <stdio.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "cli/cmd_change.h"
 #include "cli/cmd_diff.h"
 #include "cli/cmd_reload.h"
 #include "cli/level.h"
@@ -80,16 +80,11 @@ static void put_generations(const struct cli *cli, struct cells *cells, const js
 	{
 		bool is_now = call_is(one, "in_effect");
 		struct table_row *row = table_add(&table, is_now ? CELLS_BOLD : CELLS_PLAIN);
-		time_t at_s = (time_t)(call_number(one, "at_ms") / 1000);
-		struct tm tm;
-		char when[32];
 
-		localtime_r(&at_s, &tm);
-		strftime(when, sizeof(when), "%Y-%m-%d %H:%M:%S", &tm);
 		row->cells[0] = str_from(is_now ? "→" : "");
 		row->cells[1] =
 			str_from(arena_printf(cli->arena, "%.0f", call_number(one, "number")));
-		row->cells[2] = arena_str(cli->arena, str_from(when));
+		row->cells[2] = str_from(change_moment(cli->arena, call_number(one, "at_ms")));
 		row->cells[3] = str_from(call_string(one, "by"));
 		row->cells[4] = str_from(call_string(one, "text"));
 		row->cells[5] = str_from(call_string(one, "about"));

@@ -105,7 +105,8 @@ static int add(const struct cli *cli)
 		return call_complain(EXIT_USAGE, &trouble);
 	call.body = str_from(arena_printf(cli->arena, "{\"address\":%s,\"weight\":%u}",
 		quoted(cli, address), (unsigned)weight));
-	return reload_carry_out(cli, &call, arena_printf(cli->arena, "%s/%s is added", pool, address));
+	return reload_carry_out(
+		cli, &call, arena_printf(cli->arena, "%s/%s is added", pool, address));
 }
 
 static int drop(const struct cli *cli)

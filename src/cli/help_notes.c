@@ -99,6 +99,13 @@ static const struct note notes[] = {
 		"\n"
 		"The last 16 are kept while the process runs, with the backends that were added\n"
 		"and removed by hand then. Lists from elsewhere stay as they are now.\n"},
+	{TAKES(EXPORT) | TAKES(JOURNAL),
+		"\n"
+		"  weir export > weir.yaml && weir check weir.yaml\n"
+		"\n"
+		"What was ordered stays until the process ends, or until the configuration says\n"
+		"something else; exported it stays. Secrets come as the places where they are;\n"
+		"one that stands in the configuration itself is left out as ***.\n"},
 	{TAKES(CONNECTIONS),
 		"\n"
 		"  weir connections app/app-1               with a request that is there now\n"

@@ -27,8 +27,8 @@ int load_kept(const struct cli *cli, int fd, struct load *ret_load) must_check;
 struct conf *load_again(void *owner, struct arena *arena, struct errs *errs);
 
 // What another weir command has sent, or what was in effect before (conf_keep), as load_again.
-struct conf *load_sent(void *owner, const char *name, struct str text, struct arena *arena,
-	struct errs *errs);
+struct conf *load_sent(
+	void *owner, const char *name, struct str text, struct arena *arena, struct errs *errs);
 
 // Whether it can be read again: what came from standard input cannot.
 bool load_is_lasting(const struct cli *cli);

@@ -9,13 +9,13 @@ enum { slips_max = 2, words_max = 16 };
 #define SOURCE	       (TAKES(RUN) | TAKES(CHECK) | TAKES(CONFIG_SHOW))
 #define TELLS                                                                       \
 	(TAKES(TOP) | TAKES(STATUS) | TAKES(EVENTS) | TAKES(WHY) | TAKES(EXPLAIN) | \
-		TAKES(CONNECTIONS) | TAKES(GENERATIONS) | TAKES(DIFF))
+		TAKES(CONNECTIONS) | TAKES(GENERATIONS) | TAKES(DIFF) | TAKES(JOURNAL))
 #define STEERS                                                                                  \
 	(TAKES(DRAIN) | TAKES(DISABLE) | TAKES(ENABLE) | TAKES(WEIGHT) | TAKES(BREAKER) |       \
 		TAKES(LOG_LEVEL) | TAKES(UNDO) | TAKES(RELOAD) | TAKES(BACKENDS_ADD) |          \
 		TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST) | TAKES(APPLY) | TAKES(CONFIRM) | \
 		TAKES(ROLLBACK))
-#define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TELLS | STEERS)
+#define ASKS (TAKES(HEALTHCHECK) | TAKES(UPGRADE) | TAKES(EXPORT) | TELLS | STEERS)
 #define DATABASE \
 	(TAKES(MIGRATE) | TAKES(BACKENDS_ADD) | TAKES(BACKENDS_REMOVE) | TAKES(BACKENDS_LIST))
 #define ALL ((1ull << PLAN_COMMAND_COUNT) - 1)
@@ -321,6 +321,8 @@ static int take_rest(struct parser *parser)
 	case PLAN_RELOAD:
 	case PLAN_CONFIRM:
 	case PLAN_GENERATIONS:
+	case PLAN_JOURNAL:
+	case PLAN_EXPORT:
 	case PLAN_STATUS:
 	case PLAN_EVENTS:
 	case PLAN_DEMO:

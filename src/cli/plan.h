@@ -40,7 +40,10 @@
 	X(APPLY, "apply", "FILE", "a running weir takes this configuration (--confirm 60s)")       \
 	X(CONFIRM, "confirm", "", "what was applied on probation stays")                           \
 	X(GENERATIONS, "generations", "", "the last configurations that were in effect")           \
-	X(ROLLBACK, "rollback", "[NUMBER]", "back to one of them; without a number the one before") \
+	X(JOURNAL, "journal", "", "what was ordered and is in force, by whom and since when")      \
+	X(EXPORT, "export", "", "a configuration that says what is written and was ordered")       \
+	X(ROLLBACK, "rollback", "[NUMBER]",                                                        \
+		"back to one of them; without a number the one before")                            \
 	X(BACKENDS_ADD, "backends add", "[POOL] ADDRESS [WEIGHT]",                                 \
 		"one more backend, in the database or for a pool of a running weir")               \
 	X(BACKENDS_REMOVE, "backends remove", "[POOL/]BACKEND",                                    \

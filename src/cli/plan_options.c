@@ -72,8 +72,8 @@ static int take_confirm(struct parser *parser, const char *value)
 
 	if (value_parse_duration(str_from(value), &ms) != VALUE_OK || ms < confirm_min_ms ||
 		ms > timeout_max_ms)
-		return FAIL(parser, "--confirm 60s", "--confirm is a duration from 1s to 1h, not '%s'",
-			value);
+		return FAIL(parser, "--confirm 60s",
+			"--confirm is a duration from 1s to 1h, not '%s'", value);
 	parser->plan->confirm = value;
 	return 0;
 }

@@ -203,6 +203,13 @@ void build_route_retry(struct build *build, const struct schema_key *key, const 
 
 void build_finish_pool(struct conf_pool *pool)
 {
+	// Whatever went wrong with a call of gRPC is told behind a head with this status.
+	static const struct conf_statuses of_grpc = {200, 200};
+
+	if (pool->check.type == CONF_CHECK_GRPC) {
+		pool->check.expect.statuses = &of_grpc;
+		pool->check.expect.status_count = 1;
+	}
 	finish_retry(&pool->retry);
 	pool->ejection.share_percent = pool->breaker.share_percent;
 	pool->prequal.options.age_max = pool->prequal.age_max_ms * NSEC_PER_MS;

@@ -410,6 +410,9 @@ struct conf_hash {
 
 enum conf_scheme { CONF_SCHEME_NONE, CONF_SCHEME_HTTP, CONF_SCHEME_HTTPS };
 
+// As enum model_order of control/model.h.
+enum conf_backend_state { CONF_BACKEND_ENABLED, CONF_BACKEND_DRAINED, CONF_BACKEND_DISABLED };
+
 struct conf_backend {
 	enum conf_scheme scheme; // as written in front of its address
 	bool has_own_tls;
@@ -423,6 +426,7 @@ struct conf_backend {
 	u32 weight;		       // 0 = no new requests
 	u32 max_connections;	       // idle ones too; 0 = no limit
 	u64 slow_start_ms;	       // 0 = the pool's
+	enum conf_backend_state state; // at the start
 	bool is_backup;		       // gets requests only while no other backend of the pool may
 	struct {		       // where it is checked, if not as its pool's check says
 		u32 port;	       // 0 = the pool's

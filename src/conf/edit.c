@@ -6,7 +6,7 @@
 
 struct editing {
 	struct arena *arena;
-	struct node *pools;
+	struct node *root, *pools;
 	struct place place;
 };
 
@@ -99,15 +99,39 @@ static void add_list(const struct editing *editing, struct node *list, const str
 	}
 }
 
+// In the place of what it was.
+static void set_value(const struct editing *editing, struct node *map, const char *key,
+	struct str value, bool is_bare)
+{
+	struct node *before = node_get(map, str_from(key));
+
+	if (before)
+		node_remove(map, before);
+	add_value(editing, map, key, value, is_bare);
+}
+
+static void change(
+	const struct editing *editing, struct node *backend, const struct conf_edit *edit)
+{
+	if (edit->kind == CONF_EDIT_STATE)
+		set_value(editing, backend, "state", edit->backends->address, false);
+	else
+		set_value(editing, backend, "weight",
+			str_from(arena_printf(editing->arena, "%u", edit->backends->weight)), true);
+}
+
 static void apply(struct editing *editing, const struct conf_edit *edit)
 {
 	const struct node *pool = node_get(editing->pools, edit->pool);
 	struct node *list = node_get(pool, STR("backends")), *found;
 	struct str id;
 
+	editing->place = (struct place){.file = edit->origin};
+	if (edit->kind == CONF_EDIT_LOG_LEVEL)
+		set_value(editing, node_get(editing->root, STR("log")), "level",
+			edit->backends->address, false);
 	if (!list || list->kind != NODE_LIST)
 		return;
-	editing->place = (struct place){.file = edit->origin};
 	switch ((enum conf_edit_kind)edit->kind) {
 	case CONF_EDIT_ADD:
 		id = edit->backends->id.len ? edit->backends->id : edit->backends->address;
@@ -118,6 +142,14 @@ static void apply(struct editing *editing, const struct conf_edit *edit)
 		found = find(list, edit->backends->id);
 		if (found)
 			node_remove(list, found);
+		break;
+	case CONF_EDIT_WEIGHT:
+	case CONF_EDIT_STATE:
+		found = find(list, edit->backends->id);
+		if (found)
+			change(editing, found, edit);
+		break;
+	case CONF_EDIT_LOG_LEVEL:
 		break;
 	case CONF_EDIT_LIST:
 		add_list(editing, list, edit);
@@ -130,7 +162,8 @@ struct conf *conf_edit(const struct conf *base, const struct conf_edit *edits, u
 {
 	u32 nodes_left = UINT32_MAX;
 	struct node *root = node_copy(arena, base->tree, TREE_DEPTH_MAX, &nodes_left);
-	struct editing editing = {.arena = arena, .pools = node_get(root, STR("pools"))};
+	struct editing editing = {
+		.arena = arena, .root = root, .pools = node_get(root, STR("pools"))};
 
 	for (u32 i = 0; i < count; i++)
 		apply(&editing, &edits[i]);

@@ -11,14 +11,17 @@ struct node;
 struct str conf_backend_id(const struct node *backend);
 
 enum conf_edit_kind {
-	CONF_EDIT_ADD,	  // one backend; nothing happens where the pool has its id
-	CONF_EDIT_REMOVE, // by id; nothing happens where the pool does not have it
-	CONF_EDIT_LIST,	  // these besides those that are written, unless id or address is taken
+	CONF_EDIT_ADD,	     // one backend; nothing happens where the pool has its id
+	CONF_EDIT_REMOVE,    // by id; nothing happens where the pool does not have it
+	CONF_EDIT_WEIGHT,    // of one backend, by id, where it is there
+	CONF_EDIT_STATE,     // the same; `address` has the word of its key `state`
+	CONF_EDIT_LOG_LEVEL, // of no pool; `address` has the word of log.level
+	CONF_EDIT_LIST,	     // these besides those that are written, unless id or address is taken
 };
 
 struct conf_edit_backend {
 	struct str id;	     // empty: its address is its id
-	struct str address;  // not for REMOVE
+	struct str address;  // not for REMOVE and WEIGHT
 	u32 weight;	     // 0 to 1000
 	u32 max_connections; // 0 = no limit
 	bool is_backup;

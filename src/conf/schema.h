@@ -110,6 +110,7 @@ enum schema_kind {
 };
 
 enum schema_words {
+	WORDS_backend_state,
 	WORDS_confine,
 	WORDS_io,
 	WORDS_level,

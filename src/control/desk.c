@@ -7,6 +7,7 @@
 
 struct desk {
 	struct desk_config config;
+	struct orders orders;
 	bool closed;
 };
 
@@ -143,6 +144,23 @@ static struct str str_of(const struct text *text)
 }
 
 // The cause comes before what follows from it. `undo` and `before` are filled in.
+static enum orders_kind kind_of(const struct desk_order *order)
+{
+	switch ((enum desk_order_kind)order->kind) {
+	case DESK_ENABLE:
+	case DESK_DRAIN:
+	case DESK_DISABLE:
+		break;
+	case DESK_WEIGHT:
+		return ORDERS_WEIGHT;
+	case DESK_BREAKER:
+		return ORDERS_BREAKER;
+	case DESK_LOG_LEVEL:
+		return ORDERS_LOG_LEVEL;
+	}
+	return ORDERS_STATE;
+}
+
 static void say_order(struct desk *desk, struct desk_order *order, const struct backend *backend)
 {
 	enum desk_order_kind kind = (enum desk_order_kind)order->kind;
@@ -167,6 +185,8 @@ static void say_order(struct desk *desk, struct desk_order *order, const struct 
 	said.undo = (struct event_undo){
 		.order = order->undo, .cell = order->cell, .value = order->before};
 	order->event = changes_say(watch_changes(desk->config.watch), &said);
+	orders_note(&desk->orders, kind_of(order), backend ? order->cell : 0, order->who,
+		loop_wall_ms(desk->config.loop), order->event);
 	text_done(&from);
 	text_done(&to);
 	text_done(&path);
@@ -316,17 +336,31 @@ struct desk *desk_new(const struct desk_config *config)
 	struct desk *desk = mem_alloc(sizeof(*desk));
 
 	desk->config = *config;
+	orders_init(&desk->orders);
 	return desk;
 }
 
 void desk_free(struct desk *desk)
 {
+	if (desk)
+		orders_done(&desk->orders);
 	mem_free(desk);
+}
+
+const struct orders *desk_orders(const struct desk *desk)
+{
+	return &desk->orders;
+}
+
+u8 desk_log_level(const struct desk *desk)
+{
+	return desk->config.log_level;
 }
 
 void desk_adopt(struct desk *desk, const struct snapshot *snapshot)
 {
 	desk->config.snapshot = snapshot;
+	orders_adopt(&desk->orders, snapshot);
 }
 
 void desk_close(struct desk *desk)

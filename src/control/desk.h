@@ -7,6 +7,7 @@
 // the answer comes.
 #pragma once
 
+#include "control/orders.h"
 #include "control/watch.h"
 
 struct desk;
@@ -150,6 +151,10 @@ void desk_free(struct desk *desk); // nobody asks any more
 // From any thread that has a loop.
 void desk_ask(struct desk *desk, struct desk_ask *ask, struct loop *from,
 	void (*answered)(struct desk_ask *ask));
+
+// The control thread's: who gave what order; the level of the log, as enum log_level.
+const struct orders *desk_orders(const struct desk *desk);
+u8 desk_log_level(const struct desk *desk);
 
 // The next configuration.
 void desk_adopt(struct desk *desk, const struct snapshot *snapshot);

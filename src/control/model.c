@@ -515,6 +515,15 @@ struct model_pool_state model_pool_state(const struct model *model, const struct
 
 // ---- Life ---------------------------------------------------------------------------------------
 
+// What the configuration says about taking requests.
+static void take_state(struct model_backend *one, struct backend *backend)
+{
+	one->order = (u8)backend->conf->state;
+	atomic_store(&backend->is_disabled, one->order == MODEL_DISABLED);
+	if (one->order == MODEL_DISABLED)
+		atomic_fetch_add(&one->pool->pool->disabled, 1);
+}
+
 static void init_backend(struct model *model, struct model_pool *pool, struct backend *backend)
 {
 	struct model_backend *one = model_of(model, backend);
@@ -530,6 +539,7 @@ static void init_backend(struct model *model, struct model_pool *pool, struct ba
 	one->is_new = model_is_probed(one);
 	model->new_count += one->is_new;
 	model_begin_counts(model, one);
+	take_state(one, backend);
 }
 
 // A weight that somebody gave holds until the configuration has another one than it had then.
@@ -549,9 +559,11 @@ static void move_backend(
 	if (one->resolved)
 		to->addr = from->addr;
 	keep_weight(from, to);
-	atomic_store(&to->is_disabled, atomic_load(&from->is_disabled));
-	if (one->order == MODEL_DISABLED)
-		atomic_fetch_add(&pool->pool->disabled, 1);
+	if (from->conf->state == to->conf->state) {
+		atomic_store(&to->is_disabled, atomic_load(&from->is_disabled));
+		if (one->order == MODEL_DISABLED)
+			atomic_fetch_add(&pool->pool->disabled, 1);
+	}
 	atomic_store(&to->epoch, atomic_load(&from->epoch));
 	atomic_store(&to->trials, atomic_exchange(&from->trials, 0));
 	atomic_store(&to->checked_ms, atomic_load(&from->checked_ms));
@@ -560,6 +572,8 @@ static void move_backend(
 	atomic_store(&from->epoch, BACKEND_EPOCH_PAST);
 	one->backend = to;
 	one->pool = pool;
+	if (from->conf->state != to->conf->state)
+		take_state(one, to);
 	one->state.checked = pool->conf->check.type != CONF_CHECK_NONE;
 	one->state.health.probing = one->probe_void = false; // the checker has given it up
 	one->state.health.next_ms =

@@ -412,7 +412,8 @@ static void fill_answer(struct job *job, struct reload_ask *ask)
 	ask->error_count = job->errs.error_count;
 	errs_sort(&job->errs);
 	ask->errors = errs_format_json(&job->errs, &ask->arena);
-	ask->text = errs_format(&job->errs, &ask->arena, false);
+	ask->text = job->exported.len ? arena_str(&ask->arena, job->exported)
+				      : errs_format(&job->errs, &ask->arena, false);
 }
 
 static void begin_next(struct reload *reload);
@@ -447,12 +448,19 @@ static void set_status(struct reload *reload, bool done, u32 generation)
 	pthread_mutex_unlock(&reload->lock);
 }
 
-static void refuse(struct reload *reload, struct job *job)
+// With what was made of it, and what is said about that.
+static void drop_papers(struct job *job)
 {
 	if (job->snapshot)
 		snapshot_cancel(job->snapshot);
+	job->restart = job->diff = job->changes = job->exported = STR_EMPTY;
 	paper_drop(job->paper);
 	paper_drop(job->base_paper);
+}
+
+static void refuse(struct reload *reload, struct job *job)
+{
+	drop_papers(job);
 	if (!job->only_looks) {
 		set_status(reload, false, 0);
 		tell(reload, job, false);
@@ -465,10 +473,15 @@ static void refuse(struct reload *reload, struct job *job)
 // Nothing was wanted but to know.
 static void end_look(struct reload *reload, struct job *job)
 {
-	snapshot_cancel(job->snapshot);
-	paper_drop(job->paper);
-	paper_drop(job->base_paper);
-	end_job(reload, job, RELOAD_DONE);
+	struct paper *base, *paper;
+
+	if (job->snapshot)
+		snapshot_cancel(job->snapshot);
+	base = job->base_paper;
+	paper = job->paper;
+	end_job(reload, job, RELOAD_DONE); // which tells what stands there
+	paper_drop(paper);
+	paper_drop(base);
 }
 
 // ---- Swapping -----------------------------------------------------------------------------------
@@ -533,6 +546,7 @@ static void finish(struct reload *reload)
 	if (reload->config.handover && !reload->trial.is_on)
 		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
 	tell(reload, job, true);
+	reload_journal_sign(&reload->journal, job);
 	maybe_retire(reload, before);
 	end_job(reload, job, RELOAD_DONE);
 }
@@ -617,7 +631,7 @@ static void take(struct reload *reload, struct job *job)
 	struct reign *reign = reign_new(job->snapshot, job->paper, reload->config.workers->count);
 	bool is_read = false;
 
-	reload_journal_take(&reload->journal, job);
+	reload_journal_take(&reload->journal, job, loop_wall_ms(reload->config.loop));
 	if (job->base_paper) {
 		paper_drop(reload->base_paper);
 		reload->base_paper = job->base_paper;
@@ -649,10 +663,7 @@ static void on_built(struct message *message)
 	if (reload->is_forgotten)
 		give_slots(reload);
 	if (reload->is_stopped) {
-		if (job->snapshot)
-			snapshot_cancel(job->snapshot);
-		paper_drop(job->paper);
-		paper_drop(job->base_paper);
+		drop_papers(job);
 		end_job(reload, job, RELOAD_GONE);
 		return;
 	}
@@ -664,10 +675,11 @@ static void on_built(struct message *message)
 			job->first_kept = NULL;
 		}
 	}
-	if (job->snapshot && job->only_looks)
+	if (job->exported.len || (job->snapshot && job->only_looks))
 		end_look(reload, job);
-	else if (job->snapshot && reload_binds_plan(&reload->binds, job->snapshot,
-				     reload->config.workers->count, job->what, sizeof(job->what)))
+	else if (job->snapshot &&
+		 reload_binds_plan(&reload->binds, job->snapshot, reload->config.workers->count,
+			 job->what, sizeof(job->what)))
 		take(reload, job);
 	else
 		refuse(reload, job);
@@ -743,6 +755,10 @@ static void build(struct job *job)
 		return;
 	keep_texts(job);
 	job->paper = paper_new(job->base_paper ? job->base_paper : reload->base_paper);
+	if (job->kind == RELOAD_EXPORT) {
+		reload_export_write(job);
+		return;
+	}
 	conf = job->base;
 	if (job->edit_count)
 		conf = conf_edit(
@@ -811,7 +827,10 @@ static void begin(struct reload *reload, struct job *job)
 		end_job(reload, job, result);
 		return;
 	}
-	reload_journal_list(&reload->journal, job);
+	if (job->kind == RELOAD_EXPORT)
+		reload_export_list(reload, job);
+	else
+		reload_journal_list(&reload->journal, job);
 	if (reload_job_has_base(job) && job->kind != RELOAD_FILES && !reload->config.load_text) {
 		snprintf(job->what, sizeof(job->what),
 			"a configuration that is sent cannot be read here");
@@ -861,12 +880,15 @@ static void add_job(struct reload *reload, struct job *job)
 // What needs no configuration to be made is answered at once.
 static bool answer_at_once(struct reload *reload, struct reload_ask *ask)
 {
-	if (ask->kind != RELOAD_CONFIRM && ask->kind != RELOAD_SHELF)
+	if (ask->kind < RELOAD_CONFIRM)
 		return false;
 	arena_init(&ask->arena, CONF_ARENA_BYTES_MAX);
 	ask->errors = STR("[]"); // there is an arena to be given back
 	if (ask->kind == RELOAD_SHELF) {
 		ask->text = shelf_json(&reload->shelf, &ask->arena);
+		answer(reload, ask, RELOAD_DONE);
+	} else if (ask->kind == RELOAD_JOURNAL) {
+		ask->text = reload_journal_json(reload, &ask->arena);
 		answer(reload, ask, RELOAD_DONE);
 	} else if (!reload->trial.is_on || reload->trial.is_reverting) {
 		answer(reload, ask, RELOAD_NO_TRIAL);
@@ -889,7 +911,8 @@ static void deliver_ask(struct message *message)
 	if (ask->kind == RELOAD_TEXT)
 		job->text = shelf_text_new(ask->sent);
 	job->confirm_ms = ask->only_looks ? 0 : ask->confirm_ms;
-	job->only_looks = ask->only_looks;
+	job->only_looks = ask->only_looks || ask->kind == RELOAD_EXPORT;
+	job->syntax = ask->syntax;
 	job->number = ask->number;
 	job->ask = ask;
 	add_job(ask->reload, job);
@@ -946,7 +969,7 @@ void reload_know_backends(
 {
 	struct job *job = reload_job_new(RELOAD_LIST, "provider", pool, backends, count);
 
-	reload_journal_take(&reload->journal, job);
+	reload_journal_take(&reload->journal, job, loop_wall_ms(reload->config.loop));
 	reload_job_free(job);
 }
 
@@ -975,6 +998,8 @@ struct reload *reload_new(const struct reload_config *config)
 	list_init(&reload->reigns);
 	timer_init(&reload->rest, on_rest);
 	timer_init(&reload->again, on_again);
+	list_init(&reload->journal.entries);
+	reload->journal.is_made = true;
 	reload_trial_init(reload);
 	shelf_init(&reload->shelf);
 	reload->calls = mem_alloc(sizeof(*reload->calls) * config->workers->count);

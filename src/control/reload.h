@@ -24,28 +24,30 @@ struct resolver;
 enum { RELOAD_WHO_BYTES = 80 };
 
 enum reload_kind {
-	RELOAD_FILES,  // read them again
-	RELOAD_ADD,    // a backend
-	RELOAD_REMOVE, // a backend
-	RELOAD_LIST,   // all backends of a pool
-	RELOAD_TEXT,   // `text` instead of the files, as conf_keep writes it
+	RELOAD_FILES,	 // read them again
+	RELOAD_ADD,	 // a backend
+	RELOAD_REMOVE,	 // a backend
+	RELOAD_LIST,	 // all backends of a pool
+	RELOAD_TEXT,	 // `text` instead of the files, as conf_keep writes it
 	RELOAD_ROLLBACK, // what was in effect as generation `number`, edits too; 0: the one before
 	RELOAD_REVERT,	 // nobody asks for it: what was on probation is taken back
-	// No configuration is made for these.
+	// Nothing becomes another for these.
+	RELOAD_EXPORT,	// `text`: what is written with all that was ordered on top, in `syntax`
 	RELOAD_CONFIRM, // what is on probation stays
 	RELOAD_SHELF,	// which generations are kept: `text` has them as a JSON array
+	RELOAD_JOURNAL, // what was ordered and is in force: `text` has it as a JSON array
 };
 
 enum reload_result {
 	RELOAD_DONE,
-	RELOAD_REFUSED,	   // `errors` says why
-	RELOAD_NO_POOL,	   // of this name
-	RELOAD_NO_BACKEND, // of this id in the pool
-	RELOAD_EXISTS,	   // a backend of this id
+	RELOAD_REFUSED,	      // `errors` says why
+	RELOAD_NO_POOL,	      // of this name
+	RELOAD_NO_BACKEND,    // of this id in the pool
+	RELOAD_EXISTS,	      // a backend of this id
 	RELOAD_NO_GENERATION, // of this number is kept
 	RELOAD_NO_TRIAL,      // nothing is on probation
 	RELOAD_TRIAL,	      // something is, and has to be confirmed or taken back first
-	RELOAD_GONE,	   // the process ends; nothing was done
+	RELOAD_GONE,	      // the process ends; nothing was done
 };
 
 // Owned by the asker again when it was answered; then it calls reload_ask_done.
@@ -59,10 +61,11 @@ struct reload_ask {
 	struct str pool; // the asker's memory, as are the texts of backends
 	const struct conf_edit_backend *backends;
 	u32 count;
-	struct str sent;   // TEXT: the configuration; the asker's memory
-	u64 confirm_ms;	   // TEXT: it is on probation for so long; 0: it stays
-	bool only_looks;   // TEXT: nothing is done but to say what would be
-	u32 number;	   // ROLLBACK
+	struct str sent; // TEXT: the configuration; the asker's memory
+	u64 confirm_ms;	 // TEXT: it is on probation for so long; 0: it stays
+	bool only_looks; // TEXT: nothing is done but to say what would be
+	u32 number;	 // ROLLBACK
+	u8 syntax;	 // EXPORT: enum conf_syntax
 	// Filled in.
 	u8 result;	// enum reload_result
 	u32 generation; // of the configuration in effect

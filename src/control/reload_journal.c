@@ -27,7 +27,7 @@ static struct conf_edit_backend *copy_backends(
 struct job *reload_job_new(enum reload_kind kind, const char *who, struct str pool,
 	const struct conf_edit_backend *backends, u32 count)
 {
-	static const u8 kinds[RELOAD_SHELF + 1] = {[RELOAD_ADD] = CONF_EDIT_ADD,
+	static const u8 kinds[RELOAD_JOURNAL + 1] = {[RELOAD_ADD] = CONF_EDIT_ADD,
 		[RELOAD_REMOVE] = CONF_EDIT_REMOVE,
 		[RELOAD_LIST] = CONF_EDIT_LIST};
 	struct job *job = mem_alloc(sizeof(*job));
@@ -48,6 +48,7 @@ void reload_job_free(struct job *job)
 {
 	if (job->has_errs)
 		errs_done(&job->errs);
+	text_done(&job->left_out);
 	shelf_text_drop(job->text);
 	shelf_text_drop(job->kept);
 	shelf_text_drop(job->first_kept);
@@ -185,12 +186,15 @@ static bool is_needless(const struct journal *journal, const struct job *job)
 	       !has_list(journal, job->edit.pool);
 }
 
-static struct journal_entry *add_entry(struct journal *journal, const struct conf_edit *edit)
+static struct journal_entry *add_entry(
+	struct journal *journal, const struct conf_edit *edit, const struct job *job, i64 wall_ms)
 {
 	struct journal_entry *entry = mem_alloc(sizeof(*entry));
 
 	arena_init(&entry->texts, texts_bytes_max);
 	entry->edit = *edit;
+	entry->wall_ms = wall_ms;
+	snprintf(entry->who, sizeof(entry->who), "%s", job->who);
 	entry->edit.pool = arena_str(&entry->texts, edit->pool);
 	entry->edit.backends = copy_backends(&entry->texts, edit->backends, edit->count);
 	list_push_back(&journal->entries, &entry->node);
@@ -198,7 +202,7 @@ static struct journal_entry *add_entry(struct journal *journal, const struct con
 }
 
 // The edits of then instead of those of now.
-static void take_shelved(struct journal *journal, const struct job *job)
+static void take_shelved(struct journal *journal, const struct job *job, i64 wall_ms)
 {
 	list_for_each_safe (node, &journal->entries) {
 		struct journal_entry *entry = list_entry(node, struct journal_entry, node);
@@ -207,7 +211,7 @@ static void take_shelved(struct journal *journal, const struct job *job)
 			drop(entry);
 	}
 	for (u32 i = 0; i < job->shelved_count; i++)
-		add_entry(journal, &job->shelved[i]);
+		add_entry(journal, &job->shelved[i], job, wall_ms);
 }
 
 struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit *edits, u32 count)
@@ -245,13 +249,13 @@ struct conf_edit *reload_journal_copy(
 	return copies;
 }
 
-void reload_journal_take(struct journal *journal, struct job *job)
+void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms)
 {
 	struct journal_entry *entry;
 
 	make(journal);
 	if (job->kind == RELOAD_ROLLBACK)
-		take_shelved(journal, job);
+		take_shelved(journal, job, wall_ms);
 	if (!reload_job_is_edit(job))
 		return;
 	list_for_each_safe (node, &journal->entries) {
@@ -261,12 +265,24 @@ void reload_journal_take(struct journal *journal, struct job *job)
 	}
 	if (is_needless(journal, job))
 		return;
-	entry = add_entry(journal, &job->edit);
+	entry = add_entry(journal, &job->edit, job, wall_ms);
 	// What a removal took away: whoever adds just that takes the removal back.
 	if (job->kind == RELOAD_REMOVE) {
 		struct conf_edit_backend *was = copy_backends(&entry->texts, &job->was, 1);
 
 		entry->edit.backends = was;
+	}
+}
+
+void reload_journal_sign(struct journal *journal, const struct job *job)
+{
+	if (job->kind != RELOAD_ADD && job->kind != RELOAD_REMOVE)
+		return;
+	list_for_each (node, &journal->entries) {
+		struct journal_entry *entry = list_entry(node, struct journal_entry, node);
+
+		if (is_about(&entry->edit, &job->edit))
+			entry->event = job->event;
 	}
 }
 

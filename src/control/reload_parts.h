@@ -52,11 +52,13 @@ struct job {
 	struct arena texts;
 	struct conf_edit *edits; // all that there are with this one
 	u32 edit_count;
-	struct conf_edit_backend was; // of a REMOVE, for its undo
-	struct shelf_text *text; // that the base is made of, instead of files
+	struct conf_edit_backend was;	 // of a REMOVE, for its undo
+	struct shelf_text *text;	 // that the base is made of, instead of files
 	const struct conf_edit *shelved; // ROLLBACK: the edits of then, in `texts`
 	u32 shelved_count, number;
 	u64 confirm_ms;
+	u8 syntax;	      // EXPORT: enum conf_syntax
+	struct text left_out; // EXPORT: what cannot be written down, a comment in each line
 	bool only_looks, wants_first;
 	const char *reason; // static, of a REVERT
 	const struct snapshot *before;
@@ -68,8 +70,9 @@ struct job {
 	struct snapshot *snapshot;
 	struct errs errs;
 	bool has_errs;
-	struct shelf_text *kept, *first_kept; // of the base | of the process' first, when it is wanted
-	struct str restart, diff, changes;
+	struct shelf_text *kept,
+		*first_kept; // of the base | of the process' first, when it is wanted
+	struct str restart, diff, changes, exported;
 	char what[256]; // went wrong besides `errs`; empty: nothing
 	u64 event;
 	struct text undo_path, undo_body;
@@ -88,7 +91,7 @@ static inline bool reload_job_is_edit(const struct job *job)
 // Another text is what everything else stands on.
 static inline bool reload_job_has_base(const struct job *job)
 {
-	return !reload_job_is_edit(job);
+	return !reload_job_is_edit(job) && job->kind != RELOAD_EXPORT;
 }
 
 // The call that takes it back.
@@ -102,6 +105,9 @@ struct journal_entry {
 	struct list node;
 	struct conf_edit edit;
 	struct arena texts;
+	i64 wall_ms; // when it was ordered
+	u64 event;   // that says so
+	char who[RELOAD_WHO_BYTES];
 };
 
 struct journal {
@@ -117,15 +123,29 @@ enum reload_result reload_journal_check(
 void reload_journal_list(struct journal *journal, struct job *job);
 
 // The job was done: its edit stays, and its texts are the journal's.
-void reload_journal_take(struct journal *journal, struct job *job);
+void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms);
+
+// ... and its event has a number.
+void reload_journal_sign(struct journal *journal, const struct job *job);
 void reload_journal_done(struct journal *journal);
 
-struct conf_edit *reload_edits_copy(
-	struct arena *arena, const struct conf_edit *edits, u32 count);
+struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit *edits, u32 count);
 
 // Copies of the edits that somebody ordered, without lists from elsewhere.
 struct conf_edit *reload_journal_copy(
 	const struct journal *journal, struct arena *arena, u32 *ret_count);
+
+// ---- Told and written down ----------------------------------------------------------------------
+
+// An array of {"kind", "pool", "backend", "value", "by", "at_ms", "event"}: what was ordered and is
+// in force.
+struct str reload_journal_json(const struct reload *reload, struct arena *arena);
+
+// In the control thread all that there is, as edits of the job; in its builder the text.
+void reload_export_list(const struct reload *reload, struct job *job);
+void reload_export_write(struct job *job);
+
+// ---- Besides ------------------------------------------------------------------------------------
 
 // Names of the sections in which the two differ and which a running process does not take over.
 struct str reload_restart_sections(
@@ -173,7 +193,8 @@ void reload_trial_init(struct reload *reload);
 void reload_trial_done(struct reload *reload);
 
 // The configuration in effect is on probation from now on.
-void reload_trial_begin(struct reload *reload, const struct job *job, const struct shelf_entry *before);
+void reload_trial_begin(
+	struct reload *reload, const struct job *job, const struct shelf_entry *before);
 
 // It is not any more, whatever comes of it.
 void reload_trial_end(struct reload *reload);

@@ -467,6 +467,7 @@ static int start_loop(struct worker *worker)
 
 	if (error)
 		return error;
+	worker->loop->turns = &worker->turns;
 	log = logger_log(config->logger, &worker->loop->wall_ms);
 	trace_init(&worker->trace, &worker->loop->now_us);
 	trace_attach_thread(&worker->trace);

@@ -73,6 +73,7 @@ struct worker {
 	bool draining;
 	struct proxy proxy;
 	struct metrics_cells metrics;
+	struct histogram turns;	 // of its loop
 	struct stats *stats;	 // what its proxy counts of requests; NULL: nothing. Control's
 	struct records *records; // of its last requests; NULL: none are kept. Control's
 	struct trace_ring trace;

@@ -16,7 +16,7 @@
 
 // A turn ends after about so many callbacks even when more are waiting, so that the clock moves
 // and fresh events get their share.
-enum { heard_per_turn = 512 };
+enum { heard_per_turn = 512, heard_of_long_turn = 256 };
 
 enum { send_iov_max = 64 };
 
@@ -85,12 +85,13 @@ bool loop_can_splice(const struct loop *loop)
 
 // The turn.
 
-static void deliver_inbox(struct loop *loop)
+// True: there were messages.
+static bool deliver_inbox(struct loop *loop)
 {
 	struct message *newest, *oldest = NULL;
 
 	if (!atomic_load_explicit(&loop->inbox, memory_order_relaxed))
-		return;
+		return false;
 	newest = atomic_exchange(&loop->inbox, NULL);
 	while (newest) {
 		struct message *next = newest->next;
@@ -105,6 +106,7 @@ static void deliver_inbox(struct loop *loop)
 		oldest = message->next;
 		message->deliver(message);
 	}
+	return true;
 }
 
 static void run_callback(struct loop *loop, struct op *op)
@@ -143,7 +145,7 @@ static void run_tasks(struct loop *loop)
 
 // Callbacks defer tasks (flushes), and what those submit may be over at once, or defer more: going
 // round again here spares a wait that would not sleep anyway.
-static void run_rounds(struct loop *loop)
+static u32 run_rounds(struct loop *loop)
 {
 	u32 heard = 0;
 
@@ -160,11 +162,28 @@ static void run_rounds(struct loop *loop)
 		run_tasks(loop);
 		heard++;
 	} while ((loop->heard || loop->tasks) && heard < heard_per_turn);
+	return heard;
+}
+
+static u64 clock_ns(clockid_t id)
+{
+	struct timespec now = {0};
+
+	clock_gettime(id, &now);
+	return (u64)now.tv_sec * NSEC_PER_SEC + (u64)now.tv_nsec;
+}
+
+static cold void note_turn(struct loop *loop)
+{
+	u64 us = clock_ns(CLOCK_MONOTONIC) / 1000;
+
+	histogram_note(loop->turns, us - MIN(us, loop->now_us));
 }
 
 void loop_turn(struct loop *loop, u64 wait_until_ms)
 {
 	u64 until_ms = 0;
+	bool may_be_long;
 
 	if (!loop->heard && !loop->tasks) {
 		until_ms = MIN(wait_until_ms, wheel_next_ms(&loop->wheel));
@@ -177,9 +196,11 @@ void loop_turn(struct loop *loop, u64 wait_until_ms)
 	loop->ops->wait(loop, until_ms);
 	atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
 	loop->ops->read_clock(loop);
-	deliver_inbox(loop);
+	may_be_long = deliver_inbox(loop) | (loop->now_ms >= until_ms);
 	wheel_advance(&loop->wheel, loop->now_ms);
-	run_rounds(loop);
+	may_be_long |= run_rounds(loop) >= heard_of_long_turn;
+	if (unlikely(may_be_long) && loop->turns)
+		note_turn(loop);
 }
 
 void loop_post(struct loop *loop, struct message *message)
@@ -345,14 +366,6 @@ void loop_cancel(struct loop *loop, struct op *op)
 }
 
 // Real descriptors and the real clock.
-
-static u64 clock_ns(clockid_t id)
-{
-	struct timespec now = {0};
-
-	clock_gettime(id, &now);
-	return (u64)now.tv_sec * NSEC_PER_SEC + (u64)now.tv_nsec;
-}
 
 void loop_real_read_clock(struct loop *loop)
 {

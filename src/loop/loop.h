@@ -24,6 +24,7 @@
 
 #include "base/addr.h"
 #include "base/bytes.h"
+#include "base/histogram.h"
 #include "base/wheel.h"
 
 struct loop;
@@ -116,6 +117,7 @@ struct loop {
 	u64 now_us;			 // the same moment, finer, for latency figures
 	i64 wall_ms;			 // Unix time, read once per turn
 	u32 ops_out;			 // submitted and not heard
+	struct histogram *turns; // how long turns last that may be long; NULL: nobody wants to know
 	int wake_fd;
 };
 
@@ -140,6 +142,8 @@ const char *loop_kind_name(const struct loop *loop); // "io_uring", "epoll", "si
 
 // One turn: waits for the next completion, timer, message or deferred task, but at most until
 // `wait_until_ms` (UINT64_MAX: as long as it takes); then runs callbacks, timers and tasks.
+// Those with messages, with timers that may be due, or with hundreds of callbacks are counted in
+// loop->turns: to time all the others would cost more than most of them do.
 void loop_turn(struct loop *loop, u64 wait_until_ms);
 
 static inline u64 loop_now_ms(const struct loop *loop)

@@ -47,7 +47,7 @@ static inline void add(
 	struct writer *w, enum http_known known, struct str name, bool is_lower, struct str value)
 {
 	if (likely(w->packer != NULL))
-		h2_pack_named(w->packer, known, name, is_lower, value);
+		h2_pack_field(w->packer, known, name, is_lower, value);
 	else
 		add_nv(w, name, value, NGHTTP2_NV_FLAG_NO_INDEX);
 }
@@ -58,10 +58,10 @@ static inline void add_known(struct writer *w, enum http_known known, struct str
 }
 
 static void add_pseudo(
-	struct writer *w, u32 name_index, struct str name, struct str value, enum h2_pack_how how)
+	struct writer *w, u32 name_index, struct str name, struct str value, bool may_repeat)
 {
 	if (likely(w->packer != NULL))
-		h2_pack_field(w->packer, name_index, name, value, how);
+		h2_pack_pseudo(w->packer, name_index, name, value, may_repeat);
 	else
 		add_nv(w, name, value, NGHTTP2_NV_FLAG_NO_INDEX);
 }
@@ -70,12 +70,16 @@ static void add_pseudo(
 static void add_lines(struct writer *w, struct str lines)
 {
 	while (lines.len) {
-		struct str line = str_cut(&lines, '\n');
-		struct str name = str_cut(&line, ':');
+		struct str line = str_cut(&lines, '\n'), name;
 
+		line.len -= line.len > 0;
+		if (likely(w->packer != NULL)) {
+			h2_pack_line(w->packer, line);
+			continue;
+		}
+		name = str_cut(&line, ':');
 		if (name.len)
-			add(w, http_field_known(name.ptr, name.len), name, false,
-				str_trim(str_make(line.ptr, line.len - (line.len > 0))));
+			add(w, HTTP_F_OTHER, name, false, str_trim(line));
 	}
 }
 
@@ -155,7 +159,7 @@ static void add_status(struct writer *w, u16 status, char text[static 3])
 	text[0] = (char)('0' + status / 100 % 10);
 	text[1] = (char)('0' + status / 10 % 10);
 	text[2] = (char)('0' + status % 10);
-	add_pseudo(w, static_status, STR(":status"), str_make(text, 3), H2_PACK_MAY_REPEAT);
+	add_pseudo(w, static_status, STR(":status"), str_make(text, 3), true);
 }
 
 size_t h2_fields_response(struct h2_kit *kit, const struct http_head *head, u16 status, bool end,
@@ -201,11 +205,11 @@ static void add_target(struct writer *w, const struct http_head *head, bool is_s
 		h2_pack_static(packer, is_secure ? static_https : static_http);
 	else
 		add_nv(w, STR(":scheme"), is_secure ? STR("https") : STR("http"), 0);
-	add_pseudo(w, static_authority, STR(":authority"), head->authority, H2_PACK_MAY_REPEAT);
+	add_pseudo(w, static_authority, STR(":authority"), head->authority, true);
 	if (packer && str_eq(head->path, STR("/")))
 		h2_pack_static(packer, static_root);
 	else
-		add_pseudo(w, static_path, STR(":path"), head->path, H2_PACK_CHANGES);
+		add_pseudo(w, static_path, STR(":path"), head->path, false);
 }
 
 size_t h2_fields_request(struct h2_kit *kit, const struct http_head *head, bool is_secure, bool end,
@@ -218,7 +222,7 @@ size_t h2_fields_request(struct h2_kit *kit, const struct http_head *head, bool 
 	add_method(&w, head, protocol);
 	if (protocol)
 		add_pseudo(&w, 0, STR(":protocol"), str_make(protocol->value, protocol->value_len),
-			H2_PACK_MAY_REPEAT);
+			true);
 	add_target(&w, head, is_secure);
 	add_fields(&w, head, left_out_of(head) | HTTP_BIT(HTTP_F_HOST));
 	add_length(&w, head, end, kit->number);

@@ -12,7 +12,7 @@ enum {
 	bytes_before_anew = 1 << 30, // so that no sum wraps
 };
 
-// The first bits of each form of a field, and how many bits of an index follow (RFC 7541 6).
+// The first bits of each form of a field; an index follows (RFC 7541 6).
 enum form {
 	form_indexed = 0x80,
 	form_to_table = 0x40,
@@ -113,127 +113,180 @@ void h2_pack_static(struct h2_packer *packer, u32 index)
 		packer->at = put_integer(packer->at, form_indexed, 7, index);
 }
 
-static void put_literal(
-	struct h2_packer *packer, enum form form, u32 name_index, struct str name, struct str value)
-{
-	u8 *at = put_integer(packer->at, (u8)form, form == form_to_table ? 6 : 4, name_index);
+// What a field is called, and how that is written.
+struct called {
+	u32 index; // in the static table; 0: not there
+	struct str name;
+	bool is_lower;
+};
 
-	if (!name_index)
-		at = put_text(at, name);
+static u8 *put_name(u8 *at, const struct called *called)
+{
+	struct str name = called->name;
+
+	if (likely(called->is_lower))
+		return put_text(at, name);
+	at = put_integer(at, 0, 7, (u32)name.len);
+	for (size_t i = 0; i < name.len; i++)
+		at[i] = (u8)ascii_lower(name.ptr[i]);
+	return at + name.len;
+}
+
+static void put_literal(
+	struct h2_packer *packer, enum form form, const struct called *called, struct str value)
+{
+	u8 *at = put_integer(packer->at, (u8)form, form == form_to_table ? 6 : 4, called->index);
+
+	if (!called->index)
+		at = put_name(at, called);
 	packer->at = put_text(at, value);
 }
 
-static bool is_in_table(const struct h2_pack *pack, const struct h2_pack_entry *entry)
+// A text that stands for a field: its line, or its value behind a name of the static table.
+struct mark {
+	struct str text;
+	u32 name_index, tag; // 0: it is a line
+};
+
+static inline struct mark mark_of(const struct h2_pack *pack, struct str text, u32 name_index)
 {
-	return entry->is_set && pack->bytes - entry->place <= pack->bytes_max;
+	return (struct mark){.text = text,
+		.name_index = name_index,
+		.tag = (u32)hash_bytes(text.ptr, text.len, pack->seed + name_index)};
 }
 
-static bool is_same(const struct h2_pack *pack, const struct h2_pack_entry *entry, struct str name,
-	struct str value)
+static inline struct h2_pack_entry *entry_of(struct h2_pack *pack, const struct mark *mark)
 {
-	const char *text = pack->text + entry->text_at;
+	return &pack->entries[mark->tag % H2_PACK_SLOTS];
+}
 
-	return entry->name_len == name.len && entry->value_len == value.len &&
-	       memcmp(text, name.ptr, name.len) == 0 &&
-	       memcmp(text + name.len, value.ptr, value.len) == 0;
+// True: the peer has it, and it is written.
+static inline bool put_indexed(struct h2_packer *packer, const struct mark *mark)
+{
+	struct h2_pack *pack = packer->pack;
+	const struct h2_pack_entry *entry = entry_of(pack, mark);
+
+	if (unlikely(entry->tag != mark->tag || !entry->is_set ||
+		     pack->bytes - entry->place > pack->bytes_max ||
+		     entry->text_len != mark->text.len || entry->name_index != mark->name_index ||
+		     memcmp(pack->text + entry->text_at, mark->text.ptr, mark->text.len) != 0))
+		return false;
+	packer->at = put_integer(
+		packer->at, form_indexed, 7, static_entries + (pack->count - entry->number));
+	return true;
 }
 
 // Its text stays where it is as long as it is in the table: the ring is longer by one entry.
-static void remember(
-	struct h2_pack *pack, struct h2_pack_entry *entry, struct str name, struct str value)
+static void remember(struct h2_pack *pack, const struct mark *mark, u32 size)
 {
-	size_t len = name.len + value.len;
+	u32 len = (u32)mark->text.len;
 
 	if (unlikely(pack->bytes > bytes_before_anew))
 		forget_all(pack);
 	if (pack->text_at + len > sizeof(pack->text))
 		pack->text_at = 0;
-	*entry = (struct h2_pack_entry){.tag = entry->last,
+	*entry_of(pack, mark) = (struct h2_pack_entry){.tag = mark->tag,
 		.number = pack->count,
 		.place = pack->bytes,
 		.text_at = (u16)pack->text_at,
-		.name_len = (u16)name.len,
-		.value_len = (u16)value.len,
+		.text_len = (u16)len,
+		.name_index = (u8)mark->name_index,
 		.is_set = true};
-	memcpy(pack->text + pack->text_at, name.ptr, name.len);
-	memcpy(pack->text + pack->text_at + name.len, value.ptr, value.len);
-	pack->text_at += (u32)len;
+	memcpy(pack->text + pack->text_at, mark->text.ptr, len);
+	pack->text_at += len;
 	pack->count++;
-	pack->bytes += (u32)len + entry_overhead;
+	pack->bytes += size;
 }
 
-// How a field that may repeat is written: by its place in the table, into it, or past it.
-static void put_repeating(
-	struct h2_packer *packer, u32 name_index, struct str name, struct str value)
-{
-	struct h2_pack *pack = packer->pack;
-	u64 seed = pack->seed + (name_index ? name_index : hash_bytes(name.ptr, name.len, 0));
-	u32 tag = (u32)hash_bytes(value.ptr, value.len, seed);
-	struct h2_pack_entry *entry = &pack->entries[tag % H2_PACK_SLOTS];
-	size_t size = name.len + value.len + entry_overhead;
-
-	if (likely(entry->tag == tag && is_in_table(pack, entry) &&
-		    is_same(pack, entry, name, value))) {
-		packer->at = put_integer(packer->at, form_indexed, 7,
-			static_entries + (pack->count - entry->number));
-	} else if (entry->last == tag && size <= H2_PACK_ENTRY_BYTES && size <= pack->bytes_max) {
-		put_literal(packer, form_to_table, name_index, name, value);
-		remember(pack, entry, name, value);
-	} else {
-		entry->last = tag;
-		put_literal(packer, form_plain, name_index, name, value);
-	}
-}
-
-inline void h2_pack_field(struct h2_packer *packer, u32 name_index, struct str name,
-	struct str value, enum h2_pack_how how)
-{
-	if (!has_room(packer, name.len + value.len))
-		return;
-	switch (how) {
-	case H2_PACK_MAY_REPEAT:
-		put_repeating(packer, name_index, name, value);
-		break;
-	case H2_PACK_CHANGES:
-		put_literal(packer, form_plain, name_index, name, value);
-		break;
-	case H2_PACK_SECRET:
-		put_literal(packer, form_secret, name_index, name, value);
-		break;
-	}
-}
-
-static void put_unknown(struct h2_packer *packer, struct str name, bool is_lower, struct str value)
-{
-	char lower[H2_PACK_NAME_BYTES];
-
-	if (!is_lower) {
-		if (name.len > sizeof(lower)) {
-			packer->is_full = true;
-			return;
-		}
-		for (size_t i = 0; i < name.len; i++)
-			lower[i] = ascii_lower(name.ptr[i]);
-		name.ptr = lower;
-	}
-	h2_pack_field(packer, 0, name, value,
-		str_eq(name, STR("set-cookie")) ? H2_PACK_CHANGES : H2_PACK_MAY_REPEAT);
-}
-
-void h2_pack_named(struct h2_packer *packer, enum http_known known, struct str name, bool is_lower,
+// The first time past the table, the second time into it.
+static void put_anew(struct h2_packer *packer, const struct mark *mark, const struct called *called,
 	struct str value)
 {
-	enum h2_pack_how how = H2_PACK_MAY_REPEAT;
+	struct h2_pack *pack = packer->pack;
+	struct h2_pack_entry *entry = entry_of(pack, mark);
+	size_t size = called->name.len + value.len + entry_overhead;
 
-	if (unlikely(!known)) {
-		put_unknown(packer, name, is_lower, value);
+	if (entry->last != mark->tag || size > H2_PACK_ENTRY_BYTES || size > pack->bytes_max) {
+		entry->last = mark->tag;
+		put_literal(packer, form_plain, called, value);
 		return;
 	}
-	if (changing & HTTP_BIT(known))
-		how = H2_PACK_CHANGES;
-	else if ((secret & HTTP_BIT(known)) ||
-		 (known == HTTP_F_COOKIE && value.len < short_cookie_bytes))
-		how = H2_PACK_SECRET;
-	h2_pack_field(packer, static_names[known],
-		str_make(http_known_names[known].text, http_known_names[known].len), value, how);
+	put_literal(packer, form_to_table, called, value);
+	remember(pack, mark, (u32)size);
+}
+
+void h2_pack_pseudo(struct h2_packer *packer, u32 name_index, struct str name, struct str value,
+	bool may_repeat)
+{
+	struct called called = {.index = name_index, .name = name, .is_lower = true};
+	struct mark mark;
+
+	if (!has_room(packer, name.len + value.len))
+		return;
+	if (!may_repeat) {
+		put_literal(packer, form_plain, &called, value);
+		return;
+	}
+	mark = mark_of(packer->pack, value, name_index);
+	if (!put_indexed(packer, &mark))
+		put_anew(packer, &mark, &called, value);
+}
+
+static struct called called_of(enum http_known known, struct str name, bool is_lower)
+{
+	if (likely(known))
+		return (struct called){.index = static_names[known],
+			.name = str_make(http_known_names[known].text, http_known_names[known].len),
+			.is_lower = true};
+	return (struct called){.name = name, .is_lower = is_lower};
+}
+
+static bool is_secret(enum http_known known, struct str value)
+{
+	return (secret & HTTP_BIT(known)) ||
+	       (known == HTTP_F_COOKIE && value.len < short_cookie_bytes);
+}
+
+// A field that is not in the table.
+static void put_field(struct h2_packer *packer, const struct mark *mark, enum http_known known,
+	struct str name, bool is_lower, struct str value)
+{
+	struct called called = called_of(known, name, is_lower);
+
+	if (is_secret(known, value))
+		put_literal(packer, form_secret, &called, value);
+	else if (!mark->text.len || (changing & HTTP_BIT(known)) ||
+		 (!known && str_eq_nocase(name, STR("set-cookie"))))
+		put_literal(packer, form_plain, &called, value);
+	else
+		put_anew(packer, mark, &called, value);
+}
+
+void h2_pack_field(struct h2_packer *packer, enum http_known known, struct str name, bool is_lower,
+	struct str value)
+{
+	struct mark mark = {0};
+
+	if (!has_room(packer, name.len + value.len))
+		return;
+	// As nearly all fields lie: "name: value".
+	if (likely(value.ptr == name.ptr + name.len + 2 && !(changing & HTTP_BIT(known)))) {
+		mark = mark_of(packer->pack, str_make(name.ptr, name.len + 2 + value.len), 0);
+		if (put_indexed(packer, &mark))
+			return;
+	}
+	put_field(packer, &mark, known, name, is_lower, value);
+}
+
+void h2_pack_line(struct h2_packer *packer, struct str line)
+{
+	struct mark mark = mark_of(packer->pack, line, 0);
+	struct str name, value = line;
+
+	if (!has_room(packer, line.len) || put_indexed(packer, &mark))
+		return;
+	name = str_cut(&value, ':');
+	if (name.len)
+		put_field(packer, &mark, http_field_known(name.ptr, name.len), name, false,
+			str_trim(value));
 }

@@ -22,7 +22,8 @@ struct h2_pack_entry {
 	u32 last;   // ... that came last and is not
 	u32 number; // how many entries were before it
 	u32 place;  // their bytes (RFC 7541 4.1)
-	u16 text_at, name_len, value_len;
+	u16 text_at, text_len;
+	u8 name_index;
 	bool is_set;
 };
 
@@ -34,12 +35,6 @@ struct h2_pack {
 	u32 text_at;
 	struct h2_pack_entry entries[H2_PACK_SLOTS];
 	char text[H2_PACK_TABLE_BYTES + H2_PACK_ENTRY_BYTES]; // of what is in the table
-};
-
-enum h2_pack_how {
-	H2_PACK_MAY_REPEAT,
-	H2_PACK_CHANGES, // it is another one each time
-	H2_PACK_SECRET,	 // nobody on the way may put it into a table either (RFC 7541 7.1.3)
 };
 
 // A block that is being written.
@@ -64,11 +59,14 @@ void h2_pack_undo(struct h2_packer *packer);
 // A field of the static table (RFC 7541 appendix A), name and value.
 void h2_pack_static(struct h2_packer *packer, u32 index);
 
-// Any other field, whose name is lower-case. `name_index`: of its name in the static table; 0: it
+// A field whose name is not one of HTTP/1's. `name_index`: of its name in the static table; 0: it
 // is not there.
-void h2_pack_field(struct h2_packer *packer, u32 name_index, struct str name, struct str value,
-	enum h2_pack_how how);
+void h2_pack_pseudo(struct h2_packer *packer, u32 name_index, struct str name, struct str value,
+	bool may_repeat);
 
-// A field of a typed head, by name as far as it is known. `is_lower`: `name` is lower-case.
-void h2_pack_named(struct h2_packer *packer, enum http_known known, struct str name, bool is_lower,
+// A field of a head, by name as far as it is known. `is_lower`: `name` is lower-case.
+void h2_pack_field(struct h2_packer *packer, enum http_known known, struct str name, bool is_lower,
 	struct str value);
+
+// The same of a field as a line of HTTP/1, without its end.
+void h2_pack_line(struct h2_packer *packer, struct str line);

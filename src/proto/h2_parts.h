@@ -90,6 +90,7 @@ struct h2_stream {
 	bool has_key : 1;
 	bool moved : 1; // body bytes were framed since the last look (check_alive)
 	bool looked_at : 1;
+	bool pending : 1; // libnghttp2 has a DATA frame ready that waits for room in `out`
 	u8 protocol_len;
 	char key[WEBSOCKET_KEY_BYTES]; // of an upgrade
 	char protocol[H2_PROTOCOL_MAX];

@@ -261,6 +261,7 @@ int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame
 	(void)frame;
 	if (out->len >= H2_OUT_DATA_MAX) {
 		h2->stalled = true;
+		s->pending = true;
 		return NGHTTP2_ERR_WOULDBLOCK;
 	}
 	h2->recent = s;
@@ -271,6 +272,7 @@ int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame
 	// For each frame a reader may well say twice that it has room again, and on two levels.
 	h2->flood_us[H2_WINDOW_UPDATES] -=
 		MIN(h2->flood_us[H2_WINDOW_UPDATES], (u64)H2_UPDATES_PER_FRAME_US);
+	s->pending = false;
 	if (length) {
 		s->framed += (u32)length;
 		s->moved = true;
@@ -542,7 +544,8 @@ static void send_trailers(struct stream *stream, const struct http_field *fields
 
 void h2_stream_cut(struct h2_stream *s, u32 code)
 {
-	bytes_clear(&s->queue);
+	if (!s->pending) // else it goes out before the reset
+		bytes_clear(&s->queue);
 	(void)nghttp2_submit_rst_stream(s->h2->ng, NGHTTP2_FLAG_NONE, s->id, code);
 }
 

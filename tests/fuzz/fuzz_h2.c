@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A session of HTTP/2 whose peer sends anything. The first byte chooses the role and the size of
-// the pieces. Whatever a client sends, what comes out of it as a request is, written for an HTTP/1
-// backend, exactly one request with the same meaning; and every stream and every block is given
-// back.
+// A session of HTTP/2 whose peer sends anything. The first byte chooses the role, the size of the
+// pieces, how it ends, and whether the session drains (16) or asks for a WebSocket (32). Whatever a
+// client sends, what comes out of it as a request is, written for an HTTP/1 backend, exactly one
+// request with the same meaning; and every stream and every block is given back.
 #include "fuzz_check.h"
 
 #include "proto/h1_write.h"
@@ -131,6 +131,7 @@ static void on_request(
 {
 	struct fuzz *fuzz = h2_carrier(session);
 
+	http_mark_hop_fields(head); // as whoever sends it on
 	check_request(fuzz, head, end);
 	keep(fuzz, stream);
 	if (stream->events && !end)
@@ -199,6 +200,38 @@ static void ask(struct fuzz *fuzz, struct session *session)
 	}
 }
 
+// A request that goes over to another protocol (RFC 8441).
+static void ask_tunnel(struct fuzz *fuzz, struct session *session)
+{
+	static struct http_field fields[] = {
+		{.name = "Upgrade", .name_len = 7, .value = "websocket", .value_len = 9},
+		{.name = "Sec-WebSocket-Key",
+			.name_len = 17,
+			.value = "MDEyMzQ1Njc4OWFiY2RlZg==",
+			.value_len = 24},
+	};
+	struct http_head head = {.method = HTTP_GET,
+		.method_text = STR("GET"),
+		.path = STR("/"),
+		.authority = STR("a"),
+		.version_minor = 1,
+		.upgrade = true,
+		.fields = fields};
+	struct stream *stream;
+
+	for (u32 i = 0; i < ARRAY_LEN(fields); i++) {
+		fields[i].known = (u8)http_field_known(fields[i].name, fields[i].name_len);
+		head.known_seen |= HTTP_BIT(fields[i].known);
+		head.first_known[fields[i].known] = (u8)(i + 1);
+	}
+	head.field_count = head.sent_count = ARRAY_LEN(fields);
+	stream = session->ops->open(session);
+	ASSERT(stream != NULL);
+	keep(fuzz, stream);
+	stream->ops->send_head(stream, &head, true);
+	stream->ops->grant(stream, 1000);
+}
+
 static void feed(
 	struct fuzz *fuzz, struct session *session, const uint8_t *data, size_t size, size_t piece)
 {
@@ -219,6 +252,7 @@ static void feed(
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const size_t pieces[] = {1, 7, 100, BLOCK_BYTES};
+	static const char allows_connect[] = "\0\0\6\4\0\0\0\0\0\0\x8\0\0\0\1";
 	static struct fuzz fuzz;
 	struct session *session;
 	struct h2_kit *kit;
@@ -240,6 +274,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		feed(&fuzz, session, (const uint8_t *)h2_preface.ptr, h2_preface.len, BLOCK_BYTES);
 	else
 		ask(&fuzz, session);
+	turn(&fuzz, session);
+	if (!server && data[0] & 32) {
+		feed(&fuzz, session, (const uint8_t *)allows_connect, sizeof(allows_connect) - 1,
+			BLOCK_BYTES);
+		ask_tunnel(&fuzz, session);
+	}
+	if (data[0] & 16) {
+		session->ops->drain(session);
+		session->ops->check_alive(session);
+	}
 	turn(&fuzz, session);
 	feed(&fuzz, session, data + 1, size - 1, pieces[data[0] >> 1 & 3]);
 	session->ops->ended(session, data[0] & 8 ? -104 : 0);

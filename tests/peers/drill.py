@@ -65,10 +65,10 @@ def timed(action):
 class Server:
     """A `weir test-backend` of its own process, which may be killed, stopped, and told to fail."""
 
-    def __init__(self, port=0, fault=None):
+    def __init__(self, port=0, fault=None, host=HOST):
         self.output = tempfile.NamedTemporaryFile("w+")
         self.process = subprocess.Popen(
-            [BINARY, "test-backend", f"{HOST}:{port}", "--steady",
+            [BINARY, "test-backend", f"{host}:{port}", "--steady",
              *(["--fault", fault] if fault else [])], stdout=self.output,
             stderr=subprocess.STDOUT)
         atexit.register(self.process.kill)  # whatever becomes of the drill

@@ -89,11 +89,14 @@ class Streams:
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(HANG_SECONDS * 6)
 
     async def accepted(self, reader, writer):
-        # The first bytes say which kind it is.
-        if self.upgrade:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(AGREE)
-        number = (await reader.readexactly(1))[0]
+        try:  # the first bytes say which kind it is
+            if self.upgrade:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(AGREE)
+            number = (await reader.readexactly(1))[0]
+        except (asyncio.IncompleteReadError, OSError):  # it was a health check
+            writer.close()
+            return
         kind = self.kinds[number % len(self.kinds)]
         end = End(reader, writer, kind[2], kind[3])
         self.backends.append(end)

@@ -240,7 +240,7 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 {
 	const struct world *world = call->world;
 	u64 to_ms = call->ended_ms ? call->ended_ms : world_now_ms(world);
-	bool all_down = true;
+	bool all_down = true, any_down = false;
 
 	for (u32 i = 0; i < call->attempt_count; i++) {
 		const struct arrival *attempt = &call->attempts[i];
@@ -264,7 +264,7 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		if (!server_was_down(server, call->began_ms, to_ms))
 			all_down = false;
 		else
-			excuses->backend = true;
+			any_down = excuses->backend = true;
 		// A kept connection closed just before the request came; of HTTP/2, others were on
 		// it.
 		if (server_closed_idle(server, call->began_ms, to_ms) &&
@@ -281,7 +281,8 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		if (world->calls[i].unasked && world->calls[i].pool == call->pool &&
 			world->calls[i].got_ms <= call->got_ms)
 			excuses->backend = true;
-	excuses->connection = all_down || world->chaotic;
+	// What one has refused goes to another.
+	excuses->connection = all_down || world->chaotic || (any_down && call->refused);
 	if (world->judged)
 		judge_excuses(call, &excuses->backend, &excuses->connection);
 }

@@ -474,7 +474,7 @@ def test_who_flaps_is_said_everywhere():
             for state, answer in 2 * (("down", 503), ("up", 200)):
                 status[0] = answer
                 until(lambda state=state: one()["health"] == state, state)
-            assert one()["oddities"] == ["flapping"] and one()["changes"] == 4
+            assert one()["oddities"] == ["flapping"] and one()["changes"] >= 4
             assert '"changes":4' in weir.wait_log("backend is flapping")[0]
             state = tree(ask(weir, api, "GET", "/api/v1/state"))
             assert re.search(r"app-1 of pool app is flapping: 4 changes within \d+ seconds?", state["verdict"]["text"])

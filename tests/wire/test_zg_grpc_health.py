@@ -159,8 +159,8 @@ NOT_GRPC = "the answer is not valid gRPC"
 
 
 @pytest.mark.parametrize("frames, reason", [
-    ([head((":status", "404"), end=True)], "unexpected status"),
-    ([head((":status", "503")), body(b"no", True)], "unexpected status"),
+    ([head((":status", "404"), end=True)], "status 404 instead of 200"),
+    ([head((":status", "503")), body(b"no", True)], "status 503 instead of 200"),
     ([head((":status", "200"), ("content-type", "text/html")), body(FINE), GOOD_END], NOT_GRPC),
     ([head(*HEAD), body(FINE, True)], NOT_GRPC),
     ([head(*HEAD, end=True)], NOT_GRPC),

@@ -146,7 +146,7 @@ def test_what_has_lost_its_backend_stays_with_the_old_one():
             tree["pools"]["app"]["backends"] = [other.address]
             pathlib.Path(weir.config_path).write_text(json.dumps(tree))
             begin_upgrade(weir)
-            assert weir.ask().status == 200
+            until(lambda: weir.ask().status == 200, "the old one to accept no more")
             for _ in range(20):
                 echoes(client, b"as before")
             assert told(weir, "stopped") == []

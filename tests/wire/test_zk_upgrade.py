@@ -165,6 +165,7 @@ def test_a_crash_after_an_upgrade_is_followed_with_the_new_configuration():
         before = weir.serving
         weir.signal(signal.SIGUSR2)
         serving = upgraded(weir, before)
+        weir.wait_log("stopped")  # until then the old one may have taken a connection
         assert weir.ask().status == 200 and not first.heads and second.heads
         os.kill(serving, signal.SIGKILL)
         weir.wait_log("started again")

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Changes that can be looked at before, tested, taken back and written down."""
 import json
+import random
 
 import pytest
 
-from peers.net import until
-from peers.weir import run
+from peers.net import HOST, free_port, until
+from peers.weir import CALM, Weir, run
 
 from test_zd_reload import SECRET, Town, named
+
+
+@pytest.fixture(name="pair")
+def two_backends():
+    with named("a") as first, named("b") as second:
+        yield first, second
 
 FILE = {"frontends": {"web": {"bind": ["127.0.0.1:1"], "pool": "app"}},
         "pools": {"app": {"backends": ["10.0.0.1:80", {"id": "b", "address": "10.0.0.2:80"}]}}}
@@ -233,3 +240,140 @@ def test_diff_live_compares_with_what_serves(tmp_path):
         assert told["changes"][0]["effect"] == "replaced"
         assert ask(town, "diff", "--live", str(tmp_path / "nowhere.json"))[0] == 2
         assert numbers(town) == [2, 1]
+
+
+# ---- What is ordered ------------------------------------------------------------------------------
+
+
+class Twin(Town):
+    """Another weir with the same configuration on other ports."""
+
+    def __init__(self, exported):
+        self.front, self.api = (f"{HOST}:{free_port()}" for _ in range(2))
+        self.tree = json.loads(exported.replace("***", SECRET))  # no secret is exported
+        self.tree["frontends"]["web"]["bind"] = [self.front]
+        self.tree["admin"]["bind"] = [self.api]
+        self.weir = Weir(self.tree, address=self.front)
+
+
+def export(town):
+    answer = town.weir.ask("GET", "/api/v1/export?format=json", f"Authorization: Bearer {SECRET}",
+                           address=town.api, host=town.api)
+    assert answer.status == 200, answer.body
+    return answer.body.decode()
+
+
+def effective(town):
+    """What orders can change."""
+    state = town.state()
+    backends = [[one[key] for key in ("pool", "id", "address", "weight", "admin", "backup",
+                                      "connections_max")] for one in state["backends"]]
+    return [state["log_level"], sorted(backends)]
+
+
+class Hand:
+    """Somebody who orders this and that."""
+
+    def __init__(self, town, seed):
+        self.town, self.rng = town, random.Random(seed)
+
+    def backend(self):
+        one = self.rng.choice(self.town.state()["backends"])
+        return f"/api/v1/pools/{one['pool']}/backends/{one['id']}"
+
+    def add(self):
+        body = {"address": f"127.0.0.1:{self.rng.randrange(1, 30)}",
+                "weight": self.rng.randrange(0, 5), "backup": self.rng.random() < 0.2,
+                "max_connections": self.rng.choice([0, 7])}
+        if self.rng.random() < 0.5:
+            body["id"] = f"id-{self.rng.randrange(8)}"
+        return "POST", f"/api/v1/pools/{self.rng.choice(['app', 'more'])}/backends", body
+
+    def remove(self):
+        return "DELETE", self.backend(), None
+
+    def steer(self):
+        return "POST", self.backend() + self.rng.choice(["/drain", "/enable", "/disable"]), None
+
+    def weight(self):
+        return "PUT", self.backend() + "/weight", {"weight": self.rng.randrange(0, 9)}
+
+    def level(self):
+        return "PUT", "/api/v1/log/level", {"level": self.rng.choice(["info", "debug", "notice"])}
+
+    def order(self):
+        method, path, body = self.rng.choices(
+            [self.add, self.remove, self.steer, self.weight, self.level], [3, 2, 4, 3, 1])[0]()
+        answer = self.town.weir.ask(
+            method, path, f"Authorization: Bearer {SECRET}", "X-Weir-Request: 1",
+            address=self.town.api, host=self.town.api,
+            **({} if body is None else {"body": json.dumps(body).encode()}))
+        # Refused is what would be wrong: an id twice, a pool without backends.
+        assert answer.status in (200, 409, 422), answer.body
+        told = json.loads(answer.body)
+        return told["event"] if answer.status == 200 and told["changed"] else None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_n15_what_is_exported_reproduces_the_state(seed):
+    backends = ["127.0.0.1:1", {"id": "b", "address": "127.0.0.1:2", "weight": 3}]
+    pools = {"pools": {"app": {"backends": backends, **CALM},
+                       "more": {"backends": ["127.0.0.1:3", "127.0.0.1:4"], **CALM}}}
+    with Town(backends, **pools) as town:
+        hand = Hand(town, seed)
+        before = effective(town)
+        done = [event for event in (hand.order() for _ in range(50)) if event]
+        exported = export(town)
+        assert json.loads(export(town)) == json.loads(exported)
+        with Twin(exported) as twin:
+            assert effective(twin) == effective(town), exported
+            assert twin.call("GET", "/api/v1/journal")["journal"] == []
+        for event in reversed(done):
+            town.call("POST", f"/api/v1/events/{event}/undo")
+        assert effective(town) == before and town.call("GET", "/api/v1/journal")["journal"] == []
+
+
+def test_n15_the_journal_says_who_ordered_what(pair):
+    first, second = pair
+    with Town([first]) as town:
+        town.call("POST", "/api/v1/pools/app/backends", {"address": second.address})
+        town.call("POST", f"/api/v1/pools/app/backends/{first.address}/drain")
+        town.call("PUT", f"/api/v1/pools/app/backends/{second.address}/weight", {"weight": 7})
+        town.call("PUT", f"/api/v1/pools/app/backends/{second.address}/breaker",
+                  {"state": "closed"})
+        town.call("PUT", "/api/v1/log/level", {"level": "info"})
+        told = town.call("GET", "/api/v1/journal")["journal"]
+        assert sorted((one["kind"], one["backend"], one["value"]) for one in told
+                      if one["backend"]) == sorted([
+                          ("add", second.address, None), ("state", first.address, "drain"),
+                          ("weight", second.address, "7"), ("breaker", second.address, "closed")])
+        assert told[-1]["kind"] == "log_level" and told[-1]["value"] == "info"
+        assert {one["by"] for one in told} == {"token token"}
+        assert all(one["at_ms"] and one["event"] for one in told)
+        code, text, _ = ask(town, "journal")
+        assert code == 0 and "weight 7" in text and f"app/{second.address}" in text
+        code, text, _ = ask(town, "export")
+        assert code == 0 and "state: drain" in text
+        assert f"# breaker app/{second.address} closed: a configuration cannot hold" in text
+        # What is taken back is in force no more.
+        for one in reversed(sorted(told, key=lambda one: one["event"])):
+            town.call("POST", f"/api/v1/events/{one['event']}/undo")
+        assert town.call("GET", "/api/v1/journal")["journal"] == []
+
+
+def test_a_backend_begins_as_the_configuration_says(pair):
+    first, second = pair
+    entry = {"address": second.address, "state": "drain"}
+    with Town([first, entry]) as town:
+        assert [one["admin"] for one in town.state()["backends"]] == ["enabled", "draining"]
+        assert {town.weir.ask().body for _ in range(4)} == {b"a"}
+        # An order holds over a reload that says nothing new, and not over one that does.
+        town.call("POST", f"/api/v1/pools/app/backends/{second.address}/enable")
+        town.reload(put_new(town, timeouts={"connect": "1s"}))
+        assert {town.weir.ask().body for _ in range(4)} == {b"a", b"b"}
+        town.tree["pools"]["app"]["backends"][1]["state"] = "disabled"
+        town.reload()
+        assert town.backend(second.address)["admin"] == "disabled"
+        del town.tree["pools"]["app"]["backends"][1]["state"]
+        town.reload()
+        assert town.backend(second.address)["admin"] == "enabled"

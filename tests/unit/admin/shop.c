@@ -108,6 +108,7 @@ static void fill_source(struct shop *shop, u32 workers)
 	for (u32 i = 0; i < workers; i++) {
 		shop->workers[i] =
 			(struct expose_worker){.busy_us = 1500000 * (i + 1ull), .busy_ratio = 0.25};
+		shop->workers[i].turns.counts[0] = i + 1;
 		shop->cells[i].values[M_REUSE_HITS] = 3;
 		shop->cells[i].values[M_REUSE_MISSES] = 1;
 	}

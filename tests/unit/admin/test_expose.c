@@ -341,6 +341,7 @@ static void test_numbers(void **state)
 	assert_int_equal(total(d, "lb_circuit_breaker_state", "backend=\"10.0.0.2:8080\""), 2);
 	assert_true(total(d, "lb_worker_busy_seconds_total", "worker=\"2\"") == 4.5);
 	assert_true(total(d, "lb_worker_busy_ratio", "worker=\"0\"") == 0.25);
+	assert_true(total(d, "lb_worker_turn_seconds_count", "worker=\"2\"") == 3);
 	assert_true(total(d, "lb_upstream_reuse_ratio", "") == 0.75);
 	assert_true(total(d, "process_start_time_seconds", "") == 1790000000.123);
 	assert_true(total(d, "process_cpu_seconds_total", "") == 12.345678);

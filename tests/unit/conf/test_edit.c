@@ -72,6 +72,30 @@ static void a_list_comes_besides_what_is_written(void **state)
 	world_done(&world);
 }
 
+static void orders_are_written_down(void **state)
+{
+	static const struct conf_edit_backend weight = {.id = {"b", 1}, .weight = 9},
+					      drain = {.id = {"b", 1}, .address = {"drain", 5}},
+					      level = {.address = {"info", 4}},
+					      nobody = {.id = {"c", 1}, .weight = 9};
+	const struct conf_edit edits[] = {{CONF_EDIT_WEIGHT, STR("app"), "api", &weight, 1},
+		{CONF_EDIT_STATE, STR("app"), "api", &drain, 1},
+		{CONF_EDIT_LOG_LEVEL, STR_EMPTY, "api", &level, 1},
+		{CONF_EDIT_WEIGHT, STR("app"), "api", &nobody, 1}};
+	struct world world;
+	const struct conf *base = load(&world, text), *conf;
+
+	(void)state;
+	conf = edited(&world, base, edits, ARRAY_LEN(edits));
+	assert_int_equal(base->pools[0].backends[1].state, CONF_BACKEND_ENABLED);
+	assert_int_equal(conf->pools[0].backends[1].weight, 9);
+	assert_int_equal(conf->pools[0].backends[1].state, CONF_BACKEND_DRAINED);
+	assert_int_equal(conf->pools[0].backends[0].state, CONF_BACKEND_ENABLED);
+	assert_int_equal(conf->pools[0].backend_count, 2);
+	assert_int_equal(conf->log.level, CONF_LEVEL_INFO);
+	world_done(&world);
+}
+
 static void what_is_wrong_is_refused(void **state)
 {
 	static const struct conf_edit_backend bad = {.address = {"nowhere:0", 9}, .weight = 1};
@@ -90,6 +114,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(backends_come_and_go),
 		cmocka_unit_test(a_list_comes_besides_what_is_written),
+		cmocka_unit_test(orders_are_written_down),
 		cmocka_unit_test(what_is_wrong_is_refused),
 	};
 

@@ -291,6 +291,30 @@ static void test_cut(void **state)
 	}
 }
 
+// ... also while its next frame waits for room in the output.
+static void test_cut_while_clogged(void **state)
+{
+	struct pair pair;
+	struct heard *cut, *whole;
+
+	(void)state;
+	pair_init(&pair, true);
+	pair_run(&pair);
+	cut = pair_ask(&pair, "PUT", "/", 300000);
+	for (u32 n = 0; n < 15; n++)
+		pair_send_some(cut);
+	whole = pair_ask(&pair, "PUT", "/", 10);
+	pair.client.session->again = false;
+	pair.client.session->ops->feed(pair.client.session, (struct slice){0});
+	assert_true(pair.client.out.len > 50000);
+	cut->stream->ops->reset(cut->stream);
+	pair_run(&pair);
+	assert_true(pair.server.streams[0].was_reset);
+	assert_true(pair.server.streams[1].has_end);
+	assert_int_equal(whole->drained_bytes, 10);
+	pair_done(&pair);
+}
+
 static bool answer_early(struct heard *heard, struct http_head *head)
 {
 	(void)head;
@@ -533,6 +557,7 @@ int main(void)
 		cmocka_unit_test(test_request_trailers),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_cut_while_clogged),
 		cmocka_unit_test(test_early_answer),
 		cmocka_unit_test(test_goes),
 		cmocka_unit_test(test_peer_gone),
