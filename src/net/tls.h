@@ -65,6 +65,7 @@ struct tls {
 	u16 note_len;
 	u8 state;	     // enum tls_state
 	u8 fault;	     // enum tls_fault
+	u8 late;	     // the fault behind the bytes that were taken last, or TLS_FAULT_NONE
 	bool in_over : 1;    // the byte stream below has ended
 	bool closed_out : 1; // close_notify is in `wire` or further
 	bool has_begun : 1;  // handshake bytes have come (server role)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 #include "base/rng.h"
@@ -320,6 +321,33 @@ static size_t records_of_slices(size_t head, size_t each, u32 count)
 	return records_in(&bytes, 0);
 }
 
+// The list of errors is shared by all connections of the thread: none may find another one's there.
+static void faults_leave_no_errors_behind(void **state)
+{
+	struct slice good, slice;
+	struct block *block;
+
+	(void)state;
+	begin_usual("site.example");
+	talk();
+	say(&scene.client, "good", 4);
+	good = bytes_pop(&scene.client.tls->wire);
+	block = block_get(&scene.pool, false);
+	assert_non_null(block);
+	memcpy(block->data, good.ptr, good.len);
+	memcpy(block->data + good.len, good.ptr, good.len); // again: its number is wrong now
+	tls_feed(scene.server.tls, (struct slice){block, block->data, 2 * good.len});
+	slice_drop(&good);
+	assert_int_equal(tls_take(scene.server.tls, false, &slice), TLS_GOT_BYTES);
+	assert_int_equal(slice.len, 4);
+	slice_drop(&slice);
+	assert_int_equal(ERR_peek_error(), 0);
+	assert_int_equal(tls_take(scene.server.tls, false, &slice), TLS_GOT_FAULT);
+	assert_int_equal(scene.server.tls->fault, TLS_FAULT_GARBLED);
+	assert_int_equal(ERR_peek_error(), 0);
+	finish();
+}
+
 static void large_slices_are_records(void **state)
 {
 	(void)state;
@@ -605,6 +633,7 @@ int main(void)
 		cmocka_unit_test(handshake_and_bytes),
 		cmocka_unit_test(any_split_of_the_bytes),
 		cmocka_unit_test(two_records_in_one_feed),
+		cmocka_unit_test(faults_leave_no_errors_behind),
 		cmocka_unit_test(large_slices_are_records),
 		cmocka_unit_test(records_grow_and_shrink),
 		cmocka_unit_test(ends_are_told_apart),
