@@ -227,7 +227,7 @@ static int put_short(struct h2 *h2, const uint8_t *framehd, struct slice slice)
 
 	if (at) {
 		memcpy(at, framehd, frame_header_bytes);
-		if (slice.len) // else there may be no bytes to point to
+		if (slice.len) // of an end alone there is not even an address
 			memcpy(at + frame_header_bytes, slice.ptr, slice.len);
 		bytes_commit(h2->session.out, len);
 	}
