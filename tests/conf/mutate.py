@@ -182,12 +182,12 @@ class Maker:
         text = self.text[:match.start()] + self.text[match.end():]
         return Mutant("broken syntax", self.ending, text, None, None)
 
-    def not_built(self):
+    def not_a_list(self):
         put = self.rng.choice(["certificates", "tests"])
         line = {".yaml": "%s: {}\n", ".toml": "%s = {}\n", ".json": "{\"%s\": {},"}
         text = line[self.ending] % put
         text += self.text if self.ending != ".json" else self.text.lstrip()[1:]
-        return Mutant("not built yet", self.ending, text, [1], None)
+        return Mutant("a map for a list", self.ending, text, [1], None)
 
     def many(self):
         """Several typos at once: each must be told."""
@@ -205,7 +205,7 @@ class Maker:
 
 
 KINDS = ["key_typo", "word_typo", "pool_typo", "wrong_type", "no_unit", "bad_value", "duplicate",
-         "missing_include", "tab", "syntax", "not_built", "many"]
+         "missing_include", "tab", "syntax", "not_a_list", "many"]
 
 
 def run(tool, folder, mutant):
