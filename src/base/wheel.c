@@ -89,13 +89,16 @@ static void run_slot(struct wheel *wheel, int level, u32 slot)
 	}
 }
 
-void wheel_advance(struct wheel *wheel, u64 now_ms)
+bool wheel_advance(struct wheel *wheel, u64 now_ms)
 {
+	bool was_due = false;
+
 	for (;;) {
 		u64 next = wheel_next_ms(wheel);
 
 		if (next > now_ms)
 			break;
+		was_due = true;
 		wheel->now_ms = next;
 		for (int level = WHEEL_LEVELS - 1; level >= 0; level--) {
 			int shift = level * slot_bits;
@@ -105,4 +108,5 @@ void wheel_advance(struct wheel *wheel, u64 now_ms)
 		}
 	}
 	wheel->now_ms = MAX(wheel->now_ms, now_ms);
+	return was_due;
 }

@@ -67,8 +67,8 @@ static inline void wheel_cancel(struct wheel *wheel, struct timer *timer)
 }
 
 // Moves the clock and fires what is due, in order of deadline up to a tick. A callback may set and
-// cancel any timer, its own included.
-void wheel_advance(struct wheel *wheel, u64 now_ms);
+// cancel any timer, its own included. True: some were due, or had to be sorted again.
+bool wheel_advance(struct wheel *wheel, u64 now_ms);
 
 // The moment at which wheel_advance has something to do (it may turn out to be only re-sorting), or
 // UINT64_MAX when no timer is set.

@@ -6,306 +6,12 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "conf/diff.h"
 #include "control/desk.h"
-#include "control/rehearse.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
 #include "control/thread.h"
-#include "net/tls_cert.h"
-#include "upstream/view.h"
 
-enum { rest_ms = 20, again_ms = 1 };
-
-// ---- Papers and reigns --------------------------------------------------------------------------
-
-static struct paper *paper_new(struct paper *below)
-{
-	struct paper *paper = mem_alloc(sizeof(*paper));
-
-	arena_init(&paper->arena, CONF_ARENA_BYTES_MAX);
-	paper->users = 1;
-	paper->below = below;
-	if (below)
-		below->users++;
-	return paper;
-}
-
-static void paper_drop(struct paper *paper)
-{
-	while (paper && --paper->users == 0) {
-		struct paper *below = paper->below;
-
-		arena_done(&paper->arena);
-		mem_free(paper);
-		paper = below;
-	}
-}
-
-static struct reign *reign_new(struct snapshot *snapshot, struct paper *paper, u32 workers)
-{
-	struct reign *reign = mem_alloc(sizeof(*reign));
-
-	reign->snapshot = snapshot;
-	reign->paper = paper;
-	reign->generation = snapshot->generation;
-	reign->workers_left = workers;
-	list_init(&reign->node);
-	for (u32 i = 0; i < snapshot->pool_count; i++)
-		reign->pools_left +=
-			snapshot->pools[i] && snapshot->pools[i]->since == reign->generation;
-	return reign;
-}
-
-// Its memory goes with the last of the pools that were made with it.
-static void maybe_free(struct reign *reign)
-{
-	if (!reign->is_retired || reign->pools_left)
-		return;
-	list_remove(&reign->node);
-	paper_drop(reign->paper);
-	mem_free(reign);
-}
-
-static struct reign *find_reign(struct reload *reload, u32 generation)
-{
-	list_for_each (node, &reload->reigns) {
-		struct reign *reign = list_entry(node, struct reign, node);
-
-		if (reign->generation == generation)
-			return reign;
-	}
-	return NULL;
-}
-
-// ---- What nobody uses any more ------------------------------------------------------------------
-
-static void add_slot(struct slot_list *list, u32 slot)
-{
-	if (list->count == list->room) {
-		list->room = MAX(2 * list->room, 16u);
-		list->slots = mem_realloc(list->slots, sizeof(u32) * list->room);
-	}
-	list->slots[list->count++] = slot;
-}
-
-static void on_backend(void *owner, u32 slot)
-{
-	add_slot(&((struct reload *)owner)->resting.backends, slot);
-}
-
-static void on_pool_slot(void *owner, u32 slot)
-{
-	add_slot(&((struct reload *)owner)->resting.pools, slot);
-}
-
-static void on_frontend(void *owner, u32 slot)
-{
-	add_slot(&((struct reload *)owner)->resting.frontends, slot);
-}
-
-static void on_pool(void *owner, struct pool *pool)
-{
-	struct reign *maker = find_reign(owner, pool->since);
-
-	view_done(pool);
-	ASSERT(maker && maker->pools_left);
-	maker->pools_left--;
-	if (maker->is_retired)
-		maybe_free(maker);
-}
-
-static void set_rest_timer(struct reload *reload)
-{
-	if (!timer_is_set(&reload->rest))
-		loop_timer_set(reload->config.loop, &reload->rest,
-			loop_now_ms(reload->config.loop) + rest_ms);
-}
-
-static void maybe_retire(struct reload *reload, struct reign *reign);
-
-static void on_left(struct message *message)
-{
-	struct reign *reign = container_of(message, struct reign, left);
-
-	reign->has_left = true;
-	maybe_retire(reign->reload, reign);
-}
-
-// Whether the follower uses it no more.
-static bool leave(struct reload *reload, struct reign *reign)
-{
-	const struct reload_follower *follower = &reload->follower;
-
-	if (!follower->leave || reign->has_left)
-		return true;
-	if (reign->is_leaving)
-		return false;
-	reign->is_leaving = true;
-	reign->left = (struct message){.deliver = on_left};
-	follower->leave(follower->owner, reign->snapshot, &reign->left);
-	return false; // or this was called again, and it is over
-}
-
-static void maybe_retire(struct reload *reload, struct reign *reign)
-{
-	struct snapshot_heirs heirs = {.owner = reload,
-		.backend = on_backend,
-		.pool = on_pool,
-		.pool_slot = on_pool_slot,
-		.frontend = on_frontend};
-
-	if (reign->is_retired || !reign->is_over || reign->workers_left || !leave(reload, reign))
-		return;
-	snapshot_retire(reign->snapshot, &heirs);
-	reign->is_retired = true;
-	maybe_free(reign);
-	set_rest_timer(reload);
-}
-
-struct let_go {
-	struct message message;
-	struct reload *reload;
-	u32 generation;
-};
-
-static void deliver_let_go(struct message *message)
-{
-	struct let_go *gone = container_of(message, struct let_go, message);
-	struct reign *reign = find_reign(gone->reload, gone->generation);
-
-	ASSERT(reign && reign->workers_left);
-	reign->workers_left--;
-	maybe_retire(gone->reload, reign);
-	mem_free(gone);
-}
-
-void reload_let_go(struct worker *worker, const struct snapshot *snapshot)
-{
-	struct let_go *gone = mem_alloc(sizeof(*gone));
-
-	*gone = (struct let_go){.message = {.deliver = deliver_let_go},
-		.reload = worker->config.reload,
-		.generation = snapshot->generation};
-	loop_post(worker->config.control_loop, &gone->message);
-}
-
-// ---- Slots at rest ------------------------------------------------------------------------------
-
-static bool is_at_rest(const struct reload *reload, u32 slot)
-{
-	const struct snapshot *snapshot = reload->reign->snapshot;
-
-	for (u32 i = 0; i < snapshot->worker_count; i++) {
-		const struct cell *cell = &snapshot->cells[i][slot];
-
-		if (cell_read(&cell->connections) || cell_read(&cell->in_flight))
-			return false;
-	}
-	return true;
-}
-
-static void take_at_rest(struct reload *reload)
-{
-	struct slot_list *resting = &reload->resting.backends;
-	u32 left = 0;
-
-	for (u32 i = 0; i < resting->count; i++) {
-		u32 slot = resting->slots[i];
-
-		if (is_at_rest(reload, slot))
-			add_slot(&reload->forgetting.backends, slot);
-		else
-			resting->slots[left++] = slot;
-	}
-	resting->count = left;
-	for (u32 i = 0; i < reload->resting.pools.count; i++)
-		add_slot(&reload->forgetting.pools, reload->resting.pools.slots[i]);
-	for (u32 i = 0; i < reload->resting.frontends.count; i++)
-		add_slot(&reload->forgetting.frontends, reload->resting.frontends.slots[i]);
-	reload->resting.pools.count = reload->resting.frontends.count = 0;
-}
-
-static bool has_slots(const struct slot_lists *lists)
-{
-	return lists->backends.count + lists->pools.count + lists->frontends.count > 0;
-}
-
-static void run_forget(struct worker_call *call, struct proxy *proxy)
-{
-	const struct reload *reload = container_of(call, struct reload_call, call)->reload;
-	const struct slot_lists *lists = &reload->forgetting;
-
-	for (u32 i = 0; i < lists->backends.count; i++)
-		proxy_forget_backend(proxy, lists->backends.slots[i]);
-	for (u32 i = 0; proxy->stats && i < lists->pools.count; i++)
-		stats_forget_pool(proxy->stats, lists->pools.slots[i]);
-	for (u32 i = 0; proxy->stats && i < lists->frontends.count; i++)
-		stats_forget_frontend(proxy->stats, lists->frontends.slots[i]);
-}
-
-static void call_all(struct reload *reload, struct reload_call *calls,
-	void (*run)(struct worker_call *call, struct proxy *proxy), message_fn *answered)
-{
-	for (u32 i = 0; i < reload->config.workers->count; i++) {
-		calls[i] = (struct reload_call){.reload = reload,
-			.call = {.run = run, .asker = reload->config.loop, .answered = answered}};
-		worker_call(&reload->config.workers->all[i], &calls[i].call);
-	}
-}
-
-static struct reload_call *call_of(struct message *message)
-{
-	struct worker_call *call = container_of(message, struct worker_call, message);
-
-	return container_of(call, struct reload_call, call);
-}
-
-// While a builder takes slots none are given.
-static void give_slots(struct reload *reload)
-{
-	struct slots *slots = reload->reign->snapshot->slots;
-	struct slot_lists *lists = &reload->forgetting;
-
-	for (u32 i = 0; i < lists->backends.count; i++) {
-		slots->seats[lists->backends.slots[i]] = (struct seat){0};
-		slot_give(&slots->backends, lists->backends.slots[i]);
-	}
-	for (u32 i = 0; i < lists->pools.count; i++)
-		slot_give(&slots->pools, lists->pools.slots[i]);
-	for (u32 i = 0; i < lists->frontends.count; i++)
-		slot_give(&slots->frontends, lists->frontends.slots[i]);
-	lists->backends.count = lists->pools.count = lists->frontends.count = 0;
-	reload->is_forgotten = false;
-}
-
-static void on_forgotten(struct message *message)
-{
-	struct reload *reload = call_of(message)->reload;
-
-	if (--reload->forgets_out)
-		return;
-	reload->is_forgotten = true;
-	if (!reload->is_building)
-		give_slots(reload);
-}
-
-static void on_rest(struct timer *timer)
-{
-	struct reload *reload = container_of(timer, struct reload, rest);
-
-	if (reload->is_stopped)
-		return;
-	if (!reload->forgets_out && !reload->is_forgotten) {
-		take_at_rest(reload);
-		if (has_slots(&reload->forgetting)) {
-			reload->forgets_out = reload->config.workers->count;
-			call_all(reload, reload->forgets, run_forget, on_forgotten);
-		}
-	}
-	if (has_slots(&reload->resting))
-		set_rest_timer(reload);
-}
+enum { again_ms = 1 };
 
 // ---- The end of a job ---------------------------------------------------------------------------
 
@@ -454,8 +160,8 @@ static void drop_papers(struct job *job)
 	if (job->snapshot)
 		snapshot_cancel(job->snapshot);
 	job->restart = job->diff = job->changes = job->exported = STR_EMPTY;
-	paper_drop(job->paper);
-	paper_drop(job->base_paper);
+	reload_paper_drop(job->paper);
+	reload_paper_drop(job->base_paper);
 }
 
 static void refuse(struct reload *reload, struct job *job)
@@ -480,8 +186,8 @@ static void end_look(struct reload *reload, struct job *job)
 	base = job->base_paper;
 	paper = job->paper;
 	end_job(reload, job, RELOAD_DONE); // which tells what stands there
-	paper_drop(paper);
-	paper_drop(base);
+	reload_paper_drop(paper);
+	reload_paper_drop(base);
 }
 
 // ---- Swapping -----------------------------------------------------------------------------------
@@ -547,13 +253,13 @@ static void finish(struct reload *reload)
 		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
 	tell(reload, job, true);
 	reload_journal_sign(&reload->journal, job);
-	maybe_retire(reload, before);
+	reload_maybe_retire(reload, before);
 	end_job(reload, job, RELOAD_DONE);
 }
 
 static void on_begun(struct message *message)
 {
-	struct reload_call *own = call_of(message);
+	struct reload_call *own = reload_call_of(message);
 	struct reload *reload = own->reload;
 
 	reload->is_pending |= own->is_pending && !own->call.gone;
@@ -570,7 +276,7 @@ static void begin_listening(struct reload *reload)
 {
 	reload->is_pending = false;
 	reload->calls_out = reload->config.workers->count;
-	call_all(reload, reload->calls, run_begin, on_begun);
+	reload_call_all(reload, reload->calls, run_begin, on_begun);
 }
 
 static void on_again(struct timer *timer)
@@ -580,7 +286,7 @@ static void on_again(struct timer *timer)
 
 static void on_swapped(struct message *message)
 {
-	struct reload_call *own = call_of(message);
+	struct reload_call *own = reload_call_of(message);
 	struct reload *reload = own->reload;
 	const struct reload_follower *follower = &reload->follower;
 
@@ -628,27 +334,25 @@ static void resolve(struct reload *reload)
 
 static void take(struct reload *reload, struct job *job)
 {
-	struct reign *reign = reign_new(job->snapshot, job->paper, reload->config.workers->count);
+	struct reign *reign = reload_reign_new(reload, job->snapshot, job->paper);
 	bool is_read = false;
 
 	reload_journal_take(&reload->journal, job, loop_wall_ms(reload->config.loop));
 	if (job->base_paper) {
-		paper_drop(reload->base_paper);
+		reload_paper_drop(reload->base_paper);
 		reload->base_paper = job->base_paper;
 		reload->base = job->base;
 		is_read = true;
 	}
 	snapshot_adopt(reign->snapshot);
 	snapshot_guard(reign->snapshot, reload->config.clients_max, reload->config.seed);
-	reign->reload = reload;
-	list_push_back(&reload->reigns, &reign->node);
 	reload->before = reload->reign;
 	reload->reign = reign;
 	watch_adopt(reload->config.watch, reign->snapshot);
 	desk_adopt(reload->config.desk, reign->snapshot);
 	resolve(reload);
 	reload->calls_out = reload->config.workers->count;
-	call_all(reload, reload->calls, run_swap, on_swapped);
+	reload_call_all(reload, reload->calls, run_swap, on_swapped);
 	if (is_read && reload->config.read)
 		reload->config.read(reload->config.read_owner, reload->base);
 }
@@ -661,7 +365,7 @@ static void on_built(struct message *message)
 	pthread_join(job->thread, NULL);
 	reload->is_building = false;
 	if (reload->is_forgotten)
-		give_slots(reload);
+		reload_give_slots(reload);
 	if (reload->is_stopped) {
 		drop_papers(job);
 		end_job(reload, job, RELOAD_GONE);
@@ -685,107 +389,7 @@ static void on_built(struct message *message)
 		refuse(reload, job);
 }
 
-// ---- Building -----------------------------------------------------------------------------------
-
-// Certificates and keys of now: what cannot be used leaves everything as it is.
-static void open_tls(struct job *job)
-{
-	const struct reload_config *config = &job->reload->config;
-	struct tls_error error;
-
-	if (snapshot_secure(
-		    job->snapshot, job->before, config->tls_secret, config->clients_max, &error))
-		return;
-	snprintf(job->what, sizeof(job->what), "TLS cannot be set up: %.200s", error.text);
-	snapshot_cancel(job->snapshot);
-	job->snapshot = NULL;
-}
-
-// What everything else stands on: the files, or a text that is one.
-static bool read_base(struct job *job)
-{
-	const struct reload_config *config = &job->reload->config;
-	struct arena *arena;
-
-	job->base_paper = paper_new(NULL);
-	arena = &job->base_paper->arena;
-	if (job->kind == RELOAD_FILES)
-		job->base = config->load(config->load_owner, arena, &job->errs);
-	else
-		job->base = config->load_text(config->load_owner,
-			job->kind == RELOAD_TEXT ? "the configuration that was sent"
-						 : "the configuration of before",
-			job->text->text, arena, &job->errs);
-	return job->base != NULL;
-}
-
-// For going back to it. The first one's text is made when the second one comes.
-static void keep_texts(struct job *job)
-{
-	struct arena scratch;
-
-	arena_init(&scratch, CONF_ARENA_BYTES_MAX);
-	if (job->base_paper)
-		job->kept = shelf_text_new(conf_keep(job->base, &scratch));
-	if (job->wants_first)
-		job->first_kept = shelf_text_new(conf_keep(job->reload->config.conf, &scratch));
-	arena_done(&scratch);
-}
-
-static void compare(struct job *job, const struct conf *conf)
-{
-	struct arena *arena = &job->paper->arena;
-	const struct conf_diff *diff;
-
-	if (job->kind != RELOAD_TEXT && job->kind != RELOAD_ROLLBACK)
-		return;
-	diff = conf_diff(job->before->conf, conf, arena);
-	job->diff = conf_diff_json(diff, arena);
-	job->changes = conf_diff_text(diff, arena);
-}
-
-// In a thread of its own. While it runs nobody gives slots back, and the newest snapshot stays.
-static void build(struct job *job)
-{
-	struct reload *reload = job->reload;
-	const struct conf *conf;
-	const char *what = NULL;
-
-	if (reload_job_has_base(job) && !read_base(job))
-		return;
-	keep_texts(job);
-	job->paper = paper_new(job->base_paper ? job->base_paper : reload->base_paper);
-	if (job->kind == RELOAD_EXPORT) {
-		reload_export_write(job);
-		return;
-	}
-	conf = job->base;
-	if (job->edit_count)
-		conf = conf_edit(
-			job->base, job->edits, job->edit_count, &job->paper->arena, &job->errs);
-	// Lists from elsewhere are no work of a hand, and nobody is there to hear of it.
-	if (!conf || (job->kind != RELOAD_LIST && rehearse(conf, &job->errs)))
-		return;
-	compare(job, conf);
-	job->restart = reload_restart_sections(reload->config.conf, conf, &job->paper->arena);
-	job->snapshot = snapshot_follow(
-		job->before, conf, &job->paper->arena, job->before->generation + 1, &what);
-	if (!job->snapshot)
-		snprintf(job->what, sizeof(job->what),
-			"there are more %s than this process has room for: restart it", what);
-	else
-		open_tls(job);
-}
-
-static void *build_main(void *arg)
-{
-	struct job *job = arg;
-
-	thread_give_way();
-	build(job);
-	loop_post(job->reload->config.loop, &job->built);
-	return NULL;
-}
+// ---- The next one -------------------------------------------------------------------------------
 
 // The text and the edits of a generation that is kept.
 static enum reload_result take_from_shelf(const struct reload *reload, struct job *job)
@@ -844,7 +448,7 @@ static void begin(struct reload *reload, struct job *job)
 		return;
 	}
 	reload->is_building = true;
-	if (thread_start(&job->thread, build_main, job) != 0) {
+	if (thread_start(&job->thread, reload_build, job) != 0) {
 		reload->is_building = false;
 		snprintf(job->what, sizeof(job->what), "there is no thread to be had");
 		refuse(reload, job);
@@ -995,8 +599,7 @@ struct reload *reload_new(const struct reload_config *config)
 	reload->config = *config;
 	pthread_mutex_init(&reload->lock, NULL);
 	list_init(&reload->jobs);
-	list_init(&reload->reigns);
-	timer_init(&reload->rest, on_rest);
+	reload_reigns_init(reload);
 	timer_init(&reload->again, on_again);
 	list_init(&reload->journal.entries);
 	reload->journal.is_made = true;
@@ -1005,10 +608,8 @@ struct reload *reload_new(const struct reload_config *config)
 	reload->calls = mem_alloc(sizeof(*reload->calls) * config->workers->count);
 	reload->forgets = mem_alloc(sizeof(*reload->forgets) * config->workers->count);
 	reload->base = config->conf;
-	reload->base_paper = paper_new(NULL); // its memory is the process'
-	reload->reign = reign_new(first, paper_new(reload->base_paper), config->workers->count);
-	reload->reign->reload = reload;
-	list_push_back(&reload->reigns, &reload->reign->node);
+	reload->base_paper = reload_paper_new(NULL); // its memory is the process'
+	reload->reign = reload_reign_new(reload, first, reload_paper_new(reload->base_paper));
 	reload->status = (struct reload_status){.generation = first->generation,
 		.last_succeeded = true,
 		.taken_wall_ms = loop_wall_ms(config->loop)};
@@ -1042,44 +643,16 @@ bool reload_is_idle(const struct reload *reload)
 	return !reload->job && list_is_empty(&reload->jobs) && !reload->forgets_out;
 }
 
-static void free_lists(struct slot_lists *lists)
-{
-	mem_free(lists->backends.slots);
-	mem_free(lists->pools.slots);
-	mem_free(lists->frontends.slots);
-}
-
 void reload_free(struct reload *reload)
 {
-	struct snapshot *last;
-
 	if (!reload)
 		return;
-	last = reload->reign->snapshot;
-	list_for_each_safe (node, &reload->reigns) {
-		struct reign *reign = list_entry(node, struct reign, node);
-
-		for (u32 i = 0; i < reign->snapshot->pool_count && !reign->is_retired; i++)
-			if (reign->snapshot->pools[i])
-				view_done(reign->snapshot->pools[i]);
-		if (!reign->is_retired)
-			snapshot_unsecure(reign->snapshot);
-	}
-	guard_free(last->guard);
-	list_for_each_safe (node, &reload->reigns) {
-		struct reign *reign = list_entry(node, struct reign, node);
-
-		list_remove(&reign->node);
-		paper_drop(reign->paper);
-		mem_free(reign);
-	}
-	paper_drop(reload->base_paper);
+	reload_reigns_done(reload);
+	reload_paper_drop(reload->base_paper);
 	reload_trial_done(reload);
 	shelf_done(&reload->shelf);
 	reload_journal_done(&reload->journal);
 	reload_binds_done(&reload->binds);
-	free_lists(&reload->resting);
-	free_lists(&reload->forgetting);
 	pthread_mutex_destroy(&reload->lock);
 	mem_free(reload->calls);
 	mem_free(reload->forgets);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Inside of reloads only: reload.c is the way of a job, reload_journal.c what jobs ask for and what
-// of that stays, reload_binds.c the addresses.
+// Inside of reloads only: reload.c is the way of a job, reload_build.c what its thread makes,
+// reload_reign.c the configurations that somebody still uses and the slots that nobody does,
+// reload_journal.c what jobs ask for and what of that stays, reload_binds.c the addresses.
 #pragma once
 
 #include <pthread.h>
@@ -30,6 +31,22 @@ struct reign {
 	bool is_leaving, has_left; // the follower was told | and uses it no more
 	struct message left;
 };
+
+struct paper *reload_paper_new(struct paper *below);
+void reload_paper_drop(struct paper *paper);
+
+// The newest one. It takes the paper over.
+struct reign *reload_reign_new(
+	struct reload *reload, struct snapshot *snapshot, struct paper *paper);
+
+// To be called when one reason less is left to keep it.
+void reload_maybe_retire(struct reload *reload, struct reign *reign);
+
+// Slots that every worker has forgotten can be had again. Not while a builder takes some.
+void reload_give_slots(struct reload *reload);
+
+void reload_reigns_init(struct reload *reload);
+void reload_reigns_done(struct reload *reload);
 
 struct slot_list {
 	u32 *slots;
@@ -212,6 +229,14 @@ struct reload_call {
 	struct reload *reload;
 	bool is_pending;
 };
+
+void reload_call_all(struct reload *reload, struct reload_call *calls,
+	void (*run)(struct worker_call *call, struct proxy *proxy), message_fn *answered);
+struct reload_call *reload_call_of(struct message *message);
+
+// The thread of a job. While it runs nobody gives slots back, and the newest snapshot stays. In the
+// end job->built is posted.
+void *reload_build(void *job);
 
 struct reload {
 	struct reload_config config;

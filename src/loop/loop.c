@@ -196,8 +196,8 @@ void loop_turn(struct loop *loop, u64 wait_until_ms)
 	loop->ops->wait(loop, until_ms);
 	atomic_store_explicit(&loop->sleeping, false, memory_order_relaxed);
 	loop->ops->read_clock(loop);
-	may_be_long = deliver_inbox(loop) | (loop->now_ms >= until_ms);
-	wheel_advance(&loop->wheel, loop->now_ms);
+	may_be_long = deliver_inbox(loop);
+	may_be_long |= wheel_advance(&loop->wheel, loop->now_ms);
 	may_be_long |= run_rounds(loop) >= heard_of_long_turn;
 	if (unlikely(may_be_long) && loop->turns)
 		note_turn(loop);
