@@ -23,8 +23,10 @@ typedef u64 nsec;
 #define NSEC_PER_MS  1000000ull
 #define NSEC_PER_SEC 1000000000ull
 
-#define must_check  __attribute__((warn_unused_result))
-#define cold	    __attribute__((__cold__)) // out of the way of what is called often
+#define must_check __attribute__((warn_unused_result))
+#define cold	   __attribute__((__cold__)) // out of the way of what is called often
+// Small and on the path of every request: the compiler counts callers, and would stop with many.
+#define inlined	    inline __attribute__((__always_inline__))
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define printf_like(format_index, first_arg) \
@@ -53,7 +55,7 @@ typedef u64 nsec;
 
 // Zeroes a few hundred bytes, whose number is known when this is compiled, by plain stores. For
 // more than 96 a bare memset becomes a string instruction, which takes its time to begin.
-static inline __attribute__((always_inline)) void zero_plain(void *at, size_t size)
+static inlined void zero_plain(void *at, size_t size)
 {
 	char *to = at;
 

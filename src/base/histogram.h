@@ -52,7 +52,7 @@ static inline u32 histogram_index(u32 us)
 }
 
 // By its one writer; `at` is the bucket of `us`.
-static inline void histogram_note_at(struct histogram *histogram, u32 at, u64 us)
+static inlined void histogram_note_at(struct histogram *histogram, u32 at, u64 us)
 {
 	metrics_bump(&histogram->counts[at], 1);
 	metrics_bump(&histogram->sum_us, us);
@@ -61,12 +61,12 @@ static inline void histogram_note_at(struct histogram *histogram, u32 at, u64 us
 }
 
 // Above 71 minutes all but the bucket is exact.
-static inline u32 histogram_bucket(u64 us)
+static inlined u32 histogram_bucket(u64 us)
 {
 	return histogram_index((u32)MIN(us, (u64)UINT32_MAX));
 }
 
-static inline void histogram_note(struct histogram *histogram, u64 us)
+static inlined void histogram_note(struct histogram *histogram, u64 us)
 {
 	histogram_note_at(histogram, histogram_bucket(us), us);
 }

@@ -47,7 +47,7 @@ extern const struct metric_info metric_infos[METRICS_COUNT];
 extern const struct metric_family_info metric_families[METRIC_FAMILIES_COUNT];
 
 // A plain add; the relaxed forms only keep the compiler and thread checkers honest.
-static inline void metrics_bump(u64 *cell, u64 by)
+static inlined void metrics_bump(u64 *cell, u64 by)
 {
 	__atomic_store_n(cell, __atomic_load_n(cell, __ATOMIC_RELAXED) + by, __ATOMIC_RELAXED);
 }

@@ -289,7 +289,7 @@ static void note_end(struct exchange *x)
 		pick_note(exchange_upstream(x), &attempt->pick, MISS_RESET);
 }
 
-static void give_back(struct exchange *x)
+static inlined void give_back(struct exchange *x)
 {
 	attempt_tried_last(x, x->attempt, x->outcome, x->answer_begun ? x->status : 0);
 	if (unlikely(x->may_wait))
