@@ -87,8 +87,10 @@ class Weir:
         return self.stdout_path.read_text(errors="replace")
 
     def log(self):
-        """Its log so far as a list of dictionaries (format json)."""
-        return [json.loads(line) for line in self.stderr.splitlines() if line.startswith("{")]
+        """Its log so far as a list of dictionaries (format json). A line that is not whole yet is for
+        the next look."""
+        whole = self.stderr.rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
     def wait_log(self, text):
         return until(lambda: [line for line in self.stderr.splitlines() if text in line],
