@@ -92,13 +92,14 @@ static u64 read_cell(const u64 *cell)
 	return __atomic_load_n(cell, __ATOMIC_RELAXED);
 }
 
-static u64 count_of(struct expose_rows *rows, const struct expose_ref *ref)
+static u64 count_of(const struct expose_ref *ref)
 {
-	u32 count = stats_row_counts(ref->stats, ref->row, rows->counts);
+	struct stats_count counts[STATS_COUNTS_MAX];
+	u32 count = stats_row_counts(ref->stats, ref->row, counts);
 	u64 sum = 0;
 
 	for (u32 i = 0; i < count; i++)
-		sum += rows->counts[i].count;
+		sum += counts[i].count;
 	return sum;
 }
 
@@ -142,7 +143,7 @@ static void collect_refs(struct expose_rows *rows, const struct expose_source *s
 			struct expose_ref ref = ref_of(rows, stats, row);
 
 			// Row 0 of all workers is empty as a rule.
-			if (ref.frontend != STATS_NOBODY || count_of(rows, &ref))
+			if (ref.frontend != STATS_NOBODY || count_of(&ref))
 				rows->refs[rows->ref_count++] = ref;
 		}
 	}
@@ -157,7 +158,7 @@ static void add_part(struct expose_rows *rows, const struct expose_ref *ref)
 	if (ref->backend == STATS_NOBODY)
 		return;
 	part = &rows->parts[ref->backend];
-	part->requests += count_of(rows, ref);
+	part->requests += count_of(ref);
 	part->repeated += read_cell(&row->tries[STATS_TRY_REPEATED]);
 	part->hedged += read_cell(&row->tries[STATS_TRY_HEDGE]);
 	part->errors += read_cell(&row->errors);
@@ -194,6 +195,17 @@ static void make_groups(struct expose_rows *rows)
 		add_to_group(group, ref->row);
 		add_part(rows, ref);
 	}
+}
+
+// For the counts of the largest group. Of a backend that is gone there may be many rows of a
+// worker.
+static void make_room_for_counts(struct expose_rows *rows)
+{
+	u32 most = 1;
+
+	for (u32 i = 0; i < rows->group_count; i++)
+		most = MAX(most, rows->groups[i].count);
+	rows->counts = mem_alloc(sizeof(struct stats_count) * STATS_COUNTS_MAX * most);
 }
 
 static void merge_count(struct stats_count *counts, u32 *count, const struct stats_count *one)
@@ -318,13 +330,12 @@ void expose_rows_init(struct expose_rows *rows, const struct expose_source *sour
 		.snapshot = snapshot,
 		.parts = mem_alloc(sizeof(struct expose_part) * MAX(snapshot->backend_count, 1)),
 		.waits = mem_alloc(sizeof(struct expose_waits) * MAX(snapshot->pool_count, 1)),
-		.counts =
-			mem_alloc(sizeof(struct stats_count) * STATS_COUNTS_MAX * MAX(workers, 1)),
 	};
 	counted.worker_count = workers;
 	name_pools(rows, snapshot);
 	collect_refs(rows, &counted);
 	make_groups(rows);
+	make_room_for_counts(rows);
 	add_flows(rows, &counted);
 }
 

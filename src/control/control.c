@@ -812,14 +812,9 @@ static void tell_serving(struct control *control)
 	watchdog_start(&control->watchdog, control->loop, control->handover, &control->workers);
 }
 
-static void on_begin(void *owner, int channel)
+// Nobody else answers any more.
+static void serve_alone(struct control *control)
 {
-	struct control *control = owner;
-
-	if (channel >= 0)
-		tunnels_take(control->tunnels, channel);
-	if (!control->handover->inherit.upgrades)
-		return; // nobody was there
 	if (start_guest(control) != 0)
 		LOG(control->log, LOG_ERROR,
 			"nobody can look at this process: its admin thread "
@@ -829,6 +824,16 @@ static void on_begin(void *owner, int channel)
 		LOG_CSTR("version", WEIR_VERSION));
 	control->life.upgrades++;
 	note_life(control, "weir " WEIR_VERSION " has taken over", STR("serving"), STR("upgrade"));
+}
+
+static void on_begin(void *owner, int channel)
+{
+	struct control *control = owner;
+
+	if (control->handover->inherit.upgrades && !control->draining)
+		serve_alone(control);
+	if (channel >= 0) // at last, since tunnels are still from now on until they are here
+		tunnels_take(control->tunnels, channel);
 }
 
 static void on_leave(void *owner, int channel)

@@ -402,6 +402,7 @@ static void on_stop(struct keeper *keeper, int number)
 	bool again = keeper->stopping;
 
 	keeper->stopping = true;
+	set_timer(keeper, TIMER_TRIAL, 0);
 	keeper_let_go(keeper);
 	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++) {
 		struct keeper_child *child = &keeper->children[i];
@@ -485,15 +486,21 @@ static void turn(struct keeper *keeper)
 		hear_signals(keeper);
 }
 
+static void become_now(struct keeper *keeper)
+{
+	if (keeper->becomes && !keeper->stopping)
+		keeper_become(keeper, keeper->binary);
+	keeper->becomes = false;
+}
+
 static int keep(struct keeper *keeper)
 {
 	(void)prctl(PR_SET_NAME, "weir-keeper");
 	reap(keeper); // of an earlier life
 	while (!((keeper->stopping || keeper->ended) && !has_children(keeper))) {
 		turn(keeper);
-		if (keeper->becomes && !keeper->stopping)
-			keeper_become(keeper, keeper->binary);
-		keeper->becomes = false;
+		if (!newcomer(keeper) || keeper->stopping) // else its trial is to be judged first
+			become_now(keeper);
 		if (keeper->ended && !keeper->stopping)
 			on_stop(keeper, SIGTERM);
 	}

@@ -394,9 +394,12 @@ static void on_built(struct message *message)
 // The text and the edits of a generation that is kept.
 static enum reload_result take_from_shelf(const struct reload *reload, struct job *job)
 {
-	const struct shelf_entry *entry =
-		job->number ? shelf_find(&reload->shelf, job->number)
-			    : shelf_before(&reload->shelf, shelf_newest(&reload->shelf));
+	const struct shelf_entry *newest = shelf_newest(&reload->shelf), *entry;
+	u32 number = job->number;
+
+	if (!number && reload->trial.is_on) // what is on probation may be of several generations
+		number = reload->status.trial.before;
+	entry = number ? shelf_find(&reload->shelf, number) : shelf_before(&reload->shelf, newest);
 
 	if (!entry || !entry->text)
 		return RELOAD_NO_GENERATION;
@@ -407,12 +410,23 @@ static enum reload_result take_from_shelf(const struct reload *reload, struct jo
 	return RELOAD_DONE;
 }
 
+// What was on probation when it was asked for still is: nobody has decided otherwise meanwhile.
+static bool is_wanted_back(const struct reload *reload, const struct job *job)
+{
+	return reload->trial.is_on && reload->trial.is_reverting &&
+	       reload->trial.before == job->text;
+}
+
 static void begin(struct reload *reload, struct job *job)
 {
 	enum reload_result result = RELOAD_DONE;
 
 	reload->job = job;
 	job->reload = reload;
+	if (job->kind == RELOAD_REVERT && !is_wanted_back(reload, job)) {
+		end_job(reload, job, RELOAD_GONE);
+		return;
+	}
 	job->before = reload->reign->snapshot;
 	job->base = reload->base;
 	job->built = (struct message){.deliver = on_built};

@@ -103,7 +103,9 @@ static void look(const struct reload *reload, standing_fn *tell, void *context)
 	for (u32 i = 0; i < snapshot->backend_count; i++)
 		if (snapshot->backends[i])
 			look_at_backend(reload, snapshot->backends[i], tell, context);
-	if (level != conf->log.level + LOG_ERROR) {
+	// A level of the file that counts from the next start is nobody's order.
+	if (level != conf->log.level + LOG_ERROR &&
+		orders_find(desk_orders(reload->config.desk), ORDERS_LOG_LEVEL, 0)) {
 		struct standing one = {.kind = "log_level"};
 
 		snprintf(one.value, sizeof(one.value), "%s", log_level_name((enum log_level)level));

@@ -14,7 +14,7 @@
 // The memory of a configuration. The one below it has texts that it points to.
 struct paper {
 	struct arena arena;
-	u32 users;
+	_Atomic(u32) users; // a builder adds one while others go
 	struct paper *below;
 };
 

@@ -61,6 +61,11 @@ static void on_second(struct timer *timer)
 
 	if (!trial->is_on || trial->is_reverting || reload->is_stopped)
 		return;
+	if (reload->job && reload_job_has_base(reload->job)) { // a decision that is on its way
+		loop_timer_set(
+			reload->config.loop, timer, loop_now_ms(reload->config.loop) + second_ms);
+		return;
+	}
 	if (verdict == PROBATION_GOES_ON) {
 		set_timer(reload);
 		return;

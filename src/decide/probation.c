@@ -11,8 +11,9 @@ void probation_begin(
 static bool fails(const struct probation *probation, const struct probation_counts *counts)
 {
 	const struct probation_counts *before = &probation->began;
-	u64 requests = counts->requests - before->requests;
-	u64 errors = counts->errors - before->errors;
+	// Sums of what others count may be a little off.
+	u64 requests = counts->requests - MIN(before->requests, counts->requests);
+	u64 errors = counts->errors - MIN(before->errors, counts->errors);
 
 	return requests >= PROBATION_REQUESTS_MIN &&
 	       errors * 100 > requests * PROBATION_ERRORS_PERCENT &&

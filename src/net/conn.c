@@ -251,7 +251,7 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->bytes_in = conn->bytes_out = 0;
 	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
 		conn->was_reset = conn->lingering = conn->bounded = false;
-	conn->ready_in = conn->ready_out = conn->is_secure = false;
+	conn->ready_in = conn->ready_out = conn->is_secure = conn->is_copied = false;
 }
 
 void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct conn_events *events)
@@ -362,7 +362,7 @@ void conn_close(struct conn *conn)
 
 void conn_abort(struct conn *conn)
 {
-	if (!conn->closing && conn->sock.fd >= 0)
+	if (!conn->closing && !conn->is_copied && conn->sock.fd >= 0)
 		sock_reset_on_close(conn->loop, &conn->sock);
 	conn_close(conn);
 }

@@ -54,6 +54,7 @@ struct conn {
 	bool bounded : 1;   // the timer bounds the end: until all is sent, until the peer is done
 	bool failed : 1, was_reset : 1;	  // a send failed | because of a reset
 	bool is_secure : 1;		  // `tls` is the one that is there
+	bool is_copied : 1;		  // another process has the socket, too, or will
 	bool ready_in : 1, ready_out : 1; // the op that is out waits for readiness, for a mover
 	union {
 		struct h1 h1;
@@ -136,10 +137,10 @@ bool conn_is_still(struct conn *conn) must_check;
 void conn_thaw(struct conn *conn);
 
 // A copy of the descriptor of one that is still, or negative errno.
-int conn_copy_fd(const struct conn *conn) must_check;
+int conn_copy_fd(struct conn *conn) must_check;
 
-// Another process has the copy: this end of it is closed without a word to the peer, what is queued
-// is forgotten, and conn_close may follow.
+// Another process has the copy: this end of it is closed without a word to the peer, and what is
+// queued is forgotten.
 void conn_forsake(struct conn *conn);
 
 // One timer per connection. Once the connection ends by itself the call does nothing.

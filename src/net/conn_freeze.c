@@ -71,16 +71,21 @@ void conn_thaw(struct conn *conn)
 	if (conn->crank.run != crank_frozen)
 		return;
 	conn->crank.run = conn_crank;
+	conn->is_copied = false;
 	if (!op_is_out(&conn->send))
 		resume_send(conn);
 	conn_poke(conn);
 }
 
-int conn_copy_fd(const struct conn *conn)
+// A reset would be the other process', too.
+int conn_copy_fd(struct conn *conn)
 {
 	int fd = fcntl(conn->sock.fd, F_DUPFD_CLOEXEC, 0);
 
-	return fd < 0 ? -errno : fd;
+	if (fd < 0)
+		return -errno;
+	conn->is_copied = true;
+	return fd;
 }
 
 void conn_forsake(struct conn *conn)
@@ -90,4 +95,5 @@ void conn_forsake(struct conn *conn)
 	bytes_clear(&conn->out);
 	conn->crank.run = conn_crank;
 	conn->send.done = conn_on_sent;
+	conn_close(conn);
 }

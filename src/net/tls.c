@@ -241,11 +241,11 @@ enum tls_got tls_take(struct tls *tls, bool upstream, struct slice *ret_slice)
 	return TLS_GOT_BYTES;
 }
 
-static int seal_record(struct tls *tls, const char *data, size_t len)
+// `ret_done`: how much of it was sealed, less than `len` where the peer takes no larger records
+// (RFC 6066 4).
+static int seal_record(struct tls *tls, const char *data, size_t len, size_t *ret_done)
 {
-	size_t done = 0;
-
-	if (SSL_write_ex(tls->ssl, data, len, &done) == 1)
+	if (SSL_write_ex(tls->ssl, data, len, ret_done) == 1)
 		return 0;
 	break_off(tls, TLS_FAULT_INTERNAL);
 	ERR_clear_error();
@@ -298,13 +298,14 @@ int tls_seal(struct tls *tls, struct bytes *plain, u64 now_ms)
 	tls->sealed_ms = now_ms;
 	while (!bytes_is_empty(plain)) {
 		size_t len = choose_size(tls, plain);
-		int error = seal_record(tls, gather(tls, plain, len), len);
+		size_t done = 0;
+		int error = seal_record(tls, gather(tls, plain, len), len, &done);
 
 		if (error)
 			return error;
 		if (tls->ramp < TLS_RAMP_BYTES)
-			tls->ramp += (u32)len;
-		bytes_consume(plain, len);
+			tls->ramp += (u32)done;
+		bytes_consume(plain, done);
 	}
 	bytes_clear(plain);
 	return 0;

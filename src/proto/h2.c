@@ -63,6 +63,8 @@ struct h2_kit *h2_kit_new(
 	nghttp2_option_set_no_closed_streams(kit->options, 1);
 	nghttp2_option_set_max_continuations(kit->options, H2_CONTINUATIONS_MAX * frame_head_bytes);
 	nghttp2_option_set_max_settings(kit->options, settings_max);
+	// It guesses what a block will need: any head that was taken may be sent.
+	nghttp2_option_set_max_send_header_block_length(kit->options, 4 * HTTP_HEAD_BYTES_MAX);
 	nghttp2_option_set_max_outbound_ack(kit->options, acks_max);
 	nghttp2_option_set_stream_reset_rate_limit(kit->options, resets_max, resets_per_second);
 	nghttp2_option_set_builtin_recv_extension_type(kit->options, NGHTTP2_PRIORITY_UPDATE);
@@ -258,11 +260,17 @@ static void no_memory(struct h2 *h2)
 
 // ---- Out ----------------------------------------------------------------------------------------
 
+// Nobody reads what would be said: streams may be gone here of which libnghttp2 does not know it.
+static bool is_unheard(const struct h2 *h2)
+{
+	return h2->peer_reset || (h2->session.role == STREAM_CLIENT && h2->peer_ended);
+}
+
 // Nothing waits that would be framed before it, and nobody is inside of libnghttp2.
 bool h2_is_free(const struct h2 *h2)
 {
-	return !h2->running && !h2->stalled && !h2->is_broken && !h2->peer_reset &&
-	       h2->session.end == SESSION_GOES_ON &&
+	return !h2->running && !h2->stalled && !h2->is_broken && !is_unheard(h2) &&
+	       !h2->goaway_heard && h2->session.end == SESSION_GOES_ON &&
 	       nghttp2_session_get_outbound_queue_size(h2->ng) == 0;
 }
 
@@ -283,6 +291,10 @@ void h2_frame_next(struct h2 *h2)
 	if (unlikely(len) &&
 		(len < 0 || bytes_write(h2->kit->pool, h2->session.out, data, (size_t)len) != 0))
 		no_memory(h2);
+	// What is still in several pieces, as a head with CONTINUATION, goes on before anything
+	// else.
+	if (unlikely(len > 0))
+		h2->stalled = true;
 	h2_poke(h2);
 }
 
@@ -334,10 +346,9 @@ void h2_frame_head(struct h2 *h2, const struct h2_stream *s, struct h2_packer *p
 	h2->running = false;
 	if (likely(len >= frame_header_bytes && is_head_of(s, data))) {
 		error = put_head(h2, data, (size_t)len, packer);
-	} else { // its stream is gone
+	} else { // its stream is gone; anything else would be followed by a head without its fields
 		h2_pack_undo(packer);
-		error = len < 0 ? -ENOMEM
-				: bytes_write(h2->kit->pool, h2->session.out, data, (size_t)len);
+		error = len == 0 ? 0 : -ENOMEM;
 	}
 	if (error)
 		no_memory(h2);
@@ -485,7 +496,7 @@ static void h2_feed(struct session *session, struct slice slice)
 	slice_drop(&slice);
 	while (h2->look)
 		look_at_streams(h2);
-	if (session->end != SESSION_ABORT && likely(!h2->peer_reset))
+	if (session->end != SESSION_ABORT && likely(!is_unheard(h2)))
 		pump(h2);
 	h2->running = false;
 	h2->may_ask = nghttp2_session_check_request_allowed(h2->ng);
@@ -510,7 +521,8 @@ static void h2_ended(struct session *session, int error)
 	if (session->role == STREAM_CLIENT && session->end == SESSION_GOES_ON &&
 		somebody_waits(h2)) {
 		fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, false);
-		session->events->on_goaway(session);
+		if (session->events->on_goaway)
+			session->events->on_goaway(session);
 		return;
 	}
 	if (error < 0)

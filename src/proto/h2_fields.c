@@ -220,9 +220,9 @@ size_t h2_fields_request(struct h2_kit *kit, const struct http_head *head, bool 
 		head->upgrade ? http_head_find(head, HTTP_F_UPGRADE) : NULL;
 
 	add_method(&w, head, protocol);
-	if (protocol)
+	if (protocol) // not into the table, where its value alone would look like a whole line
 		add_pseudo(&w, 0, STR(":protocol"), str_make(protocol->value, protocol->value_len),
-			true);
+			false);
 	add_target(&w, head, is_secure);
 	add_fields(&w, head, left_out_of(head) | HTTP_BIT(HTTP_F_HOST));
 	add_length(&w, head, end, kit->number);

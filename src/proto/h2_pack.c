@@ -206,7 +206,8 @@ static void put_anew(struct h2_packer *packer, const struct mark *mark, const st
 	struct h2_pack_entry *entry = entry_of(pack, mark);
 	size_t size = called->name.len + value.len + entry_overhead;
 
-	if (entry->last != mark->tag || size > H2_PACK_ENTRY_BYTES || size > pack->bytes_max) {
+	if (entry->last != mark->tag || size > H2_PACK_ENTRY_BYTES ||
+		mark->text.len > H2_PACK_ENTRY_BYTES || size > pack->bytes_max) {
 		entry->last = mark->tag;
 		put_literal(packer, form_plain, called, value);
 		return;

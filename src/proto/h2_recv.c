@@ -221,11 +221,12 @@ static void take_data_end(struct h2 *h2, const nghttp2_frame *frame)
 		return;
 	}
 	h2->last_data = (struct slice){0};
+	if (s)
+		s->in_ended = true;
 	if (!s || s->in_told) {
 		slice_drop(&last);
 		return;
 	}
-	s->in_ended = true;
 	h2_stream_take_last(s, last);
 }
 
@@ -432,10 +433,12 @@ static int on_frame_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, in
 {
 	struct h2 *h2 = user;
 
-	(void)ng;
 	(void)error;
-	if (frame->hd.type != NGHTTP2_HEADERS || h2->session.role != STREAM_CLIENT)
+	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
+	if (h2->session.role != STREAM_CLIENT) // nobody waits for it in vain
+		return nghttp2_submit_rst_stream(
+			ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
 	list_for_each (node, &h2->streams) {
 		struct h2_stream *s = list_entry(node, struct h2_stream, node);
 

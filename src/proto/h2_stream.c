@@ -141,6 +141,9 @@ static void submit_trailers(struct h2_stream *s)
 		n = h2_fields_trailers(h2->kit, h2->parser->fields, count);
 		if (nghttp2_submit_trailer(h2->ng, s->id, h2->kit->nv, n) != 0)
 			no_memory(h2);
+	} else if (nghttp2_submit_rst_stream(
+			   h2->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_INTERNAL_ERROR) != 0) {
+		no_memory(h2);
 	}
 	block_unref(block);
 }

@@ -6,11 +6,12 @@
 #include "proxy/answer.h"
 #include "proxy/builtin.h"
 #include "proxy/exchange_parts.h"
+#include "proxy/passing.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
 #include "proxy/sticky.h"
 
-enum { arena_heap_bytes_max = 256 * 1024 };
+enum { arena_heap_bytes_max = 256 * 1024, under_way_ms = 1000 };
 
 const char *const step_names[STEP_COUNT] = {
 #define X(name, text, run, to) [STEP_##name] = text,
@@ -450,6 +451,10 @@ static void on_deadline(struct timer *timer)
 	deadline = deadline_of(x);
 	if (deadline.at_ms > exchange_now_ms(x)) {
 		exchange_set_deadline(x);
+		return;
+	}
+	if (unlikely(passing_is_under_way(x))) {
+		loop_timer_set(x->proxy->loop, timer, exchange_now_ms(x) + under_way_ms);
 		return;
 	}
 	if (deadline.outcome == OUTCOME_OK) { // a pause

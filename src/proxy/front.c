@@ -489,6 +489,8 @@ struct client *front_take(
 	peer_of(proxy, fd, &peer);
 	if (frontend->is_guarded)
 		answer = guard_ask(frontend, addr);
+	if (answer == GUARD_FULL)
+		answer = GUARD_IN; // it was there before those that fill it
 	client = guard_refuses(answer) ? NULL : new_client(proxy, frontend, fd, &peer);
 	if (!client) {
 		if (answer == GUARD_IN_COUNTED)

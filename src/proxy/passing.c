@@ -109,6 +109,8 @@ static void tell_times(const struct exchange *x, struct parcel_facts *facts)
 
 static void tell(const struct exchange *x, struct parcel_facts *facts)
 {
+	struct addr addr; // of a unix socket there is none
+
 	parcel_facts_init(facts);
 	facts->frontend = x->frontend->conf->name;
 	if (x->route) {
@@ -117,7 +119,8 @@ static void tell(const struct exchange *x, struct parcel_facts *facts)
 	}
 	facts->pool = x->pool->name;
 	facts->backend = x->backend->id;
-	facts->client = str_make(x->client->ip, x->client->ip_len);
+	if (addr_parse_ip(str_make(x->client->ip, x->client->ip_len), &addr) == 0)
+		facts->client = str_make(x->client->ip, x->client->ip_len);
 	facts->client_port = x->client->port;
 	facts->server_name = x->server_name;
 	facts->tcp = x->tcp;
@@ -199,10 +202,24 @@ static void stay(struct passing *passing)
 	go_on(x);
 }
 
+// The bytes of one that is given are the other process' to send.
 void passing_forget(struct exchange *x)
 {
+	bool is_given = x->passing->is_given;
+
 	forget(x->passing);
-	go_on(x);
+	if (!is_given) {
+		go_on(x);
+		return;
+	}
+	conn_forsake(client_of(x));
+	if (x->attempt->lease.link)
+		conn_forsake(backend_of(x));
+}
+
+bool passing_is_under_way(const struct exchange *x)
+{
+	return x->tunnelling && x->passing && x->passing->is_given;
 }
 
 static bool halt(struct giver *giver, struct exchange *x)

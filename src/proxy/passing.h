@@ -43,5 +43,8 @@ const char *passing_take(struct proxy *proxy, struct parcel *parcel) must_check;
 // This exchange is over before its parcel is settled.
 void passing_forget(struct exchange *x);
 
+// Its parcel is sent, and the answer has not come: nothing here decides about it.
+bool passing_is_under_way(const struct exchange *x);
+
 // With the proxy. No tunnel is there any more.
 void passing_done(struct proxy *proxy);

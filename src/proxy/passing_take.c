@@ -219,7 +219,7 @@ static const struct lease_events no_events;
 static const char *take_at(struct proxy *proxy, const struct spot *at, struct parcel *parcel,
 	const struct parcel_facts *facts)
 {
-	struct addr addr = {.family = ADDR_UNIX};
+	struct addr addr = {.family = ADDR_UNIX, .path = ""};
 	struct client *client;
 	struct exchange *x;
 

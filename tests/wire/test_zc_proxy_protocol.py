@@ -116,17 +116,18 @@ def test_garbage(weir, data):
     assert len(weir.backend.heads) == seen
 
 
-def test_who_comes_and_goes_is_no_fault(weir):
-    before = told(weir.log(), REFUSED)[1]
-    for _ in range(3):
+def test_who_comes_and_goes_is_no_fault():
+    with Backend() as backend, start(backend, frontend=accepting(), log=INFO) as weir:
+        for _ in range(3):
+            with weir.client() as client:
+                client.end()
+                assert client.is_closed()
         with weir.client() as client:
+            client.send(b"PROXY ")
             client.end()
-            assert client.is_closed()
-    with weir.client() as client:
-        client.send(b"PROXY ")
-        client.end()
-        assert is_cut(weir, b"x")
-    until(lambda: told(weir.log(), REFUSED)[1] == before + 2, "the lines about two of them")
+            assert is_cut(weir, b"x")
+        until(lambda: told(weir.log(), REFUSED)[1] >= 2, "the lines about two of them")
+    assert told(weir.last_log, REFUSED)[1] == 2
 
 
 def test_late():

@@ -157,6 +157,16 @@ def test_a_host_of_another_certificate_is_misdirected():
         assert len(backend.served) == 3
 
 
+def test_records_as_small_as_a_client_asks_for():
+    """RFC 6066 4: 512 bytes each, and nothing of the answer is missing."""
+    body = "".join(f"{i:07}\n" for i in range(10000))
+    ask = "GET / HTTP/1.1\r\nHost: site.example\r\nConnection: close\r\n\r\n"
+    with Backend(fixed(200, body=body.encode())) as backend, start(backend, **secure()) as weir:
+        said = openssl("s_client", "-maxfraglen", "512", "-quiet", "-ign_eof", "-connect", weir.address,
+                       text=ask, code=None)
+        assert body in said
+
+
 def test_a_stapled_answer():
     (papers().folder / "ocsp.der").write_bytes(b"\x30\x03\x0a\x01\x01")  # "malformedRequest"
     words = secure()

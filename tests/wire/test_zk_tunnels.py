@@ -103,6 +103,59 @@ def test_a_half_that_has_ended_stays_ended(first):
                 assert client.reader.rest() == b"got hello"
 
 
+@pytest.mark.parametrize("first", ["client", "backend"])
+def test_a_half_of_an_upgraded_request_that_has_ended_stays_ended(first):
+    """And the old process goes on with what else it has."""
+    go = threading.Event()
+
+    def script(connection):
+        connection.head()
+        connection.send(AGREE)
+        if first == "backend":
+            connection.sock.shutdown(socket.SHUT_WR)
+        connection.send_later = connection.reader.rest()
+        go.wait(30)
+        if first == "client":
+            connection.send(b"got " + connection.send_later)
+
+    with Backend(script) as backend, start(backend) as weir:
+        with tunnel(weir) as client:
+            client.send(b"hello")
+            if first == "client":
+                client.end()
+                until(lambda: getattr(backend.connections[0], "send_later", None), "the end")
+            else:
+                assert client.reader.rest() == b""
+            assert upgrade(weir) == (1, 0)
+            if first == "backend":
+                client.send(b" and more").end()
+                until(lambda: getattr(backend.connections[0], "send_later", None), "the end")
+                assert backend.connections[0].send_later == b"hello and more"
+            go.set()
+            if first == "client":
+                assert client.reader.rest() == b"got hello"
+        until(lambda: told(weir, "stopped"), "the old one to be gone")
+
+
+def test_the_client_of_a_unix_socket_goes_over_too(tmp_path):
+    with Backend(agreed) as backend:
+        with start(backend, bind=f"unix:{tmp_path}/web.sock") as weir:
+            with tunnel(weir) as client:
+                echoes(client, b"before")
+                assert upgrade(weir) == (1, 0)
+                echoes(client, b"behind")
+
+
+def test_no_bound_of_its_client_keeps_one_here():
+    """What there is already goes over, though in the new process its client has as many by then."""
+    limits = {"limits": {"per_ip_connections": 2}}
+    with Backend(agreed) as backend, start(backend, frontend=limits) as weir:
+        with tunnel(weir) as first, tunnel(weir) as second:
+            assert upgrade(weir) == (2, 0)
+            echoes(first, b"first")
+            echoes(second, b"second")
+
+
 def test_its_line_in_the_access_log_is_of_its_whole_life():
     log = {"access": {"format": "json", "output": "stdout"}}
     with Backend(agreed) as backend, start(backend, log=log) as weir:
