@@ -224,7 +224,9 @@ void h2_pack_pseudo(struct h2_packer *packer, u32 name_index, struct str name, s
 
 	if (!has_room(packer, name.len + value.len))
 		return;
-	if (!may_repeat) {
+	// In the table it is found by its value and the number of its name; 0 is that of whole
+	// lines.
+	if (!may_repeat || !name_index) {
 		put_literal(packer, form_plain, &called, value);
 		return;
 	}

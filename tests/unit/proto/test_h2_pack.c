@@ -257,9 +257,31 @@ static void what_has_no_room_says_so(void **state)
 	end(&ends);
 }
 
+// The value of a name without a number reads like a line: neither is taken for the other.
+static void a_value_may_read_like_a_line(void **state)
+{
+	const struct pair protocol = pair_of(STR(":protocol"), STR("accept: */*"));
+	const struct pair accept = pair_of(STR("accept"), STR("*/*"));
+	struct ends ends;
+
+	(void)state;
+	begin(&ends, 1);
+	for (u32 i = 0; i < 6; i++) {
+		struct h2_packer packer = pack(&ends);
+
+		if (i % 2 == 0)
+			h2_pack_pseudo(&packer, 0, STR(":protocol"), STR("accept: */*"), true);
+		else
+			h2_pack_line(&packer, STR("accept: */*"));
+		is_read(&ends, &packer, ends.block, i % 2 == 0 ? &protocol : &accept, 1);
+	}
+	end(&ends);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_value_may_read_like_a_line),
 		cmocka_unit_test(what_repeats_is_a_byte),
 		cmocka_unit_test(some_never_go_into_the_table),
 		cmocka_unit_test(names_become_lower_case),
