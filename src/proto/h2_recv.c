@@ -436,9 +436,13 @@ static int on_frame_not_sent(nghttp2_session *ng, const nghttp2_frame *frame, in
 	(void)error;
 	if (frame->hd.type != NGHTTP2_HEADERS)
 		return 0;
-	if (h2->session.role != STREAM_CLIENT) // nobody waits for it in vain
-		return nghttp2_submit_rst_stream(
-			ng, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
+	if (h2->session.role != STREAM_CLIENT) { // who is still there does not wait in vain
+		const struct h2_stream *s = stream_of(h2, frame->hd.stream_id);
+
+		return s && !s->closed ? nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, s->id,
+						 NGHTTP2_INTERNAL_ERROR)
+				       : 0;
+	}
 	list_for_each (node, &h2->streams) {
 		struct h2_stream *s = list_entry(node, struct h2_stream, node);
 
