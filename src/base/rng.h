@@ -31,6 +31,12 @@ static inline u32 rng_below(struct rng *rng, u32 bound)
 	return (u32)(((rng_u64(rng) >> 32) * bound) >> 32);
 }
 
+// Uniform in [least, most], of which `most` is the larger and not all of u32.
+static inline u32 rng_between(struct rng *rng, u32 least, u32 most)
+{
+	return least + rng_below(rng, most - least + 1);
+}
+
 // True once in `n` on average, n > 0.
 static inline bool rng_one_in(struct rng *rng, u32 n)
 {

@@ -67,6 +67,18 @@ int rollback_main(const struct cli *cli)
 
 // ---- What is kept -------------------------------------------------------------------------------
 
+static void put_trial(struct cells *cells, const json_t *tree)
+{
+	const json_t *trial = json_object_get(tree, "trial");
+
+	if (!json_is_object(trial))
+		return;
+	cells_printf(cells,
+		"generation %.0f is on probation: weir confirm keeps it, else %.0f comes again",
+		call_number(trial, "generation"), call_number(trial, "before"));
+	cells_end(cells);
+}
+
 static void put_generations(const struct cli *cli, struct cells *cells, const json_t *tree)
 {
 	static const char *const titles[] = {"", "GENERATION", "SINCE", "BY", "WHAT", "ABOUT"};
@@ -90,44 +102,12 @@ static void put_generations(const struct cli *cli, struct cells *cells, const js
 		row->cells[5] = str_from(call_string(one, "about"));
 	}
 	table_put(&table, cells);
-}
-
-static void put_trial(struct cells *cells, const json_t *tree)
-{
-	const json_t *trial = json_object_get(tree, "trial");
-
-	if (!json_is_object(trial))
-		return;
-	cells_printf(cells,
-		"generation %.0f is on probation: weir confirm keeps it, else %.0f comes again",
-		call_number(trial, "generation"), call_number(trial, "before"));
-	cells_end(cells);
+	put_trial(cells, tree);
 }
 
 int generations_main(const struct cli *cli)
 {
-	struct call call = {.method = "GET", .path = "/api/v1/generations", .body = STR_EMPTY};
-	struct cells_look look = terminal_look(cli->environ);
-	struct text text = {0};
-	struct cells cells;
-	struct str body;
-	json_t *tree;
-	int code = call_text(cli, &call, &body);
-
-	if (code == EXIT_OK)
-		code = call_read(body, "generations", &tree);
-	if (code != EXIT_OK)
-		return code;
-	cells_init(&cells, &text, &look);
-	if (cli->plan->as_json) {
-		text_add(&text, body);
-	} else {
-		put_generations(cli, &cells, tree);
-		put_trial(&cells, tree);
-	}
-	code = terminal_print(text_take(&text, cli->arena));
-	json_decref(tree);
-	return code;
+	return change_print(cli, "/api/v1/generations", "generations", put_generations);
 }
 
 // ---- Against what runs --------------------------------------------------------------------------

@@ -19,6 +19,30 @@ const char *change_moment(struct arena *arena, double wall_ms)
 	return arena_printf(arena, "%s", wall_ms > 0 ? when : "");
 }
 
+int change_print(const struct cli *cli, const char *path, const char *what, change_put_fn *put)
+{
+	struct call call = {.method = "GET", .path = path, .body = STR_EMPTY};
+	struct cells_look look = terminal_look(cli->environ);
+	struct text text = {0};
+	struct cells cells;
+	struct str body;
+	json_t *tree;
+	int code = call_text(cli, &call, &body);
+
+	if (code == EXIT_OK)
+		code = call_read(body, what, &tree);
+	if (code != EXIT_OK)
+		return code;
+	cells_init(&cells, &text, &look);
+	if (cli->plan->as_json)
+		text_add(&text, body);
+	else
+		put(cli, &cells, tree);
+	code = text.len ? terminal_print(text_take(&text, cli->arena)) : EXIT_OK;
+	json_decref(tree);
+	return code;
+}
+
 static void put_journal(const struct cli *cli, struct cells *cells, const json_t *tree)
 {
 	static const char *const titles[] = {"SINCE", "BY", "ORDER", "BACKEND", "EVENT"};
@@ -48,26 +72,7 @@ static void put_journal(const struct cli *cli, struct cells *cells, const json_t
 
 int journal_main(const struct cli *cli)
 {
-	struct call call = {.method = "GET", .path = "/api/v1/journal", .body = STR_EMPTY};
-	struct cells_look look = terminal_look(cli->environ);
-	struct text text = {0};
-	struct cells cells;
-	struct str body;
-	json_t *tree;
-	int code = call_text(cli, &call, &body);
-
-	if (code == EXIT_OK)
-		code = call_read(body, "journal", &tree);
-	if (code != EXIT_OK)
-		return code;
-	cells_init(&cells, &text, &look);
-	if (cli->plan->as_json)
-		text_add(&text, body);
-	else
-		put_journal(cli, &cells, tree);
-	code = text.len ? terminal_print(text_take(&text, cli->arena)) : EXIT_OK;
-	json_decref(tree);
-	return code;
+	return change_print(cli, "/api/v1/journal", "journal", put_journal);
 }
 
 int export_main(const struct cli *cli)

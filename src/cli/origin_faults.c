@@ -185,7 +185,7 @@ struct origin_fate origin_faults_next(struct origin_faults *faults, bool is_heal
 	fate.status = faults->status;
 	fate.delay_ms = faults->delay_min_ms;
 	if (faults->delay_max_ms > faults->delay_min_ms)
-		fate.delay_ms +=
-			rng_below(&faults->rng, faults->delay_max_ms - faults->delay_min_ms + 1);
+		fate.delay_ms =
+			rng_between(&faults->rng, faults->delay_min_ms, faults->delay_max_ms);
 	return fate;
 }

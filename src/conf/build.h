@@ -152,6 +152,10 @@ const struct node *build_section(
 const struct node *build_frontend_section(
 	const struct build *build, const struct conf_frontend *frontend, const char *key);
 
+// One field of a map of header fields. False: its value is no text. Faults are reported.
+bool build_header(struct build *build, const struct path *path, struct node *node,
+	struct conf_header *ret_header);
+
 // Names of HTTP (RFC 9110 section 5.6.2) and printable text.
 bool build_is_token(struct str text);
 bool build_is_printable(struct str text);

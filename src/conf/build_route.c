@@ -173,6 +173,26 @@ void build_methods(struct build *build, const struct schema_key *key, const stru
 	match->method_count = node->count;
 }
 
+bool build_header(struct build *build, const struct path *path, struct node *node,
+	struct conf_header *ret_header)
+{
+	struct path inner = {.up = path, .name = node->key};
+	struct str value;
+	char *name;
+
+	if (!build_scalar(build, &inner, node, &value))
+		return false;
+	if (!build_is_token(node->key) || !build_is_printable(value))
+		report_key(build->report, CODE_MALFORMED, node,
+			"'%.*s' is no header field, or its value has control characters (%s)",
+			CLIP(node->key), path_text(build, path));
+	name = arena_zalloc(build->arena, node->key.len + 1);
+	for (size_t i = 0; i < node->key.len; i++)
+		name[i] = ascii_lower(node->key.ptr[i]);
+	*ret_header = (struct conf_header){str_make(name, node->key.len), value};
+	return true;
+}
+
 void build_headers(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
@@ -189,21 +209,7 @@ void build_headers(struct build *build, const struct schema_key *key, const stru
 	}
 	headers = arena_zalloc(build->arena, sizeof(*headers) * (node->count + 1u));
 	for (struct node *child = node->first; child; child = child->next, count++) {
-		struct path inner = {.up = path, .name = child->key};
-		struct str value;
-		char *name;
-
-		if (!build_scalar(build, &inner, child, &value))
-			continue;
-		if (!build_is_token(child->key) || !build_is_printable(value))
-			report_key(build->report, CODE_MALFORMED, child,
-				"'%.*s' is no header field, or its value has control characters "
-				"(%s)",
-				CLIP(child->key), path_text(build, path));
-		name = arena_zalloc(build->arena, child->key.len + 1);
-		for (size_t i = 0; i < child->key.len; i++)
-			name[i] = ascii_lower(child->key.ptr[i]);
-		headers[count] = (struct conf_header){str_make(name, child->key.len), value};
+		(void)build_header(build, path, child, &headers[count]);
 	}
 	match->headers = headers;
 	match->header_count = node->count;

@@ -82,22 +82,12 @@ static u32 build_fields(struct build *build, const struct path *path, struct nod
 	}
 	fields = arena_zalloc(build->arena, sizeof(*fields) * (node->count + 1u));
 	for (struct node *child = node->first; child; child = child->next) {
-		struct path inner = {.up = path, .name = child->key};
-		struct str value;
-		char *name;
+		struct conf_header header;
 
-		if (!build_scalar(build, &inner, child, &value))
+		if (!build_header(build, path, child, &header))
 			continue;
-		if (!build_is_token(child->key) || !build_is_printable(value))
-			report_key(build->report, CODE_MALFORMED, child,
-				"'%.*s' is no header field, or its value has control characters "
-				"(%s)",
-				CLIP(child->key), path_text(build, path));
-		name = arena_zalloc(build->arena, child->key.len + 1);
-		for (size_t i = 0; i < child->key.len; i++)
-			name[i] = ascii_lower(child->key.ptr[i]);
-		fields[count] = expected(child, value);
-		fields[count++].name = str_make(name, child->key.len);
+		fields[count] = expected(child, header.value);
+		fields[count++].name = header.name;
 	}
 	*ret_fields = fields;
 	return count;

@@ -66,15 +66,6 @@ struct str conf_diff_text(const struct conf_diff *diff, struct arena *arena)
 	return text_take(&text, arena);
 }
 
-static void add_optional(struct json *json, const char *key, struct str value)
-{
-	json_key(json, key);
-	if (value.len)
-		json_str(json, value);
-	else
-		json_none(json);
-}
-
 struct str conf_diff_json(const struct conf_diff *diff, struct arena *arena)
 {
 	struct text text = {0};
@@ -91,9 +82,9 @@ struct str conf_diff_json(const struct conf_diff *diff, struct arena *arena)
 		json_key_cstr(&json, "group", one->group);
 		json_key_str(&json, "name", one->name);
 		json_key_cstr(&json, "change", kind_words[one->kind]);
-		add_optional(&json, "key", one->key);
-		add_optional(&json, "before", one->before);
-		add_optional(&json, "after", one->after);
+		json_key_name(&json, "key", one->key);
+		json_key_name(&json, "before", one->before);
+		json_key_name(&json, "after", one->after);
 		json_key_cstr(&json, "effect", conf_effect_words[one->effect]);
 		json_object_end(&json);
 	}

@@ -116,15 +116,6 @@ static void look(const struct reload *reload, standing_fn *tell, void *context)
 
 // ---- Listed -------------------------------------------------------------------------------------
 
-static void add_optional(struct json *json, const char *key, struct str value)
-{
-	json_key(json, key);
-	if (value.len)
-		json_str(json, value);
-	else
-		json_none(json);
-}
-
 static void write_standing(
 	void *context, const struct standing *standing, const struct backend *backend)
 {
@@ -133,10 +124,10 @@ static void write_standing(
 	(void)backend;
 	json_object_begin(json);
 	json_key_cstr(json, "kind", standing->kind);
-	add_optional(json, "pool", standing->pool);
-	add_optional(json, "backend", standing->backend);
-	add_optional(json, "value", str_from(standing->value));
-	add_optional(json, "by", str_from(standing->who));
+	json_key_name(json, "pool", standing->pool);
+	json_key_name(json, "backend", standing->backend);
+	json_key_name(json, "value", str_from(standing->value));
+	json_key_name(json, "by", str_from(standing->who));
 	json_key_i64(json, "at_ms", standing->wall_ms);
 	json_key_u64(json, "event", standing->event);
 	json_object_end(json);

@@ -54,11 +54,6 @@ static struct call *awaited(const struct caller *caller)
 	return caller->waiting < caller->next ? caller->calls[caller->waiting] : NULL;
 }
 
-static void set_timer(struct caller *caller, struct timer *timer, u64 in_ms)
-{
-	loop_timer_set(caller->world->outside, timer, world_now_ms(caller->world) + in_ms);
-}
-
 bool caller_is_late(const struct caller *caller)
 {
 	if (caller->h2)
@@ -91,7 +86,7 @@ static void connect_again(struct caller *caller)
 		caller->over = true;
 		return;
 	}
-	set_timer(caller, &caller->timer, caller->connects ? reconnect_ms : 1);
+	world_set_timer(caller->world, &caller->timer, caller->connects ? reconnect_ms : 1);
 }
 
 static void open_connection(struct caller *caller)
@@ -286,7 +281,7 @@ static void pump(struct caller *caller)
 			if (call->gap_ms) {
 				if (call->gap_ms > caller->world->limits.idle_ms)
 					world_fault(caller->world, FAULT_CALLER_IDLES);
-				set_timer(caller, &caller->timer, call->gap_ms);
+				world_set_timer(caller->world, &caller->timer, call->gap_ms);
 				call->gap_ms = 0;
 				return;
 			}
@@ -294,12 +289,12 @@ static void pump(struct caller *caller)
 			call = caller->sending;
 		}
 		if (call->body_held_back && call->sent_head) {
-			set_timer(caller, &caller->timer, continue_wait_ms);
+			world_set_timer(caller->world, &caller->timer, continue_wait_ms);
 			return;
 		}
 		if (call->sent_any && call->pause_one_in &&
 			rng_one_in(&caller->world->rng, call->pause_one_in)) {
-			set_timer(caller, &caller->timer, call->pause_ms);
+			world_set_timer(caller->world, &caller->timer, call->pause_ms);
 			call->pause_one_in = call->pause_one_in < 200 ? call->pause_one_in + 1 : 0;
 			return;
 		}
@@ -370,7 +365,7 @@ static void leave_or_go_deaf(struct caller *caller, struct call *call)
 		call->was_deaf = caller->was_deaf = true;
 		peer_set_deaf(&caller->peer, true);
 		if (!call->deaf_for_ever)
-			set_timer(caller, &caller->deaf_timer, deaf_ms);
+			world_set_timer(caller->world, &caller->deaf_timer, deaf_ms);
 	}
 }
 
@@ -517,7 +512,7 @@ static void on_message_end(struct reader *reader, const struct read_message *tra
 	reader->no_body = call && call->is_head && call->sent_head;
 	if (caller->no_more && caller->waiting == caller->next && !caller->peer.closing &&
 		!caller->peer.deaf)
-		set_timer(caller, &caller->close_timer, close_wait_ms);
+		world_set_timer(caller->world, &caller->close_timer, close_wait_ms);
 }
 
 static const struct reader_events reader_events = {
@@ -608,7 +603,7 @@ void caller_start(struct caller *caller)
 		return;
 	}
 	caller->world->callers_open++;
-	set_timer(caller, &caller->timer, 1 + plan_between(caller->world, 0, 50));
+	world_set_timer(caller->world, &caller->timer, 1 + plan_between(caller->world, 0, 50));
 }
 
 void caller_release(struct caller *caller)

@@ -60,21 +60,6 @@ static struct h2_caller *of_wire(struct h2_wire *wire)
 	return container_of(wire, struct h2_caller, wire);
 }
 
-static u32 between(struct h2_caller *c, u32 least, u32 most)
-{
-	return least + rng_below(&c->rng, most - least + 1);
-}
-
-static bool one_in(struct h2_caller *c, u32 n)
-{
-	return rng_one_in(&c->rng, n);
-}
-
-static void set_timer(struct h2_caller *c, struct timer *timer, u64 in_ms)
-{
-	loop_timer_set(c->world->outside, timer, world_now_ms(c->world) + in_ms);
-}
-
 bool h2_caller_is_late(const struct h2_caller *c)
 {
 	return c->peer.read_pause_ms || c->is_narrow;
@@ -111,7 +96,7 @@ static void end_call(struct slot *slot, enum result result)
 	if (is_alone(c)) {
 		c->idle_since_ms = world_now_ms(c->world);
 		if (c->no_more && !c->peer.closing)
-			set_timer(c, &c->close_timer, close_wait_ms);
+			world_set_timer(c->world, &c->close_timer, close_wait_ms);
 	}
 	world_say(c->world, "h2 caller %u: call %u over, result %u status %u", c->index, call->id,
 		call->result, call->status);
@@ -142,13 +127,13 @@ static void connect_again(struct h2_caller *c)
 		c->over = true;
 		return;
 	}
-	set_timer(c, &c->timer, c->connects ? reconnect_ms : 1);
+	world_set_timer(c->world, &c->timer, c->connects ? reconnect_ms : 1);
 }
 
 static void open_connection(struct h2_caller *c)
 {
 	static const u32 initials[] = {100, 1000, 16384, 65535, 65535, 1 << 20};
-	u32 initial = initials[between(c, 0, ARRAY_LEN(initials) - 1)];
+	u32 initial = initials[rng_between(&c->rng, 0, ARRAY_LEN(initials) - 1)];
 
 	c->connects++;
 	c->no_more = c->is_low = false;
@@ -156,13 +141,14 @@ static void open_connection(struct h2_caller *c)
 	c->whims = 0;
 	peer_init(&c->peer, c->world->outside, &peer_events);
 	h2_wire_init(&c->wire, true, &c->peer, &c->rng, initial, &h2_wire_events);
-	c->wire.piece_max = one_in(c, 4) ? between(c, 1, 100) : H2_WIRE_FRAME_MAX;
-	c->wire.window_step = one_in(c, 3) ? 300 : 1;
-	c->wire.head_piece = one_in(c, 5) ? between(c, 1, 60) : 0;
-	c->wire.pad_one_in = one_in(c, 4) ? 3 : 0;
-	if (one_in(c, 8)) {
-		c->wire.cut_at = 60 + between(c, 0, one_in(c, 2) ? 400 : 20000);
-		c->cut_resets = one_in(c, 2);
+	c->wire.piece_max =
+		rng_one_in(&c->rng, 4) ? rng_between(&c->rng, 1, 100) : H2_WIRE_FRAME_MAX;
+	c->wire.window_step = rng_one_in(&c->rng, 3) ? 300 : 1;
+	c->wire.head_piece = rng_one_in(&c->rng, 5) ? rng_between(&c->rng, 1, 60) : 0;
+	c->wire.pad_one_in = rng_one_in(&c->rng, 4) ? 3 : 0;
+	if (rng_one_in(&c->rng, 8)) {
+		c->wire.cut_at = 60 + rng_between(&c->rng, 0, rng_one_in(&c->rng, 2) ? 400 : 20000);
+		c->cut_resets = rng_one_in(&c->rng, 2);
 	}
 	ASSERT(peer_connect(&c->peer, &c->addr) == 0);
 }
@@ -466,9 +452,9 @@ static bool pauses(struct slot *slot)
 {
 	struct call *call = slot->call;
 
-	if (!call->pause_one_in || !one_in(slot->c, call->pause_one_in))
+	if (!call->pause_one_in || !rng_one_in(&slot->c->rng, call->pause_one_in))
 		return false;
-	set_timer(slot->c, &slot->timer, call->pause_ms);
+	world_set_timer(slot->c->world, &slot->timer, call->pause_ms);
 	call->pause_one_in = call->pause_one_in < 200 ? call->pause_one_in + 1 : 0;
 	return true;
 }
@@ -496,7 +482,7 @@ static void pump_slot(struct slot *slot)
 		if (call->gap_ms) {
 			if (call->gap_ms > c->world->limits.idle_ms)
 				world_fault(c->world, FAULT_CALLER_IDLES);
-			set_timer(c, &slot->timer, call->gap_ms);
+			world_set_timer(c->world, &slot->timer, call->gap_ms);
 			call->gap_ms = 0;
 			return;
 		}
@@ -506,7 +492,7 @@ static void pump_slot(struct slot *slot)
 
 static void pump(struct h2_caller *c)
 {
-	u32 first = between(c, 0, c->depth - 1);
+	u32 first = rng_between(&c->rng, 0, c->depth - 1);
 
 	for (u32 i = 0; i < c->depth && may_send(c); i++)
 		pump_slot(&c->slots[(first + i) % c->depth]);
@@ -531,10 +517,11 @@ static void stall(struct h2_caller *c)
 {
 	c->is_low = true;
 	world_fault(c->world, FAULT_H2_STALL);
-	if (one_in(c, 2))
+	if (rng_one_in(&c->rng, 2))
 		h2_wire_withhold(&c->wire, 0, true);
 	else
-		h2_wire_send_setting(&c->wire, H2_WIRE_INITIAL_WINDOW_SIZE, between(c, 0, 50));
+		h2_wire_send_setting(
+			&c->wire, H2_WIRE_INITIAL_WINDOW_SIZE, rng_between(&c->rng, 0, 50));
 }
 
 static void end_stall(struct h2_caller *c)
@@ -544,7 +531,7 @@ static void end_stall(struct h2_caller *c)
 		h2_wire_withhold(&c->wire, 0, false);
 	else
 		h2_wire_send_setting(
-			&c->wire, H2_WIRE_INITIAL_WINDOW_SIZE, between(c, 20000, 100000));
+			&c->wire, H2_WIRE_INITIAL_WINDOW_SIZE, rng_between(&c->rng, 20000, 100000));
 }
 
 static void on_whim(struct timer *timer)
@@ -555,19 +542,20 @@ static void on_whim(struct timer *timer)
 		return;
 	if (c->is_low) {
 		end_stall(c);
-	} else if (one_in(c, 3)) {
+	} else if (rng_one_in(&c->rng, 3)) {
 		world_fault(c->world, FAULT_H2_PING);
 		h2_wire_send_ping(&c->wire);
-	} else if (one_in(c, 2)) {
+	} else if (rng_one_in(&c->rng, 2)) {
 		stall(c);
 	} else {
 		world_fault(c->world, FAULT_H2_TABLE);
 		h2_wire_send_setting(&c->wire, H2_WIRE_HEADER_TABLE_SIZE,
-			one_in(c, 2) ? 0 : between(c, 50, 4096));
+			rng_one_in(&c->rng, 2) ? 0 : rng_between(&c->rng, 50, 4096));
 	}
 	h2_wire_flush(&c->wire);
 	if (!look_at_cut(c) && (c->is_low || ++c->whims < whims_max))
-		set_timer(c, timer, between(c, 1, c->is_low ? whim_ms_max : 10 * whim_ms_max));
+		world_set_timer(c->world, timer,
+			rng_between(&c->rng, 1, c->is_low ? whim_ms_max : 10 * whim_ms_max));
 }
 
 // ---- Reading ------------------------------------------------------------------------------------
@@ -594,7 +582,7 @@ static void leave_or_go_deaf(struct slot *slot)
 		call->was_deaf = true;
 		h2_wire_withhold(&c->wire, slot->id, true);
 		if (!call->deaf_for_ever)
-			set_timer(c, &slot->deaf_timer, deaf_ms);
+			world_set_timer(c->world, &slot->deaf_timer, deaf_ms);
 	}
 }
 
@@ -735,7 +723,7 @@ static void on_goaway(struct h2_wire *wire, u32 last, u32 code)
 		end_call(slot, RESULT_NONE);
 	}
 	if (is_alone(c) && !c->peer.closing)
-		set_timer(c, &c->close_timer, close_wait_ms);
+		world_set_timer(c->world, &c->close_timer, close_wait_ms);
 	pump(c);
 }
 
@@ -771,9 +759,10 @@ static void on_connected(struct peer *peer, int error)
 	c->connected = true;
 	sock_local(c->world->outside, &peer->sock, &c->own_addr);
 	c->opened_ms = c->idle_since_ms = world_now_ms(c->world);
-	h2_wire_greet(&c->wire, 0, one_in(c, 2) ? between(c, 1, 1 << 20) : 0);
-	if (one_in(c, 2))
-		set_timer(c, &c->whim_timer, between(c, 1, 10 * whim_ms_max));
+	h2_wire_greet(&c->wire, 0, rng_one_in(&c->rng, 2) ? rng_between(&c->rng, 1, 1 << 20) : 0);
+	if (rng_one_in(&c->rng, 2))
+		world_set_timer(
+			c->world, &c->whim_timer, rng_between(&c->rng, 1, 10 * whim_ms_max));
 	pump(c);
 }
 
@@ -858,7 +847,7 @@ void h2_caller_free(struct h2_caller *c)
 void h2_caller_start(struct h2_caller *c)
 {
 	c->world->callers_open++;
-	set_timer(c, &c->timer, 1 + between(c, 0, 50));
+	world_set_timer(c->world, &c->timer, 1 + rng_between(&c->rng, 0, 50));
 }
 
 void h2_caller_release(struct h2_caller *c)

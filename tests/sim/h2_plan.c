@@ -7,25 +7,15 @@
 
 enum { worlds_one_in = 3, depth_max = 8, body_max = 3000 };
 
-static bool one_in(struct world *world, u32 n)
-{
-	return rng_one_in(&world->h2_rng, n);
-}
-
-static u32 between(struct world *world, u32 least, u32 most)
-{
-	return least + rng_below(&world->h2_rng, most - least + 1);
-}
-
 void h2_plan_world(struct world *world)
 {
 	rng_init(&world->h2_rng, world->seed ^ 0x4832);
-	world->has_h2 = one_in(world, worlds_one_in);
+	world->has_h2 = rng_one_in(&world->h2_rng, worlds_one_in);
 }
 
 bool h2_plan_server(struct world *world, struct server *server)
 {
-	if (!world->has_h2 || one_in(world, 2))
+	if (!world->has_h2 || rng_one_in(&world->h2_rng, 2))
 		return false;
 	server_use_h2(server);
 	return true;
@@ -50,7 +40,7 @@ static void make_no_tunnel(struct call *call)
 	call->answer.status = 200;
 	call->answer.flaw = FLAW_NONE;
 	call->answer.framing = READ_LENGTH;
-	call->answer.body_len = between(call->world, 0, body_max);
+	call->answer.body_len = rng_between(&call->world->h2_rng, 0, body_max);
 }
 
 static void change_act(struct script *script)
@@ -76,7 +66,7 @@ static void change_call(struct call *call)
 	if (!call->host)
 		call->host = "sim.test";
 	if (call->bad) {
-		call->bad = (u8)between(world, 1, H2_BAD_COUNT - 1);
+		call->bad = (u8)rng_between(&world->h2_rng, 1, H2_BAD_COUNT - 1);
 		call->bad_status = 400;
 	}
 	change_act(script);
@@ -92,9 +82,10 @@ static void change_caller(struct world *world, struct caller *caller)
 	struct call *const *calls;
 	u32 count;
 
-	if (caller_frontend(caller) == 2 || one_in(world, 2))
+	if (caller_frontend(caller) == 2 || rng_one_in(&world->h2_rng, 2))
 		return;
-	caller_use_h2(caller, one_in(world, 4) ? 1 : between(world, 2, depth_max));
+	caller_use_h2(caller,
+		rng_one_in(&world->h2_rng, 4) ? 1 : rng_between(&world->h2_rng, 2, depth_max));
 	caller_calls(caller, &calls, &count);
 	for (u32 i = 0; i < count; i++)
 		change_call(calls[i]);

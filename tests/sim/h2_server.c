@@ -57,21 +57,6 @@ static struct h2_service *of_wire(struct h2_wire *wire)
 	return container_of(wire, struct h2_service, wire);
 }
 
-static u32 between(struct h2_service *service, u32 least, u32 most)
-{
-	return least + rng_below(&service->rng, most - least + 1);
-}
-
-static bool one_in(struct h2_service *service, u32 n)
-{
-	return rng_one_in(&service->rng, n);
-}
-
-static void set_timer(struct h2_service *service, struct timer *timer, u64 in_ms)
-{
-	loop_timer_set(service->world->outside, timer, world_now_ms(service->world) + in_ms);
-}
-
 static bool may_send(const struct h2_service *service)
 {
 	return !service->peer.closing && !service->peer.broken && !service->peer.shut &&
@@ -98,8 +83,8 @@ static void end_job(struct job *job)
 		return;
 	service->idle_since_ms = world_now_ms(service->world);
 	if (service->server->idle_close_ms && !service->retires)
-		set_timer(service, &service->idle_timer,
-			between(service, 0, service->server->idle_close_ms));
+		world_set_timer(service->world, &service->idle_timer,
+			rng_between(&service->rng, 0, service->server->idle_close_ms));
 }
 
 // All that it was about to say, and what it has just said, may be lost.
@@ -143,7 +128,7 @@ static void end_in_order(struct h2_service *service)
 {
 	service->is_ending = true;
 	peer_shut(&service->peer);
-	set_timer(service, &service->idle_timer, linger_ms);
+	world_set_timer(service->world, &service->idle_timer, linger_ms);
 }
 
 // Behind its GOAWAY it answers what it has, and then it is gone.
@@ -403,7 +388,7 @@ static void pump_job(struct job *job)
 
 static void pump(struct h2_service *service)
 {
-	u32 first = service->job_count ? between(service, 0, service->job_count - 1) : 0;
+	u32 first = service->job_count ? rng_between(&service->rng, 0, service->job_count - 1) : 0;
 
 	for (u32 i = 0; i < service->job_count; i++)
 		pump_job(&service->jobs[(first + i) % service->job_count]);
@@ -445,7 +430,7 @@ static void refuse(struct h2_service *service, struct call *call, u32 id)
 	call->refused++;
 	service->idle_since_ms = world_now_ms(service->world);
 	server_note_trouble(service->server);
-	if (one_in(service, 2)) {
+	if (rng_one_in(&service->rng, 2)) {
 		world_fault(service->world, FAULT_H2_SERVER_REFUSES);
 		world_say(service->world, "server %u/%u: call %u is refused",
 			service->server->index, service->serial, call->id);
@@ -507,7 +492,7 @@ static void begin_job(struct job *job, const struct read_message *message, bool 
 		send_interim(job, "100");
 	}
 	if (call->answer.early && !end)
-		set_timer(service, &job->timer, call->answer.think_ms);
+		world_set_timer(service->world, &job->timer, call->answer.think_ms);
 }
 
 static bool pool_closed_idle(const struct server *server, const struct call *call)
@@ -538,7 +523,7 @@ static void request_ends(struct job *job)
 					      !pool_closed_idle(service->server, call))))
 		world_fail(service->world, "call %u: trailers lost or invented", call->id);
 	if (!job->answering)
-		set_timer(service, &job->timer, call->answer.think_ms);
+		world_set_timer(service->world, &job->timer, call->answer.think_ms);
 }
 
 static struct job *job_of(struct h2_service *service, u32 id)
@@ -687,16 +672,17 @@ static void change_window(struct h2_service *service)
 		if (wire->is_withheld)
 			h2_wire_withhold(wire, 0, false);
 		else
-			h2_wire_send_setting(
-				wire, H2_WIRE_INITIAL_WINDOW_SIZE, between(service, 1000, 100000));
+			h2_wire_send_setting(wire, H2_WIRE_INITIAL_WINDOW_SIZE,
+				rng_between(&service->rng, 1000, 100000));
 		return;
 	}
 	service->is_low = true;
 	world_fault(service->world, FAULT_H2_STALL);
-	if (one_in(service, 2))
+	if (rng_one_in(&service->rng, 2))
 		h2_wire_withhold(wire, 0, true);
 	else
-		h2_wire_send_setting(wire, H2_WIRE_INITIAL_WINDOW_SIZE, between(service, 0, 50));
+		h2_wire_send_setting(
+			wire, H2_WIRE_INITIAL_WINDOW_SIZE, rng_between(&service->rng, 0, 50));
 }
 
 static void on_whim(struct timer *timer)
@@ -707,27 +693,28 @@ static void on_whim(struct timer *timer)
 	if (!may_send(service) || wire->out_len > H2_WIRE_OUT_DATA ||
 		wire->settings_out == H2_WIRE_SETTINGS_MAX)
 		return;
-	if (service->is_low || one_in(service, 3)) {
+	if (service->is_low || rng_one_in(&service->rng, 3)) {
 		change_window(service);
-	} else if (one_in(service, 2)) {
+	} else if (rng_one_in(&service->rng, 2)) {
 		world_fault(service->world, FAULT_H2_PING);
 		h2_wire_send_ping(wire);
-	} else if (one_in(service, 2)) {
+	} else if (rng_one_in(&service->rng, 2)) {
 		world_fault(service->world, FAULT_H2_TABLE);
 		h2_wire_send_setting(wire, H2_WIRE_HEADER_TABLE_SIZE,
-			one_in(service, 2) ? 0 : between(service, 50, 4096));
-	} else if (one_in(service, 3)) {
+			rng_one_in(&service->rng, 2) ? 0 : rng_between(&service->rng, 50, 4096));
+	} else if (rng_one_in(&service->rng, 3)) {
 		retire(service, wire->last_id);
 	} else {
 		h2_wire_send_setting(
-			wire, H2_WIRE_MAX_CONCURRENT_STREAMS, between(service, 1, 100));
+			wire, H2_WIRE_MAX_CONCURRENT_STREAMS, rng_between(&service->rng, 1, 100));
 	}
 	h2_wire_flush(wire);
 	look_at_cut(service);
 	look_at_end(service);
 	if (may_send(service) && (service->is_low || ++service->whims < whims_max))
-		set_timer(service, timer,
-			between(service, 1, service->is_low ? whim_ms_max : 10 * whim_ms_max));
+		world_set_timer(service->world, timer,
+			rng_between(&service->rng, 1,
+				service->is_low ? whim_ms_max : 10 * whim_ms_max));
 }
 
 // ---- The connection -----------------------------------------------------------------------------
@@ -740,7 +727,7 @@ static void on_idle_timer(struct timer *timer)
 		peer_close(&service->peer);
 	if (service->is_ending || !is_alone(service))
 		return;
-	if (one_in(service, 2)) {
+	if (rng_one_in(&service->rng, 2)) {
 		retire(service, service->wire.last_id);
 		look_at_end(service);
 	} else if (h2_wire_is_flushed(&service->wire)) {
@@ -831,23 +818,27 @@ static void choose_ways(struct h2_service *service)
 {
 	static const u32 initials[] = {100, 1000, 16384, 65535, 65535, 1 << 20};
 	struct h2_wire *wire = &service->wire;
-	u32 streams = one_in(service, 3) ? between(service, 1, 3) : 100;
+	u32 streams = rng_one_in(&service->rng, 3) ? rng_between(&service->rng, 1, 3) : 100;
 
-	h2_wire_init(wire, false, &service->peer, &service->rng, initials[between(service, 0, 5)],
-		&h2_wire_events);
-	wire->piece_max = one_in(service, 4) ? between(service, 1, 100) : H2_WIRE_FRAME_MAX;
-	wire->window_step = one_in(service, 3) ? 300 : 1;
-	wire->head_piece = one_in(service, 5) ? between(service, 1, 60) : 0;
-	wire->pad_one_in = one_in(service, 4) ? 3 : 0;
-	if (one_in(service, 12)) {
-		wire->cut_at = 1 + between(service, 0, one_in(service, 2) ? 400 : 20000);
-		service->cut_resets = one_in(service, 2);
+	h2_wire_init(wire, false, &service->peer, &service->rng,
+		initials[rng_between(&service->rng, 0, 5)], &h2_wire_events);
+	wire->piece_max = rng_one_in(&service->rng, 4) ? rng_between(&service->rng, 1, 100)
+						       : H2_WIRE_FRAME_MAX;
+	wire->window_step = rng_one_in(&service->rng, 3) ? 300 : 1;
+	wire->head_piece = rng_one_in(&service->rng, 5) ? rng_between(&service->rng, 1, 60) : 0;
+	wire->pad_one_in = rng_one_in(&service->rng, 4) ? 3 : 0;
+	if (rng_one_in(&service->rng, 12)) {
+		wire->cut_at = 1 + rng_between(&service->rng, 0,
+					   rng_one_in(&service->rng, 2) ? 400 : 20000);
+		service->cut_resets = rng_one_in(&service->rng, 2);
 	}
 	if (streams < 100)
 		world_fault(service->world, FAULT_H2_SERVER_NARROW);
-	h2_wire_greet(wire, streams, one_in(service, 2) ? between(service, 1, 1 << 20) : 0);
-	if (one_in(service, 2))
-		set_timer(service, &service->whim_timer, between(service, 1, 10 * whim_ms_max));
+	h2_wire_greet(wire, streams,
+		rng_one_in(&service->rng, 2) ? rng_between(&service->rng, 1, 1 << 20) : 0);
+	if (rng_one_in(&service->rng, 2))
+		world_set_timer(service->world, &service->whim_timer,
+			rng_between(&service->rng, 1, 10 * whim_ms_max));
 }
 
 void h2_service_new(struct server *server, int fd)

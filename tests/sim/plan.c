@@ -41,7 +41,7 @@ bool plan_one_in(struct world *world, u32 n)
 
 u32 plan_between(struct world *world, u32 least, u32 most)
 {
-	return least + rng_below(&world->rng, most - least + 1);
+	return rng_between(&world->rng, least, most);
 }
 
 // Mostly small, now and then more than any window.

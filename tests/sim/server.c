@@ -51,8 +51,7 @@ static struct service *of_reader(struct reader *reader)
 static void set_timer(struct service *service, enum waits what, u64 in_ms)
 {
 	service->waits = (u8)what;
-	loop_timer_set(
-		service->world->outside, &service->timer, world_now_ms(service->world) + in_ms);
+	world_set_timer(service->world, &service->timer, in_ms);
 }
 
 void server_note_idle_close(struct server *server)

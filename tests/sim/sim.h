@@ -271,6 +271,12 @@ static inline u64 world_now_ms(const struct world *world)
 {
 	return sim_net_now_us(world->net) / 1000;
 }
+
+// Of those outside: it rings in so many milliseconds.
+static inline void world_set_timer(struct world *world, struct timer *timer, u64 in_ms)
+{
+	loop_timer_set(world->outside, timer, world_now_ms(world) + in_ms);
+}
 static inline void world_fault(struct world *world, enum sim_fault fault)
 {
 	world->faults[fault]++;

@@ -72,11 +72,16 @@ def test_every_byte_passes_once(protocol, workers):
             assert streams.finish() == []
 
 
+@pytest.mark.parametrize("protocol", ["http", "tcp"])
 @pytest.mark.parametrize("first", ["client", "backend"])
-def test_a_half_that_has_ended_stays_ended(first):
+def test_a_half_that_has_ended_stays_ended(first, protocol):
+    """And the old process goes on with what else it has, until its end."""
     go = threading.Event()
 
     def script(connection):
+        if protocol == "http":
+            connection.head()
+            connection.send(AGREE)
         if first == "backend":
             connection.sock.shutdown(socket.SHUT_WR)
         connection.send_later = connection.reader.rest()
@@ -84,43 +89,10 @@ def test_a_half_that_has_ended_stays_ended(first):
         if first == "client":
             connection.send(b"got " + connection.send_later)
 
-    with Backend(script) as backend, start(backend, protocol="tcp") as weir:
-        with weir.client() as client:
+    with Backend(script) as backend, start(backend, protocol=protocol) as weir:
+        with tunnel(weir) if protocol == "http" else weir.client() as client:
             client.send(b"hello")
             backend.wait_connections(1)
-            if first == "client":
-                client.end()
-                until(lambda: getattr(backend.connections[0], "send_later", None), "the end")
-            else:
-                assert client.reader.rest() == b""
-            assert upgrade(weir) == (1, 0)
-            if first == "backend":
-                client.send(b" and more").end()
-                until(lambda: getattr(backend.connections[0], "send_later", None), "the end")
-                assert backend.connections[0].send_later == b"hello and more"
-            go.set()
-            if first == "client":
-                assert client.reader.rest() == b"got hello"
-
-
-@pytest.mark.parametrize("first", ["client", "backend"])
-def test_a_half_of_an_upgraded_request_that_has_ended_stays_ended(first):
-    """And the old process goes on with what else it has."""
-    go = threading.Event()
-
-    def script(connection):
-        connection.head()
-        connection.send(AGREE)
-        if first == "backend":
-            connection.sock.shutdown(socket.SHUT_WR)
-        connection.send_later = connection.reader.rest()
-        go.wait(30)
-        if first == "client":
-            connection.send(b"got " + connection.send_later)
-
-    with Backend(script) as backend, start(backend) as weir:
-        with tunnel(weir) as client:
-            client.send(b"hello")
             if first == "client":
                 client.end()
                 until(lambda: getattr(backend.connections[0], "send_later", None), "the end")

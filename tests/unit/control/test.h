@@ -7,11 +7,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
+#include "base/log.h"
 #include "base/rng.h"
 #include "base/str.h"
+#include "loop/loop.h"
 
 // "at seed N" in front of a failure.
 #define SEEDED(seed, condition)                                                               \
@@ -53,4 +56,33 @@ static inline bool is_one_safe_line(const char *text, size_t len)
 static inline bool has(struct str text, const char *piece)
 {
 	return memmem(text.ptr, text.len, piece, strlen(piece)) != NULL;
+}
+
+static inline void pass_ms(struct loop *loop, u64 span_ms)
+{
+	u64 until_ms = loop_now_ms(loop) + span_ms;
+
+	while (loop_now_ms(loop) < until_ms)
+		loop_turn(loop, until_ms);
+}
+
+// What was logged, as one text.
+struct heard {
+	u32 lines;
+	char text[1 << 16];
+	size_t len;
+};
+
+static inline void heard_take(struct heard *heard, struct log *log)
+{
+	struct log_record record;
+
+	for (; log_ring_peek(&log->ring, &record); log_ring_next(&log->ring)) {
+		assert_true(heard->len + record.body.len + 2 < sizeof(heard->text));
+		memcpy(heard->text + heard->len, record.body.ptr, record.body.len);
+		heard->len += record.body.len;
+		heard->text[heard->len++] = '\n';
+		heard->lines++;
+	}
+	heard->text[heard->len] = '\0';
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One line and one event for each change; and a backend that changes all the time does not flood.
 #include "pools.h"
+#include "test.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,9 +15,7 @@ struct scene {
 	struct loop *loop;
 	struct log log;
 	struct changes *changes;
-	u32 lines;
-	char text[1 << 16]; // all lines so far
-	size_t len;
+	struct heard heard; // all lines so far
 };
 
 static struct scene scene;
@@ -29,8 +28,8 @@ static int set_up(void **state)
 	(void)state;
 	scene.net = sim_net_new(1, &calm);
 	scene.loop = sim_loop_new(scene.net, &limits);
-	scene.lines = 0;
-	scene.len = 0;
+	scene.heard.lines = 0;
+	scene.heard.len = 0;
 	pools_init(&scene.pools, 3);
 	pools_build(&scene.pools, 1, loop_now_ms(scene.loop));
 	log_init(&scene.log, LOG_INFO, LOG_LOGFMT, &scene.loop->wall_ms, 1 << 16, NULL);
@@ -49,26 +48,9 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void pass_ms(u64 span_ms)
-{
-	u64 until_ms = loop_now_ms(scene.loop) + span_ms;
-
-	while (loop_now_ms(scene.loop) < until_ms)
-		loop_turn(scene.loop, until_ms);
-}
-
 static void take_lines(void)
 {
-	struct log_record record;
-
-	for (; log_ring_peek(&scene.log.ring, &record); log_ring_next(&scene.log.ring)) {
-		assert_true(scene.len + record.body.len + 2 < sizeof(scene.text));
-		memcpy(scene.text + scene.len, record.body.ptr, record.body.len);
-		scene.len += record.body.len;
-		scene.text[scene.len++] = '\n';
-		scene.lines++;
-	}
-	scene.text[scene.len] = '\0';
+	heard_take(&scene.heard, &scene.log);
 }
 
 static struct model_change change_of(enum model_change_kind kind, const char *from, const char *to)
@@ -156,9 +138,9 @@ static void test_levels(void **state)
 	for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
 		struct log_record record;
 
-		pass_ms(FORGOTTEN_MS);
+		pass_ms(scene.loop, FORGOTTEN_MS);
 		note((enum model_change_kind)rows[i].kind, rows[i].from, rows[i].to);
-		pass_ms(THRONG_HOLD_MS + 1);
+		pass_ms(scene.loop, THRONG_HOLD_MS + 1);
 		assert_true(log_ring_peek(&scene.log.ring, &record));
 		assert_int_equal(record.level, rows[i].level);
 		log_ring_next(&scene.log.ring);
@@ -222,7 +204,7 @@ static void test_what_an_event_says(void **state)
 	for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
 		bool of_pool = rows[i].change >= MODEL_PANIC;
 
-		pass_ms(FORGOTTEN_MS);
+		pass_ms(scene.loop, FORGOTTEN_MS);
 		note((enum model_change_kind)rows[i].change, rows[i].from, rows[i].to);
 		assert_int_equal(copy_after(i), 1);
 		assert_int_equal(copies[0].kind, rows[i].event);
@@ -287,7 +269,7 @@ static void test_life_has_no_line(void **state)
 	(void)state;
 	assert_int_equal(changes_say(scene.changes, &said), 1);
 	take_lines();
-	assert_int_equal(scene.lines, 0);
+	assert_int_equal(scene.heard.lines, 0);
 	assert_int_equal(copy_after(0), 1);
 	assert_int_equal(copies[0].kind, EVENT_LIFE);
 	assert_string_equal(copies[0].reason, "TERM");
@@ -302,7 +284,7 @@ static void test_a_pool_that_changes_all_the_time(void **state)
 
 	(void)state;
 	for (u32 i = 0; i < 6000; i++) {
-		pass_ms(10);
+		pass_ms(scene.loop, 10);
 		note(MODEL_POOL, i % 2 ? "unavailable" : "available",
 			i % 2 ? "available" : "unavailable");
 		take_lines();
@@ -310,8 +292,8 @@ static void test_a_pool_that_changes_all_the_time(void **state)
 	changes_free(scene.changes);
 	scene.changes = NULL;
 	take_lines();
-	assert_in_range(scene.lines, 60, 7 * (CHANGES_SAID + 11)); // windows of 10 s
-	for (line = strtok(scene.text, "\n"); line; line = strtok(NULL, "\n")) {
+	assert_in_range(scene.heard.lines, 60, 7 * (CHANGES_SAID + 11)); // windows of 10 s
+	for (line = strtok(scene.heard.text, "\n"); line; line = strtok(NULL, "\n")) {
 		const char *times = strstr(line, "times=");
 
 		if (times)
@@ -329,7 +311,7 @@ static void flip(u32 index, u32 times, u64 every_ms)
 		struct model_change change =
 			change_of(MODEL_HEALTH, i % 2 ? "down" : "up", i % 2 ? "up" : "down");
 
-		pass_ms(every_ms);
+		pass_ms(scene.loop, every_ms);
 		change.backend = pools_backend(&scene.pools, index);
 		changes_note(scene.changes, &change);
 	}
@@ -345,15 +327,16 @@ static void test_flapping(void **state)
 
 	(void)state;
 	flip(1, FLAPPING_FROM - 1, 5000);
-	assert_int_equal(scene.lines, 3);
-	assert_null(strstr(scene.text, "flap"));
+	assert_int_equal(scene.heard.lines, 3);
+	assert_null(strstr(scene.heard.text, "flap"));
 	assert_int_equal(changes_flaps(scene.changes, backend).changes, 3);
 	flip(1, 1, 5000);
-	assert_int_equal(scene.lines, 5);
-	assert_non_null(strstr(scene.text, "msg=\"backend is flapping\" pool=pool0 "
-					   "backend=10.0.0.1:80 address=10.0.0.1:80 changes=4 "
-					   "to=down reason=\"4 changes within 20 seconds; single "
-					   "changes are not told until it is calm\""));
+	assert_int_equal(scene.heard.lines, 5);
+	assert_non_null(
+		strstr(scene.heard.text, "msg=\"backend is flapping\" pool=pool0 "
+					 "backend=10.0.0.1:80 address=10.0.0.1:80 changes=4 "
+					 "to=down reason=\"4 changes within 20 seconds; single "
+					 "changes are not told until it is calm\""));
 	assert_int_equal(copy_after(0), 5);
 	assert_string_equal(copies[4].text, "backend is flapping");
 	assert_string_equal(copies[4].reason, "4 changes within 20 seconds; single changes are not "
@@ -363,27 +346,27 @@ static void test_flapping(void **state)
 	since_ms = loop_now_ms(scene.loop);
 	assert_true(changes_flaps(scene.changes, backend).since_ms == since_ms);
 	flip(1, 24, 5000); // two minutes
-	assert_int_equal(scene.lines, 5);
+	assert_int_equal(scene.heard.lines, 5);
 	assert_int_equal(copy_after(0), 5);
 	assert_true(changes_flaps(scene.changes, backend).since_ms == since_ms);
 	assert_true(changes_flaps(scene.changes, backend).span_ms == 140 * 1000);
 	assert_int_equal(changes_flaps(scene.changes, backend).changes, 28);
-	pass_ms(FORGOTTEN_MS);
+	pass_ms(scene.loop, FORGOTTEN_MS);
 	take_lines();
-	assert_non_null(strstr(scene.text, "backend flaps no more"));
+	assert_non_null(strstr(scene.heard.text, "backend flaps no more"));
 	assert_true(changes_flaps(scene.changes, backend).since_ms == 0);
 	assert_int_equal(changes_flaps(scene.changes, backend).changes, 0);
 	assert_int_equal(copies[copy_after(0) - 1].kind, EVENT_FLAPPING);
 	assert_string_equal(copies[copy_after(0) - 1].to, "calm");
 	flip(1, 1, 1000);
-	assert_non_null(strstr(scene.text + scene.len - 200, "backend is down"));
+	assert_non_null(strstr(scene.heard.text + scene.heard.len - 200, "backend is down"));
 }
 
 static void test_what_is_no_flapping(void **state)
 {
 	(void)state;
 	for (u32 i = 0; i < 20; i++) {
-		pass_ms(1000);
+		pass_ms(scene.loop, 1000);
 		note(MODEL_BREAKER, "open", "half_open");
 		note(MODEL_BREAKER, "half_open", "open");
 		note(MODEL_HEALTH, "up", "unknown");
@@ -431,14 +414,15 @@ static void test_a_start_is_one_event(void **state)
 	for (u32 i = 0; i < 11; i++)
 		note_of(i, "unknown", i == 3 ? "down" : "up", i == 3 ? "connection refused" : "ok");
 	take_lines();
-	assert_int_equal(scene.lines, 1); // who is down is no ordinary start
+	assert_int_equal(scene.heard.lines, 1); // who is down is no ordinary start
 	assert_int_equal(copy_after(0), 1);
 	assert_string_equal(copies[0].text, "backend is down");
 	note_of(11, "unknown", "up", "ok"); // the last one: nobody waits any more
 	take_lines();
-	assert_int_equal(scene.lines, 2);
-	assert_non_null(strstr(scene.text, "msg=\"backends are healthy\" module=control/changes "
-					   "backends=11 of=12 pool=pool0 to=up reason=ok"));
+	assert_int_equal(scene.heard.lines, 2);
+	assert_non_null(
+		strstr(scene.heard.text, "msg=\"backends are healthy\" module=control/changes "
+					 "backends=11 of=12 pool=pool0 to=up reason=ok"));
 	assert_int_equal(copy_after(1), 1);
 	assert_int_equal(copies[0].count, 11);
 	assert_int_equal(copies[0].of, 12);
@@ -457,7 +441,7 @@ static void test_a_start_that_is_not_complete(void **state)
 	note_of(0, "unknown", "up", "ok");
 	note_of(1, "unknown", "up", "ok");
 	assert_int_equal(copy_after(0), 0);
-	pass_ms(THRONG_HOLD_MS + 1);
+	pass_ms(scene.loop, THRONG_HOLD_MS + 1);
 	assert_int_equal(copy_after(0), 1);
 	assert_int_equal(copies[0].count, 2);
 }
@@ -469,22 +453,22 @@ static void test_many_go_down_at_once(void **state)
 	for (u32 i = 0; i < 1000; i++)
 		note_of(i, "up", "down", "connection refused");
 	take_lines();
-	assert_int_equal(scene.lines, THRONG_SINGLE_MAX);
-	pass_ms(THRONG_HOLD_MS + 1);
+	assert_int_equal(scene.heard.lines, THRONG_SINGLE_MAX);
+	pass_ms(scene.loop, THRONG_HOLD_MS + 1);
 	take_lines();
-	assert_int_equal(scene.lines, THRONG_SINGLE_MAX + 1);
-	assert_non_null(strstr(scene.text, "msg=\"backends are down\" backends=984 of=1000 "
-					   "pool=pool0 to=down reason=\"connection refused\" "
-					   "eligible=1"));
+	assert_int_equal(scene.heard.lines, THRONG_SINGLE_MAX + 1);
+	assert_non_null(strstr(scene.heard.text, "msg=\"backends are down\" backends=984 of=1000 "
+						 "pool=pool0 to=down reason=\"connection refused\" "
+						 "eligible=1"));
 	assert_int_equal(copy_after(0), THRONG_SINGLE_MAX + 1);
 	assert_int_equal(copies[THRONG_SINGLE_MAX].count, 984);
 	assert_int_equal(copies[THRONG_SINGLE_MAX].eligible, 1);
 	for (u32 i = 0; i < 1000; i++)
 		note_of(i, "down", "up", i % 2 ? "a" : "b");
-	pass_ms(THRONG_HOLD_MS + 1);
+	pass_ms(scene.loop, THRONG_HOLD_MS + 1);
 	take_lines();
-	assert_int_equal(scene.lines, 2 * (THRONG_SINGLE_MAX + 1));
-	assert_non_null(strstr(scene.text, "reason=\"for several reasons\""));
+	assert_int_equal(scene.heard.lines, 2 * (THRONG_SINGLE_MAX + 1));
+	assert_non_null(strstr(scene.heard.text, "reason=\"for several reasons\""));
 }
 
 // What is held is told at the end.
@@ -497,7 +481,7 @@ static void test_nothing_is_lost(void **state)
 	changes_free(scene.changes);
 	scene.changes = NULL;
 	take_lines();
-	assert_non_null(strstr(scene.text, "backends=84 of=100"));
+	assert_non_null(strstr(scene.heard.text, "backends=84 of=100"));
 }
 
 static void test_thousands_that_flap(void **state)
@@ -507,11 +491,11 @@ static void test_thousands_that_flap(void **state)
 	for (u32 round = 0; round < 8; round++) {
 		for (u32 i = 0; i < 1000; i++)
 			note_of(i, round % 2 ? "down" : "up", round % 2 ? "up" : "down", "x");
-		pass_ms(2 * THRONG_HOLD_MS);
+		pass_ms(scene.loop, 2 * THRONG_HOLD_MS);
 	}
 	take_lines();
-	assert_in_range(scene.lines, 1, 120);
-	assert_non_null(strstr(scene.text, "msg=\"more backends flap\" times="));
+	assert_in_range(scene.heard.lines, 1, 120);
+	assert_non_null(strstr(scene.heard.text, "msg=\"more backends flap\" times="));
 	assert_in_range(changes_newest(scene.changes), 1, 120);
 }
 
@@ -524,12 +508,12 @@ static void test_one_that_flaps_hides_nobody(void **state)
 	take_lines();
 	for (u32 i = 0; i < 3; i += 2) {
 		struct model_change change = change_of(MODEL_HEALTH, "up", "down");
-		u32 lines = scene.lines;
+		u32 lines = scene.heard.lines;
 
 		change.backend = pools_backend(&scene.pools, i);
 		changes_note(scene.changes, &change);
 		take_lines();
-		assert_int_equal(scene.lines, lines + 1);
+		assert_int_equal(scene.heard.lines, lines + 1);
 	}
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Who fails or is slow is told when that lasts; and once a minute who is not well.
 #include "pools.h"
+#include "test.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,9 +20,7 @@ struct scene {
 	struct unwell *unwell;
 	struct oddity_facts facts[BACKENDS];
 	struct oddity_finding findings[BACKENDS];
-	u32 lines;
-	char text[1 << 16]; // all lines so far
-	size_t len;
+	struct heard heard; // all lines so far
 };
 
 static struct scene scene;
@@ -62,33 +61,16 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void pass_ms(u64 span_ms)
-{
-	u64 until_ms = loop_now_ms(scene.loop) + span_ms;
-
-	while (loop_now_ms(scene.loop) < until_ms)
-		loop_turn(scene.loop, until_ms);
-}
-
 static void take_lines(void)
 {
-	struct log_record record;
-
-	for (; log_ring_peek(&scene.log.ring, &record); log_ring_next(&scene.log.ring)) {
-		assert_true(scene.len + record.body.len + 2 < sizeof(scene.text));
-		memcpy(scene.text + scene.len, record.body.ptr, record.body.len);
-		scene.len += record.body.len;
-		scene.text[scene.len++] = '\n';
-		scene.lines++;
-	}
-	scene.text[scene.len] = '\0';
+	heard_take(&scene.heard, &scene.log);
 }
 
 static void forget_lines(void)
 {
 	take_lines();
-	scene.lines = 0;
-	scene.len = 0;
+	scene.heard.lines = 0;
+	scene.heard.len = 0;
 }
 
 static void set_slow(u32 index, bool is)
@@ -102,7 +84,7 @@ static void set_slow(u32 index, bool is)
 static void look_for_ms(u64 span_ms)
 {
 	for (u64 at = 0; at < span_ms; at += LOOK_MS) {
-		pass_ms(LOOK_MS);
+		pass_ms(scene.loop, LOOK_MS);
 		unwell_look(scene.unwell, scene.facts, scene.findings);
 	}
 }
@@ -131,10 +113,11 @@ static void test_slow_begins_and_ends(void **state)
 	assert_true(slow_since_ms(3) == began_ms);
 	look_for_ms(LOOK_MS);
 	take_lines();
-	assert_int_equal(scene.lines, 1);
-	assert_non_null(strstr(scene.text, "msg=\"backend is slow beside its peers\" pool=pool0 "
-					   "backend=10.0.0.3:80 address=10.0.0.3:80 "
-					   "reason=\"p50 412 ms, its peers 9.0 ms\""));
+	assert_int_equal(scene.heard.lines, 1);
+	assert_non_null(
+		strstr(scene.heard.text, "msg=\"backend is slow beside its peers\" pool=pool0 "
+					 "backend=10.0.0.3:80 address=10.0.0.3:80 "
+					 "reason=\"p50 412 ms, its peers 9.0 ms\""));
 	assert_int_equal(count_events(), 1);
 	assert_int_equal(copies[0].kind, EVENT_ODDITY);
 	assert_string_equal(copies[0].to, "slow");
@@ -147,7 +130,7 @@ static void test_slow_begins_and_ends(void **state)
 	set_slow(3, false);
 	look_for_ms(ODDITY_LASTS_MS + 2 * LOOK_MS);
 	take_lines();
-	assert_non_null(strstr(scene.text, "backend is slow no more"));
+	assert_non_null(strstr(scene.heard.text, "backend is slow no more"));
 	assert_int_equal(count_events(), 2);
 	assert_string_equal(copies[1].from, "slow");
 	assert_string_equal(copies[1].to, "well");
@@ -172,7 +155,7 @@ static void test_on_and_off_is_no_flood(void **state)
 	take_lines();
 	snprintf(who, sizeof(who), "/10.0.0.3:80 slow on and off since %.*sZ",
 		(int)sizeof(clock.iso), clock.iso);
-	assert_non_null(strstr(scene.text, who));
+	assert_non_null(strstr(scene.heard.text, who));
 }
 
 static void test_many_at_once_are_counted(void **state)
@@ -186,8 +169,8 @@ static void test_many_at_once_are_counted(void **state)
 	}
 	look_for_ms(ODDITY_LASTS_MS + 2 * LOOK_MS);
 	take_lines();
-	assert_int_equal(scene.lines, UNWELL_TOLD_MAX + 1);
-	line = strstr(scene.text, "more backends began or ceased");
+	assert_int_equal(scene.heard.lines, UNWELL_TOLD_MAX + 1);
+	line = strstr(scene.heard.text, "more backends began or ceased");
 	assert_non_null(line);
 	assert_non_null(strstr(line, "times=24"));
 	assert_int_equal(count_events(), UNWELL_TOLD_MAX + 1);
@@ -240,7 +223,7 @@ static void test_once_a_minute(void **state)
 		probe(i, HEALTH_NONE, 200);
 	look_for_ms(2 * UNWELL_EVERY_MS);
 	take_lines();
-	assert_int_equal(scene.lines, 0);
+	assert_int_equal(scene.heard.lines, 0);
 	for (u32 i = 0; i < 3; i++) {
 		probe(0, HEALTH_STATUS, 503);
 		probe(1, HEALTH_CONNECTION_REFUSED, 0);
@@ -254,8 +237,8 @@ static void test_once_a_minute(void **state)
 	forget_lines();
 	look_for_ms(UNWELL_EVERY_MS - 20 * 1000 + LOOK_MS);
 	take_lines();
-	assert_int_equal(scene.lines, 1);
-	line = strstr(scene.text, who);
+	assert_int_equal(scene.heard.lines, 1);
+	line = strstr(scene.heard.text, who);
 	assert_non_null(line);
 	assert_non_null(strstr(line, "Z: status 503 instead of 200-299; pool0/10.0.0.1:80 out"));
 	assert_non_null(strstr(line, "Z: connection refused; pool0/10.0.0.2:80 flapping since "));
@@ -264,7 +247,7 @@ static void test_once_a_minute(void **state)
 	assert_non_null(strstr(line, "Z: p50 412 ms, its peers 9.0 ms\" more=2"));
 	look_for_ms(UNWELL_EVERY_MS);
 	take_lines();
-	assert_int_equal(scene.lines, 2);
+	assert_int_equal(scene.heard.lines, 2);
 }
 
 int main(void)
