@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import balancing
-import h2
+import h2c
 import observing
 import parallel
 import report
@@ -238,10 +238,10 @@ def scenario_balancing(bench):
         say("skipped: valgrind or weir is missing")
 
 
-def scenario_h2(bench):
-    """User-space instructions per request of HTTP/2, to backends of HTTP/1 and of HTTP/2."""
+def scenario_h2c(bench):
+    """User-space instructions per request of h2c, to backends of HTTP/1 and of h2c."""
     if bench.valgrind and not bench.why_absent("weir-epoll"):
-        h2.run(bench)
+        h2c.run(bench)
     else:
         say("skipped: valgrind or weir is missing")
 
@@ -294,6 +294,7 @@ def scenario_malloc(bench):
 
 SCENARIOS = {name.removeprefix("scenario_"): function for name, function in list(globals().items())
              if name.startswith("scenario_")}
+assert not SCENARIOS.keys() & secure.SCENARIOS.keys()  # one name, one scenario
 SCENARIOS.update(secure.SCENARIOS)
 
 

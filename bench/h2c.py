@@ -73,10 +73,10 @@ def measure_row(bench, program, row, scheme, behind):
         try:
             values.append(measure(bench, program, subject))
         except BenchError as error:
-            bench.problems.append(f"h2, {row}, {name}: {error}")
+            bench.problems.append(f"h2c, {row}, {name}: {error}")
             say(f"failed: {bench.problems[-1]}")
             break
-        bench.figures.append(("h2", row, name, values[-1:]))
+        bench.figures.append(("h2c", row, name, values[-1:]))
         say(f"    {name:18} {values[-1]:12,.0f}")
     return values
 
