@@ -48,8 +48,6 @@ struct control_guest {
 	void (*done)(void *owner);
 };
 
-// Where backends come from that the configuration does not name. Calls come from the control
-// thread.
 // Something about a source itself that people want to know. Texts that do not apply are empty or
 // NULL; `text`, `from` and `to` are static.
 struct control_finding_news {
@@ -58,6 +56,8 @@ struct control_finding_news {
 	const char *reason;
 };
 
+// Where backends come from that the configuration does not name. Calls come from the control
+// thread.
 struct control_finding {
 	const struct conf *conf;
 	struct loop *loop;

@@ -515,11 +515,10 @@ struct model_pool_state model_pool_state(const struct model *model, const struct
 
 // ---- Life ---------------------------------------------------------------------------------------
 
-// What the configuration says about taking requests.
-static void take_state(struct model_backend *one, struct backend *backend)
+// To the workers, by an object of theirs that is new.
+static void show_order(const struct model_backend *one)
 {
-	one->order = (u8)backend->conf->state;
-	atomic_store(&backend->is_disabled, one->order == MODEL_DISABLED);
+	atomic_store(&one->backend->is_disabled, one->order == MODEL_DISABLED);
 	if (one->order == MODEL_DISABLED)
 		atomic_fetch_add(&one->pool->pool->disabled, 1);
 }
@@ -528,7 +527,8 @@ static void init_backend(struct model *model, struct model_pool *pool, struct ba
 {
 	struct model_backend *one = model_of(model, backend);
 
-	*one = (struct model_backend){.backend = backend, .pool = pool};
+	*one = (struct model_backend){
+		.backend = backend, .pool = pool, .order = (u8)backend->conf->state};
 	list_init(&one->node);
 	one->resolved = backend->addr.family != ADDR_NONE;
 	one->state.checked = pool->conf->check.type != CONF_CHECK_NONE;
@@ -539,7 +539,7 @@ static void init_backend(struct model *model, struct model_pool *pool, struct ba
 	one->is_new = model_is_probed(one);
 	model->new_count += one->is_new;
 	model_begin_counts(model, one);
-	take_state(one, backend);
+	show_order(one);
 }
 
 // A weight that somebody gave holds until the configuration has another one than it had then.
@@ -559,11 +559,6 @@ static void move_backend(
 	if (one->resolved)
 		to->addr = from->addr;
 	keep_weight(from, to);
-	if (from->conf->state == to->conf->state) {
-		atomic_store(&to->is_disabled, atomic_load(&from->is_disabled));
-		if (one->order == MODEL_DISABLED)
-			atomic_fetch_add(&pool->pool->disabled, 1);
-	}
 	atomic_store(&to->epoch, atomic_load(&from->epoch));
 	atomic_store(&to->trials, atomic_exchange(&from->trials, 0));
 	atomic_store(&to->checked_ms, atomic_load(&from->checked_ms));
@@ -573,7 +568,8 @@ static void move_backend(
 	one->backend = to;
 	one->pool = pool;
 	if (from->conf->state != to->conf->state)
-		take_state(one, to);
+		one->order = (u8)to->conf->state;
+	show_order(one);
 	one->state.checked = pool->conf->check.type != CONF_CHECK_NONE;
 	one->state.health.probing = one->probe_void = false; // the checker has given it up
 	one->state.health.next_ms =

@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/mem.h"
+#include "control/control.h"
 #include "discover/feed.h"
 #include "discover/guard.h"
 
@@ -153,7 +154,7 @@ static void tell(struct provider *provider, const char *text, const char *from, 
 	const struct discover_sink *sink = &provider->discover->sink;
 
 	if (sink->told)
-		sink->told(sink->owner, &(struct discover_news){.text = text,
+		sink->told(sink->owner, &(struct control_finding_news){.text = text,
 						.from = from,
 						.to = to,
 						.reason = reason,

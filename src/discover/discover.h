@@ -17,13 +17,7 @@
 #include "loop/loop.h"
 
 struct discover;
-
-// `text`, `from` and `to` are static, the rest lives as long as the call. NULL does not apply.
-struct discover_news {
-	const char *text, *from, *to;
-	struct str provider, pool;
-	const char *reason;
-};
+struct control_finding_news; // control/control.h
 
 struct discover_sink {
 	void *owner;
@@ -31,7 +25,7 @@ struct discover_sink {
 	// long as the call.
 	void (*changed)(void *owner, struct str pool, const struct row *rows, u32 count);
 	// What happens to a provider itself: at most once for each change. NULL: nobody wants it.
-	void (*told)(void *owner, const struct discover_news *news);
+	void (*told)(void *owner, const struct control_finding_news *news);
 };
 
 struct discover_config {

@@ -34,17 +34,11 @@ static void on_changed(void *owner, struct str pool, const struct row *rows, u32
 	tell(owner, pool, rows, count);
 }
 
-static void on_told(void *owner, const struct discover_news *news)
+static void on_told(void *owner, const struct control_finding_news *news)
 {
 	struct finder *finder = owner;
 
-	finder->finding.told(
-		finder->finding.control, &(struct control_finding_news){.text = news->text,
-						 .from = news->from,
-						 .to = news->to,
-						 .provider = news->provider,
-						 .pool = news->pool,
-						 .reason = news->reason});
+	finder->finding.told(finder->finding.control, news);
 }
 
 static void repeat(void *owner)
