@@ -114,20 +114,3 @@ void api_rollback(void *owner, struct admin_call *call)
 	order->ask.number = number;
 	api_order_give(order);
 }
-
-void api_write_trial(struct json *json, struct admin *admin)
-{
-	struct reload_status status = reload_status(admin->face.reload);
-
-	json_key(json, "trial");
-	if (!status.trial.generation) {
-		json_none(json);
-		return;
-	}
-	json_object_begin(json);
-	json_key_u64(json, "generation", status.trial.generation);
-	json_key_u64(json, "before", status.trial.before);
-	json_key_i64(json, "until_at_ms", status.trial.until_wall_ms);
-	json_key_cstr(json, "by", status.trial.who);
-	json_object_end(json);
-}

@@ -25,11 +25,7 @@ static void answer_done(struct api_order *order)
 		json_raw(&json, str_trim(ask->diff));
 		json_key_str(&json, "changes", ask->changes);
 	}
-	json_key(&json, "restart");
-	if (ask->restart.len)
-		json_str(&json, ask->restart);
-	else
-		json_none(&json);
+	json_key_name(&json, "restart", ask->restart);
 	json_key(&json, "findings");
 	json_raw(&json, ask->errors.len ? ask->errors : STR("[]"));
 	json_object_end(&json);
@@ -56,6 +52,23 @@ static void answer_refused(struct api_order *order)
 	json_object_end(&json);
 	text_addc(&text, '\n');
 	admin_answer(order->call, 422, "application/problem+json", &text);
+}
+
+void api_write_trial(struct json *json, struct admin *admin)
+{
+	struct reload_status status = reload_status(admin->face.reload);
+
+	json_key(json, "trial");
+	if (!status.trial.generation) {
+		json_none(json);
+		return;
+	}
+	json_object_begin(json);
+	json_key_u64(json, "generation", status.trial.generation);
+	json_key_u64(json, "before", status.trial.before);
+	json_key_i64(json, "until_at_ms", status.trial.until_wall_ms);
+	json_key_cstr(json, "by", status.trial.who);
+	json_object_end(json);
 }
 
 static void answer_generations(struct api_order *order)

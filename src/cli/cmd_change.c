@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "cli/cmd_change.h"
 #include "cli/cmd_diff.h"
+#include "cli/load.h"
 #include "cli/cmd_reload.h"
 #include "cli/level.h"
 #include "cli/table.h"

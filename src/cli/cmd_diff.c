@@ -6,17 +6,6 @@
 #include "cli/terminal.h"
 #include "conf/diff.h"
 
-int load_one(const struct cli *cli, const char *const *file, struct load *ret_load)
-{
-	struct plan plan = *cli->plan;
-	struct cli one = {.plan = &plan, .environ = cli->environ, .arena = cli->arena};
-
-	plan.files = file;
-	plan.file_count = file ? 1 : 0;
-	plan.as_json = false; // what is wrong is told to people, on standard error
-	return load_conf(&one, ret_load);
-}
-
 int diff_main(const struct cli *cli)
 {
 	const struct plan *plan = cli->plan;

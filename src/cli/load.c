@@ -228,6 +228,17 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	return conf && !has_failed && has_all_sources(conf) ? 0 : EXIT_CONFIG;
 }
 
+int load_one(const struct cli *cli, const char *const *file, struct load *ret_load)
+{
+	struct plan plan = *cli->plan;
+	struct cli one = {.plan = &plan, .environ = cli->environ, .arena = cli->arena};
+
+	plan.files = file;
+	plan.file_count = file ? 1 : 0;
+	plan.as_json = false; // what is wrong is told to people, on standard error
+	return load_conf(&one, ret_load);
+}
+
 int load_kept(const struct cli *cli, int fd, struct load *ret_load)
 {
 	const char *file = arena_printf(cli->arena, "/proc/self/fd/%d", fd);

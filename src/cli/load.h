@@ -18,6 +18,10 @@ struct load {
 // one JSON array.
 int load_conf(const struct cli *cli, struct load *ret_load) must_check;
 
+// One file (NULL: what would be found), whatever else the command line says; as load_conf for
+// people.
+int load_one(const struct cli *cli, const char *const *file, struct load *ret_load) must_check;
+
 // The configuration that conf_keep has written into this descriptor, without a word: what was wrong
 // with it was said when it was loaded. 0 or -1.
 int load_kept(const struct cli *cli, int fd, struct load *ret_load) must_check;
