@@ -24,10 +24,20 @@
 		at = log_put_u64(at, (value)); \
 	} while (0)
 
-#define PUT_SPAN(at, name, span_us)                   \
-	do {                                          \
-		if ((span_us) != ACCESS_NO_TIME)      \
-			PUT_U64(at, name, (span_us)); \
+// What is 0 is left out: so many of them are that a line would be a fifth longer, and writing is
+// what a log costs.
+#define PUT_COUNT(at, name, value)                 \
+	do {                                       \
+		u64 value_ = (value);              \
+                                                   \
+		if (value_)                        \
+			PUT_U64(at, name, value_); \
+	} while (0)
+
+#define PUT_SPAN(at, name, span_us)                     \
+	do {                                            \
+		if ((span_us) != ACCESS_NO_TIME)        \
+			PUT_COUNT(at, name, (span_us)); \
 	} while (0)
 
 #define PUT_HEX(at, name, digits, put)            \
@@ -72,16 +82,14 @@ static char *put_target(char *at, struct str target)
 	return at;
 }
 
+// By the convention a protocol without a name is http.
 static char *put_protocol(char *at, u8 protocol)
 {
 	static const struct str pieces[] = {
 		[ACCESS_TCP] = STR(KEY("network.protocol.name") "\"TCP\""),
-		[ACCESS_HTTP_1_0] = STR(KEY("network.protocol.name") "\"http\"" KEY(
-			"network.protocol.version") "\"1.0\""),
-		[ACCESS_HTTP_1_1] = STR(KEY("network.protocol.name") "\"http\"" KEY(
-			"network.protocol.version") "\"1.1\""),
-		[ACCESS_HTTP_2] = STR(KEY("network.protocol.name") "\"http\"" KEY(
-			"network.protocol.version") "\"2\""),
+		[ACCESS_HTTP_1_0] = STR(KEY("network.protocol.version") "\"1.0\""),
+		[ACCESS_HTTP_1_1] = STR(KEY("network.protocol.version") "\"1.1\""),
+		[ACCESS_HTTP_2] = STR(KEY("network.protocol.version") "\"2\""),
 	};
 
 	return log_put(at, pieces[protocol]);
@@ -118,11 +126,9 @@ static char *put_how(char *at, const struct access_entry *entry)
 {
 	at = log_put(at, outcome_pieces[entry->outcome]);
 	at = put_names(at, entry);
-	PUT_U64(at, "tries", entry->tries);
+	PUT_COUNT(at, "tries", entry->tries);
 	if (entry->reused)
 		at = LOG_PUT(at, KEY("reused") "true");
-	else
-		at = LOG_PUT(at, KEY("reused") "false");
 	PUT_SPAN(at, "head_us", entry->head_us);
 	PUT_SPAN(at, "queue_us", entry->queue_us);
 	PUT_SPAN(at, "connect_us", entry->connect_us);
@@ -147,9 +153,9 @@ size_t access_format_json(const struct access_entry *entry, struct log_clock *cl
 		at = put_target(at, entry->target);
 	PUT_STR(at, "server.address", entry->host, ACCESS_FIELD_MAX);
 	at = put_protocol(at, entry->protocol);
-	PUT_U64(at, "http.response.status_code", entry->status);
-	PUT_U64(at, "http.request.body.size", entry->bytes_in);
-	PUT_U64(at, "http.response.body.size", entry->bytes_out);
+	PUT_COUNT(at, "http.response.status_code", entry->status);
+	PUT_COUNT(at, "http.request.body.size", entry->bytes_in);
+	PUT_COUNT(at, "http.response.body.size", entry->bytes_out);
 	if (entry->referer.len)
 		PUT_STR(at, "referer", access_shown(entry->referer, &hidden), ACCESS_FIELD_MAX);
 	PUT_STR(at, "user_agent.original", entry->user_agent, ACCESS_FIELD_MAX);
@@ -196,8 +202,7 @@ static char *put_ecs_http(char *at, const struct access_entry *entry)
 		PUT_STR(at, "url.original", access_shown(entry->target, &hidden),
 			ACCESS_TARGET_MAX);
 	PUT_STR(at, "url.domain", entry->host, ACCESS_FIELD_MAX);
-	if (entry->status)
-		PUT_U64(at, "http.response.status_code", entry->status);
+	PUT_COUNT(at, "http.response.status_code", entry->status);
 	PUT_STR(at, "http.request.referrer", access_shown(entry->referer, &hidden),
 		ACCESS_FIELD_MAX);
 	PUT_STR(at, "http.request.id", entry->request_id, ACCESS_NAME_MAX);
@@ -213,11 +218,9 @@ static char *put_ecs_ours(char *at, const struct access_entry *entry)
 	PUT_STR(at, "weir.route", entry->route, ACCESS_NAME_MAX);
 	PUT_STR(at, "weir.pool", entry->pool, ACCESS_NAME_MAX);
 	PUT_STR(at, "weir.backend", entry->backend, ACCESS_NAME_MAX);
-	PUT_U64(at, "weir.tries", entry->tries);
+	PUT_COUNT(at, "weir.tries", entry->tries);
 	if (entry->reused)
 		at = LOG_PUT(at, KEY("weir.reused") "true");
-	else
-		at = LOG_PUT(at, KEY("weir.reused") "false");
 	PUT_SPAN(at, "weir.head_us", entry->head_us);
 	PUT_SPAN(at, "weir.queue_us", entry->queue_us);
 	PUT_SPAN(at, "weir.connect_us", entry->connect_us);
@@ -245,8 +248,8 @@ size_t access_format_ecs(const struct access_entry *entry, struct log_clock *clo
 	if (entry->client_port)
 		PUT_U64(at, "source.port", entry->client_port);
 	at = put_ecs_http(at, entry);
-	PUT_U64(at, "http.request.body.bytes", entry->bytes_in);
-	PUT_U64(at, "http.response.body.bytes", entry->bytes_out);
+	PUT_COUNT(at, "http.request.body.bytes", entry->bytes_in);
+	PUT_COUNT(at, "http.response.body.bytes", entry->bytes_out);
 	at = put_ecs_trace(at, entry);
 	if (entry->tls_version.len) {
 		PUT_STR(at, "tls.version", entry->tls_version, ACCESS_NAME_MAX);

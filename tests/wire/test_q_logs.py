@@ -70,7 +70,6 @@ def test_json_line_of_a_good_request():
         assert line["http.request.method"] == "POST"
         assert line["url.path"] == "/a/b"
         assert line["server.address"] == "weir.test"
-        assert line["network.protocol.name"] == "http"
         assert line["network.protocol.version"] == "1.1"
         assert line["http.response.status_code"] == 200
         assert line["http.request.body.size"] == 5
@@ -80,10 +79,11 @@ def test_json_line_of_a_good_request():
         assert line["outcome"] == "ok"
         assert line["frontend"] == "web" and line["pool"] == "app"
         assert line["backend"] == backend.address
-        assert line["tries"] == 1 and line["reused"] is False
-        for timer in ("queue_us", "connect_us", "first_byte_us", "total_us"):
-            assert line[timer] >= 0
-        assert line["head_us"] == 0  # it came in one piece
+        assert line["tries"] == 1
+        for timer in ("connect_us", "first_byte_us", "total_us"):
+            assert line[timer] > 0
+        # It came in one piece, had a place at once, and the connection was a new one.
+        assert not line.keys() & {"head_us", "queue_us", "reused"}
         assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["timestamp"])
         assert "secret" not in weir.stdout and "s=2" not in weir.stdout
 
@@ -104,7 +104,7 @@ def test_the_time_that_a_head_takes(before):
         assert line["url.path"] == "/slow"
         assert 1000 < line["head_us"] < 1_500_000
         assert line["total_us"] >= line["head_us"] + line["first_byte_us"]
-        assert line["queue_us"] <= line["total_us"] - line["head_us"]
+        assert line.get("queue_us", 0) <= line["total_us"] - line["head_us"]
 
 
 def test_the_head_of_a_408_took_its_time():
