@@ -4,11 +4,12 @@
 // client sends, what comes out of it as a request is, written for an HTTP/1 backend, exactly one
 // request with the same meaning; and every stream and every block is given back.
 #include "fuzz_check.h"
+#include "fuzz_session.h"
 
 #include "proto/h1_write.h"
 #include "proto/h2.h"
 
-enum { blocks_max = 4096, text_max = 256 * 1024 };
+enum { blocks_max = 4096 };
 
 struct fuzz {
 	struct block_pool pool;
@@ -21,31 +22,15 @@ struct fuzz {
 
 // ---- What comes out is one request --------------------------------------------------------------
 
-static size_t flatten(struct bytes *bytes, char *text)
-{
-	size_t len = 0;
-
-	while (!bytes_is_empty(bytes)) {
-		struct slice slice = bytes_pop(bytes);
-
-		ASSERT(len + slice.len <= text_max);
-		memcpy(text + len, slice.ptr, slice.len);
-		len += slice.len;
-		slice_drop(&slice);
-	}
-	return len;
-}
-
 static void check_request(struct fuzz *fuzz, const struct http_head *head, bool end)
 {
 	static struct http_field fields[HTTP_FIELDS_MAX];
-	static char text[text_max];
+	static struct fuzz_text text;
 	const struct h1_limits limits = {HTTP_HEAD_BYTES_MAX, HTTP_HEAD_BYTES_MAX / 2};
 	struct h1_head_form form = {.keep_alive = true, .chunked = head->framing == HTTP_CHUNKED};
 	struct http_head again;
 	struct bytes bytes = {0};
 	enum http_refusal why;
-	size_t len;
 	int used;
 
 	fuzz_check_fields(head->fields, head->field_count, head->raw);
@@ -54,13 +39,14 @@ static void check_request(struct fuzz *fuzz, const struct http_head *head, bool 
 	ASSERT(!end || head->framing != HTTP_CHUNKED);
 	ASSERT(head->method != HTTP_CONNECT);
 	ASSERT(h1_write_head(&fuzz->pool, &bytes, head, &form) == 0);
-	len = flatten(&bytes, text);
-	used = h1_parse_request(text, len, &limits, fields, &again, &why);
-	ASSERT(used > 0 && (size_t)used == len);
+	fuzz_flatten(&bytes, &text);
+	used = h1_parse_request(text.at, text.len, &limits, fields, &again, &why);
+	ASSERT(used > 0 && (size_t)used == text.len);
 	ASSERT(str_eq(again.path, head->path) && str_eq(again.method_text, head->method_text));
 	ASSERT(str_eq(again.authority, head->authority));
 	ASSERT(again.framing == head->framing && again.content_length == head->content_length);
 	ASSERT(again.upgrade == head->upgrade);
+	ASSERT(!head->upgrade || (end && head->content_length == 0));
 }
 
 // ---- Events -------------------------------------------------------------------------------------
@@ -88,12 +74,6 @@ static void on_trailers(struct stream *stream, const struct http_field *fields, 
 			http_trailer_allowed((enum http_known)fields[i].known));
 }
 
-static void on_drained(struct stream *stream, size_t len)
-{
-	(void)stream;
-	(void)len;
-}
-
 static void on_reset(struct stream *stream, enum stream_fault fault)
 {
 	(void)fault;
@@ -104,7 +84,7 @@ static const struct stream_events stream_events = {
 	.on_head = on_head,
 	.on_body = on_body,
 	.on_trailers = on_trailers,
-	.on_drained = on_drained,
+	.on_drained = fuzz_on_drained,
 	.on_reset = on_reset,
 };
 
@@ -148,38 +128,14 @@ static void on_refused(struct session *session, struct stream *stream)
 		answer(stream, 400);
 }
 
-static void on_stream_done(struct session *session, struct stream *stream)
-{
-	(void)session;
-	(void)stream;
-}
-
-static void on_poke(struct session *session)
-{
-	(void)session;
-}
-
 static const struct session_events session_events = {
 	.on_request = on_request,
 	.on_refused = on_refused,
-	.on_stream_done = on_stream_done,
-	.on_poke = on_poke,
+	.on_stream_done = fuzz_on_stream_done,
+	.on_poke = fuzz_on_poke,
 };
 
 // ---- A run --------------------------------------------------------------------------------------
-
-static void turn(struct fuzz *fuzz, struct session *session)
-{
-	for (u32 i = 0; i < 4; i++) {
-		if (session->again) {
-			session->again = false;
-			session->ops->feed(session, (struct slice){0});
-		}
-		bytes_clear(&fuzz->out);
-		session->ops->taken(session);
-		session->ops->sent(session);
-	}
-}
 
 static void ask(struct fuzz *fuzz, struct session *session)
 {
@@ -232,27 +188,15 @@ static void ask_tunnel(struct fuzz *fuzz, struct session *session)
 	stream->ops->grant(stream, 1000);
 }
 
-static void feed(
-	struct fuzz *fuzz, struct session *session, const uint8_t *data, size_t size, size_t piece)
+static void feed(struct fuzz *fuzz, struct session *session, struct str input, size_t piece)
 {
-	while (size && session->end == SESSION_GOES_ON) {
-		size_t len = MIN(size, piece);
-		struct block *block = block_get(&fuzz->pool, true);
-
-		ASSERT(block != NULL);
-		memcpy(block->data, data, len);
-		session->ops->feed(session, (struct slice){block, block->data, len});
-		turn(fuzz, session);
-		data += len;
-		size -= len;
-		fuzz->now_us += 1000;
-	}
+	fuzz_feed(session, input, piece, &fuzz->pool, &fuzz->now_us);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const size_t pieces[] = {1, 7, 100, BLOCK_BYTES};
-	static const char allows_connect[] = "\0\0\6\4\0\0\0\0\0\0\x8\0\0\0\1";
+	const struct str allows_connect = STR("\0\0\6\4\0\0\0\0\0\0\x8\0\0\0\1");
 	static struct fuzz fuzz;
 	struct session *session;
 	struct h2_kit *kit;
@@ -269,27 +213,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	session = h2_new(kit, server ? STREAM_SERVER : STREAM_CLIENT, &fuzz.parser, &fuzz.out,
 		&fuzz, false, &session_events);
 	ASSERT(session != NULL);
-	turn(&fuzz, session);
+	fuzz_turn(session);
 	if (server)
-		feed(&fuzz, session, (const uint8_t *)h2_preface.ptr, h2_preface.len, BLOCK_BYTES);
+		feed(&fuzz, session, h2_preface, BLOCK_BYTES);
 	else
 		ask(&fuzz, session);
-	turn(&fuzz, session);
+	fuzz_turn(session);
 	if (!server && data[0] & 32) {
-		feed(&fuzz, session, (const uint8_t *)allows_connect, sizeof(allows_connect) - 1,
-			BLOCK_BYTES);
+		feed(&fuzz, session, allows_connect, BLOCK_BYTES);
 		ask_tunnel(&fuzz, session);
 	}
 	if (data[0] & 16) {
 		session->ops->drain(session);
 		session->ops->check_alive(session);
 	}
-	turn(&fuzz, session);
-	feed(&fuzz, session, data + 1, size - 1, pieces[data[0] >> 1 & 3]);
+	fuzz_turn(session);
+	feed(&fuzz, session, str_make((const char *)data + 1, size - 1), pieces[data[0] >> 1 & 3]);
 	session->ops->ended(session, data[0] & 8 ? -104 : 0);
 	for (u32 i = 0; i < fuzz.count; i++)
 		fuzz.streams[i]->ops->reset(fuzz.streams[i]);
-	turn(&fuzz, session);
+	fuzz_turn(session);
 	session->ops->done(session);
 	bytes_clear(&fuzz.out);
 	h2_kit_free(kit);
