@@ -47,23 +47,29 @@ static inline void fuzz_on_poke(struct session *session)
 	(void)session;
 }
 
+static inline void fuzz_go_on(struct session *session)
+{
+	if (session->again) {
+		session->again = false;
+		session->ops->feed(session, (struct slice){0});
+	}
+}
+
 // What a connection does with its session between two receives; the peer takes all that is sent.
 static inline void fuzz_turn(struct session *session)
 {
 	for (u32 i = 0; i < 4; i++) {
-		if (session->again) {
-			session->again = false;
-			session->ops->feed(session, (struct slice){0});
-		}
+		fuzz_go_on(session);
 		bytes_clear(session->out);
 		session->ops->taken(session);
 		session->ops->sent(session);
 	}
 }
 
-// `input` arrives in pieces, a millisecond apart, until the session has enough.
-static inline void fuzz_feed(struct session *session, struct str input, size_t piece,
-	struct block_pool *pool, u64 *now_us)
+// `input` arrives in pieces, a millisecond apart, until the session has enough. `takes_late`: the
+// peer takes what is sent when we no longer read.
+static inline void fuzz_feed_to(struct session *session, struct str input, size_t piece,
+	bool takes_late, struct block_pool *pool, u64 *now_us)
 {
 	while (input.len && session->end == SESSION_GOES_ON) {
 		size_t len = MIN(input.len, piece);
@@ -72,8 +78,17 @@ static inline void fuzz_feed(struct session *session, struct str input, size_t p
 		ASSERT(block != NULL);
 		memcpy(block->data, input.ptr, len);
 		session->ops->feed(session, (struct slice){block, block->data, len});
-		fuzz_turn(session);
+		if (takes_late && session->ops->wants_input(session))
+			fuzz_go_on(session);
+		else
+			fuzz_turn(session);
 		input = str_make(input.ptr + len, input.len - len);
 		*now_us += 1000;
 	}
+}
+
+static inline void fuzz_feed(struct session *session, struct str input, size_t piece,
+	struct block_pool *pool, u64 *now_us)
+{
+	fuzz_feed_to(session, input, piece, false, pool, now_us);
 }
