@@ -248,6 +248,10 @@ static const char *take_at(struct proxy *proxy, const struct spot *at, struct pa
 		give_up(client, x);
 		return "there is no memory for its bytes";
 	}
+	if (!parcel_claim(parcel->claim)) {
+		give_up(client, x);
+		return "it was taken back";
+	}
 	start(x, facts);
 	metrics_inc(proxy->metrics, M_TUNNELS_TAKEN);
 	return NULL;
@@ -258,7 +262,9 @@ const char *passing_take(struct proxy *proxy, struct parcel *parcel)
 	struct parcel_facts facts;
 	struct spot at;
 
-	if (parcel->client < 0 || parcel->backend < 0 ||
+	if (proxy->is_aborted)
+		return "it is ending";
+	if (parcel->client < 0 || parcel->backend < 0 || parcel->claim < 0 ||
 		parcel_read(str_make(parcel->words.data, parcel->words.len), &facts) != 0)
 		return "it makes no sense";
 	at.frontend = find_frontend(proxy->snapshot, facts.frontend);
