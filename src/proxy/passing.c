@@ -112,7 +112,31 @@ static void tell_times(const struct exchange *x, struct parcel_facts *facts)
 	facts->headed_wall_ms = (u64)x->headed_wall_ms;
 }
 
-static void tell(const struct exchange *x, struct parcel_facts *facts)
+static u64 told_id(u64 id)
+{
+	return id ? id : PARCEL_UNTOLD;
+}
+
+// Its spans are told by who sees its end.
+static void tell_trace(struct exchange *x, struct parcel_facts *facts)
+{
+	u64 trace_id[2], span_id;
+
+	if (!tracing_ids(x, trace_id, &span_id))
+		return;
+	facts->trace_high = trace_id[0];
+	facts->trace_low = trace_id[1];
+	facts->span = told_id(span_id);
+	if (!x->is_traced)
+		return;
+	facts->trace_flags = x->tracing.context.flags;
+	facts->span_parent = told_id(x->tracing.remote_id);
+	if (x->is_recorded)
+		facts->span_try = told_id(x->attempt->span_id);
+	facts->resends = x->attempt->resends;
+}
+
+static void tell(struct exchange *x, struct parcel_facts *facts)
 {
 	struct addr addr; // of a unix socket there is none
 
@@ -140,6 +164,7 @@ static void tell(const struct exchange *x, struct parcel_facts *facts)
 	facts->ended_up = x->up.state == HALF_ENDED;
 	facts->ended_down = x->answer.state == HALF_ENDED;
 	tell_times(x, facts);
+	tell_trace(x, facts);
 }
 
 static void copy(struct text *to, const struct bytes *bytes)
@@ -156,7 +181,7 @@ static void copy_queues(struct text *to, const struct conn *conn)
 }
 
 // NULL: it cannot be given, for want of memory or descriptors.
-static struct parcel *pack(const struct exchange *x)
+static struct parcel *pack(struct exchange *x)
 {
 	struct parcel *parcel = parcel_new();
 	struct parcel_facts facts;

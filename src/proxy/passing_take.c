@@ -132,6 +132,27 @@ static void take_times(struct exchange *x, const struct parcel_facts *facts)
 		(i64)MIN(told(facts->headed_wall_ms, (u64)x->headed_wall_ms), (u64)INT64_MAX);
 }
 
+// Spans go on where this process records any.
+static void take_trace(struct exchange *x, const struct parcel_facts *facts)
+{
+	struct tracing *tracing = &x->tracing;
+
+	if (facts->trace_high == PARCEL_UNTOLD || facts->trace_low == PARCEL_UNTOLD)
+		return;
+	tracing->id_at = NULL;
+	tracing->lines = STR_EMPTY;
+	tracing->sends = 1;
+	tracing->remote_id = told(facts->span_parent, 0);
+	tracing->context = (struct trace_context){.trace_id = {facts->trace_high, facts->trace_low},
+		.parent_id = told(facts->span, tracing->remote_id),
+		.flags = (u8)told(facts->trace_flags, 0)};
+	x->is_traced = true;
+	x->is_recorded = x->proxy->spans && facts->span_try != PARCEL_UNTOLD;
+	x->attempt->span_id = x->is_recorded ? facts->span_try : 0;
+	x->attempt->resends = (u8)told(facts->resends, 0);
+	x->attempt->is_hedge = false;
+}
+
 static bool take_exchange(
 	struct exchange *x, const struct spot *at, const struct parcel_facts *facts)
 {
@@ -147,6 +168,7 @@ static bool take_exchange(
 	x->answer_begun = x->request_ended = x->replay_lost = true;
 	x->server_name = keep(x, facts->server_name);
 	take_times(x, facts);
+	take_trace(x, facts);
 	if (backend->pool->conf->limits.requests)
 		x->has_place = cap_take(backend->pool->requests, 0);
 	pick_take(&x->proxy->upstream, backend, &x->attempt->pick);
