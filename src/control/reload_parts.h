@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "base/json.h"
+#include "base/text.h"
 #include "control/reload.h"
 #include "control/shelf.h"
 #include "decide/probation.h"
@@ -77,7 +78,7 @@ struct job {
 	u8 syntax;	      // EXPORT: enum conf_syntax
 	struct text left_out; // EXPORT: what cannot be written down, a comment in each line
 	bool only_looks, wants_first;
-	const char *reason; // static, of a REVERT
+	const char *reason; // of a REVERT; the trial has it
 	const struct snapshot *before;
 	// Of the builder, until `built`.
 	pthread_t thread;
@@ -204,6 +205,8 @@ struct reload_trial {
 	struct timer timer;
 	struct probation probation;
 	struct shelf_text *before; // what comes again
+	struct text empty_before;  // names of pools, each with a line end
+	char reason[256];	   // why it is taken back
 };
 
 void reload_trial_init(struct reload *reload);

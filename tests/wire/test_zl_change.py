@@ -210,7 +210,7 @@ def test_n5_apply_that_breaks_all_routes_goes_back_before_its_time(tmp_path):
         last = next(one for one in town.call("GET", "/api/v1/events")["events"]
                     if one["text"] == "configuration on probation is taken back")
         assert last["reason"] in ("too many requests failed",
-                                  "a pool had no backend left that may get requests")
+                                  "pool 'app' has no backend left that may get requests")
         assert town.weir.ask().status == 200
 
 
