@@ -51,7 +51,6 @@ void reload_job_free(struct job *job)
 	text_done(&job->left_out);
 	shelf_text_drop(job->text);
 	shelf_text_drop(job->kept);
-	shelf_text_drop(job->first_kept);
 	mem_free(job->edits);
 	arena_done(&job->texts);
 	mem_free(job);
@@ -265,7 +264,7 @@ void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms)
 	}
 	if (is_needless(journal, job))
 		return;
-	entry = add_entry(journal, &job->edit, job, wall_ms);
+	entry = add_entry(journal, &job->edit, job, job->wall_ms ? job->wall_ms : wall_ms);
 	// What a removal took away: whoever adds just that takes the removal back.
 	if (job->kind == RELOAD_REMOVE) {
 		struct conf_edit_backend *was = copy_backends(&entry->texts, &job->was, 1);
@@ -284,6 +283,17 @@ void reload_journal_sign(struct journal *journal, const struct job *job)
 		if (is_about(&entry->edit, &job->edit))
 			entry->event = job->event;
 	}
+}
+
+void reload_journal_put(struct journal *journal, const struct bequest_edit *edit, u64 event)
+{
+	struct job signature = {0};
+	struct journal_entry *entry;
+
+	make(journal);
+	snprintf(signature.who, sizeof(signature.who), "%.*s", STR_FMT(edit->who));
+	entry = add_entry(journal, &edit->edit, &signature, edit->wall_ms);
+	entry->event = event;
 }
 
 void reload_journal_done(struct journal *journal)
