@@ -72,6 +72,7 @@ struct control {
 	_Atomic(bool) draining;
 	bool aborting, finished;
 	bool finds;		    // the finder is open
+	bool is_collected;	    // what it tells now goes below edits
 	bool is_repeated;	    // what it tells now is in the first configuration
 	bool found_early;	    // something changed before workers ran
 	const struct conf *written; // without what it found
@@ -588,6 +589,8 @@ static void on_found(
 {
 	struct control *control = owner;
 
+	if (control->is_collected)
+		estate_add_list(&control->estate, pool, backends, count);
 	if (!control->reload)
 		return; // the first configuration gets all of them
 	if (control->workers_running)
@@ -1053,8 +1056,12 @@ static void open_estate(struct control *control)
 		control->options->state_folder, control->options->source);
 	estate_open(&control->estate, control->handover, control->shelf_file, control->written,
 		control->log);
-	control->conf =
-		estate_complete(&control->estate, control->conf, control->arena, control->log);
+	control->is_collected = control->finds && control->estate.bequest.edit_count;
+	if (control->is_collected)
+		control->options->finder->repeat(control->options->finder->owner);
+	control->is_collected = false;
+	control->conf = estate_complete(
+		&control->estate, control->written, control->conf, control->arena, control->log);
 }
 
 static int start(struct control *control)

@@ -109,6 +109,7 @@ void estate_done(struct estate *estate)
 	if (!estate->text)
 		return;
 	bequest_done(&estate->bequest);
+	mem_free(estate->lists);
 	shelf_done(&estate->shelf);
 	shelf_text_drop(estate->text);
 	estate->text = NULL;
@@ -163,26 +164,49 @@ static const char *is_vain(const struct conf *conf, const struct conf_edit *edit
 	return "there is no such pool";
 }
 
-static const struct conf *edited(
-	const struct conf *conf, const struct bequest *bequest, struct arena *arena)
+void estate_add_list(
+	struct estate *estate, struct str pool, const struct conf_edit_backend *backends, u32 count)
 {
-	struct conf_edit *edits = mem_alloc(sizeof(*edits) * MAX(bequest->edit_count, 1u));
+	struct arena *arena = &estate->bequest.arena;
+	struct conf_edit list = {.kind = CONF_EDIT_LIST,
+		.pool = arena_str(arena, pool),
+		.origin = "provider",
+		.backends = conf_edit_copy_backends(arena, backends, count),
+		.count = count};
+
+	if (estate->list_count == estate->list_room) {
+		estate->list_room = MAX(2 * estate->list_room, 4u);
+		estate->lists =
+			mem_realloc(estate->lists, sizeof(*estate->lists) * estate->list_room);
+	}
+	estate->lists[estate->list_count++] = list;
+}
+
+// As the journal has it: lists first.
+static const struct conf *edited(
+	const struct estate *estate, const struct conf *written, struct arena *arena)
+{
+	const struct bequest *bequest = &estate->bequest;
+	u32 count = estate->list_count + bequest->edit_count;
+	struct conf_edit *edits = mem_alloc(sizeof(*edits) * MAX(count, 1u));
 	const struct conf *made;
 	struct errs errs;
 
 	errs_init(&errs);
-	for (u32 i = 0; i < bequest->edit_count; i++)
-		edits[i] = bequest->edits[i].edit;
-	made = conf_edit(conf, edits, bequest->edit_count, arena, &errs);
+	for (u32 i = 0; i < count; i++)
+		edits[i] = i < estate->list_count ? estate->lists[i]
+						  : bequest->edits[i - estate->list_count].edit;
+	made = conf_edit(written, edits, count, arena, &errs);
 	errs_done(&errs);
 	mem_free(edits);
 	return made;
 }
 
 // One after the other: the first of two that exclude each other stays.
-static const struct conf *sift(
-	struct bequest *bequest, const struct conf *conf, struct arena *arena, struct log *log)
+static const struct conf *sift(struct estate *estate, const struct conf *written,
+	const struct conf *conf, struct arena *arena, struct log *log)
 {
+	struct bequest *bequest = &estate->bequest;
 	u32 count = bequest->edit_count, kept = 0;
 	const struct conf *best = conf;
 
@@ -191,7 +215,7 @@ static const struct conf *sift(
 
 		bequest->edits[kept] = bequest->edits[i];
 		bequest->edit_count = kept + 1;
-		made = edited(conf, bequest, arena);
+		made = edited(estate, written, arena);
 		if (made) {
 			best = made;
 			kept++;
@@ -204,8 +228,8 @@ static const struct conf *sift(
 	return best;
 }
 
-const struct conf *estate_complete(
-	struct estate *estate, const struct conf *conf, struct arena *arena, struct log *log)
+const struct conf *estate_complete(struct estate *estate, const struct conf *written,
+	const struct conf *conf, struct arena *arena, struct log *log)
 {
 	struct bequest *bequest = &estate->bequest;
 	const struct conf *made;
@@ -223,6 +247,6 @@ const struct conf *estate_complete(
 	}
 	if (!bequest->edit_count)
 		return conf;
-	made = edited(conf, bequest, arena);
-	return made ? made : sift(bequest, conf, arena, log);
+	made = edited(estate, written, arena);
+	return made ? made : sift(estate, written, conf, arena, log);
 }

@@ -16,6 +16,8 @@ struct estate {
 	u32 generation;		 // of what serves first
 	bool continues;		 // it is the newest one of the shelf, by its text
 	bool is_taken;		 // orders were left
+	struct conf_edit *lists; // that are known of pools, in the arena of `bequest`
+	u32 list_count, list_room;
 };
 
 // `written`: the configuration without lists and edits. What cannot be read is told by a line of
@@ -23,10 +25,14 @@ struct estate {
 void estate_open(struct estate *estate, struct handover *handover, struct shelf_file *file,
 	const struct conf *written, struct log *log);
 
-// `conf` with the edits; those that make no sense for it any more are dropped with a line each.
-// What is new of it lives in `arena`.
-const struct conf *estate_complete(
-	struct estate *estate, const struct conf *conf, struct arena *arena, struct log *log);
+// The backends of a pool that come from elsewhere, before the following. Copied.
+void estate_add_list(struct estate *estate, struct str pool,
+	const struct conf_edit_backend *backends, u32 count);
+
+// `written` with lists and edits, or, where there are no edits, `conf`, which has the lists. Edits
+// that make no sense for it any more are dropped with a line each. What is new lives in `arena`.
+const struct conf *estate_complete(struct estate *estate, const struct conf *written,
+	const struct conf *conf, struct arena *arena, struct log *log);
 
 void estate_done(struct estate *estate);
 

@@ -178,6 +178,56 @@ def test_what_was_ordered_before_is_written_down_by_nobody_twice(three):
         assert journal(town)["dropped"] == 0
 
 
+def test_orders_about_backends_of_a_list(three, tmp_path):
+    first, second, third = three
+    path = tmp_path / "list"
+    path.write_text("".join(f"{one.address}\n" for one in three))
+    with Town([], providers=[{"pool": "app", "path": str(path)}]) as town:
+        steer(town, first.address, "drain")
+        town.call("DELETE", f"/api/v1/pools/app/backends/{second.address}")
+        before = orders(town)
+        assert {kind for kind, *_ in before} == {"remove", "state"}
+        for step in (crash, upgrade):
+            step(town)
+            assert orders(town) == before
+            assert {town.weir.ask().body for _ in range(6)} == {b"c"}
+        # The list says who is there, after a crash too.
+        path.write_text(f"{first.address}\n{second.address}\n")
+        until(lambda: [one["id"] for one in town.state()["backends"]] == [first.address],
+              "the other list")
+        steer(town, first.address, "enable")
+        town.call("POST", "/api/v1/pools/app/backends", {"address": second.address})
+        until(lambda: {town.weir.ask().body for _ in range(6)} == {b"a", b"b"}, "both")
+        assert journal(town)["dropped"] == 0
+
+
+def test_an_order_waits_for_a_list_that_is_late(three, tmp_path):
+    first, second, _ = three
+    path = tmp_path / "list"
+    path.write_text(f"{first.address}\n{second.address}\n")
+    with Town([], providers=[{"pool": "app", "path": str(path)}]) as town:
+        steer(town, first.address, "drain")
+        path.unlink()
+        for kept in pathlib.Path(town.weir.state).rglob("*.rows"):
+            kept.unlink()
+        crash_unasked(town)
+        assert journal(town) == {"journal": [], "dropped": 0, "waiting": 1}
+        crash_unasked(town)
+        assert journal(town)["waiting"] == 1
+        path.write_text(f"{first.address}\n{second.address}\n")
+        until(lambda: len(town.state()["backends"]) == 2, "the list")
+        assert [kind for kind, *_ in orders(town)] == ["state"]
+        assert journal(town)["waiting"] == 0
+        assert {town.weir.ask().body for _ in range(6)} == {b"b"}
+
+
+def crash_unasked(town):
+    before = town.weir.serving
+    os.kill(before, signal.SIGKILL)
+    until(lambda: town.weir.serving not in (before, town.weir.pid), "another serving process")
+    until(lambda: answers(town), "its admin address")
+
+
 # ---- During an upgrade ----------------------------------------------------------------------------
 
 def begun(town):
