@@ -481,7 +481,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz.down.limits = fuzz.up.limits = fuzz_limits;
 	arena_init(&fuzz.arena, 4 * 1024 * 1024);
 	block_pool_init(&fuzz.pool, blocks_max, blocks_max);
-	kit = h2_kit_new(&fuzz.pool, &fuzz.now_us, 1, 2048);
+	kit = h2_kit_new(&fuzz.pool, &fuzz.now_us, 1, 2048, 1);
 	session = h2_new(kit, STREAM_SERVER, &fuzz.down, &fuzz.out, &fuzz, false, &client_events);
 	ASSERT(session != NULL);
 	run(&fuzz, session, str_make(sender.frames.at, sender.frames.len),

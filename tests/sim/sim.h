@@ -277,6 +277,7 @@ extern u64 sim_faults[FAULT_COUNT];
 extern u64 sim_exchanges, sim_outcomes[OUTCOME_COUNT];
 extern u64 sim_moves[STEP_COUNT][STEP_COUNT];
 extern bool sim_verbose;
+extern bool sim_repeats; // the seed runs a second time
 
 // The first failure of a seed is kept.
 void world_fail(struct world *world, const char *format, ...) printf_like(2, 3);
@@ -296,8 +297,8 @@ static inline void world_fault(struct world *world, enum sim_fault fault)
 	world->faults[fault]++;
 }
 
-// 0 = passed; the reason is printed.
-int world_run(u64 seed);
+// 0 = passed; the reason is printed. `ret_course`: a number of all that happened.
+int world_run(u64 seed, u64 *ret_course);
 
 // look.c: records and explain. After each turn | when all is over.
 void look_start(struct world *world);
@@ -323,7 +324,7 @@ void h2_plan_calls(struct world *world);
 
 // tls_plan.c: who speaks TLS, and how its connections do. tls_plan_caller: false for a clear one.
 void tls_plan_world(struct world *world);
-void tls_plan_frontend(struct world *world, struct conf_frontend *frontend, u32 index);
+void tls_plan_frontend(struct world *world, struct conf_frontend *frontend);
 void tls_plan_backend(struct world *world, struct server *server, struct conf_backend *backend);
 bool tls_plan_caller(struct world *world, u32 frontend, struct peer *peer, bool is_h2);
 void tls_plan_service(struct server *server, struct peer *peer);

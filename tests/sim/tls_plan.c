@@ -10,7 +10,7 @@
 #include "sim.h"
 #include "tls_wire.h"
 
-enum { worlds_one_in = 4, handshake_bytes_max = 600, anew_one_in = 8 };
+enum { worlds_one_in = 16, handshake_bytes_max = 600, anew_one_in = 16 };
 
 void tls_plan_world(struct world *world)
 {
@@ -21,12 +21,12 @@ void tls_plan_world(struct world *world)
 		tls_wire_seed(world->seed);
 }
 
-void tls_plan_frontend(struct world *world, struct conf_frontend *frontend, u32 index)
+void tls_plan_frontend(struct world *world, struct conf_frontend *frontend)
 {
 	static const struct str alpn[] = {{"h2", 2}, {"http/1.1", 8}};
 	struct conf_certificate *certificate;
 
-	if (!world->has_tls || rng_one_in(&world->tls_rng, index ? 2 : 4))
+	if (!world->has_tls || rng_one_in(&world->tls_rng, 2))
 		return;
 	certificate = arena_zalloc(&world->arena, sizeof(*certificate));
 	certificate->cert = certificate->key = tls_wire_file();
@@ -47,12 +47,12 @@ void tls_plan_frontend(struct world *world, struct conf_frontend *frontend, u32 
 
 static bool may_be_1_2(struct world *world, enum conf_tls_version least)
 {
-	return least == CONF_TLS_1_2 && !rng_one_in(&world->tls_rng, 3);
+	return least == CONF_TLS_1_2 && !rng_one_in(&world->tls_rng, 4);
 }
 
 void tls_plan_backend(struct world *world, struct server *server, struct conf_backend *backend)
 {
-	if (!world->has_tls || rng_one_in(&world->tls_rng, 2))
+	if (!world->has_tls || !rng_one_in(&world->tls_rng, 3))
 		return;
 	backend->tls = (struct conf_upstream_tls){.enabled = true,
 		.verify = rng_one_in(&world->tls_rng, 2),

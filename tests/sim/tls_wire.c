@@ -111,7 +111,6 @@ static SSL_CTX *make_ctx(const SSL_METHOD *method)
 
 	ASSERT(ctx && SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 		SSL_CTX_set1_groups_list(ctx, "X25519") == 1);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
 	return ctx;
 }
