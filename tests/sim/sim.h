@@ -397,7 +397,7 @@ void check_turn(struct world *world);
 void check_end(struct world *world);
 void check_gone(struct world *world); // after proxy_done
 // TLS: a client's handshake failed | its connection broke; `is_idle`: nothing was under way.
-void check_handshake(struct world *world, const struct peer *peer, int error);
+void check_handshake(struct world *world, u32 frontend, const struct peer *peer, int error);
 void check_cut(struct world *world, const struct peer *peer, int error, bool is_idle);
 // A kept connection to a backend ends that was idle since then.
 void check_idle_end(struct world *world, u64 since_ms);
