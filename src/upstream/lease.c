@@ -699,7 +699,7 @@ void lease_close_idle(struct upstream *upstream, struct cell *cell)
 		struct link *link = list_first(&cell->idle, struct link, node);
 
 		leave_idle(link);
-		conn_close(&link->conn);
+		conn_finish(&link->conn);
 	}
 }
 

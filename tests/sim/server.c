@@ -8,7 +8,6 @@
 #include "pattern.h"
 #include "plan.h"
 #include "server.h"
-#include "tls_wire.h"
 
 enum {
 	piece_bytes_max = 16 * 1024,
@@ -604,9 +603,7 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
-	if (error == PEER_BAD_TLS)
-		world_fail(service->world, "server %u/%u: TLS: %s", service->server->index,
-			service->serial, tls_wire_error(peer->tls));
+	check_cut(service->world, peer, error, service->served && !service->call);
 	if (service->attempt) {
 		service->attempt->broken = true;
 		service->attempt->ended_ms = world_now_ms(service->world);
