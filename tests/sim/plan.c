@@ -649,6 +649,7 @@ void plan_calls(struct world *world)
 		}
 	}
 	h2_plan_calls(world);
+	tls_plan_calls(world);
 }
 
 // ---- Configuration ------------------------------------------------------------------------------

@@ -326,6 +326,7 @@ void h2_plan_calls(struct world *world);
 void tls_plan_world(struct world *world);
 void tls_plan_frontend(struct world *world, struct conf_frontend *frontend);
 void tls_plan_backend(struct world *world, struct server *server, struct conf_backend *backend);
+void tls_plan_calls(struct world *world);
 bool tls_plan_caller(struct world *world, u32 frontend, struct peer *peer, bool is_h2);
 void tls_plan_service(struct server *server, struct peer *peer);
 // A close | a reset, which with TLS half of the time is an end without close_notify.

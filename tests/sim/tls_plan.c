@@ -10,7 +10,7 @@
 #include "sim.h"
 #include "tls_wire.h"
 
-enum { worlds_one_in = 16, handshake_bytes_max = 600, anew_one_in = 16 };
+enum { worlds_one_in = 16, handshake_bytes_max = 600, anew_one_in = 16, cut_one_in = 12 };
 
 void tls_plan_world(struct world *world)
 {
@@ -61,6 +61,33 @@ void tls_plan_backend(struct world *world, struct server *server, struct conf_ba
 		.min_version = rng_one_in(&world->tls_rng, 4) ? CONF_TLS_1_3 : CONF_TLS_1_2};
 	// Always the same, so that sessions can be resumed.
 	server_use_tls(server, may_be_1_2(world, backend->tls.min_version));
+}
+
+// Answers that only the end of their connection ends are few in the plans, and what ends too soon
+// is what TLS is asked for.
+static void cut_short(struct call *call)
+{
+	struct answer *answer = &call->answer;
+
+	if (call->bad || call->upgrade || call->is_tunnel || answer->act || answer->bad ||
+		answer->flaw || answer->stale || answer->status == 204 || answer->body_len < 2)
+		return;
+	answer->framing = READ_TO_END;
+	answer->close = true;
+	answer->extra = false;
+	answer->act = ACT_RESET;
+	answer->act_at = rng_one_in(&call->world->tls_rng, 2)
+				 ? ACT_AT_LAST
+				 : 120 + rng_between(&call->world->tls_rng, 0, answer->body_len);
+}
+
+void tls_plan_calls(struct world *world)
+{
+	if (!world->has_tls)
+		return;
+	for (u32 i = 0; i < world->call_count; i++)
+		if (rng_one_in(&world->tls_rng, cut_one_in))
+			cut_short(&world->calls[i]);
 }
 
 // ---- Connections --------------------------------------------------------------------------------
