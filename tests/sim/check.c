@@ -598,8 +598,8 @@ void check_handshake(struct world *world, u32 frontend, const struct peer *peer,
 	if (error == PEER_BAD_TLS)
 		world_fail(world, "a handshake went wrong: %s", tls_wire_error(peer->tls));
 	// A connection of TCP that leads nowhere is reset, which overtakes its last flight.
-	if (frontend != tcp_frontend && !peer->spoiled && !world->scarce && !world->may_be_full && !world->few_handshakes &&
-		!world->drained_ms)
+	if (frontend != tcp_frontend && !peer->spoiled && !world->scarce && !world->may_be_full &&
+		!world->few_handshakes && !world->drained_ms)
 		world_fail(world, "a client's handshake failed for no reason: %d", error);
 	if (peer->spoiled && !world->scarce && !world->chaotic &&
 		world_now_ms(world) > peer->began_ms + world->limits.handshake_ms + 3 * SLACK_MS)

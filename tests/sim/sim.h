@@ -233,17 +233,17 @@ struct world {
 	struct again *again; // another configuration now and then
 	struct listening *listeners;
 	u32 listener_count;
-	bool scarce;		// blocks, links or clients are few: refusals are fair
-	bool may_be_full;	// a frontend takes few connections only
-	bool trusting;		// the callers are trusted proxies
-	u32 long_body_max;	// what a narrow network can take in time
-	bool smooth;		// what is sent in one piece arrives in one piece
-	bool chaotic;		// connects fail at random
-	struct rng h2_rng;	// who speaks HTTP/2: the rest of a seed does not hang on it
-	bool has_h2;		// somebody does
-	struct rng tls_rng;	// who speaks TLS, and how
-	bool has_tls;		// somebody does
-	bool few_handshakes;	// a frontend bounds how many wait
+	bool scarce;	     // blocks, links or clients are few: refusals are fair
+	bool may_be_full;    // a frontend takes few connections only
+	bool trusting;	     // the callers are trusted proxies
+	u32 long_body_max;   // what a narrow network can take in time
+	bool smooth;	     // what is sent in one piece arrives in one piece
+	bool chaotic;	     // connects fail at random
+	struct rng h2_rng;   // who speaks HTTP/2: the rest of a seed does not hang on it
+	bool has_h2;	     // somebody does
+	struct rng tls_rng;  // who speaks TLS, and how
+	bool has_tls;	     // somebody does
+	bool few_handshakes; // a frontend bounds how many wait
 	// Newest sessions, by frontend, HTTP/1 or 2, TLS 1.3 or 1.2: callers of a kind share one.
 	struct ssl_session_st *tls_sessions[3][2][2];
 	u64 course;		// a number of all that happened: the same seed has the same
@@ -335,7 +335,7 @@ void tls_break(struct world *world, struct peer *peer);
 void tls_secure(struct world *world, struct snapshot *snapshot); // before anybody uses it
 void tls_check_end(struct world *world);
 void tls_check_gone(struct world *world); // after everything was taken down
-void tls_forget(void);				// what a failed seed holds on to
+void tls_forget(void);			  // what a failed seed holds on to
 
 // caller.c
 struct caller *caller_new(struct world *world, u32 index, u32 frontend, u32 depth);

@@ -129,9 +129,8 @@ bool tls_plan_caller(struct world *world, u32 frontend, struct peer *peer, bool 
 		return false;
 	options.is_1_2 = may_be_1_2(world, conf->min_version);
 	options.record_max = some_record(world);
-	options.session = rng_one_in(rng, 8)
-				  ? NULL
-				  : &world->tls_sessions[frontend][is_h2][options.is_1_2];
+	options.session =
+		rng_one_in(rng, 8) ? NULL : &world->tls_sessions[frontend][is_h2][options.is_1_2];
 	ways = some_ways(rng);
 	ways.is_client = true;
 	ways.is_h2 = is_h2;
@@ -188,10 +187,12 @@ enum { ENV_WORKER, ENV_CHECKS, ENV_COUNT };
 // as the process. What changes while it runs, the sessions of backends, is new in each seed.
 static struct {
 	struct tls_env *env;
-	u32 refs;			      // without those of a seed
+	u32 refs, contexts;			// without those of a seed
 	struct tls_server *servers[3][2][2][2]; // by frontend, least version, HTTP/2, tickets
-	struct tls_client *clients[2][2][2];  // by verification, least version, HTTP/2
+	struct tls_client *clients[2][2][2];	// by verification, least version, HTTP/2
 } kept[ENV_COUNT];
+
+static u32 of_others = 2; // contexts: the peers', and those that failed seeds have left behind
 
 static void make_envs(const struct loop *loop)
 {
@@ -209,8 +210,8 @@ static struct tls_server *server_for(u32 env, const struct frontend *frontend)
 {
 	const struct conf_frontend *conf = frontend->conf;
 	bool is_1_3 = conf->tls.min_version == CONF_TLS_1_3, h2 = conf->http.h2;
-	struct tls_server **found = &kept[env].servers[frontend->index][is_1_3][h2]
-						      [conf->tls.tickets];
+	struct tls_server **found =
+		&kept[env].servers[frontend->index][is_1_3][h2][conf->tls.tickets];
 	struct tls_files files = {.cert = tls_wire_file(), .key = tls_wire_file()};
 	struct tls_server_options options = {.name = conf->name,
 		.files = &files,
@@ -219,12 +220,12 @@ static struct tls_server *server_for(u32 env, const struct frontend *frontend)
 		.alpn = conf->tls.alpn + (h2 ? 0 : 1),
 		.alpn_count = conf->tls.alpn_count - (h2 ? 0 : 1),
 		.without_tickets = !conf->tls.tickets};
+	u32 before = tls_wire_contexts();
 	struct tls_error error;
-	u32 refs = kept[env].env->refs;
 
 	if (!*found) {
 		*found = tls_server_new(kept[env].env, &options, &error);
-		kept[env].refs += kept[env].env->refs - refs;
+		kept[env].contexts += tls_wire_contexts() - before;
 	}
 	ASSERT(*found);
 	return tls_server_ref(*found);
@@ -243,13 +244,13 @@ static struct tls_client *client_for(u32 env, const struct conf_backend *conf)
 		.alpn_count = 1,
 		.needs_h2 = conf->is_h2};
 	struct tls_client *client;
+	u32 before = tls_wire_contexts();
 	struct tls_error error;
-	u32 refs = kept[env].env->refs;
 
 	if (!*like) {
 		*like = tls_client_new(kept[env].env, &options, NULL, &error);
 		ASSERT(*like);
-		kept[env].refs += kept[env].env->refs - refs;
+		kept[env].contexts += tls_wire_contexts() - before;
 	}
 	client = tls_client_new(kept[env].env, &options, *like, &error);
 	ASSERT(client);
@@ -324,15 +325,22 @@ void tls_check_end(struct world *world)
 void tls_check_gone(struct world *world)
 {
 	struct ssl_session_st **sessions = &world->tls_sessions[0][0][0];
+	u32 contexts = of_others;
 
 	for (u32 i = 0; i < sizeof(world->tls_sessions) / sizeof(sessions[0]); i++)
 		tls_wire_session_free(&sessions[i]);
-	for (u32 i = 0; world->has_tls && i < ENV_COUNT; i++)
+	for (u32 i = 0; world->has_tls && i < ENV_COUNT; i++) {
+		contexts += kept[i].contexts;
 		if (kept[i].env->refs != kept[i].refs)
-			world_fail(world, "a context of TLS is never let go");
+			world_fail(world, "an environment of TLS is never let go");
+	}
+	if (world->has_tls && tls_wire_contexts() != contexts)
+		world_fail(world, "%d contexts of TLS are never let go",
+			(int)(tls_wire_contexts() - contexts));
 }
 
 void tls_forget(void)
 {
 	memset(kept, 0, sizeof(kept));
+	of_others = tls_wire_contexts();
 }

@@ -349,7 +349,8 @@ static int give_up(struct world *world)
 	fflush(stdout);
 	if (sim_verbose)
 		trace_print(world->trace, STDOUT_FILENO);
-	tls_forget();
+	if (world->has_tls)
+		tls_forget();
 	trace_attach_thread(NULL);
 	return 1;
 }
