@@ -451,6 +451,28 @@ static bool lateness_is_fair(const struct call *call, struct excuses excuses)
 		       excuses.everywhere);
 }
 
+// A backend said once that it did nothing with it, and nothing else happened in its pool: it goes to
+// another connection, whatever its method is.
+static bool was_only_refused(const struct call *call, struct excuses excuses)
+{
+	const struct world *world = call->world;
+
+	if (world->judged || excuses.caller || excuses.everywhere || world->chaotic ||
+		call->refused != 1 || call->attempt_count || call->script.framing != READ_NONE ||
+		(world->drained_ms && call->ended_ms + SLACK_MS > world->drained_ms))
+		return false;
+	for (u32 i = 0; i < world->server_count; i++) {
+		const struct server *server = world->servers[i];
+
+		if (server_pool(server) == call->pool &&
+			(server_was_down(server, call->began_ms, call->ended_ms) ||
+				server_closed_else(server, call->began_ms, call->ended_ms,
+					call->refused_ms)))
+			return false;
+	}
+	return true;
+}
+
 static void check_local_status(struct call *call, struct excuses excuses)
 {
 	bool strict = caller_frontend(call->caller) == strict_frontend;
@@ -475,7 +497,8 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 500:
 		break;
 	case 502:
-		fair = excuses.backend || excuses.everywhere;
+		fair = (excuses.backend || excuses.everywhere) &&
+		       !was_only_refused(call, excuses);
 		break;
 	case 503:
 		// Every backend of the plan may be asked, so it is never that nobody could be.

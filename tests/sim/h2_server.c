@@ -428,6 +428,7 @@ static void answer_probe(struct job *job)
 static void refuse(struct h2_service *service, struct call *call, u32 id)
 {
 	call->refused++;
+	call->refused_ms = world_now_ms(service->world);
 	service->idle_since_ms = world_now_ms(service->world);
 	server_note_trouble(service->server);
 	if (rng_one_in(&service->rng, 2)) {

@@ -188,6 +188,7 @@ struct call {
 		ended_ms;
 	bool got_trailers, is_put_back; // HTTP/2: weir said that it did nothing with it
 	u32 refused;			// how often a backend said so
+	u64 refused_ms;			// when, for the last time
 	u8 result;			// enum result
 	bool got_head, local, got_close, is_tunnel;
 	u16 status;
@@ -359,6 +360,8 @@ void server_release(struct server *server); // ends what waits for ever and clos
 void server_free(struct server *server);
 bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms);
 bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms);
+// At another moment than that.
+bool server_closed_else(const struct server *server, u64 from_ms, u64 to_ms, u64 but_ms);
 void server_use_h2(struct server *server); // before anybody connects
 bool server_is_h2(const struct server *server);
 void server_use_tls(struct server *server, bool is_1_2); // the same
