@@ -46,13 +46,13 @@ void *h2_carrier(const struct session *session)
 // ---- The kit ------------------------------------------------------------------------------------
 
 struct h2_kit *h2_kit_new(
-	struct block_pool *pool, const u64 *now_us, u32 sessions_max, u32 streams_max)
+	struct block_pool *pool, const u64 *now_us, u32 sessions_max, u32 streams_max, u64 seed)
 {
 	struct h2_kit *kit = mem_alloc(sizeof(*kit));
 
 	kit->pool = pool;
 	kit->now_us = now_us;
-	kit->seed = hash_bytes(&kit, sizeof(kit), *now_us);
+	kit->seed = seed;
 	slab_init(&kit->sessions, "h2 session", sizeof(struct h2), sessions_max);
 	slab_init(&kit->streams, "h2 stream", sizeof(struct h2_stream), streams_max);
 	h2_memory_init(kit);

@@ -517,7 +517,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			(struct h1_limits){.head_bytes_max = 600, .target_bytes_max = 50};
 	arena_init(&fuzz.arena, 4 * 1024 * 1024);
 	block_pool_init(&fuzz.pool, blocks_max, blocks_max);
-	kit = h2_kit_new(&fuzz.pool, &fuzz.now_us, 1, 2048);
+	kit = h2_kit_new(&fuzz.pool, &fuzz.now_us, 1, 2048, 1);
 	fuzz.session = h2_new(kit, is_answer ? STREAM_CLIENT : STREAM_SERVER,
 		is_answer ? &fuzz.up : &fuzz.down, &fuzz.out, &fuzz, false, &client_events);
 	ASSERT(fuzz.session != NULL);
