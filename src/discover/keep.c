@@ -41,7 +41,7 @@ static void add_value(struct text *text, struct str value)
 
 static void add_row(struct text *text, const struct row *row)
 {
-	add_value(text, row->address);
+	add_value(text, row->url);
 	add_value(text, row->id);
 	add_value(text, row->pool);
 	text_printf(text, "%u\t%u\t%s\t%s\t", row->weight, row->max_connections,
