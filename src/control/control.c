@@ -12,6 +12,8 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "control/bequest.h"
+#include "control/estate.h"
 #include "control/logger.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
@@ -37,7 +39,9 @@ enum {
 	large_blocks_max = 32 * 1024,
 	spans_per_worker = 2048, // a second's worth of many of them
 	bind_slots = 1024,
-	stop_margin_ms = 10000,	       // for what follows the draining
+	stop_margin_ms = 10000, // for what follows the draining
+	move_wait_ms = 10000,	// beyond shutdown_timeout, for tunnels that go over
+	move_look_ms = 20,
 	backend_slots = RECORD_NOBODY, // what a decision record can name
 	pool_slots = 4096,
 	frontend_slots = 1024,
@@ -57,6 +61,8 @@ struct control {
 	struct watch *watch;
 	struct desk *desk;
 	struct reload *reload;
+	struct estate estate; // of who served before
+	struct shelf_file *shelf_file;
 	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
@@ -64,12 +70,14 @@ struct control {
 	struct sock signals;
 	struct op signal_op;
 	struct timer drain_timer;
+	u64 move_until_ms; // until then nothing is cut while tunnels go over
 	u64 fd_limit, max_connections;
 	u32 probes_max;
 	u64 seed;
 	_Atomic(bool) draining;
 	bool aborting, finished;
 	bool finds;		    // the finder is open
+	bool is_collected;	    // what it tells now goes below edits
 	bool is_repeated;	    // what it tells now is in the first configuration
 	bool found_early;	    // something changed before workers ran
 	const struct conf *written; // without what it found
@@ -441,6 +449,7 @@ static void drain(struct control *control)
 static void abort_all(struct control *control)
 {
 	control->aborting = true;
+	tunnels_refuse(control->tunnels);
 	for (u32 i = 0; i < control->workers.count; i++)
 		worker_abort(&control->workers.all[i]);
 }
@@ -451,6 +460,11 @@ static void on_drain_timeout(struct timer *timer)
 
 	if (control->aborting || control->finished)
 		return;
+	if (tunnels_is_moving(control->tunnels) &&
+		loop_now_ms(control->loop) < control->move_until_ms) {
+		loop_timer_set(control->loop, timer, loop_now_ms(control->loop) + move_look_ms);
+		return;
+	}
 	LOG(control->log, LOG_WARN, "shutdown_timeout passed, open connections are cut");
 	note_life(control, "weir cuts what still runs", STR("stopping"), STR("shutdown_timeout"));
 	abort_all(control);
@@ -494,6 +508,7 @@ static void on_term(struct control *control, const char *name)
 			LOG_U64("shutdown_timeout_ms", control->conf->runtime.shutdown_timeout_ms));
 		note_life(control, "weir takes nothing new, what runs may finish", STR("draining"),
 			str_from(name));
+		tunnels_refuse(control->tunnels);
 		drain(control);
 	} else if (!control->aborting) {
 		LOG(control->log, LOG_NOTICE, "second signal: stopping at once",
@@ -586,6 +601,8 @@ static void on_found(
 {
 	struct control *control = owner;
 
+	if (control->is_collected)
+		estate_add_list(&control->estate, pool, backends, count);
 	if (!control->reload)
 		return; // the first configuration gets all of them
 	if (control->workers_running)
@@ -720,7 +737,7 @@ static int start_guest(struct control *control)
 	struct control_face face = {.loop = control->loop,
 		.desk = control->desk,
 		.conf = control->conf,
-		.snapshot = control->snapshot,
+		.snapshot = reload_snapshot(control->reload),
 		.workers = &control->workers,
 		.logger = control->logger,
 		.mode = control->options->mode,
@@ -830,8 +847,11 @@ static void on_begin(void *owner, int channel)
 {
 	struct control *control = owner;
 
-	if (control->handover->inherit.upgrades && !control->draining)
+	if (control->handover->inherit.upgrades && !control->draining) {
 		serve_alone(control);
+		reload_leave(
+			control->reload, false); // the keeper may not have known how to hold it
+	}
 	if (channel >= 0) // at last, since tunnels are still from now on until they are here
 		tunnels_take(control->tunnels, channel);
 }
@@ -846,6 +866,8 @@ static void on_leave(void *owner, int channel)
 	stop_guest(control);
 	if (!control->draining)
 		drain(control);
+	control->move_until_ms = loop_now_ms(control->loop) +
+				 control->conf->runtime.shutdown_timeout_ms + move_wait_ms;
 	if (channel >= 0)
 		tunnels_give(control->tunnels, channel);
 }
@@ -854,6 +876,7 @@ static void on_upgrade(void *owner, const char *path, const char *failed)
 {
 	struct control *control = owner;
 
+	reload_set_upgrading(control->reload, path != NULL);
 	if (path) {
 		LOG(control->log, LOG_NOTICE, "upgrading: another process starts",
 			LOG_CSTR("binary", path));
@@ -868,6 +891,20 @@ static void on_upgrade(void *owner, const char *path, const char *failed)
 		(int)sizeof(control->life.upgrade_why) - 1, failed);
 	note_life(control, "the upgrade failed, nothing has changed", STR("serving"),
 		str_from(failed));
+}
+
+static void on_ordered(void *owner, int fd)
+{
+	struct control *control = owner;
+	struct text text = {0};
+	int error = estate_read(dup(fd), BEQUEST_BYTES_MAX, &text);
+
+	if (error)
+		LOG(control->log, LOG_ERROR, "orders given during the upgrade are lost",
+			LOG_ERRNO(error), LOG_CSTR("cure", "give them again"));
+	else
+		reload_take_late(control->reload, str_make(text.len ? text.data : "", text.len));
+	text_done(&text);
 }
 
 static void on_orphaned(void *owner)
@@ -887,6 +924,7 @@ static void hear_keeper(struct control *control)
 		.leave = on_leave,
 		.signal = on_keepers_signal,
 		.upgrade = on_upgrade,
+		.ordered = on_ordered,
 		.orphaned = on_orphaned};
 
 	handover_hear(control->handover, control->loop, &hears);
@@ -898,7 +936,7 @@ static void meet_keeper(struct control *control)
 {
 	control->tunnels = tunnels_new(control->loop, control->log, &control->workers);
 	hear_keeper(control);
-	handover_keep_conf(control->handover, control->conf);
+	reload_leave(control->reload, control->handover->inherit.upgrades);
 	handover_ready(control->handover);
 }
 
@@ -936,6 +974,13 @@ static void begin_life(struct control *control)
 	snprintf(control->life.restart_why, sizeof(control->life.restart_why), "%s", inherit->why);
 }
 
+static void on_order(void *owner)
+{
+	const struct control *control = owner;
+
+	reload_leave_orders(control->reload);
+}
+
 static void start_watch(struct control *control)
 {
 	struct watch_config config = {.loop = control->loop,
@@ -953,7 +998,9 @@ static void start_watch(struct control *control)
 		.log_level = (u8)(control->conf->log.level + LOG_ERROR),
 		.providers = control->finds ? control->options->finder->look : NULL,
 		.providers_owner = control->finds ? control->options->finder->owner : NULL,
-		.life = &control->life});
+		.life = &control->life,
+		.ordered = on_order,
+		.ordered_owner = control});
 	note_trouble(control);
 }
 
@@ -1000,6 +1047,8 @@ static void start_reload(struct control *control)
 		.load_text = control->options->load_text,
 		.resolver = &control->resolver,
 		.handover = control->handover,
+		.estate = &control->estate,
+		.file = control->shelf_file,
 		.clients_max = control->max_connections,
 		.tls_secret = &control->tls_secret,
 		.seed = control->seed};
@@ -1011,6 +1060,22 @@ static void start_reload(struct control *control)
 	if (control->finds)
 		control->options->finder->repeat(control->options->finder->owner);
 	control->is_repeated = false;
+	reload_take_over(control->reload, &control->estate, control->handover->inherit.upgrades);
+}
+
+// What was left by who served before is part of the first configuration.
+static void open_estate(struct control *control)
+{
+	control->shelf_file = shelf_file_new(control->loop, control->log,
+		control->options->state_folder, control->options->source);
+	estate_open(&control->estate, control->handover, control->shelf_file, control->written,
+		control->log);
+	control->is_collected = control->finds && control->estate.bequest.edit_count;
+	if (control->is_collected)
+		control->options->finder->repeat(control->options->finder->owner);
+	control->is_collected = false;
+	control->conf = estate_complete(
+		&control->estate, control->written, control->conf, control->arena, control->log);
 }
 
 static int start(struct control *control)
@@ -1019,8 +1084,10 @@ static int start(struct control *control)
 
 	derive_limits(control);
 	find_backends(control);
+	open_estate(control);
 	control->slots = new_slots(control->conf, control->workers.count);
-	control->snapshot = snapshot_begin(control->conf, control->arena, control->slots, 1);
+	control->snapshot = snapshot_begin(
+		control->conf, control->arena, control->slots, control->estate.generation);
 	error = open_tls(control);
 	if (error)
 		return error;
@@ -1109,6 +1176,8 @@ static void release(struct control *control)
 	if (control->logger)
 		logger_stop(control->logger);
 	reload_free(control->reload);
+	shelf_file_free(control->shelf_file);
+	estate_done(&control->estate);
 	slots_free(control->slots);
 	loop_free(control->loop);
 }

@@ -318,7 +318,7 @@ static struct str write_request(struct explain *explain, const struct explain_as
 	return str_make(writing.start, (size_t)(writing.at - writing.start));
 }
 
-// As h1.c and exchange_begin_http or exchange_begin_refused do it.
+// As h1_recv.c and exchange_begin_http or exchange_begin_refused do it.
 static void parse_request(struct exchange *x, struct str text)
 {
 	struct h1_parser *parser = &x->proxy->parsers[x->frontend->index];
