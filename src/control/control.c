@@ -37,7 +37,9 @@ enum {
 	large_blocks_max = 32 * 1024,
 	spans_per_worker = 2048, // a second's worth of many of them
 	bind_slots = 1024,
-	stop_margin_ms = 10000,	       // for what follows the draining
+	stop_margin_ms = 10000, // for what follows the draining
+	move_wait_ms = 10000,	// beyond shutdown_timeout, for tunnels that go over
+	move_look_ms = 20,
 	backend_slots = RECORD_NOBODY, // what a decision record can name
 	pool_slots = 4096,
 	frontend_slots = 1024,
@@ -66,6 +68,7 @@ struct control {
 	struct sock signals;
 	struct op signal_op;
 	struct timer drain_timer;
+	u64 move_until_ms; // until then nothing is cut while tunnels go over
 	u64 fd_limit, max_connections;
 	u32 probes_max;
 	u64 seed;
@@ -444,6 +447,7 @@ static void drain(struct control *control)
 static void abort_all(struct control *control)
 {
 	control->aborting = true;
+	tunnels_refuse(control->tunnels);
 	for (u32 i = 0; i < control->workers.count; i++)
 		worker_abort(&control->workers.all[i]);
 }
@@ -454,6 +458,11 @@ static void on_drain_timeout(struct timer *timer)
 
 	if (control->aborting || control->finished)
 		return;
+	if (tunnels_is_moving(control->tunnels) &&
+		loop_now_ms(control->loop) < control->move_until_ms) {
+		loop_timer_set(control->loop, timer, loop_now_ms(control->loop) + move_look_ms);
+		return;
+	}
 	LOG(control->log, LOG_WARN, "shutdown_timeout passed, open connections are cut");
 	note_life(control, "weir cuts what still runs", STR("stopping"), STR("shutdown_timeout"));
 	abort_all(control);
@@ -497,6 +506,7 @@ static void on_term(struct control *control, const char *name)
 			LOG_U64("shutdown_timeout_ms", control->conf->runtime.shutdown_timeout_ms));
 		note_life(control, "weir takes nothing new, what runs may finish", STR("draining"),
 			str_from(name));
+		tunnels_refuse(control->tunnels);
 		drain(control);
 	} else if (!control->aborting) {
 		LOG(control->log, LOG_NOTICE, "second signal: stopping at once",
@@ -854,6 +864,8 @@ static void on_leave(void *owner, int channel)
 	stop_guest(control);
 	if (!control->draining)
 		drain(control);
+	control->move_until_ms = loop_now_ms(control->loop) +
+				 control->conf->runtime.shutdown_timeout_ms + move_wait_ms;
 	if (channel >= 0)
 		tunnels_give(control->tunnels, channel);
 }

@@ -7,7 +7,11 @@
 #include <pthread.h>
 
 #include "base/json.h"
+<<<<<<< HEAD
+#include "base/text.h"
+=======
 #include "control/estate.h"
+>>>>>>> orders
 #include "control/reload.h"
 #include "control/shelf.h"
 #include "decide/probation.h"
@@ -78,8 +82,13 @@ struct job {
 	i64 wall_ms;	      // when it was ordered; 0: now
 	u8 syntax;	      // EXPORT: enum conf_syntax
 	struct text left_out; // EXPORT: what cannot be written down, a comment in each line
+<<<<<<< HEAD
+	bool only_looks, wants_first;
+	const char *reason; // of a REVERT; the trial has it
+=======
 	bool only_looks;
 	const char *reason; // static, of a REVERT
+>>>>>>> orders
 	const struct snapshot *before;
 	// Of the builder, until `built`.
 	pthread_t thread;
@@ -223,6 +232,8 @@ struct reload_trial {
 	struct timer timer;
 	struct probation probation;
 	struct shelf_text *before; // what comes again
+	struct text empty_before;  // names of pools, each with a line end
+	char reason[256];	   // why it is taken back
 };
 
 void reload_trial_init(struct reload *reload);

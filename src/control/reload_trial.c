@@ -11,21 +11,50 @@
 
 enum { second_ms = 1000 };
 
-static u32 count_pools_without(const struct snapshot *snapshot)
+static bool is_empty(const struct pool *pool)
 {
+	return pool && !atomic_load_explicit(&pool->eligible, memory_order_relaxed);
+}
+
+static void note_empty(struct text *names, const struct snapshot *snapshot)
+{
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		if (!is_empty(snapshot->pools[i]))
+			continue;
+		text_add(names, snapshot->pools[i]->name);
+		text_addc(names, '\n');
+	}
+}
+
+static bool was_empty(const struct reload_trial *trial, struct str name)
+{
+	struct str rest = str_make(trial->empty_before.data, trial->empty_before.len);
+
+	while (rest.len)
+		if (str_eq(str_cut(&rest, '\n'), name))
+			return true;
+	return false;
+}
+
+// How many pools have lost their last backend, and the first of them.
+static u32 find_lost(const struct reload *reload, struct str *ret_first)
+{
+	const struct snapshot *snapshot = reload->reign->snapshot;
 	u32 count = 0;
 
-	for (u32 i = 0; i < snapshot->pool_count; i++)
-		count += snapshot->pools[i] &&
-			 !atomic_load_explicit(&snapshot->pools[i]->eligible, memory_order_relaxed);
+	for (u32 i = 0; i < snapshot->pool_count; i++) {
+		const struct pool *pool = snapshot->pools[i];
+
+		if (is_empty(pool) && !was_empty(&reload->trial, pool->name) && count++ == 0)
+			*ret_first = pool->name;
+	}
 	return count;
 }
 
-static struct probation_counts count_now(
-	const struct reload *reload, const struct snapshot *snapshot)
+static struct probation_counts count_requests(const struct reload *reload)
 {
 	const struct workers *workers = reload->config.workers;
-	struct probation_counts counts = {.pools_without = count_pools_without(snapshot)};
+	struct probation_counts counts = {0};
 
 	for (u32 i = 0; i < workers->count; i++) {
 		const struct stats *stats = workers->all[i].stats;
@@ -51,16 +80,43 @@ static void set_timer(struct reload *reload)
 		reload->config.loop, &reload->trial.timer, MIN(now_ms + second_ms, until_ms));
 }
 
+static void say_why(
+	struct reload_trial *trial, enum probation_verdict verdict, u32 lost, struct str first)
+{
+	char more[32] = "";
+
+	if (lost > 1)
+		snprintf(more, sizeof(more), ", as %u more", lost - 1);
+	if (verdict == PROBATION_IS_EMPTY)
+		snprintf(trial->reason, sizeof(trial->reason),
+			"pool '%.*s' has no backend left that may get requests%s",
+			(int)MIN(first.len, sizeof(trial->reason) / 2), first.ptr, more);
+	else
+		snprintf(trial->reason, sizeof(trial->reason), "%s", probation_text(verdict));
+}
+
+static enum probation_verdict judge(struct reload *reload)
+{
+	struct probation_counts counts = count_requests(reload);
+	struct str first = STR_EMPTY;
+	enum probation_verdict verdict;
+
+	counts.pools_lost = find_lost(reload, &first);
+	verdict =
+		probation_step(&reload->trial.probation, &counts, loop_now_ms(reload->config.loop));
+	say_why(&reload->trial, verdict, counts.pools_lost, first);
+	return verdict;
+}
+
 static void on_second(struct timer *timer)
 {
 	struct reload *reload = container_of(timer, struct reload, trial.timer);
 	struct reload_trial *trial = &reload->trial;
-	struct probation_counts counts = count_now(reload, reload->reign->snapshot);
-	enum probation_verdict verdict =
-		probation_step(&trial->probation, &counts, loop_now_ms(reload->config.loop));
+	enum probation_verdict verdict;
 
 	if (!trial->is_on || trial->is_reverting || reload->is_stopped)
 		return;
+	verdict = judge(reload);
 	if (reload->job && reload_job_has_base(reload->job)) { // a decision that is on its way
 		loop_timer_set(
 			reload->config.loop, timer, loop_now_ms(reload->config.loop) + second_ms);
@@ -71,7 +127,7 @@ static void on_second(struct timer *timer)
 		return;
 	}
 	trial->is_reverting = true;
-	reload_revert(reload, trial->before, probation_text(verdict));
+	reload_revert(reload, trial->before, trial->reason);
 }
 
 static void set_status(
@@ -92,12 +148,13 @@ void reload_trial_begin(
 {
 	struct reload_trial *trial = &reload->trial;
 	// Errors up to now and pools as they were are the old one's doing.
-	struct probation_counts counts = count_now(reload, job->before);
+	struct probation_counts counts = count_requests(reload);
 
 	ASSERT(!trial->is_on && before->text);
 	trial->is_on = true;
 	trial->before = before->text;
 	trial->before->users++;
+	note_empty(&trial->empty_before, job->before);
 	probation_begin(
 		&trial->probation, &counts, loop_now_ms(reload->config.loop) + job->confirm_ms);
 	set_status(reload, reload->reign->generation, before->number, job->who, job->confirm_ms);
@@ -113,6 +170,7 @@ void reload_trial_end(struct reload *reload)
 	loop_timer_cancel(reload->config.loop, &trial->timer);
 	shelf_text_drop(trial->before);
 	trial->before = NULL;
+	text_done(&trial->empty_before);
 	trial->is_on = trial->is_reverting = false;
 	set_status(reload, 0, 0, "", 0);
 }
@@ -140,4 +198,5 @@ void reload_trial_done(struct reload *reload)
 	loop_timer_cancel(reload->config.loop, &reload->trial.timer);
 	shelf_text_drop(reload->trial.before);
 	reload->trial.before = NULL;
+	text_done(&reload->trial.empty_before);
 }

@@ -16,6 +16,7 @@ struct shipment {
 	struct list node; // of a giver: among `queue` or `sent`
 	struct worker_call call;
 	enum passing_verdict verdict; // for a giver's worker
+	bool is_given;		      // by it
 	const char *refused;	      // by a taker's worker; NULL: taken
 };
 
@@ -25,11 +26,24 @@ struct progress {
 	size_t at;
 };
 
-enum part { PART_WORDS, PART_UP, PART_DOWN, PART_CLIENT, PART_BACKEND, PART_WHOLE, PART_COUNT };
+enum part {
+	PART_WORDS,
+	PART_UP,
+	PART_DOWN,
+	PART_CLIENT,
+	PART_BACKEND,
+	PART_CLAIM,
+	PART_WHOLE,
+	PART_COUNT,
+};
+
+// An answer to what was given has to come within this time. A tunnel is silent until then.
+enum { answer_wait_ms = 5000 };
 
 struct begin {
 	struct tunnels *tunnels;
 	struct worker_call call;
+	struct message through;
 };
 
 // One end of a channel.
@@ -48,13 +62,18 @@ struct tunnels {
 	struct list queue, sent; // shipments of the giver
 	struct progress progress;
 	struct begin *begins; // one for each worker; NULL: nothing is given
-	struct list answers;  // shipments of the taker that were tried
+	u32 workers_through;
+	bool is_through, owes_through; // all of them | and the other process is to be told
+	struct timer answer_timer;     // set while an answer is awaited
+	bool is_expecting;	       // workers wait for what comes
+	struct list answers;	       // shipments of the taker that were tried
 	bool is_stopped;
 	struct parcel *arriving; // NULL: none
 	bool is_spoilt;		 // the one that arrives
 	u32 next_worker;
 	u32 calls; // with workers
 	u64 given, kept, taken, refused;
+	u64 said; // of given and kept
 };
 
 // ---- The channel --------------------------------------------------------------------------------
@@ -113,15 +132,20 @@ static void run_settle(struct worker_call *call, struct proxy *proxy)
 {
 	struct shipment *shipment = container_of(call, struct shipment, call);
 
-	passing_settle(proxy, shipment->parcel->number, shipment->verdict);
+	shipment->is_given = passing_settle(proxy, shipment->parcel->number, shipment->verdict);
 }
 
 static void on_settled(struct message *message)
 {
 	struct worker_call *call = container_of(message, struct worker_call, message);
 	struct shipment *shipment = container_of(call, struct shipment, call);
+	struct tunnels *tunnels = shipment->tunnels;
 
-	shipment->tunnels->calls--;
+	tunnels->calls--;
+	if (shipment->is_given)
+		tunnels->given++;
+	else
+		tunnels->kept++;
 	shipment_free(shipment);
 }
 
@@ -130,10 +154,6 @@ static void settle(struct shipment *shipment, enum passing_verdict verdict)
 	struct tunnels *tunnels = shipment->tunnels;
 
 	list_remove(&shipment->node);
-	if (verdict == PASSING_TAKEN)
-		tunnels->given++;
-	else
-		tunnels->kept++;
 	tunnels->calls++;
 	shipment->verdict = verdict;
 	shipment->call = (struct worker_call){
@@ -142,14 +162,36 @@ static void settle(struct shipment *shipment, enum passing_verdict verdict)
 }
 
 // The other process is gone, or does not understand. It cannot have begun with what it has not got
-// whole; of the rest only it knows.
+// whole; with the rest only where it has claimed it.
 static void give_no_more(struct tunnels *tunnels)
 {
 	end_close(&tunnels->giving);
+	loop_timer_cancel(tunnels->loop, &tunnels->answer_timer);
 	while (!list_is_empty(&tunnels->queue))
 		settle(list_first(&tunnels->queue, struct shipment, node), PASSING_REFUSED);
 	while (!list_is_empty(&tunnels->sent))
-		settle(list_first(&tunnels->sent, struct shipment, node), PASSING_LOST);
+		settle(list_first(&tunnels->sent, struct shipment, node), PASSING_UNANSWERED);
+}
+
+static void on_answer_late(struct timer *timer)
+{
+	struct tunnels *tunnels = container_of(timer, struct tunnels, answer_timer);
+
+	LOG(tunnels->log, LOG_WARN, "the process that serves does not take tunnels, they stay here",
+		LOG_U64("waited_ms", answer_wait_ms),
+		LOG_CSTR("cure", "they finish within shutdown_timeout; look at that process"));
+	give_no_more(tunnels);
+}
+
+static void await_answer(struct tunnels *tunnels)
+{
+	bool is_awaited = !list_is_empty(&tunnels->queue) || !list_is_empty(&tunnels->sent);
+
+	if (is_awaited && tunnels->giving.is_open)
+		loop_timer_set(tunnels->loop, &tunnels->answer_timer,
+			loop_now_ms(tunnels->loop) + answer_wait_ms);
+	else
+		loop_timer_cancel(tunnels->loop, &tunnels->answer_timer);
 }
 
 static int send_text(const struct end *end, enum tunnels_message kind, const struct text *text,
@@ -182,6 +224,8 @@ static int send_part(const struct end *end, struct progress *progress, const str
 		return channel_send(end->sock.fd, TUNNELS_CLIENT, "", 0, parcel->client);
 	case PART_BACKEND:
 		return channel_send(end->sock.fd, TUNNELS_BACKEND, "", 0, parcel->backend);
+	case PART_CLAIM:
+		return channel_send(end->sock.fd, TUNNELS_CLAIM, "", 0, parcel->claim);
 	case PART_WHOLE:
 		snprintf(name, sizeof(name), "%u %llu", parcel->worker,
 			(unsigned long long)parcel->number);
@@ -205,6 +249,20 @@ static int send_parcel(struct tunnels *tunnels, const struct parcel *parcel)
 	}
 	*progress = (struct progress){0};
 	return 0;
+}
+
+static void tell_through(struct tunnels *tunnels)
+{
+	struct end *end = &tunnels->giving;
+	int error;
+
+	if (!tunnels->owes_through || !end->is_open || op_is_out(&end->out))
+		return;
+	error = channel_send(end->sock.fd, TUNNELS_THROUGH, "", 0, -1);
+	if (error == -EAGAIN)
+		loop_ready(tunnels->loop, &end->sock, &end->out, LOOP_OUT);
+	else
+		tunnels->owes_through = false;
 }
 
 static void send_queue(struct tunnels *tunnels)
@@ -233,10 +291,12 @@ static void on_room(struct op *op)
 {
 	struct end *end = container_of(op, struct end, out);
 
-	if (!end->is_open)
+	if (!end->is_open) {
 		end_finish(end);
-	else
-		send_queue(end->tunnels);
+		return;
+	}
+	send_queue(end->tunnels);
+	tell_through(end->tunnels);
 }
 
 // From a worker.
@@ -249,16 +309,45 @@ static void on_parcel(struct message *message)
 	*shipment = (struct shipment){.tunnels = tunnels, .parcel = parcel};
 	list_init(&shipment->node);
 	list_push_back(&tunnels->queue, &shipment->node);
-	if (tunnels->giving.is_open)
-		send_queue(tunnels);
-	else
+	if (!tunnels->giving.is_open) {
 		settle(shipment, PASSING_REFUSED);
+		return;
+	}
+	if (!timer_is_set(&tunnels->answer_timer))
+		await_answer(tunnels);
+	send_queue(tunnels);
+}
+
+static void say_moved(struct tunnels *tunnels)
+{
+	if (tunnels->given + tunnels->kept == tunnels->said)
+		return;
+	tunnels->said = tunnels->given + tunnels->kept;
+	LOG(tunnels->log, LOG_NOTICE, "tunnels went over to the process that serves",
+		LOG_U64("given", tunnels->given), LOG_U64("kept", tunnels->kept));
+}
+
+// Of one worker. More may go later, as requests become tunnels.
+static void on_through(struct message *message)
+{
+	struct tunnels *tunnels = container_of(message, struct begin, through)->tunnels;
+
+	tunnels->calls--;
+	if (++tunnels->workers_through < tunnels->workers->count)
+		return;
+	tunnels->is_through = tunnels->owes_through = true;
+	say_moved(tunnels);
+	tell_through(tunnels);
 }
 
 static void run_begin(struct worker_call *call, struct proxy *proxy)
 {
-	struct tunnels *tunnels = container_of(call, struct begin, call)->tunnels;
-	struct passing_sink sink = {.loop = tunnels->loop, .deliver = on_parcel, .owner = tunnels};
+	struct begin *begin = container_of(call, struct begin, call);
+	struct tunnels *tunnels = begin->tunnels;
+	struct passing_sink sink = {.loop = tunnels->loop,
+		.deliver = on_parcel,
+		.owner = tunnels,
+		.through = &begin->through};
 
 	passing_begin(proxy, &sink);
 }
@@ -267,7 +356,11 @@ static void on_begun(struct message *message)
 {
 	struct worker_call *call = container_of(message, struct worker_call, message);
 
-	container_of(call, struct begin, call)->tunnels->calls--;
+	struct begin *begin = container_of(call, struct begin, call);
+
+	begin->tunnels->calls--;
+	if (call->gone) // it has none
+		on_through(&begin->through);
 }
 
 static void begin(struct tunnels *tunnels)
@@ -281,7 +374,8 @@ static void begin(struct tunnels *tunnels)
 		one->tunnels = tunnels;
 		one->call = (struct worker_call){
 			.run = run_begin, .asker = tunnels->loop, .answered = on_begun};
-		tunnels->calls++;
+		one->through = (struct message){.deliver = on_through};
+		tunnels->calls += 2; // of on_begun and on_through
 		worker_call(&tunnels->workers->all[i], &one->call);
 	}
 }
@@ -323,6 +417,7 @@ static void hear_verdict(struct tunnels *tunnels, struct str text, bool taken)
 		LOG(tunnels->log, LOG_INFO, "a tunnel stays with this process",
 			LOG_STR("why", text));
 	settle(shipment, taken ? PASSING_TAKEN : PASSING_REFUSED);
+	await_answer(tunnels);
 }
 
 static void on_answer(struct op *op)
@@ -471,12 +566,28 @@ static void take_whole(struct tunnels *tunnels, struct str name)
 	worker_call(&workers->all[tunnels->next_worker++ % workers->count], &shipment->call);
 }
 
+// Whoever gives may not have begun when this process is told to leave.
+static void expect(struct tunnels *tunnels, bool is_expecting)
+{
+	tunnels->is_expecting = is_expecting;
+	for (u32 i = 0; i < tunnels->workers->count; i++)
+		atomic_store(&tunnels->workers->all[i].is_expectant, is_expecting);
+}
+
+static void take_no_more(struct tunnels *tunnels)
+{
+	end_close(&tunnels->taking);
+	parcel_free(tunnels->arriving);
+	tunnels->arriving = NULL;
+	expect(tunnels, false);
+}
+
 static void take_message(struct tunnels *tunnels, struct channel_message *message)
 {
 	struct parcel *parcel = arriving(tunnels);
 
 	if (!parcel) {
-		end_close(&tunnels->taking); // no memory: the rest stays where it is
+		take_no_more(tunnels); // no memory: the rest stays where it is
 		return;
 	}
 	switch (message->kind) {
@@ -495,17 +606,16 @@ static void take_message(struct tunnels *tunnels, struct channel_message *messag
 	case TUNNELS_BACKEND:
 		take_fd(&parcel->backend, message);
 		break;
+	case TUNNELS_CLAIM:
+		take_fd(&parcel->claim, message);
+		break;
 	case TUNNELS_WHOLE:
 		take_whole(tunnels, str_make(message->text, message->len));
 		break;
+	case TUNNELS_THROUGH:
+		expect(tunnels, false);
+		break;
 	}
-}
-
-static void take_no_more(struct tunnels *tunnels)
-{
-	end_close(&tunnels->taking);
-	parcel_free(tunnels->arriving);
-	tunnels->arriving = NULL;
 }
 
 static void on_piece(struct op *op)
@@ -536,6 +646,7 @@ void tunnels_take(struct tunnels *tunnels, int fd)
 		return;
 	}
 	end_open(&tunnels->taking, tunnels, fd, on_piece, on_room_for_answers);
+	expect(tunnels, true);
 	snprintf(text, sizeof(text), "%d", PARCEL_VERSION);
 	if (channel_send(tunnels->taking.sock.fd, TUNNELS_KNOWS, text, strlen(text), -1) != 0)
 		take_no_more(tunnels);
@@ -551,10 +662,21 @@ struct tunnels *tunnels_new(struct loop *loop, struct log *log, struct workers *
 	tunnels->log = log;
 	tunnels->workers = workers;
 	tunnels->giving.sock.fd = tunnels->taking.sock.fd = -1;
+	timer_init(&tunnels->answer_timer, on_answer_late);
 	list_init(&tunnels->queue);
 	list_init(&tunnels->sent);
 	list_init(&tunnels->answers);
 	return tunnels;
+}
+
+bool tunnels_is_moving(const struct tunnels *tunnels)
+{
+	return (tunnels->giving.is_open && !tunnels->is_through) || tunnels->is_expecting;
+}
+
+void tunnels_refuse(struct tunnels *tunnels)
+{
+	take_no_more(tunnels);
 }
 
 void tunnels_stop(struct tunnels *tunnels)
@@ -562,9 +684,7 @@ void tunnels_stop(struct tunnels *tunnels)
 	tunnels->is_stopped = true;
 	give_no_more(tunnels);
 	take_no_more(tunnels);
-	if (tunnels->given || tunnels->kept)
-		LOG(tunnels->log, LOG_NOTICE, "tunnels went over to the process that serves",
-			LOG_U64("given", tunnels->given), LOG_U64("kept", tunnels->kept));
+	say_moved(tunnels);
 }
 
 bool tunnels_is_idle(const struct tunnels *tunnels)

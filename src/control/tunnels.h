@@ -10,7 +10,7 @@
 #include "control/worker.h"
 
 // Messages on that channel, each one datagram (control/channel.h) that begins with this letter. A
-// parcel is one or more of WORDS, UP and DOWN, then CLIENT, BACKEND and WHOLE.
+// parcel is one or more of WORDS, UP and DOWN, then CLIENT, BACKEND, CLAIM and WHOLE.
 // X(NAME, letter)
 #define TUNNELS_MESSAGES(X)                                                  \
 	X(KNOWS, 'K')	/* from who begins: versions, with spaces between */ \
@@ -19,7 +19,9 @@
 	X(DOWN, 'D')	/* bytes for the client */                           \
 	X(CLIENT, 'C')	/* a descriptor */                                   \
 	X(BACKEND, 'B') /* a descriptor */                                   \
+	X(CLAIM, 'T')	/* a descriptor (parcel_claim) */                    \
 	X(WHOLE, 'E')	/* worker and number: the parcel is complete */      \
+	X(THROUGH, 'Z') /* all that were there and can be given are given */ \
 	X(TAKEN, 'Y')	/* worker and number, from who begins */             \
 	X(REFUSED, 'N') /* worker and number and why, from who begins: it stays there */
 
@@ -39,6 +41,12 @@ struct tunnels *tunnels_new(struct loop *loop, struct log *log, struct workers *
 // giving.
 void tunnels_give(struct tunnels *tunnels, int fd);
 void tunnels_take(struct tunnels *tunnels, int fd);
+
+// Whether tunnels that were there from the start are still to be given, or may still come.
+bool tunnels_is_moving(const struct tunnels *tunnels);
+
+// Nothing more is taken: what comes stays where it is.
+void tunnels_refuse(struct tunnels *tunnels);
 
 // Nothing more is given or taken; what is on its way to workers comes back in turns of the loop.
 void tunnels_stop(struct tunnels *tunnels);

@@ -13,6 +13,7 @@
 
 enum {
 	pause_ms = 100,
+	expect_ms = 20,	    // between two looks whether tunnels may still come
 	handoff_min = 2,    // connections; below, an uneven split is noise
 	handoff_share = 10, // and at least a tenth of our own
 };
@@ -493,16 +494,19 @@ struct start {
 static bool is_over(struct worker *worker)
 {
 	return worker->draining && listeners_are_closed(worker) && proxy_is_empty(&worker->proxy) &&
-	       atomic_load(&worker->handed) == 0;
+	       atomic_load(&worker->handed) == 0 && !atomic_load(&worker->is_expectant);
 }
 
 // Everything that can end the work of a worker wakes it, except a connection that was announced and
-// then kept by its sender, because this worker takes no more.
+// then kept by its sender, because this worker takes no more; and the end of tunnels that come from
+// another process.
 static u64 next_look_ms(struct worker *worker)
 {
-	bool announced = worker->draining && atomic_load(&worker->handed) != 0;
-
-	return announced ? loop_now_ms(worker->loop) + 1 : UINT64_MAX;
+	if (worker->draining && atomic_load(&worker->handed) != 0)
+		return loop_now_ms(worker->loop) + 1;
+	if (worker->draining && atomic_load(&worker->is_expectant))
+		return loop_now_ms(worker->loop) + expect_ms;
+	return UINT64_MAX;
 }
 
 static void *thread_main(void *arg)

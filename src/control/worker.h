@@ -80,8 +80,9 @@ struct worker {
 	struct span_ring spans; // made before the worker starts, where spans are wanted; else zero
 	struct message drain_message, abort_message, ended_message;
 	sem_t may_free;
-	_Atomic(bool) closed; // takes no connections from others: not yet, or no more
-	_Atomic(bool) deaf;   // answers no worker_call: not yet, or no more
+	_Atomic(bool) closed;	    // takes no connections from others: not yet, or no more
+	_Atomic(bool) deaf;	    // answers no worker_call: not yet, or no more
+	_Atomic(bool) is_expectant; // does not end while others may give it tunnels
 	_Alignas(CACHE_LINE) _Atomic(u32) handed; // connections on their way to this worker
 	_Atomic(u32) calls;			  // worker_calls on their way
 };

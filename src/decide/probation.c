@@ -25,7 +25,7 @@ static bool fails(const struct probation *probation, const struct probation_coun
 enum probation_verdict probation_step(
 	struct probation *probation, const struct probation_counts *counts, u64 now_ms)
 {
-	if (counts->pools_without > probation->began.pools_without)
+	if (counts->pools_lost)
 		probation->seconds_without++;
 	else
 		probation->seconds_without = 0;

@@ -9,13 +9,13 @@ enum {
 	PROBATION_REQUESTS_MIN = 20,   // below so many nothing is said about errors
 	PROBATION_ERRORS_PERCENT = 5,  // of the requests since, that may fail in any case
 	PROBATION_ERRORS_TIMES = 2,    // as large as before may their share be in any case
-	PROBATION_SECONDS_WITHOUT = 2, // in a row, in which more pools than before have nobody left
+	PROBATION_SECONDS_WITHOUT = 2, // in a row, in which a pool has nobody left
 };
 
 // Of the whole process: requests and errors since it started.
 struct probation_counts {
 	u64 requests, errors;
-	u32 pools_without; // a backend that may get requests
+	u32 pools_lost; // without a backend that may get requests, and not so when it began
 };
 
 struct probation {

@@ -42,7 +42,8 @@ const struct source_kind *source_kind_of(enum conf_provider_type type);
 
 // ---- Trying again -------------------------------------------------------------------------------
 
-enum { BACKOFF_MS_MIN = 250, BACKOFF_MS_MAX = 15000 };
+// Nothing tells when a server is back: what is new there may wait for the longest pause.
+enum { BACKOFF_MS_MIN = 250, BACKOFF_MS_MAX = 5000 };
 
 struct backoff {
 	u32 failures;

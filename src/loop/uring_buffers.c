@@ -8,7 +8,7 @@
 
 // What is lent is touched sooner or later, so the most of it is a cost of every worker: 4 MB a
 // group. Four times as many are not faster with 2,000 connections.
-enum { entries_max = 256, wanted_at_first = 16 };
+enum { entries_max = 256, wanted_at_first = 16, refills_watched = 64 };
 
 static u32 power_of_two_above(u32 count)
 {
@@ -41,7 +41,7 @@ static int ring_init(struct buffer_ring *ring, struct io_uring *uring, int group
 		.wanted_max = MIN(entries, blocks_max),
 		.free_ids = mem_alloc(entries * sizeof(*ring->free_ids)),
 		.by_id = mem_alloc(entries * sizeof(struct block *))};
-	ring->wanted = MIN((u32)wanted_at_first, MAX(1, ring->wanted_max / 4));
+	ring->wanted = ring->wanted_min = MIN((u32)wanted_at_first, MAX(1, ring->wanted_max / 4));
 	io_uring_buf_ring_init(ring->ring);
 	for (u32 id = 0; id < entries; id++)
 		ring->free_ids[ring->free_id_count++] = (u16)id;
@@ -91,11 +91,30 @@ static bool client_may_take(const struct buffers *buffers)
 	return pool->large.used + reserved < pool->large.used_max;
 }
 
+// The kernel takes the blocks in the order in which they were lent, so each of them comes round,
+// needed or not: more than are needed push everything else out of the near cache. Half of them have
+// to have been of no use for a while, because what comes in bursts will come again.
+static void ring_fit(struct buffer_ring *ring)
+{
+	if (unlikely(ring->was_short)) {
+		ring->wanted = MIN(ring->wanted * 2, ring->wanted_max);
+		ring->was_short = false;
+	} else if (ring->lent < ring->wanted / 2) {
+		// All that are wanted may be needed.
+	} else if (++ring->refills_easy < refills_watched) {
+		return;
+	} else {
+		ring->wanted = MAX(ring->wanted / 2, ring->wanted_min);
+	}
+	ring->refills_easy = 0;
+}
+
 static void ring_refill(struct buffers *buffers, enum buffer_group group)
 {
 	struct buffer_ring *ring = &buffers->rings[group];
 	int mask = io_uring_buf_ring_mask(ring->entries), added = 0;
 
+	ring_fit(ring);
 	while (ring->lent < ring->wanted && (group == GROUP_UPSTREAM || client_may_take(buffers))) {
 		struct block *block = block_get(buffers->pool, true);
 
@@ -132,7 +151,5 @@ struct block *buffers_take(struct buffers *buffers, enum buffer_group group, u16
 
 void buffers_want_more(struct buffers *buffers, enum buffer_group group)
 {
-	struct buffer_ring *ring = &buffers->rings[group];
-
-	ring->wanted = MIN(ring->wanted * 2, ring->wanted_max);
+	buffers->rings[group].was_short = true;
 }

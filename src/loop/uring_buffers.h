@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The blocks that the io_uring twin lends to the kernel before it knows who will receive. Two
 // groups share the pool: one for clients, one for upstream, so that a crowd of clients cannot take
-// the blocks that answers need. A few blocks stand in each ring; the number doubles when the kernel
-// found a ring empty.
+// the blocks that answers need. A few blocks stand in each ring; their number doubles
+// when the kernel found a ring empty, and halves when so many were not needed for a while.
 #pragma once
 
 #include <liburing.h>
@@ -16,7 +16,10 @@ struct buffer_ring {
 	u32 entries;	   // of the ring; a power of two
 	u32 lent;	   // blocks in the ring now
 	u32 wanted;	   // how many should be
+	u32 wanted_min;	   // the fewest
 	u32 wanted_max;	   // and the most that may be
+	u32 refills_easy;  // in a row at which half of what is wanted was still there
+	bool was_short;	   // the kernel found it empty since the last refill
 	u32 free_id_count; // of free_ids
 	u16 *free_ids;
 	struct block **by_id;

@@ -133,8 +133,9 @@ void conn_abort(struct conn *conn);
 void conn_freeze(struct conn *conn);
 bool conn_is_still(struct conn *conn) must_check;
 
-// It goes on as if nothing had been. At any time behind conn_freeze.
-void conn_thaw(struct conn *conn);
+// It goes on as if nothing had been. At any time behind conn_freeze. `is_copied`: the copy is still
+// there, with somebody who does nothing with it; so its end has to be said by more than a close.
+void conn_thaw(struct conn *conn, bool is_copied);
 
 // A copy of the descriptor of one that is still, or negative errno.
 int conn_copy_fd(struct conn *conn) must_check;

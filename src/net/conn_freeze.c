@@ -3,10 +3,23 @@
 // stand in for its own meanwhile, so that a connection that never stops pays nothing for it.
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "net/conn.h"
 #include "net/conn_inside.h"
+
+static void crank_frozen(struct task *task);
+
+// Whoever has the copy may keep it open.
+static void crank_copied(struct task *task)
+{
+	struct conn *conn = container_of(task, struct conn, crank);
+
+	if (conn->closing && conn->sock.fd >= 0)
+		(void)shutdown(conn->sock.fd, SHUT_RDWR);
+	conn_crank(task);
+}
 
 static void resume_send(struct conn *conn)
 {
@@ -22,7 +35,7 @@ static void on_sent_frozen(struct op *op)
 
 	if (op->result != -ECANCELED || conn->ready_out || conn->closing)
 		conn_on_sent(op);
-	else if (conn->crank.run == conn_crank) // it was thawed before this was heard
+	else if (conn->crank.run != crank_frozen) // it was thawed before this was heard
 		resume_send(conn);
 }
 
@@ -66,12 +79,12 @@ bool conn_is_still(struct conn *conn)
 	return false;
 }
 
-void conn_thaw(struct conn *conn)
+void conn_thaw(struct conn *conn, bool is_copied)
 {
 	if (conn->crank.run != crank_frozen)
 		return;
-	conn->crank.run = conn_crank;
-	conn->is_copied = false;
+	conn->crank.run = is_copied ? crank_copied : conn_crank;
+	conn->is_copied = is_copied;
 	if (!op_is_out(&conn->send))
 		resume_send(conn);
 	conn_poke(conn);

@@ -324,9 +324,8 @@ void exchange_free(struct task *task)
 // Another process goes on with it.
 static cold void end_given(struct exchange *x)
 {
+	x->is_recorded = false; // the spans are that one's to end
 	give_back(x);
-	if (x->is_recorded)
-		tracing_end(x);
 	front_exchange_done(x->client, x);
 	loop_defer(x->proxy->loop, &x->free_task);
 }

@@ -199,7 +199,7 @@ static void keep_head(struct explain *explain, const struct bytes *bytes)
 	}
 }
 
-// As attempt.c and h1.c send it.
+// As attempt.c and h1_stream.c send it.
 static void tell_head(struct explain *explain, struct exchange *x, const struct pick *pick)
 {
 	struct h1_head_form form = {

@@ -484,7 +484,7 @@ struct client *front_take(
 	struct client *client;
 	struct addr peer;
 
-	if (proxy->client_count >= proxy->clients_max || proxy->draining)
+	if (proxy->client_count >= proxy->clients_max)
 		return NULL;
 	peer_of(proxy, fd, &peer);
 	if (frontend->is_guarded)

@@ -2,6 +2,7 @@
 #include "proxy/parcel.h"
 
 #include <errno.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -11,7 +12,7 @@ struct parcel *parcel_new(void)
 	struct parcel *parcel = mem_try_alloc(sizeof(*parcel));
 
 	if (parcel)
-		*parcel = (struct parcel){.client = -1, .backend = -1};
+		*parcel = (struct parcel){.client = -1, .backend = -1, .claim = -1};
 	return parcel;
 }
 
@@ -23,10 +24,27 @@ void parcel_free(struct parcel *parcel)
 		close(parcel->client);
 	if (parcel->backend >= 0)
 		close(parcel->backend);
+	if (parcel->claim >= 0)
+		close(parcel->claim);
 	text_done(&parcel->words);
 	text_done(&parcel->up);
 	text_done(&parcel->down);
 	mem_free(parcel);
+}
+
+int parcel_claim_new(void)
+{
+	int claim = eventfd(1, EFD_NONBLOCK | EFD_CLOEXEC);
+
+	return claim < 0 ? -errno : claim;
+}
+
+// The first read takes all that is in it.
+bool parcel_claim(int claim)
+{
+	u64 value;
+
+	return read(claim, &value, sizeof(value)) == (ssize_t)sizeof(value);
 }
 
 void parcel_facts_init(struct parcel_facts *facts)

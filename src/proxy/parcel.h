@@ -8,7 +8,7 @@
 #include "loop/loop.h"
 
 enum {
-	PARCEL_VERSION = 1, // what is sent makes sense to who knows this version
+	PARCEL_VERSION = 2, // what is sent makes sense to who knows this version
 	PARCEL_WORDS_MAX = 64 * 1024,
 	PARCEL_BYTES_MAX = 1024 * 1024, // in each direction
 	PARCEL_TEXT_MAX = 4096,		// of one value; longer ones are cut
@@ -28,6 +28,7 @@ struct parcel {
 	u32 worker;	     // which worker gave it
 	u64 number;	     // among those
 	int client, backend; // its own copies of the descriptors; -1: none
+	int claim;	     // one of them all: who takes it has the tunnel (parcel_claim)
 	struct text words;
 	struct text up, down; // towards the backend | towards the client
 };
@@ -35,6 +36,12 @@ struct parcel {
 // NULL: no memory.
 struct parcel *parcel_new(void) must_check;
 void parcel_free(struct parcel *parcel); // with its descriptors
+
+// Two processes have the sockets, and one of them may go on: the first that asks. A claim is a
+// descriptor that both have; negative errno: there is none to be had. True: the tunnel is the
+// caller's, once for all copies of the claim.
+int parcel_claim_new(void) must_check;
+bool parcel_claim(int claim) must_check;
 
 // Nothing is told yet.
 void parcel_facts_init(struct parcel_facts *facts);

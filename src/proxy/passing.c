@@ -2,6 +2,9 @@
 // Giving tunnels to another process.
 #include "proxy/passing.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/mem.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/request.h"
@@ -17,6 +20,7 @@ struct passing {
 	struct list node;
 	struct exchange *x;
 	u64 number;
+	int claim;     // -1: none yet
 	bool is_given; // its parcel is on its way
 };
 
@@ -26,8 +30,9 @@ struct giver {
 	struct timer timer;
 	struct list passings;
 	u32 count;
+	u64 unfit; // tunnels in a row, of those that were looked at, that cannot go
 	u64 next_number;
-	bool is_stopped;
+	bool is_stopped, is_through;
 };
 
 static struct conn *client_of(const struct exchange *x)
@@ -107,7 +112,31 @@ static void tell_times(const struct exchange *x, struct parcel_facts *facts)
 	facts->headed_wall_ms = (u64)x->headed_wall_ms;
 }
 
-static void tell(const struct exchange *x, struct parcel_facts *facts)
+static u64 told_id(u64 id)
+{
+	return id ? id : PARCEL_UNTOLD;
+}
+
+// Its spans are told by who sees its end.
+static void tell_trace(struct exchange *x, struct parcel_facts *facts)
+{
+	u64 trace_id[2], span_id;
+
+	if (!tracing_ids(x, trace_id, &span_id))
+		return;
+	facts->trace_high = trace_id[0];
+	facts->trace_low = trace_id[1];
+	facts->span = told_id(span_id);
+	if (!x->is_traced)
+		return;
+	facts->trace_flags = x->tracing.context.flags;
+	facts->span_parent = told_id(x->tracing.remote_id);
+	if (x->is_recorded)
+		facts->span_try = told_id(x->attempt->span_id);
+	facts->resends = x->attempt->resends;
+}
+
+static void tell(struct exchange *x, struct parcel_facts *facts)
 {
 	struct addr addr; // of a unix socket there is none
 
@@ -135,6 +164,7 @@ static void tell(const struct exchange *x, struct parcel_facts *facts)
 	facts->ended_up = x->up.state == HALF_ENDED;
 	facts->ended_down = x->answer.state == HALF_ENDED;
 	tell_times(x, facts);
+	tell_trace(x, facts);
 }
 
 static void copy(struct text *to, const struct bytes *bytes)
@@ -151,7 +181,7 @@ static void copy_queues(struct text *to, const struct conn *conn)
 }
 
 // NULL: it cannot be given, for want of memory or descriptors.
-static struct parcel *pack(const struct exchange *x)
+static struct parcel *pack(struct exchange *x)
 {
 	struct parcel *parcel = parcel_new();
 	struct parcel_facts facts;
@@ -160,10 +190,11 @@ static struct parcel *pack(const struct exchange *x)
 		return NULL;
 	parcel->client = conn_copy_fd(client_of(x));
 	parcel->backend = conn_copy_fd(backend_of(x));
+	parcel->claim = fcntl(x->passing->claim, F_DUPFD_CLOEXEC, 0);
 	copy_queues(&parcel->up, backend_of(x));
 	copy_queues(&parcel->down, client_of(x));
-	if (parcel->client < 0 || parcel->backend < 0 || parcel->up.len > PARCEL_BYTES_MAX ||
-		parcel->down.len > PARCEL_BYTES_MAX) {
+	if (parcel->client < 0 || parcel->backend < 0 || parcel->claim < 0 ||
+		parcel->up.len > PARCEL_BYTES_MAX || parcel->down.len > PARCEL_BYTES_MAX) {
 		parcel_free(parcel);
 		return NULL;
 	}
@@ -181,40 +212,54 @@ static void forget(struct passing *passing)
 	list_remove(&passing->node);
 	giver->count--;
 	passing->x->passing = NULL;
+	if (passing->claim >= 0)
+		close(passing->claim);
 	mem_free(passing);
 }
 
-static void go_on(struct exchange *x)
+// `is_copied`: copies of its descriptors may be somewhere for a while.
+static void go_on(struct exchange *x, bool is_copied)
 {
 	half_go_on(&x->up, x->proxy->splice);
 	half_go_on(&x->answer, x->proxy->splice);
 	if (x->attempt->lease.link)
-		conn_thaw(backend_of(x));
-	conn_thaw(client_of(x));
+		conn_thaw(backend_of(x), is_copied);
+	conn_thaw(client_of(x), is_copied);
 }
 
-static void stay(struct passing *passing)
+static void stay(struct passing *passing, bool is_copied)
 {
 	struct exchange *x = passing->x;
 
 	forget(passing);
 	x->stays = true;
-	go_on(x);
+	go_on(x, is_copied);
 }
 
-// The bytes of one that is given are the other process' to send.
-void passing_forget(struct exchange *x)
+// Its bytes are the other process' to send.
+static void forsake(struct passing *passing)
 {
-	bool is_given = x->passing->is_given;
+	struct exchange *x = passing->x;
 
-	forget(x->passing);
-	if (!is_given) {
-		go_on(x);
-		return;
-	}
+	forget(passing);
+	x->is_given = true;
+	metrics_inc(x->proxy->metrics, M_TUNNELS_GIVEN);
 	conn_forsake(client_of(x));
 	if (x->attempt->lease.link)
 		conn_forsake(backend_of(x));
+}
+
+void passing_forget(struct exchange *x)
+{
+	struct passing *passing = x->passing;
+	bool is_given = passing->is_given;
+
+	if (is_given && !parcel_claim(passing->claim)) {
+		forsake(passing);
+		return;
+	}
+	forget(passing);
+	go_on(x, is_given);
 }
 
 bool passing_is_under_way(const struct exchange *x)
@@ -228,7 +273,7 @@ static bool halt(struct giver *giver, struct exchange *x)
 
 	if (!passing)
 		return false;
-	*passing = (struct passing){.x = x, .number = giver->next_number++};
+	*passing = (struct passing){.x = x, .number = giver->next_number++, .claim = -1};
 	list_push_back(&giver->passings, &passing->node);
 	giver->count++;
 	x->passing = passing;
@@ -250,10 +295,14 @@ static bool is_still(struct exchange *x)
 
 static void give(struct giver *giver, struct passing *passing)
 {
-	struct parcel *parcel = giver->is_stopped ? NULL : pack(passing->x);
+	struct parcel *parcel = NULL;
 
+	if (!giver->is_stopped) {
+		passing->claim = parcel_claim_new();
+		parcel = passing->claim < 0 ? NULL : pack(passing->x);
+	}
 	if (!parcel) {
-		stay(passing);
+		stay(passing, false);
 		return;
 	}
 	passing->is_given = true;
@@ -269,28 +318,44 @@ static void look_at(struct giver *giver, struct passing *passing)
 	if (passing->is_given)
 		return;
 	if (!is_open_tunnel(passing->x))
-		stay(passing); // it ends by itself
+		stay(passing, false); // it ends by itself
 	else if (is_still(passing->x))
 		give(giver, passing);
 }
 
 // ---- Which ones, and when -----------------------------------------------------------------------
 
+static u64 count_tunnels(const struct giver *giver)
+{
+	return metrics_read(giver->proxy->metrics, M_TUNNELS_ACTIVE);
+}
+
+// Each of them comes to the end of the list, so that all have their turn.
 static void halt_some(struct giver *giver)
 {
 	struct list *tunnels = &giver->proxy->tunnels;
-	u32 looks = 0;
+	u64 looks = MIN(count_tunnels(giver), (u64)looks_max);
 
-	list_for_each_safe (node, tunnels) {
-		struct exchange *x = list_entry(node, struct exchange, tunnel);
+	for (; looks && giver->count < passings_max; looks--) {
+		struct exchange *x = list_first(tunnels, struct exchange, tunnel);
 
-		if (giver->count >= passings_max || ++looks > looks_max)
-			return;
-		list_remove(node);
-		list_push_back(tunnels, node);
-		if (may_go(x) && !halt(giver, x))
+		list_remove(&x->tunnel);
+		list_push_back(tunnels, &x->tunnel);
+		giver->unfit++;
+		if (!may_go(x))
+			continue;
+		giver->unfit = 0;
+		if (!halt(giver, x))
 			return;
 	}
+}
+
+static void tell_through(struct giver *giver)
+{
+	if (giver->is_through)
+		return;
+	giver->is_through = true;
+	loop_post(giver->sink.loop, giver->sink.through);
 }
 
 static void on_tick(struct timer *timer)
@@ -302,6 +367,8 @@ static void on_tick(struct timer *timer)
 		halt_some(giver);
 	list_for_each_safe (node, &giver->passings)
 		look_at(giver, list_entry(node, struct passing, node));
+	if (!giver->count && giver->unfit >= count_tunnels(giver))
+		tell_through(giver);
 	if (giver->count || !giver->is_stopped)
 		loop_timer_set(
 			loop, timer, loop_now_ms(loop) + (giver->count ? soon_ms : later_ms));
@@ -340,26 +407,22 @@ static struct passing *find(const struct proxy *proxy, u64 number)
 	return NULL;
 }
 
-void passing_settle(struct proxy *proxy, u64 number, enum passing_verdict verdict)
+bool passing_settle(struct proxy *proxy, u64 number, enum passing_verdict verdict)
 {
 	struct passing *passing = find(proxy, number);
 	struct exchange *x;
 
 	if (!passing)
-		return;
+		return false;
 	x = passing->x;
-	if (verdict == PASSING_REFUSED) {
-		stay(passing);
-		return;
+	if (verdict == PASSING_REFUSED ||
+		(verdict == PASSING_UNANSWERED && parcel_claim(passing->claim))) {
+		stay(passing, verdict == PASSING_UNANSWERED);
+		return false;
 	}
-	if (verdict == PASSING_TAKEN) {
-		x->is_given = true;
-		metrics_inc(proxy->metrics, M_TUNNELS_GIVEN);
-	}
-	forget(passing);
-	conn_forsake(client_of(x));
-	conn_forsake(backend_of(x));
+	forsake(passing);
 	exchange_finish(x, OUTCOME_TUNNEL_CLOSED);
+	return true;
 }
 
 void passing_done(struct proxy *proxy)
@@ -367,6 +430,7 @@ void passing_done(struct proxy *proxy)
 	if (!proxy->giver)
 		return;
 	ASSERT(proxy->giver->count == 0);
+	tell_through(proxy->giver);
 	loop_timer_cancel(proxy->loop, &proxy->giver->timer);
 	mem_free(proxy->giver);
 	proxy->giver = NULL;

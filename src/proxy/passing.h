@@ -17,12 +17,15 @@ struct passing_sink {
 	struct loop *loop;
 	message_fn *deliver;
 	void *owner;
+	// Posted once to that loop: every tunnel that was there and may go has gone, or the proxy
+	// ends.
+	struct message *through;
 };
 
 enum passing_verdict {
 	PASSING_TAKEN,
-	PASSING_REFUSED, // it goes on here
-	PASSING_LOST,	 // nobody knows whether it was taken: it is over
+	PASSING_REFUSED,    // it goes on here
+	PASSING_UNANSWERED, // it goes on here, unless the other process has claimed it
 };
 
 // From now on, tunnels that begin later too. Once for a proxy.
@@ -31,8 +34,9 @@ void passing_begin(struct proxy *proxy, const struct passing_sink *sink);
 // No more; what is on its way is settled all the same.
 void passing_stop(struct proxy *proxy);
 
-// What became of the parcel with this number. Harmless where its tunnel has ended meanwhile.
-void passing_settle(struct proxy *proxy, u64 number, enum passing_verdict verdict);
+// What became of the parcel with this number: true when the tunnel is another process'. Harmless
+// where it has ended meanwhile.
+bool passing_settle(struct proxy *proxy, u64 number, enum passing_verdict verdict);
 
 // NULL: the tunnel goes on here, and the descriptors are this proxy's. Else why not (static text),
 // and they stay the parcel's.
@@ -40,7 +44,8 @@ const char *passing_take(struct proxy *proxy, struct parcel *parcel) must_check;
 
 // ---- For the proxy and the exchange -------------------------------------------------------------
 
-// This exchange is over before its parcel is settled.
+// This exchange is over before its parcel is settled. Where another process has claimed it already
+// it is not over, but given.
 void passing_forget(struct exchange *x);
 
 // Its parcel is sent, and the answer has not come: nothing here decides about it.

@@ -132,6 +132,27 @@ static void take_times(struct exchange *x, const struct parcel_facts *facts)
 		(i64)MIN(told(facts->headed_wall_ms, (u64)x->headed_wall_ms), (u64)INT64_MAX);
 }
 
+// Spans go on where this process records any.
+static void take_trace(struct exchange *x, const struct parcel_facts *facts)
+{
+	struct tracing *tracing = &x->tracing;
+
+	if (facts->trace_high == PARCEL_UNTOLD || facts->trace_low == PARCEL_UNTOLD)
+		return;
+	tracing->id_at = NULL;
+	tracing->lines = STR_EMPTY;
+	tracing->sends = 1;
+	tracing->remote_id = told(facts->span_parent, 0);
+	tracing->context = (struct trace_context){.trace_id = {facts->trace_high, facts->trace_low},
+		.parent_id = told(facts->span, tracing->remote_id),
+		.flags = (u8)told(facts->trace_flags, 0)};
+	x->is_traced = true;
+	x->is_recorded = x->proxy->spans && facts->span_try != PARCEL_UNTOLD;
+	x->attempt->span_id = x->is_recorded ? facts->span_try : 0;
+	x->attempt->resends = (u8)told(facts->resends, 0);
+	x->attempt->is_hedge = false;
+}
+
 static bool take_exchange(
 	struct exchange *x, const struct spot *at, const struct parcel_facts *facts)
 {
@@ -147,6 +168,7 @@ static bool take_exchange(
 	x->answer_begun = x->request_ended = x->replay_lost = true;
 	x->server_name = keep(x, facts->server_name);
 	take_times(x, facts);
+	take_trace(x, facts);
 	if (backend->pool->conf->limits.requests)
 		x->has_place = cap_take(backend->pool->requests, 0);
 	pick_take(&x->proxy->upstream, backend, &x->attempt->pick);
@@ -248,6 +270,10 @@ static const char *take_at(struct proxy *proxy, const struct spot *at, struct pa
 		give_up(client, x);
 		return "there is no memory for its bytes";
 	}
+	if (!parcel_claim(parcel->claim)) {
+		give_up(client, x);
+		return "it was taken back";
+	}
 	start(x, facts);
 	metrics_inc(proxy->metrics, M_TUNNELS_TAKEN);
 	return NULL;
@@ -258,7 +284,9 @@ const char *passing_take(struct proxy *proxy, struct parcel *parcel)
 	struct parcel_facts facts;
 	struct spot at;
 
-	if (parcel->client < 0 || parcel->backend < 0 ||
+	if (proxy->is_aborted)
+		return "it is ending";
+	if (parcel->client < 0 || parcel->backend < 0 || parcel->claim < 0 ||
 		parcel_read(str_make(parcel->words.data, parcel->words.len), &facts) != 0)
 		return "it makes no sense";
 	at.frontend = find_frontend(proxy->snapshot, facts.frontend);

@@ -229,6 +229,7 @@ void proxy_drain(struct proxy *proxy)
 void proxy_abort(struct proxy *proxy)
 {
 	proxy_drain(proxy);
+	proxy->is_aborted = true;
 	front_abort(proxy);
 }
 

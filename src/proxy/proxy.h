@@ -73,7 +73,7 @@ struct proxy {
 	struct list rosters;	 // those who are looking through it
 	u32 client_count, clients_max;
 	u32 next_exchange;
-	bool draining;
+	bool draining, is_aborted;
 	u32 moves[STEP_COUNT]
 		 [STEP_COUNT]; // how often each move was made; counted in builds with tests
 	struct faults faults;

@@ -2,6 +2,7 @@
 """Traces: what backends are told of them, and the spans that a collector gets."""
 import json
 import re
+import signal
 import time
 
 import pytest
@@ -11,6 +12,8 @@ from peers.backend import Backend, echo, fixed, serve
 from peers.net import HOST, free_port, until
 from peers.otlp import CLIENT, SERVER, Collector
 from peers.weir import run, start
+
+from test_l_tunnels import ASK, echo_tunnel, upgrading
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED, OTHER = f"00-{TRACE}-{PARENT}-01", f"00-{TRACE}-{PARENT}-00"
@@ -303,6 +306,34 @@ def test_one_that_is_busy():
         weir.ask()
         collector.wait(2)
         assert collector.requests == 2
+
+
+def test_a_tunnel_that_goes_over_has_the_spans_of_its_whole_life():
+    """One pair of them, told by the process that saw its end."""
+    with Collector() as collector, Backend(upgrading(echo_tunnel)) as backend, \
+            traced(collector, backend, log={"access": {"format": "json", "output": "stdout"}}) as weir:
+        with weir.client() as client:
+            client.send(http1.request("GET", "/stream", *ASK, f"traceparent: {SAMPLED}"))
+            assert client.response().status == 101
+            _, told, _ = parts(backend.last())
+            for number in range(1, 3):
+                weir.signal(signal.SIGUSR2)
+                until(lambda n=number: weir.stderr.count('"stopped"') == n, "an upgrade")
+                client.send(b"hello")
+                assert client.reader.exactly(5) == b"hello"
+            assert collector.spans == []
+            client.end()
+            assert client.is_closed()
+        server, client = collector.wait(2)
+        assert (server.trace, server.parent) == (TRACE, PARENT)
+        assert (client.trace, client.parent, client.id) == (TRACE, server.id, told)
+        for span in (server, client):
+            assert span.ended - span.begun > 1_900_000_000  # two upgrades, each tried for a second
+            assert span["http.response.status_code"] == 101
+        assert server["weir.outcome"] == "tunnel_closed"
+        assert server["http.request.body.size"] == server["http.response.body.size"] == 10
+        line = json.loads(weir.stdout)
+        assert (line["trace_id"], line["span_id"]) == (TRACE, server.id)
 
 
 def test_nothing_is_lost_at_the_end():

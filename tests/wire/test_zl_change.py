@@ -210,7 +210,7 @@ def test_n5_apply_that_breaks_all_routes_goes_back_before_its_time(tmp_path):
         last = next(one for one in town.call("GET", "/api/v1/events")["events"]
                     if one["text"] == "configuration on probation is taken back")
         assert last["reason"] in ("too many requests failed",
-                                  "a pool had no backend left that may get requests")
+                                  "pool 'app' has no backend left that may get requests")
         assert town.weir.ask().status == 200
 
 
@@ -374,6 +374,20 @@ def test_n15_the_journal_says_who_ordered_what(pair):
         for one in reversed(sorted(told, key=lambda one: one["event"])):
             town.call("POST", f"/api/v1/events/{one['event']}/undo")
         assert town.call("GET", "/api/v1/journal")["journal"] == []
+
+
+def test_a_level_of_the_file_is_nobodys_order(pair):
+    """It counts from the next start, so that what is in force is another one; nobody has ordered that."""
+    with Town([pair[0]], log={"level": "notice"}) as town:
+        town.tree["log"] = {"level": "debug"}
+        assert "log" in town.reload()["restart"]
+        assert town.state()["log_level"] == "notice"
+        assert town.call("GET", "/api/v1/journal")["journal"] == []
+        assert json.loads(export(town))["log"]["level"] == "debug"
+        town.call("PUT", "/api/v1/log/level", {"level": "info"})
+        told = town.call("GET", "/api/v1/journal")["journal"]
+        assert [(one["kind"], one["value"]) for one in told] == [("log_level", "info")]
+        assert json.loads(export(town))["log"]["level"] == "info"
 
 
 def test_a_backend_begins_as_the_configuration_says(pair):

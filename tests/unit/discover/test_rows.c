@@ -224,6 +224,7 @@ static void backs_off(void **state)
 	rng_init(&backoff.rng, 1);
 	for (u32 i = 0; i < 100; i++, span_ms = MIN(span_ms * 2, (u64)BACKOFF_MS_MAX))
 		assert_in_range(backoff_next_ms(&backoff), span_ms / 2, span_ms);
+	assert_in_range(backoff_next_ms(&backoff), 2500, 5000); // as docs/providers.md says
 }
 
 int main(void)

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -96,6 +97,21 @@ static void test_long_texts_are_cut(void **state)
 	text_done(&words);
 }
 
+// By whichever of its copies.
+static void test_a_claim_is_had_once(void **state)
+{
+	int claim = parcel_claim_new(), copy;
+
+	(void)state;
+	assert_true(claim >= 0);
+	copy = dup(claim);
+	assert_true(parcel_claim(copy));
+	assert_false(parcel_claim(claim));
+	assert_false(parcel_claim(copy));
+	close(claim);
+	close(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -104,6 +120,7 @@ int main(void)
 		cmocka_unit_test(test_other_keys_and_control_characters),
 		cmocka_unit_test(test_nonsense_is_refused),
 		cmocka_unit_test(test_long_texts_are_cut),
+		cmocka_unit_test(test_a_claim_is_had_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

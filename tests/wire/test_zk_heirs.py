@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tunnels on their way to a process that does not answer, or answers late, or dies; and several
+upgrades, stops and ends of tunnels at the same time. No tunnel has two owners, and none has none."""
+import json
+import os
+import pathlib
+import signal
+
+import pytest
+
+from peers.backend import Backend, tcp_echo
+from peers.heir import CLAIMS, CLAIMS_LATE, DIES, SILENT, Heir
+from peers.net import until
+from peers.streams import AGREE, ASK
+from peers.weir import Weir, replace_program, run_as, settings, start
+
+LOG = {"access": {"format": "json", "output": "stdout"}}
+LATE = "the process that serves does not take tunnels"
+
+
+def agreed(connection):
+    if connection.head():
+        connection.send(AGREE)
+        tcp_echo(connection)
+
+
+def tunnel(weir):
+    client = weir.client()
+    client.send(ASK)
+    assert client.response().status == 101
+    echoes(client, b"at first")
+    return client
+
+
+def echoes(client, text):
+    client.send(text)
+    assert client.reader.exactly(len(text)) == text
+
+
+def installed(folder, backend, **rest):
+    """A weir from a copy of its binary; gives (weir, the copy's path)."""
+    path = pathlib.Path(folder, "weir")
+    replace_program(path)
+    tree, address = settings([backend], log=LOG, **rest)
+    return Weir(tree, wrapper=run_as(path), address=address), path
+
+
+def told(weir, text):
+    return [line for line in weir.log() if line["msg"].startswith(text)]
+
+
+def moved(weir):
+    return [(line["given"], line["kept"]) for line in told(weir, "tunnels went over")]
+
+
+def alone(weir, number=1):
+    until(lambda: weir.stderr.count("this process serves alone") == number, "an upgrade")
+
+
+def is_pending(pid, number):
+    """Two of the same signal are one until the first is taken."""
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("ShdPnd:"):
+            return int(line.split()[1], 16) >> number - 1 & 1
+    return False
+
+
+# ---- An heir that is not as it should be --------------------------------------------------------
+
+def test_without_an_answer_they_go_on_where_they_were(tmp_path):
+    """Also their end is heard, though somebody else still has copies of their sockets."""
+    with Backend(agreed) as backend:
+        weir, path = installed(tmp_path, backend, runtime={"shutdown_timeout": "8s"})
+        with weir, tunnel(weir) as first, tunnel(weir) as second:
+            heir = Heir(path, CLAIMS_LATE)
+            weir.signal(signal.SIGUSR2)
+            heir.wait_said("whole")
+            heir.leave()
+            first.send(b"meanwhile")
+            assert first.reader.exactly(9) == b"meanwhile"
+            line, = told(weir, LATE)
+            assert line["waited_ms"] == 5000
+            echoes(second, b"this one, too")
+            first.end()
+            assert first.is_closed()
+            assert second.reader.rest() == b""  # shutdown_timeout
+            weir.wait_log("shutdown_timeout passed")
+            heir.go()
+            heir.wait_said("too late")
+            assert moved(weir) == [(0, 2)]
+            until(lambda: weir.stdout.count("\n") == 2, "an access line for each")
+
+
+def test_what_is_claimed_is_not_taken_back(tmp_path):
+    with Backend(agreed) as backend:
+        weir, path = installed(tmp_path, backend)
+        with weir, tunnel(weir) as client:
+            heir = Heir(path, CLAIMS)
+            weir.signal(signal.SIGUSR2)
+            heir.wait_said("claimed")
+            heir.leave()
+            until(lambda: told(weir, LATE), "the end of the old one's patience")
+            until(lambda: moved(weir) == [(1, 0)], "the tunnel to be gone")
+            assert client.reader.exactly(4) == b"mine"
+            until(lambda: told(weir, "stopped"), "the old one to be gone")
+            assert weir.stdout == ""  # it is the other's to tell
+
+
+def test_the_death_of_who_was_to_take_it_changes_nothing(tmp_path):
+    with Backend(agreed) as backend:
+        weir, path = installed(tmp_path, backend)
+        with weir, tunnel(weir) as client:
+            heir = Heir(path, DIES)
+            weir.signal(signal.SIGUSR2)
+            heir.wait_said("whole")
+            heir.leave()
+            client.send(b"mean")
+            heir.go()
+            assert client.reader.exactly(4) == b"mean"
+            echoes(client, b"while")
+            with tunnel(weir) as other:  # by who follows the dead one
+                other.end()
+                assert other.is_closed()
+            client.end()
+            assert client.is_closed()
+
+
+def test_who_knows_another_version_only_gets_none(tmp_path):
+    with Backend(agreed) as backend:
+        weir, path = installed(tmp_path, backend)
+        with weir, tunnel(weir) as client:
+            heir = Heir(path, SILENT, version=1)
+            weir.signal(signal.SIGUSR2)
+            until(lambda: told(weir, "upgraded: another process serves"), "the promotion")
+            heir.leave()
+            for _ in range(20):
+                echoes(client, b"as before")
+            assert "whole" not in heir.said()
+            client.end()
+            assert client.is_closed()
+
+
+@pytest.mark.parametrize("claimed", [False, True])
+def test_a_tunnel_on_its_way_has_one_owner_when_it_is_cut(claimed, tmp_path):
+    """The old process stops at once while the heir has the parcel: what that one has claimed stays
+    open, and what it has not is closed for the client."""
+    with Backend(agreed) as backend:
+        weir, path = installed(tmp_path, backend)
+        with weir, tunnel(weir) as client:
+            heir = Heir(path, CLAIMS if claimed else CLAIMS_LATE)
+            weir.signal(signal.SIGUSR2)
+            heir.wait_said("claimed" if claimed else "whole")
+            weir.signal(signal.SIGTERM)
+            until(lambda: not is_pending(weir.pid, signal.SIGTERM), "the keeper to have it")
+            weir.signal(signal.SIGTERM)  # now the leaving one hears it, too
+            if claimed:
+                assert client.reader.exactly(4) == b"mine"
+                weir.ended()
+                assert weir.stdout == ""
+            else:
+                assert client.reader.rest() == b""
+                heir.go()
+                heir.wait_said("too late")
+                weir.ended()
+                line, = weir.stdout.splitlines()
+                assert json.loads(line)["outcome"] == "draining"
+
+
+# ---- Several at the same time -------------------------------------------------------------------
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_upgrade_while_tunnels_are_on_their_way_loses_none(workers):
+    """The first process gives them when the second is told to leave already, which passes them on."""
+    with Backend(agreed) as backend, start(backend, workers=workers) as weir:
+        clients = [tunnel(weir) for _ in range(5)]
+        first = weir.serving
+        weir.signal(signal.SIGUSR2)
+        until(lambda: len(told(weir, "weir ")) == 2, "the second one")
+        os.kill(first, signal.SIGSTOP)
+        alone(weir, 1)
+        second = weir.serving
+        weir.signal(signal.SIGUSR2)
+        alone(weir, 2)
+        assert weir.serving not in (first, second)
+        os.kill(first, signal.SIGCONT)
+        for client in clients:
+            echoes(client, b"by way of two")
+        until(lambda: len(told(weir, "stopped")) == 2, "both to be gone")
+        assert moved(weir) == [(5, 0), (5, 0)]
+        for client in clients:
+            echoes(client, b"in the third")
+
+
+def test_a_shutdown_timeout_of_nothing_cuts_none_that_can_go():
+    with Backend(agreed) as backend, start(backend, runtime={"shutdown_timeout": "0s"}) as weir:
+        clients = [tunnel(weir) for _ in range(100)]
+        for number in range(1, 3):
+            weir.signal(signal.SIGUSR2)
+            alone(weir, number)
+            until(lambda n=number: len(told(weir, "stopped")) == n, "the old one to be gone")
+            for client in clients:
+                echoes(client, b"still there")
+        assert moved(weir) == [(100, 0), (100, 0)]
+        for client in clients:
+            client.end()
+            assert client.is_closed()
