@@ -82,6 +82,47 @@ static const char *take_fields(struct question *question, json_t *fields)
 	return NULL;
 }
 
+// Alternative names as a list, which routes see with commas between.
+static const char *take_names(struct question *question, json_t *names)
+{
+	struct explain_ask *ask = &question->ask;
+	struct arena *arena = &question->asked->arena;
+	json_t *name;
+	size_t at;
+
+	if (!json_is_array(names) || json_array_size(names) > fields_max)
+		return "'client_cert.san' is a list of at most 64 texts";
+	json_array_foreach(names, at, name)
+	{
+		if (!json_is_string(name))
+			return "'client_cert.san' is a list of at most 64 texts";
+		ask->cert_sans = str_from(arena_printf(arena, "%.*s%s%s", STR_FMT(ask->cert_sans),
+			at ? "," : "", json_string_value(name)));
+	}
+	return NULL;
+}
+
+static const char *take_certificate(struct question *question, json_t *cert)
+{
+	const char *key, *wrong = NULL;
+	json_t *value;
+
+	if (!json_is_object(cert))
+		return "'client_cert' is an object with subject and san";
+	json_object_foreach(cert, key, value)
+	{
+		if (strcmp(key, "san") == 0)
+			wrong = take_names(question, value);
+		else if (strcmp(key, "subject") != 0 || !json_is_string(value))
+			wrong = "'client_cert' has a text 'subject' and a list 'san'";
+		else
+			question->ask.cert_subject = keep(question->asked, value);
+		if (wrong)
+			return wrong;
+	}
+	return NULL;
+}
+
 static const char *take(struct question *question, const char *key, json_t *value)
 {
 	struct explain_ask *ask = &question->ask;
@@ -89,8 +130,10 @@ static const char *take(struct question *question, const char *key, json_t *valu
 
 	if (strcmp(key, "headers") == 0)
 		return take_fields(question, value);
+	if (strcmp(key, "client_cert") == 0)
+		return take_certificate(question, value);
 	if (!json_is_string(value))
-		return "all but 'headers' are texts";
+		return "all but 'headers' and 'client_cert' are texts";
 	text = keep(question->asked, value);
 	if (strcmp(key, "method") == 0)
 		ask->method = text;
@@ -105,7 +148,8 @@ static const char *take(struct question *question, const char *key, json_t *valu
 			       ? NULL
 			       : "'from' is no IP address";
 	else
-		return "unknown field: it takes method, url, headers, from, frontend and address";
+		return "unknown field: it takes method, url, headers, from, frontend, address "
+		       "and client_cert";
 	return NULL;
 }
 

@@ -97,6 +97,8 @@ static void answer_journal(struct api_order *order)
 	json_object_begin(&json);
 	json_key(&json, "journal");
 	json_raw(&json, order->ask.text);
+	json_key_u64(&json, "dropped", order->ask.dropped);
+	json_key_u64(&json, "waiting", order->ask.waiting);
 	json_object_end(&json);
 	text_addc(&text, '\n');
 	admin_add_field(order->call, "Cache-Control", STR("no-store"));
@@ -155,6 +157,13 @@ static void answer(struct api_order *order)
 	case RELOAD_TRIAL:
 		admin_problem(call, 409, "weir confirm, or weir rollback",
 			"another configuration is on probation");
+		break;
+	case RELOAD_UPGRADING:
+		admin_problem(call, 409,
+			"Ask again when it is over, in a few seconds: GET "
+			"/api/v1/events says so.",
+			"an upgrade is in trial, and the process that takes over has read the "
+			"configuration already");
 		break;
 	case RELOAD_REFUSED:
 		answer_refused(order);

@@ -72,6 +72,12 @@ static const char *miss_name(enum router_miss miss)
 		return "method";
 	case ROUTER_MISS_HEADER:
 		return "header";
+	case ROUTER_MISS_VERIFIED:
+		return "client_cert.verified";
+	case ROUTER_MISS_SUBJECT:
+		return "client_cert.subject";
+	case ROUTER_MISS_SAN:
+		return "client_cert.san";
 	}
 	return NULL;
 }

@@ -194,12 +194,13 @@ static void explain(const struct demo *demo)
 
 static int balance(struct demo *demo)
 {
-	struct inherit inherit = {.channel = -1, .conf = -1};
+	struct inherit inherit;
 	struct handover handover;
 	struct control_options options = {.mode = "demo", .handover = &handover};
 	struct errs errs;
 	struct conf *conf;
 
+	inherit_init(&inherit);
 	errs_init(&errs);
 	conf = configure(demo, &errs);
 	load_print(demo->cli, &errs);

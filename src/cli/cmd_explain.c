@@ -40,6 +40,22 @@ static void add_field(struct arena *arena, json_t *fields, const char *line)
 	json_object_set_new(fields, name, json_stringn(value.ptr, value.len));
 }
 
+static json_t *certificate(const struct plan *plan)
+{
+	json_t *cert = json_object(), *sans = json_array();
+	struct str rest = str_from(plan->cert_sans ? plan->cert_sans : "");
+
+	if (plan->cert_subject)
+		json_object_set_new(cert, "subject", json_string(plan->cert_subject));
+	while (rest.len) {
+		struct str name = str_trim(str_cut(&rest, ','));
+
+		json_array_append_new(sans, json_stringn(name.ptr, name.len));
+	}
+	json_object_set_new(cert, "san", sans);
+	return cert;
+}
+
 static struct str question(const struct cli *cli)
 {
 	const struct plan *plan = cli->plan;
@@ -56,6 +72,8 @@ static struct str question(const struct cli *cli)
 		json_object_set_new(tree, "from", json_string(plan->from));
 	if (plan->frontend)
 		json_object_set_new(tree, "frontend", json_string(plan->frontend));
+	if (plan->cert_subject || plan->cert_sans)
+		json_object_set_new(tree, "client_cert", certificate(plan));
 	text = json_dumps(tree, JSON_COMPACT);
 	body = text ? arena_str(cli->arena, str_from(text)) : STR_EMPTY;
 	mem_free(text);

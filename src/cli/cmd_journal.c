@@ -43,6 +43,13 @@ int change_print(const struct cli *cli, const char *path, const char *what, chan
 	return code;
 }
 
+static void put_rest(struct cells *cells, double count, const char *one, const char *several)
+{
+	if (count > 0)
+		text_printf(cells->text, "%.0f order%s %s\n", count, count > 1 ? "s" : "",
+			count > 1 ? several : one);
+}
+
 static void put_journal(const struct cli *cli, struct cells *cells, const json_t *tree)
 {
 	static const char *const titles[] = {"SINCE", "BY", "ORDER", "BACKEND", "EVENT"};
@@ -68,6 +75,12 @@ static void put_journal(const struct cli *cli, struct cells *cells, const json_t
 	}
 	if (table.first)
 		table_put(&table, cells);
+	put_rest(cells, call_number(tree, "waiting"),
+		"of before waits for its backend, which some list may have",
+		"of before wait for their backends, which some list may have");
+	put_rest(cells, call_number(tree, "dropped"),
+		"of before does not apply any more; the log says which",
+		"of before do not apply any more; the log says which");
 }
 
 int journal_main(const struct cli *cli)

@@ -34,8 +34,9 @@ static int take_inheritance(struct inherit *inherit)
 // be read again, they count.
 static int load(const struct cli *cli, const struct inherit *inherit, struct load *ret_load)
 {
-	if (inherit->conf >= 0 && !inherit->upgrades &&
-		load_kept(cli, inherit->conf, ret_load) == 0)
+	int conf = inherit->left[INHERIT_CONF];
+
+	if (conf >= 0 && !inherit->upgrades && load_kept(cli, conf, ret_load) == 0)
 		return 0;
 	return load_conf(cli, ret_load);
 }
@@ -64,14 +65,14 @@ static int serve(const struct cli *cli, const struct load *load, const struct in
 
 	options.load_owner = (void *)(uintptr_t)cli;
 	options.load_text = load_sent;
+	options.state_folder = conf_state_folder(cli->environ, cli->arena);
+	options.source = load_source(cli);
 	if (load_is_lasting(cli))
 		options.load = load_again;
-	if (inherit->conf >= 0)
-		close(inherit->conf);
 	handover_init(&handover, inherit, inherit->channel >= 0 ? (i64)getppid() : 0);
 	if (!inherit->upgrades && !inherit->restarts)
 		options.greeting = greeting(cli, load);
-	if (confine(load->conf, conf_state_folder(cli->environ, cli->arena), &confined, why) != 0) {
+	if (confine(load->conf, options.state_folder, &confined, why) != 0) {
 		fprintf(stderr, "weir: %s.\n", why);
 		return EXIT_FAILED;
 	}

@@ -69,6 +69,7 @@ static const struct note notes[] = {
 		"\n"
 		"  weir explain GET http://www.example.com/cart -H 'Cookie: id=7'\n"
 		"  weir explain POST /api/orders --from 203.0.113.9 --frontend web\n"
+		"  weir explain GET https://www.example.com/ --cert-subject CN=me,O=Example\n"
 		"\n"
 		"Nothing is sent to a backend and nothing changes. weir help KEY explains a key\n"
 		"of the configuration.\n"},

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/load.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/text.h"
@@ -194,6 +196,23 @@ struct conf *load_sent(
 		.machine_id = machine_id_file};
 
 	return conf_load_kept(name, text, &input, arena, errs);
+}
+
+const char *load_source(const struct cli *cli)
+{
+	struct source source = {0};
+	struct text text = {0};
+
+	if (!load_is_lasting(cli))
+		return NULL;
+	choose(cli, &source);
+	for (u32 i = 0; i < source.file_count; i++) {
+		char path[PATH_MAX];
+
+		text_printf(
+			&text, "%s\n", realpath(source.files[i], path) ? path : source.files[i]);
+	}
+	return text.len ? text_take(&text, cli->arena).ptr : NULL;
 }
 
 bool load_is_lasting(const struct cli *cli)

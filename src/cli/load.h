@@ -22,6 +22,10 @@ int load_conf(const struct cli *cli, struct load *ret_load) must_check;
 // people.
 int load_one(const struct cli *cli, const char *const *file, struct load *ret_load) must_check;
 
+// The files that the configuration of this command line is in, each by its whole path; NULL: there
+// are none that could be read again.
+const char *load_source(const struct cli *cli);
+
 // The configuration that conf_keep has written into this descriptor, without a word: what was wrong
 // with it was said when it was loaded. 0 or -1.
 int load_kept(const struct cli *cli, int fd, struct load *ret_load) must_check;

@@ -108,16 +108,17 @@ struct plan {
 	u32 word_count;
 	const char *const *fields; // explain: -H, as "Name: value"
 	u32 field_count;
-	const char *from, *frontend; // explain, connections; NULL = not given
-	const char *state;	     // connections; NULL = not given
-	bool oldest;		     // connections
-	bool once;		     // top
-	bool follows;		     // events
-	bool waits;		     // drain
-	bool is_live;		     // diff
-	const char *confirm;	     // apply: a duration; NULL = not given
-	u32 limit;		     // events, why, connections; 0 = not given
-	const char *topic;	     // help: a command or a key; NULL = the one screen
+	const char *from, *frontend;	      // explain, connections; NULL = not given
+	const char *cert_subject, *cert_sans; // explain; NULL = not given
+	const char *state;		      // connections; NULL = not given
+	bool oldest;			      // connections
+	bool once;			      // top
+	bool follows;			      // events
+	bool waits;			      // drain
+	bool is_live;			      // diff
+	const char *confirm;		      // apply: a duration; NULL = not given
+	u32 limit;			      // events, why, connections; 0 = not given
+	const char *topic;		      // help: a command or a key; NULL = the one screen
 	bool help_all;
 	u32 version_level; // 1 = -V, 2 = -VV
 	const char *error; // why there is no plan

@@ -130,6 +130,12 @@ static int take_option_to_ask(struct parser *parser, enum option_id id, const ch
 	case OPTION_FRONTEND:
 		plan->frontend = value;
 		break;
+	case OPTION_CERT_SUBJECT:
+		plan->cert_subject = value;
+		break;
+	case OPTION_CERT_SAN:
+		plan->cert_sans = value;
+		break;
 	case OPTION_STATE:
 		plan->state = value;
 		break;
@@ -243,6 +249,8 @@ int plan_take_option(struct parser *parser, enum option_id id, const char *value
 	case OPTION_FIELD:
 	case OPTION_FROM:
 	case OPTION_FRONTEND:
+	case OPTION_CERT_SUBJECT:
+	case OPTION_CERT_SAN:
 	case OPTION_STATE:
 	case OPTION_OLDEST:
 	case OPTION_WAIT:

@@ -61,6 +61,7 @@ build_fn build_builtin_path, build_builtin_allow;
 build_fn build_file_name, build_certificates, build_alpn, build_frontend_tls, build_pool_tls,
 	build_backend_tls, build_server_name;
 build_fn build_match_alpn, build_proxy_tlvs;
+build_fn build_match_verified, build_cert_subjects, build_cert_names;
 build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
 	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
 build_fn build_tests, build_test_text, build_test_request, build_test_headers, build_test_from,
@@ -117,6 +118,9 @@ void build_finish_builtin(struct build *build, const struct path *path, const st
 // map.
 void build_finish_opening(struct build *build, const struct path *path, const struct node *node,
 	const struct conf_frontend *frontend);
+// What one of its routes asks about a client's certificate: `match` of it, which may be NULL.
+void build_finish_cert(struct build *build, const struct path *path, const struct node *match,
+	const struct conf_frontend *frontend, struct conf_match_cert *cert);
 void build_finish_send_proxy(struct build *build, const struct path *path, const struct node *node,
 	const struct conf_pool *pool);
 

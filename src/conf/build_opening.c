@@ -126,7 +126,8 @@ static void check_passed_route(
 	struct build *build, const struct path *path, const struct node *route)
 {
 	static const char *const strange[][2] = {{"match", "path"}, {"match", "methods"},
-		{"match", "header"}, {NULL, "redirect"}, {NULL, "timeouts"}, {NULL, "retry"}};
+		{"match", "header"}, {"match", "client_cert"}, {NULL, "redirect"},
+		{NULL, "timeouts"}, {NULL, "retry"}};
 
 	for (size_t i = 0; i < ARRAY_LEN(strange); i++) {
 		const struct node *map =
@@ -153,7 +154,9 @@ void build_finish_opening(struct build *build, const struct path *path, const st
 	for (const struct node *route = routes->first; route; route = route->next, item.index++) {
 		const struct node *match = node_get(route, STR("match"));
 		const struct node *alpn = match ? node_get(match, STR("alpn")) : NULL;
+		struct conf_route *built = (struct conf_route *)&frontend->routes[item.index];
 
+		build_finish_cert(build, &item, match, frontend, &built->match.cert);
 		if (frontend->protocol == CONF_TLS_PASSTHROUGH)
 			check_passed_route(build, &item, route);
 		else if (alpn)

@@ -87,7 +87,7 @@ static void check_trust(struct build *build, const struct conf_frontend *fronten
 
 static bool same_conditions(const struct conf_match *a, const struct conf_match *b)
 {
-	if (a->method_count || a->header_count || a->alpn_count)
+	if (a->method_count || a->header_count || a->alpn_count || a->cert.verified)
 		return false;
 	if (a->host.len && (!str_eq(a->host, b->host) || a->host_is_suffix != b->host_is_suffix))
 		return false;

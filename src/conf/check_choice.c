@@ -245,7 +245,7 @@ static void check_cookies(struct build *build, const struct conf_frontend *front
 			add_use(build, uses, &count,
 				(struct use){match->host, match->host_is_suffix,
 					!match->path.len && !match->method_count &&
-						!match->header_count,
+						!match->header_count && !match->cert.verified,
 					match, &pools[frontend->routes[i].splits[j].pool]});
 	}
 	if (frontend->pool >= 0)

@@ -245,6 +245,18 @@ struct conf_header {
 	struct str value;
 };
 
+struct conf_names {
+	const struct str *names;
+	u32 count;
+};
+
+// What a route wants of the client's certificate. The parts that are given must all hold.
+struct conf_match_cert {
+	enum { CONF_CERT_NOT_ASKED, CONF_CERT_VERIFIED, CONF_CERT_NONE } verified;
+	struct conf_names subjects; // it has one of these; none = any
+	struct conf_names sans;	    // as X-Client-Cert-San has them; of these it has at least one
+};
+
 struct conf_match {
 	struct str host;     // lower case, no port; empty = any. "*.example.com" -> ".example.com"
 	bool host_is_suffix; // match names that end in `host` and are longer
@@ -256,6 +268,7 @@ struct conf_match {
 	u32 header_count;
 	const struct str *alpn; // one of them is offered; none = any; TLS that is passed on only
 	u32 alpn_count;
+	struct conf_match_cert cert; // CONF_CERT_NOT_ASKED: nothing
 };
 
 struct conf_split {
@@ -592,6 +605,8 @@ struct conf_test {
 	struct addr from;		    // ADDR_NONE: not given
 	const struct conf_expected *fields; // of the request; what they have, not what they must
 	u32 field_count;
+	struct str cert_subject;
+	struct conf_names cert_sans; // without both: the client shows no certificate
 	struct {
 		struct conf_expected route, pool, status, location;
 		const struct conf_expected *headers; // as a backend gets to see it

@@ -33,6 +33,7 @@ static const char *fixed_form(enum schema_kind kind)
 {
 	switch (kind) {
 	case KIND_FLAG:
+	case KIND_MATCH_VERIFIED:
 		return "{\"type\": \"boolean\"}";
 	case KIND_VERSION:
 		return "{\"const\": 1}";
@@ -44,6 +45,8 @@ static const char *fixed_form(enum schema_kind kind)
 	case KIND_METHODS:
 	case KIND_MATCH_ALPN:
 	case KIND_PROXY_TLVS:
+	case KIND_CERT_SUBJECTS:
+	case KIND_CERT_NAMES:
 	case KIND_HASH_BY:
 	case KIND_OUTCOMES:
 	case KIND_BUILTIN_ALLOW:

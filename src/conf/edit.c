@@ -157,6 +157,20 @@ static void apply(struct editing *editing, const struct conf_edit *edit)
 	}
 }
 
+struct conf_edit_backend *conf_edit_copy_backends(
+	struct arena *arena, const struct conf_edit_backend *backends, u32 count)
+{
+	struct conf_edit_backend *copies = arena_zalloc(arena, sizeof(*copies) * MAX(count, 1));
+
+	for (u32 i = 0; i < count; i++) {
+		copies[i] = backends[i];
+		copies[i].address = arena_str(arena, backends[i].address);
+		copies[i].id =
+			backends[i].id.len ? arena_str(arena, backends[i].id) : copies[i].address;
+	}
+	return copies;
+}
+
 struct conf *conf_edit(const struct conf *base, const struct conf_edit *edits, u32 count,
 	struct arena *arena, struct errs *errs)
 {

@@ -35,6 +35,10 @@ struct conf_edit {
 	u32 count;
 };
 
+// Copies, with an id for each.
+struct conf_edit_backend *conf_edit_copy_backends(
+	struct arena *arena, const struct conf_edit_backend *backends, u32 count);
+
 // `base` with `edits` made to it one after the other, checked as conf_load does. An edit of a pool
 // that `base` does not have changes nothing. NULL when there is any error. `base` outlives the call
 // only.

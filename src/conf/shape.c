@@ -165,6 +165,19 @@ static struct node *to_list(struct shape *shape, struct node *parent, struct nod
 	return list;
 }
 
+// The same where commas are a part of each text.
+static void to_list_of_one(struct shape *shape, struct node *parent, struct node *node)
+{
+	struct node *list;
+
+	if (node->kind != NODE_TEXT)
+		return;
+	list = node_new(shape->arena, NODE_LIST, node->place);
+	list->width = node->width;
+	node_add(shape->arena, list, part_of(shape, node, node->text));
+	node_replace(parent, node, list);
+}
+
 // ---- backends ----
 
 // "host:8001-8004": the first and last port, or false.
@@ -381,9 +394,13 @@ static void shape_child(
 				rename_aliases(shape, schema_inside(key), member);
 		return;
 	case KIND_ROUTES:
+	case KIND_TESTS:
 		if (child->kind == NODE_LIST)
 			for (struct node *item = child->first; item; item = item->next)
-				rename_aliases(shape, SCHEMA_route, item);
+				rename_aliases(shape, schema_inside(key), item);
+		return;
+	case KIND_CERT_SUBJECTS:
+		to_list_of_one(shape, parent, child);
 		return;
 	case KIND_BINDS:
 	case KIND_ADMIN_BINDS:
@@ -392,6 +409,7 @@ static void shape_child(
 	case KIND_METHODS:
 	case KIND_MATCH_ALPN:
 	case KIND_PROXY_TLVS:
+	case KIND_CERT_NAMES:
 	case KIND_STATUSES:
 	case KIND_RETRY_WHEN:
 	case KIND_HASH_BY:

@@ -59,6 +59,8 @@ struct control {
 	struct watch *watch;
 	struct desk *desk;
 	struct reload *reload;
+	struct estate estate; // of who served before
+	struct shelf_file *shelf_file;
 	u64 checks_until_ms; // the start waits for first results
 	struct workers workers;
 	u32 workers_running;
@@ -73,6 +75,7 @@ struct control {
 	_Atomic(bool) draining;
 	bool aborting, finished;
 	bool finds;		    // the finder is open
+	bool is_collected;	    // what it tells now goes below edits
 	bool is_repeated;	    // what it tells now is in the first configuration
 	bool found_early;	    // something changed before workers ran
 	const struct conf *written; // without what it found
@@ -596,6 +599,8 @@ static void on_found(
 {
 	struct control *control = owner;
 
+	if (control->is_collected)
+		estate_add_list(&control->estate, pool, backends, count);
 	if (!control->reload)
 		return; // the first configuration gets all of them
 	if (control->workers_running)
@@ -730,7 +735,7 @@ static int start_guest(struct control *control)
 	struct control_face face = {.loop = control->loop,
 		.desk = control->desk,
 		.conf = control->conf,
-		.snapshot = control->snapshot,
+		.snapshot = reload_snapshot(control->reload),
 		.workers = &control->workers,
 		.logger = control->logger,
 		.mode = control->options->mode,
@@ -840,8 +845,11 @@ static void on_begin(void *owner, int channel)
 {
 	struct control *control = owner;
 
-	if (control->handover->inherit.upgrades && !control->draining)
+	if (control->handover->inherit.upgrades && !control->draining) {
 		serve_alone(control);
+		reload_leave(
+			control->reload, false); // the keeper may not have known how to hold it
+	}
 	if (channel >= 0) // at last, since tunnels are still from now on until they are here
 		tunnels_take(control->tunnels, channel);
 }
@@ -866,6 +874,7 @@ static void on_upgrade(void *owner, const char *path, const char *failed)
 {
 	struct control *control = owner;
 
+	reload_set_upgrading(control->reload, path != NULL);
 	if (path) {
 		LOG(control->log, LOG_NOTICE, "upgrading: another process starts",
 			LOG_CSTR("binary", path));
@@ -880,6 +889,20 @@ static void on_upgrade(void *owner, const char *path, const char *failed)
 		(int)sizeof(control->life.upgrade_why) - 1, failed);
 	note_life(control, "the upgrade failed, nothing has changed", STR("serving"),
 		str_from(failed));
+}
+
+static void on_ordered(void *owner, int fd)
+{
+	struct control *control = owner;
+	struct text text = {0};
+	int error = estate_read(dup(fd), BEQUEST_BYTES_MAX, &text);
+
+	if (error)
+		LOG(control->log, LOG_ERROR, "orders given during the upgrade are lost",
+			LOG_ERRNO(error), LOG_CSTR("cure", "give them again"));
+	else
+		reload_take_late(control->reload, str_make(text.len ? text.data : "", text.len));
+	text_done(&text);
 }
 
 static void on_orphaned(void *owner)
@@ -899,6 +922,7 @@ static void hear_keeper(struct control *control)
 		.leave = on_leave,
 		.signal = on_keepers_signal,
 		.upgrade = on_upgrade,
+		.ordered = on_ordered,
 		.orphaned = on_orphaned};
 
 	handover_hear(control->handover, control->loop, &hears);
@@ -910,7 +934,7 @@ static void meet_keeper(struct control *control)
 {
 	control->tunnels = tunnels_new(control->loop, control->log, &control->workers);
 	hear_keeper(control);
-	handover_keep_conf(control->handover, control->conf);
+	reload_leave(control->reload, control->handover->inherit.upgrades);
 	handover_ready(control->handover);
 }
 
@@ -948,6 +972,13 @@ static void begin_life(struct control *control)
 	snprintf(control->life.restart_why, sizeof(control->life.restart_why), "%s", inherit->why);
 }
 
+static void on_order(void *owner)
+{
+	const struct control *control = owner;
+
+	reload_leave_orders(control->reload);
+}
+
 static void start_watch(struct control *control)
 {
 	struct watch_config config = {.loop = control->loop,
@@ -965,7 +996,9 @@ static void start_watch(struct control *control)
 		.log_level = (u8)(control->conf->log.level + LOG_ERROR),
 		.providers = control->finds ? control->options->finder->look : NULL,
 		.providers_owner = control->finds ? control->options->finder->owner : NULL,
-		.life = &control->life});
+		.life = &control->life,
+		.ordered = on_order,
+		.ordered_owner = control});
 	note_trouble(control);
 }
 
@@ -1012,6 +1045,8 @@ static void start_reload(struct control *control)
 		.load_text = control->options->load_text,
 		.resolver = &control->resolver,
 		.handover = control->handover,
+		.estate = &control->estate,
+		.file = control->shelf_file,
 		.clients_max = control->max_connections,
 		.tls_secret = &control->tls_secret,
 		.seed = control->seed};
@@ -1023,6 +1058,22 @@ static void start_reload(struct control *control)
 	if (control->finds)
 		control->options->finder->repeat(control->options->finder->owner);
 	control->is_repeated = false;
+	reload_take_over(control->reload, &control->estate, control->handover->inherit.upgrades);
+}
+
+// What was left by who served before is part of the first configuration.
+static void open_estate(struct control *control)
+{
+	control->shelf_file = shelf_file_new(control->loop, control->log,
+		control->options->state_folder, control->options->source);
+	estate_open(&control->estate, control->handover, control->shelf_file, control->written,
+		control->log);
+	control->is_collected = control->finds && control->estate.bequest.edit_count;
+	if (control->is_collected)
+		control->options->finder->repeat(control->options->finder->owner);
+	control->is_collected = false;
+	control->conf = estate_complete(
+		&control->estate, control->written, control->conf, control->arena, control->log);
 }
 
 static int start(struct control *control)
@@ -1031,8 +1082,10 @@ static int start(struct control *control)
 
 	derive_limits(control);
 	find_backends(control);
+	open_estate(control);
 	control->slots = new_slots(control->conf, control->workers.count);
-	control->snapshot = snapshot_begin(control->conf, control->arena, control->slots, 1);
+	control->snapshot = snapshot_begin(
+		control->conf, control->arena, control->slots, control->estate.generation);
 	error = open_tls(control);
 	if (error)
 		return error;
@@ -1121,6 +1174,8 @@ static void release(struct control *control)
 	if (control->logger)
 		logger_stop(control->logger);
 	reload_free(control->reload);
+	shelf_file_free(control->shelf_file);
+	estate_done(&control->estate);
 	slots_free(control->slots);
 	loop_free(control->loop);
 }

@@ -96,6 +96,8 @@ struct control_options {
 	// The same of a text (struct reload_config). NULL: it cannot be.
 	struct conf *(*load_text)(void *owner, const char *name, struct str text,
 		struct arena *arena, struct errs *errs);
+	const char *state_folder; // configurations of before are stored there; NULL: nowhere
+	const char *source;  // where the configuration comes from, the same in each life; or NULL
 	struct str greeting; // to standard error once everything is listened on; may be empty
 };
 

@@ -184,9 +184,11 @@ static void say_order(struct desk *desk, struct desk_order *order, const struct 
 	said.undo_body = str_of(&body);
 	said.undo = (struct event_undo){
 		.order = order->undo, .cell = order->cell, .value = order->before};
-	order->event = changes_say(watch_changes(desk->config.watch), &said);
+	if (order->is_taken_over)
+		said.reason = STR("taken over from the process before");
+	order->event = order->is_silent ? 0 : changes_say(watch_changes(desk->config.watch), &said);
 	orders_note(&desk->orders, kind_of(order), backend ? order->cell : 0, order->who,
-		loop_wall_ms(desk->config.loop), order->event);
+		order->wall_ms ? order->wall_ms : loop_wall_ms(desk->config.loop), order->event);
 	text_done(&from);
 	text_done(&to);
 	text_done(&path);
@@ -311,6 +313,8 @@ static void deliver_ask(struct message *message)
 		break;
 	case DESK_ORDER:
 		ask->result = (u8)obey(desk, &ask->order);
+		if (ask->result == DESK_DONE && desk->config.ordered)
+			desk->config.ordered(desk->config.ordered_owner);
 		break;
 	case DESK_LOOK:
 		if (ask->generation == desk->config.snapshot->generation && !desk->closed)
@@ -329,6 +333,11 @@ void desk_ask(struct desk *desk, struct desk_ask *ask, struct loop *from,
 	ask->answered = answered;
 	ask->message = (struct message){.deliver = deliver_ask};
 	loop_post(desk->config.loop, &ask->message);
+}
+
+enum desk_result desk_give(struct desk *desk, struct desk_order *order)
+{
+	return obey(desk, order);
 }
 
 struct desk *desk_new(const struct desk_config *config)

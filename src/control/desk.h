@@ -100,9 +100,12 @@ struct desk_order {
 	u32 value;
 	u64 revision; // that it must have; UINT64_MAX: any
 	char who[DESK_WHO_BYTES];
-	u32 before; // filled in: the value that would take it back, of the kind `undo`
-	u8 undo;    // filled in: enum desk_order_kind
-	u64 event;  // filled in: the number of the event that says so
+	i64 wall_ms;	    // when it was given; 0: now
+	bool is_taken_over; // from a process before this one
+	bool is_silent;	    // ... and too many are for an event of its own
+	u32 before;	    // filled in: the value that would take it back, of the kind `undo`
+	u8 undo;	    // filled in: enum desk_order_kind
+	u64 event;	    // filled in: the number of the event that says so
 };
 
 struct desk_ask {
@@ -142,6 +145,9 @@ struct desk_config {
 	desk_providers_fn *providers; // NULL: there are none
 	void *providers_owner;
 	const struct desk_life *life;
+	// Somebody's order was carried out; it is answered after that.
+	void (*ordered)(void *owner);
+	void *ordered_owner;
 };
 
 // Borrows all of it.
@@ -151,6 +157,9 @@ void desk_free(struct desk *desk); // nobody asks any more
 // From any thread that has a loop.
 void desk_ask(struct desk *desk, struct desk_ask *ask, struct loop *from,
 	void (*answered)(struct desk_ask *ask));
+
+// An order of the control thread's own, by the way that all go. The result as of DESK_ORDER.
+enum desk_result desk_give(struct desk *desk, struct desk_order *order);
 
 // The control thread's: who gave what order; the level of the log, as enum log_level.
 const struct orders *desk_orders(const struct desk *desk);

@@ -24,7 +24,7 @@ void handover_init(struct handover *handover, const struct inherit *inherit, i64
 		handover->keeper ? keeper : (i64)getpid());
 }
 
-static bool has_keeper(const struct handover *handover)
+bool handover_has_keeper(const struct handover *handover)
 {
 	return handover->inherit.channel >= 0;
 }
@@ -32,7 +32,7 @@ static bool has_keeper(const struct handover *handover)
 // A keeper that cannot be told is about to be missed: handover_hears.orphaned follows.
 static void tell(struct handover *handover, enum handover_message kind, const char *text, int fd)
 {
-	if (has_keeper(handover))
+	if (handover_has_keeper(handover))
 		(void)channel_send(handover->inherit.channel, (char)kind, text, strlen(text), fd);
 }
 
@@ -110,7 +110,7 @@ int handover_settle(struct handover *handover, const char **ret_stray)
 	return 0;
 }
 
-// ---- The configuration --------------------------------------------------------------------------
+// ---- What is left -------------------------------------------------------------------------------
 
 static bool write_whole(int fd, struct str text)
 {
@@ -125,21 +125,31 @@ static bool write_whole(int fd, struct str text)
 	return true;
 }
 
-void handover_keep_conf(struct handover *handover, const struct conf *conf)
+void handover_leave(struct handover *handover, enum inherit_left left, struct str text)
 {
-	struct arena arena;
+	static const char letters[] = {
+#define X(name, word, letter) [INHERIT_##name] = letter,
+		INHERIT_LEFT(X)
+#undef X
+	};
 	int fd;
 
-	if (!has_keeper(handover))
+	if (!handover_has_keeper(handover))
 		return;
-	fd = memfd_create("weir-configuration", MFD_CLOEXEC);
+	fd = memfd_create(inherit_left_word(left), MFD_CLOEXEC);
 	if (fd < 0)
 		return;
-	arena_init(&arena, CONF_ARENA_BYTES_MAX);
-	if (write_whole(fd, conf_keep(conf, &arena)))
-		tell(handover, HANDOVER_CONF, "", fd);
-	arena_done(&arena);
+	if (write_whole(fd, text))
+		(void)channel_send(handover->inherit.channel, letters[left], "", 0, fd);
 	close(fd);
+}
+
+int handover_take_left(struct handover *handover, enum inherit_left left)
+{
+	int fd = handover->inherit.left[left];
+
+	handover->inherit.left[left] = -1;
+	return fd;
 }
 
 // ---- The channel --------------------------------------------------------------------------------
@@ -165,6 +175,10 @@ static void take(struct handover *handover, struct channel_message *message)
 		break;
 	case HANDOVER_BEGUN:
 		hears->upgrade(hears->owner, message->text, NULL);
+		break;
+	case HANDOVER_ORDERED:
+		if (message->fd >= 0)
+			hears->ordered(hears->owner, message->fd);
 		break;
 	case HANDOVER_FAILED:
 		hears->upgrade(hears->owner, NULL, message->text);
@@ -196,7 +210,7 @@ static void on_message(struct op *op)
 
 void handover_hear(struct handover *handover, struct loop *loop, const struct handover_hears *hears)
 {
-	if (!has_keeper(handover))
+	if (!handover_has_keeper(handover))
 		return;
 	handover->loop = loop;
 	handover->hears = *hears;
@@ -215,7 +229,7 @@ void handover_notify(struct handover *handover, const char *state, const char *s
 	char text[NOTIFY_TEXT_MAX];
 	size_t len = notify_format(text, state, status);
 
-	if (has_keeper(handover))
+	if (handover_has_keeper(handover))
 		tell(handover, HANDOVER_NOTIFY, text, -1);
 	else
 		(void)notify_send(handover->notify_path, text, len, -1);
@@ -226,7 +240,7 @@ void handover_reloading(struct handover *handover, u64 monotonic_us)
 	char text[NOTIFY_TEXT_MAX];
 	size_t len = notify_format_reloading(text, monotonic_us);
 
-	if (has_keeper(handover))
+	if (handover_has_keeper(handover))
 		tell(handover, HANDOVER_NOTIFY, text, -1);
 	else
 		(void)notify_send(handover->notify_path, text, len, -1);
@@ -239,7 +253,7 @@ void handover_reloaded(struct handover *handover, const char *status)
 
 int handover_upgrade(struct handover *handover, const char *path)
 {
-	if (!has_keeper(handover))
+	if (!handover_has_keeper(handover))
 		return -ENOTCONN;
 	return channel_send(handover->inherit.channel, HANDOVER_UPGRADE, path, strlen(path), -1);
 }

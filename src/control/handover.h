@@ -10,12 +10,11 @@
 #include "control/inherit.h"
 #include "loop/loop.h"
 
-// Messages on the channel, each one datagram that begins with this letter.
-// X(NAME, letter), to the keeper first, then from it
+// Messages on the channel, each one datagram that begins with this letter; and those of
+// INHERIT_LEFT, with a descriptor. X(NAME, letter), to the keeper first, then from it
 #define HANDOVER_MESSAGES(X)                                                                    \
 	X(HOLD, 'H')	/* a name, and a descriptor: keep a copy */                             \
 	X(FORGET, 'F')	/* a name: nobody listens there any more */                             \
-	X(CONF, 'C')	/* a descriptor: the last good configuration */                         \
 	X(READY, 'R')	/* connections are accepted */                                          \
 	X(NOTIFY, 'N')	/* a text for the service manager */                                    \
 	X(UPGRADE, 'U') /* a path, or nothing: start this binary */                             \
@@ -26,7 +25,8 @@
 			   to that one */                                                       \
 	X(SIGNAL, 'S')	/* a number: what the keeper was sent */                                \
 	X(BEGUN, 'u')	/* a path: it is started */                                             \
-	X(FAILED, 'x')	/* a text: why the upgrade came to nothing */
+	X(FAILED, 'x')	/* a text: why the upgrade came to nothing */                           \
+	X(ORDERED, 'o') /* a descriptor: what the one before has ordered last (INHERIT_ORDERS) */
 
 enum handover_message {
 #define X(name, letter) HANDOVER_##name = letter,
@@ -46,6 +46,8 @@ struct handover_hears {
 	void (*leave)(void *owner, int channel); // ... to who serves now
 	void (*signal)(void *owner, u32 number);
 	void (*upgrade)(void *owner, const char *path, const char *failed); // one of them is NULL
+	void (*ordered)(
+		void *owner, int fd);  // the one before has left these orders; fd: closed later
 	void (*orphaned)(void *owner); // there is no keeper any more
 };
 
@@ -82,8 +84,13 @@ void handover_release(
 // socket that is no address of the configuration; then *ret_stray is its address.
 int handover_settle(struct handover *handover, const char **ret_stray);
 
-// The configuration that serves, for the process that follows this one unasked.
-void handover_keep_conf(struct handover *handover, const struct conf *conf);
+// For the process that follows this one, in place of what was left before. It is the keeper's when
+// the call returns.
+void handover_leave(struct handover *handover, enum inherit_left left, struct str text);
+bool handover_has_keeper(const struct handover *handover);
+
+// What the process before has left, which is the caller's from then on; -1: nothing.
+int handover_take_left(struct handover *handover, enum inherit_left left);
 
 // From here on the keeper is heard.
 void handover_hear(

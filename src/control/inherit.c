@@ -21,6 +21,17 @@ static const char *const role_words[] = {
 #undef X
 };
 
+static const char *const left_words[] = {
+#define X(name, word, letter) [INHERIT_##name] = word,
+	INHERIT_LEFT(X)
+#undef X
+};
+
+const char *inherit_left_word(enum inherit_left left)
+{
+	return left_words[left];
+}
+
 const char *inherit_role_word(enum inherit_role role)
 {
 	return role_words[role];
@@ -138,14 +149,15 @@ static int read_line(struct inherit *inherit, struct str line)
 		return read_listener(inherit, line);
 	if (str_eq(word, STR("channel")))
 		return read_fd(line, &inherit->channel);
-	if (str_eq(word, STR("conf")))
-		return read_fd(line, &inherit->conf);
 	if (str_eq(word, STR("restarts")))
 		return read_restarts(inherit, line);
 	if (str_eq(word, STR("upgraded")))
 		return read_upgraded(inherit, line);
 	if (str_eq(word, STR("upgrades")))
 		inherit->upgrades = true;
+	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)
+		if (str_eq(word, str_from(left_words[i])))
+			return read_fd(line, &inherit->left[i]);
 	return 0;
 }
 
@@ -285,12 +297,19 @@ static void number(struct inherit *inherit)
 
 // ---- Both ---------------------------------------------------------------------------------------
 
+void inherit_init(struct inherit *inherit)
+{
+	*inherit = (struct inherit){.channel = -1};
+	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)
+		inherit->left[i] = -1;
+}
+
 int inherit_read(struct inherit *ret_inherit)
 {
 	const char *keeper = getenv(INHERIT_VARIABLE), *count = getenv("LISTEN_FDS");
 	int error = 0;
 
-	*ret_inherit = (struct inherit){.channel = -1, .conf = -1};
+	inherit_init(ret_inherit);
 	if (!keeper && !count)
 		return 0;
 	ret_inherit->sockets = mem_alloc(sizeof(struct inherit_socket) * INHERIT_SOCKETS_MAX);
@@ -354,6 +373,11 @@ void inherit_done(struct inherit *inherit)
 	for (u32 i = 0; i < inherit->count; i++)
 		if (inherit->sockets[i].fd >= 0)
 			close(inherit->sockets[i].fd);
+	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++) {
+		if (inherit->left[i] >= 0)
+			close(inherit->left[i]);
+		inherit->left[i] = -1;
+	}
 	mem_free(inherit->sockets);
 	inherit->sockets = NULL;
 	inherit->count = 0;

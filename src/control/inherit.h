@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a process was given when it began: listening sockets of whoever was there before it, a
-// channel to its keeper, and the last good configuration. There are two givers: the keeper
+// channel to its keeper, and what the process before has left. There are two givers: the keeper
 // (control/keeper.h), by a text in memory whose descriptor INHERIT_VARIABLE names, and a service
 // manager, by LISTEN_FDS (sd_listen_fds(3)).
 //
@@ -26,6 +26,22 @@ enum inherit_role {
 #undef X
 };
 
+// What a process leaves to the one that follows: texts in memory that the keeper holds, of each
+// kind the last one. X(NAME, word, letter of its message to the keeper)
+#define INHERIT_LEFT(X)                                                                      \
+	X(CONF, "conf", 'C')		   /* the last good configuration, without orders */ \
+	X(ORDERS, "orders", 'O')	   /* what was ordered on top of it */               \
+	X(GENERATIONS, "generations", 'G') /* the configurations of before */
+
+enum inherit_left {
+#define X(name, word, letter) INHERIT_##name,
+	INHERIT_LEFT(X)
+#undef X
+		INHERIT_LEFT_COUNT
+};
+
+const char *inherit_left_word(enum inherit_left left);
+
 // Names of sockets between serving process and keeper: "traffic 0 127.0.0.1:8080".
 enum { INHERIT_NAME_MAX = ADDR_TEXT_MAX + 24 };
 void inherit_name(char name[static INHERIT_NAME_MAX], enum inherit_role role, u32 index,
@@ -43,17 +59,19 @@ struct inherit_socket {
 struct inherit {
 	struct inherit_socket *sockets;
 	u32 count;
-	int channel;		   // to the keeper; -1: none
-	int conf;		   // a file with the last good configuration; -1: none
-	bool upgrades;		   // another process serves until this one is ready
-	u32 restarts;		   // how often the keeper has started one that was not asked for
-	char why[INHERIT_WHY_MAX]; // the end of the last one; empty: none ended
-	u32 upgraded;		   // how many other binaries have taken over since the keeper began
-	u32 upgrades_failed;	   // and how many could not
-	struct addr single;	   // of a given socket that cannot be shared and was taken
+	int channel;		      // to the keeper; -1: none
+	int left[INHERIT_LEFT_COUNT]; // files; -1: none
+	bool upgrades;		      // another process serves until this one is ready
+	u32 restarts;		      // how often the keeper has started one that was not asked for
+	char why[INHERIT_WHY_MAX];    // the end of the last one; empty: none ended
+	u32 upgraded;	     // how many other binaries have taken over since the keeper began
+	u32 upgrades_failed; // and how many could not
+	struct addr single;  // of a given socket that cannot be shared and was taken
 };
 
 const char *inherit_role_word(enum inherit_role role);
+
+void inherit_init(struct inherit *inherit); // nothing was given
 
 // Reads and takes away the variables. 0, or negative errno: what was given makes no sense.
 int inherit_read(struct inherit *ret_inherit);

@@ -162,13 +162,6 @@ static void catch_up(struct keeper *keeper, struct keeper_child *serving)
 	keeper->upgrade_waits = false;
 }
 
-static void keep_conf(int *conf, int fd)
-{
-	if (*conf >= 0)
-		close(*conf);
-	*conf = fd;
-}
-
 static void become_later(struct keeper *keeper, struct keeper_child *child)
 {
 	child->upgrades = false;
@@ -178,18 +171,26 @@ static void become_later(struct keeper *keeper, struct keeper_child *child)
 	keeper->becomes = true;
 }
 
+// What was ordered while a process began beside the one that served: it has to know before it
+// serves alone.
+static void tell_orders(const struct keeper *keeper, struct keeper_child *child)
+{
+	if (keeper->left[INHERIT_ORDERS] >= 0)
+		tell_with(child, HANDOVER_ORDERED, "", keeper->left[INHERIT_ORDERS]);
+}
+
 // From now on it is the one that serves.
 static void promote(struct keeper *keeper, struct keeper_child *child)
 {
 	struct keeper_child *before = keeper_find(keeper, CHILD_SERVING);
 
 	keeper_decide(keeper, true);
+	if (child->upgrades)
+		tell_orders(keeper, child);
 	if (before)
 		before->state = CHILD_LEAVING;
 	child->state = CHILD_SERVING;
-	if (child->conf >= 0)
-		keep_conf(&keeper->conf, child->conf);
-	child->conf = -1;
+	keeper_left_move(keeper, child);
 	keeper->has_served = true;
 	introduce(before, child);
 	set_timer(keeper, TIMER_AGAIN, 0);
@@ -233,11 +234,30 @@ static void pass_on(const struct keeper *keeper, const struct keeper_child *chil
 		(void)notify_send(keeper->notify_path, message->text, message->len, -1);
 }
 
+// What a process that leaves has ordered at the last moment is told to the one that serves.
+static void take_left(struct keeper *keeper, struct keeper_child *child, enum inherit_left left,
+	struct channel_message *message)
+{
+	if (message->fd < 0)
+		return;
+	if (child->state == CHILD_LEAVING) {
+		if (left == INHERIT_ORDERS)
+			tell_with(keeper_find(keeper, CHILD_SERVING), HANDOVER_ORDERED, "",
+				message->fd);
+		return;
+	}
+	keeper_leave(child->upgrades ? &child->left[left] : &keeper->left[left], message->fd);
+	message->fd = -1;
+}
+
 // A descriptor that comes along belongs to whoever keeps it.
 static void take(struct keeper *keeper, struct keeper_child *child, struct channel_message *message)
 {
 	bool leaves = child->state == CHILD_LEAVING;
+	enum inherit_left left;
 
+	if (keeper_is_left(message->kind, &left))
+		take_left(keeper, child, left, message);
 	switch (message->kind) {
 	case HANDOVER_HOLD:
 		if (leaves || keeper->stopping || message->fd < 0)
@@ -248,12 +268,6 @@ static void take(struct keeper *keeper, struct keeper_child *child, struct chann
 	case HANDOVER_FORGET:
 		if (!leaves)
 			keeper_forget(keeper, message->text, child->upgrades);
-		break;
-	case HANDOVER_CONF:
-		if (leaves || message->fd < 0)
-			break;
-		keep_conf(child->upgrades ? &child->conf : &keeper->conf, message->fd);
-		message->fd = -1;
 		break;
 	case HANDOVER_READY:
 		on_ready(keeper, child);
@@ -339,7 +353,9 @@ static void on_serving_end(struct keeper *keeper, int status, const char *why)
 	} else if (next && next->state == CHILD_TRIAL) {
 		promote(keeper, next);
 	} else if (next) {
-		next->upgrades = false; // it follows as soon as it is ready
+		tell_orders(keeper, next); // it follows as soon as it is ready
+		keeper_left_move(keeper, next);
+		next->upgrades = false;
 	} else {
 		on_crash(keeper, why);
 	}
@@ -352,9 +368,11 @@ static void on_child_end(struct keeper *keeper, struct keeper_child *child, int 
 	hear(keeper, child);
 	if (child->channel >= 0)
 		close(child->channel);
-	keep_conf(&child->conf, -1);
+	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)
+		keeper_leave(&child->left[i], -1);
 	gone = *child;
-	*child = (struct keeper_child){.channel = -1, .conf = -1};
+	*child = (struct keeper_child){.channel = -1};
+	keeper_left_init(child->left);
 	if (!gone.why[0])
 		say_end(gone.why, status);
 	if (gone.state == CHILD_LEAVING)
@@ -538,11 +556,13 @@ static int set_up(struct keeper *keeper, const struct keeper_options *options)
 	sigset_t set;
 
 	*keeper = (struct keeper){.argv = options->argv,
-		.conf = -1,
 		.notify_path = getenv("NOTIFY_SOCKET"),
 		.sockets = mem_alloc(sizeof(struct keeper_socket) * INHERIT_SOCKETS_MAX)};
-	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++)
-		keeper->children[i] = (struct keeper_child){.channel = -1, .conf = -1};
+	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++) {
+		keeper->children[i].channel = -1;
+		keeper_left_init(keeper->children[i].left);
+	}
+	keeper_left_init(keeper->left);
 	sigemptyset(&set);
 	for (u32 i = 0; i < ARRAY_LEN(heard_signals); i++)
 		sigaddset(&set, heard_signals[i]);

@@ -37,11 +37,11 @@ enum child_state {
 
 struct keeper_child {
 	pid_t pid;
-	int channel;		   // -1: none any more
-	int conf;		   // of one that upgrades; -1: none
-	u8 state;		   // enum child_state
-	bool upgrades;		   // beside one that serves
-	char why[INHERIT_WHY_MAX]; // as it said itself why it cannot
+	int channel;		      // -1: none any more
+	int left[INHERIT_LEFT_COUNT]; // of one that upgrades; -1: none
+	u8 state;		      // enum child_state
+	bool upgrades;		      // beside one that serves
+	char why[INHERIT_WHY_MAX];    // as it said itself why it cannot
 };
 
 // What a process that is on trial adds or gives up is decided with its trial.
@@ -61,7 +61,7 @@ struct keeper {
 	u32 count;
 	struct keeper_child children[KEEPER_CHILDREN_MAX];
 	int signals, timers[KEEPER_TIMERS];
-	int conf; // -1: none yet
+	int left[INHERIT_LEFT_COUNT]; // by who serves, or served; -1: none yet
 	const char *notify_path;
 	u32 crashes; // in a row
 	u32 restarts, upgraded, upgrades_failed;
@@ -78,6 +78,19 @@ void keeper_hold(struct keeper *keeper, const char *name, int fd, bool on_trial)
 void keeper_forget(struct keeper *keeper, const char *name, bool on_trial);
 void keeper_decide(struct keeper *keeper, bool taken); // the trial is over
 void keeper_let_go(struct keeper *keeper);	       // of all of them
+
+// ---- What processes leave, keeper_left.c --------------------------------------------------------
+
+void keeper_left_init(int left[static INHERIT_LEFT_COUNT]);
+
+// Takes over the descriptor; -1: forgets what there was.
+void keeper_leave(int *left, int fd);
+
+// What a message is about; false: it is about nothing that is left.
+bool keeper_is_left(char kind, enum inherit_left *ret_left);
+
+// From one that was on trial: it serves from now on.
+void keeper_left_move(struct keeper *keeper, struct keeper_child *child);
 
 // ---- Processes, keeper_spawn.c ------------------------------------------------------------------
 

@@ -31,7 +31,9 @@ struct keeper_child *keeper_new_child(struct keeper *keeper)
 	struct keeper_child *child = keeper_find(keeper, CHILD_NONE);
 
 	if (child)
-		*child = (struct keeper_child){.channel = -1, .conf = -1};
+		*child = (struct keeper_child){.channel = -1};
+	if (child)
+		keeper_left_init(child->left);
 	return child;
 }
 
@@ -46,8 +48,10 @@ static void add_common(const struct keeper *keeper, int text)
 {
 	for (u32 i = 0; i < keeper->count; i++)
 		dprintf(text, "listener %d %s\n", keeper->sockets[i].fd, keeper->sockets[i].name);
-	if (keeper->conf >= 0)
-		dprintf(text, "conf %d\n", keeper->conf);
+	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)
+		if (keeper->left[i] >= 0)
+			dprintf(text, "%s %d\n", inherit_left_word((enum inherit_left)i),
+				keeper->left[i]);
 	dprintf(text, "restarts %u %s\n", keeper->restarts, keeper->why);
 	dprintf(text, "upgraded %u %u\n", keeper->upgraded, keeper->upgrades_failed);
 }
@@ -56,8 +60,9 @@ static void keep_common(const struct keeper *keeper, bool survives)
 {
 	for (u32 i = 0; i < keeper->count; i++)
 		survive_exec(keeper->sockets[i].fd, survives);
-	if (keeper->conf >= 0)
-		survive_exec(keeper->conf, survives);
+	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)
+		if (keeper->left[i] >= 0)
+			survive_exec(keeper->left[i], survives);
 }
 
 static int begin_text(void)
@@ -185,6 +190,18 @@ static void take_child(struct keeper *keeper, struct str line)
 			child->state = i;
 }
 
+static void take_left(struct keeper *keeper, struct str word, struct str line)
+{
+	u64 number;
+
+	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)
+		if (str_eq(word, str_from(inherit_left_word((enum inherit_left)i))) &&
+			take_number(&line, &number)) {
+			keeper->left[i] = (int)number;
+			survive_exec(keeper->left[i], false);
+		}
+}
+
 static void take_line(struct keeper *keeper, struct str line)
 {
 	struct str word = str_cut(&line, ' ');
@@ -195,9 +212,6 @@ static void take_line(struct keeper *keeper, struct str line)
 		snprintf(name, sizeof(name), "%.*s", STR_FMT(line));
 		survive_exec((int)number, false);
 		keeper_hold(keeper, name, (int)number, false);
-	} else if (str_eq(word, STR("conf")) && take_number(&line, &number)) {
-		keeper->conf = (int)number;
-		survive_exec(keeper->conf, false);
 	} else if (str_eq(word, STR("restarts")) && take_number(&line, &number)) {
 		keeper->restarts = (u32)number;
 		snprintf(keeper->why, sizeof(keeper->why), "%.*s", STR_FMT(line));
@@ -210,6 +224,8 @@ static void take_line(struct keeper *keeper, struct str line)
 		snprintf(keeper->binary, sizeof(keeper->binary), "%.*s", STR_FMT(line));
 	} else if (str_eq(word, STR("child"))) {
 		take_child(keeper, line);
+	} else {
+		take_left(keeper, word, line);
 	}
 }
 

@@ -3,7 +3,81 @@
 
 #include <stdio.h>
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "control/model.h"
+
+enum { weight_max = 1000 };
+
+// ---- Words --------------------------------------------------------------------------------------
+
+static const char *const state_words[] = {
+	[MODEL_ENABLED] = "enabled", [MODEL_DRAINED] = "drain", [MODEL_DISABLED] = "disabled"};
+
+static const char *const breaker_words[] = {[BREAKER_AUTOMATIC] = "auto",
+	[BREAKER_FORCED_OPEN] = "open",
+	[BREAKER_FORCED_CLOSED] = "closed"};
+
+const char *orders_kind_word(enum orders_kind kind)
+{
+	static const char *const words[] = {
+#define X(name, word) [ORDERS_##name] = word,
+		ORDERS_KINDS(X)
+#undef X
+	};
+
+	return words[kind];
+}
+
+// NULL: there is no such value.
+static const char *word_of(enum orders_kind kind, u32 value)
+{
+	switch (kind) {
+	case ORDERS_STATE:
+		return value < ARRAY_LEN(state_words) ? state_words[value] : NULL;
+	case ORDERS_BREAKER:
+		return value < ARRAY_LEN(breaker_words) ? breaker_words[value] : NULL;
+	case ORDERS_LOG_LEVEL:
+		return value <= LOG_TRACE ? log_level_name((enum log_level)value) : NULL;
+	case ORDERS_WEIGHT:
+	case ORDERS_KIND_COUNT:
+		break;
+	}
+	return NULL;
+}
+
+void orders_format(char text[static ORDERS_VALUE_BYTES], enum orders_kind kind, u32 value)
+{
+	const char *word = word_of(kind, value);
+
+	if (word)
+		snprintf(text, ORDERS_VALUE_BYTES, "%s", word);
+	else
+		snprintf(text, ORDERS_VALUE_BYTES, "%u", value);
+}
+
+bool orders_parse(enum orders_kind kind, struct str text, u32 *ret_value)
+{
+	u64 number;
+
+	if (kind == ORDERS_WEIGHT) {
+		if (str_to_u64(text, weight_max, &number) != 0)
+			return false;
+		*ret_value = (u32)number;
+		return true;
+	}
+	for (u32 value = 0; value <= LOG_TRACE; value++) {
+		const char *word = word_of(kind, value);
+
+		if (word && str_eq(text, str_from(word))) {
+			*ret_value = value;
+			return true;
+		}
+	}
+	return false;
+}
+
+// ---- Notes --------------------------------------------------------------------------------------
 
 void orders_init(struct orders *orders)
 {

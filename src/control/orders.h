@@ -8,7 +8,26 @@
 
 enum { ORDERS_MAX = 100 * 1000, ORDERS_WHO_BYTES = 80 };
 
-enum orders_kind { ORDERS_STATE, ORDERS_WEIGHT, ORDERS_BREAKER, ORDERS_LOG_LEVEL };
+// X(NAME, word)
+#define ORDERS_KINDS(X)       \
+	X(STATE, "state")     \
+	X(WEIGHT, "weight")   \
+	X(BREAKER, "breaker") \
+	X(LOG_LEVEL, "log_level") // of no backend
+
+enum orders_kind {
+#define X(name, word) ORDERS_##name,
+	ORDERS_KINDS(X)
+#undef X
+		ORDERS_KIND_COUNT
+};
+
+const char *orders_kind_word(enum orders_kind kind);
+
+// What is ordered, as a word or a number, and back. False: it is none of this kind.
+enum { ORDERS_VALUE_BYTES = 16 };
+void orders_format(char text[static ORDERS_VALUE_BYTES], enum orders_kind kind, u32 value);
+bool orders_parse(enum orders_kind kind, struct str text, u32 *ret_value) must_check;
 
 struct orders_note {
 	struct list node;

@@ -9,7 +9,7 @@
 #include "proxy/explain.h"
 #include "proxy/proxy.h"
 
-enum { text_bytes = 512 };
+enum { text_bytes = 512, sans_bytes = 1024 };
 
 // For "%.*s", of what may be long.
 #define CUT(text) (int)MIN((text).len, (size_t)80), (text).ptr
@@ -98,7 +98,10 @@ static bool tell_why(const struct explain *explain, const struct conf_expected *
 	static const char *const conditions[] = {[ROUTER_MISS_HOST] = "the host",
 		[ROUTER_MISS_PATH] = "the path",
 		[ROUTER_MISS_METHOD] = "the method",
-		[ROUTER_MISS_HEADER] = "the field"};
+		[ROUTER_MISS_HEADER] = "the field",
+		[ROUTER_MISS_VERIFIED] = "client_cert.verified",
+		[ROUTER_MISS_SUBJECT] = "client_cert.subject",
+		[ROUTER_MISS_SAN] = "client_cert.san"};
 
 	for (u32 i = 0; i < explain->route_count; i++) {
 		const struct explain_route *one = &explain->routes[i];
@@ -204,6 +207,24 @@ static void expect_fields(
 	}
 }
 
+// As a client would show them; those that do not fit would not fit there either.
+static struct str join_names(const struct conf_names *names, char text[static sans_bytes])
+{
+	size_t len = 0;
+
+	for (u32 i = 0; i < names->count; i++) {
+		struct str name = names->names[i];
+
+		if (len + name.len + 1 > sans_bytes)
+			continue;
+		if (len)
+			text[len++] = ',';
+		memcpy(text + len, name.ptr, name.len);
+		len += name.len;
+	}
+	return str_make(text, len);
+}
+
 static void run_test(struct stage *stage, const struct conf_test *test)
 {
 	struct explain_ask ask = {.method = test->method,
@@ -213,8 +234,10 @@ static void run_test(struct stage *stage, const struct conf_test *test)
 		.field_count = test->field_count};
 	struct explain_field *fields = mem_alloc(sizeof(*fields) * MAX(test->field_count, 1u));
 	struct explain *explain = mem_alloc(sizeof(*explain));
-	char text[text_bytes];
+	char sans[sans_bytes], text[text_bytes];
 
+	ask.cert_subject = test->cert_subject;
+	ask.cert_sans = join_names(&test->cert_sans, sans);
 	for (u32 i = 0; i < test->field_count; i++)
 		fields[i] = (struct explain_field){test->fields[i].name, test->fields[i].text};
 	ask.fields = fields;

@@ -249,10 +249,12 @@ static void finish(struct reload *reload)
 	reload_binds_settle(&reload->binds);
 	set_status(reload, true, reload->reign->generation);
 	shelve(reload, job);
-	if (reload->config.handover && !reload->trial.is_on)
-		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
 	tell(reload, job, true);
 	reload_journal_sign(&reload->journal, job);
+	reload_take_waiting(reload);
+	if (job->kind != RELOAD_LIST)
+		reload_leave_conf(reload);
+	reload_leave_orders(reload);
 	reload_maybe_retire(reload, before);
 	end_job(reload, job, RELOAD_DONE);
 }
@@ -294,6 +296,7 @@ static void on_swapped(struct message *message)
 		reload->before->workers_left--;
 	if (--reload->calls_out)
 		return;
+	reload->is_told = true;
 	if (follower->adopt)
 		follower->adopt(follower->owner, reload->reign->snapshot);
 	begin_listening(reload);
@@ -348,6 +351,7 @@ static void take(struct reload *reload, struct job *job)
 	snapshot_guard(reign->snapshot, reload->config.clients_max, reload->config.seed);
 	reload->before = reload->reign;
 	reload->reign = reign;
+	reload->is_told = false;
 	watch_adopt(reload->config.watch, reign->snapshot);
 	desk_adopt(reload->config.desk, reign->snapshot);
 	resolve(reload);
@@ -371,14 +375,6 @@ static void on_built(struct message *message)
 		end_job(reload, job, RELOAD_GONE);
 		return;
 	}
-	if (job->first_kept) {
-		struct shelf_entry *first = shelf_newest(&reload->shelf);
-
-		if (!first->text) {
-			first->text = job->first_kept;
-			job->first_kept = NULL;
-		}
-	}
 	if (job->exported.len || (job->snapshot && job->only_looks))
 		end_look(reload, job);
 	else if (job->snapshot &&
@@ -401,7 +397,7 @@ static enum reload_result take_from_shelf(const struct reload *reload, struct jo
 		number = reload->status.trial.before;
 	entry = number ? shelf_find(&reload->shelf, number) : shelf_before(&reload->shelf, newest);
 
-	if (!entry || !entry->text)
+	if (!entry)
 		return RELOAD_NO_GENERATION;
 	job->text = entry->text;
 	job->text->users++;
@@ -434,7 +430,6 @@ static void begin(struct reload *reload, struct job *job)
 	job->has_errs = true;
 	if (job->kind == RELOAD_FILES && reload->config.handover)
 		handover_reloading(reload->config.handover, loop_now_us(reload->config.loop));
-	job->wants_first = shelf_newest(&reload->shelf)->text == NULL;
 	if (job->kind == RELOAD_ROLLBACK)
 		result = take_from_shelf(reload, job);
 	else if (job->kind == RELOAD_TEXT && job->confirm_ms && reload->trial.is_on)
@@ -507,6 +502,8 @@ static bool answer_at_once(struct reload *reload, struct reload_ask *ask)
 		answer(reload, ask, RELOAD_DONE);
 	} else if (ask->kind == RELOAD_JOURNAL) {
 		ask->text = reload_journal_json(reload, &ask->arena);
+		ask->dropped = reload->taken.dropped;
+		ask->waiting = reload_count_waiting(reload);
 		answer(reload, ask, RELOAD_DONE);
 	} else if (!reload->trial.is_on || reload->trial.is_reverting) {
 		answer(reload, ask, RELOAD_NO_TRIAL);
@@ -517,6 +514,14 @@ static bool answer_at_once(struct reload *reload, struct reload_ask *ask)
 	return true;
 }
 
+// What the process that takes over would not know of, since it has read the files.
+static bool is_refused(const struct reload *reload, const struct reload_ask *ask)
+{
+	return reload->is_upgrading && !ask->only_looks &&
+	       (ask->kind == RELOAD_FILES || ask->kind == RELOAD_TEXT ||
+		       ask->kind == RELOAD_ROLLBACK);
+}
+
 static void deliver_ask(struct message *message)
 {
 	struct reload_ask *ask = container_of(message, struct reload_ask, message);
@@ -524,6 +529,10 @@ static void deliver_ask(struct message *message)
 
 	if (answer_at_once(ask->reload, ask))
 		return;
+	if (is_refused(ask->reload, ask)) {
+		answer(ask->reload, ask, RELOAD_UPGRADING);
+		return;
+	}
 	job = reload_job_new(
 		(enum reload_kind)ask->kind, ask->who, ask->pool, ask->backends, ask->count);
 	if (ask->kind == RELOAD_TEXT)
@@ -576,6 +585,24 @@ void reload_revert(struct reload *reload, struct shelf_text *text, const char *r
 	add_job(reload, job);
 }
 
+void reload_edit(struct reload *reload, const struct bequest_edit *edit, bool back)
+{
+	bool adds = (edit->edit.kind == CONF_EDIT_ADD) != back;
+	struct job *job;
+	char who[RELOAD_WHO_BYTES];
+
+	snprintf(who, sizeof(who), "%.*s", STR_FMT(edit->who));
+	job = reload_job_new(
+		adds ? RELOAD_ADD : RELOAD_REMOVE, who, edit->edit.pool, edit->edit.backends, 1);
+	job->wall_ms = back ? 0 : edit->wall_ms;
+	add_job(reload, job);
+}
+
+void reload_set_upgrading(struct reload *reload, bool upgrading)
+{
+	reload->is_upgrading = upgrading;
+}
+
 void reload_set_backends(
 	struct reload *reload, struct str pool, const struct conf_edit_backend *backends, u32 count)
 {
@@ -608,7 +635,6 @@ struct reload *reload_new(const struct reload_config *config)
 {
 	struct reload *reload = mem_alloc(sizeof(*reload));
 	struct snapshot *first = config->snapshot;
-	struct shelf_entry *entry;
 
 	reload->config = *config;
 	pthread_mutex_init(&reload->lock, NULL);
@@ -627,11 +653,15 @@ struct reload *reload_new(const struct reload_config *config)
 	reload->status = (struct reload_status){.generation = first->generation,
 		.last_succeeded = true,
 		.taken_wall_ms = loop_wall_ms(config->loop)};
-	entry = shelf_add(&reload->shelf, first->generation, NULL);
-	entry->wall_ms = reload->status.taken_wall_ms;
-	entry->event = "start";
-	snprintf(entry->who, sizeof(entry->who), "weir");
+	bequest_init(&reload->taken);
+	reload->is_told = true;
+	reload_take_shelf(reload, config->estate);
 	return reload;
+}
+
+const struct snapshot *reload_snapshot(const struct reload *reload)
+{
+	return (reload->is_told ? reload->reign : reload->before)->snapshot;
 }
 
 void reload_follow(struct reload *reload, const struct reload_follower *follower)
@@ -654,7 +684,8 @@ void reload_stop(struct reload *reload)
 
 bool reload_is_idle(const struct reload *reload)
 {
-	return !reload->job && list_is_empty(&reload->jobs) && !reload->forgets_out;
+	return !reload->job && list_is_empty(&reload->jobs) && !reload->forgets_out &&
+	       shelf_file_is_idle(reload->config.file);
 }
 
 void reload_free(struct reload *reload)
@@ -665,6 +696,7 @@ void reload_free(struct reload *reload)
 	reload_paper_drop(reload->base_paper);
 	reload_trial_done(reload);
 	shelf_done(&reload->shelf);
+	bequest_done(&reload->taken);
 	reload_journal_done(&reload->journal);
 	reload_binds_done(&reload->binds);
 	pthread_mutex_destroy(&reload->lock);

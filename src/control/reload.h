@@ -47,6 +47,7 @@ enum reload_result {
 	RELOAD_NO_GENERATION, // of this number is kept
 	RELOAD_NO_TRIAL,      // nothing is on probation
 	RELOAD_TRIAL,	      // something is, and has to be confirmed or taken back first
+	RELOAD_UPGRADING,     // another process is about to take over with the files as they are
 	RELOAD_GONE,	      // the process ends; nothing was done
 };
 
@@ -77,6 +78,8 @@ struct reload_ask {
 	struct str diff;    // TEXT, ROLLBACK: what it changes, as conf_diff_json
 	struct str changes; // the same for people
 	struct str restart; // sections that have changed and count from the next start on: "log"
+	u32 dropped;	    // JOURNAL: orders of earlier processes that did not apply any more
+	u32 waiting;	    // JOURNAL: those that wait for a list of backends
 };
 
 // From any thread that has a loop.
@@ -110,6 +113,8 @@ struct reload_follower {
 	void (*leave)(void *owner, const struct snapshot *snapshot, struct message *left);
 };
 
+struct estate;
+struct shelf_file;
 struct tls_secret;
 
 struct reload_config {
@@ -133,6 +138,8 @@ struct reload_config {
 	void *read_owner;
 	struct resolver **resolver; // what looks names up; another one with each configuration
 	struct handover *handover;  // NULL: listeners are nobody else's
+	struct estate *estate;	    // whose shelf is taken over
+	struct shelf_file *file;    // NULL: nothing is stored
 	u64 clients_max;	    // of all workers
 	const struct tls_secret *tls_secret;
 	u64 seed;
@@ -140,7 +147,28 @@ struct reload_config {
 
 // Borrows all of it, and owns the snapshot from now on.
 struct reload *reload_new(const struct reload_config *config);
+
+// From now on. What is to follow begins with reload_snapshot of the same moment.
+const struct snapshot *reload_snapshot(const struct reload *reload);
 void reload_follow(struct reload *reload, const struct reload_follower *follower);
+
+// Orders and edits of the process before, by the code that takes those of the API, when lists that
+// are known are known here. The edits are in the first snapshot already.
+void reload_take_over(struct reload *reload, struct estate *estate, bool upgrades);
+
+// What the process before has ordered since then, while this one began; and the same once more.
+void reload_take_late(struct reload *reload, struct str text);
+
+// Everything, to the process that follows this one; reload.c does so with each configuration.
+// `on_trial`: another one serves yet, and what is on the disk is its.
+void reload_leave(struct reload *reload, bool on_trial);
+
+// Orders only, after one was carried out.
+void reload_leave_orders(struct reload *reload);
+
+// Another process is about to take over | it did not: meanwhile configurations are refused, which
+// would be forgotten.
+void reload_set_upgrading(struct reload *reload, bool upgrading);
 
 // An answer of proxy->on_let_go: to be set at each worker.
 void reload_let_go(struct worker *worker, const struct snapshot *snapshot);

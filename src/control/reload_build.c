@@ -39,16 +39,15 @@ static bool read_base(struct job *job)
 	return job->base != NULL;
 }
 
-// For going back to it. The first one's text is made when the second one comes.
-static void keep_texts(struct job *job)
+// For going back to it.
+static void keep_text(struct job *job)
 {
 	struct arena scratch;
 
+	if (!job->base_paper)
+		return;
 	arena_init(&scratch, CONF_ARENA_BYTES_MAX);
-	if (job->base_paper)
-		job->kept = shelf_text_new(conf_keep(job->base, &scratch));
-	if (job->wants_first)
-		job->first_kept = shelf_text_new(conf_keep(job->reload->config.conf, &scratch));
+	job->kept = shelf_text_new(conf_keep(job->base, &scratch));
 	arena_done(&scratch);
 }
 
@@ -73,7 +72,7 @@ static void build(struct job *job)
 
 	if (reload_job_has_base(job) && !read_base(job))
 		return;
-	keep_texts(job);
+	keep_text(job);
 	job->paper = reload_paper_new(job->base_paper ? job->base_paper : reload->base_paper);
 	if (job->kind == RELOAD_EXPORT) {
 		reload_export_write(job);

@@ -12,7 +12,7 @@
 struct standing {
 	const char *kind;
 	struct str pool, backend;
-	char value[32];
+	char value[ORDERS_VALUE_BYTES];
 	const char *who;
 	i64 wall_ms;
 	u64 event;
@@ -20,13 +20,6 @@ struct standing {
 
 typedef void standing_fn(
 	void *context, const struct standing *standing, const struct backend *backend);
-
-static const char *const state_words[] = {
-	[MODEL_ENABLED] = "enabled", [MODEL_DRAINED] = "drain", [MODEL_DISABLED] = "disabled"};
-
-static const char *const breaker_words[] = {[BREAKER_AUTOMATIC] = "auto",
-	[BREAKER_FORCED_OPEN] = "open",
-	[BREAKER_FORCED_CLOSED] = "closed"};
 
 static bool is_written(const struct conf *conf, const struct standing *standing)
 {
@@ -59,20 +52,20 @@ static void look_at_backend(const struct reload *reload, const struct backend *b
 	struct standing one = {.pool = backend->pool->name, .backend = backend->id};
 
 	if (orders.order != backend->conf->state) {
-		one.kind = "state";
-		snprintf(one.value, sizeof(one.value), "%s", state_words[orders.order]);
+		one.kind = orders_kind_word(ORDERS_STATE);
+		orders_format(one.value, ORDERS_STATE, orders.order);
 		sign(&one, reload, ORDERS_STATE, backend->cell);
 		tell(context, &one, backend);
 	}
 	if (backend->weight != backend->conf->weight) {
-		one.kind = "weight";
-		snprintf(one.value, sizeof(one.value), "%u", backend->weight);
+		one.kind = orders_kind_word(ORDERS_WEIGHT);
+		orders_format(one.value, ORDERS_WEIGHT, backend->weight);
 		sign(&one, reload, ORDERS_WEIGHT, backend->cell);
 		tell(context, &one, backend);
 	}
 	if (forced != BREAKER_AUTOMATIC) {
-		one.kind = "breaker";
-		snprintf(one.value, sizeof(one.value), "%s", breaker_words[forced]);
+		one.kind = orders_kind_word(ORDERS_BREAKER);
+		orders_format(one.value, ORDERS_BREAKER, forced);
 		sign(&one, reload, ORDERS_BREAKER, backend->cell);
 		tell(context, &one, backend);
 	}
@@ -106,9 +99,9 @@ static void look(const struct reload *reload, standing_fn *tell, void *context)
 	// A level of the file that counts from the next start is nobody's order.
 	if (level != conf->log.level + LOG_ERROR &&
 		orders_find(desk_orders(reload->config.desk), ORDERS_LOG_LEVEL, 0)) {
-		struct standing one = {.kind = "log_level"};
+		struct standing one = {.kind = orders_kind_word(ORDERS_LOG_LEVEL)};
 
-		snprintf(one.value, sizeof(one.value), "%s", log_level_name((enum log_level)level));
+		orders_format(one.value, ORDERS_LOG_LEVEL, level);
 		sign(&one, reload, ORDERS_LOG_LEVEL, 0);
 		tell(context, &one, NULL);
 	}

@@ -11,19 +11,6 @@ enum { texts_bytes_max = 64 << 20 };
 
 // ---- Jobs ---------------------------------------------------------------------------------------
 
-static struct conf_edit_backend *copy_backends(
-	struct arena *arena, const struct conf_edit_backend *from, u32 count)
-{
-	struct conf_edit_backend *to = arena_zalloc(arena, sizeof(*to) * MAX(count, 1));
-
-	for (u32 i = 0; i < count; i++) {
-		to[i] = from[i];
-		to[i].address = arena_str(arena, from[i].address);
-		to[i].id = from[i].id.len ? arena_str(arena, from[i].id) : to[i].address;
-	}
-	return to;
-}
-
 struct job *reload_job_new(enum reload_kind kind, const char *who, struct str pool,
 	const struct conf_edit_backend *backends, u32 count)
 {
@@ -39,7 +26,7 @@ struct job *reload_job_new(enum reload_kind kind, const char *who, struct str po
 	job->edit = (struct conf_edit){.kind = kinds[kind],
 		.pool = arena_str(&job->texts, pool),
 		.origin = kind == RELOAD_LIST ? "provider" : "api",
-		.backends = copy_backends(&job->texts, backends, count),
+		.backends = conf_edit_copy_backends(&job->texts, backends, count),
 		.count = count};
 	return job;
 }
@@ -51,7 +38,6 @@ void reload_job_free(struct job *job)
 	text_done(&job->left_out);
 	shelf_text_drop(job->text);
 	shelf_text_drop(job->kept);
-	shelf_text_drop(job->first_kept);
 	mem_free(job->edits);
 	arena_done(&job->texts);
 	mem_free(job);
@@ -196,7 +182,7 @@ static struct journal_entry *add_entry(
 	entry->wall_ms = wall_ms;
 	snprintf(entry->who, sizeof(entry->who), "%s", job->who);
 	entry->edit.pool = arena_str(&entry->texts, edit->pool);
-	entry->edit.backends = copy_backends(&entry->texts, edit->backends, edit->count);
+	entry->edit.backends = conf_edit_copy_backends(&entry->texts, edit->backends, edit->count);
 	list_push_back(&journal->entries, &entry->node);
 	return entry;
 }
@@ -221,7 +207,8 @@ struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit 
 	for (u32 i = 0; i < count; i++) {
 		copies[i] = edits[i];
 		copies[i].pool = arena_str(arena, edits[i].pool);
-		copies[i].backends = copy_backends(arena, edits[i].backends, edits[i].count);
+		copies[i].backends =
+			conf_edit_copy_backends(arena, edits[i].backends, edits[i].count);
 	}
 	return copies;
 }
@@ -265,10 +252,11 @@ void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms)
 	}
 	if (is_needless(journal, job))
 		return;
-	entry = add_entry(journal, &job->edit, job, wall_ms);
+	entry = add_entry(journal, &job->edit, job, job->wall_ms ? job->wall_ms : wall_ms);
 	// What a removal took away: whoever adds just that takes the removal back.
 	if (job->kind == RELOAD_REMOVE) {
-		struct conf_edit_backend *was = copy_backends(&entry->texts, &job->was, 1);
+		struct conf_edit_backend *was =
+			conf_edit_copy_backends(&entry->texts, &job->was, 1);
 
 		entry->edit.backends = was;
 	}
@@ -284,6 +272,17 @@ void reload_journal_sign(struct journal *journal, const struct job *job)
 		if (is_about(&entry->edit, &job->edit))
 			entry->event = job->event;
 	}
+}
+
+void reload_journal_put(struct journal *journal, const struct bequest_edit *edit, u64 event)
+{
+	struct job signature = {0};
+	struct journal_entry *entry;
+
+	make(journal);
+	snprintf(signature.who, sizeof(signature.who), "%.*s", STR_FMT(edit->who));
+	entry = add_entry(journal, &edit->edit, &signature, edit->wall_ms);
+	entry->event = event;
 }
 
 void reload_journal_done(struct journal *journal)

@@ -7,7 +7,11 @@
 #include <pthread.h>
 
 #include "base/json.h"
+<<<<<<< HEAD
 #include "base/text.h"
+=======
+#include "control/estate.h"
+>>>>>>> orders
 #include "control/reload.h"
 #include "control/shelf.h"
 #include "decide/probation.h"
@@ -75,10 +79,16 @@ struct job {
 	const struct conf_edit *shelved; // ROLLBACK: the edits of then, in `texts`
 	u32 shelved_count, number;
 	u64 confirm_ms;
+	i64 wall_ms;	      // when it was ordered; 0: now
 	u8 syntax;	      // EXPORT: enum conf_syntax
 	struct text left_out; // EXPORT: what cannot be written down, a comment in each line
+<<<<<<< HEAD
 	bool only_looks, wants_first;
 	const char *reason; // of a REVERT; the trial has it
+=======
+	bool only_looks;
+	const char *reason; // static, of a REVERT
+>>>>>>> orders
 	const struct snapshot *before;
 	// Of the builder, until `built`.
 	pthread_t thread;
@@ -88,8 +98,7 @@ struct job {
 	struct snapshot *snapshot;
 	struct errs errs;
 	bool has_errs;
-	struct shelf_text *kept,
-		*first_kept; // of the base | of the process' first, when it is wanted
+	struct shelf_text *kept; // of the base
 	struct str restart, diff, changes, exported;
 	char what[256]; // went wrong besides `errs`; empty: nothing
 	u64 event;
@@ -145,6 +154,9 @@ void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms);
 
 // ... and its event has a number.
 void reload_journal_sign(struct journal *journal, const struct job *job);
+
+// One of a process before this one, which is in the first snapshot.
+void reload_journal_put(struct journal *journal, const struct bequest_edit *edit, u64 event);
 void reload_journal_done(struct journal *journal);
 
 struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit *edits, u32 count);
@@ -162,6 +174,21 @@ struct str reload_journal_json(const struct reload *reload, struct arena *arena)
 // In the control thread all that there is, as edits of the job; in its builder the text.
 void reload_export_list(const struct reload *reload, struct job *job);
 void reload_export_write(struct job *job);
+
+// ---- Taken over, and left -----------------------------------------------------------------------
+
+// The configurations of before, and the one that serves first.
+void reload_take_shelf(struct reload *reload, struct estate *estate);
+
+// Another list has come, or another configuration: orders that wait for it.
+void reload_take_waiting(struct reload *reload);
+u32 reload_count_waiting(const struct reload *reload);
+
+// The configuration in effect, and those before it.
+void reload_leave_conf(struct reload *reload);
+
+// An edit to be made again, or to be taken back, as a job for which nobody waits.
+void reload_edit(struct reload *reload, const struct bequest_edit *edit, bool back);
 
 // ---- Besides ------------------------------------------------------------------------------------
 
@@ -251,6 +278,7 @@ struct reload {
 	struct journal journal;
 	struct shelf shelf;
 	struct reload_trial trial;
+	struct bequest taken; // of the process before, as last heard
 	struct reload_binds binds;
 	// What the files say; the process' own at the start.
 	const struct conf *base;
@@ -260,7 +288,8 @@ struct reload {
 	struct reload_call *calls, *forgets; // by worker
 	u32 calls_out, forgets_out;
 	bool is_pending; // some worker's listener is not closed yet
-	bool is_building, is_forgotten, is_stopped;
+	bool is_building, is_forgotten, is_stopped, is_upgrading, is_on_trial;
+	bool is_told; // workers have the newest one, and the follower was told
 	struct slot_lists resting, forgetting;
 	struct timer rest, again;
 };

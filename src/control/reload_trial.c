@@ -184,8 +184,7 @@ u64 reload_trial_confirm(struct reload *reload, const char *who)
 	snprintf(generation, sizeof(generation), "%u", reload->status.trial.generation);
 	said.to = str_from(generation);
 	reload_trial_end(reload);
-	if (reload->config.handover)
-		handover_keep_conf(reload->config.handover, reload->reign->snapshot->conf);
+	reload_leave_conf(reload);
 	return changes_say(watch_changes(reload->config.watch), &said);
 }
 

@@ -77,6 +77,17 @@ struct shelf_entry *shelf_add(struct shelf *shelf, u32 number, struct shelf_text
 	return entry;
 }
 
+void shelf_move(struct shelf *shelf, struct shelf *from)
+{
+	ASSERT(!shelf->count);
+	list_for_each_safe (node, &from->entries) {
+		list_remove(node);
+		list_push_back(&shelf->entries, node);
+	}
+	shelf->count = from->count;
+	from->count = 0;
+}
+
 struct shelf_entry *shelf_find(const struct shelf *shelf, u32 number)
 {
 	list_for_each (node, &shelf->entries) {

@@ -7,6 +7,8 @@
 #include <openssl/x509v3.h>
 #include <time.h>
 
+#include "base/addr.h"
+
 enum { ocsp_bytes_max = 64 * 1024 };
 
 void tls_error_set(struct tls_error *error, struct str file, const char *what)
@@ -201,6 +203,7 @@ size_t tls_cert_names(X509 *leaf, char *text, size_t size)
 	if (!names)
 		add_common_name(leaf, text, size, &len);
 	GENERAL_NAMES_free(names);
+	ERR_clear_error(); // of a list that cannot be read
 	return len;
 }
 
@@ -224,6 +227,7 @@ size_t tls_cert_subject(X509 *leaf, char *text, size_t size)
 	if (bio && X509_NAME_print_ex(bio, X509_get_subject_name(leaf), 0, XN_FLAG_RFC2253) >= 0)
 		len = take_line(bio, text, size);
 	BIO_free(bio);
+	ERR_clear_error(); // of a name that cannot be printed
 	return len;
 }
 
@@ -251,6 +255,49 @@ size_t tls_cert_common_name(X509 *leaf, char *text, size_t size)
 	return (size_t)len;
 }
 
+static void print_name(BIO *bio, GENERAL_NAME *name)
+{
+	const ASN1_OCTET_STRING *ip = name->d.iPAddress;
+	struct addr addr = {.family = ADDR_V4};
+	char text[ADDR_TEXT_MAX];
+	int len = name->type == GEN_IPADD ? ASN1_STRING_length(ip) : 0;
+
+	if (len != 4 && len != 16) {
+		GENERAL_NAME_print(bio, name);
+		return;
+	}
+	addr.family = len == 4 ? ADDR_V4 : ADDR_V6;
+	memcpy(addr.ip, ASN1_STRING_get0_data(ip), (size_t)len);
+	BIO_puts(bio, "IP:");
+	BIO_write(bio, text, (int)addr_format_ip(&addr, text));
+}
+
+// One name behind those that are there, whole or not at all.
+static size_t add_alternative(char *text, size_t size, size_t len, BIO *bio)
+{
+	static const char comma[] = "%2C";
+	char *data = NULL;
+	long got = BIO_get_mem_data(bio, &data);
+	size_t at = len;
+
+	if (got <= 0 || at + 1 > size)
+		return len;
+	if (at)
+		text[at++] = ',';
+	for (long i = 0; i < got; i++) {
+		bool is_comma = data[i] == ',';
+
+		if (at + (is_comma ? sizeof(comma) - 1 : 1) > size)
+			return len;
+		if (is_comma)
+			for (const char *c = comma; *c; c++)
+				text[at++] = *c;
+		else
+			text[at++] = data[i] < ' ' || data[i] == 127 ? '?' : data[i];
+	}
+	return at;
+}
+
 size_t tls_cert_alternatives(X509 *leaf, char *text, size_t size)
 {
 	GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
@@ -258,14 +305,13 @@ size_t tls_cert_alternatives(X509 *leaf, char *text, size_t size)
 	size_t len = 0;
 
 	for (int i = 0; bio && i < sk_GENERAL_NAME_num(names); i++) {
-		if (i)
-			BIO_puts(bio, ",");
-		GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(names, i));
+		print_name(bio, sk_GENERAL_NAME_value(names, i));
+		len = add_alternative(text, size, len, bio);
+		(void)BIO_reset(bio);
 	}
-	if (bio)
-		len = take_line(bio, text, size);
 	BIO_free(bio);
 	GENERAL_NAMES_free(names);
+	ERR_clear_error(); // of a list that cannot be read
 	return len;
 }
 

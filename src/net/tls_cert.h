@@ -41,7 +41,8 @@ bool tls_cert_use(
 size_t tls_cert_names(X509 *leaf, char *text, size_t size);
 
 // "CN=client 7,O=Example" | "DNS:a.example,IP:10.0.0.1", on one line and without control
-// characters.
+// characters. Names that do not fit are left out, and a comma inside of one is %2C: each comma
+// divides two names. A subject that does not fit is cut.
 size_t tls_cert_subject(X509 *leaf, char *text, size_t size);
 size_t tls_cert_alternatives(X509 *leaf, char *text, size_t size);
 

@@ -65,6 +65,7 @@ struct h2_stream {
 	struct block *trailers_in, *trailers_out; // text; NULL: none
 	u64 credit;
 	u64 unconsumed;	       // delivered, the window not given back
+	u64 body_left;	       // where `counts`: bytes that were announced and have not come
 	u32 framed, in_flight; // body bytes in `out` | in the batch being sent
 	i32 id;		       // 0: none yet
 	u8 method;	       // of the request (http_method)
@@ -83,6 +84,7 @@ struct h2_stream {
 	bool done_told : 1;
 	bool failed : 1;  // `fault` is to be told
 	bool upgrade : 1; // a tunnel was asked for
+	bool counts : 1;  // ... and refused: libnghttp2 does not count the body of this answer
 	bool tunnel : 1;
 	bool announced : 1;   // server role: it was told of
 	bool malformed : 1;   // libnghttp2 resets it

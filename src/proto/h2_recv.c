@@ -104,6 +104,15 @@ static void take_request(struct h2 *h2, struct h2_stream *s, bool end)
 		&h2->session, &s->stream, &h2->parser->head, end || s->upgrade);
 }
 
+// The message has ended before what it announced (RFC 9113 8.1.1).
+static bool is_short(struct h2 *h2, struct h2_stream *s)
+{
+	if (likely(!s->counts || s->body_left == 0))
+		return false;
+	refuse_stream(h2, s, HTTP_REFUSE_CONTENT_LENGTH);
+	return true;
+}
+
 static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 {
 	enum http_refusal why = h2_text_response(h2, s, end);
@@ -122,11 +131,15 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 	}
 	s->headed_in = !interim;
 	s->tunnel = head->status == 101;
+	s->in_ended = end;
 	if (unlikely(s->upgrade && !s->tunnel && !interim)) {
 		s->upgrade = false; // refused: an answer like others, and nothing more of ours
 		s->stream.ops->send_body(&s->stream, (struct slice){0}, true);
+		s->counts = head->framing == HTTP_LENGTH;
+		s->body_left = head->content_length;
+		if (end && is_short(h2, s))
+			return;
 	}
-	s->in_ended = end;
 	// Where no body can be, its empty DATA frame is not waited for.
 	over = end || (!interim && !s->tunnel && head->framing == HTTP_NO_BODY);
 	s->in_told = over && !s->tunnel;
@@ -147,6 +160,8 @@ static void take_trailers(struct h2 *h2, struct h2_stream *s)
 		refuse_stream(h2, s, (enum http_refusal)text->refusal);
 		return;
 	}
+	if (is_short(h2, s))
+		return;
 	h2_text_finish(h2);
 	if (!text->block || text->refusal) {
 		refuse_stream(h2, s, HTTP_REFUSE_TRAILER);
@@ -191,6 +206,13 @@ static int on_data_chunk(
 	(void)nghttp2_session_consume_connection(ng, len);
 	if (!s || !s->stream.events || s->in_told || h2->is_broken)
 		return 0;
+	if (unlikely(s->counts)) {
+		if (len > s->body_left) {
+			refuse_stream(h2, s, HTTP_REFUSE_CONTENT_LENGTH);
+			return 0;
+		}
+		s->body_left -= len;
+	}
 	if (slice.block)
 		block_ref(slice.block);
 	if (likely(last)) { // its frame's end follows: both are told in one
@@ -223,7 +245,7 @@ static void take_data_end(struct h2 *h2, const nghttp2_frame *frame)
 	h2->last_data = (struct slice){0};
 	if (s)
 		s->in_ended = true;
-	if (!s || s->in_told) {
+	if (!s || s->in_told || is_short(h2, s)) {
 		slice_drop(&last);
 		return;
 	}

@@ -373,6 +373,10 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 	}
 	if (s->upgrade && !head->upgrade)
 		return HTTP_REFUSE_FIELD_VALUE;
+	// What follows is the tunnel's: a backend of HTTP/1 would wait for a body that never comes,
+	// and take the next request for it.
+	if (unlikely(s->upgrade && head->content_length))
+		return HTTP_REFUSE_CONTENT_LENGTH;
 	if (!end && !s->upgrade && head->framing == HTTP_NO_BODY) {
 		head->framing = HTTP_CHUNKED; // of a length that nobody knows
 		head->expect_continue = head->known_seen & HTTP_BIT(HTTP_F_EXPECT);

@@ -10,14 +10,16 @@
 enum { value_bytes_max = 1024, lines_bytes_max = 2 * value_bytes_max + 64 };
 
 static const struct str names[] = {{"x-client-cert-subject", 21}, {"x-client-cert-san", 17}};
+static const struct str heads[] = {
+	{"X-Client-Cert-Subject: ", 23}, {"X-Client-Cert-San: ", 19}}; // of the same
 
-static char *put_line(char *at, const char *name, const char *value, size_t len)
+static char *put_line(char *at, struct str head, struct str value)
 {
-	if (len == 0)
+	if (value.len == 0)
 		return at;
-	at = log_put(at, str_from(name));
-	memcpy(at, value, len);
-	return LOG_PUT(at + len, "\r\n");
+	at = log_put(at, head);
+	at = log_put(at, value);
+	return LOG_PUT(at, "\r\n");
 }
 
 void client_cert_note(struct conn *conn)
@@ -28,15 +30,51 @@ void client_cert_note(struct conn *conn)
 
 	if (!leaf || SSL_get_verify_result(tls->ssl) != X509_V_OK)
 		return;
+	at = put_line(at, heads[0], str_make(value, tls_cert_subject(leaf, value, sizeof(value))));
 	at = put_line(
-		at, "X-Client-Cert-Subject: ", value, tls_cert_subject(leaf, value, sizeof(value)));
-	at = put_line(at, "X-Client-Cert-San: ", value,
-		tls_cert_alternatives(leaf, value, sizeof(value)));
-	tls->note = mem_try_alloc((size_t)(at - lines));
+		at, heads[1], str_make(value, tls_cert_alternatives(leaf, value, sizeof(value))));
+	tls->note = mem_try_alloc((size_t)(at - lines) + 1); // also one that names nobody is known
 	if (!tls->note)
 		return;
 	memcpy(tls->note, lines, (size_t)(at - lines));
 	tls->note_len = (u16)(at - lines);
+}
+
+// The value of the line that begins so, which is then behind us.
+static struct str take_line(struct str *lines, struct str head)
+{
+	struct str value;
+
+	if (!str_starts(*lines, head))
+		return STR_EMPTY;
+	value = str_cut(lines, '\n');
+	return str_make(value.ptr + head.len, value.len - head.len - 1);
+}
+
+struct router_cert client_cert_known(const struct conn *conn)
+{
+	const struct tls *tls = conn_tls(conn);
+	struct router_cert cert = {0};
+	struct str lines;
+
+	if (!tls || !tls->note)
+		return cert;
+	lines = str_make(tls->note, tls->note_len);
+	cert.is_verified = true;
+	cert.subject = take_line(&lines, heads[0]);
+	cert.sans = take_line(&lines, heads[1]);
+	return cert;
+}
+
+struct str client_cert_lines(struct arena *arena, struct str subject, struct str sans)
+{
+	char *start = arena_alloc(arena, subject.len + sans.len + 64), *at;
+
+	if (!start)
+		return STR_EMPTY;
+	at = put_line(start, heads[0], subject);
+	at = put_line(at, heads[1], sans);
+	return str_make(start, (size_t)(at - start));
 }
 
 void client_cert_describe(const struct tls *tls, struct proxy_header_tls *ret_described,

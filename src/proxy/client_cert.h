@@ -9,6 +9,12 @@
 // Once, after the handshake: makes the lines that all requests of the connection get.
 void client_cert_note(struct conn *conn);
 
+// What those lines say, for routes.
+struct router_cert client_cert_known(const struct conn *conn);
+
+// The lines of a certificate that nobody has shown, in the arena; ptr NULL when it is full.
+struct str client_cert_lines(struct arena *arena, struct str subject, struct str sans);
+
 // What a PROXY header says of the client's TLS, and of its certificate where one was verified. The
 // common name is put into `room`.
 enum { CLIENT_CERT_NAME_MAX = 255 };

@@ -5,6 +5,7 @@
 #include "proto/grpc.h"
 #include "proxy/answer.h"
 #include "proxy/builtin.h"
+#include "proxy/client_cert.h"
 #include "proxy/exchange_parts.h"
 #include "proxy/passing.h"
 #include "proxy/reply.h"
@@ -252,6 +253,16 @@ static enum step without_pool(struct exchange *x)
 	return reply(x, OUTCOME_REDIRECTED);
 }
 
+static inline const struct route *find_route(const struct exchange *x)
+{
+	struct router_cert cert;
+
+	if (likely(!x->frontend->routes_ask_certificates))
+		return router_find(x->frontend, x->request, x->path);
+	cert = client_cert_known(&x->client->conn);
+	return router_find_certified(x->frontend, x->request, x->path, &cert);
+}
+
 inline enum step step_route(struct exchange *x)
 {
 	const struct frontend *frontend = x->frontend;
@@ -282,7 +293,7 @@ inline enum step step_route(struct exchange *x)
 			return reply(x, outcome);
 	}
 	if (frontend->route_count)
-		x->route = router_find(frontend, head, x->path);
+		x->route = find_route(x);
 	if (x->route && x->route->conf->redirect_status)
 		return reply(x, OUTCOME_REDIRECTED);
 	x->pool = x->route ? router_pool(x->route, (u32)(rng_u64(&x->proxy->rng) >> 32))

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "proxy/client_cert.h"
 #include "proxy/explain_parts.h"
 #include "proxy/reply.h"
 #include "proxy/request.h"
@@ -16,6 +17,7 @@ enum {
 struct shadow {
 	struct client client;
 	struct exchange x;
+	struct tls tls; // only for what it notes of a certificate
 };
 
 // ---- Memory -------------------------------------------------------------------------------------
@@ -177,6 +179,12 @@ static const struct frontend *find_frontend(
 	return found ? found : first_with_http(snapshot);
 }
 
+static bool has_line_end(struct str text)
+{
+	return str_find(text, '\r') < text.len || str_find(text, '\n') < text.len ||
+	       str_find(text, '\0') < text.len;
+}
+
 // ---- The connection -----------------------------------------------------------------------------
 
 static void make_client(struct client *client, struct proxy *proxy, const struct frontend *frontend,
@@ -208,13 +216,35 @@ static bool may_connect(
 	return false;
 }
 
-// ---- The request --------------------------------------------------------------------------------
-
-static bool has_line_end(struct str text)
+// False: nobody asks for the certificate that it shows.
+static bool show_certificate(
+	struct explain *explain, struct shadow *shadow, const struct explain_ask *ask)
 {
-	return str_find(text, '\r') < text.len || str_find(text, '\n') < text.len ||
-	       str_find(text, '\0') < text.len;
+	struct str lines;
+
+	if (ask->cert_subject.len + ask->cert_sans.len == 0)
+		return true;
+	if (!shadow->client.gate->frontend->asks_certificates) {
+		fail_about(explain, "frontend '", explain->frontend,
+			"' asks its clients for no certificate",
+			"Ask without one, or set frontends.NAME.tls.client_certificates there.");
+		return false;
+	}
+	if (has_line_end(ask->cert_subject) || has_line_end(ask->cert_sans) ||
+		ask->cert_subject.len + ask->cert_sans.len > EXPLAIN_CERT_BYTES_MAX) {
+		fail(explain, "the certificate is too large, or has a line end",
+			"Name its subject and names alone, of 2000 bytes together at most.");
+		return false;
+	}
+	lines = client_cert_lines(&explain->arena, ask->cert_subject, ask->cert_sans);
+	shadow->tls.note = (char *)(uintptr_t)lines.ptr;
+	shadow->tls.note_len = (u16)lines.len;
+	shadow->client.conn.tls = &shadow->tls;
+	shadow->client.conn.is_secure = true;
+	return lines.ptr != NULL;
 }
+
+// ---- The request --------------------------------------------------------------------------------
 
 static bool is_one_line_each(const struct explain_ask *ask)
 {
@@ -369,13 +399,33 @@ static struct str join(struct explain *explain, struct str a, struct str b, stru
 	return str_make(text, a.len + b.len + c.len);
 }
 
-static struct str list_methods(struct explain *explain, const struct conf_match *match)
+static struct str list_names(struct explain *explain, const struct str *names, u32 count)
 {
 	struct str list = STR_EMPTY;
 
-	for (u32 i = 0; i < match->method_count; i++)
-		list = join(explain, list, i ? STR(" or ") : STR_EMPTY, match->methods[i]);
+	for (u32 i = 0; i < count; i++)
+		list = join(explain, list, i ? STR(" or ") : STR_EMPTY, names[i]);
 	return list;
+}
+
+static void tell_cert_miss(struct explain *explain, struct explain_route *told,
+	const struct conf_match_cert *wanted, const struct router_cert *cert)
+{
+	static const struct str words[] = {{"false", 5}, {"true", 4}};
+
+	if (told->miss == ROUTER_MISS_VERIFIED) {
+		told->wanted = words[!cert->is_verified];
+		told->got = words[cert->is_verified];
+		return;
+	}
+	if (told->miss == ROUTER_MISS_SUBJECT) {
+		told->wanted = list_names(explain, wanted->subjects.names, wanted->subjects.count);
+		told->got = cert->subject;
+	} else {
+		told->wanted = list_names(explain, wanted->sans.names, wanted->sans.count);
+		told->got = cert->sans;
+	}
+	told->got = told->got.len ? explain_keep(explain, told->got) : (struct str){0};
 }
 
 static struct str header_of(const struct http_head *head, struct str name)
@@ -386,7 +436,8 @@ static struct str header_of(const struct http_head *head, struct str name)
 }
 
 static void tell_miss(struct explain *explain, struct explain_route *told,
-	const struct conf_match *match, const struct exchange *x, u32 header)
+	const struct conf_match *match, const struct exchange *x, const struct router_cert *cert,
+	u32 header)
 {
 	const struct http_head *head = x->request;
 	const struct conf_header *wanted = &match->headers[header];
@@ -405,7 +456,7 @@ static void tell_miss(struct explain *explain, struct explain_route *told,
 		told->got = explain_keep(explain, x->path);
 		break;
 	case ROUTER_MISS_METHOD:
-		told->wanted = list_methods(explain, match);
+		told->wanted = list_names(explain, match->methods, match->method_count);
 		told->got = explain_keep(explain, head->method_text);
 		break;
 	case ROUTER_MISS_HEADER:
@@ -413,6 +464,11 @@ static void tell_miss(struct explain *explain, struct explain_route *told,
 		told->got = header_of(head, wanted->name);
 		if (told->got.ptr)
 			told->got = explain_keep(explain, told->got);
+		break;
+	case ROUTER_MISS_VERIFIED:
+	case ROUTER_MISS_SUBJECT:
+	case ROUTER_MISS_SAN:
+		tell_cert_miss(explain, told, &match->cert, cert);
 		break;
 	}
 }
@@ -423,6 +479,7 @@ static void tell_routes(struct explain *explain, const struct exchange *x)
 	const struct frontend *frontend = x->frontend;
 	u32 asked = x->route ? (u32)(x->route - frontend->routes) + 1 : frontend->route_count;
 	u32 count = MIN(asked, (u32)EXPLAIN_ROUTES_MAX);
+	struct router_cert cert = client_cert_known(&x->client->conn);
 
 	if (!x->path.len || count == 0) // refused before
 		return;
@@ -437,8 +494,8 @@ static void tell_routes(struct explain *explain, const struct exchange *x)
 		u32 header = 0;
 
 		told->name = explain_keep(explain, route->conf->name);
-		told->miss = (u8)router_try(route, x->request, x->path, &header);
-		tell_miss(explain, told, &route->conf->match, x, header);
+		told->miss = (u8)router_try(route, x->request, x->path, &cert, &header);
+		tell_miss(explain, told, &route->conf->match, x, &cert, header);
 	}
 }
 
@@ -539,7 +596,7 @@ static void run(struct explain *explain, struct proxy *proxy, const struct expla
 	if (!may_connect(explain, frontend, &peer))
 		return;
 	arena_init(&shadow->x.arena, exchange_bytes_max);
-	if (make_exchange(explain, shadow, proxy, ask))
+	if (show_certificate(explain, shadow, ask) && make_exchange(explain, shadow, proxy, ask))
 		follow(explain, &shadow->x);
 	arena_done(&shadow->x.arena);
 }

@@ -26,6 +26,7 @@ enum {
 	EXPLAIN_SHARES_MAX = 64,
 	EXPLAIN_POOLS_MAX = 9, // the first one and those it fails over to
 	EXPLAIN_HEAD_BYTES_MAX = 128 * 1024,
+	EXPLAIN_CERT_BYTES_MAX = 2000,
 };
 
 struct explain_field {
@@ -41,6 +42,9 @@ struct explain_ask {
 	const struct explain_field *fields;
 	u32 field_count;
 	struct addr from; // the peer; ADDR_NONE: 127.0.0.1
+	// The certificate that the client shows, as match.client_cert sees it: its subject, and its
+	// alternative names divided by commas. Both empty: none.
+	struct str cert_subject, cert_sans;
 	// Where it arrives: by the frontend's name, else by an address it is bound to
 	// ("10.0.0.1:80",
 	// ":80"), else by the port of the URL where some frontend has it, else at the first

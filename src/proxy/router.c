@@ -59,6 +59,39 @@ static bool has_header(const struct http_head *head, const struct conf_header *w
 	return false;
 }
 
+static bool is_one_of(const struct conf_names *wanted, struct str name)
+{
+	bool ignores_case = str_starts(name, STR("DNS:"));
+
+	for (u32 i = 0; i < wanted->count; i++)
+		if (ignores_case ? str_eq_nocase(wanted->names[i], name)
+				 : str_eq(wanted->names[i], name))
+			return true;
+	return false;
+}
+
+static bool has_one_of(const struct conf_names *wanted, struct str sans)
+{
+	while (sans.len)
+		if (is_one_of(wanted, str_cut(&sans, ',')))
+			return true;
+	return false;
+}
+
+static enum router_miss find_cert_miss(
+	const struct conf_match_cert *wanted, const struct router_cert *cert)
+{
+	if (wanted->verified == CONF_CERT_NOT_ASKED)
+		return ROUTER_MATCHES;
+	if (cert->is_verified != (wanted->verified == CONF_CERT_VERIFIED))
+		return ROUTER_MISS_VERIFIED;
+	if (wanted->subjects.count && !is_one_of(&wanted->subjects, cert->subject))
+		return ROUTER_MISS_SUBJECT;
+	if (wanted->sans.count && !has_one_of(&wanted->sans, cert->sans))
+		return ROUTER_MISS_SAN;
+	return ROUTER_MATCHES;
+}
+
 static inline enum router_miss find_miss(const struct conf_match *match,
 	const struct http_head *head, struct str path, u32 *ret_header)
 {
@@ -76,10 +109,13 @@ static inline enum router_miss find_miss(const struct conf_match *match,
 	return ROUTER_MATCHES;
 }
 
-enum router_miss router_try(
-	const struct route *route, const struct http_head *head, struct str path, u32 *ret_header)
+enum router_miss router_try(const struct route *route, const struct http_head *head,
+	struct str path, const struct router_cert *cert, u32 *ret_header)
 {
-	return find_miss(&route->conf->match, head, path, ret_header);
+	const struct conf_match *match = &route->conf->match;
+	enum router_miss miss = find_miss(match, head, path, ret_header);
+
+	return miss == ROUTER_MATCHES ? find_cert_miss(&match->cert, cert) : miss;
 }
 
 const struct route *router_find(
@@ -90,6 +126,17 @@ const struct route *router_find(
 	for (u32 i = 0; i < frontend->route_count; i++)
 		if (find_miss(&frontend->routes[i].conf->match, head, path, &header) ==
 			ROUTER_MATCHES)
+			return &frontend->routes[i];
+	return NULL;
+}
+
+const struct route *router_find_certified(const struct frontend *frontend,
+	const struct http_head *head, struct str path, const struct router_cert *cert)
+{
+	u32 header;
+
+	for (u32 i = 0; i < frontend->route_count; i++)
+		if (router_try(&frontend->routes[i], head, path, cert, &header) == ROUTER_MATCHES)
 			return &frontend->routes[i];
 	return NULL;
 }

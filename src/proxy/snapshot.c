@@ -214,6 +214,7 @@ static void build_frontend(struct frontend *frontend, const struct conf_frontend
 	for (u32 i = 0; i < frontend->route_count; i++) {
 		build_route(&frontend->routes[i], &conf->routes[i], snapshot, match);
 		frontend->routes[i].place = place_of(frontend->index, i);
+		frontend->routes_ask_certificates |= conf->routes[i].match.cert.verified != 0;
 	}
 	build_builtin(frontend, snapshot);
 	build_forwarded_lines(frontend, arena);

@@ -1,37 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// Requests of HTTP/2 on their way to a backend that speaks HTTP/1: whatever goes in, what comes out
-// of each is exactly one request or the visible beginning of one, with the body that was sent, also
-// for a reader that is lax about the ends of lines.
+// Messages of HTTP/2 on their way to a peer that speaks HTTP/1: requests of a client to a backend,
+// and answers of a backend to clients. Whatever goes in, what comes out of each request is exactly
+// one request or the visible beginning of one, what comes out of each answer exactly one answer
+// behind interim ones, with the body that was sent, also for a reader that is lax about the ends of
+// lines.
 //
-// Records, divided by the byte 0x1f, say what a client sends: "NAME:VALUE" is a field (a colon in
-// front belongs to the name), "=BYTES" is DATA, "#" ends a header section, "%" begins another
-// stream, "!" resets this one. The first byte of the input chooses how it is cut.
+// The first byte of the input: 1 cuts header sections, 2 and 4 choose the size of the pieces, 8 the
+// credit, 16 that these are answers. Of requests 32 makes the limits of heads small; of answers the
+// upper three bits choose which question is asked first. Behind it are records (fuzz_frames.h).
 #include "fuzz_check.h"
+#include "fuzz_frames.h"
 
 #include "proto/h1.h"
 #include "proto/h2.h"
 
 enum {
 	blocks_max = 4096,
-	text_max = 256 * 1024,
 	input_max = 64 * 1024,
-	frame_max = 16 * 1024,
 	streams_max = 32,
-	separator = 0x1f,
+	asked_max = 8, // streams on which answers may come
 };
 
-struct text {
-	size_t len;
-	char at[text_max];
-};
-
-// A stream from a client and the session with a backend behind it.
+// A stream of HTTP/2 and the session of HTTP/1 at the other end of the way: a backend's for a
+// request, a client's for an answer.
 struct way {
-	struct stream *down, *up;
+	struct stream *two, *one;
 	struct h1 h1;
 	struct bytes out;
 	bool asked, upgrade, whole, over;
 	u64 body_len; // that came out of HTTP/2
+	u16 status;   // of the answer; 0: none came
+	u32 interim;
+	u8 method;
+	bool minor_0;
+	struct http_head *request; // that an answer is for
 };
 
 struct fuzz {
@@ -41,9 +43,13 @@ struct fuzz {
 	struct bytes out;
 	struct arena arena;
 	struct way ways[streams_max];
+	struct session *session; // of HTTP/2
+	struct frames frames;
 	u32 count;
 	u32 step; // of DATA, granted at a time
 };
+
+static struct fuzz fuzz;
 
 // ---- From stream to stream ----------------------------------------------------------------------
 
@@ -55,7 +61,7 @@ static void on_body(struct stream *stream, struct slice slice, bool end)
 	way->whole = end;
 	if (slice.len)
 		stream->ops->grant(stream, slice.len);
-	way->up->ops->send_body(way->up, slice, end);
+	way->one->ops->send_body(way->one, slice, end);
 }
 
 static void on_trailers(struct stream *stream, const struct http_field *fields, u16 count)
@@ -63,13 +69,7 @@ static void on_trailers(struct stream *stream, const struct http_field *fields, 
 	struct way *way = stream->owner;
 
 	way->whole = true;
-	way->up->ops->send_trailers(way->up, fields, count);
-}
-
-static void on_drained(struct stream *stream, size_t len)
-{
-	(void)stream;
-	(void)len;
+	way->one->ops->send_trailers(way->one, fields, count);
 }
 
 static void on_reset(struct stream *stream, enum stream_fault fault)
@@ -78,9 +78,10 @@ static void on_reset(struct stream *stream, enum stream_fault fault)
 
 	(void)fault;
 	way->over = true;
+	stream->owner = NULL;
 }
 
-static void on_head(struct stream *stream, struct http_head *head, bool end)
+static void on_no_head(struct stream *stream, struct http_head *head, bool end)
 {
 	(void)stream;
 	(void)head;
@@ -88,95 +89,194 @@ static void on_head(struct stream *stream, struct http_head *head, bool end)
 	ASSERT(false && "nobody answers");
 }
 
-static const struct stream_events down_events = {
-	.on_body = on_body,
-	.on_trailers = on_trailers,
-	.on_drained = on_drained,
-	.on_reset = on_reset,
-};
-
-static const struct stream_events up_events = {.on_head = on_head, .on_drained = on_drained};
-
-static void on_stream_done(struct session *session, struct stream *stream)
+static struct way *new_way(struct stream *stream)
 {
-	(void)session;
-	(void)stream;
-}
+	struct way *way = &fuzz.ways[fuzz.count];
 
-static void on_poke(struct session *session)
-{
-	(void)session;
-}
-
-static const struct session_events backend_events = {
-	.on_stream_done = on_stream_done, .on_poke = on_poke};
-
-static struct way *new_way(struct fuzz *fuzz, struct stream *stream)
-{
-	struct way *way = &fuzz->ways[fuzz->count];
-
-	if (fuzz->count == streams_max) {
+	if (fuzz.count == streams_max) {
 		stream->ops->refuse(stream);
 		return NULL;
 	}
-	fuzz->count++;
-	*way = (struct way){.down = stream};
-	stream->events = &down_events;
+	fuzz.count++;
+	*way = (struct way){.two = stream};
 	stream->owner = way;
 	return way;
 }
 
+// ---- Requests -----------------------------------------------------------------------------------
+
+static const struct stream_events request_events = {
+	.on_body = on_body,
+	.on_trailers = on_trailers,
+	.on_drained = fuzz_on_drained,
+	.on_reset = on_reset,
+};
+
+static const struct stream_events backend_stream_events = {
+	.on_head = on_no_head, .on_drained = fuzz_on_drained};
+
+static const struct session_events backend_events = {
+	.on_stream_done = fuzz_on_stream_done, .on_poke = fuzz_on_poke};
+
 static void on_request(
 	struct session *session, struct stream *stream, struct http_head *head, bool end)
 {
-	struct fuzz *fuzz = h2_carrier(session);
-	struct way *way = new_way(fuzz, stream);
+	struct way *way = new_way(stream);
 	struct http_head *copy;
 
+	(void)session;
 	if (!way)
 		return;
+	stream->events = &request_events;
 	fuzz_check_fields(head->fields, head->field_count, head->raw);
-	copy = http_head_copy(&fuzz->arena, head);
+	copy = http_head_copy(&fuzz.arena, head);
 	ASSERT(copy != NULL);
 	http_mark_hop_fields(copy);
-	h1_init(&way->h1, STREAM_CLIENT, &fuzz->up, &fuzz->pool, &way->out, &backend_events);
-	way->up = way->h1.session.ops->open(&way->h1.session);
-	way->up->events = &up_events;
+	h1_init(&way->h1, STREAM_CLIENT, &fuzz.up, &fuzz.pool, &way->out, &backend_events);
+	way->one = way->h1.session.ops->open(&way->h1.session);
+	way->one->events = &backend_stream_events;
 	way->asked = true;
 	way->upgrade = copy->upgrade;
 	way->whole = end;
-	way->up->ops->send_head(way->up, copy, end);
+	way->one->ops->send_head(way->one, copy, end);
 	if (!end)
-		stream->ops->grant(stream, fuzz->step);
+		stream->ops->grant(stream, fuzz.step);
 }
 
 static void on_refused(struct session *session, struct stream *stream)
 {
 	ASSERT(session->refusal != HTTP_REFUSE_OK && session->refusal < HTTP_REFUSE_COUNT);
-	(void)new_way(h2_carrier(session), stream);
+	if (new_way(stream))
+		stream->events = &request_events;
 }
 
 static const struct session_events client_events = {
 	.on_request = on_request,
 	.on_refused = on_refused,
-	.on_stream_done = on_stream_done,
-	.on_poke = on_poke,
+	.on_stream_done = fuzz_on_stream_done,
+	.on_poke = fuzz_on_poke,
 };
 
-// ---- What a backend reads -----------------------------------------------------------------------
+// ---- Answers ------------------------------------------------------------------------------------
 
-static void flatten(struct bytes *bytes, struct text *text)
+static void on_head(struct stream *stream, struct http_head *head, bool end)
 {
-	text->len = 0;
-	while (!bytes_is_empty(bytes)) {
-		struct slice slice = bytes_pop(bytes);
+	struct way *way = stream->owner;
+	bool interim = head->status < 200 && head->status != 101;
 
-		ASSERT(text->len + slice.len <= text_max);
-		memcpy(text->at + text->len, slice.ptr, slice.len);
-		text->len += slice.len;
-		slice_drop(&slice);
+	ASSERT(way->status == 0 && head->status >= 100 && head->status <= 999);
+	fuzz_check_fields(head->fields, head->field_count, head->raw);
+	if (head->status == 101)
+		ASSERT(http_upgrade_agrees(way->request, head));
+	if (interim)
+		way->interim++;
+	else
+		way->status = head->status;
+	way->whole = end;
+	http_mark_hop_fields(head);
+	way->one->ops->send_head(way->one, head, end);
+	if (!interim && !end)
+		stream->ops->grant(stream, fuzz.step);
+}
+
+static const struct stream_events answer_events = {
+	.on_head = on_head,
+	.on_body = on_body,
+	.on_trailers = on_trailers,
+	.on_drained = fuzz_on_drained,
+	.on_reset = on_reset,
+};
+
+static void on_question_body(struct stream *stream, struct slice slice, bool end)
+{
+	struct way *way = stream->owner;
+
+	way->two->ops->send_body(way->two, slice, end);
+}
+
+static void on_question_trailers(struct stream *stream, const struct http_field *fields, u16 count)
+{
+	struct way *way = stream->owner;
+
+	way->two->ops->send_trailers(way->two, fields, count);
+}
+
+static void on_no_reset(struct stream *stream, enum stream_fault fault)
+{
+	(void)stream;
+	(void)fault;
+	ASSERT(false && "the questions are good");
+}
+
+static const struct stream_events question_events = {
+	.on_body = on_question_body,
+	.on_trailers = on_question_trailers,
+	.on_drained = fuzz_on_drained,
+	.on_reset = on_no_reset,
+};
+
+static void on_question(
+	struct session *session, struct stream *stream, struct http_head *head, bool end)
+{
+	struct stream *two = fuzz.session->ops->open(fuzz.session);
+	struct way *way = container_of(session, struct way, h1.session);
+
+	ASSERT(two != NULL);
+	stream->owner = two->owner = way;
+	stream->events = &question_events;
+	two->events = &answer_events;
+	way->one = stream;
+	way->two = two;
+	way->method = head->method;
+	way->minor_0 = head->version_minor == 0;
+	way->request = http_head_copy(&fuzz.arena, head);
+	ASSERT(way->request != NULL);
+	http_mark_hop_fields(way->request);
+	two->ops->send_head(two, way->request, end);
+	if (!end)
+		stream->ops->grant(stream, 100);
+}
+
+static const struct session_events asking_events = {
+	.on_request = on_question,
+	.on_stream_done = fuzz_on_stream_done,
+	.on_poke = fuzz_on_poke,
+};
+
+static void ask(u32 first)
+{
+	static const char *const questions[asked_max] = {
+		"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n",
+		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc",
+		"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: websocket\r\n"
+		"Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n",
+		"GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+		"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+		"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: "
+		"close\r\n\r\n"
+		"3\r\nabc\r\n0\r\nt: u\r\n\r\n",
+		"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n",
+		"GET / HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+	};
+
+	for (u32 i = 0; i < asked_max; i++) {
+		struct way *way = &fuzz.ways[fuzz.count++];
+		struct str question = str_from(questions[(first + i) % asked_max]);
+		struct block *block = block_get(&fuzz.pool, true);
+
+		ASSERT(block != NULL);
+		*way = (struct way){0};
+		h1_init(&way->h1, STREAM_SERVER, &fuzz.down, &fuzz.pool, &way->out, &asking_events);
+		memcpy(block->data, question.ptr, question.len);
+		way->h1.session.ops->feed(
+			&way->h1.session, (struct slice){block, block->data, question.len});
+		if (way->h1.session.again)
+			way->h1.session.ops->feed(&way->h1.session, (struct slice){0});
+		ASSERT(way->two != NULL);
 	}
 }
+
+// ---- What the other end reads -------------------------------------------------------------------
 
 // No two readers may see two ends of a line, or of the head.
 static void check_lines(struct str head)
@@ -243,7 +343,7 @@ static void check_body(const struct way *way, const struct http_head *head, stru
 
 	switch ((enum http_framing)head->framing) {
 	case HTTP_NO_BODY:
-		ASSERT(body.len == 0 && way->whole);
+		ASSERT(body.len == 0 && (way->whole || head->status));
 		break;
 	case HTTP_LENGTH:
 		ASSERT(body.len == way->body_len && body.len <= head->content_length);
@@ -254,239 +354,141 @@ static void check_body(const struct way *way, const struct http_head *head, stru
 		ASSERT(len == way->body_len);
 		ASSERT(way->whole ? end == body.len : end == 0);
 		break;
-	case HTTP_UNTIL_CLOSE:
-		ASSERT(false && "no request has such a body");
+	case HTTP_UNTIL_CLOSE: // the end of an answer that was cut is not like that of a whole one
+		ASSERT(head->status && way->minor_0 && body.len == way->body_len);
+		ASSERT(way->whole || way->h1.session.end == SESSION_ABORT);
+		break;
 	}
 }
 
-static void check_way(struct way *way)
+static void check_request(const struct way *way, struct str text)
 {
 	static struct http_field fields[HTTP_FIELDS_MAX];
-	static struct text text;
 	const struct h1_limits limits = {HTTP_HEAD_BYTES_MAX, HTTP_HEAD_BYTES_MAX / 2};
 	struct http_head head;
 	enum http_refusal why;
 	int used;
 
-	flatten(&way->out, &text);
-	if (!way->asked)
-		return;
-	used = h1_parse_request(text.at, text.len, &limits, fields, &head, &why);
+	used = h1_parse_request(text.ptr, text.len, &limits, fields, &head, &why);
 	ASSERT(used > 0);
-	ASSERT(text.at[0] != '\r' &&
-		str_eq(str_make(text.at, head.method_text.len), head.method_text));
+	ASSERT(text.ptr[0] != '\r' &&
+		str_eq(str_make(text.ptr, head.method_text.len), head.method_text));
 	ASSERT(http_authority_valid(head.authority) && head.method != HTTP_CONNECT);
 	ASSERT(head.upgrade == way->upgrade);
-	check_lines(str_make(text.at, (size_t)used));
+	check_lines(str_make(text.ptr, (size_t)used));
 	fuzz_check_framing(&head);
 	if (way->upgrade)
-		ASSERT((size_t)used == text.len);
+		ASSERT((size_t)used == text.len && head.content_length == 0);
 	else
-		check_body(way, &head, str_make(text.at + used, text.len - (size_t)used));
+		check_body(way, &head, str_make(text.ptr + used, text.len - (size_t)used));
 }
 
-// ---- What a client sends ------------------------------------------------------------------------
-
-static void put(struct text *to, const void *bytes, size_t len)
+// The head at the beginning of `text`, which is cut off.
+static void cut_answer(const struct way *way, struct str *text, struct http_head *ret_head)
 {
-	ASSERT(to->len + len <= text_max);
-	memcpy(to->at + to->len, bytes, len);
-	to->len += len;
+	static struct http_field fields[HTTP_FIELDS_MAX];
+	const struct h1_limits limits = {HTTP_HEAD_BYTES_MAX, HTTP_HEAD_BYTES_MAX / 2};
+	enum http_refusal why;
+	int used = h1_parse_response(text->ptr, text->len, &limits, (enum http_method)way->method,
+		fields, ret_head, &why);
+
+	ASSERT(used > 0);
+	check_lines(str_make(text->ptr, (size_t)used));
+	*text = str_make(text->ptr + used, text->len - (size_t)used);
 }
 
-static void put_byte(struct text *to, u32 byte)
+static void check_answer(const struct way *way, struct str text)
 {
-	char c = (char)byte;
+	struct http_head head;
 
-	put(to, &c, 1);
-}
-
-static void put_frame(struct text *to, u32 type, u32 flags, u32 stream, struct str payload)
-{
-	put_byte(to, (u32)payload.len >> 16);
-	put_byte(to, (u32)payload.len >> 8);
-	put_byte(to, (u32)payload.len);
-	put_byte(to, type);
-	put_byte(to, flags);
-	for (u32 shift = 32; shift; shift -= 8)
-		put_byte(to, stream >> (shift - 8));
-	put(to, payload.ptr, payload.len);
-}
-
-// RFC 7541 5.1, with a prefix of seven bits.
-static void put_number(struct text *to, size_t number)
-{
-	if (number < 127) {
-		put_byte(to, (u32)number);
+	for (u32 i = 0; i < way->interim && !way->minor_0; i++) {
+		cut_answer(way, &text, &head);
+		ASSERT(head.status < 200 && head.status != 101);
+	}
+	if (way->status == 0) {
+		ASSERT(text.len == 0);
 		return;
 	}
-	put_byte(to, 127);
-	for (number -= 127; number >= 128; number >>= 7)
-		put_byte(to, (u32)(number & 127) | 128);
-	put_byte(to, (u32)number);
+	cut_answer(way, &text, &head);
+	ASSERT(head.status == way->status);
+	fuzz_check_framing(&head);
+	if (head.status == 101)
+		ASSERT(way->request->upgrade && text.len == way->body_len);
+	else
+		check_body(way, &head, text);
 }
 
-// A literal field with a literal name, into no table (RFC 7541 6.2.2).
-static void put_field(struct text *to, struct str record)
+static void end_way(struct way *way, bool is_answer)
 {
-	size_t colon = 1;
-	struct str name, value;
+	static struct fuzz_text text;
 
-	while (colon < record.len && record.ptr[colon] != ':')
-		colon++;
-	name = str_make(record.ptr, MIN(colon, record.len));
-	value = str_make(record.ptr + name.len, record.len - name.len);
-	if (value.len)
-		value = str_make(value.ptr + 1, value.len - 1);
-	put_byte(to, 0);
-	put_number(to, name.len);
-	put(to, name.ptr, name.len);
-	put_number(to, value.len);
-	put(to, value.ptr, value.len);
-}
-
-struct sender {
-	struct text frames, section;
-	u32 stream, cut;
-	bool open; // a header section has begun
-};
-
-static void put_section(struct sender *sender, bool end)
-{
-	struct str rest = str_make(sender->section.at, sender->section.len);
-	size_t piece = sender->cut & 1 ? 40 : frame_max;
-	u32 type = 1, end_stream = end ? 1 : 0;
-
-	do {
-		size_t len = MIN(rest.len, piece);
-		bool last = len == rest.len;
-
-		put_frame(&sender->frames, type, end_stream | (last ? 4 : 0), sender->stream,
-			str_make(rest.ptr, len));
-		rest = str_make(rest.ptr + len, rest.len - len);
-		type = 9;
-		end_stream = 0;
-		piece = frame_max; // few enough of them
-	} while (rest.len);
-	sender->section.len = 0;
-	sender->open = false;
-}
-
-static void put_record(struct sender *sender, struct str record, bool last)
-{
-	struct str rest = record.len ? str_make(record.ptr + 1, record.len - 1) : STR_EMPTY;
-
-	switch (record.len ? record.ptr[0] : '#') {
-	case '#':
-		put_section(sender, last || rest.len);
-		break;
-	case '=':
-		if (sender->open)
-			put_section(sender, false);
-		rest.len = MIN(rest.len, (size_t)frame_max);
-		put_frame(&sender->frames, 0, last ? 1 : 0, sender->stream, rest);
-		break;
-	case '%':
-		if (sender->open)
-			put_section(sender, true);
-		sender->stream += 2;
-		break;
-	case '!':
-		put_frame(&sender->frames, 3, 0, sender->stream, STR("\0\0\0\x8"));
-		break;
-	default:
-		sender->open = true;
-		put_field(&sender->section, record);
+	if (is_answer) {
+		way->two->ops->reset(way->two);
+		way->one->ops->reset(way->one);
+	} else {
+		way->two->ops->reset(way->two);
 	}
-}
-
-static void put_records(struct sender *sender, struct str input)
-{
-	while (input.len) {
-		struct str record = str_cut(&input, separator);
-
-		put_record(sender, record, input.len == 0 || input.ptr[0] == '%');
-	}
-	if (sender->open)
-		put_section(sender, true);
+	fuzz_flatten(&way->out, &text);
+	if (is_answer)
+		check_answer(way, str_make(text.at, text.len));
+	else if (way->asked)
+		check_request(way, str_make(text.at, text.len));
+	if (is_answer || way->asked)
+		way->h1.session.ops->done(&way->h1.session);
 }
 
 // ---- A run --------------------------------------------------------------------------------------
 
-static void turn(struct fuzz *fuzz, struct session *session)
+static void feed(struct str input, size_t piece)
 {
-	for (u32 i = 0; i < 4; i++) {
-		if (session->again) {
-			session->again = false;
-			session->ops->feed(session, (struct slice){0});
-		}
-		bytes_clear(&fuzz->out);
-		session->ops->taken(session);
-		session->ops->sent(session);
-	}
+	fuzz_feed(fuzz.session, input, piece, &fuzz.pool, &fuzz.now_us);
 }
 
-static void feed(struct fuzz *fuzz, struct session *session, struct str input, size_t piece)
+static void run(u8 how, bool is_answer)
 {
-	while (input.len && session->end == SESSION_GOES_ON) {
-		size_t len = MIN(input.len, piece);
-		struct block *block = block_get(&fuzz->pool, true);
+	static const size_t pieces[] = {1, 7, 1000, BLOCK_BYTES};
 
-		ASSERT(block != NULL);
-		memcpy(block->data, input.ptr, len);
-		session->ops->feed(session, (struct slice){block, block->data, len});
-		turn(fuzz, session);
-		input = str_make(input.ptr + len, input.len - len);
-		fuzz->now_us += 1000;
+	fuzz_turn(fuzz.session);
+	if (is_answer) {
+		feed(STR("\0\0\6\4\0\0\0\0\0\0\x8\0\0\0\1"), BLOCK_BYTES);
+		ask(how >> 5);
+	} else {
+		feed(h2_preface, BLOCK_BYTES);
+		feed(STR("\0\0\0\4\0\0\0\0\0"), BLOCK_BYTES);
 	}
-}
-
-static void run(struct fuzz *fuzz, struct session *session, struct str frames, size_t piece)
-{
-	turn(fuzz, session);
-	feed(fuzz, session, h2_preface, BLOCK_BYTES);
-	feed(fuzz, session, STR("\0\0\0\4\0\0\0\0\0"), BLOCK_BYTES);
-	feed(fuzz, session, frames, piece);
-	session->ops->ended(session, 0);
-	turn(fuzz, session);
-	for (u32 i = 0; i < fuzz->count; i++) {
-		struct way *way = &fuzz->ways[i];
-
-		way->down->ops->reset(way->down);
-		check_way(way);
-		if (way->asked)
-			way->h1.session.ops->done(&way->h1.session);
-	}
-	turn(fuzz, session);
+	fuzz_turn(fuzz.session);
+	feed(str_make(fuzz.frames.text.at, fuzz.frames.text.len), pieces[how >> 1 & 3]);
+	fuzz.session->ops->ended(fuzz.session, 0);
+	fuzz_turn(fuzz.session);
+	for (u32 i = 0; i < fuzz.count; i++)
+		end_way(&fuzz.ways[i], is_answer);
+	fuzz_turn(fuzz.session);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const size_t pieces[] = {1, 7, 1000, BLOCK_BYTES};
-	static struct fuzz fuzz;
-	static struct sender sender;
-	struct session *session;
 	struct h2_kit *kit;
+	bool is_answer;
 
 	if (size == 0 || size > input_max)
 		return 0;
-	sender.frames.len = sender.section.len = 0;
-	sender.stream = 1;
-	sender.cut = data[0];
-	sender.open = false;
-	put_records(&sender, str_make((const char *)data + 1, size - 1));
+	is_answer = data[0] & 16;
+	frames_make(&fuzz.frames, str_make((const char *)data + 1, size - 1), data[0] & 1);
 	fuzz.count = 0;
 	fuzz.now_us = 1;
 	fuzz.step = data[0] & 8 ? 10 : 100000;
 	fuzz.down.limits = fuzz.up.limits = fuzz_limits;
+	if (!is_answer && data[0] & 32)
+		fuzz.down.limits =
+			(struct h1_limits){.head_bytes_max = 600, .target_bytes_max = 50};
 	arena_init(&fuzz.arena, 4 * 1024 * 1024);
 	block_pool_init(&fuzz.pool, blocks_max, blocks_max);
 	kit = h2_kit_new(&fuzz.pool, &fuzz.now_us, 1, 2048);
-	session = h2_new(kit, STREAM_SERVER, &fuzz.down, &fuzz.out, &fuzz, false, &client_events);
-	ASSERT(session != NULL);
-	run(&fuzz, session, str_make(sender.frames.at, sender.frames.len),
-		pieces[data[0] >> 1 & 3]);
-	session->ops->done(session);
+	fuzz.session = h2_new(kit, is_answer ? STREAM_CLIENT : STREAM_SERVER,
+		is_answer ? &fuzz.up : &fuzz.down, &fuzz.out, &fuzz, false, &client_events);
+	ASSERT(fuzz.session != NULL);
+	run(data[0], is_answer);
+	fuzz.session->ops->done(fuzz.session);
 	bytes_clear(&fuzz.out);
 	h2_kit_free(kit);
 	block_pool_done(&fuzz.pool);

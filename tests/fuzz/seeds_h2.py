@@ -21,7 +21,7 @@ SIZE_MAX = 20000
 def peer():
     """One that only packs."""
     made = object.__new__(h2.Peer)
-    made.encoder = hpack.Encoder()
+    made.encoder, made.used = hpack.Encoder(), {}
     return made
 
 
@@ -52,7 +52,13 @@ def more(settings):
     answer, agreed = head(1, b"\x88", 4), head(7, b"\x88", 4)
     refused = head(7, b"\x08\x03403", 4) + h2.raw(0, 1, 7, b"no")
     trailers = head(1, b"\x00\x01t\x01u", 5)
-    for_server = [head(1, get) + pong, pong + head(1, get), head(1, listed), head(1, get + listed),
+    length = head(7, b"\x08\x03403\x0f\x0d\x013", 4)
+    window = h2.raw(8, 0, 0, b"\0\2\0\0") + h2.raw(8, 0, 1, b"\0\2\0\0")
+    for_server = [head(1, get) + window + window, head(1, get) + head(3, get) + h2.raw(3, 0, 1, b"\0\0\0\x08"),
+                  h2.raw(4, 0, 0, b"\0\4\0\0\0\0") + head(1, get) + window, head(1, get, 4) + h2.raw(0, 0, 1, b"12345"),
+                  h2.raw(4, 0, 0, b"\0\1\0\0\0\0") + head(1, get) + head(3, get), head(1, get) * 40,
+                  b"".join(head(2 * i + 1, get) for i in range(8)) + window + h2.raw(7, 0, 0, bytes(8)),
+                  head(1, get) + pong, pong + head(1, get), head(1, listed), head(1, get + listed),
                   head(1, connect, 4) + h2.raw(0, 0, 1, b"tunnel") + h2.raw(0, 1, 1), head(1, path), pieces,
                   flood, head(1, get, 4) + h2.raw(0, 0, 1) * 300, head(1, get, 4) + trailers,
                   h2.raw(4, 0, 0) * 80, h2.raw(6, 0, 0, bytes(8)) * 300, h2.raw(2, 0, 1, bytes(5)) * 700,
@@ -60,10 +66,16 @@ def more(settings):
     for_client = [agreed + h2.raw(0, 0, 7, b"tunnel") + h2.raw(0, 1, 7), refused, agreed + h2.raw(0, 1, 7, b"x"),
                   answer + h2.raw(0, 0, 1, b"abc") + trailers, head(1, b"\x88" + listed), pong,
                   h2.raw(7, 0, 0, bytes(8)) + answer, h2.raw(3, 0, 1, b"\0\0\0\7"),
-                  h2.raw(7, 0, 0, b"\0\0\0\1" + bytes(4)), head(1, b"\x08\x03101", 5)]
+                  h2.raw(7, 0, 0, b"\0\0\0\1" + bytes(4)), head(1, b"\x08\x03101", 5),
+                  length + h2.raw(0, 1, 7, b"no"), length + h2.raw(0, 0, 7, b"more"),
+                  length + h2.raw(0, 0, 7, b"abc") + h2.raw(0, 1, 7), length + head(7, b"\x00\x01t\x01u", 5),
+                  head(7, b"\x08\x03403\x0f\x0d\x013", 5), head(7, b"\x88", 5),
+                  h2.raw(8, 0, 0, b"\0\1\0\0") + h2.raw(8, 0, 5, b"\0\1\0\0") + head(5, b"\x88", 5),
+                  h2.raw(4, 0, 0, b"\0\4\0\0\0\1") + answer, h2.raw(4, 0, 0, b"\0\1\0\0\0\0") + answer,
+                  h2.raw(4, 0, 0, b"\0\3\0\0\0\0") + answer]
     return [("more", bytes([flags | number % 4 << 1]) + settings + data)
             for inputs, role in ((for_server, 0), (for_client, 1)) for number, data in enumerate(inputs)
-            for flags in (role, role | 16, role | 32, role | 56)]
+            for flags in (role, role | 16, role | 32, role | 56, role | 64, role | 192)]
 
 
 def main():
@@ -73,10 +85,13 @@ def main():
         if make and kind != "bare":
             data = settings + flat(make(peer()))
             inputs.append((name, bytes([number % 4 << 1]) + data))
+            if number % 3 == 0:
+                inputs.append((name, bytes([64 | 128 * (number % 2) | number % 4 << 1]) + data))
     for number, (name, (make, _)) in enumerate(of_backends.CASES.items()):
         for stream in (1, 5):
             data = settings + flat(make(peer(), stream))
             inputs.append((name, bytes([1 | number % 4 << 1]) + data))
+            inputs.append((name, bytes([1 | (64, 128, 192)[number % 3] | number % 4 << 1]) + data))
     inputs += more(settings)
     folder = HERE / "corpus" / "h2"
     folder.mkdir(parents=True, exist_ok=True)

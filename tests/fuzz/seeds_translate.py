@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Writes the first inputs of the fuzz target for the way from HTTP/2 to HTTP/1 to corpus/translate/
-(its records: fuzz_translate.c). Deterministic, as make_corpus.py."""
+(what they say: fuzz_translate.c and fuzz_frames.h). Deterministic, as make_corpus.py."""
 import hashlib
 import pathlib
 import random
@@ -57,6 +57,8 @@ def requests(rng):
         yield [":protocol:" + protocol, *request(method="CONNECT"), "#", "=frame"]
         yield [":protocol:" + protocol, *request(method="CONNECT", more=["sec-websocket-version:13"])]
         yield [":protocol:" + protocol, *request(method="GET")]
+    for field in FIELDS:
+        yield [":protocol:websocket", *request(method="CONNECT", more=[field]), "#", "=hello"]
     yield [":method:CONNECT", ":authority:a:443"]
     yield [":method:CONNECT", ":authority:a:443", "#", "=hello"]
     yield request()[1:]
@@ -70,16 +72,71 @@ def requests(rng):
                       rng.sample(FIELDS, rng.randint(0, 4)), rng.choice(BODIES), rng.choice(TRAILERS))
 
 
+STATUSES = ["200", "204", "206", "304", "301", "404", "500", "599", "999", "100", "101", "103", "199", "99",
+            "1000", "2xx", "", "+20", "000", "600"]
+ANSWER_FIELDS = [*FIELDS, "content-length:3", "content-type:text/html", "set-cookie:a=1", "set-cookie:b=2",
+                 "connection:upgrade", "upgrade:websocket", "sec-websocket-accept:x", "sec-websocket-protocol:a",
+                 "www-authenticate:Basic", "date:x", "server:y", "grpc-status:0", "location:/\r\nx: y",
+                 "retry-after:1", "content-length:18446744073709551616", "content-length:"]
+ANSWER_BODIES = [*BODIES, ["=abc"], ["=a", "=b", "=c"], ["=abcd"], ["=ab"]]
+
+
+def answer(status="200", more=(), body=(), trailers=(), interim=()):
+    records = []
+    for each in interim:
+        records += [f":status:{each}", "link:x", "#"]
+    if status is not None:
+        records.append(f":status:{status}")
+    return records + [*more, *([] if not body and not trailers else ["#"]), *body, *trailers]
+
+
+def answers(rng):
+    """Each stands for all streams of its input, since these are asked different questions."""
+    yield from (answer(status) for status in [*STATUSES, None])
+    yield from (answer(status, body=["=abc"]) for status in STATUSES[:14])
+    yield from (answer(status, ["content-length:3"], ["=abc"]) for status in STATUSES[:8])
+    yield from (answer(status, ["content-length:3"]) for status in STATUSES[:8])
+    for field in ANSWER_FIELDS:
+        yield answer(more=[field], body=["=abc"])
+        yield answer(more=["x-a:b", field])
+    for body in ANSWER_BODIES:
+        yield answer(body=body)
+        yield answer(more=["content-length:3"], body=body)
+    for trailers in TRAILERS:
+        yield answer(body=["=abc"], trailers=trailers)
+        yield answer(more=["content-length:3"], body=["=abc"], trailers=trailers)
+        yield answer(trailers=trailers)
+    for interim in (["103"], ["100", "103"], ["103"] * 12, ["101"], ["199", "101"]):
+        yield answer(interim=interim)
+        yield answer(interim=interim, body=["=abc"])
+    yield [":status:103", "#x"]
+    yield answer() + answer()
+    yield ["x:y"] + answer()
+    yield answer(more=[":method:GET"])
+    yield answer(more=[f"x-{i}:y" for i in range(140)])
+    yield answer(more=["x:" + "v" * 9000] * 3)
+    yield ["=abc", *answer()]
+    for _ in range(60):
+        yield answer(rng.choice(STATUSES[:12]), rng.sample(ANSWER_FIELDS, rng.randint(0, 4)),
+                     rng.choice(ANSWER_BODIES), rng.choice(TRAILERS),
+                     rng.choice(([], [], ["103"], ["100", "103"])))
+
+
 def main():
     rng = random.Random(SEED)
     all_of_them = list(requests(rng))
     for _ in range(20):
         both = rng.sample(all_of_them, 2)
         all_of_them.append([*both[0], "%", *both[1]])
+    inputs = [(number % 16, records) for number, records in enumerate(all_of_them)]
+    inputs += [(32 | number % 16, records) for number, records in enumerate(all_of_them[:60])]
+    for number, records in enumerate(answers(rng)):
+        records = [*records, *(["%", *records] * 7)] if number % 3 else records
+        inputs.append((16 | number % 16 | number % 8 << 5, records))
     folder = HERE / "corpus" / "translate"
     folder.mkdir(parents=True, exist_ok=True)
-    for number, records in enumerate(all_of_them):
-        data = bytes([number % 16]) + "\x1f".join(records).encode("latin-1")
+    for first, records in inputs:
+        data = bytes([first]) + "\x1f".join(records).encode("latin-1")
         (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
     print(f"{len(list(folder.iterdir()))} inputs")
 

@@ -55,7 +55,8 @@ class Weir:
         self.stdout_path = pathlib.Path(self.scratch.name, "stdout")
         self.config_path = None
         command = [*wrapper, BINARY]
-        env = dict(env or {})
+        self.state = pathlib.Path(self.scratch.name, "state")
+        env = {"XDG_STATE_HOME": str(self.state), **(env or {})}  # and nobody else's
         if "admin" not in (config or {}):  # tests run side by side, and its address is one
             env.setdefault("WEIR_ADMIN__BIND", "none")
         if config is not None:

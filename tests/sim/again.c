@@ -29,6 +29,7 @@ static void on_let_go(struct proxy *proxy, const struct snapshot *snapshot)
 		if (again->is_gone[i])
 			world_fail(again->world, "a configuration was let go twice");
 		again->is_gone[i] = true;
+		snapshot_unsecure(again->all[i]); // what connections need of it they keep
 		return;
 	}
 	world_fail(again->world, "a configuration was let go that nobody knows");
@@ -58,6 +59,7 @@ static void adopt(struct again *again)
 		world_fail(world, "no room for %s", what);
 		return;
 	}
+	tls_secure(world, next);
 	world_fault(world, FAULT_RELOAD);
 	world_say(world, "configuration %u", next->generation);
 	snapshot_adopt(next);

@@ -100,6 +100,7 @@ static void open_connection(struct caller *caller)
 	reader_init(&caller->reader, false, &reader_events);
 	if (caller->frontend == 2)
 		reader_go_raw(&caller->reader);
+	tls_plan_caller(caller->world, caller->frontend, &caller->peer, false);
 	ASSERT(peer_connect(&caller->peer, &caller->addr) == 0);
 }
 
@@ -147,13 +148,13 @@ static void do_act(struct caller *caller)
 	case ACT_CLOSE:
 		world_fault(world, FAULT_CALLER_CLOSES);
 		call->left = caller->left = true;
-		hang_up(caller);
+		tls_drop(world, &caller->peer);
 		break;
 	case ACT_RESET:
 		world_fault(world, FAULT_CALLER_RESETS);
 		call->left = caller->left = true;
 		call->left_ms = world_now_ms(world);
-		peer_reset(&caller->peer);
+		tls_break(world, &caller->peer);
 		break;
 	case ACT_STALL:
 		world_fault(world, FAULT_CALLER_STALLS);
@@ -334,6 +335,7 @@ static void on_connected(struct peer *peer, int error)
 
 	if (error) {
 		world_say(caller->world, "caller %u: connect failed: %d", caller->index, error);
+		check_handshake(caller->world, peer, error);
 		hang_up(caller);
 		return;
 	}
@@ -355,7 +357,7 @@ static void leave_or_go_deaf(struct caller *caller, struct call *call)
 		world_fault(world, FAULT_CALLER_LEAVES);
 		call->left = caller->left = true;
 		if (!call->leaves_reset) {
-			hang_up(caller);
+			tls_drop(world, &caller->peer);
 			return;
 		}
 		call->left_ms = world_now_ms(world);
@@ -551,12 +553,19 @@ static void on_broken(struct peer *peer, int error)
 	struct caller *caller = of_peer(peer);
 
 	world_say(caller->world, "caller %u: broken: %d", caller->index, error);
+	check_cut(caller->world, peer, error, !awaited(caller));
 	for (u32 i = caller->waiting; i < caller->next; i++)
 		caller->calls[i]->broken = true;
 	hang_up(caller);
 }
 
+static void on_spoiled(struct peer *peer)
+{
+	world_fault(of_peer(peer)->world, FAULT_TLS_CALLER_SPOILS);
+}
+
 static const struct peer_events peer_events = {
+	.on_spoiled = on_spoiled,
 	.on_connected = on_connected,
 	.on_bytes = on_bytes,
 	.on_end = on_end,

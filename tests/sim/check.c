@@ -7,6 +7,7 @@
 #include "plan.h"
 #include "proxy/exchange.h"
 #include "sim.h"
+#include "tls_wire.h"
 
 enum {
 	strict_frontend = 1,
@@ -44,11 +45,13 @@ static void check_forwarding(
 	bool believed = call->spoofs && call->world->trusting;
 	char ip[ADDR_TEXT_MAX], forwarded_for[ADDR_TEXT_MAX + 16];
 	const struct str *id = message_find(message, "X-Request-Id");
+	u32 frontend = caller_frontend(call->caller);
+	const char *scheme = call->world->conf->frontends[frontend].tls.enabled ? "https" : "http";
 
 	addr_format_ip(caller_addr(call->caller), ip);
 	snprintf(forwarded_for, sizeof(forwarded_for), "%s%s", believed ? "6.6.6.6, " : "", ip);
 	expect_field(call, message, "X-Forwarded-For", forwarded_for);
-	expect_field(call, message, "X-Forwarded-Proto", believed ? "gopher" : "http");
+	expect_field(call, message, "X-Forwarded-Proto", believed ? "gopher" : scheme);
 	expect_field(call, message, "X-Forwarded-Host", believed ? "evil" : call->host);
 	expect_field(call, message, "X-Real-IP", believed ? "6.6.6.7" : NULL);
 	expect_field(call, message, "Forwarded", believed ? "for=6.6.6.8" : NULL);
@@ -581,6 +584,29 @@ static bool was_complete(const struct call *call, struct excuses excuses)
 	       !(call->broken && later_is_excused(call)) && !judge_is_late(call);
 }
 
+void check_handshake(struct world *world, const struct peer *peer, int error)
+{
+	if (!peer->tls || !peer->connected)
+		return;
+	if (error == PEER_BAD_TLS)
+		world_fail(world, "a handshake went wrong: %s", tls_wire_error(peer->tls));
+	if (!peer->spoiled && !world->scarce && !world->may_be_full && !world->few_handshakes &&
+		!world->drained_ms)
+		world_fail(world, "a client's handshake failed for no reason: %d", error);
+	if (peer->spoiled && !world->scarce && !world->chaotic &&
+		world_now_ms(world) > peer->began_ms + world->limits.handshake_ms + 3 * SLACK_MS)
+		world_fail(world, "a handshake that stalls was not ended in time");
+}
+
+// Whoever ends a connection on which nothing is under way says so before.
+void check_cut(struct world *world, const struct peer *peer, int error, bool is_idle)
+{
+	if (error == PEER_BAD_TLS)
+		world_fail(world, "TLS: %s", tls_wire_error(peer->tls));
+	if (error == PEER_CUT && is_idle && !world->aborted_ms && !world->scarce)
+		world_fail(world, "an idle connection of TLS ended without close_notify");
+}
+
 void check_idle_end(struct world *world, u64 since_ms)
 {
 	if (world_now_ms(world) > since_ms + world->limits.upstream_idle_ms + SLACK_MS &&
@@ -760,6 +786,7 @@ void check_end(struct world *world)
 	check_zero(world, blocks->segments.used, "segments");
 	check_zero(world, blocks->huge_used, "huge blocks");
 	check_zero(world, world->loop->ops_out, "operations");
+	tls_check_end(world);
 	judge_check_end(world);
 }
 

@@ -140,6 +140,7 @@ static void open_connection(struct h2_caller *c)
 	c->is_narrow = initial <= 1000;
 	c->whims = 0;
 	peer_init(&c->peer, c->world->outside, &peer_events);
+	tls_plan_caller(c->world, caller_frontend(c->caller), &c->peer, true);
 	h2_wire_init(&c->wire, true, &c->peer, &c->rng, initial, &h2_wire_events);
 	c->wire.piece_max =
 		rng_one_in(&c->rng, 4) ? rng_between(&c->rng, 1, 100) : H2_WIRE_FRAME_MAX;
@@ -183,7 +184,7 @@ static void leave(struct h2_caller *c, bool resets)
 	if (resets)
 		peer_reset(&c->peer);
 	else
-		peer_close(&c->peer);
+		tls_drop(c->world, &c->peer);
 }
 
 // The wire hands over no more.
@@ -262,7 +263,7 @@ static void send_head(struct slot *slot)
 	if (bad != H2_BAD_NO_METHOD)
 		put(&fields, ":method", call->method);
 	if (bad != H2_BAD_LATE_PSEUDO)
-		put(&fields, ":scheme", "http");
+		put(&fields, ":scheme", slot->c->peer.tls ? "https" : "http");
 	if (bad != H2_BAD_NO_PATH)
 		put(&fields, ":path", call->target);
 	put(&fields, ":authority", call->host);
@@ -753,6 +754,7 @@ static void on_connected(struct peer *peer, int error)
 	struct h2_caller *c = of_peer(peer);
 
 	if (error) {
+		check_handshake(c->world, peer, error);
 		peer_close(peer);
 		return;
 	}
@@ -796,13 +798,20 @@ static void on_broken(struct peer *peer, int error)
 	struct h2_caller *c = of_peer(peer);
 
 	world_say(c->world, "h2 caller %u: broken: %d", c->index, error);
+	check_cut(c->world, peer, error, is_alone(c));
 	for (u32 i = 0; i < c->depth; i++)
 		if (c->slots[i].call)
 			c->slots[i].call->broken = true;
 	peer_close(peer);
 }
 
+static void on_spoiled(struct peer *peer)
+{
+	world_fault(of_peer(peer)->world, FAULT_TLS_CALLER_SPOILS);
+}
+
 static const struct peer_events peer_events = {
+	.on_spoiled = on_spoiled,
 	.on_connected = on_connected,
 	.on_bytes = on_bytes,
 	.on_end = on_end,

@@ -8,6 +8,7 @@
 #include "pattern.h"
 #include "plan.h"
 #include "server.h"
+#include "tls_wire.h"
 
 enum {
 	jobs_max = 256, // on one connection
@@ -108,9 +109,9 @@ static void end_connection(struct h2_service *service, bool resets)
 {
 	spoil(service);
 	if (resets)
-		peer_reset(&service->peer);
+		tls_break(service->world, &service->peer);
 	else
-		peer_close(&service->peer);
+		tls_drop(service->world, &service->peer);
 }
 
 static void look_at_cut(struct h2_service *service)
@@ -780,6 +781,9 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
+	if (error == PEER_BAD_TLS)
+		world_fail(service->world, "server %u/%u: TLS: %s", service->server->index,
+			service->serial, tls_wire_error(peer->tls));
 	note_end(service, true);
 }
 
@@ -803,10 +807,24 @@ static void on_closed(struct peer *peer)
 	h2_wire_done(&service->wire);
 	list_remove(&service->node);
 	service->world->services_open--;
+	if (peer->spoiled)
+		server_note_spoiled(service->server);
 	mem_free(service);
 }
 
+static void on_spoiled(struct peer *peer)
+{
+	struct h2_service *service = of_peer(peer);
+
+	world_say(service->world, "server %u/%u: breaks its handshake: %u", service->server->index,
+		service->serial, peer->ways.act);
+	world_fault(service->world, FAULT_TLS_SERVER_SPOILS);
+	server_note_spoiled(service->server);
+	service->is_ending = true;
+}
+
 static const struct peer_events peer_events = {
+	.on_spoiled = on_spoiled,
 	.on_bytes = on_bytes,
 	.on_end = on_end,
 	.on_broken = on_broken,
@@ -822,6 +840,7 @@ static void choose_ways(struct h2_service *service)
 
 	h2_wire_init(wire, false, &service->peer, &service->rng,
 		initials[rng_between(&service->rng, 0, 5)], &h2_wire_events);
+	wire->scheme = service->server->tls ? "https" : "http";
 	wire->piece_max = rng_one_in(&service->rng, 4) ? rng_between(&service->rng, 1, 100)
 						       : H2_WIRE_FRAME_MAX;
 	wire->window_step = rng_one_in(&service->rng, 3) ? 300 : 1;
@@ -857,6 +876,7 @@ void h2_service_new(struct server *server, int fd)
 	list_push_back(&server->services, &service->node);
 	world->services_open++;
 	peer_init(&service->peer, world->outside, &peer_events);
+	tls_plan_service(server, &service->peer);
 	peer_accept(&service->peer, fd);
 	choose_ways(service);
 }

@@ -21,6 +21,7 @@ void h2_wire_init(struct h2_wire *wire, bool is_client, struct peer *peer, struc
 	wire->peer = peer;
 	wire->rng = rng;
 	wire->is_client = is_client;
+	wire->scheme = "http";
 	wire->next_id = 1;
 	wire->piece_max = H2_WIRE_FRAME_MAX;
 	wire->streams_limit = UINT32_MAX;
@@ -309,7 +310,7 @@ static void take_pseudo(struct h2_wire *wire, struct str name, struct str value)
 	else if (str_eq(name, STR(":authority")) && !message_find(message, "host")) {
 		message->fields[message->count].name = STR("Host");
 		message->fields[message->count++].value = value;
-	} else if (!str_eq(name, STR(":scheme")) || !str_eq(value, STR("http"))) {
+	} else if (!str_eq(name, STR(":scheme")) || !str_eq(value, str_from(wire->scheme))) {
 		fail(wire, "a pseudo-header field that is unknown or repeated");
 	}
 }

@@ -82,6 +82,7 @@ struct h2_wire {
 	struct peer *peer;
 	struct rng *rng;
 	const char *error; // set once
+	const char *scheme; // that requests must have
 	bool is_client;
 
 	bool greeted, settled; // the preface was read | the first SETTINGS

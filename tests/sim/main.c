@@ -25,21 +25,81 @@ struct options {
 	bool single;
 };
 
+// Text of a signal handler: nothing that may lock or allocate.
+struct note {
+	char text[160];
+	size_t len;
+};
+
+static void note_text(struct note *note, const char *text)
+{
+	for (; *text && note->len < sizeof(note->text); text++)
+		note->text[note->len++] = *text;
+}
+
+static void note_number(struct note *note, u64 number)
+{
+	char digits[24];
+	size_t at = sizeof(digits) - 1;
+
+	digits[at] = '\0';
+	do {
+		digits[--at] = (char)('0' + number % 10);
+		number /= 10;
+	} while (number);
+	note_text(note, digits + at);
+}
+
+static bool tell_death(const char *how)
+{
+	struct note note = {.len = 0};
+
+	note_text(&note, "\nFAIL seed ");
+	note_number(&note, current_seed);
+	note_text(&note, how);
+	note_number(&note, passed);
+	note_text(&note, " passed, ");
+	note_number(&note, failed + 1);
+	note_text(&note, " failed, 0 skipped\n");
+	return write(STDOUT_FILENO, note.text, note.len) > 0;
+}
+
 // An assertion, a broken pointer or a loop without end has a seed too.
 static void on_signal(int number)
 {
-	char text[128];
-	int len = snprintf(text, sizeof(text),
-		"FAIL seed %llu: %s\n%llu passed, %llu failed, 0 skipped\n",
-		(unsigned long long)current_seed,
-		number == SIGALRM   ? "does not come to an end"
-		: number == SIGABRT ? "aborted"
-				    : "crashed",
-		(unsigned long long)passed, (unsigned long long)failed + 1);
+	bool told = tell_death(number == SIGALRM   ? ": does not come to an end\n"
+			       : number == SIGABRT ? ": aborted\n"
+						   : ": crashed\n");
 
-	if (write(STDOUT_FILENO, text, (size_t)len) < 0)
-		_exit(2);
-	_exit(1);
+	_exit(told ? 1 : 2);
+}
+
+// What a sanitizer calls behind its own report; without one there is no such function.
+void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
+
+static void on_report(void)
+{
+	(void)tell_death(": reported by a sanitizer\n");
+}
+
+// On a stack of its own, because the other one may be what is used up.
+static void catch_signals(void)
+{
+	static const int numbers[] = {SIGABRT, SIGALRM, SIGSEGV, SIGBUS, SIGFPE, SIGILL};
+	static char stack[64 * 1024];
+	const stack_t other = {.ss_sp = stack, .ss_size = sizeof(stack)};
+	struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+	size_t count = ARRAY_LEN(numbers);
+
+	sigemptyset(&action.sa_mask);
+	if (__sanitizer_set_death_callback) { // which says more of the others
+		__sanitizer_set_death_callback(on_report);
+		count = 2;
+	} else {
+		(void)sigaltstack(&other, NULL);
+	}
+	for (size_t i = 0; i < count; i++)
+		(void)sigaction(numbers[i], &action, NULL);
 }
 
 static void print_faults(void)
@@ -154,8 +214,7 @@ int main(int count, char **words)
 
 	if (!read_options(count, words, &options))
 		return usage();
-	signal(SIGABRT, on_signal);
-	signal(SIGALRM, on_signal);
+	catch_signals();
 	pattern_init();
 	run_seeds(&options);
 	if (!options.single)

@@ -719,6 +719,7 @@ static void plan_frontend(struct world *world, struct conf_frontend *frontend, u
 	frontend->timeouts.request_body_idle_ms = world->limits.body_idle_ms;
 	frontend->timeouts.tunnel_idle_ms = world->limits.tunnel_idle_ms;
 	frontend->limits.connections = plan_one_in(world, 12) ? 2 : 0;
+	tls_plan_frontend(world, frontend, index);
 	frontend->pool = index == 2 ? (i32)world->pool_count - 1 : index == 1 ? -1 : 0;
 	if (index < 2)
 		frontend->routes = some_routes(world, index == 1, &frontend->route_count);
@@ -758,6 +759,7 @@ static void plan_pool(struct world *world, struct conf_pool *pool, u32 index)
 		backends[i].weight = plan_between(world, 1, 3);
 		if (world->judged)
 			judge_plan_backend(world, &backends[i], i);
+		tls_plan_backend(world, server, &backends[i]);
 		backends[i].is_h2 = index < world->pool_count - 1 && h2_plan_server(world, server);
 	}
 }
@@ -770,6 +772,7 @@ void plan_world(struct world *world)
 	struct conf_pool *pools = arena_zalloc(arena, sizeof(*pools) * 3);
 
 	h2_plan_world(world);
+	tls_plan_world(world);
 	world->limits.header_ms = plan_between(world, 700, 2500);
 	world->limits.idle_ms = plan_between(world, 700, 2500);
 	world->limits.body_idle_ms = plan_between(world, 700, 2500);

@@ -8,6 +8,7 @@
 #include "pattern.h"
 #include "plan.h"
 #include "server.h"
+#include "tls_wire.h"
 
 enum {
 	piece_bytes_max = 16 * 1024,
@@ -62,6 +63,14 @@ void server_note_idle_close(struct server *server)
 	server->world->has_trouble[server->pool] = true;
 }
 
+void server_note_spoiled(struct server *server)
+{
+	u32 at = server->spoiled_count++ % ARRAY_LEN(server->spoiled_ms);
+
+	server->spoiled_ms[at] = world_now_ms(server->world);
+	server_note_trouble(server);
+}
+
 // ---- Answering ----------------------------------------------------------------------------------
 
 static void pump(struct service *service);
@@ -97,13 +106,13 @@ static void do_act(struct service *service, enum act act)
 	case ACT_CLOSE:
 		give_up(service, service->attempt && service->attempt->spoke ? FAULT_SERVER_CLOSES
 									     : FAULT_SERVER_SILENT);
-		peer_close(&service->peer);
+		tls_drop(service->world, &service->peer);
 		break;
 	case ACT_RESET:
 		give_up(service, FAULT_SERVER_RESETS);
 		if (service->attempt)
 			service->attempt->reset = true; // what it said may be lost
-		peer_reset(&service->peer);
+		tls_break(service->world, &service->peer);
 		break;
 	case ACT_STALL:
 		give_up(service, FAULT_SERVER_STALLS);
@@ -314,7 +323,7 @@ static void on_timer(struct timer *timer)
 			peer_send(&service->peer, unasked, sizeof(unasked) - 1);
 			set_timer(service, WAITS_LINGER, 300);
 		} else {
-			peer_close(&service->peer);
+			tls_drop(service->world, &service->peer);
 		}
 		break;
 	case WAITS_LINGER:
@@ -437,7 +446,7 @@ static void on_head(struct reader *reader, const struct read_message *message)
 		if (call->answer.stale_reset)
 			peer_reset(&service->peer);
 		else
-			peer_close(&service->peer);
+			tls_drop(world, &service->peer);
 		return;
 	}
 	// Who goes deaf when nobody ends it any more stays for ever.
@@ -595,6 +604,9 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
+	if (error == PEER_BAD_TLS)
+		world_fail(service->world, "server %u/%u: TLS: %s", service->server->index,
+			service->serial, tls_wire_error(peer->tls));
 	if (service->attempt) {
 		service->attempt->broken = true;
 		service->attempt->ended_ms = world_now_ms(service->world);
@@ -617,10 +629,23 @@ static void on_closed(struct peer *peer)
 	loop_timer_cancel(service->world->outside, &service->timer);
 	list_remove(&service->node);
 	service->world->services_open--;
+	if (peer->spoiled)
+		server_note_spoiled(service->server);
 	mem_free(service);
 }
 
+static void on_spoiled(struct peer *peer)
+{
+	struct service *service = of_peer(peer);
+
+	world_say(service->world, "server %u/%u: breaks its handshake: %u", service->server->index,
+		service->serial, peer->ways.act);
+	world_fault(service->world, FAULT_TLS_SERVER_SPOILS);
+	server_note_spoiled(service->server);
+}
+
 static const struct peer_events peer_events = {
+	.on_spoiled = on_spoiled,
 	.on_bytes = on_bytes,
 	.on_end = on_end,
 	.on_broken = on_broken,
@@ -647,6 +672,7 @@ static void new_service(struct server *server, int fd)
 	if (server->tcp)
 		reader_go_raw(&service->reader);
 	peer_init(&service->peer, world->outside, &peer_events);
+	tls_plan_service(server, &service->peer);
 	peer_accept(&service->peer, fd);
 }
 
@@ -814,8 +840,21 @@ void server_free(struct server *server)
 	mem_free(server);
 }
 
+static bool was_spoiled(const struct server *server, u64 from_ms, u64 to_ms)
+{
+	u32 count = MIN(server->spoiled_count, (u32)ARRAY_LEN(server->spoiled_ms));
+
+	for (u32 i = 0; i < count; i++)
+		if (from_ms <= server->spoiled_ms[i] + SLACK_MS &&
+			to_ms + SLACK_MS >= server->spoiled_ms[i])
+			return true;
+	return false;
+}
+
 bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms)
 {
+	if (was_spoiled(server, from_ms, to_ms))
+		return true;
 	return server->down_to_ms && from_ms <= server->down_to_ms + SLACK_MS &&
 	       to_ms + SLACK_MS >= server->down_from_ms;
 }
@@ -839,6 +878,17 @@ bool server_is_h2(const struct server *server)
 void server_use_h2(struct server *server)
 {
 	server->h2 = true;
+}
+
+void server_use_tls(struct server *server, bool is_1_2)
+{
+	server->tls = true;
+	server->tls_1_2 = is_1_2;
+}
+
+bool server_is_tls(const struct server *server)
+{
+	return server->tls;
 }
 
 u32 server_pool(const struct server *server)

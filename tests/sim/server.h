@@ -10,7 +10,8 @@ enum { SERVER_ADDRESS_MAX = 48 };
 struct server {
 	struct world *world;
 	u32 index, pool;
-	bool tcp, h2, listening, released;
+	bool tcp, h2, tls, listening, released;
+	bool tls_1_2;
 	struct addr addr;
 	char address[SERVER_ADDRESS_MAX], path[SERVER_ADDRESS_MAX];
 	struct sock sock;
@@ -24,6 +25,8 @@ struct server {
 	bool dies;		      // when it goes down, with all its connections
 	u64 idle_closed_ms[64];	      // when it did either, a ring
 	u32 idle_closed_count;
+	u64 spoiled_ms[64]; // when it broke a handshake, a ring
+	u32 spoiled_count;
 	struct list services; // or h2_service
 };
 
@@ -37,6 +40,9 @@ void server_note_trouble(const struct server *server);
 
 // A kept connection ends while a request may be on its way to it.
 void server_note_idle_close(struct server *server);
+
+// Nobody could connect to it for a moment.
+void server_note_spoiled(struct server *server);
 
 // The call that a request belongs to; NULL: a failure, told.
 struct call *server_call_of(struct world *world, const struct read_message *message);

@@ -11,6 +11,7 @@
 #include "reader.h"
 #include "script.h"
 
+struct ssl_session_st;
 struct world;
 struct call;
 struct caller;
@@ -79,7 +80,13 @@ struct server;
 	X(H2_SERVER_RESETS, "HTTP/2: backend resets a stream")                   \
 	X(H2_SERVER_REFUSES, "HTTP/2: backend refuses a stream")                 \
 	X(H2_SERVER_LEAVES, "HTTP/2: backend says GOAWAY")                       \
-	X(H2_SERVER_NARROW, "HTTP/2: backend that takes few streams")
+	X(H2_SERVER_NARROW, "HTTP/2: backend that takes few streams")            \
+	X(TLS_FULL, "TLS: full handshake of a client")                           \
+	X(TLS_RESUMED, "TLS: resumed session of a client")                       \
+	X(TLS_CALLER_SPOILS, "TLS: client breaks its handshake")                 \
+	X(TLS_SERVER_SPOILS, "TLS: backend breaks its handshake")                \
+	X(TLS_CUT, "TLS: end without close_notify")                              \
+	X(TLS_KEYS, "TLS: new keys")
 
 enum sim_fault {
 #define X(name, text) FAULT_##name,
@@ -198,6 +205,7 @@ struct world {
 	struct {
 		u32 header_ms, idle_ms, body_idle_ms, tunnel_idle_ms;
 		u32 connect_ms, response_ms, response_idle_ms, upstream_idle_ms;
+		u32 handshake_ms;
 	} limits;
 	u64 seed;
 	struct rng rng;
@@ -233,6 +241,12 @@ struct world {
 	bool chaotic;		// connects fail at random
 	struct rng h2_rng;	// who speaks HTTP/2: the rest of a seed does not hang on it
 	bool has_h2;		// somebody does
+	struct rng tls_rng;	// who speaks TLS, and how
+	bool has_tls;		// somebody does
+	bool few_handshakes;	// a frontend bounds how many wait
+	// Newest sessions, by frontend, HTTP/1 or 2, TLS 1.3 or 1.2: callers of a kind share one.
+	struct ssl_session_st *tls_sessions[3][2][2];
+	u64 course;		// a number of all that happened: the same seed has the same
 	u64 drain_ms, abort_ms; // planned; 0 = never
 	u64 drained_ms, aborted_ms, ending_ms;
 	struct caller *callers[CALLERS_MAX];
@@ -307,6 +321,20 @@ void h2_plan_world(struct world *world);
 bool h2_plan_server(struct world *world, struct server *server);
 void h2_plan_calls(struct world *world);
 
+// tls_plan.c: who speaks TLS, and how its connections do. tls_plan_caller: false for a clear one.
+void tls_plan_world(struct world *world);
+void tls_plan_frontend(struct world *world, struct conf_frontend *frontend, u32 index);
+void tls_plan_backend(struct world *world, struct server *server, struct conf_backend *backend);
+bool tls_plan_caller(struct world *world, u32 frontend, struct peer *peer, bool is_h2);
+void tls_plan_service(struct server *server, struct peer *peer);
+// A close | a reset, which with TLS half of the time is an end without close_notify.
+void tls_drop(struct world *world, struct peer *peer);
+void tls_break(struct world *world, struct peer *peer);
+void tls_secure(struct world *world, struct snapshot *snapshot); // before anybody uses it
+void tls_check_end(struct world *world);
+void tls_check_gone(struct world *world); // after everything was taken down
+void tls_forget(void);				// what a failed seed holds on to
+
 // caller.c
 struct caller *caller_new(struct world *world, u32 index, u32 frontend, u32 depth);
 void caller_calls(const struct caller *caller, struct call *const **ret_calls, u32 *ret_count);
@@ -331,6 +359,8 @@ bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms);
 bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms);
 void server_use_h2(struct server *server); // before anybody connects
 bool server_is_h2(const struct server *server);
+void server_use_tls(struct server *server, bool is_1_2); // the same
+bool server_is_tls(const struct server *server);
 u32 server_pool(const struct server *server);
 const struct addr *server_addr(const struct server *server);
 struct str server_address(const struct server *server);
@@ -365,5 +395,8 @@ void check_call(struct call *call);
 void check_turn(struct world *world);
 void check_end(struct world *world);
 void check_gone(struct world *world); // after proxy_done
+// TLS: a client's handshake failed | its connection broke; `is_idle`: nothing was under way.
+void check_handshake(struct world *world, const struct peer *peer, int error);
+void check_cut(struct world *world, const struct peer *peer, int error, bool is_idle);
 // A kept connection to a backend ends that was idle since then.
 void check_idle_end(struct world *world, u64 since_ms);

@@ -174,6 +174,7 @@ static void build_proxy(struct world *world)
 	trace_init(world->trace, &world->loop->now_us);
 	trace_attach_thread(world->trace);
 	world->snapshot = snapshot_build(world->conf, &world->arena, 1);
+	tls_secure(world, world->snapshot);
 	world->proxy = mem_alloc_lines(sizeof(*world->proxy));
 	log_init(&world->log, LOG_WARN, LOG_JSON, &world->loop->wall_ms, log_bytes, NULL);
 	proxy_init(world->proxy, world->loop, world->snapshot, 0, &limits, &world->log,
@@ -334,11 +335,12 @@ static int give_up(struct world *world)
 	fflush(stdout);
 	if (sim_verbose)
 		trace_print(world->trace, STDOUT_FILENO);
+	tls_forget();
 	trace_attach_thread(NULL);
 	return 1;
 }
 
-static void take_down(struct world *world)
+static int take_down(struct world *world)
 {
 	trace_attach_thread(NULL);
 	log_done(&world->log);
@@ -355,11 +357,15 @@ static void take_down(struct world *world)
 	look_done(world);
 	records_free(world->records);
 	again_free(world);
+	tls_check_gone(world);
+	if (world->failure[0])
+		return give_up(world);
 	arena_done(&world->arena);
 	mem_free(world->listeners);
 	mem_free(world->trace);
 	mem_free(world->proxy);
 	mem_free(world);
+	return 0;
 }
 
 int world_run(u64 seed)
@@ -386,6 +392,5 @@ int world_run(u64 seed)
 	check_gone(world);
 	if (world->failure[0])
 		return give_up(world);
-	take_down(world);
-	return 0;
+	return take_down(world);
 }

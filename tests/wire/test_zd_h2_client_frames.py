@@ -403,6 +403,9 @@ CASES = {
     "8441 4 protocol without CONNECT": (None, get(HEAD + [(":protocol", "websocket")]), MALFORMED),
     "8441 4 no path": (None, get([(":method", "CONNECT"), (":protocol", "websocket"),
                                   (":scheme", "http"), (":authority", "a")], end=False), MALFORMED),
+    "8.5 tunnel with a length": (
+        None, get([(":method", "CONNECT"), (":protocol", "websocket"), *HEAD[1:],
+                   ("content-length", "5")], end=False), MALFORMED),
     # 9110, 9112: what HTTP/1 refuses
     "9110 9.3.8 TRACE": (None, get([(":method", "TRACE"), *HEAD[1:]]), Refused(405)),
     "9110 10.1.1 unknown expectation": (None, plus(("expect", "a-pony")), Refused(417)),

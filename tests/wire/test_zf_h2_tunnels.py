@@ -150,6 +150,40 @@ def test_tunnel_refused_by_an_h2_backend():
         assert ended.wait(HANG_SECONDS)
 
 
+@pytest.mark.parametrize("sent", [None, b"", b"no", b"none", b"much more"])
+def test_refusal_of_another_length(sent):
+    """An answer to CONNECT has to have the length that it announces as others do (RFC 9113 8.1.1);
+    nothing below us counts it. A client of HTTP/1 would take what follows for its rest."""
+    def no(peer, stream):
+        fields = [(":status", "403"), ("content-length", "3")]
+        peer.send(peer.headers(stream, fields, end=sent is None))
+        if sent is not None:
+            peer.send(peer.data(stream, sent, end=True))
+
+    def script(connection):
+        peer = h2.Peer(connection.sock)
+        try:
+            assert peer.exactly(len(h2.PREFACE)) == h2.PREFACE
+            peer.send(h2.SettingsFrame(0, {8: 1}))
+            seen = 0
+            while True:
+                peer.until(lambda: len(peer.streams) > seen)
+                seen = len(peer.streams)
+                no(peer, max(peer.streams))
+        except h2.Closed:
+            pass
+    with Backend(script) as backend, start("h2c://" + backend.address) as weir:
+        with weir.client() as client:
+            client.send(http1.request("GET", "/", "Connection: Upgrade", "Upgrade: websocket",
+                                      "Sec-WebSocket-Version: 13",
+                                      "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg=="))
+            if sent is None:
+                assert client.response().status == 502
+            else:
+                with pytest.raises(http1.Cut):
+                    client.response()
+
+
 def test_wrong_accept_is_no_tunnel():
     def wrong(connection):
         connection.head()

@@ -376,6 +376,20 @@ def test_n15_the_journal_says_who_ordered_what(pair):
         assert town.call("GET", "/api/v1/journal")["journal"] == []
 
 
+def test_a_level_of_the_file_is_nobodys_order(pair):
+    """It counts from the next start, so that what is in force is another one; nobody has ordered that."""
+    with Town([pair[0]], log={"level": "notice"}) as town:
+        town.tree["log"] = {"level": "debug"}
+        assert "log" in town.reload()["restart"]
+        assert town.state()["log_level"] == "notice"
+        assert town.call("GET", "/api/v1/journal")["journal"] == []
+        assert json.loads(export(town))["log"]["level"] == "debug"
+        town.call("PUT", "/api/v1/log/level", {"level": "info"})
+        told = town.call("GET", "/api/v1/journal")["journal"]
+        assert [(one["kind"], one["value"]) for one in told] == [("log_level", "info")]
+        assert json.loads(export(town))["log"]["level"] == "info"
+
+
 def test_a_backend_begins_as_the_configuration_says(pair):
     first, second = pair
     entry = {"address": second.address, "state": "drain"}

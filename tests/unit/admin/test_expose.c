@@ -484,6 +484,37 @@ static void test_what_had_no_row_is_shown(void **state)
 	shop_close(&shop);
 }
 
+// Rows of backends that are gone are one group, whose counts may be of very many kinds: one worker
+// alone had a row for each of them.
+static void test_many_are_gone(void **state)
+{
+	enum { backends = 60, kinds = 20 };
+	struct stats_entry entry = {.total_us = 1, .was_sent = true};
+	struct text text = {0};
+	struct document *d;
+	struct shop shop;
+
+	(void)state;
+	shop_open(&shop, 1, 2, 2, backends, 0);
+	entry.frontend = shop.snapshot.frontends[0];
+	entry.pool = shop.snapshot.pools[0];
+	for (u32 i = 0; i < backends * kinds; i++) {
+		entry.backend = &shop.snapshot.pools[0]->backends[i / kinds];
+		entry.status = (u16)(200 + i / 4 % 300);
+		entry.method = (u8)(HTTP_GET + i % 4);
+		stats_note(shop.stats[0], &entry);
+	}
+	for (u32 i = 0; i < backends; i++)
+		shop.snapshot.backends[i] = NULL;
+	shop.snapshot.pools[0]->backend_count = 0;
+	d = scrape(&shop, EXPOSE_PROMETHEUS, &text);
+	assert_int_equal(
+		total(d, "lb_requests_total", "pool=\"pool-0\",backend=\"\""), backends * kinds);
+	mem_free(d);
+	text_done(&text);
+	shop_close(&shop);
+}
+
 static void test_accept(void **state)
 {
 	static const struct {
@@ -550,6 +581,7 @@ int main(void)
 		cmocka_unit_test(test_names_cannot_break_a_line),
 		cmocka_unit_test(test_nothing_counted),
 		cmocka_unit_test(test_what_had_no_row_is_shown),
+		cmocka_unit_test(test_many_are_gone),
 		cmocka_unit_test(test_accept),
 		cmocka_unit_test(test_process),
 	};

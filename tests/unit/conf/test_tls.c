@@ -78,6 +78,51 @@ static void frontends_that_cannot_be(void **state)
 		"names a file");
 }
 
+#define ASKS "tls: {client_certificates: {mode: optional, ca: x}}, "
+
+static void routes_by_certificate(void **state)
+{
+	const struct conf *conf = load(
+		PAIR POOL WEB(ASKS "routes: [{match: {client_cert: {subject: \"CN=a,O=b\", san: "
+				   "[\"IP:2001:DB8::0001\", \"DNS:A.b\"]}}, pool: app}, {match: "
+				   "{client_cert: {verified: false}}, pool: app}, {pool: app}]"));
+	const struct conf_route *routes = conf->frontends[0].routes;
+
+	(void)state;
+	assert_int_equal(routes[0].match.cert.verified, CONF_CERT_VERIFIED);
+	assert_int_equal(routes[0].match.cert.subjects.count, 1);
+	assert_str(routes[0].match.cert.subjects.names[0], "CN=a,O=b");
+	assert_int_equal(routes[0].match.cert.sans.count, 2);
+	assert_str(routes[0].match.cert.sans.names[0], "IP:2001:db8::1");
+	assert_str(routes[0].match.cert.sans.names[1], "DNS:A.b");
+	assert_int_equal(routes[1].match.cert.verified, CONF_CERT_NONE);
+	assert_int_equal(routes[2].match.cert.verified, CONF_CERT_NOT_ASKED);
+	world_done(&world);
+}
+
+#define CERT(text) "routes: [{match: {client_cert: " text "}, pool: app}]"
+
+static void routes_that_cannot_be(void **state)
+{
+	(void)state;
+	refuses(PAIR POOL WEB("tls: true, " CERT("{verified: true}")),
+		"'client_cert' means nothing in frontends.web.routes[0]: clients are asked for no");
+	refuses(POOL WEB(CERT("{verified: true}")), "clients are asked for no certificate");
+	refuses(PAIR POOL WEB(ASKS CERT("{verified: maybe}")), "'maybe' is neither true nor");
+	refuses(PAIR POOL WEB(ASKS CERT("{subject: me}")), "'me' is no subject");
+	refuses(PAIR POOL WEB(ASKS CERT("{san: me.example}")), "'me.example' is no alternative");
+	refuses(PAIR POOL WEB(ASKS CERT("{san: \"DNS:\"}")), "is no alternative name");
+	refuses(PAIR POOL WEB(ASKS CERT("{san: \"IP:a\"}")), "is no alternative name");
+	refuses(PAIR POOL WEB(ASKS CERT("{san: [\"DNS:a,DNS:b\"]}")), "and no comma");
+	refuses(PAIR POOL WEB(ASKS CERT("{verified: false, subject: CN=a}")),
+		"wants names of a certificate, and that there is none");
+	refuses(PAIR POOL WEB("tls: {client_certificates: {mode: required, ca: x}}, " CERT(
+			"{verified: false}")),
+		"takes nobody");
+	refuses(POOL WEB("protocol: tls_passthrough, " CERT("{verified: true}")),
+		"'client_cert' means nothing");
+}
+
 static void redirects(void **state)
 {
 	const struct conf *conf =
@@ -166,6 +211,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frontends),
 		cmocka_unit_test(frontends_that_cannot_be),
+		cmocka_unit_test(routes_by_certificate),
+		cmocka_unit_test(routes_that_cannot_be),
 		cmocka_unit_test(redirects),
 		cmocka_unit_test(backends),
 		cmocka_unit_test(backends_by_http2),

@@ -150,7 +150,7 @@ static void test_with_nothing_given_there_is_nothing(void **state)
 	assert_int_equal(inherit_read(&inherit), 0);
 	assert_int_equal(inherit.count, 0);
 	assert_int_equal(inherit.channel, -1);
-	assert_int_equal(inherit.conf, -1);
+	assert_int_equal(inherit.left[INHERIT_CONF], -1);
 	inherit_done(&inherit);
 }
 

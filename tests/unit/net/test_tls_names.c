@@ -7,8 +7,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "net/tls_client.h"
 #include "net/tls_env.h"
@@ -154,6 +155,90 @@ static void what_cannot_be_used(void **state)
 	assert_non_null(strstr(error.text, "first.key: it holds no certificate"));
 }
 
+static X509 *named(const char *subject)
+{
+	X509 *cert = X509_new();
+
+	X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
+		(const unsigned char *)subject, -1, -1, 0);
+	return cert;
+}
+
+static void add_alternative(X509 *cert, int type, const void *data, int len)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+	GENERAL_NAME *name = GENERAL_NAME_new();
+	ASN1_STRING *text = type == GEN_IPADD ? ASN1_OCTET_STRING_new() : ASN1_IA5STRING_new();
+
+	ASN1_STRING_set(text, data, len);
+	GENERAL_NAME_set0_value(name, type, text);
+	names = names ? names : sk_GENERAL_NAME_new_null();
+	sk_GENERAL_NAME_push(names, name);
+	assert_int_equal(
+		X509_add1_ext_i2d(cert, NID_subject_alt_name, names, 0, X509V3_ADD_REPLACE), 1);
+	GENERAL_NAMES_free(names);
+}
+
+static void says(X509 *cert, size_t size, const char *want)
+{
+	char text[256];
+	size_t len = tls_cert_alternatives(cert, text, size);
+
+	assert_int_equal(len, strlen(want));
+	assert_memory_equal(text, want, len);
+	assert_int_equal(ERR_peek_error(), 0);
+}
+
+// Each comma divides two names, whatever stands in them, and none is cut to another one.
+static void alternatives(void **state)
+{
+	static const u8 v6[16] = {0x20, 0x01, 0x0d, 0xb8, [15] = 1};
+	X509 *cert = named("a");
+
+	(void)state;
+	says(cert, 256, "");
+	add_alternative(cert, GEN_DNS, "a.example,DNS:b.example", 23);
+	says(cert, 256, "DNS:a.example%2CDNS:b.example");
+	add_alternative(cert, GEN_IPADD, "\x0a\x00\x00\x01", 4);
+	add_alternative(cert, GEN_IPADD, v6, sizeof(v6));
+	add_alternative(cert, GEN_URI, "spiffe://x\ny", 12);
+	says(cert, 256,
+		"DNS:a.example%2CDNS:b.example,IP:10.0.0.1,IP:2001:db8::1,URI:spiffe://x?y");
+	says(cert, 41, "DNS:a.example%2CDNS:b.example,IP:10.0.0.1");
+	says(cert, 40, "DNS:a.example%2CDNS:b.example");
+	says(cert, 28, "IP:10.0.0.1,IP:2001:db8::1");
+	says(cert, 3, "");
+	X509_free(cert);
+}
+
+// What cannot be read or printed leaves nothing behind that a later call would take for its own.
+static void names_that_cannot_be_read(void **state)
+{
+	ASN1_OCTET_STRING *rubbish = ASN1_OCTET_STRING_new();
+	X509 *cert = named("b");
+	X509_EXTENSION *extension;
+	X509_NAME_ENTRY *entry;
+	char text[256];
+
+	(void)state;
+	ASN1_STRING_set(rubbish, "\x30\x05\x82", 3);
+	extension = X509_EXTENSION_create_by_NID(NULL, NID_subject_alt_name, 0, rubbish);
+	X509_add_ext(cert, extension, -1);
+	X509_EXTENSION_free(extension);
+	ASN1_OCTET_STRING_free(rubbish);
+	ERR_clear_error();
+	says(cert, 256, "");
+	(void)tls_cert_names(cert, text, sizeof(text));
+	assert_int_equal(ERR_peek_error(), 0);
+	// Three bytes are no text of two bytes per character.
+	entry = X509_NAME_get_entry(X509_get_subject_name(cert), 0);
+	X509_NAME_ENTRY_set_data(entry, V_ASN1_BMPSTRING, (const unsigned char *)"\0ab", 3);
+	ERR_clear_error();
+	assert_int_equal(tls_cert_subject(cert, text, sizeof(text)), 0);
+	assert_int_equal(ERR_peek_error(), 0);
+	X509_free(cert);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +246,8 @@ int main(void)
 		cmocka_unit_test(by_key),
 		cmocka_unit_test(misdirected),
 		cmocka_unit_test(what_cannot_be_used),
+		cmocka_unit_test(alternatives),
+		cmocka_unit_test(names_that_cannot_be_read),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

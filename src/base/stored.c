@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/stored.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { path_max = 4096, part_bytes = 64 * 1024 };
+
+static bool make_path(
+	char path[static path_max], const char *folder, const char *name, const char *ending)
+{
+	int len = snprintf(path, path_max, "%s/%s%s", folder, name, ending);
+
+	return len > 0 && len < path_max;
+}
+
+static int write_all(int fd, struct str text)
+{
+	while (text.len) {
+		ssize_t len = write(fd, text.ptr, text.len);
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return -errno;
+		text = str_make(text.ptr + len, text.len - (size_t)len);
+	}
+	return fsync(fd) == 0 ? 0 : -errno;
+}
+
+static int replace(const char *folder, const char *name, struct str text)
+{
+	char path[path_max], beside[path_max];
+	int fd, rc, folder_fd;
+
+	if (!make_path(path, folder, name, "") || !make_path(beside, folder, name, ".new"))
+		return -ENAMETOOLONG;
+	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return -errno;
+	rc = write_all(fd, text);
+	close(fd);
+	if (rc == 0 && rename(beside, path) != 0)
+		rc = -errno;
+	if (rc) {
+		unlink(beside);
+		return rc;
+	}
+	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (folder_fd >= 0) {
+		(void)fsync(folder_fd); // the file is there either way; only a power cut can tell
+		close(folder_fd);
+	}
+	return 0;
+}
+
+// The folder and those above it.
+static int make_folder(const char *folder)
+{
+	char path[path_max];
+	size_t len = strlen(folder);
+
+	if (len == 0 || len >= sizeof(path))
+		return -ENAMETOOLONG;
+	memcpy(path, folder, len + 1);
+	for (size_t i = 1; i <= len; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		path[i] = '\0';
+		if (mkdir(path, 0700) != 0 && errno != EEXIST)
+			return -errno;
+		path[i] = folder[i];
+	}
+	return 0;
+}
+
+int stored_write(const char *folder, const char *name, struct str text)
+{
+	int rc = make_folder(folder);
+
+	return rc ? rc : replace(folder, name, text);
+}
+
+int stored_read(const char *folder, const char *name, size_t bytes_max, struct text *text)
+{
+	char path[path_max];
+	struct stat info;
+	ssize_t len;
+	int fd;
+
+	if (!make_path(path, folder, name, ""))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || (size_t)info.st_size > bytes_max) {
+		close(fd);
+		return -EBADMSG;
+	}
+	do {
+		text_reserve(text, part_bytes);
+		len = read(fd, text->data + text->len, part_bytes);
+		if (len > 0)
+			text->len += (size_t)len;
+	} while ((len > 0 && text->len <= bytes_max) || (len < 0 && errno == EINTR));
+	close(fd);
+	return len < 0 ? -errno : text->len > bytes_max ? -EBADMSG : 0;
+}
