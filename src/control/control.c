@@ -12,6 +12,8 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "control/bequest.h"
+#include "control/estate.h"
 #include "control/logger.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"

@@ -7,11 +7,8 @@
 #include <pthread.h>
 
 #include "base/json.h"
-<<<<<<< HEAD
 #include "base/text.h"
-=======
 #include "control/estate.h"
->>>>>>> orders
 #include "control/reload.h"
 #include "control/shelf.h"
 #include "decide/probation.h"
@@ -82,13 +79,8 @@ struct job {
 	i64 wall_ms;	      // when it was ordered; 0: now
 	u8 syntax;	      // EXPORT: enum conf_syntax
 	struct text left_out; // EXPORT: what cannot be written down, a comment in each line
-<<<<<<< HEAD
-	bool only_looks, wants_first;
-	const char *reason; // of a REVERT; the trial has it
-=======
 	bool only_looks;
-	const char *reason; // static, of a REVERT
->>>>>>> orders
+	const char *reason; // of a REVERT; the trial has it
 	const struct snapshot *before;
 	// Of the builder, until `built`.
 	pthread_t thread;
