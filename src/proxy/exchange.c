@@ -439,7 +439,7 @@ static void attempt_is_due(struct exchange *x, enum outcome outcome)
 {
 	if (outcome == OUTCOME_CONNECTION_TIMEOUT) {
 		metrics_inc(x->proxy->metrics, M_CONNECT_FAILURES);
-		lease_abandon(&x->attempt->lease);
+		lease_expire(&x->attempt->lease);
 		faults_connect(&x->proxy->faults, x->backend, ETIMEDOUT, x->attempts);
 		exchange_go(x, attempt_failed(x, RETRY_CONNECT, outcome));
 	} else if (outcome == OUTCOME_RESPONSE_TIMEOUT && x->is_tried_shortly) {

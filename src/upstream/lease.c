@@ -789,6 +789,17 @@ void lease_abandon(struct lease *lease)
 	conn_abort(&link->conn);
 }
 
+void lease_expire(struct lease *lease)
+{
+	struct link *link = lease->link;
+
+	if (link && link->is_h2 && !link->is_open) {
+		link->retires = true;
+		list_remove(&link->open_node);
+	}
+	lease_abandon(lease);
+}
+
 bool lease_renew(struct lease *lease)
 {
 	struct link *link = lease->link;

@@ -117,6 +117,10 @@ static inline bool lease_may_be_refused(const struct lease *lease)
 void lease_release(struct lease *lease);
 void lease_abandon(struct lease *lease);
 
+// The same, because the connection was not there in time: those who wait for it may still get it,
+// and nobody else joins them.
+void lease_expire(struct lease *lease);
+
 // Abandons the connection for a fresh one to the same backend. True: its place is bounded, and the
 // lease has inherited it; one of the events follows. False: the lease is over, open another one.
 bool lease_renew(struct lease *lease) must_check;

@@ -451,8 +451,8 @@ static bool lateness_is_fair(const struct call *call, struct excuses excuses)
 		       excuses.everywhere);
 }
 
-// A backend said once that it did nothing with it, and nothing else happened in its pool: it goes to
-// another connection, whatever its method is.
+// A backend said once that it did nothing with it, and nothing else happened in its pool: it goes
+// to another connection, whatever its method is.
 static bool was_only_refused(const struct call *call, struct excuses excuses)
 {
 	const struct world *world = call->world;
@@ -466,8 +466,8 @@ static bool was_only_refused(const struct call *call, struct excuses excuses)
 
 		if (server_pool(server) == call->pool &&
 			(server_was_down(server, call->began_ms, call->ended_ms) ||
-				server_closed_else(server, call->began_ms, call->ended_ms,
-					call->refused_ms)))
+				server_closed_else(
+					server, call->began_ms, call->ended_ms, call->refused_ms)))
 			return false;
 	}
 	return true;
@@ -497,8 +497,7 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 500:
 		break;
 	case 502:
-		fair = (excuses.backend || excuses.everywhere) &&
-		       !was_only_refused(call, excuses);
+		fair = (excuses.backend || excuses.everywhere) && !was_only_refused(call, excuses);
 		break;
 	case 503:
 		// Every backend of the plan may be asked, so it is never that nobody could be.

@@ -807,7 +807,7 @@ static void on_closed(struct peer *peer)
 	list_remove(&service->node);
 	service->world->services_open--;
 	if (peer->spoiled)
-		server_note_spoiled(service->server);
+		server_end_spoiled(service->server, peer);
 	mem_free(service);
 }
 

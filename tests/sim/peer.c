@@ -314,6 +314,7 @@ int peer_connect(struct peer *peer, const struct addr *address)
 void peer_accept(struct peer *peer, int fd)
 {
 	peer->open = peer->connected = true;
+	peer->began_ms = loop_now_ms(peer->loop);
 	sock_open(peer->loop, &peer->sock, fd);
 	read_on(peer);
 }

@@ -70,6 +70,17 @@ void server_note_spoiled(struct server *server)
 	server_note_trouble(server);
 }
 
+// Whoever joins those who wait for it does so before the first of them has had enough.
+void server_end_spoiled(struct server *server, const struct peer *peer)
+{
+	const struct world *world = server->world;
+	u64 most_ms = 2 * (world->limits.connect_ms + SLACK_MS);
+
+	server_note_spoiled(server);
+	if (world_now_ms(world) > peer->began_ms + most_ms && !world->scarce)
+		world_fail(server->world, "a handshake that stalls keeps others waiting");
+}
+
 // ---- Answering ----------------------------------------------------------------------------------
 
 static void pump(struct service *service);
@@ -627,7 +638,7 @@ static void on_closed(struct peer *peer)
 	list_remove(&service->node);
 	service->world->services_open--;
 	if (peer->spoiled)
-		server_note_spoiled(service->server);
+		server_end_spoiled(service->server, peer);
 	mem_free(service);
 }
 

@@ -41,8 +41,9 @@ void server_note_trouble(const struct server *server);
 // A kept connection ends while a request may be on its way to it.
 void server_note_idle_close(struct server *server);
 
-// Nobody could connect to it for a moment.
+// Nobody could connect to it for a moment | that connection is over.
 void server_note_spoiled(struct server *server);
+void server_end_spoiled(struct server *server, const struct peer *peer);
 
 // The call that a request belongs to; NULL: a failure, told.
 struct call *server_call_of(struct world *world, const struct read_message *message);
