@@ -407,7 +407,7 @@ static struct link *take_idle(struct upstream *upstream, struct backend *backend
 		if (is_usable(link) && suits(link, backend) &&
 			(likely(!link->is_h2) || room_of(link)))
 			return link;
-		conn_close(&link->conn);
+		conn_finish(&link->conn);
 	}
 	return NULL;
 }
@@ -667,7 +667,7 @@ static struct link *take_owned(struct lease_owner *owner, const struct backend *
 		leave_idle(link);
 		if (is_usable(link) && suits(link, backend))
 			return link;
-		conn_close(&link->conn);
+		conn_finish(&link->conn);
 	}
 	return NULL;
 }
@@ -712,7 +712,7 @@ void lease_close_idle(struct upstream *upstream, struct cell *cell)
 		struct link *link = list_first(&cell->idle, struct link, node);
 
 		leave_idle(link);
-		conn_close(&link->conn);
+		conn_finish(&link->conn);
 	}
 }
 

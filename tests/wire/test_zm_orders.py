@@ -34,10 +34,10 @@ def crash(town):
 
 
 def upgrade(town):
-    before, alone = town.weir.serving, town.weir.stderr.count("this process serves alone")
+    before, stopped = town.weir.serving, town.weir.stderr.count('"stopped"')
     town.weir.signal(signal.SIGUSR2)
-    until(lambda: town.weir.stderr.count("this process serves alone") > alone, "the upgrade")
     until(lambda: town.weir.serving not in (before, town.weir.pid), "another process")
+    until(lambda: town.weir.stderr.count('"stopped"') > stopped, "the end of the old one")
     until(lambda: answers(town), "its admin address")
 
 
@@ -238,7 +238,7 @@ def begun(town):
 
 
 def ended(town):
-    town.weir.wait_log("upgraded: this process serves alone")
+    town.weir.wait_log('"stopped"')
     until(lambda: answers(town), "its admin address")
 
 
