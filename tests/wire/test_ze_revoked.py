@@ -2,6 +2,7 @@
 """Certificates that were revoked, of clients and of backends, and lists of them that change while
 weir runs; and other changes of how backends are spoken to, which kept connections must obey."""
 import json
+import re
 import ssl
 import threading
 
@@ -10,7 +11,7 @@ import pytest
 from peers import h2, http1
 from peers.net import HANG_SECONDS, until
 from peers.papers import Papers, TlsBackend, TlsClient
-from peers.weir import start, told
+from peers.weir import config_file, run, settings, start, told
 
 VERSIONS = [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3]
 
@@ -282,3 +283,47 @@ def test_a_busy_connection_finishes_and_is_not_kept(own):
         assert client.ask().status == 200
         assert len(backend.connections) == 2
         until(backend.connections[0].closed.is_set, "the end of the old one")
+
+
+# ---- A look before -------------------------------------------------------------------------------
+
+
+def look(own, client=None, **tls):
+    """weir check --deep with this TLS of a pool, or of clients: (exit code, what it said)."""
+    more = {"certificates": [own.files("site")], "frontend": {"tls": {"client_certificates": {
+        "mode": "required", "ca": own.path("ca.crt"), **client}}}} if client else {}
+    tree, _ = settings(["https://127.0.0.1:1"], pool={"tls": {"ca": own.path("ca.crt"), **tls}}, **more)
+    code, out, err = run("check", "--deep", config_file(tree))
+    return code, out + err
+
+
+def test_a_look_at_what_backends_are_shown(own):
+    me = {"cert": own.path("me.crt"), "key": own.path("me.key")}
+    code, said = look(own, **me)
+    assert code == 0
+    assert re.search(r"me.crt \(CN=me\), shown to backends of pool 'app': good for (29|30) days; its chain "
+                     "is whole$", said, re.M), said
+    code, said = look(own, **{**me, "ca": Papers().path("ca.crt")})
+    assert code == 0 and "its chain leads to no authority known here" in said
+    code, said = look(own, **{**me, "key": own.path("you.key")})
+    assert code == 78 and "this key belongs to another certificate" in said
+    own.make("late", "DNS:late.example", days=-1)
+    code, said = look(own, cert=own.path("late.crt"), key=own.path("late.key"))
+    assert code == 78 and "late.crt (CN=late)" in said and "error: it expired" in said
+
+
+def test_a_look_at_lists_of_revoked_certificates(own):
+    lists = {"crl": own.path("crl.pem")}
+    for words in ({"client": lists}, lists):
+        code, said = look(own, **words)
+        assert code == 0
+        assert re.search(r"crl.pem \(CN=Test authority, 2 revoked\): good for (29|30) days$", said, re.M), said
+    own.revoke("me", days=-1)
+    for words in ({"client": lists}, lists):
+        code, said = look(own, **words)
+        assert code == 78 and "crl.pem (CN=Test authority, 1 revoked): error: it is out of date" in said
+    (own.folder / "crl.pem").write_text("nothing\n")
+    code, said = look(own, **lists)
+    assert code == 78 and "it holds no list of revoked certificates that can be read" in said
+    code, said = look(own, crl=str(own.folder / "none"))
+    assert code == 78 and "none: it cannot be opened" in said
