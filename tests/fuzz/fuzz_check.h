@@ -8,6 +8,7 @@
 #include "proto/h1_parse.h"
 #include "proto/scan.h"
 
+int LLVMFuzzerInitialize(int *argc, char ***argv); // of those targets that have to prepare
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct h1_limits fuzz_limits = {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+__attribute__((weak)) int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 // The exact size in a block of its own, so that the address sanitizer sees a read past the end.
@@ -29,6 +30,8 @@ static uint8_t *read_whole(const char *path, size_t *ret_size)
 
 int main(int argc, char **argv)
 {
+	if (LLVMFuzzerInitialize)
+		LLVMFuzzerInitialize(&argc, &argv);
 	for (int i = 1; i < argc; i++) {
 		size_t size = 0;
 		uint8_t *data = read_whole(argv[i], &size);
