@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "control/bequest.h"
+#include "control/estate.h"
 #include "control/limits.h"
 #include "control/logger.h"
 #include "control/reload_parts.h"
@@ -852,7 +853,7 @@ static void on_ordered(void *owner, int fd)
 {
 	struct control *control = owner;
 	struct text text = {0};
-	int error = estate_read(dup(fd), BEQUEST_BYTES_MAX, &text);
+	int error = estate_read(fd, BEQUEST_BYTES_MAX, &text);
 
 	if (error)
 		LOG(control->log, LOG_ERROR, "orders given during the upgrade are lost",
