@@ -32,7 +32,7 @@ struct giver {
 	u32 count;
 	u64 unfit; // tunnels in a row, of those that were looked at, that cannot go
 	u64 next_number;
-	bool is_stopped, is_through;
+	bool is_through;
 };
 
 static struct conn *client_of(const struct exchange *x)
@@ -297,10 +297,9 @@ static void give(struct giver *giver, struct passing *passing)
 {
 	struct parcel *parcel = NULL;
 
-	if (!giver->is_stopped) {
-		passing->claim = parcel_claim_new();
-		parcel = passing->claim < 0 ? NULL : pack(passing->x);
-	}
+	passing->claim = parcel_claim_new();
+	if (passing->claim >= 0)
+		parcel = pack(passing->x);
 	if (!parcel) {
 		stay(passing, false);
 		return;
@@ -363,15 +362,12 @@ static void on_tick(struct timer *timer)
 	struct giver *giver = container_of(timer, struct giver, timer);
 	struct loop *loop = giver->proxy->loop;
 
-	if (!giver->is_stopped)
-		halt_some(giver);
+	halt_some(giver);
 	list_for_each_safe (node, &giver->passings)
 		look_at(giver, list_entry(node, struct passing, node));
 	if (!giver->count && giver->unfit >= count_tunnels(giver))
 		tell_through(giver);
-	if (giver->count || !giver->is_stopped)
-		loop_timer_set(
-			loop, timer, loop_now_ms(loop) + (giver->count ? soon_ms : later_ms));
+	loop_timer_set(loop, timer, loop_now_ms(loop) + (giver->count ? soon_ms : later_ms));
 }
 
 void passing_begin(struct proxy *proxy, const struct passing_sink *sink)
@@ -386,12 +382,6 @@ void passing_begin(struct proxy *proxy, const struct passing_sink *sink)
 	timer_init(&giver->timer, on_tick);
 	proxy->giver = giver;
 	loop_timer_set(proxy->loop, &giver->timer, loop_now_ms(proxy->loop));
-}
-
-void passing_stop(struct proxy *proxy)
-{
-	if (proxy->giver)
-		proxy->giver->is_stopped = true;
 }
 
 static struct passing *find(const struct proxy *proxy, u64 number)

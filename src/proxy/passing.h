@@ -31,9 +31,6 @@ enum passing_verdict {
 // From now on, tunnels that begin later too. Once for a proxy.
 void passing_begin(struct proxy *proxy, const struct passing_sink *sink);
 
-// No more; what is on its way is settled all the same.
-void passing_stop(struct proxy *proxy);
-
 // What became of the parcel with this number: true when the tunnel is another process'. Harmless
 // where it has ended meanwhile.
 bool passing_settle(struct proxy *proxy, u64 number, enum passing_verdict verdict);
