@@ -524,7 +524,8 @@ static void begin_pool(struct checker *checker, const struct pool *pool)
 		subject->backend = backend;
 		if (backend->is_h2 && !checker->h2)
 			checker->h2 = h2_kit_new(&checker->loop->blocks, &checker->loop->now_us,
-				checker->probes.used_max, checker->probes.used_max * 2);
+				checker->probes.used_max, checker->probes.used_max * 2,
+				checker->loop->now_us);
 		subject->check = check;
 		subject->fallback = checker->fallbacks[pool->index];
 		subject->question = checker->questions[pool->index];

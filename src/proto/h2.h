@@ -62,8 +62,9 @@ enum {
 };
 
 // Tables and memory for the HTTP/2 of one thread. `now_us` is read whenever a rate is judged.
+// `seed`: what strangers must not guess.
 struct h2_kit *h2_kit_new(
-	struct block_pool *pool, const u64 *now_us, u32 sessions_max, u32 streams_max);
+	struct block_pool *pool, const u64 *now_us, u32 sessions_max, u32 streams_max, u64 seed);
 void h2_kit_free(struct h2_kit *kit); // asserts that no session is left; NULL is fine
 
 // A session that writes to `out`. `carrier` is whoever owns the byte stream (h2_carrier). `parser`

@@ -179,7 +179,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	list_init(&proxy->tunnels);
 	timer_init(&proxy->rebind, on_rebind);
 	proxy->h2 = upstream.h2 = h2_kit_new(&loop->blocks, &loop->now_us,
-		limits->clients_max + limits->links_max, 2 * exchanges_max);
+		limits->clients_max + limits->links_max, 2 * exchanges_max, ~seed);
 	proxy->splice = loop_can_splice(loop) ? &proxy->pipes : NULL;
 	proxy->clients_max = limits->clients_max;
 	list_init(&proxy->client_list);

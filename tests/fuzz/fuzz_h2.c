@@ -310,7 +310,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz.now_us = 1;
 	fuzz.parser.limits = fuzz_limits;
 	block_pool_init(&fuzz.pool, blocks_max, blocks_max);
-	kit = h2_kit_new(&fuzz.pool, &fuzz.now_us, 1, 2048);
+	kit = h2_kit_new(&fuzz.pool, &fuzz.now_us, 1, 2048, 1);
 	session = h2_new(kit, server ? STREAM_SERVER : STREAM_CLIENT, &fuzz.parser, &fuzz.out,
 		&fuzz, false, &session_events);
 	ASSERT(session != NULL);

@@ -335,7 +335,7 @@ static void on_connected(struct peer *peer, int error)
 
 	if (error) {
 		world_say(caller->world, "caller %u: connect failed: %d", caller->index, error);
-		check_handshake(caller->world, peer, error);
+		check_handshake(caller->world, caller->frontend, peer, error);
 		hang_up(caller);
 		return;
 	}

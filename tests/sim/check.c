@@ -37,6 +37,11 @@ static void expect_field(
 			message_count(message, name), wanted);
 }
 
+static bool is_secure(const struct call *call)
+{
+	return call->world->conf->frontends[caller_frontend(call->caller)].tls.enabled;
+}
+
 static void check_forwarding(
 	struct call *call, const struct arrival *attempt, const struct read_message *message)
 {
@@ -45,8 +50,7 @@ static void check_forwarding(
 	bool believed = call->spoofs && call->world->trusting;
 	char ip[ADDR_TEXT_MAX], forwarded_for[ADDR_TEXT_MAX + 16];
 	const struct str *id = message_find(message, "X-Request-Id");
-	u32 frontend = caller_frontend(call->caller);
-	const char *scheme = call->world->conf->frontends[frontend].tls.enabled ? "https" : "http";
+	const char *scheme = is_secure(call) ? "https" : "http";
 
 	addr_format_ip(caller_addr(call->caller), ip);
 	snprintf(forwarded_for, sizeof(forwarded_for), "%s%s", believed ? "6.6.6.6, " : "", ip);
@@ -337,9 +341,12 @@ static void check_whole(struct call *call)
 		fail_call(call, "a malformed request was completed");
 }
 
+// Weir's handshake is over before the client's, by what the last flight takes.
 static bool waited(const struct call *call, u64 from_ms, u64 least_ms)
 {
-	return call->got_ms + 2 >= from_ms + least_ms;
+	u32 before_ms = is_secure(call) ? SLACK_MS : 2;
+
+	return call->got_ms + before_ms >= from_ms + least_ms;
 }
 
 // A wait that a deadline ends may not last longer either.
@@ -444,6 +451,28 @@ static bool lateness_is_fair(const struct call *call, struct excuses excuses)
 		       excuses.everywhere);
 }
 
+// A backend said once that it did nothing with it, and nothing else happened in its pool: it goes to
+// another connection, whatever its method is.
+static bool was_only_refused(const struct call *call, struct excuses excuses)
+{
+	const struct world *world = call->world;
+
+	if (world->judged || excuses.caller || excuses.everywhere || world->chaotic ||
+		call->refused != 1 || call->attempt_count || call->script.framing != READ_NONE ||
+		(world->drained_ms && call->ended_ms + SLACK_MS > world->drained_ms))
+		return false;
+	for (u32 i = 0; i < world->server_count; i++) {
+		const struct server *server = world->servers[i];
+
+		if (server_pool(server) == call->pool &&
+			(server_was_down(server, call->began_ms, call->ended_ms) ||
+				server_closed_else(server, call->began_ms, call->ended_ms,
+					call->refused_ms)))
+			return false;
+	}
+	return true;
+}
+
 static void check_local_status(struct call *call, struct excuses excuses)
 {
 	bool strict = caller_frontend(call->caller) == strict_frontend;
@@ -468,7 +497,8 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 500:
 		break;
 	case 502:
-		fair = excuses.backend || excuses.everywhere;
+		fair = (excuses.backend || excuses.everywhere) &&
+		       !was_only_refused(call, excuses);
 		break;
 	case 503:
 		// Every backend of the plan may be asked, so it is never that nobody could be.
@@ -584,14 +614,15 @@ static bool was_complete(const struct call *call, struct excuses excuses)
 	       !(call->broken && later_is_excused(call)) && !judge_is_late(call);
 }
 
-void check_handshake(struct world *world, const struct peer *peer, int error)
+void check_handshake(struct world *world, u32 frontend, const struct peer *peer, int error)
 {
 	if (!peer->tls || !peer->connected)
 		return;
 	if (error == PEER_BAD_TLS)
 		world_fail(world, "a handshake went wrong: %s", tls_wire_error(peer->tls));
-	if (!peer->spoiled && !world->scarce && !world->may_be_full && !world->few_handshakes &&
-		!world->drained_ms)
+	// A connection of TCP that leads nowhere is reset, which overtakes its last flight.
+	if (frontend != tcp_frontend && !peer->spoiled && !world->scarce && !world->may_be_full &&
+		!world->few_handshakes && !world->drained_ms)
 		world_fail(world, "a client's handshake failed for no reason: %d", error);
 	if (peer->spoiled && !world->scarce && !world->chaotic &&
 		world_now_ms(world) > peer->began_ms + world->limits.handshake_ms + 3 * SLACK_MS)

@@ -754,7 +754,7 @@ static void on_connected(struct peer *peer, int error)
 	struct h2_caller *c = of_peer(peer);
 
 	if (error) {
-		check_handshake(c->world, peer, error);
+		check_handshake(c->world, caller_frontend(c->caller), peer, error);
 		peer_close(peer);
 		return;
 	}

@@ -8,7 +8,6 @@
 #include "pattern.h"
 #include "plan.h"
 #include "server.h"
-#include "tls_wire.h"
 
 enum {
 	jobs_max = 256, // on one connection
@@ -429,6 +428,7 @@ static void answer_probe(struct job *job)
 static void refuse(struct h2_service *service, struct call *call, u32 id)
 {
 	call->refused++;
+	call->refused_ms = world_now_ms(service->world);
 	service->idle_since_ms = world_now_ms(service->world);
 	server_note_trouble(service->server);
 	if (rng_one_in(&service->rng, 2)) {
@@ -781,9 +781,8 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
-	if (error == PEER_BAD_TLS)
-		world_fail(service->world, "server %u/%u: TLS: %s", service->server->index,
-			service->serial, tls_wire_error(peer->tls));
+	check_cut(service->world, peer, error,
+		service->served && !service->is_ending && !service->retires && is_alone(service));
 	note_end(service, true);
 }
 

@@ -81,7 +81,7 @@ struct h2_wire {
 	const struct h2_wire_events *events;
 	struct peer *peer;
 	struct rng *rng;
-	const char *error; // set once
+	const char *error;  // set once
 	const char *scheme; // that requests must have
 	bool is_client;
 

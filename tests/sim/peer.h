@@ -35,7 +35,7 @@ struct peer_events {
 	void (*on_broken)(struct peer *peer, int error); // reset, or a send that failed
 	void (*on_sent)(struct peer *peer);		 // everything given was taken
 	void (*on_closed)(struct peer *peer);		 // the last event; the peer may be freed
-	void (*on_spoiled)(struct peer *peer); // it breaks its own handshake. May be NULL
+	void (*on_spoiled)(struct peer *peer);		 // it breaks its own handshake. May be NULL
 };
 
 struct peer {
@@ -53,7 +53,7 @@ struct peer {
 	struct tls_wire *tls; // NULL: clear
 	struct peer_ways ways;
 	struct rng *rng;
-	u64 *renewed; // counts new keys
+	u64 *renewed;		// counts new keys
 	u64 wire_out, began_ms; // bytes | when its handshake did
 	struct timer leave_timer;
 	bool shaking; // the handshake is not over

@@ -649,6 +649,7 @@ void plan_calls(struct world *world)
 		}
 	}
 	h2_plan_calls(world);
+	tls_plan_calls(world);
 }
 
 // ---- Configuration ------------------------------------------------------------------------------
@@ -719,7 +720,7 @@ static void plan_frontend(struct world *world, struct conf_frontend *frontend, u
 	frontend->timeouts.request_body_idle_ms = world->limits.body_idle_ms;
 	frontend->timeouts.tunnel_idle_ms = world->limits.tunnel_idle_ms;
 	frontend->limits.connections = plan_one_in(world, 12) ? 2 : 0;
-	tls_plan_frontend(world, frontend, index);
+	tls_plan_frontend(world, frontend);
 	frontend->pool = index == 2 ? (i32)world->pool_count - 1 : index == 1 ? -1 : 0;
 	if (index < 2)
 		frontend->routes = some_routes(world, index == 1, &frontend->route_count);

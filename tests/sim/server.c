@@ -8,7 +8,6 @@
 #include "pattern.h"
 #include "plan.h"
 #include "server.h"
-#include "tls_wire.h"
 
 enum {
 	piece_bytes_max = 16 * 1024,
@@ -604,9 +603,7 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
-	if (error == PEER_BAD_TLS)
-		world_fail(service->world, "server %u/%u: TLS: %s", service->server->index,
-			service->serial, tls_wire_error(peer->tls));
+	check_cut(service->world, peer, error, service->served && !service->call);
 	if (service->attempt) {
 		service->attempt->broken = true;
 		service->attempt->ended_ms = world_now_ms(service->world);
@@ -861,10 +858,16 @@ bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms)
 
 bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms)
 {
+	return server_closed_else(server, from_ms, to_ms, UINT64_MAX);
+}
+
+bool server_closed_else(const struct server *server, u64 from_ms, u64 to_ms, u64 but_ms)
+{
 	u32 count = MIN(server->idle_closed_count, (u32)ARRAY_LEN(server->idle_closed_ms));
 
 	for (u32 i = 0; i < count; i++)
-		if (from_ms <= server->idle_closed_ms[i] + SLACK_MS &&
+		if (server->idle_closed_ms[i] != but_ms &&
+			from_ms <= server->idle_closed_ms[i] + SLACK_MS &&
 			to_ms + SLACK_MS >= server->idle_closed_ms[i])
 			return true;
 	return false;

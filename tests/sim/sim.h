@@ -188,6 +188,7 @@ struct call {
 		ended_ms;
 	bool got_trailers, is_put_back; // HTTP/2: weir said that it did nothing with it
 	u32 refused;			// how often a backend said so
+	u64 refused_ms;			// when, for the last time
 	u8 result;			// enum result
 	bool got_head, local, got_close, is_tunnel;
 	u16 status;
@@ -233,17 +234,17 @@ struct world {
 	struct again *again; // another configuration now and then
 	struct listening *listeners;
 	u32 listener_count;
-	bool scarce;		// blocks, links or clients are few: refusals are fair
-	bool may_be_full;	// a frontend takes few connections only
-	bool trusting;		// the callers are trusted proxies
-	u32 long_body_max;	// what a narrow network can take in time
-	bool smooth;		// what is sent in one piece arrives in one piece
-	bool chaotic;		// connects fail at random
-	struct rng h2_rng;	// who speaks HTTP/2: the rest of a seed does not hang on it
-	bool has_h2;		// somebody does
-	struct rng tls_rng;	// who speaks TLS, and how
-	bool has_tls;		// somebody does
-	bool few_handshakes;	// a frontend bounds how many wait
+	bool scarce;	     // blocks, links or clients are few: refusals are fair
+	bool may_be_full;    // a frontend takes few connections only
+	bool trusting;	     // the callers are trusted proxies
+	u32 long_body_max;   // what a narrow network can take in time
+	bool smooth;	     // what is sent in one piece arrives in one piece
+	bool chaotic;	     // connects fail at random
+	struct rng h2_rng;   // who speaks HTTP/2: the rest of a seed does not hang on it
+	bool has_h2;	     // somebody does
+	struct rng tls_rng;  // who speaks TLS, and how
+	bool has_tls;	     // somebody does
+	bool few_handshakes; // a frontend bounds how many wait
 	// Newest sessions, by frontend, HTTP/1 or 2, TLS 1.3 or 1.2: callers of a kind share one.
 	struct ssl_session_st *tls_sessions[3][2][2];
 	u64 course;		// a number of all that happened: the same seed has the same
@@ -277,6 +278,7 @@ extern u64 sim_faults[FAULT_COUNT];
 extern u64 sim_exchanges, sim_outcomes[OUTCOME_COUNT];
 extern u64 sim_moves[STEP_COUNT][STEP_COUNT];
 extern bool sim_verbose;
+extern bool sim_repeats; // the seed runs a second time
 
 // The first failure of a seed is kept.
 void world_fail(struct world *world, const char *format, ...) printf_like(2, 3);
@@ -296,8 +298,8 @@ static inline void world_fault(struct world *world, enum sim_fault fault)
 	world->faults[fault]++;
 }
 
-// 0 = passed; the reason is printed.
-int world_run(u64 seed);
+// 0 = passed; the reason is printed. `ret_course`: a number of all that happened.
+int world_run(u64 seed, u64 *ret_course);
 
 // look.c: records and explain. After each turn | when all is over.
 void look_start(struct world *world);
@@ -323,8 +325,9 @@ void h2_plan_calls(struct world *world);
 
 // tls_plan.c: who speaks TLS, and how its connections do. tls_plan_caller: false for a clear one.
 void tls_plan_world(struct world *world);
-void tls_plan_frontend(struct world *world, struct conf_frontend *frontend, u32 index);
+void tls_plan_frontend(struct world *world, struct conf_frontend *frontend);
 void tls_plan_backend(struct world *world, struct server *server, struct conf_backend *backend);
+void tls_plan_calls(struct world *world);
 bool tls_plan_caller(struct world *world, u32 frontend, struct peer *peer, bool is_h2);
 void tls_plan_service(struct server *server, struct peer *peer);
 // A close | a reset, which with TLS half of the time is an end without close_notify.
@@ -333,7 +336,7 @@ void tls_break(struct world *world, struct peer *peer);
 void tls_secure(struct world *world, struct snapshot *snapshot); // before anybody uses it
 void tls_check_end(struct world *world);
 void tls_check_gone(struct world *world); // after everything was taken down
-void tls_forget(void);				// what a failed seed holds on to
+void tls_forget(void);			  // what a failed seed holds on to
 
 // caller.c
 struct caller *caller_new(struct world *world, u32 index, u32 frontend, u32 depth);
@@ -357,6 +360,8 @@ void server_release(struct server *server); // ends what waits for ever and clos
 void server_free(struct server *server);
 bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms);
 bool server_closed_idle(const struct server *server, u64 from_ms, u64 to_ms);
+// At another moment than that.
+bool server_closed_else(const struct server *server, u64 from_ms, u64 to_ms, u64 but_ms);
 void server_use_h2(struct server *server); // before anybody connects
 bool server_is_h2(const struct server *server);
 void server_use_tls(struct server *server, bool is_1_2); // the same
@@ -396,7 +401,7 @@ void check_turn(struct world *world);
 void check_end(struct world *world);
 void check_gone(struct world *world); // after proxy_done
 // TLS: a client's handshake failed | its connection broke; `is_idle`: nothing was under way.
-void check_handshake(struct world *world, const struct peer *peer, int error);
+void check_handshake(struct world *world, u32 frontend, const struct peer *peer, int error);
 void check_cut(struct world *world, const struct peer *peer, int error, bool is_idle);
 // A kept connection to a backend ends that was idle since then.
 void check_idle_end(struct world *world, u64 since_ms);

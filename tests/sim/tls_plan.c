@@ -10,7 +10,7 @@
 #include "sim.h"
 #include "tls_wire.h"
 
-enum { worlds_one_in = 4, handshake_bytes_max = 600, anew_one_in = 8 };
+enum { worlds_one_in = 16, handshake_bytes_max = 600, anew_one_in = 16, cut_one_in = 12 };
 
 void tls_plan_world(struct world *world)
 {
@@ -21,12 +21,12 @@ void tls_plan_world(struct world *world)
 		tls_wire_seed(world->seed);
 }
 
-void tls_plan_frontend(struct world *world, struct conf_frontend *frontend, u32 index)
+void tls_plan_frontend(struct world *world, struct conf_frontend *frontend)
 {
 	static const struct str alpn[] = {{"h2", 2}, {"http/1.1", 8}};
 	struct conf_certificate *certificate;
 
-	if (!world->has_tls || rng_one_in(&world->tls_rng, index ? 2 : 4))
+	if (!world->has_tls || rng_one_in(&world->tls_rng, 2))
 		return;
 	certificate = arena_zalloc(&world->arena, sizeof(*certificate));
 	certificate->cert = certificate->key = tls_wire_file();
@@ -47,12 +47,12 @@ void tls_plan_frontend(struct world *world, struct conf_frontend *frontend, u32 
 
 static bool may_be_1_2(struct world *world, enum conf_tls_version least)
 {
-	return least == CONF_TLS_1_2 && !rng_one_in(&world->tls_rng, 3);
+	return least == CONF_TLS_1_2 && !rng_one_in(&world->tls_rng, 4);
 }
 
 void tls_plan_backend(struct world *world, struct server *server, struct conf_backend *backend)
 {
-	if (!world->has_tls || rng_one_in(&world->tls_rng, 2))
+	if (!world->has_tls || !rng_one_in(&world->tls_rng, 3))
 		return;
 	backend->tls = (struct conf_upstream_tls){.enabled = true,
 		.verify = rng_one_in(&world->tls_rng, 2),
@@ -61,6 +61,33 @@ void tls_plan_backend(struct world *world, struct server *server, struct conf_ba
 		.min_version = rng_one_in(&world->tls_rng, 4) ? CONF_TLS_1_3 : CONF_TLS_1_2};
 	// Always the same, so that sessions can be resumed.
 	server_use_tls(server, may_be_1_2(world, backend->tls.min_version));
+}
+
+// Answers that only the end of their connection ends are few in the plans, and what ends too soon
+// is what TLS is asked for.
+static void cut_short(struct call *call)
+{
+	struct answer *answer = &call->answer;
+
+	if (call->bad || call->upgrade || call->is_tunnel || answer->act || answer->bad ||
+		answer->flaw || answer->stale || answer->status == 204 || answer->body_len < 2)
+		return;
+	answer->framing = READ_TO_END;
+	answer->close = true;
+	answer->extra = false;
+	answer->act = ACT_RESET;
+	answer->act_at = rng_one_in(&call->world->tls_rng, 2)
+				 ? ACT_AT_LAST
+				 : 120 + rng_between(&call->world->tls_rng, 0, answer->body_len);
+}
+
+void tls_plan_calls(struct world *world)
+{
+	if (!world->has_tls)
+		return;
+	for (u32 i = 0; i < world->call_count; i++)
+		if (rng_one_in(&world->tls_rng, cut_one_in))
+			cut_short(&world->calls[i]);
 }
 
 // ---- Connections --------------------------------------------------------------------------------
@@ -102,9 +129,8 @@ bool tls_plan_caller(struct world *world, u32 frontend, struct peer *peer, bool 
 		return false;
 	options.is_1_2 = may_be_1_2(world, conf->min_version);
 	options.record_max = some_record(world);
-	options.session = rng_one_in(rng, 8)
-				  ? NULL
-				  : &world->tls_sessions[frontend][is_h2][options.is_1_2];
+	options.session =
+		rng_one_in(rng, 8) ? NULL : &world->tls_sessions[frontend][is_h2][options.is_1_2];
 	ways = some_ways(rng);
 	ways.is_client = true;
 	ways.is_h2 = is_h2;
@@ -161,10 +187,12 @@ enum { ENV_WORKER, ENV_CHECKS, ENV_COUNT };
 // as the process. What changes while it runs, the sessions of backends, is new in each seed.
 static struct {
 	struct tls_env *env;
-	u32 refs;			      // without those of a seed
+	u32 refs, contexts;			// without those of a seed
 	struct tls_server *servers[3][2][2][2]; // by frontend, least version, HTTP/2, tickets
-	struct tls_client *clients[2][2][2];  // by verification, least version, HTTP/2
+	struct tls_client *clients[2][2][2];	// by verification, least version, HTTP/2
 } kept[ENV_COUNT];
+
+static u32 of_others = 2; // contexts: the peers', and those that failed seeds have left behind
 
 static void make_envs(const struct loop *loop)
 {
@@ -182,8 +210,8 @@ static struct tls_server *server_for(u32 env, const struct frontend *frontend)
 {
 	const struct conf_frontend *conf = frontend->conf;
 	bool is_1_3 = conf->tls.min_version == CONF_TLS_1_3, h2 = conf->http.h2;
-	struct tls_server **found = &kept[env].servers[frontend->index][is_1_3][h2]
-						      [conf->tls.tickets];
+	struct tls_server **found =
+		&kept[env].servers[frontend->index][is_1_3][h2][conf->tls.tickets];
 	struct tls_files files = {.cert = tls_wire_file(), .key = tls_wire_file()};
 	struct tls_server_options options = {.name = conf->name,
 		.files = &files,
@@ -192,12 +220,12 @@ static struct tls_server *server_for(u32 env, const struct frontend *frontend)
 		.alpn = conf->tls.alpn + (h2 ? 0 : 1),
 		.alpn_count = conf->tls.alpn_count - (h2 ? 0 : 1),
 		.without_tickets = !conf->tls.tickets};
+	u32 before = tls_wire_contexts();
 	struct tls_error error;
-	u32 refs = kept[env].env->refs;
 
 	if (!*found) {
 		*found = tls_server_new(kept[env].env, &options, &error);
-		kept[env].refs += kept[env].env->refs - refs;
+		kept[env].contexts += tls_wire_contexts() - before;
 	}
 	ASSERT(*found);
 	return tls_server_ref(*found);
@@ -216,13 +244,13 @@ static struct tls_client *client_for(u32 env, const struct conf_backend *conf)
 		.alpn_count = 1,
 		.needs_h2 = conf->is_h2};
 	struct tls_client *client;
+	u32 before = tls_wire_contexts();
 	struct tls_error error;
-	u32 refs = kept[env].env->refs;
 
 	if (!*like) {
 		*like = tls_client_new(kept[env].env, &options, NULL, &error);
 		ASSERT(*like);
-		kept[env].refs += kept[env].env->refs - refs;
+		kept[env].contexts += tls_wire_contexts() - before;
 	}
 	client = tls_client_new(kept[env].env, &options, *like, &error);
 	ASSERT(client);
@@ -297,15 +325,22 @@ void tls_check_end(struct world *world)
 void tls_check_gone(struct world *world)
 {
 	struct ssl_session_st **sessions = &world->tls_sessions[0][0][0];
+	u32 contexts = of_others;
 
 	for (u32 i = 0; i < sizeof(world->tls_sessions) / sizeof(sessions[0]); i++)
 		tls_wire_session_free(&sessions[i]);
-	for (u32 i = 0; world->has_tls && i < ENV_COUNT; i++)
+	for (u32 i = 0; world->has_tls && i < ENV_COUNT; i++) {
+		contexts += kept[i].contexts;
 		if (kept[i].env->refs != kept[i].refs)
-			world_fail(world, "a context of TLS is never let go");
+			world_fail(world, "an environment of TLS is never let go");
+	}
+	if (world->has_tls && tls_wire_contexts() != contexts)
+		world_fail(world, "%d contexts of TLS are never let go",
+			(int)(tls_wire_contexts() - contexts));
 }
 
 void tls_forget(void)
 {
 	memset(kept, 0, sizeof(kept));
+	of_others = tls_wire_contexts();
 }

@@ -25,6 +25,7 @@ struct tls_wire {
 static struct {
 	struct rng rng;
 	SSL_CTX *client, *server;
+	u32 contexts;
 	char file[32]; // in memory, until the process ends
 } shared;
 
@@ -40,6 +41,24 @@ static int draw(unsigned char *to, int count)
 static int has_dice(void)
 {
 	return 1;
+}
+
+static void on_ctx(void *ctx, void *own, CRYPTO_EX_DATA *data, int index, long number, void *arg)
+{
+	(void)ctx, (void)own, (void)data, (void)index, (void)number, (void)arg;
+	shared.contexts++;
+}
+
+static void on_ctx_gone(
+	void *ctx, void *own, CRYPTO_EX_DATA *data, int index, long number, void *arg)
+{
+	(void)ctx, (void)own, (void)data, (void)index, (void)number, (void)arg;
+	shared.contexts--;
+}
+
+u32 tls_wire_contexts(void)
+{
+	return shared.contexts;
 }
 
 static X509 *make_cert(EVP_PKEY *key)
@@ -111,7 +130,6 @@ static SSL_CTX *make_ctx(const SSL_METHOD *method)
 
 	ASSERT(ctx && SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
 		SSL_CTX_set1_groups_list(ctx, "X25519") == 1);
-	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
 	return ctx;
 }
@@ -146,6 +164,7 @@ void tls_wire_seed(u64 seed)
 	if (shared.server)
 		return;
 	ASSERT(RAND_set_rand_method(&dice) == 1);
+	ASSERT(SSL_CTX_get_ex_new_index(0, NULL, on_ctx, NULL, on_ctx_gone) >= 0);
 	make_shared();
 	rng_init(&shared.rng, seed ^ 0x715);
 }

@@ -33,6 +33,9 @@ void tls_wire_seed(u64 seed);
 // A PEM file with the certificate that servers show, and their key; it is its own authority.
 struct str tls_wire_file(void);
 
+// How many contexts of OpenSSL there are in this process, whoever made them.
+u32 tls_wire_contexts(void);
+
 struct tls_wire *tls_wire_new(const struct tls_wire_options *options);
 void tls_wire_free(struct tls_wire *wire);
 void tls_wire_session_free(struct ssl_session_st **session);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "sim.h"
 
@@ -19,7 +20,7 @@ enum {
 u64 sim_faults[FAULT_COUNT];
 u64 sim_exchanges, sim_outcomes[OUTCOME_COUNT];
 u64 sim_moves[STEP_COUNT][STEP_COUNT];
-bool sim_verbose;
+bool sim_verbose, sim_repeats;
 
 struct listening {
 	struct world *world;
@@ -236,6 +237,16 @@ static bool peers_are_over(const struct world *world)
 	       world->outside->ops_out == 0;
 }
 
+// What must be the same again: when anything happens, what was on the wires, what waits.
+static void note_course(struct world *world)
+{
+	const struct sim_counts *counts = sim_net_counts(world->net);
+	u64 now[] = {sim_net_now_us(world->net), counts->bytes, counts->events,
+		world->metrics.values[M_REQUESTS], world->loop->blocks.large.used};
+
+	world->course = hash_bytes(now, sizeof(now), world->course);
+}
+
 static bool run_until(struct world *world, goal_fn *goal, const char *what)
 {
 	u64 until_ms = world_now_ms(world) + give_up_ms;
@@ -246,6 +257,7 @@ static bool run_until(struct world *world, goal_fn *goal, const char *what)
 		loop_turn(world->loop, world_now_ms(world) + step_ms);
 		check_turn(world);
 		look_turn(world);
+		note_course(world);
 		if (world->failure[0])
 			return false;
 		if (world_now_ms(world) >= until_ms || sim_net_is_stuck(world->net)) {
@@ -310,6 +322,8 @@ static void note_totals(struct world *world)
 {
 	const struct sim_counts *counts = sim_net_counts(world->net);
 
+	if (sim_repeats) // all of it is counted
+		return;
 	world->faults[FAULT_NET_REFUSED] += counts->refusals;
 	world->faults[FAULT_NET_TIMEOUT] += counts->connect_timeouts;
 	world->faults[FAULT_NET_DISCARD] += counts->discards;
@@ -335,7 +349,8 @@ static int give_up(struct world *world)
 	fflush(stdout);
 	if (sim_verbose)
 		trace_print(world->trace, STDOUT_FILENO);
-	tls_forget();
+	if (world->has_tls)
+		tls_forget();
 	trace_attach_thread(NULL);
 	return 1;
 }
@@ -368,7 +383,7 @@ static int take_down(struct world *world)
 	return 0;
 }
 
-int world_run(u64 seed)
+int world_run(u64 seed, u64 *ret_course)
 {
 	struct world *world = mem_alloc(sizeof(*world));
 	struct plans plans;
@@ -385,6 +400,7 @@ int world_run(u64 seed)
 	plan_calls(world);
 	add_trouble(world);
 	run_world(world, &plans);
+	*ret_course = world->course;
 	note_totals(world);
 	if (world->failure[0])
 		return give_up(world);

@@ -194,7 +194,7 @@ void pair_init(struct pair *pair, bool has_client)
 	pair->now_us = 1000000;
 	pair->parser.limits = (struct h1_limits){16 * 1024, 8 * 1024};
 	block_pool_init(&pair->pool, 4096, 4096);
-	pair->kit = h2_kit_new(&pair->pool, &pair->now_us, 2, 1000);
+	pair->kit = h2_kit_new(&pair->pool, &pair->now_us, 2, 1000, 1);
 	init_end(pair, &pair->server, STREAM_SERVER);
 	if (has_client)
 		init_end(pair, &pair->client, STREAM_CLIENT);
