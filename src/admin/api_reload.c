@@ -4,6 +4,7 @@
 
 #include "admin/api_reload.h"
 #include "base/mem.h"
+#include "conf/scheme.h"
 
 enum { weight_max = 1000, connections_most = 1000 * 1000 };
 
@@ -283,7 +284,8 @@ static const char *read_backend(struct api_order *order, json_t *root)
 	if (order->backend.address.len == 0)
 		return "the field 'address' is missing";
 	if (order->backend.id.len == 0)
-		order->backend.id = order->backend.address;
+		order->backend.id =
+			scheme_take(&order->call->arena, order->backend.address).address;
 	return NULL;
 }
 

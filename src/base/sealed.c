@@ -46,13 +46,19 @@ bool sealed_open(struct str text, const char *name, u32 version, struct str *ret
 // Tabs end a value and newlines a row.
 void sealed_add(struct text *text, struct str value)
 {
+	size_t done = 0;
+
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.ptr[i];
 
-		if (c == '\\' || c == '\t' || c == '\n')
-			text_addc(text, '\\');
+		if (c != '\\' && c != '\t' && c != '\n')
+			continue;
+		text_add(text, str_make(value.ptr + done, i - done));
+		text_addc(text, '\\');
 		text_addc(text, c == '\t' ? 't' : c == '\n' ? 'n' : c);
+		done = i + 1;
 	}
+	text_add(text, str_make(value.ptr + done, value.len - done));
 	text_addc(text, '\t');
 }
 

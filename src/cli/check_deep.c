@@ -2,6 +2,8 @@
 #include "cli/check_deep.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 
 #include "base/text.h"
@@ -82,6 +84,161 @@ static void add_cert(
 	text_printf(deep->text, "\n");
 }
 
+// ---- What backends are shown --------------------------------------------------------------------
+
+// Which authorities a backend knows, nobody here can know: its own one is a good guess.
+static void add_own_chain(struct deep *deep, const struct tls_cert *cert, struct str ca)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(deep->env->lib, NULL);
+	int error = X509_V_ERR_UNSPECIFIED;
+
+	if (store) {
+		(void)X509_STORE_set_default_paths_ex(store, deep->env->lib, NULL);
+		if (ca.len)
+			(void)X509_STORE_load_file(store, ca.ptr);
+	}
+	if (ctx && store && X509_STORE_CTX_init(ctx, store, cert->leaf, cert->chain) == 1) {
+		X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+
+		X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_NO_CHECK_TIME);
+		X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT);
+		error = X509_verify_cert(ctx) == 1 ? X509_V_OK : X509_STORE_CTX_get_error(ctx);
+	}
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+	ERR_clear_error();
+	if (error == X509_V_OK)
+		text_printf(deep->text, "; its chain is whole");
+	else if (error == X509_V_ERR_INVALID_PURPOSE)
+		text_printf(deep->text,
+			"; warning: it is for servers only (extended key usage), so "
+			"backends will not take it");
+	else
+		text_printf(deep->text,
+			"; its chain leads to no authority known here (%s), so backends have to "
+			"know it",
+			X509_verify_cert_error_string(error));
+}
+
+static void add_shown(struct deep *deep, const struct conf_upstream_tls *tls, struct str pool)
+{
+	struct tls_files files = {.cert = tls->cert, .key = tls->key};
+	char subject[names_bytes_max];
+	struct tls_error error;
+	struct tls_cert cert;
+
+	if (tls_cert_load(deep->env->lib, &files, &cert, &error)) {
+		size_t len = tls_cert_subject(cert.leaf, subject, sizeof(subject));
+
+		text_printf(deep->text,
+			"  %.*s (%.*s), shown to backends of pool '%.*s': ", STR_FMT(tls->cert),
+			(int)len, subject, STR_FMT(pool));
+		add_age(deep, &cert);
+		add_own_chain(deep, &cert, tls->ca);
+		add_key(deep, tls->key.len ? tls->key : tls->cert);
+		text_addc(deep->text, '\n');
+	} else {
+		text_printf(deep->text, "  error: %s\n", error.text);
+		deep->errors++;
+	}
+	tls_cert_done(&cert);
+}
+
+// ---- Lists of revoked certificates --------------------------------------------------------------
+
+static void add_list_age(struct deep *deep, const X509_CRL *crl)
+{
+	const ASN1_TIME *until = X509_CRL_get0_nextUpdate(crl);
+	int days = 0, seconds = 0;
+
+	if (until)
+		(void)ASN1_TIME_diff(&days, &seconds, NULL, until);
+	if (days < 0 || seconds < 0) {
+		text_printf(deep->text,
+			"error: it is out of date since %d days, and lets in nobody whom this "
+			"authority issued a certificate",
+			-days);
+		deep->errors++;
+	} else if (X509_cmp_current_time(X509_CRL_get0_lastUpdate(crl)) > 0) {
+		text_printf(deep->text, "error: it is not valid yet");
+		deep->errors++;
+	} else if (!until) {
+		text_printf(deep->text, "good; it says no date of the next one");
+	} else {
+		text_printf(deep->text, "%sgood for %d days",
+			days == 0 ? "warning: less than a day; " : "", days);
+	}
+}
+
+static void add_lists(struct deep *deep, struct str file)
+{
+	BIO *bio = BIO_new_file(file.ptr, "r");
+	X509_CRL *crl;
+
+	while (bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+		BIO *name = BIO_new(BIO_s_mem());
+		STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
+		char *data = NULL;
+		long len = 0;
+
+		if (name &&
+			X509_NAME_print_ex(name, X509_CRL_get_issuer(crl), 0, XN_FLAG_RFC2253) >= 0)
+			len = BIO_get_mem_data(name, &data);
+		text_printf(deep->text, "  %.*s (%.*s, %d revoked): ", STR_FMT(file), (int)len,
+			data ? data : "", revoked ? sk_X509_REVOKED_num(revoked) : 0);
+		add_list_age(deep, crl);
+		text_addc(deep->text, '\n');
+		BIO_free(name);
+		X509_CRL_free(crl);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+}
+
+// ---- All of it ----------------------------------------------------------------------------------
+
+enum { seen_max = 256 };
+
+// Files that were told of; beyond seen_max some may be told of twice.
+struct seen {
+	struct str files[seen_max];
+	u32 count;
+};
+
+static bool is_news(struct seen *seen, struct str file)
+{
+	if (file.len == 0)
+		return false;
+	for (u32 i = 0; i < seen->count; i++)
+		if (str_eq(seen->files[i], file))
+			return false;
+	if (seen->count < seen_max)
+		seen->files[seen->count++] = file;
+	return true;
+}
+
+static void add_backends(struct deep *deep, const struct conf *conf, struct seen *seen)
+{
+	for (u32 i = 0; i < conf->pool_count; i++) {
+		const struct conf_pool *pool = &conf->pools[i];
+
+		for (u32 j = 0; j < pool->backend_count; j++) {
+			const struct conf_upstream_tls *tls = &pool->backends[j].tls;
+
+			if (tls->enabled && is_news(seen, tls->cert))
+				add_shown(deep, tls, pool->name);
+			if (tls->enabled && is_news(seen, tls->crl))
+				add_lists(deep, tls->crl);
+		}
+		// One whose backends come from elsewhere.
+		if (pool->tls.enabled && is_news(seen, pool->tls.cert))
+			add_shown(deep, &pool->tls, pool->name);
+		if (pool->tls.enabled && is_news(seen, pool->tls.crl))
+			add_lists(deep, pool->tls.crl);
+	}
+}
+
 u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text)
 {
 	struct snapshot *snapshot;
@@ -89,6 +246,7 @@ u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text)
 	struct tls_error error;
 	struct secure *secure;
 	struct deep deep = {.text = text};
+	struct seen seen = {.count = 0};
 
 	if (!secure_is_wanted(conf))
 		return 0;
@@ -111,6 +269,10 @@ u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text)
 			add_cert(&deep, tls_server_cert(secure->servers[i], j),
 				&tls->certificates[j]);
 	}
+	for (u32 i = 0; i < conf->frontend_count; i++)
+		if (is_news(&seen, conf->frontends[i].tls.client.crl))
+			add_lists(&deep, conf->frontends[i].tls.client.crl);
+	add_backends(&deep, conf, &seen);
 	secure_free(secure);
 	snapshot_done(snapshot);
 	return deep.errors;

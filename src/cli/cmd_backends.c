@@ -276,8 +276,8 @@ static bool is_for_running_weir(const struct cli *cli)
 		return plan->admin || !database_is_named(cli);
 	if (plan->command == PLAN_BACKENDS_ADD)
 		return plan->word_count > 1 && !strchr(plan->words[0], ':');
-	if (plan->admin ||
-		(strchr(plan->words[0], '/') && strncmp(plan->words[0], "unix:", 5) != 0))
+	if (plan->admin || (strchr(plan->words[0], '/') && !strstr(plan->words[0], "://") &&
+				   strncmp(plan->words[0], "unix:", 5) != 0))
 		return true;
 	return !database_is_named(cli);
 }

@@ -98,8 +98,8 @@ static const struct note notes[] = {
 		"weir confirm the one before comes again; after a crash too.\n"},
 	{TAKES(ROLLBACK) | TAKES(GENERATIONS),
 		"\n"
-		"The last 16 are kept while the process runs, with the backends that were added\n"
-		"and removed by hand then. Lists from elsewhere stay as they are now.\n"},
+		"The last 16 are kept, over crashes and upgrades too, with the backends that were\n"
+		"added and removed by hand then. Lists from elsewhere stay as they are now.\n"},
 	{TAKES(EXPORT) | TAKES(JOURNAL),
 		"\n"
 		"  weir export > weir.yaml && weir check weir.yaml\n"

@@ -31,6 +31,7 @@ static build_fn *const converters[SCHEMA_KIND_COUNT] = {
 	[KIND_MATCH_ALPN] = build_match_alpn,
 	[KIND_PROXY_TLVS] = build_proxy_tlvs,
 	[KIND_HEADERS] = build_headers,
+	[KIND_CLIENT_CERT] = build_client_cert,
 	[KIND_MATCH_VERIFIED] = build_match_verified,
 	[KIND_CERT_SUBJECTS] = build_cert_subjects,
 	[KIND_CERT_NAMES] = build_cert_names,

@@ -61,7 +61,7 @@ build_fn build_builtin_path, build_builtin_allow;
 build_fn build_file_name, build_certificates, build_alpn, build_frontend_tls, build_pool_tls,
 	build_backend_tls, build_server_name;
 build_fn build_match_alpn, build_proxy_tlvs;
-build_fn build_match_verified, build_cert_subjects, build_cert_names;
+build_fn build_client_cert, build_match_verified, build_cert_subjects, build_cert_names;
 build_fn build_providers, build_provider_name, build_provider_pool, build_provider_path,
 	build_provider_host, build_database_url, build_sql_name, build_resolver_servers;
 build_fn build_tests, build_test_text, build_test_request, build_test_headers, build_test_from,

@@ -7,6 +7,12 @@
 // What is longer is cut in the fields that backends get, and could not be told from others.
 enum { subject_bytes_max = 1000, san_bytes_max = 1000 };
 
+void build_client_cert(struct build *build, const struct schema_key *key, const struct path *path,
+	struct node *node, void *object)
+{
+	build_map(build, key->nested, path, node, object);
+}
+
 void build_match_verified(struct build *build, const struct schema_key *key,
 	const struct path *path, struct node *node, void *object)
 {

@@ -4,23 +4,10 @@
 
 #include "base/text.h"
 #include "conf/build.h"
+#include "conf/scheme.h"
 #include "conf/shape.h"
 
-enum { names_shown_max = 12, id_bytes_max = 128, http_port = 80, https_port = 443 };
-
-// What may stand in front of an address. The first of those that say the same is the canonical one.
-static const struct scheme {
-	struct str text;
-	enum conf_scheme scheme;
-	bool is_h2;
-} schemes[] = {
-	{STR("http://"), CONF_SCHEME_HTTP, false},
-	{STR("https://"), CONF_SCHEME_HTTPS, false},
-	{STR("h2c://"), CONF_SCHEME_HTTP, true},
-	{STR("grpc://"), CONF_SCHEME_HTTP, true},
-	{STR("h2://"), CONF_SCHEME_HTTPS, true},
-	{STR("grpcs://"), CONF_SCHEME_HTTPS, true},
-};
+enum { names_shown_max = 12, id_bytes_max = 128 };
 
 static const char *list_pools(struct build *build)
 {
@@ -109,61 +96,12 @@ static bool report_source(struct build *build, const struct path *path, const st
 	return false;
 }
 
-// NULL: nothing stands in front.
-static const struct scheme *find_scheme(struct str text)
-{
-	for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
-		if (str_starts(text, schemes[i].text))
-			return &schemes[i];
-	return NULL;
-}
-
-// The canonical word for how this one is spoken to; empty where nothing was said, or "http://".
-static struct str scheme_text(const struct conf_backend *backend)
-{
-	if (!backend->is_h2 && backend->scheme != CONF_SCHEME_HTTPS)
-		return STR_EMPTY;
-	for (size_t i = 0;; i++)
-		if (schemes[i].scheme == backend->scheme && schemes[i].is_h2 == backend->is_h2)
-			return schemes[i].text;
-}
-
-static bool has_port(struct str text)
-{
-	size_t bracket = str_find(text, ']');
-
-	if (bracket < text.len)
-		return bracket + 1 < text.len;
-	return str_find(text, ':') < text.len;
-}
-
-// "http://host:port/" -> "host:port"; the port is 80, and 443 with TLS.
-static struct str strip_url(struct build *build, struct str text, struct conf_backend *backend)
-{
-	const struct scheme *scheme = find_scheme(text);
-
-	if (!scheme)
-		return text;
-	backend->scheme = scheme->scheme;
-	backend->is_h2 = scheme->is_h2;
-	text.ptr += scheme->text.len;
-	text.len -= scheme->text.len;
-	if (text.len && text.ptr[text.len - 1] == '/')
-		text.len--;
-	if (text.len && !has_port(text))
-		return str_from(arena_printf(build->arena, "%.*s:%d",
-			(int)MIN(text.len, (size_t)1024), text.ptr,
-			scheme->scheme == CONF_SCHEME_HTTPS ? https_port : http_port));
-	return arena_str(build->arena, text);
-}
-
 // "http://host:port/path"
 static bool has_path(struct str text)
 {
-	const struct scheme *scheme = find_scheme(text);
-	size_t len = scheme ? scheme->text.len : 0;
+	struct str behind = scheme_strip(text);
 
-	return len && str_find(str_make(text.ptr + len, text.len - len), '/') < text.len - len;
+	return behind.len < text.len && str_find(behind, '/') < behind.len;
 }
 
 static void report_address(
@@ -195,7 +133,7 @@ static void report_address(
 		report_advice(build->report, err, "a port is missing: '%s%.*s%s:80'",
 			addr.family == ADDR_V6 && text.ptr[0] != '[' ? "[" : "", CLIP(text),
 			addr.family == ADDR_V6 && text.ptr[0] != '[' ? "]" : "");
-	else if (rc == -EINVAL && text.len && !has_port(text))
+	else if (rc == -EINVAL && text.len && !scheme_has_port(text))
 		report_advice(build->report, err, "a port is missing");
 }
 
@@ -216,14 +154,18 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 	struct node *node, void *object)
 {
 	struct conf_backend *backend = object;
-	struct str text;
+	struct scheme_address taken;
+	struct str text, front;
 	u16 port;
 	int rc;
 
 	(void)key;
 	if (!build_scalar(build, path, node, &text) || report_source(build, path, node))
 		return;
-	text = strip_url(build, text, backend);
+	taken = scheme_take(build->arena, text);
+	text = taken.address;
+	backend->scheme = taken.scheme;
+	backend->is_h2 = taken.is_h2;
 	rc = addr_parse(text, &backend->addr);
 	if (rc == -ENOENT)
 		set_name(build, backend, text);
@@ -238,8 +180,12 @@ void build_address(struct build *build, const struct schema_key *key, const stru
 		return;
 	}
 	backend->address = text;
+	// "http://" says something only where the pool has TLS: see build_finish_tls.
+	front = scheme_text(taken.scheme, taken.is_h2);
+	if (taken.scheme == CONF_SCHEME_HTTP && !taken.is_h2)
+		front = STR_EMPTY;
 	build_canonical(build, node,
-		arena_printf(build->arena, "%.*s%.*s", STR_FMT(scheme_text(backend)),
+		arena_printf(build->arena, "%.*s%.*s", STR_FMT(front),
 			(int)MIN(text.len, (size_t)1024), text.ptr),
 		false);
 }

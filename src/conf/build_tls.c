@@ -4,6 +4,7 @@
 // --deep`.
 #include "conf/build.h"
 #include "conf/file.h"
+#include "conf/scheme.h"
 #include "conf/value.h"
 
 enum { https_port = 443 };
@@ -216,38 +217,27 @@ void build_server_name(struct build *build, const struct schema_key *key, const 
 		*field = text;
 }
 
-// The host of an address without its port and brackets; empty for a unix socket.
-static struct str host_of(const struct conf_backend *backend)
+// What was written as http:// stays so in the tree where the pool's TLS would count otherwise.
+static void keep_clear(struct build *build, const struct conf_backend *backend, struct node *node)
 {
-	struct str host = backend->address;
+	struct node *address = node ? node_get(node, STR("address")) : NULL;
 
-	if (backend->host.len)
-		return backend->host;
-	if (backend->addr.family == ADDR_UNIX)
-		return STR_EMPTY;
-	while (host.len && host.ptr[host.len - 1] != ':')
-		host.len--;
-	host.len -= host.len > 0;
-	if (host.len > 2 && host.ptr[0] == '[')
-		host = str_make(host.ptr + 1, host.len - 2);
-	return host;
+	if (address && address->kind == NODE_TEXT && backend->scheme == CONF_SCHEME_HTTP &&
+		!backend->is_h2 && backend->address.len)
+		build_canonical(build, address, scheme_url(build->arena, backend).ptr, false);
 }
 
 void build_finish_tls(struct build *build, struct conf_pool *pool)
 {
-	static const struct conf_upstream_tls usual = {.enabled = true, .verify = true};
+	struct node *list = node_get(node_get(build->pools, pool->name), STR("backends"));
+	struct node *node = list && list->kind == NODE_LIST ? list->first : NULL;
 
-	for (u32 i = 0; i < pool->backend_count; i++) {
+	for (u32 i = 0; i < pool->backend_count; i++, node = node ? node->next : NULL) {
 		struct conf_backend *backend = (struct conf_backend *)&pool->backends[i];
 
-		if (pool->protocol == CONF_POOL_H2)
-			backend->is_h2 = true;
-		if (!backend->has_own_tls && backend->scheme != CONF_SCHEME_HTTP)
-			backend->tls = pool->tls;
-		if (backend->scheme == CONF_SCHEME_HTTPS && !backend->tls.enabled)
-			backend->tls = usual;
-		if (backend->tls.enabled && backend->tls.server_name.len == 0)
-			backend->tls.server_name = arena_str(build->arena, host_of(backend));
+		if (pool->tls.enabled)
+			keep_clear(build, backend, node);
+		scheme_settle(backend, pool, build->arena);
 	}
 }
 

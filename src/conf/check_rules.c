@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Settings about failure that contradict each other, or do nothing.
 #include "conf/build.h"
+#include "conf/shape.h"
 #include "conf/value.h"
 
 static void check_probe(struct build *build, const struct conf_pool *pool)
@@ -27,7 +28,9 @@ static void check_grpc(struct build *build, const struct conf_pool *pool)
 {
 	const struct node *section = build_section(build, pool, "health_check");
 	bool is_grpc = pool->check.type == CONF_CHECK_GRPC;
-	bool is_h2 = pool->protocol == CONF_POOL_H2 || pool->backend_count > 0;
+	// Of rows from elsewhere, those that are not are left out when they come.
+	bool is_h2 = pool->protocol == CONF_POOL_H2 || pool->backend_count > 0 ||
+		     shape_is_fed(build->root, pool->name);
 	struct err *err;
 
 	if (!section)

@@ -164,6 +164,7 @@ static void add_form(struct text *text, const struct schema_key *key)
 	case KIND_BACKEND_CHECK:
 	case KIND_RETRY:
 	case KIND_ROUTE_RETRY:
+	case KIND_CLIENT_CERT:
 		text_printf(text, "{\"$ref\": \"#/$defs/%s\"}", map_names[key->nested]);
 		break;
 	case KIND_FRONTENDS:

@@ -2,6 +2,7 @@
 #include "conf/edit.h"
 
 #include "conf/load_parts.h"
+#include "conf/scheme.h"
 #include "conf/tree.h"
 
 struct editing {
@@ -10,13 +11,19 @@ struct editing {
 	struct place place;
 };
 
+// Without what is in front of it, as backends are called. The tree is canonical: a port is there.
+static struct str address_of(const struct node *backend)
+{
+	const struct node *address = node_get(backend, STR("address"));
+
+	return scheme_strip(address ? address->text : STR_EMPTY);
+}
+
 struct str conf_backend_id(const struct node *backend)
 {
 	const struct node *id = node_get(backend, STR("id"));
 
-	if (!id)
-		id = node_get(backend, STR("address"));
-	return id ? id->text : STR_EMPTY;
+	return id ? id->text : address_of(backend);
 }
 
 static struct node *find(const struct node *list, struct str id)
@@ -48,10 +55,15 @@ static void add_backend(
 	const struct editing *editing, struct node *list, const struct conf_edit_backend *backend)
 {
 	struct node *map = node_new(editing->arena, NODE_MAP, editing->place);
+	struct scheme_address taken = scheme_take(editing->arena, backend->address);
+	struct str front = scheme_text(taken.scheme, taken.is_h2);
 
-	if (backend->id.len && !str_eq(backend->id, backend->address))
+	if (backend->id.len && !str_eq(backend->id, taken.address))
 		add_value(editing, map, "id", backend->id, false);
-	add_value(editing, map, "address", backend->address, false);
+	add_value(editing, map, "address",
+		str_from(arena_printf(
+			editing->arena, "%.*s%.*s", STR_FMT(front), STR_FMT(taken.address))),
+		false);
 	add_number(editing, map, "weight", backend->weight);
 	if (backend->max_connections)
 		add_number(editing, map, "max_connections", backend->max_connections);
@@ -71,13 +83,6 @@ static void note(const struct editing *editing, struct node *taken, struct str t
 	node_add(editing->arena, taken, node);
 }
 
-static struct str address_of(const struct node *backend)
-{
-	const struct node *address = node_get(backend, STR("address"));
-
-	return address ? address->text : STR_EMPTY;
-}
-
 // A list may be long: what is taken is looked up and not searched for.
 static void add_list(const struct editing *editing, struct node *list, const struct conf_edit *edit)
 {
@@ -89,12 +94,13 @@ static void add_list(const struct editing *editing, struct node *list, const str
 	}
 	for (u32 i = 0; i < edit->count; i++) {
 		const struct conf_edit_backend *one = &edit->backends[i];
-		struct str id = one->id.len ? one->id : one->address;
+		struct str address = scheme_take(editing->arena, one->address).address;
+		struct str id = one->id.len ? one->id : address;
 
-		if (node_get(&taken, id) || node_get(&taken, one->address))
+		if (node_get(&taken, id) || node_get(&taken, address))
 			continue;
 		note(editing, &taken, id);
-		note(editing, &taken, one->address);
+		note(editing, &taken, address);
 		add_backend(editing, list, one);
 	}
 }
@@ -134,7 +140,9 @@ static void apply(struct editing *editing, const struct conf_edit *edit)
 		return;
 	switch ((enum conf_edit_kind)edit->kind) {
 	case CONF_EDIT_ADD:
-		id = edit->backends->id.len ? edit->backends->id : edit->backends->address;
+		id = edit->backends->id.len
+			     ? edit->backends->id
+			     : scheme_take(editing->arena, edit->backends->address).address;
 		if (!find(list, id))
 			add_backend(editing, list, edit->backends);
 		break;
@@ -165,8 +173,8 @@ struct conf_edit_backend *conf_edit_copy_backends(
 	for (u32 i = 0; i < count; i++) {
 		copies[i] = backends[i];
 		copies[i].address = arena_str(arena, backends[i].address);
-		copies[i].id =
-			backends[i].id.len ? arena_str(arena, backends[i].id) : copies[i].address;
+		copies[i].id = backends[i].id.len ? arena_str(arena, backends[i].id)
+						  : scheme_take(arena, copies[i].address).address;
 	}
 	return copies;
 }

@@ -20,8 +20,8 @@ enum conf_edit_kind {
 };
 
 struct conf_edit_backend {
-	struct str id;	     // empty: its address is its id
-	struct str address;  // not for REMOVE and WEIGHT
+	struct str id;	     // empty: its address is its id, without what is in front of it
+	struct str address;  // as in a configuration; not for REMOVE and WEIGHT
 	u32 weight;	     // 0 to 1000
 	u32 max_connections; // 0 = no limit
 	bool is_backup;

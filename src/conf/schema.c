@@ -240,6 +240,7 @@ const char *schema_kind_text(enum schema_kind kind)
 		[KIND_METHODS] = "list of methods",
 		[KIND_MATCH_ALPN] = "list of protocols",
 		[KIND_PROXY_TLVS] = "list of words",
+		[KIND_CLIENT_CERT] = "map",
 		[KIND_MATCH_VERIFIED] = "true or false",
 		[KIND_CERT_SUBJECTS] = "list of subjects",
 		[KIND_CERT_NAMES] = "list of names",
@@ -325,6 +326,7 @@ enum schema_map_id schema_inside(const struct schema_key *key)
 	case KIND_FRONTEND_TLS:
 	case KIND_POOL_TLS:
 	case KIND_BACKEND_TLS:
+	case KIND_CLIENT_CERT:
 		return key->nested;
 	case KIND_CERTIFICATES:
 		return SCHEMA_certificate;

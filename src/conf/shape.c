@@ -384,6 +384,7 @@ static void shape_child(
 	case KIND_RETRY:
 	case KIND_ROUTE_RETRY:
 	case KIND_BACKEND_CHECK:
+	case KIND_CLIENT_CERT:
 		rename_aliases(shape, key->nested, child);
 		return;
 	case KIND_FRONTENDS:

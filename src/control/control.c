@@ -2,11 +2,9 @@
 #include "control/control.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/random.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -14,6 +12,7 @@
 #include "base/text.h"
 #include "control/bequest.h"
 #include "control/estate.h"
+#include "control/limits.h"
 #include "control/logger.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
@@ -30,10 +29,6 @@ enum {
 	found_probes = 1000,	// at the same time, of backends from there
 	resolve_wait_ms = 2000, // for names, before the first connection is taken
 	again_wait_ms = 100,	// for all of that, when another process served before
-	reserved_fds = 64,	// logs, loops, signals, a little air
-	fds_per_worker = 8,
-	fds_per_connection = 2, // the client's and the backend's
-	probes_share = 4,	// of the descriptors, for health checks: at most one in so many
 	control_blocks = 64,	// and as many as probes
 	large_blocks_min = 1024,
 	large_blocks_max = 32 * 1024,
@@ -92,54 +87,15 @@ struct control {
 
 // ---- Limits -------------------------------------------------------------------------------------
 
-static u64 raise_fd_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-		return 1024;
-	if (limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		(void)setrlimit(RLIMIT_NOFILE, &limit);
-		(void)getrlimit(RLIMIT_NOFILE, &limit);
-	}
-	return limit.rlim_cur;
-}
-
-static u32 count_cpus(void)
-{
-	cpu_set_t set;
-
-	if (sched_getaffinity(0, sizeof(set), &set) != 0)
-		return 1;
-	return (u32)CPU_COUNT(&set);
-}
-
-// One descriptor for each backend that is checked, within bounds: beyond them probes take turns.
-static u32 probes_for(const struct conf *conf, u64 fd_limit)
-{
-	u64 most = MIN(fd_limit / probes_share, (u64)UINT16_MAX);
-	u64 wanted = watch_count_checked(conf) + (conf->provider_count ? found_probes : 0);
-
-	return (u32)MIN(wanted, MAX(most, 1));
-}
-
-static u64 connections_for(u64 fd_limit, u32 workers, u32 probes)
-{
-	u64 fixed = reserved_fds + (u64)workers * fds_per_worker + probes;
-	u64 rest = fd_limit > fixed ? fd_limit - fixed : 0;
-
-	return MAX(1, MIN(rest / fds_per_connection, 4ull << 20));
-}
-
 static void derive_limits(struct control *control)
 {
 	u32 wanted = control->conf->runtime.max_connections;
 	u64 possible;
 
-	control->workers.count =
-		control->conf->runtime.workers ? control->conf->runtime.workers : count_cpus();
-	possible = connections_for(control->fd_limit, control->workers.count, control->probes_max);
+	control->workers.count = control->conf->runtime.workers ? control->conf->runtime.workers
+								: limits_count_cpus();
+	possible =
+		limits_connections(control->fd_limit, control->workers.count, control->probes_max);
 	control->max_connections = wanted ? MIN((u64)wanted, possible) : possible;
 	if (wanted > possible)
 		LOG(control->log, LOG_WARN, "max_connections lowered to what descriptors allow",
@@ -849,8 +805,8 @@ static void on_begin(void *owner, int channel)
 
 	if (control->handover->inherit.upgrades && !control->draining) {
 		serve_alone(control);
-		reload_leave(
-			control->reload, false); // the keeper may not have known how to hold it
+		// A keeper of another version may not have known how to hold it.
+		reload_leave(control->reload, false);
 	}
 	if (channel >= 0) // at last, since tunnels are still from now on until they are here
 		tunnels_take(control->tunnels, channel);
@@ -897,7 +853,7 @@ static void on_ordered(void *owner, int fd)
 {
 	struct control *control = owner;
 	struct text text = {0};
-	int error = estate_read(dup(fd), BEQUEST_BYTES_MAX, &text);
+	int error = estate_read(fd, BEQUEST_BYTES_MAX, &text);
 
 	if (error)
 		LOG(control->log, LOG_ERROR, "orders given during the upgrade are lost",
@@ -1189,13 +1145,13 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 		.options = options,
 		.handover = options->handover,
 		.signals = {.fd = -1},
-		.fd_limit = raise_fd_limit(),
+		.fd_limit = limits_raise_descriptors(),
 		.seed = random_seed()};
 	struct loop_limits limits;
 	const char *why;
 	int error;
 
-	control.probes_max = probes_for(conf, control.fd_limit);
+	control.probes_max = limits_probes(conf, control.fd_limit, found_probes);
 	limits.large_blocks_max = limits.small_blocks_max = control_blocks + control.probes_max;
 	error = loop_new(LOOP_EPOLL, &limits, &control.loop, &why);
 	if (error) {

@@ -179,6 +179,7 @@ static void take(struct handover *handover, struct channel_message *message)
 	case HANDOVER_ORDERED:
 		if (message->fd >= 0)
 			hears->ordered(hears->owner, message->fd);
+		message->fd = -1;
 		break;
 	case HANDOVER_FAILED:
 		hears->upgrade(hears->owner, NULL, message->text);

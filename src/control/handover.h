@@ -46,8 +46,8 @@ struct handover_hears {
 	void (*leave)(void *owner, int channel); // ... to who serves now
 	void (*signal)(void *owner, u32 number);
 	void (*upgrade)(void *owner, const char *path, const char *failed); // one of them is NULL
-	void (*ordered)(
-		void *owner, int fd);  // the one before has left these orders; fd: closed later
+	// The one before has left these orders; the descriptor is the receiver's.
+	void (*ordered)(void *owner, int fd);
 	void (*orphaned)(void *owner); // there is no keeper any more
 };
 

@@ -122,6 +122,14 @@ void reload_leave_orders(struct reload *reload)
 	bequest_done(&bequest);
 }
 
+// What is on the disk is the business of the process that serves alone.
+static bool is_stored(const struct reload *reload)
+{
+	const struct handover *handover = reload->config.handover;
+
+	return reload->config.file && !reload->is_on_trial && !(handover && handover->left);
+}
+
 void reload_leave_conf(struct reload *reload)
 {
 	const struct reload_trial *trial = &reload->trial;
@@ -134,10 +142,9 @@ void reload_leave_conf(struct reload *reload)
 	shelf_format(&reload->shelf, below, &text);
 	if (reload->config.handover)
 		handover_leave(reload->config.handover, INHERIT_GENERATIONS, str_of(&text));
-	if (reload->is_on_trial)
-		text_done(&text); // it may come to nothing
-	else
+	if (is_stored(reload))
 		shelf_file_write(reload->config.file, &text);
+	text_done(&text);
 }
 
 void reload_leave(struct reload *reload, bool on_trial)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "conf/same.h"
+#include "conf/scheme.h"
 #include "control/reload_parts.h"
 
 enum { texts_bytes_max = 64 << 20 };
@@ -77,7 +78,7 @@ enum reload_result reload_journal_check(
 	if (!backend)
 		return RELOAD_NO_BACKEND;
 	job->was = (struct conf_edit_backend){.id = arena_str(&job->texts, backend->id),
-		.address = arena_str(&job->texts, backend->address),
+		.address = scheme_url(&job->texts, backend->conf),
 		.weight = backend->conf->weight,
 		.max_connections = backend->conf->max_connections,
 		.is_backup = backend->conf->is_backup};

@@ -63,16 +63,21 @@ static void set_address(struct conf_backend *backend, struct arena *arena)
 	backend->addr = (struct addr){.family = ADDR_NONE};
 }
 
-static struct conf_backend make_backend(const struct row *row, struct arena *arena)
+static struct conf_backend make_backend(
+	const struct row *row, const struct conf_pool *pool, struct arena *arena)
 {
+	struct scheme_address taken = scheme_take(arena, row->url);
 	struct conf_backend backend = {.id = arena_str(arena, row->id),
 		.address = arena_str(arena, row->address),
+		.scheme = taken.scheme,
+		.is_h2 = taken.is_h2,
 		.weight = row->state == ROW_ACTIVE ? row->weight : 0,
 		.max_connections = row->max_connections,
 		.is_backup = row->is_backup,
 		.check = {.path = STR_EMPTY, .host = STR_EMPTY}};
 
 	set_address(&backend, arena);
+	scheme_settle(&backend, pool, arena);
 	return backend;
 }
 
@@ -97,7 +102,7 @@ static void fill_pool(struct conf_pool *pool, const struct rows *rows, struct ar
 			continue;
 		take(&taken, address);
 		take(&taken, id);
-		backends[count++] = make_backend(row, arena);
+		backends[count++] = make_backend(row, pool, arena);
 	}
 	mem_free(taken.slots);
 	pool->backends = backends;

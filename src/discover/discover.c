@@ -23,7 +23,7 @@ struct provider {
 	struct rows *stored; // from the disk, in case it is needed
 	u64 read_hash;	     // of the last list as it was read
 	u64 fault_hash;	     // of its findings
-	bool is_up, has_told, is_held, kept_failed, strangers_told;
+	bool is_up, has_told, is_held, kept_failed, strangers_told, deaf_told;
 	u32 skipped;
 	u64 successes, errors;
 	i64 success_wall_ms, since_wall_ms;
@@ -35,6 +35,7 @@ struct provider {
 struct told_pool {
 	struct str name;
 	struct rows *told; // NULL: nothing yet
+	bool needs_h2;	   // it is checked by gRPC, which others could not answer
 };
 
 struct discover {
@@ -60,7 +61,7 @@ static struct str pool_of(const struct provider *provider, const struct row *row
 }
 
 // What all providers say about one pool; NULL while none of them knows anything.
-static struct rows *gather(const struct discover *discover, struct str pool)
+static struct rows *gather(const struct discover *discover, const struct told_pool *pool)
 {
 	struct rows *rows = rows_new();
 	bool is_known = false;
@@ -75,7 +76,8 @@ static struct rows *gather(const struct discover *discover, struct str pool)
 		for (u32 j = 0; j < provider->in_use->count; j++) {
 			struct row row = provider->in_use->list[j];
 
-			if (!str_eq(pool_of(provider, &row), pool) || rows->count == ROWS_MAX)
+			if (!str_eq(pool_of(provider, &row), pool->name) ||
+				rows->count == ROWS_MAX || (pool->needs_h2 && !row.is_h2))
 				continue;
 			row.pool = STR_EMPTY;
 			rows_add_borrowed(rows, &row);
@@ -112,7 +114,7 @@ static void say_change(
 
 static void tell_pool(struct discover *discover, struct told_pool *pool)
 {
-	struct rows *rows = gather(discover, pool->name);
+	struct rows *rows = gather(discover, pool);
 
 	if (!rows)
 		return;
@@ -133,12 +135,12 @@ static void tell_pools(struct discover *discover)
 		tell_pool(discover, &discover->pools[i]);
 }
 
-static bool has_pool(const struct discover *discover, struct str name)
+static const struct told_pool *find_pool(const struct discover *discover, struct str name)
 {
 	for (u32 i = 0; i < discover->pool_count; i++)
 		if (str_eq(discover->pools[i].name, name))
-			return true;
-	return false;
+			return &discover->pools[i];
+	return NULL;
 }
 
 // ---- What a provider tells ----------------------------------------------------------------------
@@ -208,7 +210,7 @@ static void say_strangers(struct provider *provider)
 	for (u32 i = 0; i < provider->in_use->count; i++) {
 		const struct row *row = &provider->in_use->list[i];
 
-		if (has_pool(provider->discover, pool_of(provider, row)))
+		if (find_pool(provider->discover, pool_of(provider, row)))
 			continue;
 		first = first ? first : row;
 		count++;
@@ -220,6 +222,33 @@ static void say_strangers(struct provider *provider)
 			LOG_STR("row", first->address), LOG_STR("pool", first->pool),
 			LOG_CSTR("cure", "define the pool, or correct the rows"));
 	provider->strangers_told = count > 0;
+}
+
+// Rows that gather leaves out.
+static void say_deaf(struct provider *provider)
+{
+	const struct row *first = NULL;
+	u32 count = 0;
+
+	for (u32 i = 0; i < provider->in_use->count; i++) {
+		const struct row *row = &provider->in_use->list[i];
+		const struct told_pool *pool =
+			find_pool(provider->discover, pool_of(provider, row));
+
+		if (!pool || !pool->needs_h2 || row->is_h2)
+			continue;
+		first = first ? first : row;
+		count++;
+	}
+	if (count && !provider->deaf_told)
+		LOG(provider->discover->log, LOG_WARN,
+			"rows of a provider are left out: their pool is checked by gRPC, and they "
+			"are not spoken to by HTTP/2",
+			LOG_STR("provider", name_of(provider)), LOG_U64("rows", count),
+			LOG_STR("row", first->url), LOG_STR("pool", pool_of(provider, first)),
+			LOG_CSTR("cure", "write h2c:// (h2:// with TLS) in front of their "
+					 "addresses, or set protocol: h2 for the pool"));
+	provider->deaf_told = count > 0;
 }
 
 static void say_verdict(struct provider *provider, const struct guard_result *result)
@@ -270,6 +299,7 @@ static void use(struct provider *provider, struct rows *rows)
 	rows_free(provider->stored);
 	provider->stored = NULL;
 	say_strangers(provider);
+	say_deaf(provider);
 	tell_pools(provider->discover);
 }
 
@@ -313,6 +343,7 @@ static void take_stored(struct provider *provider)
 	provider->in_use = provider->stored;
 	provider->stored = NULL;
 	say_strangers(provider);
+	say_deaf(provider);
 	tell_pools(provider->discover);
 }
 
@@ -443,7 +474,11 @@ static void copy_pools(struct discover *discover, const struct conf *conf)
 	discover->pools = mem_alloc(sizeof(*discover->pools) * MAX(conf->pool_count, 1u));
 	discover->pool_count = conf->pool_count;
 	for (u32 i = 0; i < conf->pool_count; i++) {
-		discover->pools[i].name = arena_str(&discover->arena, conf->pools[i].name);
+		const struct conf_pool *pool = &conf->pools[i];
+
+		discover->pools[i].name = arena_str(&discover->arena, pool->name);
+		discover->pools[i].needs_h2 =
+			pool->check.type == CONF_CHECK_GRPC && pool->protocol != CONF_POOL_H2;
 		for (u32 j = 0; j < count; j++)
 			if (str_eq(before[j].name, conf->pools[i].name)) {
 				discover->pools[i].told = before[j].told;

@@ -21,7 +21,7 @@ static void tell(struct finder *finder, struct str pool, const struct row *rows,
 	for (u32 i = 0; i < count; i++)
 		if (rows[i].state != ROW_DISABLED)
 			backends[told++] = (struct conf_edit_backend){.id = rows[i].id,
-				.address = rows[i].address,
+				.address = rows[i].url,
 				.weight = rows[i].state == ROW_ACTIVE ? rows[i].weight : 0,
 				.max_connections = rows[i].max_connections,
 				.is_backup = rows[i].is_backup};

@@ -20,7 +20,7 @@ static bool make_name(char file[static name_max], struct str name)
 
 static void add_row(struct text *text, const struct row *row)
 {
-	sealed_add(text, row->address);
+	sealed_add(text, row->url);
 	sealed_add(text, row->id);
 	sealed_add(text, row->pool);
 	sealed_add_i64(text, row->weight);

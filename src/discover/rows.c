@@ -108,17 +108,17 @@ static bool is_name_with_port(struct str text)
 	       str_to_u64(port, UINT16_MAX, &number) == 0 && number > 0;
 }
 
-bool row_parse_address(struct arena *arena, struct str text, struct str *ret_address)
+bool row_parse_address(struct arena *arena, struct str text, struct scheme_address *ret_address)
 {
+	struct scheme_address taken;
 	struct addr addr;
 	int rc;
 
 	text = str_trim(text);
-	if (str_starts(text, STR("http://"))) {
-		text = str_make(text.ptr + 7, text.len - 7);
-		if (text.len && text.ptr[text.len - 1] == '/')
-			text.len--;
-	}
+	if (text.len > ROW_URL_MAX)
+		return false;
+	taken = scheme_take(arena, text);
+	text = taken.address;
 	if (text.len == 0 || text.len > ROW_ADDRESS_MAX || has_bad_byte(text) || text.ptr[0] == ':')
 		return false;
 	text = arena_str(arena, text);
@@ -126,8 +126,18 @@ bool row_parse_address(struct arena *arena, struct str text, struct str *ret_add
 	if (rc == -ENOENT ? !is_name_with_port(text)
 			  : rc != 0 || (addr.family != ADDR_UNIX && addr.port == 0))
 		return false;
-	*ret_address = text;
+	*ret_address = (struct scheme_address){taken.scheme, taken.is_h2, text};
 	return true;
+}
+
+static struct str make_url(struct rows *rows, const struct scheme_address *address)
+{
+	struct str text = scheme_text(address->scheme, address->is_h2);
+
+	if (text.len == 0)
+		return address->address;
+	return str_from(
+		arena_printf(&rows->arena, "%.*s%.*s", STR_FMT(text), STR_FMT(address->address)));
 }
 
 static struct row *grow(struct rows *rows)
@@ -209,7 +219,8 @@ static struct str given(struct str value)
 
 static void add(struct rows *rows, const struct row_values *values)
 {
-	struct str address, metadata = values->metadata;
+	struct str metadata = values->metadata;
+	struct scheme_address address;
 	struct row *row;
 
 	if (rows->count == ROWS_MAX || rows->count + rows->skipped >= looked_at_max) {
@@ -222,7 +233,8 @@ static void add(struct rows *rows, const struct row_values *values)
 		rows->skipped++;
 		rows_fault(rows,
 			"%s%s'%.*s' is no address of a backend, it is left out: write "
-			"10.0.0.1:80, [::1]:80, name:80 or unix:/path",
+			"10.0.0.1:80, [::1]:80, name:80 or unix:/path, with https:// or h2:// in "
+			"front where it speaks TLS",
 			values->where ? values->where : "", values->where ? ": " : "",
 			SHOWN(values->address));
 		return;
@@ -235,8 +247,10 @@ static void add(struct rows *rows, const struct row_values *values)
 	}
 	metadata.len = MIN(metadata.len, (size_t)ROW_METADATA_MAX);
 	row = grow(rows);
-	*row = (struct row){.address = address,
-		.id = take_id(rows, values, address),
+	*row = (struct row){.address = address.address,
+		.url = make_url(rows, &address),
+		.is_h2 = address.is_h2,
+		.id = take_id(rows, values, address.address),
 		.pool = arena_str(&rows->arena, str_trim(values->pool)),
 		.metadata = arena_str(&rows->arena, metadata),
 		.weight = take_number(rows, values, values->weight, "weight", ROW_WEIGHT_MAX, 1),
@@ -267,6 +281,7 @@ void rows_copy(struct rows *rows, const struct row *row)
 	copy->id = arena_str(&rows->arena, row->id);
 	copy->pool = arena_str(&rows->arena, row->pool);
 	copy->address = arena_str(&rows->arena, row->address);
+	copy->url = arena_str(&rows->arena, row->url);
 	copy->metadata = arena_str(&rows->arena, row->metadata);
 }
 
@@ -411,7 +426,7 @@ u64 rows_hash(const struct rows *rows)
 		u32 numbers[] = {row->weight, row->max_connections, row->state, row->is_backup};
 
 		hash = hash_bytes(numbers, sizeof(numbers), hash);
-		hash = hash_str(row->pool, hash_str(row->address, hash_str(row->id, hash)));
+		hash = hash_str(row->pool, hash_str(row->url, hash_str(row->id, hash)));
 		hash = hash_str(row->metadata, hash);
 	}
 	return hash;
@@ -428,9 +443,9 @@ u64 rows_fault_hash(const struct rows *rows)
 
 bool row_says_same(const struct row *a, const struct row *b)
 {
-	return same_place(a, b) && str_eq(a->id, b->id) && a->weight == b->weight &&
-	       a->max_connections == b->max_connections && a->state == b->state &&
-	       a->is_backup == b->is_backup;
+	return same_place(a, b) && str_eq(a->url, b->url) && str_eq(a->id, b->id) &&
+	       a->weight == b->weight && a->max_connections == b->max_connections &&
+	       a->state == b->state && a->is_backup == b->is_backup;
 }
 
 const char *row_state_name(enum row_state state)

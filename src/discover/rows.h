@@ -15,11 +15,13 @@
 #include <stdatomic.h>
 
 #include "base/arena.h"
+#include "conf/scheme.h"
 
 enum {
 	ROWS_MAX = 10000,
 	ROWS_FAULTS_KEPT = 8,
-	ROW_ADDRESS_MAX = 255,
+	ROW_ADDRESS_MAX = 255, // without what is in front of it
+	ROW_URL_MAX = 280,
 	ROW_ID_MAX = 128,
 	ROW_METADATA_MAX = 1024,
 	ROW_WEIGHT_MAX = 1000,
@@ -33,11 +35,13 @@ struct row {
 	struct str id;	     // of its own or its address; unique in its pool
 	struct str pool;     // empty: the provider's
 	struct str address;  // "10.0.0.1:80", "[::1]:80", "unix:/path" or "name:80"
+	struct str url;	     // with what says how it is spoken to: "https://10.0.0.1:443"
 	struct str metadata; // as it is; may be empty
 	u32 weight;	     // 0 to ROW_WEIGHT_MAX
 	u32 max_connections; // 0 = no limit
 	u8 state;	     // enum row_state
 	bool is_backup;	     // gets requests only while no other can
+	bool is_h2;	     // its url says so
 };
 
 struct rows {
@@ -104,5 +108,6 @@ bool row_says_same(const struct row *a, const struct row *b);
 // "active", "drain", "disabled".
 const char *row_state_name(enum row_state state);
 
-// Whether a text is a backend's address; *ret_address is its normal form in `arena`.
-bool row_parse_address(struct arena *arena, struct str text, struct str *ret_address);
+// Whether a text is a backend's address, with or without what the configuration may have in front
+// of one; *ret_address is its normal form in `arena`.
+bool row_parse_address(struct arena *arena, struct str text, struct scheme_address *ret_address);

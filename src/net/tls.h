@@ -122,6 +122,9 @@ void tls_close(struct tls *tls);
 // Was the session of an earlier connection resumed?
 bool tls_is_resumed(const struct tls *tls);
 
+// Whether both believe the same backends and show them the same: options and files say so.
+bool tls_client_is_same(const struct tls_client *a, const struct tls_client *b);
+
 // "TLSv1.3" | "TLS_AES_128_GCM_SHA256" | the name that the client asked for (empty: none) | the
 // protocol that ALPN found (empty: none).
 struct str tls_version(const struct tls *tls);

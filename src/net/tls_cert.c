@@ -337,3 +337,36 @@ bool tls_crl_load(X509_STORE *store, struct str file, struct tls_error *ret_erro
 	X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
 	return true;
 }
+
+static bool digest_file(EVP_MD_CTX *md, struct str file)
+{
+	BIO *bio = file.len ? BIO_new_file(file.ptr, "r") : NULL;
+	char block[4096];
+	u64 total = 0;
+	bool good;
+	int len;
+
+	while (bio && (len = BIO_read(bio, block, sizeof(block))) > 0) {
+		(void)EVP_DigestUpdate(md, block, (size_t)len);
+		total += (u64)len;
+	}
+	good = EVP_DigestUpdate(md, &total, sizeof(total)) ==
+	       1; // where one ends and the next begins
+	BIO_free(bio);
+	return good;
+}
+
+bool tls_files_digest(
+	struct str text, const struct str *files, u32 count, u8 ret_digest[static TLS_DIGEST_BYTES])
+{
+	EVP_MD_CTX *md = EVP_MD_CTX_new();
+	bool good = md && EVP_DigestInit_ex2(md, EVP_sha256(), NULL) == 1 &&
+		    EVP_DigestUpdate(md, text.ptr, text.len) == 1;
+
+	for (u32 i = 0; good && i < count; i++)
+		good = digest_file(md, files[i]);
+	good = good && EVP_DigestFinal_ex(md, ret_digest, NULL) == 1;
+	EVP_MD_CTX_free(md);
+	ERR_clear_error(); // of files that cannot be read
+	return good;
+}

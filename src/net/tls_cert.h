@@ -52,5 +52,12 @@ size_t tls_cert_common_name(X509 *leaf, char *text, size_t size);
 // Adds the revocation lists of a PEM file, and lets the store look at them.
 bool tls_crl_load(X509_STORE *store, struct str file, struct tls_error *ret_error) must_check;
 
+// SHA-256 over `text` and what is in these files, as far as they can be read: for telling whether
+// somebody has renewed them. The name of one may be empty.
+enum { TLS_DIGEST_BYTES = 32 };
+
+bool tls_files_digest(struct str text, const struct str *files, u32 count,
+	u8 ret_digest[static TLS_DIGEST_BYTES]) must_check;
+
 // "FILE: WHAT: " and OpenSSL's reason, which is cleared.
 void tls_error_set(struct tls_error *error, struct str file, const char *what);

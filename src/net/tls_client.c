@@ -18,6 +18,7 @@ struct tls_client {
 	bool is_address, is_unverified, needs_h2;
 	SSL_SESSION *session; // the newest; NULL: none yet
 	i64 own_not_after_s;
+	u8 digest[TLS_DIGEST_BYTES]; // of all but the name
 };
 
 static int on_session(SSL *ssl, SSL_SESSION *session)
@@ -107,6 +108,16 @@ static SSL_CTX *new_ctx(struct tls_client *client, const struct tls_client_optio
 	return NULL;
 }
 
+static bool digest_options(struct tls_client *client, const struct tls_client_options *options)
+{
+	const struct str files[] = {options->ca, options->crl, options->own.cert, options->own.key};
+	char text[64];
+
+	snprintf(text, sizeof(text), "%d %d %d", options->is_unverified, (int)options->version_min,
+		options->needs_h2);
+	return tls_files_digest(str_from(text), files, ARRAY_LEN(files), client->digest);
+}
+
 struct tls_client *tls_client_new(struct tls_env *env, const struct tls_client_options *options,
 	const struct tls_client *like, struct tls_error *ret_error)
 {
@@ -123,9 +134,13 @@ struct tls_client *tls_client_new(struct tls_env *env, const struct tls_client_o
 		SSL_CTX_up_ref(like->ctx);
 		client->ctx = like->ctx;
 		client->own_not_after_s = like->own_not_after_s;
+		memcpy(client->digest, like->digest, sizeof(client->digest));
 		return client;
 	}
-	client->ctx = new_ctx(client, options, ret_error);
+	if (digest_options(client, options))
+		client->ctx = new_ctx(client, options, ret_error);
+	else
+		tls_error_set(ret_error, options->name, "OpenSSL cannot make a context");
 	if (client->ctx)
 		return client;
 	tls_client_unref(client);
@@ -146,6 +161,12 @@ void tls_client_unref(struct tls_client *client)
 	SSL_CTX_free(client->ctx);
 	mem_free(client->name);
 	mem_free(client);
+}
+
+bool tls_client_is_same(const struct tls_client *a, const struct tls_client *b)
+{
+	return a == b || (memcmp(a->digest, b->digest, sizeof(a->digest)) == 0 &&
+				 strcmp(a->name, b->name) == 0);
 }
 
 i64 tls_client_own_not_after_s(const struct tls_client *client)

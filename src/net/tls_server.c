@@ -276,17 +276,17 @@ static bool ask_clients(
 	       tls_crl_load(SSL_CTX_get_cert_store(ctx), options->client_crl, ret_error);
 }
 
-// Sessions of one frontend must not open another one, whose rules may differ.
-static void bind_sessions(SSL_CTX *ctx, const struct tls_server_options *options)
+// Sessions of one frontend must not open another one, whose rules may differ, nor outlive the lists
+// by which their clients were believed: who resumes one is not verified again.
+static bool bind_sessions(SSL_CTX *ctx, const struct tls_server_options *options)
 {
+	const struct str files[] = {options->client_ca, options->client_crl};
 	char text[512];
-	u8 digest[32];
-	size_t len;
+	u8 digest[TLS_DIGEST_BYTES];
 
-	snprintf(text, sizeof(text), "%.*s %d %.*s", STR_FMT(options->name),
-		(int)options->client_auth, STR_FMT(options->client_ca));
-	if (EVP_Q_digest(NULL, "SHA256", NULL, text, strlen(text), digest, &len) == 1)
-		SSL_CTX_set_session_id_context(ctx, digest, sizeof(digest));
+	snprintf(text, sizeof(text), "%.*s %d", STR_FMT(options->name), (int)options->client_auth);
+	return tls_files_digest(str_from(text), files, ARRAY_LEN(files), digest) &&
+	       SSL_CTX_set_session_id_context(ctx, digest, sizeof(digest)) == 1;
 }
 
 static SSL_CTX *new_ctx(struct tls_server *server, const struct group *group,
@@ -304,7 +304,10 @@ static SSL_CTX *new_ctx(struct tls_server *server, const struct group *group,
 		SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 	SSL_CTX_set_timeout(ctx, 2l * TLS_TICKET_HOURS * 3600);
 	tls_tickets_use(ctx);
-	bind_sessions(ctx, options);
+	if (!bind_sessions(ctx, options)) {
+		tls_error_set(ret_error, options->name, "OpenSSL cannot make a context");
+		goto fail;
+	}
 	SSL_CTX_set_tlsext_servername_callback(ctx, on_name);
 	SSL_CTX_set_tlsext_status_cb(ctx, on_status);
 	if (server->alpn_len)

@@ -222,13 +222,22 @@ static void look_at_end(struct h2 *h2)
 	h2_end(h2, server && !h2->peer_ended ? SESSION_LINGER : SESSION_CLOSE);
 }
 
+// GOAWAY and the end, once libnghttp2 is left.
+static void terminate(struct h2 *h2, u32 code)
+{
+	h2->leaving_it = h2->reading;
+	h2->end_code = code;
+	if (!h2->reading)
+		(void)nghttp2_session_terminate_session(h2->ng, code);
+}
+
 void h2_excessive(struct h2 *h2, enum h2_excess excess, u32 code)
 {
 	if (h2->is_broken)
 		return;
 	h2->is_broken = true;
 	h2->excess = (u8)excess;
-	(void)nghttp2_session_terminate_session(h2->ng, code);
+	terminate(h2, code);
 	if (h2->session.events->on_excess)
 		h2->session.events->on_excess(&h2->session);
 }
@@ -438,10 +447,16 @@ static void read_frames(struct h2 *h2, const struct slice *slice)
 	ssize_t used;
 
 	h2->feeding = slice->block;
+	h2->reading = true;
 	used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)slice->ptr, slice->len);
+	h2->reading = false;
 	h2->feeding = NULL;
 	h2_drop_last_data(h2);
-	if (used >= 0)
+	if (unlikely(h2->leaving_it)) {
+		terminate(h2, h2->end_code);
+		return;
+	}
+	if (likely(used >= 0))
 		return;
 	switch (used) {
 	case NGHTTP2_ERR_NOMEM:
@@ -579,7 +594,7 @@ static void h2_finish(struct session *session)
 
 	if (h2->is_broken)
 		return;
-	(void)nghttp2_session_terminate_session(h2->ng, NGHTTP2_NO_ERROR);
+	terminate(h2, NGHTTP2_NO_ERROR);
 	h2->may_ask = false;
 	h2_poke(h2);
 }

@@ -119,6 +119,7 @@ struct h2 {
 	u32 open_count;	 // streams that libnghttp2 has open, or will have
 	u32 streams_max; // that the peer allows
 	u32 linger_left;
+	u32 end_code;	  // of the GOAWAY with which libnghttp2 is to end
 	i32 continued;	  // whose header section comes in several frames
 	u8 continuations; // ... so many behind the first
 	u8 excess;	  // enum h2_excess
@@ -127,9 +128,11 @@ struct h2 {
 	bool drain_ping : 1;
 	bool draining : 1, goaway_heard : 1;
 	bool is_secure : 1;
-	bool is_broken : 1; // nothing more is to be had from libnghttp2
-	bool stalled : 1;   // there is more to frame than `out` took
-	bool look : 1;	    // some stream has something to be told
+	bool is_broken : 1;  // nothing more is to be had from libnghttp2
+	bool reading : 1;    // it reads what has come
+	bool leaving_it : 1; // ... and is to be left, then told to end with `end_code`
+	bool stalled : 1;    // there is more to frame than `out` took
+	bool look : 1;	     // some stream has something to be told
 	bool peer_ended : 1, peer_reset : 1;
 	bool over : 1;	      // h2_done runs
 	bool heard : 1;	      // since the last look (check_alive)
@@ -158,6 +161,17 @@ void h2_frame_next(struct h2 *h2);
 // The same of the head of `s`, which goes on with what was packed.
 void h2_frame_head(struct h2 *h2, const struct h2_stream *s, struct h2_packer *packer);
 void h2_end(struct h2 *h2, enum session_end end);
+
+// What a callback gives that libnghttp2 makes while it reads. It must not be told to end from
+// inside of one: it would read on, and some frames of a wrong length then end the process by an
+// assertion of its own (as in CVE-2026-27135, whose repair leaves ways to it). So it is left first.
+static inline int h2_reads_on(const struct h2 *h2)
+{
+	return unlikely(h2->reading && (h2->is_broken || h2->leaving_it))
+		       ? NGHTTP2_ERR_CALLBACK_FAILURE
+		       : 0;
+}
+
 void h2_excessive(struct h2 *h2, enum h2_excess excess, u32 code);
 bool h2_flood(struct h2 *h2, enum h2_excess kind); // true: it is one, and was dealt with
 struct h2_stream *h2_stream_new(struct h2 *h2) must_check;

@@ -33,12 +33,12 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	} else {
 		s = stream_of(h2, frame->hd.stream_id);
 		if (!s)
-			return 0;
+			return h2_reads_on(h2);
 	}
 	s->heard = true;
 	h2->heading = s;
 	h2_text_begin(h2, s->headed_in);
-	return 0;
+	return h2_reads_on(h2);
 }
 
 static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
@@ -49,12 +49,12 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 	(void)ng;
 	(void)flags;
 	if (unlikely(!h2->heading || h2->heading->id != frame->hd.stream_id || h2->is_broken))
-		return 0;
+		return h2_reads_on(h2);
 	if (likely(h2_text_add(h2, str_make((const char *)name, namelen),
 			   str_make((const char *)value, valuelen)) == 0))
-		return 0;
+		return h2_reads_on(h2);
 	h2_excessive(h2, H2_HEADER_LIST, NGHTTP2_ENHANCE_YOUR_CALM);
-	return 0;
+	return h2_reads_on(h2);
 }
 
 // libnghttp2 would leave out what is no field; a message that has one is malformed.
@@ -205,11 +205,11 @@ static int on_data_chunk(
 	// Whatever its reader does, others go on (ruling of the windows: h2.h).
 	(void)nghttp2_session_consume_connection(ng, len);
 	if (!s || !s->stream.events || s->in_told || h2->is_broken)
-		return 0;
+		return h2_reads_on(h2);
 	if (unlikely(s->counts)) {
 		if (len > s->body_left) {
 			refuse_stream(h2, s, HTTP_REFUSE_CONTENT_LENGTH);
-			return 0;
+			return h2_reads_on(h2);
 		}
 		s->body_left -= len;
 	}
@@ -217,11 +217,11 @@ static int on_data_chunk(
 		block_ref(slice.block);
 	if (likely(last)) { // its frame's end follows: both are told in one
 		h2->last_data = slice;
-		return 0;
+		return h2_reads_on(h2);
 	}
 	h2_stream_hold(s, slice);
 	h2_stream_deliver(s);
-	return 0;
+	return h2_reads_on(h2);
 }
 
 // An end that did not come: the frame was refused for what it ends.
@@ -291,7 +291,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 
 	(void)ng;
 	if (h2->is_broken)
-		return 0;
+		return h2_reads_on(h2);
 	switch (frame->hd.type) {
 	case NGHTTP2_DATA:
 		take_data_end(h2, frame);
@@ -320,7 +320,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 	default:
 		break;
 	}
-	return 0;
+	return h2_reads_on(h2);
 }
 
 // libnghttp2's own count (nghttp2_option_set_max_continuations) is of reads, so that a frame that
@@ -345,17 +345,17 @@ static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *hd, void 
 	h2_drop_last_data(h2);
 	h2->data_left = (u32)hd->length;
 	if (likely(!priority && hd->type < NGHTTP2_CONTINUATION) || h2->is_broken)
-		return 0;
+		return h2_reads_on(h2);
 	if (hd->type == NGHTTP2_CONTINUATION) {
 		count_continuation(h2, hd->stream_id);
-		return 0;
+		return h2_reads_on(h2);
 	}
 	if (hd->type == NGHTTP2_PRIORITY && hd->stream_id == 0) { // RFC 9113 6.3
 		h2_excessive(h2, H2_PROTOCOL_ERROR, NGHTTP2_PROTOCOL_ERROR);
-		return 0;
+		return h2_reads_on(h2);
 	}
 	(void)h2_flood(h2, priority ? H2_PRIORITIES : H2_UNKNOWN_FRAMES);
-	return 0;
+	return h2_reads_on(h2);
 }
 
 static int on_unknown_frame(
@@ -378,9 +378,9 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 	(void)ng;
 	(void)error;
 	if (h2->is_broken || h2_flood(h2, H2_RESETS) || !s)
-		return 0;
+		return h2_reads_on(h2);
 	s->malformed = true;
-	return 0;
+	return h2_reads_on(h2);
 }
 
 // ---- The end of streams -------------------------------------------------------------------------
@@ -403,7 +403,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 	(void)ng;
 	h2->recent = NULL;
 	if (!s || h2->over || s->closed)
-		return 0;
+		return h2_reads_on(h2);
 	s->closed = true;
 	if (h2->heading == s)
 		h2->heading = NULL;
@@ -415,7 +415,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 		h2_stream_fail(s, fault_of(h2, s, code));
 	}
 	h2_stream_settle(s);
-	return 0;
+	return h2_reads_on(h2);
 }
 
 static int on_frame_sent(nghttp2_session *ng, const nghttp2_frame *frame, void *user)

@@ -9,7 +9,7 @@ enum { option_close = 1, option_keep_alive = 2, option_upgrade = 4 };
 // Fields that change how a message is read. A head without any of them is done early.
 static const u64 special_fields = HTTP_BIT(HTTP_F_CONTENT_LENGTH) |
 				  HTTP_BIT(HTTP_F_TRANSFER_ENCODING) | HTTP_BIT(HTTP_F_CONNECTION) |
-				  HTTP_BIT(HTTP_F_EXPECT);
+				  HTTP_BIT(HTTP_F_EXPECT) | HTTP_BIT(HTTP_F_UPGRADE);
 
 static const u64 hop_fields = HTTP_BIT(HTTP_F_CONNECTION) | HTTP_BIT(HTTP_F_KEEP_ALIVE) |
 			      HTTP_BIT(HTTP_F_PROXY_CONNECTION) | HTTP_BIT(HTTP_F_TE) |
@@ -225,6 +225,35 @@ static inline enum http_refusal read_framing(struct http_head *head)
 	return check_transfer_encoding(head);
 }
 
+static bool is_token(struct str text)
+{
+	return text.len &&
+	       scan_table(text.ptr, text.ptr + text.len, SCAN_TOKEN) == text.ptr + text.len;
+}
+
+// RFC 9110 7.8: a list of protocols, each a token or two with a slash between. What is none could
+// be read by others as something else than what we looked at. Elements may be empty (5.6.1.2).
+static enum http_refusal check_upgrade(const struct http_head *head)
+{
+	for (u16 i = head->first_known[HTTP_F_UPGRADE] - 1; i < head->field_count; i++) {
+		struct str rest = field_text(&head->fields[i]);
+
+		if (head->fields[i].known != HTTP_F_UPGRADE)
+			continue;
+		while (rest.len) {
+			struct str version = list_next(&rest);
+			bool is_empty = version.len == 0, has_version;
+			struct str name = str_make(version.ptr, str_find(version, '/'));
+
+			has_version = name.len < version.len;
+			(void)str_cut(&version, '/');
+			if (!is_empty && (!is_token(name) || (has_version && !is_token(version))))
+				return HTTP_REFUSE_UPGRADE;
+		}
+	}
+	return HTTP_REFUSE_OK;
+}
+
 // An offer to change to HTTP/2 in the clear would let requests pass unseen; it is not heard.
 static bool upgrade_offered(const struct http_head *head)
 {
@@ -367,6 +396,8 @@ static enum http_refusal request_special(struct http_head *head)
 		why = connection_options(head, &flags);
 	if (!why)
 		why = read_expect(head);
+	if (!why && has(head, HTTP_F_UPGRADE))
+		why = check_upgrade(head);
 	if (why)
 		return why;
 	if (flags & option_close)

@@ -176,7 +176,8 @@ _Static_assert(HTTP_F_COUNT <= 64, "known_seen has a bit for each known field na
 	X(PLAIN_ON_TLS, 400, "plain HTTP arrived on a TLS port: use https://")           \
 	X(MISDIRECTED, 421,                                                              \
 		"this connection was opened for another host, whose certificate it has") \
-	X(FRAMES, 400, "malformed HTTP/2 frames or fields")
+	X(FRAMES, 400, "malformed HTTP/2 frames or fields")                              \
+	X(UPGRADE, 400, "Upgrade is no list of protocols")
 
 enum http_refusal {
 #define X(name, status, text) HTTP_REFUSE_##name,

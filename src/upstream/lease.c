@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "net/tls.h"
 #include "upstream/queue.h"
 
 enum { alive_check_ms = 30 * 1000 };
@@ -130,6 +131,23 @@ static bool is_disabled(const struct backend *backend)
 	       atomic_load_explicit(&backend->is_disabled, memory_order_relaxed);
 }
 
+// It was verified, and was shown what a new connection would be shown.
+static bool is_believed(const struct link *link)
+{
+	const struct upstream *upstream = link->upstream;
+	const struct tls_client *now =
+		link->cell < upstream->tls_count ? upstream->tls[link->cell] : NULL;
+
+	return now && tls_client_is_same(link->conn.tls->client, now);
+}
+
+// It is spoken to as the present configuration wants: links outlive the one they were made by.
+static bool suits(const struct link *link, const struct backend *backend)
+{
+	return link->is_h2 == backend->is_h2 && link->conn.is_secure == backend->is_tls &&
+	       (likely(!link->conn.is_secure) || is_believed(link));
+}
+
 // Keeps a free link for the next request, or lets it go.
 static void park(struct link *link)
 {
@@ -143,6 +161,7 @@ static void park(struct link *link)
 	}
 	if (!is_usable(link) || (link->is_told && !link->owner) || link->upstream->draining ||
 		!backend || is_disabled(backend) ||
+		(unlikely(link->conn.is_secure) && !suits(link, backend)) ||
 		cell->idle_count >= backend->pool->idle_connections_max ||
 		link->upstream->idle_count >= link->upstream->idle_max) {
 		let_go(link);
@@ -376,12 +395,6 @@ static const struct conn_events conn_events = {
 	.on_connected = on_connected,
 	.on_timer = on_timer,
 };
-
-// It is spoken to as the present configuration wants: links outlive the one they were made by.
-static bool suits(const struct link *link, const struct backend *backend)
-{
-	return link->is_h2 == backend->is_h2 && link->conn.is_secure == backend->is_tls;
-}
 
 static struct link *take_idle(struct upstream *upstream, struct backend *backend)
 {
@@ -700,6 +713,18 @@ void lease_close_idle(struct upstream *upstream, struct cell *cell)
 
 		leave_idle(link);
 		conn_finish(&link->conn);
+	}
+}
+
+void lease_close_unfit(struct upstream *upstream, u32 cell)
+{
+	list_for_each_safe (node, &upstream->cells[cell].idle) {
+		struct link *link = list_entry(node, struct link, node);
+
+		if (suits(link, upstream->backends[cell]))
+			continue;
+		leave_idle(link);
+		let_go(link);
 	}
 }
 

@@ -129,5 +129,8 @@ bool lease_renew(struct lease *lease) must_check;
 
 void lease_close_idle(struct upstream *upstream, struct cell *cell);
 
+// Of this cell's backend, those that are not as a new connection to it would be.
+void lease_close_unfit(struct upstream *upstream, u32 cell);
+
 // Others wait for a place in this pool: the longest idle of its bounded connections is closed.
 void lease_yield_idle(struct picker *picker);

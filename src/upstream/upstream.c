@@ -116,6 +116,9 @@ void upstream_adopt(struct upstream *upstream, const struct upstream_change *cha
 	for (u32 i = 0; i < change->pool_count; i++)
 		if (change->pools[i] || upstream->pickers[i].pool)
 			adopt_pool(upstream, i, change->pools[i]);
+	for (u32 i = 0; i < change->backend_count; i++)
+		if (change->backends[i] && !list_is_empty(&upstream->cells[i].idle))
+			lease_close_unfit(upstream, i);
 }
 
 void upstream_let_go(struct upstream *upstream, const struct pool *pool)

@@ -26,11 +26,11 @@ TOLERATED = ("the server responded with a status of 4", "net::ERR_CONNECTION_REF
 
 
 class Browser:
-    def __init__(self, width=1440, height=1300, scale=1):
+    def __init__(self, width=1440, height=1300, scale=1, flags=()):
         self.profile = tempfile.TemporaryDirectory(prefix="weir-page-", ignore_cleanup_errors=True)
         options = Options()
         options.binary_location = "/usr/bin/chromium"
-        for flag in (*FLAGS, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}"):
+        for flag in (*FLAGS, *flags, f"--user-data-dir={self.profile.name}", f"--window-size={width},{height}"):
             options.add_argument(flag)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(service=Service("/usr/bin/chromedriver"), options=options)

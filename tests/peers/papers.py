@@ -50,6 +50,23 @@ class Papers:
                  "-days", str(days), "-out", f"{name}.crt")
         return self
 
+    def revoke(self, *names, file="crl.pem", days=30):
+        """Writes the authority's list, in which these names' certificates are, in place of the one
+        that was there; gives its path. `days` below 0: it is out of date."""
+        folder = self.folder / "revoking"
+        folder.mkdir(exist_ok=True)
+        (folder / "index").write_text("")
+        (folder / "conf").write_text("[ca]\ndefault_ca=own\n[own]\ndatabase=revoking/index\n"
+                                     "default_md=sha256\n")
+        ca = ["ca", "-config", "revoking/conf", "-keyfile", "ca.key", "-cert", "ca.crt"]
+        for name in names:
+            self.run(*ca, "-revoke", f"{name}.crt")
+        when = ["-crldays", days] if days > 0 else [
+            "-crl_lastupdate", "20200101000000Z", "-crl_nextupdate", "20200102000000Z"]
+        self.run(*ca, "-gencrl", *when, "-out", f"{file}.new")
+        (self.folder / f"{file}.new").rename(self.folder / file)
+        return self.path(file)
+
     def files(self, name):
         """As an entry of `certificates`."""
         return {"cert": self.path(f"{name}.crt"), "key": {"file": self.path(f"{name}.key")}}

@@ -8,6 +8,7 @@ import random
 import re
 import struct
 import threading
+import time
 
 from peers import http1
 from peers.net import HANG_SECONDS, HOST, split_address
@@ -33,8 +34,16 @@ class End:
         self.reader, self.writer = reader, writer
         self.pace, self.reads = pace, reads
         self.sent = self.got = 0
+        self.silence = 0.0  # the longest between two pieces
+        self.heard_at = time.monotonic()
         self.stopping = False
         self.error = None
+
+    def count(self, length):
+        self.got += length
+        now = time.monotonic()
+        self.silence = max(self.silence, now - self.heard_at)
+        self.heard_at = now
 
     async def send(self):
         length, pause = self.pace
@@ -51,7 +60,7 @@ class End:
         while data := await self.reader.read(length):
             if data != piece(self.got, len(data)):
                 raise AssertionError(f"wrong bytes behind {self.got}")
-            self.got += len(data)
+            self.count(len(data))
             if pause and not self.stopping:
                 await asyncio.sleep(pause)
 
@@ -117,7 +126,7 @@ class Framed(End):
                 break
             if (self.masked(data, key) if key else data) != piece(self.got, length):
                 raise AssertionError(f"wrong bytes behind {self.got}")
-            self.got += length
+            self.count(length)
         if await self.reader.read(1):
             raise AssertionError("bytes behind the last frame")
 
@@ -225,6 +234,9 @@ class Streams:
 
     def passed(self):
         return [end.got for end in self.ends]
+
+    def silence(self):
+        return max(end.silence for end in self.ends)
 
     async def finish_all(self):
         for end in self.ends:

@@ -5,14 +5,19 @@ import json
 import os
 import pathlib
 import signal
+import threading
+import time
 
 import pytest
 
+from peers import http1
 from peers.backend import Backend, tcp_echo
+from peers.drill import Server
 from peers.heir import CLAIMS, CLAIMS_LATE, DIES, SILENT, Heir
-from peers.net import until
+from peers.load import Fire
+from peers.net import refuses, until
 from peers.streams import AGREE, ASK
-from peers.weir import Weir, replace_program, run_as, settings, start
+from peers.weir import CALM, Weir, replace_program, run_as, settings, start
 
 LOG = {"access": {"format": "json", "output": "stdout"}}
 LATE = "the process that serves does not take tunnels"
@@ -166,6 +171,27 @@ def test_a_tunnel_on_its_way_has_one_owner_when_it_is_cut(claimed, tmp_path):
                 assert json.loads(line)["outcome"] == "draining"
 
 
+@pytest.mark.parametrize("how", ["end", "reset"])
+def test_a_client_that_ends_meanwhile_is_heard_by_who_goes_on(how, tmp_path):
+    with Backend(agreed) as backend:
+        weir, path = installed(tmp_path, backend)
+        with weir, tunnel(weir) as client:
+            heir = Heir(path, CLAIMS_LATE)
+            weir.signal(signal.SIGUSR2)
+            heir.wait_said("whole")
+            heir.leave()
+            client.send(b"last words")
+            client.end() if how == "end" else client.reset()
+            assert backend.connections[0].closed.wait(30)
+            until(lambda: weir.stdout.count("\n") == 1, "its access line")
+            assert json.loads(weir.stdout)["outcome"] == "tunnel_closed"
+            if how == "end":
+                assert client.reader.rest() == b"last words"
+            heir.go()
+            heir.wait_said("too late")
+            assert moved(weir) == [(0, 1)]
+
+
 # ---- Several at the same time -------------------------------------------------------------------
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -204,3 +230,112 @@ def test_a_shutdown_timeout_of_nothing_cuts_none_that_can_go():
         for client in clients:
             client.end()
             assert client.is_closed()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_tunnels_that_end_while_they_move_end_once(workers):
+    """At every moment around the handing over, in order and by reset: each has one access line, and
+    its backend hears the end."""
+    count = 120
+    with Backend(agreed) as backend, start(backend, workers=workers, log=LOG) as weir:
+        clients = [tunnel(weir) for _ in range(count)]
+        weir.signal(signal.SIGUSR2)
+        until(lambda: told(weir, "upgraded: another process serves"), "the promotion")
+        for number, client in enumerate(clients):
+            if number % 3 == 0:
+                client.reset()
+            elif number % 3 == 1:
+                client.end()
+            else:
+                client.send(b"bye")
+                client.close()
+        until(lambda: told(weir, "stopped"), "the old one to be gone")
+        until(lambda: weir.stdout.count("\n") == count, "an access line for each")
+        for connection in backend.connections:
+            assert connection.closed.wait(30)
+        weir.ask(target="/none")
+        until(lambda: weir.stdout.count("\n") == count + 1, "one more line")
+
+
+# ---- Signals at bad moments ---------------------------------------------------------------------
+
+def children(weir):
+    return pathlib.Path(f"/proc/{weir.pid}/task/{weir.pid}/children").read_text().split()
+
+
+def held_or_echo(go):
+    """A request to /slow has its answer when `go` is set; others become tunnels."""
+    def script(connection):
+        head = connection.head()
+        while head and head.target == "/slow":
+            go.wait(30)
+            connection.send(http1.response(200, body=b"at last"))
+            head = connection.head()
+        if head:
+            connection.send(AGREE)
+            tcp_echo(connection)
+    return script
+
+
+@pytest.mark.parametrize("moment", ["starting", "on trial"])
+def test_a_stop_while_the_next_one_is_tried(moment, tmp_path):
+    """Both of them end, what runs is finished, and nobody listens any more."""
+    go = threading.Event()
+    with Backend(held_or_echo(go)) as backend:
+        weir, path = installed(tmp_path, backend)
+        with weir, weir.client() as slow, tunnel(weir) as client:
+            slow.send(http1.request("GET", "/slow"))
+            until(lambda: [head for head in backend.heads if head.target == "/slow"], "the request")
+            if moment == "starting":
+                replace_program(tmp_path / "real")
+                replace_program(path, f'#!/bin/sh\nsleep 1\nexec {tmp_path / "real"} "$@"\n')
+            weir.signal(signal.SIGUSR2)
+            if moment == "starting":
+                until(lambda: len(children(weir)) == 2, "the new one")
+            else:
+                until(lambda: len(told(weir, "weir ")) == 2, "the new one to serve")
+            weir.signal(signal.SIGTERM)
+            until(lambda: refuses(weir.address), "nobody to listen")
+            echoes(client, b"as before")
+            assert weir.process.poll() is None
+            go.set()
+            assert slow.response().body == b"at last"
+            client.end()
+            assert client.is_closed()
+            weir.ended()
+            assert "this process serves alone" not in weir.stderr
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_orders_to_upgrade_come_at_any_moment(workers):
+    """A storm of them, also in the moment in which the next one is promoted and the keeper becomes
+    what it has started: upgrades follow each other, no request fails and no tunnel is lost."""
+    with Server() as server, Backend(agreed) as backend:
+        tree, address = settings([server], workers=workers, frontend={
+            "routes": [{"match": {"path": "/stream"}, "pool": "streams"}]})
+        tree["pools"]["streams"] = {"backends": [backend.address], **CALM}
+        with Weir(tree, address=address) as weir:
+            clients = [tunnel(weir) for _ in range(10)]
+            with Fire(address, connections=4, rate=50) as fire:
+                fire.until_answers(10)
+                end = time.monotonic() + 5
+                while time.monotonic() < end:
+                    weir.signal(signal.SIGUSR2)
+                    time.sleep(0.02)
+                for client in clients:
+                    echoes(client, b"in the storm")
+                until(lambda: len(children(weir)) == 1, "one process, that serves")
+                fire.stop()
+                assert fire.bad() == []
+            for client in clients:
+                echoes(client, b"behind it")
+            done = weir.stderr.count("this process serves alone")
+            assert done >= 2
+            assert len(told(weir, "stopped")) == done
+            refused = told(weir, "the upgrade failed")
+            assert refused and all(
+                line["error"] == "another upgrade is on its way" for line in refused)
+            assert moved(weir) == [(10, 0)] * done
+            for client in clients:
+                client.end()
+                assert client.is_closed()

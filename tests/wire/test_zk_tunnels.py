@@ -60,10 +60,12 @@ def echoes(client, text):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("protocol", ["http", "tcp"])
+@pytest.mark.parametrize("protocol", ["http", "websocket", "tcp"])
 def test_every_byte_passes_once(protocol, workers):
-    with Streams(upgrade=protocol == "http") as streams:
-        with start(streams.address, protocol=protocol, workers=workers) as weir:
+    """tests/drill/v_tunnels.py does more of it."""
+    with Streams(upgrade=protocol == "http", websocket=protocol == "websocket") as streams:
+        with start(streams.address, protocol="tcp" if protocol == "tcp" else "http",
+                   workers=workers) as weir:
             streams.open(weir.address, 25)
             moves_on(streams)
             for number in range(1, 4):

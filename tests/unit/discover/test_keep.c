@@ -7,13 +7,13 @@
 
 #include "discover/keep.h"
 
-struct place {
+struct kept_place {
 	char root[64], folder[80], file[128];
 };
 
 static int make_place(void **state)
 {
-	struct place *place = mem_alloc(sizeof(*place));
+	struct kept_place *place = mem_alloc(sizeof(*place));
 
 	snprintf(place->root, sizeof(place->root), "/tmp/weir-keep-XXXXXX");
 	if (!mkdtemp(place->root))
@@ -26,7 +26,7 @@ static int make_place(void **state)
 
 static int remove_place(void **state)
 {
-	struct place *place = *state;
+	struct kept_place *place = *state;
 	char above[128];
 
 	unlink(place->file);
@@ -57,7 +57,7 @@ static struct rows *sample(void)
 
 static void reads_what_it_wrote(void **state)
 {
-	const struct place *place = *state;
+	const struct kept_place *place = *state;
 	struct rows *rows = sample(), *again;
 	struct stat info;
 	int error;
@@ -87,7 +87,7 @@ static void reads_what_it_wrote(void **state)
 // Every byte that is another one, and every length that is shorter.
 static void notices_damage(void **state)
 {
-	const struct place *place = *state;
+	const struct kept_place *place = *state;
 	struct rows *rows = sample();
 	char text[1024], copy[1024];
 	int fd, error;

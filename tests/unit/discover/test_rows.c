@@ -9,21 +9,23 @@
 static void takes_every_form_of_address(void **state)
 {
 	static const char *const good[] = {"10.0.0.1:80", "[::1]:80", "unix:/run/x.sock", "app:80",
-		"my-app.internal_2.example:65535", " 10.0.0.1:80 "};
+		"my-app.internal_2.example:65535", " 10.0.0.1:80 ", "http://a", "https://[::1]",
+		"https://a/", "h2://a:1", "h2c://10.0.0.1:80", "grpc://a:1", "grpcs://a:1"};
 	static const char *const bad[] = {"", "10.0.0.1", "10.0.0.1:0", "10.0.0.1:70000", ":80",
 		"app", "app:", "app:x", "10.0.0.300:80", "1.2.3:80", "a b:80", "http://a/x",
-		"-a:80", "app:0", "a:80\n", "unix:", "[::1]", "\xff:80"};
+		"-a:80", "app:0", "a:80\n", "unix:", "[::1]", "\xff:80", "https://", "https://a/x",
+		"ftp://a:1", "https://:443", "https://https://a:1", "HTTPS://a:1"};
 	struct rows *rows = rows_new();
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
-		struct str address;
+		struct scheme_address address;
 
 		if (!row_parse_address(&rows->arena, str_from(good[i]), &address))
 			fail_msg("'%s' is refused", good[i]);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-		struct str address;
+		struct scheme_address address;
 
 		if (strcmp(bad[i], "a:80\n") != 0 &&
 			row_parse_address(&rows->arena, str_from(bad[i]), &address))

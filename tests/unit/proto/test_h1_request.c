@@ -581,6 +581,30 @@ static void test_connection(void **state)
 	}
 }
 
+#define UPGRADE(value) GET "Connection: upgrade\r\nUpgrade: " value "\r\n\r\n"
+
+// RFC 9110 7.8 and 5.6.1.2.
+static void test_upgrade(void **state)
+{
+	static const struct str fine[] = {STR(UPGRADE("websocket")), STR(UPGRADE("a/1, b/2.0 ,c")),
+		STR(UPGRADE(",, websocket,")), STR(UPGRADE("")), STR(UPGRADE("!#$%&'*+-.^_`|~/~"))};
+	struct parsed parsed;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
+		good(fine[i], &parsed);
+		heads_done(&parsed);
+	}
+	CHECK_ROWS(ROW(UPGRADE("web socket"), UPGRADE), ROW(UPGRADE("a/"), UPGRADE),
+		ROW(UPGRADE("/1"), UPGRADE), ROW(UPGRADE("/"), UPGRADE),
+		ROW(UPGRADE("a/b/c"), UPGRADE), ROW(UPGRADE("\"a\""), UPGRADE),
+		ROW(UPGRADE("a;b=c"), UPGRADE), ROW(UPGRADE("a, b@"), UPGRADE),
+		ROW(UPGRADE("\xff"), UPGRADE), ROW(UPGRADE("a/ 1"), UPGRADE),
+		ROW(GET "Upgrade: (a)\r\n\r\n", UPGRADE),
+		ROW(GET "Upgrade: a\r\nX: y\r\nUpgrade: b c\r\n\r\n", UPGRADE),
+		ROW("GET / HTTP/1.0\r\nUpgrade: a b\r\n\r\n", UPGRADE));
+}
+
 static void test_connection_options_bound(void **state)
 {
 	char text[400] = GET "Connection: ";
@@ -789,6 +813,7 @@ int main(void)
 		cmocka_unit_test(test_lengths_refused),
 		cmocka_unit_test(test_codings_refused),
 		cmocka_unit_test(test_connection),
+		cmocka_unit_test(test_upgrade),
 		cmocka_unit_test(test_connection_options_bound),
 		cmocka_unit_test(test_expect),
 		cmocka_unit_test(test_head_size),

@@ -155,6 +155,14 @@ static void feed_server(struct pair *pair)
 	frames.len = 0;
 }
 
+static void fill_resets(struct frames *f)
+{
+	for (u32 i = 0; i < 300; i++) {
+		put_get(f, 1 + 2 * i, END_HEADERS | END_STREAM);
+		put_frame(f, RST_STREAM, 0, 1 + 2 * i, "\0\0\0\x8", 4);
+	}
+}
+
 static void test_rapid_reset(void **state)
 {
 	struct pair pair;
@@ -162,10 +170,7 @@ static void test_rapid_reset(void **state)
 	(void)state;
 	pair_init(&pair, false);
 	greet(&pair, &frames, true);
-	for (u32 i = 0; i < 300; i++) {
-		put_get(&frames, 1 + 2 * i, END_HEADERS | END_STREAM);
-		put_frame(&frames, RST_STREAM, 0, 1 + 2 * i, "\0\0\0\x8", 4);
-	}
+	fill_resets(&frames);
 	feed_server(&pair);
 	assert_true(pair.server.count <= 201);
 	check_end(&pair, &pair.server, H2_RESETS, ENHANCE_YOUR_CALM);
@@ -173,6 +178,14 @@ static void test_rapid_reset(void **state)
 }
 
 // The server is made to reset, which costs a client as little.
+static void fill_window_overflows(struct frames *f)
+{
+	for (u32 i = 0; i < 300; i++) {
+		put_get(f, 1 + 2 * i, END_HEADERS);
+		put_frame(f, WINDOW_UPDATE, 0, 1 + 2 * i, "\x7f\xff\xff\xff", 4);
+	}
+}
+
 static void test_made_to_reset(void **state)
 {
 	struct pair pair;
@@ -180,13 +193,17 @@ static void test_made_to_reset(void **state)
 	(void)state;
 	pair_init(&pair, false);
 	greet(&pair, &frames, true);
-	for (u32 i = 0; i < 300; i++) {
-		put_get(&frames, 1 + 2 * i, END_HEADERS);
-		put_frame(&frames, WINDOW_UPDATE, 0, 1 + 2 * i, "\x7f\xff\xff\xff", 4);
-	}
+	fill_window_overflows(&frames);
 	feed_server(&pair);
 	check_end(&pair, &pair.server, H2_RESETS, ENHANCE_YOUR_CALM);
 	pair_done(&pair);
+}
+
+static void fill_empty_data(struct frames *f)
+{
+	put_get(f, 1, END_HEADERS);
+	for (u32 i = 0; i < 300; i++)
+		put_frame(f, DATA, 0, 1, NULL, 0);
 }
 
 static void test_empty_data(void **state)
@@ -196,12 +213,17 @@ static void test_empty_data(void **state)
 	(void)state;
 	pair_init(&pair, false);
 	greet(&pair, &frames, true);
-	put_get(&frames, 1, END_HEADERS);
-	for (u32 i = 0; i < 300; i++)
-		put_frame(&frames, DATA, 0, 1, NULL, 0);
+	fill_empty_data(&frames);
 	feed_server(&pair);
 	check_end(&pair, &pair.server, H2_EMPTY_DATA, ENHANCE_YOUR_CALM);
 	pair_done(&pair);
+}
+
+static void fill_continuations(struct frames *f)
+{
+	put_get(f, 1, END_STREAM);
+	for (u32 i = 0; i < 20; i++)
+		put_frame(f, CONTINUATION, 0, 1, NULL, 0);
 }
 
 static void test_continuations(void **state)
@@ -211,9 +233,7 @@ static void test_continuations(void **state)
 	(void)state;
 	pair_init(&pair, false);
 	greet(&pair, &frames, true);
-	put_get(&frames, 1, END_STREAM);
-	for (u32 i = 0; i < 20; i++)
-		put_frame(&frames, CONTINUATION, 0, 1, NULL, 0);
+	fill_continuations(&frames);
 	feed_server(&pair);
 	check_end(&pair, &pair.server, H2_CONTINUATIONS, ENHANCE_YOUR_CALM);
 	pair_done(&pair);
@@ -247,26 +267,88 @@ static void test_continuations_in_pieces(void **state)
 }
 
 // One entry of the dynamic table, named again and again.
-static void test_header_list(void **state)
+static void fill_header_list(struct frames *f)
 {
 	static char block[16000];
 	char value[3000];
 	size_t len = sizeof(get) - 1;
-	struct pair pair;
 
-	(void)state;
-	pair_init(&pair, false);
-	greet(&pair, &frames, true);
 	memset(value, 'v', sizeof(value));
 	memcpy(block, get, len);
 	memcpy(block + len, "\x40\x01x\x7f\xb9\x16", 6); // x: 3000 bytes
 	memcpy(block + len + 6, value, sizeof(value));
 	len += 6 + sizeof(value);
 	memset(block + len, 0xbe, 1000);
-	put_frame(&frames, HEADERS, END_HEADERS | END_STREAM, 1, block, len + 1000);
+	put_frame(f, HEADERS, END_HEADERS | END_STREAM, 1, block, len + 1000);
+}
+
+static void test_header_list(void **state)
+{
+	struct pair pair;
+
+	(void)state;
+	pair_init(&pair, false);
+	greet(&pair, &frames, true);
+	fill_header_list(&frames);
 	feed_server(&pair);
 	check_end(&pair, &pair.server, H2_HEADER_LIST, ENHANCE_YOUR_CALM);
 	pair_done(&pair);
+}
+
+static void fill_wrong_priority(struct frames *f)
+{
+	put_frame(f, PRIORITY, 0, 0, "\0\0\0\0\1", 5);
+}
+
+// Whatever the peer says behind what has ended its connection, and however it is cut, nobody reads
+// it: libnghttp2 would not survive some of it.
+static void test_wrong_frames_behind_the_end(void **state)
+{
+	static const struct {
+		void (*fill)(struct frames *f);
+		enum h2_excess excess;
+		int code;
+	} ends[] = {
+		{fill_pings, H2_PINGS, ENHANCE_YOUR_CALM},
+		{fill_settings, H2_SETTINGS, ENHANCE_YOUR_CALM},
+		{fill_unknown, H2_UNKNOWN_FRAMES, ENHANCE_YOUR_CALM},
+		{fill_updates, H2_WINDOW_UPDATES, ENHANCE_YOUR_CALM},
+		{fill_priorities, H2_PRIORITIES, ENHANCE_YOUR_CALM},
+		{fill_resets, H2_RESETS, ENHANCE_YOUR_CALM},
+		{fill_window_overflows, H2_RESETS, ENHANCE_YOUR_CALM},
+		{fill_empty_data, H2_EMPTY_DATA, ENHANCE_YOUR_CALM},
+		{fill_continuations, H2_CONTINUATIONS, ENHANCE_YOUR_CALM},
+		{fill_header_list, H2_HEADER_LIST, ENHANCE_YOUR_CALM},
+		{fill_wrong_priority, H2_PROTOCOL_ERROR, PROTOCOL_ERROR},
+	};
+	static const struct {
+		u8 type, flags;
+		u32 stream;
+		size_t len;
+	} wrong[] = {{DATA, 8, 1, 0}, {HEADERS, 8, 401, 0}, {HEADERS, 0x20, 401, 4},
+		{PRIORITY, 0, 1, 4}, {RST_STREAM, 0, 1, 3}, {SETTINGS, 0, 0, 5},
+		{SETTINGS, 1, 0, 6}, {PUSH_PROMISE, 8, 1, 3}, {PING, 0, 0, 7}, {GOAWAY, 0, 0, 7},
+		{WINDOW_UPDATE, 0, 0, 8}, {CONTINUATION, 0, 1, 1}, {UNKNOWN, 0, 1, 17000}};
+	static const char payload[17000];
+	static const size_t pieces[] = {sizeof(frames.bytes), 100};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_LEN(ends) * ARRAY_LEN(wrong) * ARRAY_LEN(pieces); i++) {
+		u32 end = i % ARRAY_LEN(ends), tail = i / ARRAY_LEN(ends) % ARRAY_LEN(wrong);
+		size_t piece = pieces[i / ARRAY_LEN(ends) / ARRAY_LEN(wrong)];
+		struct pair pair;
+
+		pair_init(&pair, false);
+		greet(&pair, &frames, true);
+		ends[end].fill(&frames);
+		put_frame(&frames, wrong[tail].type, wrong[tail].flags, wrong[tail].stream, payload,
+			wrong[tail].len);
+		for (size_t at = 0; at < frames.len; at += piece)
+			pair_feed(&pair, &pair.server, frames.bytes + at,
+				MIN(piece, frames.len - at));
+		check_end(&pair, &pair.server, ends[end].excess, ends[end].code);
+		pair_done(&pair);
+	}
 }
 
 static void test_large_head(void **state)
@@ -380,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_continuations),
 		cmocka_unit_test(test_continuations_in_pieces),
 		cmocka_unit_test(test_header_list),
+		cmocka_unit_test(test_wrong_frames_behind_the_end),
 		cmocka_unit_test(test_large_head),
 		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_window),
