@@ -271,7 +271,9 @@ static u32 last_pool(const struct call *call)
 
 static bool looks_stale(const struct arrival *arrival)
 {
-	bool is_unheard = !arrival->spoke || (arrival->reset && server_is_h2(arrival->server));
+	// A part of a record or of a frame says nothing.
+	bool is_framed = server_is_h2(arrival->server) || server_is_tls(arrival->server);
+	bool is_unheard = !arrival->spoke || (arrival->reset && is_framed);
 
 	return arrival->kept && is_unheard && !arrival->broken && !arrival->in_ended;
 }

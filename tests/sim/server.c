@@ -117,6 +117,8 @@ static void do_act(struct service *service, enum act act)
 		give_up(service, service->attempt && service->attempt->spoke ? FAULT_SERVER_CLOSES
 									     : FAULT_SERVER_SILENT);
 		tls_drop(service->world, &service->peer);
+		if (service->attempt) // the rest of a record may be lost
+			service->attempt->reset |= service->peer.cuts;
 		break;
 	case ACT_RESET:
 		give_up(service, FAULT_SERVER_RESETS);
