@@ -369,6 +369,8 @@ static void check_ends(void)
 		check_server(server);
 	if (client->state != TLS_OPEN || server->state != TLS_OPEN)
 		return;
+	if (SSL_in_init(client->ssl) || SSL_in_init(server->ssl))
+		return; // both were made to renegotiate, and have not done
 	ASSERT(str_eq(tls_version(client), tls_version(server)));
 	ASSERT(str_eq(tls_cipher(client), tls_cipher(server)));
 	ASSERT(fuzz_equal(tls_alpn(client), tls_alpn(server)));
