@@ -131,8 +131,9 @@ static bool is_disabled(const struct backend *backend)
 	       atomic_load_explicit(&backend->is_disabled, memory_order_relaxed);
 }
 
-// It was verified, and was shown what a new connection would be shown.
-static bool is_believed(const struct link *link)
+// It was verified, and was shown what a new connection would be shown. Kept apart, so that suits is
+// small enough to be no call for clear ones.
+static __attribute__((noinline)) bool is_believed(const struct link *link)
 {
 	const struct upstream *upstream = link->upstream;
 	const struct tls_client *now =
