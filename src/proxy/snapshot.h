@@ -39,13 +39,13 @@ struct frontend {
 	struct pool *pool;	       // what no route matched; NULL: 404
 	u64 builtin_lengths;	       // bit of each length (modulo 64) that the path of a page has
 	const struct builtin *builtin; // what these pages show
-	_Atomic(u32) *clients;	// open now, over all workers; NULL: there is no limit on them
-	bool has_answer_lines;	// answer.h
-	bool asks_certificates; // clients may show one
+	_Atomic(u32) *clients;	      // open now, over all workers; NULL: there is no limit on them
+	bool has_answer_lines;	      // answer.h
+	bool asks_certificates;	      // clients may show one
 	bool routes_ask_certificates; // some route goes by what it says
-	bool is_guarded;	// not everybody may connect (guard.h)
-	bool expects_header;	// its connections begin with a PROXY header
-	struct guard *guard;	// where connections of one address are counted; NULL: nowhere
+	bool is_guarded;	      // not everybody may connect (guard.h)
+	bool expects_header;	      // its connections begin with a PROXY header
+	struct guard *guard;	      // where connections of one address are counted; NULL: nowhere
 	// Ready-made lines with their line ends: X-Forwarded-Proto and X-Forwarded-By, as far as
 	// the configuration wants them; the first proto_line_len bytes are the former's.
 	struct str forwarded_lines;
