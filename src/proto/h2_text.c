@@ -307,8 +307,9 @@ static void join_cookies(struct h2 *h2, const struct http_head *head)
 
 		if (field->known == HTTP_F_COOKIE)
 			continue;
-		at = put(at, str_make(field->name, field->name_len + 2u + field->value_len));
-		at = put(at, STR("\r\n"));
+		// Its value may have been cut since it was written: leading zeros of a length.
+		at = put(put(at, str_make(field->name, field->name_len)), STR(": "));
+		at = put(put(at, str_make(field->value, field->value_len)), STR("\r\n"));
 	}
 	for (u16 i = 0; i < head->field_count; i++) {
 		const struct http_field *field = &head->fields[i];

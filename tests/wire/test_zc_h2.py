@@ -93,6 +93,18 @@ def test_cookies_are_joined_and_host_is_the_authority(pair):
         assert seen(answer).get("host", seen(answer).get(":authority")) == "weir.test"
 
 
+def test_a_length_with_zeros_beside_cookies(pair):
+    """It is written without them, and the cookies are joined: neither may cut the other."""
+    _, weir = pair
+    with h2.Client(weir.address) as client:
+        for _ in range(2):
+            answer = client.get("POST", "/", ("cookie", "a=1"), ("content-length", "005"),
+                                ("cookie", "b=2"), ("x", "y"), body=b"hello")
+            assert answer.status == 200 and answer.body == b"hello"
+            assert seen(answer)["content-length"] == "5"
+            assert seen(answer)["cookie"] == "a=1; b=2" and seen(answer)["x"] == "y"
+
+
 def test_many_streams(pair):
     _, weir = pair
     with h2.Client(weir.address) as client:
