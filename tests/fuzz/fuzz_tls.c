@@ -67,6 +67,7 @@ struct lab {
 	struct block *taken[blocks_max];
 	u32 taken_count;
 	struct end ends[2]; // the client, the server
+	const SSL *anew;    // that wants to renegotiate; NULL: none of the two
 };
 
 static struct lab lab;
@@ -409,6 +410,7 @@ static void begin_both(u32 server, u32 client)
 	begin(&lab.ends[0], tls_new_client(lab.knowing[client], &lab.pool));
 	begin(&lab.ends[1], tls_new_server(lab.servers[server], &lab.pool));
 	ASSERT(lab.ends[0].tls && lab.ends[1].tls);
+	lab.anew = NULL;
 	// Two are all there may be.
 	ASSERT(!tls_new_client(lab.knowing[client], &lab.pool));
 	ASSERT(!tls_new_server(lab.servers[server], &lab.pool));
@@ -488,7 +490,10 @@ static void twist_open(SSL *ssl, u8 much)
 		(void)SSL_key_update(
 			ssl, much & 4 ? SSL_KEY_UPDATE_REQUESTED : SSL_KEY_UPDATE_NOT_REQUESTED);
 		break;
-	case 1:
+	case 1: // the other one is ours, and refuses
+		if (lab.anew && lab.anew != ssl)
+			break;
+		lab.anew = ssl;
 		SSL_clear_options(ssl, SSL_OP_NO_RENEGOTIATION);
 		(void)SSL_renegotiate(ssl);
 		break;
