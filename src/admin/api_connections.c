@@ -247,11 +247,8 @@ static bool has_backend(const struct admin *admin, struct str pool, struct str i
 			continue;
 		if (pool.len && !str_eq(one->name, pool))
 			continue;
-		if (!id.len)
+		if (!id.len || snapshot_find_backend(one, id))
 			return true;
-		for (u32 i = 0; i < one->backend_count; i++)
-			if (str_eq(one->backends[i].id, id))
-				return true;
 	}
 	return false;
 }

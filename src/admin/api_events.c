@@ -76,18 +76,17 @@ void api_events(void *owner, struct admin_call *call)
 // again meanwhile, under another slot. False: it is not there.
 static bool find_cell(const struct admin *admin, const struct event_copy *event, u32 *ret_cell)
 {
-	const struct pool *pool;
+	const struct backend *backend;
 
 	*ret_cell = event->undo.cell;
 	if (!event->backend[0])
 		return true;
-	pool = snapshot_find_pool(admin->face.snapshot, str_from(event->pool));
-	for (u32 i = 0; pool && i < pool->backend_count; i++)
-		if (str_eq(pool->backends[i].id, str_from(event->backend))) {
-			*ret_cell = pool->backends[i].cell;
-			return true;
-		}
-	return false;
+	backend = snapshot_find_backend(
+		snapshot_find_pool(admin->face.snapshot, str_from(event->pool)),
+		str_from(event->backend));
+	if (backend)
+		*ret_cell = backend->cell;
+	return backend != NULL;
 }
 
 static void on_event(struct desk_ask *ask)

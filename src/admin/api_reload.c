@@ -4,9 +4,8 @@
 
 #include "admin/api_reload.h"
 #include "base/mem.h"
-#include "conf/scheme.h"
 
-enum { weight_max = 1000, connections_most = 1000 * 1000 };
+enum { connections_most = 1000 * 1000 };
 
 // ---- The answer ---------------------------------------------------------------------------------
 
@@ -254,7 +253,7 @@ static const char *take(struct api_order *order, const char *key, const json_t *
 		return NULL;
 	}
 	if (strcmp(key, "weight") == 0)
-		return read_number(value, weight_max, &backend->weight)
+		return read_number(value, CONF_WEIGHT_MAX, &backend->weight)
 			       ? NULL
 			       : "'weight' is a whole number from 0 to 1000";
 	if (strcmp(key, "max_connections") == 0)
@@ -283,9 +282,7 @@ static const char *read_backend(struct api_order *order, json_t *root)
 	}
 	if (order->backend.address.len == 0)
 		return "the field 'address' is missing";
-	if (order->backend.id.len == 0)
-		order->backend.id =
-			scheme_take(&order->call->arena, order->backend.address).address;
+	order->backend.id = conf_edit_id(&order->call->arena, &order->backend);
 	return NULL;
 }
 

@@ -5,8 +5,6 @@
 #include "admin/admin_inside.h"
 #include "base/mem.h"
 
-enum { weight_max = 1000 };
-
 struct steer {
 	struct desk_ask ask;
 	struct admin *admin;
@@ -87,15 +85,16 @@ const struct backend *api_find_backend(
 	struct admin *admin, struct admin_call *call, struct str pool_name, struct str id)
 {
 	const struct pool *pool = snapshot_find_pool(admin->face.snapshot, pool_name);
+	const struct backend *backend;
 
 	if (!pool) {
 		admin_problem(call, 404, "GET /api/v1/state has all names.",
 			"there is no pool '%.*s'", STR_FMT(pool_name));
 		return NULL;
 	}
-	for (u32 i = 0; i < pool->backend_count; i++)
-		if (str_eq(pool->backends[i].id, id))
-			return &pool->backends[i];
+	backend = snapshot_find_backend(pool, id);
+	if (backend)
+		return backend;
 	admin_problem(call, 404, "GET /api/v1/state has all names.",
 		"there is no backend '%.*s' in pool '%.*s'", STR_FMT(id), STR_FMT(pool_name));
 	return NULL;
@@ -167,12 +166,12 @@ void api_weight(void *owner, struct admin_call *call)
 		return;
 	value = read_field(call, "weight", &root);
 	if (json_is_integer(value) && json_integer_value(value) >= 0 &&
-		json_integer_value(value) <= weight_max)
+		json_integer_value(value) <= CONF_WEIGHT_MAX)
 		api_give_order(
 			owner, call, DESK_WEIGHT, backend->cell, (u32)json_integer_value(value));
 	else if (value)
-		admin_problem(
-			call, 422, NULL, "'weight' is a whole number from 0 to %d", weight_max);
+		admin_problem(call, 422, NULL, "'weight' is a whole number from 0 to %d",
+			CONF_WEIGHT_MAX);
 	json_decref(root);
 }
 

@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { path_max = 4096, part_bytes = 64 * 1024 };
+enum { path_max = 4096 };
 
 static bool make_path(
 	char path[static path_max], const char *folder, const char *name, const char *ending)
@@ -84,28 +84,46 @@ int stored_write(const char *folder, const char *name, struct str text)
 	return rc ? rc : replace(folder, name, text);
 }
 
+int stored_read_fd(int fd, size_t bytes_max, struct text *text)
+{
+	struct stat info;
+	size_t done = 0;
+
+	if (fstat(fd, &info) != 0)
+		return -errno;
+	if ((size_t)info.st_size > bytes_max)
+		return -EFBIG;
+	text_reserve(text, (size_t)info.st_size + 1);
+	while (done < (size_t)info.st_size) {
+		ssize_t len =
+			pread(fd, text->data + text->len, (size_t)info.st_size - done, (off_t)done);
+
+		if (len < 0 && errno == EINTR)
+			continue;
+		if (len < 0)
+			return -errno;
+		if (len == 0)
+			break;
+		done += (size_t)len;
+		text->len += (size_t)len;
+	}
+	text->data[text->len] = '\0';
+	return 0;
+}
+
 int stored_read(const char *folder, const char *name, size_t bytes_max, struct text *text)
 {
 	char path[path_max];
 	struct stat info;
-	ssize_t len;
-	int fd;
+	int fd, error = -EBADMSG;
 
 	if (!make_path(path, folder, name, ""))
 		return -ENAMETOOLONG;
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || (size_t)info.st_size > bytes_max) {
-		close(fd);
-		return -EBADMSG;
-	}
-	do {
-		text_reserve(text, part_bytes);
-		len = read(fd, text->data + text->len, part_bytes);
-		if (len > 0)
-			text->len += (size_t)len;
-	} while ((len > 0 && text->len <= bytes_max) || (len < 0 && errno == EINTR));
+	if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+		error = stored_read_fd(fd, bytes_max, text);
 	close(fd);
-	return len < 0 ? -errno : text->len > bytes_max ? -EBADMSG : 0;
+	return error == -EFBIG ? -EBADMSG : error;
 }

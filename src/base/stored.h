@@ -5,6 +5,10 @@
 
 #include "base/text.h"
 
+// Appends all that is in an open file, which stays open. 0 or a negative errno; -EFBIG: it is
+// longer than `bytes_max`.
+int stored_read_fd(int fd, size_t bytes_max, struct text *text) must_check;
+
 // The file FOLDER/NAME. 0 or a negative errno. The folder is made when it is missing. May block.
 int stored_write(const char *folder, const char *name, struct str text) must_check;
 

@@ -18,6 +18,12 @@ void text_reserve(struct text *text, size_t more);
 // Empty again; the memory is kept for the next use.
 void text_clear(struct text *text);
 
+// What is in it, until it changes.
+static inline struct str text_str(const struct text *text)
+{
+	return str_make(text->len ? text->data : "", text->len);
+}
+
 void text_add(struct text *text, struct str piece);
 void text_addc(struct text *text, char c);
 void text_u64(struct text *text, u64 value); // in decimal

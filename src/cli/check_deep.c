@@ -218,24 +218,23 @@ static bool is_news(struct seen *seen, struct str file)
 	return true;
 }
 
+static void add_upstream(
+	struct deep *deep, const struct conf_upstream_tls *tls, struct str pool, struct seen *seen)
+{
+	if (tls->enabled && is_news(seen, tls->cert))
+		add_shown(deep, tls, pool);
+	if (tls->enabled && is_news(seen, tls->crl))
+		add_lists(deep, tls->crl);
+}
+
 static void add_backends(struct deep *deep, const struct conf *conf, struct seen *seen)
 {
 	for (u32 i = 0; i < conf->pool_count; i++) {
 		const struct conf_pool *pool = &conf->pools[i];
 
-		for (u32 j = 0; j < pool->backend_count; j++) {
-			const struct conf_upstream_tls *tls = &pool->backends[j].tls;
-
-			if (tls->enabled && is_news(seen, tls->cert))
-				add_shown(deep, tls, pool->name);
-			if (tls->enabled && is_news(seen, tls->crl))
-				add_lists(deep, tls->crl);
-		}
-		// One whose backends come from elsewhere.
-		if (pool->tls.enabled && is_news(seen, pool->tls.cert))
-			add_shown(deep, &pool->tls, pool->name);
-		if (pool->tls.enabled && is_news(seen, pool->tls.crl))
-			add_lists(deep, pool->tls.crl);
+		for (u32 j = 0; j < pool->backend_count; j++)
+			add_upstream(deep, &pool->backends[j].tls, pool->name, seen);
+		add_upstream(deep, &pool->tls, pool->name, seen); // of those from elsewhere
 	}
 }
 

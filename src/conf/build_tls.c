@@ -224,7 +224,8 @@ static void keep_clear(struct build *build, const struct conf_backend *backend, 
 
 	if (address && address->kind == NODE_TEXT && backend->scheme == CONF_SCHEME_HTTP &&
 		!backend->is_h2 && backend->address.len)
-		build_canonical(build, address, scheme_url(build->arena, backend).ptr, false);
+		build_canonical(
+			build, address, scheme_url(build->arena, scheme_of(backend)).ptr, false);
 }
 
 void build_finish_tls(struct build *build, struct conf_pool *pool)

@@ -663,6 +663,8 @@ struct conf_input {
 // allow at least this much.
 #define CONF_ARENA_BYTES_MAX (1ull << 30)
 
+enum { CONF_WEIGHT_MAX = 1000 }; // of a backend, wherever it comes from
+
 // Reads, merges, types and checks. NULL when there is any error; warnings may be there either way.
 // What it gives lives in `arena`, as do the names in the places of `errs`.
 struct conf *conf_load(

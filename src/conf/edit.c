@@ -51,19 +51,20 @@ static void add_number(const struct editing *editing, struct node *map, const ch
 	add_value(editing, map, key, str_from(arena_printf(editing->arena, "%u", number)), true);
 }
 
+struct str conf_edit_id(struct arena *arena, const struct conf_edit_backend *backend)
+{
+	return backend->id.len ? backend->id : scheme_take(arena, backend->address).address;
+}
+
 static void add_backend(
 	const struct editing *editing, struct node *list, const struct conf_edit_backend *backend)
 {
 	struct node *map = node_new(editing->arena, NODE_MAP, editing->place);
 	struct scheme_address taken = scheme_take(editing->arena, backend->address);
-	struct str front = scheme_text(taken.scheme, taken.is_h2);
 
 	if (backend->id.len && !str_eq(backend->id, taken.address))
 		add_value(editing, map, "id", backend->id, false);
-	add_value(editing, map, "address",
-		str_from(arena_printf(
-			editing->arena, "%.*s%.*s", STR_FMT(front), STR_FMT(taken.address))),
-		false);
+	add_value(editing, map, "address", scheme_url(editing->arena, taken), false);
 	add_number(editing, map, "weight", backend->weight);
 	if (backend->max_connections)
 		add_number(editing, map, "max_connections", backend->max_connections);
@@ -140,9 +141,7 @@ static void apply(struct editing *editing, const struct conf_edit *edit)
 		return;
 	switch ((enum conf_edit_kind)edit->kind) {
 	case CONF_EDIT_ADD:
-		id = edit->backends->id.len
-			     ? edit->backends->id
-			     : scheme_take(editing->arena, edit->backends->address).address;
+		id = conf_edit_id(editing->arena, edit->backends);
 		if (!find(list, id))
 			add_backend(editing, list, edit->backends);
 		break;
@@ -173,8 +172,7 @@ struct conf_edit_backend *conf_edit_copy_backends(
 	for (u32 i = 0; i < count; i++) {
 		copies[i] = backends[i];
 		copies[i].address = arena_str(arena, backends[i].address);
-		copies[i].id = backends[i].id.len ? arena_str(arena, backends[i].id)
-						  : scheme_take(arena, copies[i].address).address;
+		copies[i].id = arena_str(arena, conf_edit_id(arena, &backends[i]));
 	}
 	return copies;
 }

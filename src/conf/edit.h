@@ -35,6 +35,9 @@ struct conf_edit {
 	u32 count;
 };
 
+// What it is called: its id, or its address without what is in front.
+struct str conf_edit_id(struct arena *arena, const struct conf_edit_backend *backend);
+
 // Copies, with an id for each.
 struct conf_edit_backend *conf_edit_copy_backends(
 	struct arena *arena, const struct conf_edit_backend *backends, u32 count);

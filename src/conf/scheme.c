@@ -64,12 +64,11 @@ struct str scheme_text(enum conf_scheme scheme, bool is_h2)
 	return STR_EMPTY;
 }
 
-struct str scheme_url(struct arena *arena, const struct conf_backend *backend)
+struct str scheme_url(struct arena *arena, struct scheme_address address)
 {
-	// Of one whose pool made it HTTP/2, nothing stands in front.
-	struct str text = scheme_text(backend->scheme, backend->is_h2);
+	struct str text = scheme_text(address.scheme, address.is_h2);
 
-	return str_from(arena_printf(arena, "%.*s%.*s", STR_FMT(text), STR_FMT(backend->address)));
+	return str_from(arena_printf(arena, "%.*s%.*s", STR_FMT(text), STR_FMT(address.address)));
 }
 
 // The host of an address without its port and brackets; empty for a unix socket.

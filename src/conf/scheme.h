@@ -23,8 +23,14 @@ bool scheme_has_port(struct str address);
 // The canonical word; empty where nothing is in front.
 struct str scheme_text(enum conf_scheme scheme, bool is_h2);
 
-// "https://10.0.0.1:443" of a backend, in the arena.
-struct str scheme_url(struct arena *arena, const struct conf_backend *backend);
+// "https://10.0.0.1:443": what scheme_take took apart, in the arena.
+struct str scheme_url(struct arena *arena, struct scheme_address address);
+
+// Of one whose pool made it HTTP/2, nothing stands in front.
+static inline struct scheme_address scheme_of(const struct conf_backend *backend)
+{
+	return (struct scheme_address){backend->scheme, backend->is_h2, backend->address};
+}
 
 // How a backend is spoken to, by what is in front of its address and by its pool's protocol and
 // tls, where it has no tls of its own.

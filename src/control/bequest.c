@@ -8,8 +8,6 @@
 #include "base/sealed.h"
 
 enum {
-	arena_bytes_max = 1 << 30,
-	weight_max = 1000,
 	room_first = 16,
 };
 
@@ -18,7 +16,7 @@ static const char name[] = "orders";
 void bequest_init(struct bequest *bequest)
 {
 	*bequest = (struct bequest){0};
-	arena_init(&bequest->arena, arena_bytes_max);
+	arena_init(&bequest->arena, CONF_ARENA_BYTES_MAX);
 }
 
 void bequest_done(struct bequest *bequest)
@@ -103,7 +101,7 @@ void bequest_format(struct text *text, const struct bequest *bequest)
 		format_order(&body, &bequest->orders[i]);
 	if (bequest->dropped)
 		text_printf(&body, "dropped\t%u\n", bequest->dropped);
-	sealed_format(text, name, BEQUEST_VERSION, str_make(body.len ? body.data : "", body.len));
+	sealed_format(text, name, BEQUEST_VERSION, text_str(&body));
 	text_done(&body);
 }
 
@@ -160,7 +158,7 @@ bool bequest_parse_edit(struct bequest_edit *ret_edit, enum conf_edit_kind kind,
 
 	backend->id = sealed_cut(&row, arena);
 	backend->address = sealed_cut(&row, arena);
-	if (sealed_cut_u64(&row, weight_max, &weight) != 0 ||
+	if (sealed_cut_u64(&row, CONF_WEIGHT_MAX, &weight) != 0 ||
 		sealed_cut_u64(&row, UINT32_MAX, &connections) != 0 ||
 		sealed_cut_u64(&row, 1, &backup) != 0 || !parse_moment(&row, &edit.wall_ms))
 		return false;

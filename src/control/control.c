@@ -859,7 +859,7 @@ static void on_ordered(void *owner, int fd)
 		LOG(control->log, LOG_ERROR, "orders given during the upgrade are lost",
 			LOG_ERRNO(error), LOG_CSTR("cure", "give them again"));
 	else
-		reload_take_late(control->reload, str_make(text.len ? text.data : "", text.len));
+		reload_take_late(control->reload, text_str(&text));
 	text_done(&text);
 }
 

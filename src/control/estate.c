@@ -2,33 +2,17 @@
 #include "control/estate.h"
 
 #include <errno.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/stored.h"
 
 // ---- Opened -------------------------------------------------------------------------------------
 
 int estate_read(int fd, size_t bytes_max, struct text *text)
 {
-	struct stat info;
-	int error = fstat(fd, &info) == 0 ? 0 : -errno;
+	int error = stored_read_fd(fd, bytes_max, text);
 
-	if (!error && (size_t)info.st_size > bytes_max)
-		error = -EFBIG;
-	if (!error)
-		text_reserve(text, (size_t)info.st_size + 1);
-	while (!error && text->len < (size_t)info.st_size) {
-		ssize_t got = pread(fd, text->data + text->len, (size_t)info.st_size - text->len,
-			(off_t)text->len);
-
-		if (got < 0)
-			error = -errno;
-		else if (got == 0)
-			break;
-		else
-			text->len += (size_t)got;
-	}
 	close(fd);
 	return error;
 }
@@ -53,11 +37,6 @@ static bool read_left(
 	return !error;
 }
 
-static struct str str_of(const struct text *text)
-{
-	return str_make(text->len ? text->data : "", text->len);
-}
-
 static void open_shelf(
 	struct estate *estate, struct handover *handover, struct shelf_file *file, struct log *log)
 {
@@ -67,7 +46,7 @@ static void open_shelf(
 	if (!read_left(handover, INHERIT_GENERATIONS, &text, log)) {
 		if (file)
 			shelf_file_read(file, &estate->shelf);
-	} else if (!shelf_parse(&estate->shelf, str_of(&text), why)) {
+	} else if (!shelf_parse(&estate->shelf, text_str(&text), why)) {
 		tell_lost(log, inherit_left_word(INHERIT_GENERATIONS), why);
 	}
 	text_done(&text);
@@ -95,7 +74,7 @@ void estate_open(struct estate *estate, struct handover *handover, struct shelf_
 	bequest_init(&estate->bequest);
 	shelf_init(&estate->shelf);
 	if (read_left(handover, INHERIT_ORDERS, &text, log)) {
-		estate->is_taken = bequest_parse(&estate->bequest, str_of(&text), why);
+		estate->is_taken = bequest_parse(&estate->bequest, text_str(&text), why);
 		if (!estate->is_taken)
 			tell_lost(log, inherit_left_word(INHERIT_ORDERS), why);
 	}

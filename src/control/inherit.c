@@ -6,10 +6,10 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/stored.h"
 #include "base/str.h"
 #include "control/notify.h"
 
@@ -161,44 +161,24 @@ static int read_line(struct inherit *inherit, struct str line)
 	return 0;
 }
 
-static int read_whole(int fd, char **ret_text, size_t *ret_len)
-{
-	struct stat stat;
-	ssize_t got;
-	char *text;
-
-	if (fstat(fd, &stat) != 0)
-		return -errno;
-	if (stat.st_size > text_bytes_max)
-		return -EFBIG;
-	text = mem_alloc((size_t)stat.st_size + 1);
-	got = pread(fd, text, (size_t)stat.st_size, 0);
-	if (got < 0) {
-		int error = -errno;
-
-		mem_free(text);
-		return error;
-	}
-	*ret_text = text;
-	*ret_len = (size_t)got;
-	return 0;
-}
-
 static int read_keeper(struct inherit *inherit, const char *variable)
 {
-	char *text = NULL;
+	struct text text = {0};
 	struct str rest;
 	u64 fd;
 	int error = str_to_u64(str_from(variable), INT32_MAX, &fd) == 0 ? 0 : -EINVAL;
 
-	if (!error)
-		error = read_whole((int)fd, &text, &rest.len);
 	if (error)
 		return error;
-	rest.ptr = text;
+	error = stored_read_fd((int)fd, text_bytes_max, &text);
+	if (error) {
+		text_done(&text);
+		return error;
+	}
+	rest = text_str(&text);
 	while (rest.len && !error)
 		error = read_line(inherit, str_cut(&rest, '\n'));
-	mem_free(text);
+	text_done(&text);
 	close((int)fd);
 	return error;
 }

@@ -371,8 +371,7 @@ static void on_child_end(struct keeper *keeper, struct keeper_child *child, int 
 	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)
 		keeper_leave(&child->left[i], -1);
 	gone = *child;
-	*child = (struct keeper_child){.channel = -1};
-	keeper_left_init(child->left);
+	keeper_child_init(child);
 	if (!gone.why[0])
 		say_end(gone.why, status);
 	if (gone.state == CHILD_LEAVING)
@@ -558,10 +557,8 @@ static int set_up(struct keeper *keeper, const struct keeper_options *options)
 	*keeper = (struct keeper){.argv = options->argv,
 		.notify_path = getenv("NOTIFY_SOCKET"),
 		.sockets = mem_alloc(sizeof(struct keeper_socket) * INHERIT_SOCKETS_MAX)};
-	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++) {
-		keeper->children[i].channel = -1;
-		keeper_left_init(keeper->children[i].left);
-	}
+	for (u32 i = 0; i < KEEPER_CHILDREN_MAX; i++)
+		keeper_child_init(&keeper->children[i]);
 	keeper_left_init(keeper->left);
 	sigemptyset(&set);
 	for (u32 i = 0; i < ARRAY_LEN(heard_signals); i++)

@@ -82,6 +82,7 @@ void keeper_let_go(struct keeper *keeper);	       // of all of them
 // ---- What processes leave, keeper_left.c --------------------------------------------------------
 
 void keeper_left_init(int left[static INHERIT_LEFT_COUNT]);
+void keeper_child_init(struct keeper_child *child); // of nobody yet
 
 // Takes over the descriptor; -1: forgets what there was.
 void keeper_leave(int *left, int fd);

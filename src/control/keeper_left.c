@@ -5,6 +5,12 @@
 
 #include "control/keeper_inside.h"
 
+void keeper_child_init(struct keeper_child *child)
+{
+	*child = (struct keeper_child){.channel = -1};
+	keeper_left_init(child->left);
+}
+
 void keeper_left_init(int left[static INHERIT_LEFT_COUNT])
 {
 	for (u32 i = 0; i < INHERIT_LEFT_COUNT; i++)

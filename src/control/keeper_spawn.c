@@ -31,9 +31,7 @@ struct keeper_child *keeper_new_child(struct keeper *keeper)
 	struct keeper_child *child = keeper_find(keeper, CHILD_NONE);
 
 	if (child)
-		*child = (struct keeper_child){.channel = -1};
-	if (child)
-		keeper_left_init(child->left);
+		keeper_child_init(child);
 	return child;
 }
 

@@ -7,8 +7,6 @@
 #include "base/mem.h"
 #include "control/model.h"
 
-enum { weight_max = 1000 };
-
 // ---- Words --------------------------------------------------------------------------------------
 
 static const char *const state_words[] = {
@@ -61,7 +59,7 @@ bool orders_parse(enum orders_kind kind, struct str text, u32 *ret_value)
 	u64 number;
 
 	if (kind == ORDERS_WEIGHT) {
-		if (str_to_u64(text, weight_max, &number) != 0)
+		if (str_to_u64(text, CONF_WEIGHT_MAX, &number) != 0)
 			return false;
 		*ret_value = (u32)number;
 		return true;

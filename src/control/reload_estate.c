@@ -10,22 +10,12 @@
 
 enum { own_events_max = 64 }; // beyond it orders are taken over without an event for each
 
-static struct str str_of(const struct text *text)
-{
-	return str_make(text->len ? text->data : "", text->len);
-}
-
 // ---- Left ---------------------------------------------------------------------------------------
 
 static const struct backend *find_backend(
 	const struct snapshot *snapshot, struct str pool_name, struct str id)
 {
-	const struct pool *pool = snapshot_find_pool(snapshot, pool_name);
-
-	for (u32 i = 0; pool && i < pool->backend_count; i++)
-		if (str_eq(pool->backends[i].id, id))
-			return &pool->backends[i];
-	return NULL;
+	return snapshot_find_backend(snapshot_find_pool(snapshot, pool_name), id);
 }
 
 // What is so now | what would be without orders.
@@ -117,7 +107,7 @@ void reload_leave_orders(struct reload *reload)
 		if (taken->orders[i].waits)
 			(void)bequest_add_order(&bequest, &taken->orders[i]);
 	bequest_format(&text, &bequest);
-	handover_leave(reload->config.handover, INHERIT_ORDERS, str_of(&text));
+	handover_leave(reload->config.handover, INHERIT_ORDERS, text_str(&text));
 	text_done(&text);
 	bequest_done(&bequest);
 }
@@ -141,7 +131,7 @@ void reload_leave_conf(struct reload *reload)
 			shelf_newest(&reload->shelf)->text->text);
 	shelf_format(&reload->shelf, below, &text);
 	if (reload->config.handover)
-		handover_leave(reload->config.handover, INHERIT_GENERATIONS, str_of(&text));
+		handover_leave(reload->config.handover, INHERIT_GENERATIONS, text_str(&text));
 	if (is_stored(reload))
 		shelf_file_write(reload->config.file, &text);
 	text_done(&text);
@@ -259,6 +249,7 @@ static void take_edits(struct reload *reload, const struct bequest *bequest, u64
 void reload_take_over(struct reload *reload, struct estate *estate, bool upgrades)
 {
 	struct bequest *taken = &reload->taken;
+	struct shelf_entry *newest = shelf_newest(&reload->shelf);
 	u32 waiting = 0;
 	u64 event;
 
@@ -271,9 +262,8 @@ void reload_take_over(struct reload *reload, struct estate *estate, bool upgrade
 	event = tell_taken(reload, taken->order_count + taken->edit_count, upgrades);
 	take_edits(reload, taken, event);
 	if (!estate->continues) // else it has them
-		shelf_newest(&reload->shelf)->edits =
-			reload_journal_copy(&reload->journal, &shelf_newest(&reload->shelf)->arena,
-				&shelf_newest(&reload->shelf)->edit_count);
+		newest->edits =
+			reload_journal_copy(&reload->journal, &newest->arena, &newest->edit_count);
 	for (u32 i = 0; i < taken->order_count; i++) {
 		taken->orders[i].is_silent = taken->order_count > own_events_max;
 		waiting += !take_order(reload, &taken->orders[i]);

@@ -53,14 +53,6 @@ static void make(struct journal *journal)
 	journal->is_made = true;
 }
 
-static const struct backend *find_backend(const struct pool *pool, struct str id)
-{
-	for (u32 i = 0; i < pool->backend_count; i++)
-		if (str_eq(pool->backends[i].id, id))
-			return &pool->backends[i];
-	return NULL;
-}
-
 enum reload_result reload_journal_check(
 	struct journal *journal, struct job *job, const struct snapshot *snapshot)
 {
@@ -72,13 +64,13 @@ enum reload_result reload_journal_check(
 		return RELOAD_NO_POOL;
 	if (job->kind == RELOAD_LIST)
 		return RELOAD_DONE;
-	backend = find_backend(pool, job->edit.backends[0].id);
+	backend = snapshot_find_backend(pool, job->edit.backends[0].id);
 	if (job->kind == RELOAD_ADD)
 		return backend ? RELOAD_EXISTS : RELOAD_DONE;
 	if (!backend)
 		return RELOAD_NO_BACKEND;
 	job->was = (struct conf_edit_backend){.id = arena_str(&job->texts, backend->id),
-		.address = scheme_url(&job->texts, backend->conf),
+		.address = scheme_url(&job->texts, scheme_of(backend->conf)),
 		.weight = backend->conf->weight,
 		.max_connections = backend->conf->max_connections,
 		.is_backup = backend->conf->is_backup};

@@ -28,7 +28,7 @@ static void note_empty(struct text *names, const struct snapshot *snapshot)
 
 static bool was_empty(const struct reload_trial *trial, struct str name)
 {
-	struct str rest = str_make(trial->empty_before.data, trial->empty_before.len);
+	struct str rest = text_str(&trial->empty_before);
 
 	while (rest.len)
 		if (str_eq(str_cut(&rest, '\n'), name))

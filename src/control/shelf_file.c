@@ -50,7 +50,7 @@ void shelf_file_read(struct shelf_file *file, struct shelf *shelf)
 	if (error)
 		snprintf(why, sizeof(why), "%s", strerror(-error));
 	else
-		is_good = shelf_parse(shelf, str_make(text.len ? text.data : "", text.len), why);
+		is_good = shelf_parse(shelf, text_str(&text), why);
 	if (!is_good)
 		LOG(file->log, LOG_WARN, "configurations of before are not known",
 			LOG_CSTR("folder", file->folder), LOG_CSTR("file", file->name),
@@ -63,8 +63,7 @@ static void *run(void *arg)
 {
 	struct shelf_file *file = arg;
 
-	file->error =
-		stored_write(file->folder, file->name, str_make(file->text.data, file->text.len));
+	file->error = stored_write(file->folder, file->name, text_str(&file->text));
 	loop_post(file->loop, &file->done);
 	return NULL;
 }

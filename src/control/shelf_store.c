@@ -69,7 +69,7 @@ void shelf_format(const struct shelf *shelf, u32 below, struct text *text)
 		last = entry->text;
 		format_entry(&body, entry);
 	}
-	sealed_format(text, name, version, str_make(body.len ? body.data : "", body.len));
+	sealed_format(text, name, version, text_str(&body));
 	text_done(&body);
 }
 

@@ -60,6 +60,11 @@ static struct str pool_of(const struct provider *provider, const struct row *row
 	return row->pool.len ? row->pool : feed_provider(provider->feed)->pool;
 }
 
+static bool is_deaf(const struct told_pool *pool, const struct row *row)
+{
+	return pool->needs_h2 && !row->is_h2;
+}
+
 // What all providers say about one pool; NULL while none of them knows anything.
 static struct rows *gather(const struct discover *discover, const struct told_pool *pool)
 {
@@ -77,7 +82,7 @@ static struct rows *gather(const struct discover *discover, const struct told_po
 			struct row row = provider->in_use->list[j];
 
 			if (!str_eq(pool_of(provider, &row), pool->name) ||
-				rows->count == ROWS_MAX || (pool->needs_h2 && !row.is_h2))
+				rows->count == ROWS_MAX || is_deaf(pool, &row))
 				continue;
 			row.pool = STR_EMPTY;
 			rows_add_borrowed(rows, &row);
@@ -202,53 +207,60 @@ static void say_faults(struct provider *provider, const struct rows *rows)
 			LOG_U64("left_out", rows->skipped));
 }
 
-static void say_strangers(struct provider *provider)
+// Rows that no pool gets, of one kind.
+struct left_out {
+	const struct row *first; // NULL: none
+	u32 count;
+};
+
+static void leave_out(struct left_out *left_out, const struct row *row)
 {
-	const struct row *first = NULL;
-	u32 count = 0;
-
-	for (u32 i = 0; i < provider->in_use->count; i++) {
-		const struct row *row = &provider->in_use->list[i];
-
-		if (find_pool(provider->discover, pool_of(provider, row)))
-			continue;
-		first = first ? first : row;
-		count++;
-	}
-	if (count && !provider->strangers_told)
-		LOG(provider->discover->log, LOG_WARN,
-			"rows of a provider name a pool that is not there",
-			LOG_STR("provider", name_of(provider)), LOG_U64("rows", count),
-			LOG_STR("row", first->address), LOG_STR("pool", first->pool),
-			LOG_CSTR("cure", "define the pool, or correct the rows"));
-	provider->strangers_told = count > 0;
+	if (left_out->count++ == 0)
+		left_out->first = row;
 }
 
-// Rows that gather leaves out.
-static void say_deaf(struct provider *provider)
+static void say_strangers(struct provider *provider, const struct left_out *strangers)
 {
-	const struct row *first = NULL;
-	u32 count = 0;
+	if (strangers->count && !provider->strangers_told)
+		LOG(provider->discover->log, LOG_WARN,
+			"rows of a provider name a pool that is not there",
+			LOG_STR("provider", name_of(provider)), LOG_U64("rows", strangers->count),
+			LOG_STR("row", strangers->first->address),
+			LOG_STR("pool", strangers->first->pool),
+			LOG_CSTR("cure", "define the pool, or correct the rows"));
+	provider->strangers_told = strangers->count > 0;
+}
+
+static void say_deaf(struct provider *provider, const struct left_out *deaf)
+{
+	if (deaf->count && !provider->deaf_told)
+		LOG(provider->discover->log, LOG_WARN,
+			"rows of a provider are left out: their pool is checked by gRPC, and they "
+			"are not spoken to by HTTP/2",
+			LOG_STR("provider", name_of(provider)), LOG_U64("rows", deaf->count),
+			LOG_STR("row", deaf->first->url),
+			LOG_STR("pool", pool_of(provider, deaf->first)),
+			LOG_CSTR("cure", "write h2c:// (h2:// with TLS) in front of their "
+					 "addresses, or set protocol: h2 for the pool"));
+	provider->deaf_told = deaf->count > 0;
+}
+
+static void say_left_out(struct provider *provider)
+{
+	struct left_out strangers = {0}, deaf = {0};
 
 	for (u32 i = 0; i < provider->in_use->count; i++) {
 		const struct row *row = &provider->in_use->list[i];
 		const struct told_pool *pool =
 			find_pool(provider->discover, pool_of(provider, row));
 
-		if (!pool || !pool->needs_h2 || row->is_h2)
-			continue;
-		first = first ? first : row;
-		count++;
+		if (!pool)
+			leave_out(&strangers, row);
+		else if (is_deaf(pool, row))
+			leave_out(&deaf, row);
 	}
-	if (count && !provider->deaf_told)
-		LOG(provider->discover->log, LOG_WARN,
-			"rows of a provider are left out: their pool is checked by gRPC, and they "
-			"are not spoken to by HTTP/2",
-			LOG_STR("provider", name_of(provider)), LOG_U64("rows", count),
-			LOG_STR("row", first->url), LOG_STR("pool", pool_of(provider, first)),
-			LOG_CSTR("cure", "write h2c:// (h2:// with TLS) in front of their "
-					 "addresses, or set protocol: h2 for the pool"));
-	provider->deaf_told = count > 0;
+	say_strangers(provider, &strangers);
+	say_deaf(provider, &deaf);
 }
 
 static void say_verdict(struct provider *provider, const struct guard_result *result)
@@ -298,8 +310,7 @@ static void use(struct provider *provider, struct rows *rows)
 	provider->in_use = rows;
 	rows_free(provider->stored);
 	provider->stored = NULL;
-	say_strangers(provider);
-	say_deaf(provider);
+	say_left_out(provider);
 	tell_pools(provider->discover);
 }
 
@@ -342,8 +353,7 @@ static void take_stored(struct provider *provider)
 		LOG_STR("folder", str_from(provider->discover->folder)));
 	provider->in_use = provider->stored;
 	provider->stored = NULL;
-	say_strangers(provider);
-	say_deaf(provider);
+	say_left_out(provider);
 	tell_pools(provider->discover);
 }
 

@@ -187,8 +187,8 @@ static u32 scale_weight(const struct dns_source *source, u16 weight)
 {
 	u32 scaled = weight;
 
-	if (source->weight_max > ROW_WEIGHT_MAX)
-		scaled = weight * (u32)ROW_WEIGHT_MAX / source->weight_max;
+	if (source->weight_max > CONF_WEIGHT_MAX)
+		scaled = weight * (u32)CONF_WEIGHT_MAX / source->weight_max;
 	return MAX(scaled, 1u); // RFC 2782: a weight of 0 has a small chance
 }
 

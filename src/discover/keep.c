@@ -37,7 +37,7 @@ void keep_format(struct text *text, const struct rows *rows)
 
 	for (u32 i = 0; i < rows->count; i++)
 		add_row(&body, &rows->list[i]);
-	sealed_format(text, kind, version, str_make(body.len ? body.data : "", body.len));
+	sealed_format(text, kind, version, text_str(&body));
 	text_done(&body);
 }
 
@@ -98,7 +98,7 @@ struct rows *keep_read(const char *folder, struct str name, int *ret_error)
 			 : -ENAMETOOLONG;
 
 	if (rc == 0) {
-		rows = keep_parse(str_make(text.len ? text.data : "", text.len));
+		rows = keep_parse(text_str(&text));
 		rc = rows ? 0 : -EBADMSG;
 	}
 	text_done(&text);

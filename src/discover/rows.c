@@ -130,16 +130,6 @@ bool row_parse_address(struct arena *arena, struct str text, struct scheme_addre
 	return true;
 }
 
-static struct str make_url(struct rows *rows, const struct scheme_address *address)
-{
-	struct str text = scheme_text(address->scheme, address->is_h2);
-
-	if (text.len == 0)
-		return address->address;
-	return str_from(
-		arena_printf(&rows->arena, "%.*s%.*s", STR_FMT(text), STR_FMT(address->address)));
-}
-
 static struct row *grow(struct rows *rows)
 {
 	if (rows->count == rows->room) {
@@ -248,12 +238,12 @@ static void add(struct rows *rows, const struct row_values *values)
 	metadata.len = MIN(metadata.len, (size_t)ROW_METADATA_MAX);
 	row = grow(rows);
 	*row = (struct row){.address = address.address,
-		.url = make_url(rows, &address),
+		.url = scheme_url(&rows->arena, address),
 		.is_h2 = address.is_h2,
 		.id = take_id(rows, values, address.address),
 		.pool = arena_str(&rows->arena, str_trim(values->pool)),
 		.metadata = arena_str(&rows->arena, metadata),
-		.weight = take_number(rows, values, values->weight, "weight", ROW_WEIGHT_MAX, 1),
+		.weight = take_number(rows, values, values->weight, "weight", CONF_WEIGHT_MAX, 1),
 		.max_connections = take_number(rows, values, values->max_connections,
 			"max_connections", ROW_CONNECTIONS_MAX, 0),
 		.state = take_state(rows, values),

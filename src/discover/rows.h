@@ -24,7 +24,6 @@ enum {
 	ROW_URL_MAX = 280,
 	ROW_ID_MAX = 128,
 	ROW_METADATA_MAX = 1024,
-	ROW_WEIGHT_MAX = 1000,
 	ROW_CONNECTIONS_MAX = 1000000,
 };
 
@@ -37,7 +36,7 @@ struct row {
 	struct str address;  // "10.0.0.1:80", "[::1]:80", "unix:/path" or "name:80"
 	struct str url;	     // with what says how it is spoken to: "https://10.0.0.1:443"
 	struct str metadata; // as it is; may be empty
-	u32 weight;	     // 0 to ROW_WEIGHT_MAX
+	u32 weight;	     // 0 to CONF_WEIGHT_MAX
 	u32 max_connections; // 0 = no limit
 	u8 state;	     // enum row_state
 	bool is_backup;	     // gets requests only while no other can

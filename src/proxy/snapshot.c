@@ -503,6 +503,14 @@ struct pool *snapshot_find_pool(const struct snapshot *snapshot, struct str name
 	return NULL;
 }
 
+struct backend *snapshot_find_backend(const struct pool *pool, struct str id)
+{
+	for (u32 i = 0; pool && i < pool->backend_count; i++)
+		if (str_eq(pool->backends[i].id, id))
+			return &pool->backends[i];
+	return NULL;
+}
+
 const struct frontend *snapshot_find_frontend(const struct snapshot *snapshot, struct str name)
 {
 	for (u32 i = 0; i < snapshot->frontend_count; i++)

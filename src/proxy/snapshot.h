@@ -125,4 +125,7 @@ void snapshot_done(struct snapshot *snapshot);
 
 // By name and id; NULL: there is none.
 struct pool *snapshot_find_pool(const struct snapshot *snapshot, struct str name);
+
+// Of this pool, which may be NULL.
+struct backend *snapshot_find_backend(const struct pool *pool, struct str id);
 const struct frontend *snapshot_find_frontend(const struct snapshot *snapshot, struct str name);

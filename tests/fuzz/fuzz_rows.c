@@ -14,7 +14,7 @@ static void check_row(const struct row *row, struct arena *arena)
 
 	ASSERT(row_parse_address(arena, row->url, &address));
 	ASSERT(str_eq(address.address, row->address) && address.is_h2 == row->is_h2);
-	ASSERT(row->id.len > 0 && row->weight <= ROW_WEIGHT_MAX);
+	ASSERT(row->id.len > 0 && row->weight <= CONF_WEIGHT_MAX);
 	ASSERT(row->max_connections <= ROW_CONNECTIONS_MAX && row->state <= ROW_DISABLED);
 }
 

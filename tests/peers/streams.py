@@ -11,6 +11,7 @@ import threading
 import time
 
 from peers import http1
+from peers.backend import tcp_echo
 from peers.net import HANG_SECONDS, HOST, split_address
 
 PERIOD = 65521
@@ -19,6 +20,26 @@ PIECE = 64 * 1024
 ASK = http1.request("GET", "/stream", "Connection: Upgrade", "Upgrade: thing/1",
                     "User-Agent: streams")
 AGREE = http1.head("HTTP/1.1 101 Switching Protocols", "Connection: Upgrade", "Upgrade: thing/1")
+
+
+def agreed(connection):
+    """A script for peers.backend.Backend: agrees to become a tunnel, and sends back what comes, and
+    its end."""
+    if connection.head():
+        connection.send(AGREE)
+        tcp_echo(connection)
+
+
+def tunnel(weir):
+    client = weir.client()
+    client.send(ASK)
+    assert client.response().status == 101
+    return client
+
+
+def echoes(client, text):
+    client.send(text)
+    assert client.reader.exactly(len(text)) == text
 
 
 def piece(offset, length):

@@ -10,36 +10,23 @@ import time
 
 import pytest
 
-from peers import http1
+from peers import http1, streams
 from peers.backend import Backend, tcp_echo
 from peers.drill import Server
 from peers.heir import CLAIMS, CLAIMS_LATE, DIES, SILENT, Heir
 from peers.load import Fire
 from peers.net import refuses, until
-from peers.streams import AGREE, ASK
+from peers.streams import AGREE, agreed, echoes
 from peers.weir import CALM, Weir, replace_program, run_as, settings, start
 
 LOG = {"access": {"format": "json", "output": "stdout"}}
 LATE = "the process that serves does not take tunnels"
 
 
-def agreed(connection):
-    if connection.head():
-        connection.send(AGREE)
-        tcp_echo(connection)
-
-
 def tunnel(weir):
-    client = weir.client()
-    client.send(ASK)
-    assert client.response().status == 101
+    client = streams.tunnel(weir)
     echoes(client, b"at first")
     return client
-
-
-def echoes(client, text):
-    client.send(text)
-    assert client.reader.exactly(len(text)) == text
 
 
 def installed(folder, backend, **rest):

@@ -9,10 +9,10 @@ import threading
 import pytest
 
 from peers import http1
-from peers.backend import Backend, tcp_echo
+from peers.backend import Backend
 from peers.net import until
 from peers.papers import TlsClient, papers
-from peers.streams import AGREE, ASK, Streams
+from peers.streams import AGREE, ASK, Streams, agreed, echoes, tunnel
 from peers.weir import start
 
 
@@ -38,25 +38,6 @@ def moves_on(streams):
     until(lambda: streams.errors() or all(
         now > then for now, then in zip(streams.passed(), before)), "bytes in every tunnel")
     assert not streams.errors()
-
-
-def agreed(connection):
-    """Agrees to become a tunnel, and sends back what comes, and its end."""
-    if connection.head():
-        connection.send(AGREE)
-        tcp_echo(connection)
-
-
-def tunnel(weir):
-    client = weir.client()
-    client.send(ASK)
-    assert client.response().status == 101
-    return client
-
-
-def echoes(client, text):
-    client.send(text)
-    assert client.reader.exactly(len(text)) == text
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -328,6 +328,15 @@ void maker_request(struct maker *maker, const char *method, const char *path)
 	maker->head.version_minor = 1;
 }
 
+void maker_websocket(struct maker *maker)
+{
+	maker_request(maker, "GET", "/chat");
+	maker_add(maker, "Upgrade", "websocket");
+	maker_add(maker, "Connection", "upgrade");
+	maker_add(maker, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+	maker->head.upgrade = true;
+}
+
 void maker_answer(struct maker *maker, u16 status)
 {
 	memset(maker, 0, sizeof(*maker));

@@ -61,6 +61,7 @@ struct maker {
 	struct http_head head;
 };
 void maker_request(struct maker *maker, const char *method, const char *path);
+void maker_websocket(struct maker *maker); // a request for one, at /chat
 void maker_answer(struct maker *maker, u16 status);
 void maker_add(struct maker *maker, const char *name, const char *value);
 

@@ -518,11 +518,7 @@ static void test_websocket(void **state)
 
 		pair.server.on_request = answer_switch;
 		pair_run(&pair);
-		maker_request(&maker, "GET", "/chat");
-		maker_add(&maker, "Upgrade", "websocket");
-		maker_add(&maker, "Connection", "upgrade");
-		maker_add(&maker, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-		maker.head.upgrade = true;
+		maker_websocket(&maker);
 		heard = pair_ask_head(&pair, &maker.head, 0);
 		stream = heard->stream;
 		pair_run(&pair);

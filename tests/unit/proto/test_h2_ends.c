@@ -193,11 +193,7 @@ static void test_end_of_a_refused_tunnel(void **state)
 	(void)state;
 	begin(&pair);
 	pair.server.on_request = refuse_tunnel;
-	maker_request(&maker, "GET", "/chat");
-	maker_add(&maker, "Upgrade", "websocket");
-	maker_add(&maker, "Connection", "upgrade");
-	maker_add(&maker, "Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
-	maker.head.upgrade = true;
+	maker_websocket(&maker);
 	heard = pair_ask_head(&pair, &maker.head, 0);
 	pair_run(&pair);
 	assert_string_equal(heard->head, "403 x-name=Value content-length=5");

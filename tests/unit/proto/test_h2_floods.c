@@ -155,6 +155,18 @@ static void feed_server(struct pair *pair)
 	frames.len = 0;
 }
 
+static void end_server(void (*fill)(struct frames *), enum h2_excess excess)
+{
+	struct pair pair;
+
+	pair_init(&pair, false);
+	greet(&pair, &frames, true);
+	fill(&frames);
+	feed_server(&pair);
+	check_end(&pair, &pair.server, excess, ENHANCE_YOUR_CALM);
+	pair_done(&pair);
+}
+
 static void fill_resets(struct frames *f)
 {
 	for (u32 i = 0; i < 300; i++) {
@@ -188,15 +200,8 @@ static void fill_window_overflows(struct frames *f)
 
 static void test_made_to_reset(void **state)
 {
-	struct pair pair;
-
 	(void)state;
-	pair_init(&pair, false);
-	greet(&pair, &frames, true);
-	fill_window_overflows(&frames);
-	feed_server(&pair);
-	check_end(&pair, &pair.server, H2_RESETS, ENHANCE_YOUR_CALM);
-	pair_done(&pair);
+	end_server(fill_window_overflows, H2_RESETS);
 }
 
 static void fill_empty_data(struct frames *f)
@@ -208,15 +213,8 @@ static void fill_empty_data(struct frames *f)
 
 static void test_empty_data(void **state)
 {
-	struct pair pair;
-
 	(void)state;
-	pair_init(&pair, false);
-	greet(&pair, &frames, true);
-	fill_empty_data(&frames);
-	feed_server(&pair);
-	check_end(&pair, &pair.server, H2_EMPTY_DATA, ENHANCE_YOUR_CALM);
-	pair_done(&pair);
+	end_server(fill_empty_data, H2_EMPTY_DATA);
 }
 
 static void fill_continuations(struct frames *f)
@@ -228,15 +226,8 @@ static void fill_continuations(struct frames *f)
 
 static void test_continuations(void **state)
 {
-	struct pair pair;
-
 	(void)state;
-	pair_init(&pair, false);
-	greet(&pair, &frames, true);
-	fill_continuations(&frames);
-	feed_server(&pair);
-	check_end(&pair, &pair.server, H2_CONTINUATIONS, ENHANCE_YOUR_CALM);
-	pair_done(&pair);
+	end_server(fill_continuations, H2_CONTINUATIONS);
 }
 
 // As many as may be, their heads cut anywhere, in message after message.
@@ -284,15 +275,8 @@ static void fill_header_list(struct frames *f)
 
 static void test_header_list(void **state)
 {
-	struct pair pair;
-
 	(void)state;
-	pair_init(&pair, false);
-	greet(&pair, &frames, true);
-	fill_header_list(&frames);
-	feed_server(&pair);
-	check_end(&pair, &pair.server, H2_HEADER_LIST, ENHANCE_YOUR_CALM);
-	pair_done(&pair);
+	end_server(fill_header_list, H2_HEADER_LIST);
 }
 
 static void fill_wrong_priority(struct frames *f)
