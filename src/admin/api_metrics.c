@@ -104,6 +104,7 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 	for (u32 i = 0; i < workers->count; i++) {
 		scrape->workers[i] =
 			(struct expose_worker){.busy_us = worker_busy_us(&workers->all[i]),
+				.starved_us = worker_starved_us(&workers->all[i]),
 				.busy_ratio = figures_busy_ratio(admin->figures, i)};
 		histogram_fold(&workers->all[i].turns, &scrape->workers[i].turns);
 		scrape->stats[i] = workers->all[i].stats;

@@ -372,14 +372,23 @@ static struct str worker_label(struct page *page, u32 worker)
 	return more_of(page);
 }
 
-static void put_workers(struct page *page, bool ratio)
+static u64 worker_micro(const struct expose_worker *worker, enum metric_family family)
 {
-	for (u32 i = 0; i < page->source->worker_count; i++) {
-		const struct expose_worker *worker = &page->source->workers[i];
-		u64 busy = ratio ? (u64)(MAX(worker->busy_ratio, 0) * 1e6) : worker->busy_us;
-
-		expose_sample_micro(&page->lines, worker_label(page, i), busy);
+	switch (family) {
+	case MF_WORKER_BUSY:
+		return worker->busy_us;
+	case MF_WORKER_STARVED:
+		return worker->starved_us;
+	default:
+		return (u64)(MAX(worker->busy_ratio, 0) * 1e6);
 	}
+}
+
+static void put_workers(struct page *page, enum metric_family family)
+{
+	for (u32 i = 0; i < page->source->worker_count; i++)
+		expose_sample_micro(&page->lines, worker_label(page, i),
+			worker_micro(&page->source->workers[i], family));
 }
 
 static void put_turns(struct page *page)
@@ -475,13 +484,12 @@ static bool put_of_instance(struct page *page, enum metric_family family)
 		expose_sample(&page->lines, STR_EMPTY, source->worker_count);
 		return true;
 	case MF_WORKER_BUSY:
-		put_workers(page, false);
+	case MF_WORKER_STARVED:
+	case MF_WORKER_BUSY_RATIO:
+		put_workers(page, family);
 		return true;
 	case MF_WORKER_TURN:
 		put_turns(page);
-		return true;
-	case MF_WORKER_BUSY_RATIO:
-		put_workers(page, true);
 		return true;
 	case MF_DRAINING:
 		expose_sample(&page->lines, STR_EMPTY, source->draining);

@@ -39,6 +39,7 @@ struct expose_pool {
 
 struct expose_worker {
 	u64 busy_us;	   // ever
+	u64 starved_us;	   // ever: ready to run, and not running
 	double busy_ratio; // of the last second, 0 to 1
 	struct histogram_classic turns;
 };

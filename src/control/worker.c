@@ -518,6 +518,7 @@ static void *thread_main(void *arg)
 	if (worker->config.pin)
 		pin(worker->index);
 	worker->busy_clock = loop_busy_clock();
+	worker->number = gettid();
 	error = start_loop(worker);
 	worker->start_error = error;
 	if (!error) {
@@ -534,6 +535,7 @@ static void *thread_main(void *arg)
 	while (atomic_load(&worker->calls)) // one that is taken back wakes nobody
 		loop_turn(worker->loop, loop_now_ms(worker->loop) + 1);
 	proxy_done(&worker->proxy);
+	atomic_store(&worker->ended_starved_us, loop_starved_us(worker->number));
 	atomic_store(&worker->ended_busy_us, loop_busy_us(worker->busy_clock));
 	trace_attach_thread(NULL);
 	loop_post(worker->config.control_loop, &worker->ended_message);
@@ -585,6 +587,13 @@ u64 worker_busy_us(const struct worker *worker)
 
 	// A clock whose thread has ended says 0.
 	return busy_us ? busy_us : atomic_load(&worker->ended_busy_us);
+}
+
+u64 worker_starved_us(const struct worker *worker)
+{
+	u64 ended_us = atomic_load(&worker->ended_starved_us);
+
+	return ended_us ? ended_us : loop_starved_us(worker->number);
 }
 
 void worker_join(struct worker *worker)

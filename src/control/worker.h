@@ -66,8 +66,10 @@ struct worker {
 	u32 listener_count;
 	pthread_t thread;
 	clockid_t busy_clock;	    // of its thread
+	pid_t number;		    // of its thread
 	_Atomic(u64) ended_busy_us; // 0: it runs
-	struct loop *loop;	    // valid between a successful worker_start and worker_join
+	_Atomic(u64) ended_starved_us;
+	struct loop *loop; // valid between a successful worker_start and worker_join
 	const char *loop_why;
 	int start_error;
 	bool draining;
@@ -109,6 +111,9 @@ void worker_abort(struct worker *worker);
 
 // Processor time that its thread has used. From any thread, from worker_start on.
 u64 worker_busy_us(const struct worker *worker);
+
+// Time for which it had something to do and no processor. The same way; it opens a file.
+u64 worker_starved_us(const struct worker *worker);
 
 // From the asker's thread, from worker_start on as long as the struct worker is there, even after
 // worker_join. `run`, `asker` and `answered` are set; `run` must take a short time, as everything

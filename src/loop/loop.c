@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -389,6 +390,28 @@ u64 loop_busy_us(clockid_t clock)
 u64 loop_process_busy_us(void)
 {
 	return clock_ns(CLOCK_PROCESS_CPUTIME_ID) / 1000;
+}
+
+// "RAN READY SLICES", the first two in nanoseconds.
+u64 loop_starved_us(pid_t thread)
+{
+	char text[128];
+	struct str rest;
+	ssize_t len;
+	u64 ns = 0;
+	int fd;
+
+	snprintf(text, sizeof(text), "/proc/self/task/%d/schedstat", (int)thread);
+	fd = open(text, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	len = read(fd, text, sizeof(text));
+	close(fd);
+	rest = str_make(text, len > 0 ? (size_t)len : 0);
+	(void)str_cut(&rest, ' ');
+	if (str_to_u64(str_cut(&rest, ' '), UINT64_MAX, &ns) != 0)
+		return 0;
+	return ns / 1000;
 }
 
 nsec loop_sleep_ns(const struct loop *loop, u64 until_ms)

@@ -193,6 +193,11 @@ clockid_t loop_busy_clock(void);
 u64 loop_busy_us(clockid_t clock);
 u64 loop_process_busy_us(void); // of all its threads
 
+// Time for which a thread was ready to run and had no processor, as others or a quota had it; read
+// from any thread of the process by its number (gettid). 0 once it has ended, and where the kernel
+// does not count it (/proc/PID/task/TID/schedstat).
+u64 loop_starved_us(pid_t thread);
+
 // Gives an existing descriptor (listening, foreign) to the loop; makes it non-blocking.
 void sock_open(struct loop *loop, struct sock *sock, int fd);
 

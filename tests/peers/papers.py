@@ -21,7 +21,8 @@ def openssl(*words, cwd=None, text=None, code=0):
 
 
 KEYS = {"ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
-        "rsa": ["-newkey", "rsa:2048"]}
+        "rsa": ["-newkey", "rsa:2048"],
+        "slow": ["-newkey", "rsa:3072"]}  # to sign with, and much less so to check
 
 
 class Papers:

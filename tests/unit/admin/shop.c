@@ -106,8 +106,9 @@ static void fill_source(struct shop *shop, u32 workers)
 			.healthy = i % 10 != 9,
 			.eligible = i % 10 != 9};
 	for (u32 i = 0; i < workers; i++) {
-		shop->workers[i] =
-			(struct expose_worker){.busy_us = 1500000 * (i + 1ull), .busy_ratio = 0.25};
+		shop->workers[i] = (struct expose_worker){.busy_us = 1500000 * (i + 1ull),
+			.starved_us = 250000 * (i + 1ull),
+			.busy_ratio = 0.25};
 		shop->workers[i].turns.counts[0] = i + 1;
 		shop->cells[i].values[M_REUSE_HITS] = 3;
 		shop->cells[i].values[M_REUSE_MISSES] = 1;

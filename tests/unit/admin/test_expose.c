@@ -340,6 +340,7 @@ static void test_numbers(void **state)
 	assert_int_equal(total(d, "lb_backend_health_status", ""), 4 * backends - 2);
 	assert_int_equal(total(d, "lb_circuit_breaker_state", "backend=\"10.0.0.2:8080\""), 2);
 	assert_true(total(d, "lb_worker_busy_seconds_total", "worker=\"2\"") == 4.5);
+	assert_true(total(d, "lb_worker_starved_seconds_total", "worker=\"1\"") == 0.5);
 	assert_true(total(d, "lb_worker_busy_ratio", "worker=\"0\"") == 0.25);
 	assert_true(total(d, "lb_worker_turn_seconds_count", "worker=\"2\"") == 3);
 	assert_true(total(d, "lb_upstream_reuse_ratio", "") == 0.75);
