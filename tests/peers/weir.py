@@ -124,6 +124,12 @@ class Weir:
         children = pathlib.Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return int(children[-1]) if children else self.pid
 
+    @property
+    def workers(self):
+        """How many it has. The environment, which says so of all tests, has the last word."""
+        return until(lambda: [line["workers"] for line in self.log() if "workers" in line],
+                     "the line that tells its workers")[-1]
+
     def rss(self):
         """Resident bytes."""
         for line in pathlib.Path(f"/proc/{self.serving}/status").read_text().splitlines():
@@ -196,6 +202,9 @@ class Weir:
         finally:
             self.done()
 
+
+# For what is about a limit that each worker has, or about one connection to a backend.
+ONE_WORKER = {"WEIR_RUNTIME__WORKERS": "1"}
 
 # Nobody is judged by what happens: what the tests of single failures stand on.
 CALM = {"health_check": "none",

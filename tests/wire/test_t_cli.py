@@ -292,7 +292,8 @@ def test_variables_and_a_dotenv_file(tmp_path):
         written(tmp_path, ".env", f"ADDRESS={address}\nSERVER={backend.address}\n")
         written(tmp_path, "weir.yaml", "bind: ${ADDRESS}\nbackends: ['${SERVER}']\n"
                                        "runtime: {workers: '${WORKERS:-2}'}\n")
-        with Weir(cwd=tmp_path, address=address) as weir:
+        unset = ("env", "-u", "WEIR_RUNTIME__WORKERS")  # it would have the last word
+        with Weir(cwd=tmp_path, address=address, wrapper=unset) as weir:
             assert weir.ask().status == 200
             assert weir.log()[-1]["workers"] == 2
 

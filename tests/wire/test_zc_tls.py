@@ -14,7 +14,7 @@ from peers import http1
 from peers.backend import Backend, fixed, raw, serve, tcp_echo
 from peers.net import HOST, free_port, until
 from peers.papers import Papers, TlsClient, openssl, papers
-from peers.weir import IS_SANITIZED, Weir, config_file, run, settings, start, told
+from peers.weir import IS_SANITIZED, ONE_WORKER, Weir, config_file, run, settings, start, told
 
 
 def secure(*names, protocol=None, top=None, frontend=None, **tls):
@@ -342,7 +342,8 @@ def test_a_handshake_has_its_time():
 
 def test_handshakes_are_bounded():
     frontend = {"limits": {"handshakes": 5}}
-    with Backend() as backend, start(backend, **secure(frontend=frontend)) as weir:
+    with Backend() as backend, \
+            start(backend, **secure(frontend=frontend), env=ONE_WORKER) as weir:
         kept = [client(weir) for _ in range(8)]  # done: these do not count
         waiting = [weir.client() for _ in range(5)]
         until(lambda: _is_refused(weir), "a refused handshake")

@@ -135,7 +135,7 @@ def test_sessions_are_resumed(version):
         for _ in range(6):
             assert weir.ask().status == 200
         until(lambda: len(backend.reused) == 6, "six connections")
-        assert backend.reused == [False] + [True] * 5
+        assert not backend.reused[0] and backend.reused.count(False) <= weir.workers
 
 
 def test_backends_of_one_pool_have_sessions_of_their_own():
@@ -143,7 +143,10 @@ def test_backends_of_one_pool_have_sessions_of_their_own():
     with site(close) as one, site(close) as two, start(one, two, **by_tls()) as weir:
         for _ in range(8):
             assert weir.ask().status == 200
-        assert one.reused == two.reused == [False, True, True, True]
+        until(lambda: len(one.reused) + len(two.reused) == 8, "eight connections")
+        assert abs(len(one.reused) - len(two.reused)) <= weir.workers
+        for each in (one, two):
+            assert not each.reused[0] and each.reused.count(False) <= weir.workers
 
 
 def test_a_cut_answer_is_not_a_whole_one():

@@ -94,7 +94,7 @@ def test_sessions_are_resumed():
         for _ in range(5):
             assert weir.ask().body == b"hello"
         until(lambda: len(backend.reused) == 5, "five connections")
-        assert backend.reused == [False] + [True] * 4
+        assert not backend.reused[0] and backend.reused.count(False) <= weir.workers
 
 
 def test_we_show_a_certificate():
@@ -309,4 +309,4 @@ def test_another_way_from_the_next_configuration_on(before, after):
             weir.wait_log("configuration is reloaded")
             for _ in range(3):
                 assert weir.ask().body == b"hello"
-        assert ways == [before, after]
+            assert ways[0] == before and set(ways[1:]) == {after} and len(ways) <= 1 + weir.workers
