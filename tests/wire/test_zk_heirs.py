@@ -70,124 +70,112 @@ def is_pending(pid, number):
 
 # ---- An heir that is not as it should be --------------------------------------------------------
 
+@contextlib.contextmanager
+def handing_over(folder, then, *, said="whole", tunnels=1, version=2, **rest):
+    """A weir, the heir that its tunnels go to, their clients, and their backend, when the heir has
+    said this word."""
+    with Backend(agreed) as backend:
+        weir, path = installed(folder, backend, **rest)
+        with weir:
+            clients = [tunnel(weir) for _ in range(tunnels)]
+            heir = Heir(path, then, version=version)
+            weir.signal(signal.SIGUSR2)
+            if said:
+                heir.wait_said(said)
+            yield weir, heir, clients, backend
+
+
 def test_without_an_answer_they_go_on_where_they_were(tmp_path):
     """Also their end is heard, though somebody else still has copies of their sockets."""
-    with Backend(agreed) as backend:
-        weir, path = installed(tmp_path, backend, runtime={"shutdown_timeout": "8s"})
-        with weir, tunnel(weir) as first, tunnel(weir) as second:
-            heir = Heir(path, CLAIMS_LATE)
-            weir.signal(signal.SIGUSR2)
-            heir.wait_said("whole")
-            heir.leave()
-            first.send(b"meanwhile")
-            assert first.reader.exactly(9) == b"meanwhile"
-            line, = told(weir, LATE)
-            assert line["waited_ms"] == 5000
-            echoes(second, b"this one, too")
-            first.end()
-            assert first.is_closed()
-            assert second.reader.rest() == b""  # shutdown_timeout
-            weir.wait_log("shutdown_timeout passed")
-            heir.go()
-            heir.wait_said("too late")
-            assert moved(weir) == [(0, 2)]
-            until(lambda: weir.stdout.count("\n") == 2, "an access line for each")
+    with handing_over(tmp_path, CLAIMS_LATE, tunnels=2, runtime={"shutdown_timeout": "8s"}) as (
+            weir, heir, (first, second), _):
+        heir.leave()
+        first.send(b"meanwhile")
+        assert first.reader.exactly(9) == b"meanwhile"
+        line, = told(weir, LATE)
+        assert line["waited_ms"] == 5000
+        echoes(second, b"this one, too")
+        first.end()
+        assert first.is_closed()
+        assert second.reader.rest() == b""  # shutdown_timeout
+        weir.wait_log("shutdown_timeout passed")
+        heir.go()
+        heir.wait_said("too late")
+        assert moved(weir) == [(0, 2)]
+        until(lambda: weir.stdout.count("\n") == 2, "an access line for each")
 
 
 def test_what_is_claimed_is_not_taken_back(tmp_path):
-    with Backend(agreed) as backend:
-        weir, path = installed(tmp_path, backend)
-        with weir, tunnel(weir) as client:
-            heir = Heir(path, CLAIMS)
-            weir.signal(signal.SIGUSR2)
-            heir.wait_said("claimed")
-            heir.leave()
-            until(lambda: told(weir, LATE), "the end of the old one's patience")
-            until(lambda: moved(weir) == [(1, 0)], "the tunnel to be gone")
-            assert client.reader.exactly(4) == b"mine"
-            until(lambda: told(weir, "stopped"), "the old one to be gone")
-            assert weir.stdout == ""  # it is the other's to tell
+    with handing_over(tmp_path, CLAIMS, said="claimed") as (weir, heir, (client,), _):
+        heir.leave()
+        until(lambda: told(weir, LATE), "the end of the old one's patience")
+        until(lambda: moved(weir) == [(1, 0)], "the tunnel to be gone")
+        assert client.reader.exactly(4) == b"mine"
+        until(lambda: told(weir, "stopped"), "the old one to be gone")
+        assert weir.stdout == ""  # it is the other's to tell
 
 
 def test_the_death_of_who_was_to_take_it_changes_nothing(tmp_path):
-    with Backend(agreed) as backend:
-        weir, path = installed(tmp_path, backend)
-        with weir, tunnel(weir) as client:
-            heir = Heir(path, DIES)
-            weir.signal(signal.SIGUSR2)
-            heir.wait_said("whole")
-            heir.leave()
-            client.send(b"mean")
-            heir.go()
-            assert client.reader.exactly(4) == b"mean"
-            echoes(client, b"while")
-            with tunnel(weir) as other:  # by who follows the dead one
-                other.end()
-                assert other.is_closed()
-            client.end()
-            assert client.is_closed()
+    with handing_over(tmp_path, DIES) as (weir, heir, (client,), _):
+        heir.leave()
+        client.send(b"mean")
+        heir.go()
+        assert client.reader.exactly(4) == b"mean"
+        echoes(client, b"while")
+        with tunnel(weir) as other:  # by who follows the dead one
+            other.end()
+            assert other.is_closed()
+        client.end()
+        assert client.is_closed()
 
 
 def test_who_knows_another_version_only_gets_none(tmp_path):
-    with Backend(agreed) as backend:
-        weir, path = installed(tmp_path, backend)
-        with weir, tunnel(weir) as client:
-            heir = Heir(path, SILENT, version=1)
-            weir.signal(signal.SIGUSR2)
-            until(lambda: told(weir, "upgraded: another process serves"), "the promotion")
-            heir.leave()
-            for _ in range(20):
-                echoes(client, b"as before")
-            assert "whole" not in heir.said()
-            client.end()
-            assert client.is_closed()
+    with handing_over(tmp_path, SILENT, said=None, version=1) as (weir, heir, (client,), _):
+        until(lambda: told(weir, "upgraded: another process serves"), "the promotion")
+        heir.leave()
+        for _ in range(20):
+            echoes(client, b"as before")
+        assert "whole" not in heir.said()
+        client.end()
+        assert client.is_closed()
 
 
 @pytest.mark.parametrize("claimed", [False, True])
 def test_a_tunnel_on_its_way_has_one_owner_when_it_is_cut(claimed, tmp_path):
     """The old process stops at once while the heir has the parcel: what that one has claimed stays
     open, and what it has not is closed for the client."""
-    with Backend(agreed) as backend:
-        weir, path = installed(tmp_path, backend)
-        with weir, tunnel(weir) as client:
-            heir = Heir(path, CLAIMS if claimed else CLAIMS_LATE)
-            weir.signal(signal.SIGUSR2)
-            heir.wait_said("claimed" if claimed else "whole")
-            weir.signal(signal.SIGTERM)
-            until(lambda: not is_pending(weir.pid, signal.SIGTERM), "the keeper to have it")
-            weir.signal(signal.SIGTERM)  # now the leaving one hears it, too
-            if claimed:
-                assert client.reader.exactly(4) == b"mine"
-                weir.ended()
-                assert weir.stdout == ""
-            else:
-                assert client.reader.rest() == b""
-                heir.go()
-                heir.wait_said("too late")
-                weir.ended()
-                line, = weir.stdout.splitlines()
-                assert json.loads(line)["outcome"] == "draining"
+    then, said = (CLAIMS, "claimed") if claimed else (CLAIMS_LATE, "whole")
+    with handing_over(tmp_path, then, said=said) as (weir, heir, (client,), _):
+        weir.signal(signal.SIGTERM)
+        until(lambda: not is_pending(weir.pid, signal.SIGTERM), "the keeper to have it")
+        weir.signal(signal.SIGTERM)  # now the leaving one hears it, too
+        if claimed:
+            assert client.reader.exactly(4) == b"mine"
+            weir.ended()
+            assert weir.stdout == ""
+        else:
+            assert client.reader.rest() == b""
+            heir.go()
+            heir.wait_said("too late")
+            weir.ended()
+            line, = weir.stdout.splitlines()
+            assert json.loads(line)["outcome"] == "draining"
 
 
 @pytest.mark.parametrize("how", ["end", "reset"])
 def test_a_client_that_ends_meanwhile_is_heard_by_who_goes_on(how, tmp_path):
-    with Backend(agreed) as backend:
-        weir, path = installed(tmp_path, backend)
-        with weir, tunnel(weir) as client:
-            heir = Heir(path, CLAIMS_LATE)
-            weir.signal(signal.SIGUSR2)
-            heir.wait_said("whole")
-            heir.leave()
-            client.send(b"last words")
-            client.end() if how == "end" else client.reset()
-            assert backend.connections[0].closed.wait(30)
-            until(lambda: weir.stdout.count("\n") == 1, "its access line")
-            assert json.loads(weir.stdout)["outcome"] == "tunnel_closed"
-            if how == "end":
-                assert client.reader.rest() == b"last words"
-            heir.go()
-            heir.wait_said("too late")
-            assert moved(weir) == [(0, 1)]
+    with handing_over(tmp_path, CLAIMS_LATE) as (weir, heir, (client,), backend):
+        heir.leave()
+        client.send(b"last words")
+        client.end() if how == "end" else client.reset()
+        assert backend.connections[0].closed.wait(30)
+        until(lambda: weir.stdout.count("\n") == 1, "its access line")
+        assert json.loads(weir.stdout)["outcome"] == "tunnel_closed"
+        if how == "end":
+            assert client.reader.rest() == b"last words"
+        heir.go()
+        heir.wait_said("too late")
+        assert moved(weir) == [(0, 1)]
 
 
 # ---- Several at the same time -------------------------------------------------------------------
