@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-
 #include "base/mem.h"
 #include "control/control_inside.h"
 
