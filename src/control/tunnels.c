@@ -342,11 +342,13 @@ static void on_through(struct message *message)
 
 static void run_begin(struct worker_call *call, struct proxy *proxy)
 {
+	const struct worker *worker = container_of(proxy, struct worker, proxy);
 	struct begin *begin = container_of(call, struct begin, call);
 	struct tunnels *tunnels = begin->tunnels;
 	struct passing_sink sink = {.loop = tunnels->loop,
 		.deliver = on_parcel,
 		.owner = tunnels,
+		.is_expecting = &worker->is_expectant,
 		.through = &begin->through};
 
 	passing_begin(proxy, &sink);

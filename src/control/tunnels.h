@@ -21,7 +21,7 @@
 	X(BACKEND, 'B') /* a descriptor */                                   \
 	X(CLAIM, 'T')	/* a descriptor (parcel_claim) */                    \
 	X(WHOLE, 'E')	/* worker and number: the parcel is complete */      \
-	X(THROUGH, 'Z') /* all that were there and can be given are given */ \
+	X(THROUGH, 'Z') /* what was there or to come and can go, has gone */ \
 	X(TAKEN, 'Y')	/* worker and number, from who begins */             \
 	X(REFUSED, 'N') /* worker and number and why, from who begins: it stays there */
 

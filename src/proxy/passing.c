@@ -3,6 +3,7 @@
 #include "proxy/passing.h"
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -361,11 +362,14 @@ static void on_tick(struct timer *timer)
 {
 	struct giver *giver = container_of(timer, struct giver, timer);
 	struct loop *loop = giver->proxy->loop;
+	bool is_expecting = atomic_load(giver->sink.is_expecting);
 
+	if (is_expecting)
+		giver->unfit = 0; // what comes has not been looked at
 	halt_some(giver);
 	list_for_each_safe (node, &giver->passings)
 		look_at(giver, list_entry(node, struct passing, node));
-	if (!giver->count && giver->unfit >= count_tunnels(giver))
+	if (!is_expecting && !giver->count && giver->unfit >= count_tunnels(giver))
 		tell_through(giver);
 	loop_timer_set(loop, timer, loop_now_ms(loop) + (giver->count ? soon_ms : later_ms));
 }

@@ -17,8 +17,10 @@ struct passing_sink {
 	struct loop *loop;
 	message_fn *deliver;
 	void *owner;
-	// Posted once to that loop: every tunnel that was there and may go has gone, or the proxy
-	// ends.
+	// Whether a third process may still give tunnels to this proxy, to go on from here.
+	const _Atomic(bool) *is_expecting;
+	// Posted once to that loop: every tunnel that was there, or came while that was so, and may
+	// go has gone, or the proxy ends.
 	struct message *through;
 };
 

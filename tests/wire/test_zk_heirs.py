@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Tunnels on their way to a process that does not answer, or answers late, or dies; and several
 upgrades, stops and ends of tunnels at the same time. No tunnel has two owners, and none has none."""
+import contextlib
 import json
 import os
 import pathlib
@@ -47,6 +48,16 @@ def moved(weir):
 
 def alone(weir, number=1):
     until(lambda: weir.stderr.count("this process serves alone") == number, "an upgrade")
+
+
+@contextlib.contextmanager
+def stopped(pid):
+    """It does nothing meanwhile, and hears behind it what was said."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def is_pending(pid, number):
@@ -182,26 +193,25 @@ def test_a_client_that_ends_meanwhile_is_heard_by_who_goes_on(how, tmp_path):
 # ---- Several at the same time -------------------------------------------------------------------
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_an_upgrade_while_tunnels_are_on_their_way_loses_none(workers):
-    """The first process gives them when the second is told to leave already, which passes them on."""
+@pytest.mark.parametrize("upgrades", [2, 3])
+def test_upgrades_while_tunnels_are_on_their_way_lose_none(upgrades, workers):
+    """The first process gives them when those behind it are told to leave already: each of these waits
+    for what is still to come by way of it, and passes it on."""
     with Backend(agreed) as backend, start(backend, workers=workers) as weir:
         clients = [tunnel(weir) for _ in range(5)]
-        first = weir.serving
-        weir.signal(signal.SIGUSR2)
-        until(lambda: len(told(weir, "weir ")) == 2, "the second one")
-        os.kill(first, signal.SIGSTOP)
-        alone(weir, 1)
-        second = weir.serving
-        weir.signal(signal.SIGUSR2)
-        alone(weir, 2)
-        assert weir.serving not in (first, second)
-        os.kill(first, signal.SIGCONT)
+        served = [weir.serving]
+        with stopped(served[0]):
+            for number in range(1, upgrades + 1):
+                weir.signal(signal.SIGUSR2)
+                alone(weir, number)
+                served.append(weir.serving)
+            assert len(set(served)) == upgrades + 1
         for client in clients:
-            echoes(client, b"by way of two")
-        until(lambda: len(told(weir, "stopped")) == 2, "both to be gone")
-        assert moved(weir) == [(5, 0), (5, 0)]
+            echoes(client, b"on the way")
+        until(lambda: len(told(weir, "stopped")) == upgrades, "all but the last to be gone")
+        assert moved(weir) == [(5, 0)] * upgrades
         for client in clients:
-            echoes(client, b"in the third")
+            echoes(client, b"in the last")
 
 
 def test_a_shutdown_timeout_of_nothing_cuts_none_that_can_go():
