@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the files of the model share: model.c (states, judging, publishing), model_health.c (what
-// follows from checks) and model_counts.c (what follows from the counts of workers). Nobody else
-// includes it.
+// What the files of the model share: model.c (states, judging, publishing), model_life.c (which
+// pools and backends there are, from configuration to configuration), model_health.c (what follows
+// from checks) and model_counts.c (what follows from the counts of workers). Nobody else includes
+// it.
 #pragma once
 
 #include "control/model.h"
@@ -109,6 +110,17 @@ void model_touch(struct model *model, struct model_backend *one);
 // Judges the pools about which something has changed, and lets the listener hear. Not `all`: those
 // that were judged just now may wait.
 void model_settle(struct model *model, bool all);
+
+// What stands about a backend in its pool's facts | when time has to look at it.
+struct eligible_facts model_facts_of(const struct model_backend *one);
+void model_rest(const struct model *model, struct model_backend *one);
+
+// Judges this pool now, and publishes what has changed; gives what was known before, which is then
+// to be told of. `publish`: even if nothing has.
+struct eligible_pool model_judge(struct model *model, struct model_pool *pool);
+void model_publish(struct model *model, struct model_pool *pool);
+void model_tell_of_judgement(
+	struct model *model, struct model_pool *pool, const struct eligible_pool *before);
 
 // Takes it out for a while, unless its pool's share is used up.
 void model_eject(struct model *model, struct model_backend *one, enum ejection_why why, u32 streak);

@@ -1,322 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What an exchange does to get an answer out of some backend: picking, waiting for a place, a
-// connection, sending, and what follows when that fails.
+// The way of one attempt to get an answer out of some backend: picking, waiting for a place, a
+// connection, sending.
 #include <errno.h>
 
-#include "proxy/exchange_parts.h"
+#include "proxy/attempt_parts.h"
 #include "proxy/introduce.h"
 #include "proxy/key.h"
 #include "proxy/request.h"
 #include "proxy/sticky.h"
-
-static u32 chance(struct exchange *x)
-{
-	return (u32)(rng_u64(&x->proxy->rng) >> 32);
-}
-
-// ---- The budget of the pool ---------------------------------------------------------------------
-
-static void lock_budget(struct pool *pool)
-{
-	while (atomic_flag_test_and_set_explicit(&pool->budget_lock, memory_order_acquire))
-		;
-}
-
-static void unlock_budget(struct pool *pool)
-{
-	atomic_flag_clear_explicit(&pool->budget_lock, memory_order_release);
-}
-
-static const struct budget_rules *budget_rules_of(const struct pool *pool)
-{
-	return &pool->conf->retry.rules.budget;
-}
-
-// A route may say how much, but over how long is the pool's.
-static struct budget_rules budget_rules_for(const struct exchange *x)
-{
-	struct budget_rules rules = x->retry->rules.budget;
-
-	rules.window_ms = budget_rules_of(x->pool)->window_ms;
-	return rules;
-}
-
-// Under the lock: the budget hears of this worker's requests since the last time.
-static void note_requests(struct picker *picker)
-{
-	u64 growth = picker->shared->requests - picker->noted;
-
-	if (growth)
-		budget_note_at(&picker->pool->budget, budget_rules_of(picker->pool),
-			(u32)MIN(growth, (u64)UINT32_MAX), picker->requested_ms);
-	picker->noted += growth;
-}
-
-static void charge(struct picker *picker)
-{
-	__atomic_store_n(&picker->shared->charged, picker->shared->charged + 1, __ATOMIC_RELAXED);
-}
-
-static struct retry_answer ask_retry(struct exchange *x, struct retry_facts *facts)
-{
-	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
-	struct retry_rules rules = x->retry->rules;
-	struct retry_answer answer;
-	u64 now_ms = exchange_now_ms(x);
-
-	if (unlikely(!picker->pool)) // gone, and forgotten
-		return (struct retry_answer){
-			.verdict = RETRY_GIVE_UP, .reason = RETRY_BECAUSE_NO_BUDGET};
-	rules.budget = budget_rules_for(x);
-	facts->refused_lately = now_ms < picker->refused_until_ms;
-	lock_budget(picker->pool); // it may be newer than x->pool
-	note_requests(picker);
-	answer = retry_ask(&rules, &picker->pool->budget, facts, chance(x), now_ms);
-	unlock_budget(picker->pool);
-	if (answer.verdict == RETRY_GIVE_UP && retry_all_refuse(facts))
-		picker->refused_until_ms = now_ms + RETRY_REFUSED_LATELY_MS;
-	if (answer.is_charged)
-		charge(picker);
-	if (answer.reason == RETRY_BECAUSE_NO_BUDGET)
-		metrics_inc(x->proxy->metrics, M_RETRIES_REFUSED);
-	return answer;
-}
-
-// The first try of a request; what is sent again has been counted.
-static void count_request(struct exchange *x)
-{
-	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
-	u64 now_ms = exchange_now_ms(x);
-
-	if (unlikely(now_ms >= picker->note_ms)) {
-		lock_budget(x->pool);
-		note_requests(picker);
-		unlock_budget(x->pool);
-		picker->note_ms = budget_slot_end_ms(budget_rules_of(x->pool), now_ms);
-	}
-	x->is_counted = true;
-	picker->requested_ms = now_ms;
-	__atomic_store_n(&picker->shared->requests, picker->shared->requests + 1, __ATOMIC_RELAXED);
-}
-
-// ---- Failure ------------------------------------------------------------------------------------
-
-static bool body_is_held(const struct exchange *x)
-{
-	// What was spliced went by unseen.
-	return !x->replay_lost && x->replay.len == x->up.total && !mover_is_running(&x->up.mover);
-}
-
-static struct retry_facts facts_of(const struct exchange *x, enum retry_cause cause, u16 status)
-{
-	const struct attempt *attempt = x->attempt;
-	bool broke = cause == RETRY_RESET || cause == RETRY_STALE;
-
-	return (struct retry_facts){.cause = (u8)cause,
-		.status = status,
-		.attempts = x->attempts,
-		.backoffs = x->pauses,
-		.others = pick_others(x->pool, &x->tried),
-		.sent = attempt->sent_us != 0,
-		.answer_begun = x->answer_begun ||
-				(broke && attempt->lease.link && lease_has_heard(&attempt->lease)),
-		.idempotent = exchange_is_idempotent(x),
-		.has_body = x->request_has_body,
-		.body_held = body_is_held(x),
-		.replayed = x->replayed,
-		.tcp = x->tcp,
-		.deadline_ms = x->deadline_ms};
-}
-
-// How it ended, as records say it (enum record_end or enum outcome).
-static u8 end_of(enum retry_cause cause, enum outcome outcome)
-{
-	switch (cause) {
-	case RETRY_STALE:
-		return RECORD_END_STALE;
-	case RETRY_STATUS:
-		return RECORD_END_STATUS;
-	case RETRY_TIMEOUT:
-		return RECORD_END_LATE;
-	default:
-		return (u8)outcome;
-	}
-}
-
-static u32 miss_of_connect(enum outcome outcome)
-{
-	return outcome == OUTCOME_CONNECTION_REFUSED ? MISS_REFUSED : MISS_CONNECT;
-}
-
-static u32 miss_of(enum retry_cause cause, enum outcome outcome, u16 status)
-{
-	switch (cause) {
-	case RETRY_CONNECT:
-		return miss_of_connect(outcome);
-	case RETRY_TIMEOUT:
-		return MISS_TIMEOUT;
-	case RETRY_STATUS:
-		return status >= 500 ? MISS_STATUS : MISS_NONE;
-	case RETRY_RESET:
-	case RETRY_STALE:
-		return MISS_RESET;
-	default:
-		return PICK_VOID;
-	}
-}
-
-void attempt_drop_second(struct exchange *x, u32 miss)
-{
-	struct attempt *second = x->second;
-
-	if (!second)
-		return;
-	attempt_tried(x, second, RECORD_END_SLOWER, 0); // where nothing else was told of it
-	x->second = NULL;
-	exchange_note_try(x, second->pick.backend, STATS_TRY_HEDGE);
-	pick_note(exchange_upstream(x), &second->pick, miss);
-	attempt_end(x, second, false);
-}
-
-// The copy takes over, with the time that it has had so far.
-static void promote_second(struct exchange *x)
-{
-	record_note_promoted(x);
-	x->attempt = x->second;
-	x->active_ms = x->attempt->sent_us ? x->attempt->sent_us / 1000 : exchange_now_ms(x);
-	x->backend = x->asked = x->attempt->pick.backend;
-	x->second = NULL;
-}
-
-static void note_try(struct exchange *x, struct attempt *attempt)
-{
-	if (unlikely(x->is_recorded))
-		tracing_try(x, attempt);
-}
-
-// The same backend on a fresh connection: that a kept one was stale says nothing against it.
-static enum step replay(struct exchange *x)
-{
-	x->replayed = true;
-	attempt_tried(x, x->attempt, RECORD_END_STALE, 0);
-	metrics_inc(x->proxy->metrics, M_REPLAYS);
-	mover_drop(&x->up.mover);
-	if (lease_renew(&x->attempt->lease)) {
-		x->attempt->leased_us = exchange_now_us(x);
-		x->attempt->sent_us = 0;
-		note_try(x, x->attempt);
-	}
-	return STEP_LEASE;
-}
-
-static enum step follow(struct exchange *x, const struct retry_answer *answer)
-{
-	metrics_inc(x->proxy->metrics, M_RETRIES);
-	trace_add(x->proxy->trace, TRACE_RETRY, x->attempts, x->id, x->failure, 0);
-	mover_drop(&x->up.mover);
-	if (answer->verdict == RETRY_ANY)
-		x->tried.count = 0;
-	if (answer->delay_ms == 0)
-		return STEP_PICK;
-	x->pauses++;
-	x->wait_until_ms = exchange_now_ms(x) + answer->delay_ms;
-	return STEP_PAUSE;
-}
-
-static enum step after_failure(struct exchange *x, enum retry_cause cause, u16 status, bool whole,
-	enum outcome outcome, bool *ret_gave_up)
-{
-	struct retry_facts facts = facts_of(x, cause, status);
-	struct retry_answer answer;
-
-	*ret_gave_up = false;
-	x->failure = (u8)outcome;
-	if (x->second) { // the copy still runs
-		exchange_note_try(x, x->asked, STATS_TRY_REPEATED);
-		attempt_tried(x, x->attempt, end_of(cause, outcome), status);
-		pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, outcome, status));
-		attempt_end(x, x->attempt, whole);
-		promote_second(x);
-		return STEP_STAY;
-	}
-	answer = ask_retry(x, &facts);
-	if (answer.verdict == RETRY_REPLAY)
-		return replay(x);
-	if (answer.verdict == RETRY_GIVE_UP) {
-		x->no_retry = answer.reason;
-		*ret_gave_up = true;
-		return STEP_STAY;
-	}
-	attempt_tried(x, x->attempt, end_of(cause, outcome), status);
-	record_note_pause(x);
-	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, outcome, status));
-	attempt_end(x, x->attempt, whole);
-	return follow(x, &answer);
-}
-
-enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcome outcome)
-{
-	bool gave_up;
-	enum step next = after_failure(x, cause, 0, false, outcome, &gave_up);
-
-	if (!gave_up)
-		return next;
-	pick_note(exchange_upstream(x), &x->attempt->pick, miss_of(cause, outcome, 0));
-	attempt_tried_last(x, x->attempt, (u8)outcome, 0);
-	attempt_end(x, x->attempt, false);
-	return exchange_give_up(x, outcome);
-}
-
-enum step attempt_is_late(struct exchange *x)
-{
-	bool gave_up;
-	enum step next =
-		after_failure(x, RETRY_TIMEOUT, 0, false, OUTCOME_RESPONSE_TIMEOUT, &gave_up);
-
-	if (gave_up)
-		x->is_tried_shortly = false;
-	return next;
-}
-
-bool attempt_is_refused(struct exchange *x, u16 status, bool end, enum step *ret_next)
-{
-	bool gave_up;
-
-	if (likely(status < 400) || x->tcp || !retry_names_status(&x->retry->rules, status))
-		return false;
-	*ret_next = after_failure(x, RETRY_STATUS, status, end && x->request_ended,
-		OUTCOME_NO_BACKEND_AVAILABLE, &gave_up);
-	return !gave_up;
-}
-
-void attempt_wins(struct exchange *x, struct attempt *attempt, u16 status)
-{
-	struct upstream *upstream = exchange_upstream(x);
-	u64 now_us = exchange_now_us(x);
-
-	if (unlikely(attempt == x->second)) {
-		struct attempt *loser = x->attempt;
-
-		attempt_tried(x, loser, RECORD_END_SLOWER, 0);
-		metrics_inc(x->proxy->metrics, M_HEDGES_WON);
-		// That it has taken so long is known, and without it the estimate would drift
-		// downwards.
-		if (loser->sent_us && x->pool->learns)
-			pick_note_latency(upstream, &loser->pick, now_us - loser->sent_us);
-		exchange_note_try(x, x->asked, STATS_TRY_HEDGE);
-		promote_second(x);
-		attempt_end(x, loser, false);
-	} else if (unlikely(x->second)) {
-		attempt_drop_second(x, PICK_VOID);
-	}
-	// Who fails fast is not fast.
-	if (x->pool->learns && status < 500)
-		pick_note_latency(upstream, &attempt->pick, now_us - attempt->sent_us);
-	if (unlikely(status >= 500))
-		pick_note(upstream, &attempt->pick, MISS_STATUS);
-	else if (unlikely(attempt->pick.is_trial || status == 101))
-		pick_note(upstream, &attempt->pick, MISS_NONE); // a stream may be long
-}
 
 // ---- Picking ------------------------------------------------------------------------------------
 
@@ -353,7 +44,7 @@ inline void attempt_look(struct exchange *x)
 
 static void prepare_pool(struct exchange *x)
 {
-	count_request(x);
+	attempt_count_request(x);
 	attempt_look(x);
 	if (unlikely(x->pool->load == CONF_PREQUAL_PROBE))
 		load_probes_ask(&x->proxy->load_probes, x->pool);
@@ -498,15 +189,6 @@ static enum step connect_failed(struct exchange *x, int error)
 	return exchange_give_up(x, OUTCOME_OVERLOADED); // no other backend would change that
 }
 
-static void connect_of_second_failed(struct exchange *x, int error)
-{
-	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
-	attempt_tried(x, x->second, (u8)outcome_of_connect(error), 0);
-	attempt_drop_second(x, conn_is_shortage(error)
-				       ? (u32)PICK_VOID
-				       : miss_of_connect(outcome_of_connect(error)));
-}
-
 static __attribute__((noinline)) enum lease_result open_told(
 	struct exchange *x, struct attempt *attempt, bool reuse, int *ret_error)
 {
@@ -521,7 +203,7 @@ static __attribute__((noinline)) enum lease_result open_told(
 		reuse && !x->tcp, &lease_events, ret_error);
 }
 
-static enum lease_result open_lease(
+enum lease_result attempt_open_lease(
 	struct exchange *x, struct attempt *attempt, bool reuse, int *ret_error)
 {
 	attempt->leased_us = exchange_now_us(x);
@@ -576,7 +258,7 @@ enum step step_lease(struct exchange *x)
 		x->attempts++;
 		pick_begin(exchange_upstream(x), &attempt->pick);
 	}
-	result = open_lease(x, attempt, may_reuse(x), &error);
+	result = attempt_open_lease(x, attempt, may_reuse(x), &error);
 	if (result == LEASE_FULL)
 		return lost_place(x);
 	if (likely(!x->asked))
@@ -585,7 +267,7 @@ enum step step_lease(struct exchange *x)
 		note_asked_again(x);
 	if (unlikely(x->is_next))
 		note_waited(x);
-	note_try(x, attempt);
+	attempt_note_try(x, attempt);
 	switch (result) {
 	case LEASE_READY:
 		return STEP_SEND;
@@ -633,7 +315,7 @@ static void plan_body(struct exchange *x)
 		x->up.pipes = NULL;
 }
 
-static void send_head(struct exchange *x, struct attempt *attempt)
+void attempt_send_head(struct exchange *x, struct attempt *attempt)
 {
 	struct stream *stream = attempt->lease.stream;
 
@@ -653,13 +335,13 @@ enum step step_send(struct exchange *x)
 
 	x->is_tried_shortly = false;
 	if (x->retry->try_timeout_ms) {
-		struct retry_facts facts = facts_of(x, RETRY_TIMEOUT, 0);
+		struct retry_facts facts = attempt_facts_of(x, RETRY_TIMEOUT, 0);
 
 		facts.sent = true;
 		facts.body_held |= !again;
 		x->is_tried_shortly = retry_could_follow(&x->retry->rules, &facts);
 	}
-	send_head(x, x->attempt);
+	attempt_send_head(x, x->attempt);
 	if (!x->request_has_body)
 		return STEP_AWAIT;
 	if (again) {
@@ -669,104 +351,6 @@ enum step step_send(struct exchange *x)
 		half_open(&x->up, x->down, x->attempt->lease.stream);
 	}
 	return STEP_AWAIT;
-}
-
-// ---- Hedging ------------------------------------------------------------------------------------
-
-static struct hedge_facts hedge_facts_of(const struct exchange *x)
-{
-	return (struct hedge_facts){.idempotent = exchange_is_idempotent(x),
-		.has_body = x->request_has_body || x->request->upgrade,
-		.attempts = x->attempts,
-		.others = pick_others(x->pool, &x->tried),
-		.answer_begun = x->answer_begun};
-}
-
-static bool may_hedge(struct exchange *x)
-{
-	struct hedge_facts facts = hedge_facts_of(x);
-	struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
-	struct budget_rules rules = budget_rules_for(x);
-	bool may;
-
-	lock_budget(picker->pool);
-	note_requests(picker);
-	may = hedge_ask(&facts, &picker->pool->budget, &rules, exchange_now_ms(x));
-	unlock_budget(picker->pool);
-	if (may)
-		charge(picker);
-	return may;
-}
-
-static void begin_second(struct exchange *x, struct attempt *second)
-{
-	enum lease_result result;
-	int error = 0;
-
-	second->x = x;
-	second->span_id = 0;
-	x->second = second;
-	x->attempts++;
-	x->asked_again++;
-	metrics_inc(x->proxy->metrics, M_HEDGES);
-	pick_begin(exchange_upstream(x), &second->pick);
-	result = open_lease(x, second, true, &error);
-	if (result != LEASE_FULL)
-		note_try(x, second);
-	switch (result) {
-	case LEASE_READY:
-		send_head(x, second);
-		break;
-	case LEASE_WAIT:
-		break;
-	case LEASE_FULL:
-		attempt_drop_second(x, PICK_VOID);
-		break;
-	case LEASE_FAILED:
-		connect_of_second_failed(x, error);
-		break;
-	}
-}
-
-static void on_hedge(struct timer *timer)
-{
-	struct exchange *x = container_of(timer, struct exchange, hedge_timer);
-	struct attempt *second = &x->tries[x->attempt == &x->tries[0]];
-	struct pick_ask ask = {.key = x->key, .preferred = BALANCE_NONE, .tried = &x->tried};
-
-	if (x->over || x->step != STEP_AWAIT || x->second)
-		return;
-	if (x->hold != x->proxy->hold) // it is of another configuration
-		return;
-	if (pick_backend(exchange_upstream(x), x->pool, &ask, &second->pick) != PICK_OK)
-		return;
-	// The budget comes last, so that nothing is taken from it for nothing.
-	if (may_hedge(x) && balance_try(&x->tried, second->pick.backend->index))
-		begin_second(x, second);
-	else
-		pick_cancel(exchange_upstream(x), &second->pick);
-}
-
-static void arm_hedge(struct exchange *x)
-{
-	const struct picker *picker = upstream_picker(exchange_upstream(x), x->pool);
-	struct hedge_facts facts = hedge_facts_of(x);
-	u64 delay_us = hedge_delay_us(&picker->hedge, &x->pool->conf->hedge, &facts);
-
-	if (delay_us == HEDGE_NEVER)
-		return;
-	if (!x->may_hedge)
-		timer_init(&x->hedge_timer, on_hedge);
-	x->may_hedge = true;
-	loop_timer_set(
-		x->proxy->loop, &x->hedge_timer, exchange_now_ms(x) + (delay_us + 999) / 1000);
-}
-
-enum step step_await(struct exchange *x)
-{
-	if (unlikely(x->pool->conf->hedge.percent) && !x->second)
-		arm_hedge(x);
-	return STEP_STAY;
 }
 
 // ---- Events of connections ----------------------------------------------------------------------
@@ -789,7 +373,7 @@ static void on_lease_ready(struct lease *lease)
 	struct exchange *x = attempt->x;
 
 	if (unlikely(x->step == STEP_AWAIT)) { // the copy of a hedged request
-		send_head(x, attempt);
+		attempt_send_head(x, attempt);
 		return;
 	}
 	log_opened(x);
@@ -802,7 +386,7 @@ static void on_lease_failed(struct lease *lease, int error)
 	struct exchange *x = attempt->x;
 
 	if (attempt == x->second)
-		connect_of_second_failed(x, error);
+		attempt_connect_of_second_failed(x, error);
 	else
 		exchange_go(x, connect_failed(x, error));
 }

@@ -3,8 +3,8 @@
 // the same without heads. A table of named steps (steps.def) run by one small loop: every move is
 // checked against the table and traced, and no step waits without a deadline.
 //
-// What an exchange does to get an answer out of some backend is an attempt (attempt.c): there is
-// one at a time, or two while a slow request is hedged; the first final head wins.
+// What an exchange does to get an answer out of some backend is an attempt (attempt_parts.h): there
+// is one at a time, or two while a slow request is hedged; the first final head wins.
 #pragma once
 
 #include "proxy/front.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside of the exchange only: what its files call of each other. exchange.c is the machine and the
-// steps on the client's side, attempt.c the steps towards a backend and what follows a failure,
+// steps on the client's side, attempt*.c the steps towards a backend and what follows a failure,
 // exchange_events.c what streams say, exchange_end.c the last step.
 #pragma once
 
@@ -60,7 +60,7 @@ enum step exchange_give_up(struct exchange *x, enum outcome outcome);
 // The running attempt is over and cannot be followed by another: ends it, and gives up.
 void exchange_fail(struct exchange *x, enum outcome outcome);
 
-// ---- Attempts (attempt.c) -----------------------------------------------------------------------
+// ---- Attempts (attempt*.c) ----------------------------------------------------------------------
 
 void attempt_init(struct exchange *x);
 

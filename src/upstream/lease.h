@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The right to use one stream to a backend: on an idle connection, on one of HTTP/2 that has room
-// for another, or on a new one. Connections belong to one worker, idle ones newest first, so that
-// the warm ones are used and the rest grow old and go.
+// for another, or on a new one (link.h).
 //
 // What differs between the versions of HTTP is here and nowhere above: a connection of HTTP/1
 // carries one lease and goes with a lease that is abandoned; one of HTTP/2 carries as many as the
@@ -12,11 +11,7 @@
 // message pair is complete, the connection may serve again) or lease_abandon (it may not).
 #pragma once
 
-#include "net/conn.h"
-#include "upstream/upstream.h"
-
-struct lease;
-struct link;
+#include "upstream/link.h"
 
 struct lease_events {
 	void (*on_ready)(struct lease *lease);		   // lease->stream is set
@@ -46,27 +41,6 @@ struct lease {
 	bool was_idle;		  // ... and nobody else: its backend may just have closed it
 	bool raw;		  // without HTTP
 	u64 heard_before;	  // bytes that had come on it when the stream was taken
-};
-
-// One connection to a backend.
-struct link {
-	struct conn conn;
-	struct upstream *upstream;
-	u32 cell, pool;		// slots of its backend: it may outlive what names them
-	struct lease *leases;	// NULL: idle or closing; of HTTP/1 it is one at most
-	struct lease *heir;	// waits for this link to be gone, to have its place
-	struct list node;	// in its cell's idle list
-	struct list bound_node; // in its picker's idle list, where sockets are bounded
-	struct list owner_node; // in its owner's list
-	struct lease_owner *owner;
-	struct list open_node; // HTTP/2: in its cell's list of those in use that have room
-	u64 idle_until_ms;
-	bool stream_done;
-	bool has_socket; // holds one of its seat's sockets
-	bool is_h2;
-	bool is_open; // HTTP/2: the backend has said how many streams there may be
-	bool retires; // HTTP/2: nothing new is begun on it
-	bool is_told; // whom it is for: nobody but its owner may use it
 };
 
 // FULL: the backend has as many sockets as it may; nothing was begun.
@@ -125,12 +99,16 @@ void lease_expire(struct lease *lease);
 // lease has inherited it; one of the events follows. False: the lease is over, open another one.
 bool lease_renew(struct lease *lease) must_check;
 
-// ---- Inside of upstream/ ------------------------------------------------------------------------
+// ---- Inside of upstream/: for links (link.h) ----------------------------------------------------
 
-void lease_close_idle(struct upstream *upstream, struct cell *cell);
+void lease_attach(struct lease *lease, struct link *link);
 
-// Of this cell's backend, those that are not as a new connection to it would be.
-void lease_close_unfit(struct upstream *upstream, u32 cell);
+// Of a link that connects: its backend has said how many streams there may be, and those who wait
+// get one, or another link; of HTTP/1 or without HTTP the one lease gets its stream; or there is no
+// connection, and all who wait hear of that. Whoever has a stream has heard of its end by then.
+void lease_link_opened(struct link *link);
+void lease_link_ready(struct link *link);
+void lease_link_failed(struct link *link, int error);
 
-// Others wait for a place in this pool: the longest idle of its bounded connections is closed.
-void lease_yield_idle(struct picker *picker);
+// The link whose heir it was is gone, and its place is this lease's.
+void lease_inherit(struct lease *lease, struct upstream *upstream);

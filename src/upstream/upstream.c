@@ -2,7 +2,7 @@
 #include "upstream/upstream.h"
 
 #include "base/mem.h"
-#include "upstream/lease.h"
+#include "upstream/link.h"
 #include "upstream/pick.h"
 #include "upstream/queue.h"
 
@@ -13,7 +13,7 @@ static void close_disabled(struct upstream *upstream, const struct pool *pool)
 		return;
 	for (u32 i = 0; i < pool->backend_count; i++)
 		if (atomic_load_explicit(&pool->backends[i].is_disabled, memory_order_relaxed))
-			lease_close_idle(upstream, upstream_cell(upstream, &pool->backends[i]));
+			link_close_idle(upstream_cell(upstream, &pool->backends[i]));
 }
 
 static void on_nudge(struct message *message)
@@ -32,7 +32,7 @@ static void on_nudge(struct message *message)
 		if (queue_waiting(picker->pool))
 			loop_defer(upstream->loop, &picker->serve);
 		if (queue_others(picker))
-			lease_yield_idle(picker);
+			link_yield_idle(picker);
 	}
 }
 
@@ -82,7 +82,7 @@ static void close_gone(struct upstream *upstream, const struct pool *pool)
 		u32 cell = pool->backends[i].cell;
 
 		if (!upstream->backends[cell])
-			lease_close_idle(upstream, &upstream->cells[cell]);
+			link_close_idle(&upstream->cells[cell]);
 	}
 }
 
@@ -118,7 +118,7 @@ void upstream_adopt(struct upstream *upstream, const struct upstream_change *cha
 			adopt_pool(upstream, i, change->pools[i]);
 	for (u32 i = 0; i < change->backend_count; i++)
 		if (change->backends[i] && !list_is_empty(&upstream->cells[i].idle))
-			lease_close_unfit(upstream, i);
+			link_close_unfit(upstream, i);
 }
 
 void upstream_let_go(struct upstream *upstream, const struct pool *pool)
@@ -157,7 +157,7 @@ void upstream_drain(struct upstream *upstream)
 {
 	upstream->draining = true;
 	for (u32 i = 0; i < upstream->backend_count; i++)
-		lease_close_idle(upstream, &upstream->cells[i]);
+		link_close_idle(&upstream->cells[i]);
 }
 
 bool upstream_is_empty(const struct upstream *upstream)
