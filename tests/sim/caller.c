@@ -556,8 +556,10 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(caller->world, "caller %u: broken: %d", caller->index, error);
 	tls_check_broken(caller->world, peer, error, !awaited(caller));
-	for (u32 i = caller->waiting; i < caller->next; i++)
+	for (u32 i = caller->waiting; i < caller->next; i++) {
 		caller->calls[i]->broken = true;
+		caller->calls[i]->late |= peer_met_a_close(peer, error);
+	}
 	hang_up(caller);
 }
 

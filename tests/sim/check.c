@@ -272,7 +272,9 @@ static void backends_excuses(const struct call *call, struct excuses *excuses)
 		if (!server_was_down(server, call->began_ms, to_ms))
 			all_down = false;
 		else
-			any_down = excuses->backend = true;
+			any_down = true;
+		excuses->backend |= server_was_down(server, call->began_ms, to_ms) &&
+				    !tls_is_never_believed(server);
 		// A kept connection closed just before the request came; of HTTP/2, others were on
 		// it.
 		if (server_closed_idle(server, call->began_ms, to_ms) &&

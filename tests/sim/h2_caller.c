@@ -805,9 +805,14 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(c->world, "h2 caller %u: broken: %d", c->index, error);
 	tls_check_broken(c->world, peer, error, is_alone(c));
-	for (u32 i = 0; i < c->depth; i++)
-		if (c->slots[i].call)
-			c->slots[i].call->broken = true;
+	for (u32 i = 0; i < c->depth; i++) {
+		struct call *call = c->slots[i].call;
+
+		if (!call)
+			continue;
+		call->broken = true;
+		call->late |= peer_met_a_close(peer, error);
+	}
 	peer_close(peer);
 }
 

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "peer.h"
 
-#include <errno.h>
-
 #include "script.h"
 #include "tls_wire.h"
 
@@ -141,7 +139,10 @@ static void renew_keys(struct peer *peer)
 	if (!peer->ways.renew_one_in || peer->shut || peer->closing || peer->broken ||
 		!rng_one_in(peer->rng, peer->ways.renew_one_in))
 		return;
-	*peer->renewed += tls_wire_renew_keys(peer->tls);
+	if (tls_wire_renew_keys(peer->tls)) {
+		peer->has_renewed = true;
+		*peer->renewed += 1;
+	}
 	peer->ways.renew_one_in *= 2;
 }
 

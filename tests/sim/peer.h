@@ -4,6 +4,8 @@
 // and reads plaintext; what is to be called clear below is then what the handshake makes possible.
 #pragma once
 
+#include <errno.h>
+
 #include "base/rng.h"
 #include "loop/loop.h"
 
@@ -60,7 +62,8 @@ struct peer {
 	u64 *renewed;		// counts new keys
 	u64 wire_out, began_ms; // bytes | when its handshake did
 	struct timer leave_timer;
-	bool shaking; // the handshake is not over
+	bool shaking;	  // the handshake is not over
+	bool has_renewed; // it has asked for new keys
 	bool spoiled, cuts, leaving, fin_out;
 };
 
@@ -77,6 +80,13 @@ void peer_send(struct peer *peer, const char *bytes, size_t len);
 static inline bool peer_is_sending(const struct peer *peer)
 {
 	return op_is_out(&peer->send) || peer->shaking;
+}
+
+// What it said by itself may have met a socket that was closed behind a last answer. That makes a
+// reset of the close, which throws the answer away.
+static inline bool peer_met_a_close(const struct peer *peer, int error)
+{
+	return peer->has_renewed && error == -ECONNRESET;
 }
 
 // Stop and go on reading.

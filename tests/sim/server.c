@@ -861,14 +861,9 @@ static bool was_spoiled(const struct server *server, u64 from_ms, u64 to_ms)
 	return false;
 }
 
-static bool is_never_believed(const struct server *server)
-{
-	return server->wrong_cert && server->is_verified && server->wrong_one_in == 1;
-}
-
 bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms)
 {
-	if (was_spoiled(server, from_ms, to_ms) || is_never_believed(server))
+	if (was_spoiled(server, from_ms, to_ms) || tls_is_never_believed(server))
 		return true;
 	return server->down_to_ms && from_ms <= server->down_to_ms + SLACK_MS &&
 	       to_ms + SLACK_MS >= server->down_from_ms;

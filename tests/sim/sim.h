@@ -429,3 +429,4 @@ void tls_check_broken(struct world *world, const struct peer *peer, int error, b
 void tls_check_request(struct call *call, const struct read_message *message);
 void tls_check_unwelcome(const struct call *call); // whose client must be refused
 bool tls_outcome_is_fair(const struct call *call);
+bool tls_is_never_believed(const struct server *server); // nothing ever comes to it

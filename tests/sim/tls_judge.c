@@ -49,6 +49,11 @@ const char *tls_refusal_of_backend(const struct server *server, enum tls_cert_id
 	}
 }
 
+bool tls_is_never_believed(const struct server *server)
+{
+	return server->wrong_cert && server->is_verified && server->wrong_one_in == 1;
+}
+
 void tls_expect_refusal(struct world *world, const char *refusal)
 {
 	world->tls_refusals += refusal != NULL;
