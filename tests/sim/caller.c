@@ -100,7 +100,7 @@ static void open_connection(struct caller *caller)
 	reader_init(&caller->reader, false, &reader_events);
 	if (caller->frontend == 2)
 		reader_go_raw(&caller->reader);
-	tls_plan_caller(caller->world, caller->frontend, &caller->peer, false);
+	tls_plan_caller(caller->world, caller, &caller->peer, false);
 	ASSERT(peer_connect(&caller->peer, &caller->addr) == 0);
 }
 
@@ -181,6 +181,7 @@ static void begin_call(struct caller *caller)
 	caller->sending = call;
 	caller->script = &call->script;
 	call->caller = caller;
+	tls_begin_call(call, &caller->peer);
 	call->connection = caller->connects;
 	call->opened_ms = caller->opened_ms;
 	call->dripped = call->pause_one_in > 0;
@@ -335,10 +336,11 @@ static void on_connected(struct peer *peer, int error)
 
 	if (error) {
 		world_say(caller->world, "caller %u: connect failed: %d", caller->index, error);
-		check_handshake(caller->world, caller->frontend, peer, error);
+		tls_check_failed(caller->world, caller->frontend, peer, error);
 		hang_up(caller);
 		return;
 	}
+	tls_check_open(caller->world, caller, peer);
 	caller->connected = true;
 	sock_local(caller->world->outside, &peer->sock, &caller->own_addr);
 	caller->opened_ms = caller->idle_since_ms = world_now_ms(caller->world);
@@ -553,7 +555,7 @@ static void on_broken(struct peer *peer, int error)
 	struct caller *caller = of_peer(peer);
 
 	world_say(caller->world, "caller %u: broken: %d", caller->index, error);
-	check_cut(caller->world, peer, error, !awaited(caller));
+	tls_check_broken(caller->world, peer, error, !awaited(caller));
 	for (u32 i = caller->waiting; i < caller->next; i++)
 		caller->calls[i]->broken = true;
 	hang_up(caller);

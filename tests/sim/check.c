@@ -7,7 +7,6 @@
 #include "plan.h"
 #include "proxy/exchange.h"
 #include "sim.h"
-#include "tls_wire.h"
 
 enum {
 	strict_frontend = 1,
@@ -21,7 +20,7 @@ enum {
 
 // ---- Requests at the backends -------------------------------------------------------------------
 
-static void expect_field(
+void check_field(
 	struct call *call, const struct read_message *message, const char *name, const char *wanted)
 {
 	const struct str *value = message_find(message, name);
@@ -54,14 +53,14 @@ static void check_forwarding(
 
 	addr_format_ip(caller_addr(call->caller), ip);
 	snprintf(forwarded_for, sizeof(forwarded_for), "%s%s", believed ? "6.6.6.6, " : "", ip);
-	expect_field(call, message, "X-Forwarded-For", forwarded_for);
-	expect_field(call, message, "X-Forwarded-Proto", believed ? "gopher" : scheme);
-	expect_field(call, message, "X-Forwarded-Host", believed ? "evil" : call->host);
-	expect_field(call, message, "X-Real-IP", believed ? "6.6.6.7" : NULL);
-	expect_field(call, message, "Forwarded", believed ? "for=6.6.6.8" : NULL);
-	expect_field(call, message, "X-Forwarded-By", "weir");
-	expect_field(call, message, "X-Backend-Server", address.ptr);
-	expect_field(call, message, "Host", call->host ? call->host : own_name);
+	check_field(call, message, "X-Forwarded-For", forwarded_for);
+	check_field(call, message, "X-Forwarded-Proto", believed ? "gopher" : scheme);
+	check_field(call, message, "X-Forwarded-Host", believed ? "evil" : call->host);
+	check_field(call, message, "X-Real-IP", believed ? "6.6.6.7" : NULL);
+	check_field(call, message, "Forwarded", believed ? "for=6.6.6.8" : NULL);
+	check_field(call, message, "X-Forwarded-By", "weir");
+	check_field(call, message, "X-Backend-Server", address.ptr);
+	check_field(call, message, "Host", call->host ? call->host : own_name);
 	if (!id || message_count(message, "X-Request-Id") != 1 ||
 		(believed ? !str_eq(*id, STR("forged")) : id->len != 32))
 		world_fail(call->world, "call %u: wrong X-Request-Id", call->id);
@@ -76,12 +75,12 @@ static void check_hop_fields(
 	// What it says of trailers is for every connection of HTTP/2 (RFC 9113 8.2.2).
 	for (size_t i = 0; i < ARRAY_LEN(hop); i++)
 		if (!server_is_h2(attempt->server) || strcmp(hop[i], "TE") != 0)
-			expect_field(call, message, hop[i], NULL);
-	expect_field(call, message, "Connection", call->upgrade ? "upgrade" : NULL);
-	expect_field(call, message, "Upgrade", call->upgrade ? "sim" : NULL);
-	expect_field(call, message, "Expect", call->expect ? "100-continue" : NULL);
-	expect_field(call, message, "User-Agent", "sim");
-	expect_field(call, message, "Accept", "*/*");
+			check_field(call, message, hop[i], NULL);
+	check_field(call, message, "Connection", call->upgrade ? "upgrade" : NULL);
+	check_field(call, message, "Upgrade", call->upgrade ? "sim" : NULL);
+	check_field(call, message, "Expect", call->expect ? "100-continue" : NULL);
+	check_field(call, message, "User-Agent", "sim");
+	check_field(call, message, "Accept", "*/*");
 }
 
 static void check_again(struct call *call, const struct arrival *attempt)
@@ -114,7 +113,8 @@ void check_request(struct call *call, struct arrival *attempt, const struct read
 	if (call->bad)
 		world_fail(world, "call %u: a refused request (%s) was forwarded", call->id,
 			bad_head_name((enum bad_head)call->bad));
-	if (call->redirect || (call->large && script->framing == READ_LENGTH) ||
+	if (call->redirect || call->is_misdirected ||
+		(call->large && script->framing == READ_LENGTH) ||
 		(caller_frontend(call->caller) == strict_frontend &&
 			(call->no_route || !call->host)))
 		world_fail(world, "call %u: came to a backend, which it must not", call->id);
@@ -131,6 +131,7 @@ void check_request(struct call *call, struct arrival *attempt, const struct read
 		world_fail(world, "call %u: went to the wrong pool", call->id);
 	check_forwarding(call, attempt, message);
 	check_hop_fields(call, attempt, message);
+	tls_check_request(call, message);
 	spans_note(call, message);
 	check_again(call, attempt);
 }
@@ -187,10 +188,10 @@ static void check_backends_answer(
 	if (call->answer.framing == READ_LENGTH && call->answer.status != 204 &&
 		(!message->has_length || message->length != call->answer.body_len))
 		world_fail(world, "call %u: length of the answer changed", call->id);
-	expect_field(call, message, "X-Hop", NULL);
-	expect_field(call, message, "Keep-Alive", NULL);
-	expect_field(call, message, "Proxy-Authenticate", NULL);
-	expect_field(call, message, "Content-Type", "text/sim");
+	check_field(call, message, "X-Hop", NULL);
+	check_field(call, message, "Keep-Alive", NULL);
+	check_field(call, message, "Proxy-Authenticate", NULL);
+	check_field(call, message, "Content-Type", "text/sim");
 }
 
 static void check_drain(struct call *call, const struct read_message *message)
@@ -322,7 +323,7 @@ static void check_whole(struct call *call)
 	const struct arrival *attempt = &call->attempts[call->attempt_seen];
 	struct script answer;
 
-	if (call->bad || call->redirect || call->no_route)
+	if (call->bad || call->redirect || call->no_route || call->is_misdirected)
 		fail_call(call, "answered by a backend");
 	if (call->answer.status == 101)
 		return;
@@ -494,6 +495,10 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	case 400:
 		fair = call->bad_status == 400 || call->script.flaw;
 		break;
+	case 421:
+		fair = call->is_misdirected;
+		world_fault(call->world, FAULT_TLS_MISDIRECTED);
+		break;
 	case 500:
 		break;
 	case 502:
@@ -512,8 +517,11 @@ static void check_local_status(struct call *call, struct excuses excuses)
 	}
 	if (call->world->judged && call->status >= 502 && call->status <= 504)
 		fair = refusal_is_fair(call, excuses);
-	if (!fair)
+	if (!fair || !tls_outcome_is_fair(call))
 		fail_call(call, "a local answer for no reason");
+	if (call->is_misdirected && call->status != 421 && call->status != 408 &&
+		!excuses.everywhere)
+		fail_call(call, "a misdirected request got the wrong answer");
 	if (call->bad && call->status != call->bad_status && !excuses.everywhere &&
 		!(call->status == 408 && (call->dripped || call->raced)))
 		fail_call(call, "a malformed request got the wrong answer");
@@ -613,30 +621,6 @@ static bool was_complete(const struct call *call, struct excuses excuses)
 	       !(call->broken && later_is_excused(call)) && !judge_is_late(call);
 }
 
-void check_handshake(struct world *world, u32 frontend, const struct peer *peer, int error)
-{
-	if (!peer->tls || !peer->connected)
-		return;
-	if (error == PEER_BAD_TLS)
-		world_fail(world, "a handshake went wrong: %s", tls_wire_error(peer->tls));
-	// A connection of TCP that leads nowhere is reset, which overtakes its last flight.
-	if (frontend != tcp_frontend && !peer->spoiled && !world->scarce && !world->may_be_full &&
-		!world->few_handshakes && !world->drained_ms)
-		world_fail(world, "a client's handshake failed for no reason: %d", error);
-	if (peer->spoiled && !world->scarce && !world->chaotic &&
-		world_now_ms(world) > peer->began_ms + world->limits.handshake_ms + 3 * SLACK_MS)
-		world_fail(world, "a handshake that stalls was not ended in time");
-}
-
-// Whoever ends a connection on which nothing is under way says so before.
-void check_cut(struct world *world, const struct peer *peer, int error, bool is_idle)
-{
-	if (error == PEER_BAD_TLS)
-		world_fail(world, "TLS: %s", tls_wire_error(peer->tls));
-	if (error == PEER_CUT && is_idle && !world->aborted_ms && !world->scarce)
-		world_fail(world, "an idle connection of TLS ended without close_notify");
-}
-
 void check_idle_end(struct world *world, u64 since_ms)
 {
 	if (world_now_ms(world) > since_ms + world->limits.upstream_idle_ms + SLACK_MS &&
@@ -652,6 +636,10 @@ void check_call(struct call *call)
 		return;
 	if (!call->is_over) {
 		fail_call(call, "never ended");
+		return;
+	}
+	if (call->is_unwelcome) {
+		tls_check_unwelcome(call);
 		return;
 	}
 	call->world->exchanges++;

@@ -140,7 +140,7 @@ static void open_connection(struct h2_caller *c)
 	c->is_narrow = initial <= 1000;
 	c->whims = 0;
 	peer_init(&c->peer, c->world->outside, &peer_events);
-	tls_plan_caller(c->world, caller_frontend(c->caller), &c->peer, true);
+	tls_plan_caller(c->world, c->caller, &c->peer, true);
 	h2_wire_init(&c->wire, true, &c->peer, &c->rng, initial, &h2_wire_events);
 	c->wire.piece_max =
 		rng_one_in(&c->rng, 4) ? rng_between(&c->rng, 1, 100) : H2_WIRE_FRAME_MAX;
@@ -272,6 +272,10 @@ static void send_head(struct slot *slot)
 	put(&fields, "user-agent", "sim");
 	if (call->spoofs)
 		put_spoofs(&fields);
+	if (call->spoofs && call->world->has_tls) {
+		put(&fields, "x-client-cert-subject", SIM_FORGED);
+		put(&fields, "x-client-cert-san", SIM_FORGED);
+	}
 	if (call->script.framing == READ_LENGTH)
 		put(&fields, "content-length", length);
 	put_bad(&fields, bad);
@@ -327,6 +331,7 @@ static void note_begin(struct h2_caller *c, struct call *call, bool alone)
 	bool first = c->idle_since_ms == c->opened_ms;
 
 	call->caller = c->caller;
+	tls_begin_call(call, &c->peer);
 	call->connection = c->connects;
 	call->opened_ms = c->opened_ms;
 	call->dripped = call->pause_one_in > 0;
@@ -754,10 +759,11 @@ static void on_connected(struct peer *peer, int error)
 	struct h2_caller *c = of_peer(peer);
 
 	if (error) {
-		check_handshake(c->world, caller_frontend(c->caller), peer, error);
+		tls_check_failed(c->world, caller_frontend(c->caller), peer, error);
 		peer_close(peer);
 		return;
 	}
+	tls_check_open(c->world, c->caller, peer);
 	c->connected = true;
 	sock_local(c->world->outside, &peer->sock, &c->own_addr);
 	c->opened_ms = c->idle_since_ms = world_now_ms(c->world);
@@ -798,7 +804,7 @@ static void on_broken(struct peer *peer, int error)
 	struct h2_caller *c = of_peer(peer);
 
 	world_say(c->world, "h2 caller %u: broken: %d", c->index, error);
-	check_cut(c->world, peer, error, is_alone(c));
+	tls_check_broken(c->world, peer, error, is_alone(c));
 	for (u32 i = 0; i < c->depth; i++)
 		if (c->slots[i].call)
 			c->slots[i].call->broken = true;

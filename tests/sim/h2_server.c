@@ -781,7 +781,7 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
-	check_cut(service->world, peer, error,
+	tls_check_broken(service->world, peer, error,
 		service->served && !service->is_ending && !service->retires && is_alone(service));
 	note_end(service, true);
 }
@@ -806,7 +806,7 @@ static void on_closed(struct peer *peer)
 	h2_wire_done(&service->wire);
 	list_remove(&service->node);
 	service->world->services_open--;
-	if (peer->spoiled)
+	if (peer->spoiled || peer->ways.refusal)
 		server_end_spoiled(service->server, peer);
 	mem_free(service);
 }

@@ -121,6 +121,11 @@ static bool shake(struct peer *peer)
 		fail(peer, PEER_BAD_TLS);
 		return false;
 	}
+	// Only a client of TLS 1.3 is through before the other side has looked at it.
+	if (peer->ways.refusal && (!peer->ways.is_client || tls_wire_is_1_2(peer->tls))) {
+		fail(peer, PEER_BELIEVED);
+		return false;
+	}
 	peer->shaking = false;
 	if (peer->ways.flushes_first)
 		flush(peer);
@@ -150,7 +155,13 @@ static void take(struct peer *peer)
 		return;
 	}
 	while (!peer->closing && !peer->broken && !peer->ended) {
-		switch (tls_wire_take(peer->tls, plain, sizeof(plain), &len)) {
+		enum tls_wire_got got = tls_wire_take(peer->tls, plain, sizeof(plain), &len);
+
+		if (peer->ways.refusal && (got == TLS_WIRE_BYTES || got == TLS_WIRE_END)) {
+			say_broken(peer, PEER_BELIEVED);
+			break;
+		}
+		switch (got) {
 		case TLS_WIRE_DRY:
 			renew_keys(peer);
 			flush(peer);

@@ -12,8 +12,9 @@ struct tls_wire;
 
 // Errors beside negative errnos.
 enum {
-	PEER_CUT = -2000,     // TLS: the stream ended without close_notify
-	PEER_BAD_TLS = -2001, // an alert, or bytes that are no TLS
+	PEER_CUT = -2000,      // TLS: the stream ended without close_notify
+	PEER_BAD_TLS = -2001,  // an alert, or bytes that are no TLS
+	PEER_BELIEVED = -2002, // the other side goes on though it must refuse this one
 };
 
 // How TLS is spoken; drawn in advance.
@@ -23,9 +24,12 @@ struct peer_ways {
 	bool half_fin;	    // a half-close is one of TCP, too
 	u8 act;		    // enum act in the handshake, behind `act_at` bytes that it has sent
 	u32 act_at;
-	u32 piece_max;	  // bytes of the wire given to the network at once
-	u32 renew_one_in; // new keys that often, when something was read; 0: never
-	u32 leave_ms;	  // how long a close waits for close_notify to go out
+	u32 piece_max;	     // bytes of the wire given to the network at once
+	u32 renew_one_in;    // new keys that often, when something was read; 0: never
+	u32 leave_ms;	     // how long a close waits for close_notify to go out
+	const char *refusal; // what the alert says that the other side owes to it; NULL: none
+	u8 shows;	     // enum tls_cert_id, of a client
+	bool is_strange;     // the session that it offers is of another place
 };
 
 struct peer_events {

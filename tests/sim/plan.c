@@ -130,7 +130,7 @@ static struct str bad_head_text(struct call *call)
 }
 
 // Fields that a proxy must not pass on or must replace.
-static int put_spoofs(char *text, size_t size)
+static int put_spoofs(bool has_tls, char *text, size_t size)
 {
 	return snprintf(text, size,
 		"X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: gopher\r\n"
@@ -138,7 +138,10 @@ static int put_spoofs(char *text, size_t size)
 		"X-Backend-Server: mine\r\nX-Real-IP: 6.6.6.7\r\nForwarded: for=6.6.6.8\r\n"
 		"x-request-id: forged\r\n"
 		"Keep-Alive: timeout=9\r\nProxy-Connection: close\r\nTE: trailers\r\n"
-		"Proxy-Authorization: Basic eA==\r\nX-Hop: secret\r\n");
+		"Proxy-Authorization: Basic eA==\r\nX-Hop: secret\r\n%s",
+		has_tls ? "X-Client-Cert-Subject: " SIM_FORGED "\r\nx-client-cert-SAN: " SIM_FORGED
+			  "\r\n"
+			: "");
 }
 
 static int put_connection(struct call *call, char *text, size_t size)
@@ -147,7 +150,8 @@ static int put_connection(struct call *call, char *text, size_t size)
 		call->close ? "close" : NULL,
 		call->keep_alive_word && !call->close ? "keep-alive" : NULL,
 		call->offer ? "HTTP2-Settings" : NULL,
-		call->spoofs ? "x-hop, x-forwarded-for" : NULL};
+		call->spoofs ? "x-hop, x-forwarded-for" : NULL,
+		call->spoofs && call->world->has_tls ? "x-client-cert-subject" : NULL};
 	int at = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(options); i++)
@@ -181,7 +185,7 @@ void plan_request_script(struct call *call)
 	if (call->offer)
 		PUT("Upgrade: %s\r\nHTTP2-Settings: AAMA\r\n", call->offer);
 	if (call->spoofs)
-		at += put_spoofs(text + at, size - (size_t)at);
+		at += put_spoofs(world->has_tls, text + at, size - (size_t)at);
 	at += put_connection(call, text + at, size - (size_t)at);
 	if (call->expect)
 		PUT("Expect: 100-continue\r\n");

@@ -616,7 +616,7 @@ static void on_broken(struct peer *peer, int error)
 
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
-	check_cut(service->world, peer, error, service->served && !service->call);
+	tls_check_broken(service->world, peer, error, service->served && !service->call);
 	if (service->attempt) {
 		service->attempt->broken = true;
 		service->attempt->ended_ms = world_now_ms(service->world);
@@ -639,7 +639,7 @@ static void on_closed(struct peer *peer)
 	loop_timer_cancel(service->world->outside, &service->timer);
 	list_remove(&service->node);
 	service->world->services_open--;
-	if (peer->spoiled)
+	if (peer->spoiled || peer->ways.refusal)
 		server_end_spoiled(service->server, peer);
 	mem_free(service);
 }
@@ -861,9 +861,14 @@ static bool was_spoiled(const struct server *server, u64 from_ms, u64 to_ms)
 	return false;
 }
 
+static bool is_never_believed(const struct server *server)
+{
+	return server->wrong_cert && server->is_verified && server->wrong_one_in == 1;
+}
+
 bool server_was_down(const struct server *server, u64 from_ms, u64 to_ms)
 {
-	if (was_spoiled(server, from_ms, to_ms))
+	if (was_spoiled(server, from_ms, to_ms) || is_never_believed(server))
 		return true;
 	return server->down_to_ms && from_ms <= server->down_to_ms + SLACK_MS &&
 	       to_ms + SLACK_MS >= server->down_from_ms;

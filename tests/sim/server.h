@@ -11,7 +11,9 @@ struct server {
 	struct world *world;
 	u32 index, pool;
 	bool tcp, h2, tls, listening, released;
-	bool tls_1_2;
+	bool tls_1_2, is_verified;
+	u8 wrong_cert;	  // enum tls_cert_id, which it must not show; 0: it never does
+	u32 wrong_one_in; // on so many of its connections
 	struct addr addr;
 	char address[SERVER_ADDRESS_MAX], path[SERVER_ADDRESS_MAX];
 	struct sock sock;

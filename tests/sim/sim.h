@@ -11,7 +11,9 @@
 #include "reader.h"
 #include "script.h"
 
-struct ssl_session_st;
+#define SIM_FORGED "CN=forged" // what clients say of their certificates
+
+struct tls_sessions;
 struct world;
 struct call;
 struct caller;
@@ -86,7 +88,14 @@ struct server;
 	X(TLS_CALLER_SPOILS, "TLS: client breaks its handshake")                 \
 	X(TLS_SERVER_SPOILS, "TLS: backend breaks its handshake")                \
 	X(TLS_CUT, "TLS: end without close_notify")                              \
-	X(TLS_KEYS, "TLS: new keys")
+	X(TLS_KEYS, "TLS: new keys")                                             \
+	X(TLS_IDENTITY, "TLS: request of a client with a certificate")           \
+	X(TLS_REFUSED, "TLS: client that is refused")                            \
+	X(TLS_STRANGE, "TLS: session of another frontend is offered")            \
+	X(TLS_NAME, "TLS: certificate other than the first one")                 \
+	X(TLS_MISDIRECTED, "TLS: request for the host of another certificate")   \
+	X(TLS_SERVER_WRONG, "TLS: backend with a wrong certificate")             \
+	X(TLS_SERVER_REFUSED, "TLS: backend that is refused")
 
 enum sim_fault {
 #define X(name, text) FAULT_##name,
@@ -176,13 +185,17 @@ struct call {
 	u32 gap_ms;   // before it is sent
 	u32 piece_max, pause_ms, pause_one_in, read_pause_ms;
 	u32 tunnel_len, tunnel_back_len;
-	u8 pool; // that the route leads to
+	u8 pool;	     // that the route leads to
+	u8 asks_for;	     // enum tls_name, of its client
+	bool is_misdirected; // its host has another certificate than that
 	struct answer answer;
 	// What the client saw.
 	struct caller *caller;
 	bool sent_any, sent_head, sent_all, body_held_back, got_continue;
 	bool stalled, left, was_deaf, shut_early, act_done, raced, broken, tunnel_ended;
 	bool dripped, unasked, late; // ..., the client did not read all at once
+	u8 shows;		     // enum tls_cert_id, what its client does when it is asked
+	bool is_unwelcome;	     // ... and is to be refused for that
 	u32 connection;		     // the how-manieth of its caller
 	u64 began_ms, opened_ms, head_since_ms, sent_ms, left_ms, head_sent_ms, all_sent_ms, got_ms,
 		ended_ms;
@@ -245,8 +258,8 @@ struct world {
 	struct rng tls_rng;  // who speaks TLS, and how
 	bool has_tls;	     // somebody does
 	bool few_handshakes; // a frontend bounds how many wait
-	// Newest sessions, by frontend, HTTP/1 or 2, TLS 1.3 or 1.2: callers of a kind share one.
-	struct ssl_session_st *tls_sessions[3][2][2];
+	struct tls_sessions *tls_sessions; // callers of a kind share one
+	u32 tls_refusals, tls_refused;	   // clients that must be refused | that heard why
 	u64 course;		// a number of all that happened: the same seed has the same
 	u64 drain_ms, abort_ms; // planned; 0 = never
 	u64 drained_ms, aborted_ms, ending_ms;
@@ -328,7 +341,8 @@ void tls_plan_world(struct world *world);
 void tls_plan_frontend(struct world *world, struct conf_frontend *frontend);
 void tls_plan_backend(struct world *world, struct server *server, struct conf_backend *backend);
 void tls_plan_calls(struct world *world);
-bool tls_plan_caller(struct world *world, u32 frontend, struct peer *peer, bool is_h2);
+bool tls_plan_caller(
+	struct world *world, const struct caller *caller, struct peer *peer, bool is_h2);
 void tls_plan_service(struct server *server, struct peer *peer);
 // A close | a reset, which with TLS half of the time is an end without close_notify.
 void tls_drop(struct world *world, struct peer *peer);
@@ -400,8 +414,18 @@ void check_call(struct call *call);
 void check_turn(struct world *world);
 void check_end(struct world *world);
 void check_gone(struct world *world); // after proxy_done
-// TLS: a client's handshake failed | its connection broke; `is_idle`: nothing was under way.
-void check_handshake(struct world *world, u32 frontend, const struct peer *peer, int error);
-void check_cut(struct world *world, const struct peer *peer, int error, bool is_idle);
+void check_field(struct call *call, const struct read_message *message, const char *name,
+	const char *wanted); // NULL: it must not be there
 // A kept connection to a backend ends that was idle since then.
 void check_idle_end(struct world *world, u64 since_ms);
+
+// tls_judge.c: what has to come out of TLS, beside what was sent.
+void tls_begin_call(struct call *call, const struct peer *peer); // on this connection
+// A client's handshake is over | failed | a connection broke; `is_idle`: nothing was under way.
+void tls_check_open(struct world *world, const struct caller *caller, const struct peer *peer);
+void tls_check_failed(struct world *world, u32 frontend, const struct peer *peer, int error);
+void tls_check_broken(struct world *world, const struct peer *peer, int error, bool is_idle);
+// What a backend hears of a client's certificate.
+void tls_check_request(struct call *call, const struct read_message *message);
+void tls_check_unwelcome(const struct call *call); // whose client must be refused
+bool tls_outcome_is_fair(const struct call *call);

@@ -4,12 +4,9 @@
 #include "tls_wire.h"
 
 #include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/rand.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -24,9 +21,8 @@ struct tls_wire {
 
 static struct {
 	struct rng rng;
-	SSL_CTX *client, *server;
+	SSL_CTX *client, *servers[TLS_CERT_COUNT];
 	u32 contexts;
-	char file[32]; // in memory, until the process ends
 } shared;
 
 // ---- Once in a process --------------------------------------------------------------------------
@@ -59,39 +55,6 @@ static void on_ctx_gone(
 u32 tls_wire_contexts(void)
 {
 	return shared.contexts;
-}
-
-static X509 *make_cert(EVP_PKEY *key)
-{
-	X509 *cert = X509_new();
-	X509_NAME *subject = X509_get_subject_name(cert);
-	X509_EXTENSION *names;
-
-	ASSERT(X509_set_version(cert, 2) == 1);
-	ASSERT(ASN1_INTEGER_set(X509_get_serialNumber(cert), 1) == 1);
-	ASSERT(X509_gmtime_adj(X509_getm_notBefore(cert), -86400));
-	ASSERT(X509_gmtime_adj(X509_getm_notAfter(cert), 86400 * 30));
-	ASSERT(X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC,
-		       (const unsigned char *)"sim.test", -1, -1, 0) == 1);
-	names = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:sim.test");
-	ASSERT(names && X509_add_ext(cert, names, -1) == 1);
-	X509_EXTENSION_free(names);
-	ASSERT(X509_set_issuer_name(cert, subject) == 1 && X509_set_pubkey(cert, key) == 1);
-	ASSERT(X509_sign(cert, key, NULL) > 0);
-	return cert;
-}
-
-static void keep_file(X509 *cert, EVP_PKEY *key)
-{
-	int fd = memfd_create("sim", MFD_CLOEXEC);
-	FILE *out;
-
-	ASSERT(fd >= 0);
-	snprintf(shared.file, sizeof(shared.file), "/proc/self/fd/%d", fd);
-	out = fopen(shared.file, "w");
-	ASSERT(out && PEM_write_X509(out, cert) == 1 &&
-		PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL) == 1);
-	ASSERT(fclose(out) == 0);
 }
 
 static const unsigned char h2_only[] = {2, 'h', '2'};
@@ -134,26 +97,29 @@ static SSL_CTX *make_ctx(const SSL_METHOD *method)
 	return ctx;
 }
 
+static SSL_CTX *make_server(enum tls_cert_id id)
+{
+	SSL_CTX *ctx = make_ctx(TLS_server_method());
+
+	tls_certs_use(ctx, id);
+	SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+	SSL_CTX_set_num_tickets(ctx, 1);
+	return ctx;
+}
+
 static void make_shared(void)
 {
-	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	X509 *cert;
+	static const enum tls_cert_id shown[] = {
+		TLS_CERT_SITE, TLS_CERT_WRONG_NAME, TLS_CERT_WRONG_CA, TLS_CERT_PAST};
 
-	ASSERT(key);
-	cert = make_cert(key);
-	keep_file(cert, key);
-	shared.server = make_ctx(TLS_server_method());
+	tls_certs_make();
+	for (u32 i = 0; i < ARRAY_LEN(shown); i++)
+		shared.servers[shown[i]] = make_server(shown[i]);
 	shared.client = make_ctx(TLS_client_method());
-	ASSERT(SSL_CTX_use_certificate(shared.server, cert) == 1 &&
-		SSL_CTX_use_PrivateKey(shared.server, key) == 1);
-	SSL_CTX_set_alpn_select_cb(shared.server, on_alpn, NULL);
-	SSL_CTX_set_session_cache_mode(shared.server, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_num_tickets(shared.server, 1);
 	SSL_CTX_set_session_cache_mode(
 		shared.client, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(shared.client, on_session);
-	X509_free(cert);
-	EVP_PKEY_free(key);
 }
 
 void tls_wire_seed(u64 seed)
@@ -161,17 +127,12 @@ void tls_wire_seed(u64 seed)
 	static const RAND_METHOD dice = {.bytes = draw, .pseudorand = draw, .status = has_dice};
 
 	rng_init(&shared.rng, seed ^ 0x715);
-	if (shared.server)
+	if (shared.client)
 		return;
 	ASSERT(RAND_set_rand_method(&dice) == 1);
 	ASSERT(SSL_CTX_get_ex_new_index(0, NULL, on_ctx, NULL, on_ctx_gone) >= 0);
 	make_shared();
 	rng_init(&shared.rng, seed ^ 0x715);
-}
-
-struct str tls_wire_file(void)
-{
-	return str_from(shared.file);
 }
 
 // ---- A connection -------------------------------------------------------------------------------
@@ -181,11 +142,16 @@ static void offer(struct tls_wire *wire, const struct tls_wire_options *options)
 	SSL *ssl = wire->ssl;
 
 	SSL_set_connect_state(ssl);
-	ASSERT(SSL_set_tlsext_host_name(ssl, "sim.test") == 1);
+	if (options->asks_for)
+		ASSERT(SSL_set_tlsext_host_name(ssl, options->asks_for) == 1);
+	if (options->shows)
+		tls_certs_use_once(ssl, options->shows);
 	ASSERT(SSL_set_alpn_protos(ssl, options->is_h2 ? h2_only : h1_only,
 		       options->is_h2 ? sizeof(h2_only) : sizeof(h1_only)) == 0);
 	wire->session = options->session;
-	if (wire->session && *wire->session)
+	if (options->offers)
+		(void)SSL_set_session(ssl, options->offers);
+	else if (wire->session && *wire->session)
 		(void)SSL_set_session(ssl, *wire->session);
 }
 
@@ -193,7 +159,7 @@ struct tls_wire *tls_wire_new(const struct tls_wire_options *options)
 {
 	struct tls_wire *wire = mem_alloc(sizeof(*wire));
 
-	wire->ssl = SSL_new(options->is_client ? shared.client : shared.server);
+	wire->ssl = SSL_new(options->is_client ? shared.client : shared.servers[options->shows]);
 	wire->in = BIO_new(BIO_s_mem());
 	wire->out = BIO_new(BIO_s_mem());
 	ASSERT(wire->ssl && wire->in && wire->out);
@@ -303,6 +269,16 @@ size_t tls_wire_pull(struct tls_wire *wire, char *to, size_t room)
 bool tls_wire_is_flushed(const struct tls_wire *wire)
 {
 	return BIO_ctrl_pending(wire->out) == 0;
+}
+
+bool tls_wire_is_1_2(const struct tls_wire *wire)
+{
+	return SSL_version(wire->ssl) == TLS1_2_VERSION;
+}
+
+enum tls_cert_id tls_wire_shown(const struct tls_wire *wire)
+{
+	return tls_certs_shown(wire->ssl);
 }
 
 bool tls_wire_is_resumed(const struct tls_wire *wire)

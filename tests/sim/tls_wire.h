@@ -3,19 +3,22 @@
 // what is under test. Bytes of the wire go in and come out wherever the script cuts them.
 //
 // What OpenSSL draws at random comes from a seed, in the whole process, so that a seed always gives
-// records of the same sizes. The key is Ed25519, whose signatures all have one length.
+// records of the same sizes.
 #pragma once
 
-#include "base/str.h"
+#include "tls_certs.h"
 
 struct ssl_session_st;
 
 struct tls_wire_options {
 	bool is_client, is_h2, is_1_2;
-	u32 record_max; // plaintext in a record; 0: as much as it may carry
+	u32 record_max;		// plaintext in a record; 0: as much as it may carry
+	enum tls_cert_id shows; // a client: when it is asked; TLS_CERT_NONE: nothing
+	const char *asks_for;	// client: this name; NULL: none
 	// Client: where the newest session is kept, and taken from. NULL: none. To be freed with
 	// tls_wire_session_free.
 	struct ssl_session_st **session;
+	struct ssl_session_st *offers; // ... unless another one is offered
 };
 
 enum tls_wire_got {
@@ -29,9 +32,6 @@ struct tls_wire;
 
 // Contexts and certificate are made once, the dice are thrown anew for each seed.
 void tls_wire_seed(u64 seed);
-
-// A PEM file with the certificate that servers show, and their key; it is its own authority.
-struct str tls_wire_file(void);
 
 // How many contexts of OpenSSL there are in this process, whoever made them.
 u32 tls_wire_contexts(void);
@@ -56,7 +56,9 @@ size_t tls_wire_pull(struct tls_wire *wire, char *to, size_t room);
 bool tls_wire_is_flushed(const struct tls_wire *wire);
 
 // Behind a handshake.
+bool tls_wire_is_1_2(const struct tls_wire *wire);
 bool tls_wire_is_resumed(const struct tls_wire *wire);
+enum tls_cert_id tls_wire_shown(const struct tls_wire *wire); // by the other side
 bool tls_wire_chose_h2(const struct tls_wire *wire);
 
 // Why there was an error; for people.

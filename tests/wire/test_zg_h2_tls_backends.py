@@ -5,6 +5,7 @@ import json
 import shutil
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -257,6 +258,40 @@ def test_a_silent_backend_holds_no_connection(shakes):
         answer = weir.ask()
         assert answer.status in (503, 504)
         until(lambda: getattr(backend.connections[0], "over", False), "the connection to close")
+
+
+@pytest.mark.parametrize("way", ["no handshake", "no first word", "no first word in clear"])
+def test_a_stalled_connection_is_joined_by_nobody_behind_the_first_who_had_enough(way):
+    """Requests that come one behind the other would keep it for ever, each of them, with its second
+    try, waiting for what never comes."""
+    context = papers().server_context("site", alpn=("h2",))
+    serve = h2.serve(h2.hello)
+
+    def script(connection):
+        if connection.index == 0:
+            if way == "no first word":
+                connection.sock = context.wrap_socket(connection.sock, server_side=True)
+            silent(connection)
+            return
+        if way != "no first word in clear":
+            connection.sock = context.wrap_socket(connection.sock, server_side=True)
+        serve(connection)
+
+    with Backend(script) as backend:
+        by = by_h2(backend) if way != "no first word in clear" else "h2c://" + backend.address
+        pool = {"timeouts": {"connect": "1500ms"}, "retry": {"max_attempts": 2}, **CALM}
+        if way != "no first word in clear":
+            pool["tls"] = TLS
+        with start(by, pool=pool) as weir, h2.Client(weir.address) as client:
+            first = client.ask()
+            backend.wait_connections(1)
+            time.sleep(0.75)
+            second = client.ask()  # waits for the same connection, longer than the first one
+            assert client.answer(first).body == b"hello"
+            third = client.ask()  # while the second one still waits for it
+            assert client.answer(third).body == b"hello"
+            assert client.answer(second).body == b"hello"
+            assert len(backend.connections) == 2
 
 
 # ---- Health checks, and other configurations ----------------------------------------------------
