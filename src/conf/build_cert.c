@@ -4,9 +4,6 @@
 #include "conf/build.h"
 #include "conf/value.h"
 
-// What is longer is cut in the fields that backends get, and could not be told from others.
-enum { subject_bytes_max = 1000, san_bytes_max = 1000 };
-
 void build_client_cert(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
@@ -56,7 +53,7 @@ static void build_names(struct build *build, const struct schema_key *key, const
 static bool build_subject(
 	struct build *build, const struct path *path, struct node *node, struct str *subject)
 {
-	if (subject->len && subject->len <= subject_bytes_max && build_is_printable(*subject) &&
+	if (subject->len && subject->len <= CONF_CERT_NAME_MAX && build_is_printable(*subject) &&
 		str_find(*subject, '=') < subject->len)
 		return true;
 	report_value(build->report, CODE_MALFORMED, node,
@@ -80,7 +77,7 @@ static bool canonical_name(struct build *build, struct str *name)
 	struct addr addr;
 	size_t len;
 
-	if (name->len > san_bytes_max || !build_is_printable(*name) ||
+	if (name->len > CONF_CERT_NAME_MAX || !build_is_printable(*name) ||
 		str_find(*name, ',') < name->len)
 		return false;
 	*name = arena_str(build->arena, *name);

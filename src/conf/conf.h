@@ -250,6 +250,10 @@ struct conf_names {
 	u32 count;
 };
 
+// The longest name of a client's certificate that can be asked for. A longer subject is cut in
+// X-Client-Cert-Subject, and cut it is longer than this, so that it is never taken for another one.
+enum { CONF_CERT_NAME_MAX = 1023 };
+
 // What a route wants of the client's certificate. The parts that are given must all hold.
 struct conf_match_cert {
 	enum { CONF_CERT_NOT_ASKED, CONF_CERT_VERIFIED, CONF_CERT_NONE } verified;

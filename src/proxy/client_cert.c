@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "net/tls_cert.h"
 
-enum { value_bytes_max = 1024, lines_bytes_max = 2 * value_bytes_max + 64 };
+enum { value_bytes_max = CONF_CERT_NAME_MAX + 1, lines_bytes_max = 2 * value_bytes_max + 64 };
 
 static const struct str names[] = {{"x-client-cert-subject", 21}, {"x-client-cert-san", 17}};
 static const struct str heads[] = {

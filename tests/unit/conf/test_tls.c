@@ -123,6 +123,34 @@ static void routes_that_cannot_be(void **state)
 		"'client_cert' means nothing");
 }
 
+// A name of so many bytes in all that begins so.
+static const char *named(const char *key, const char *begin, u32 bytes)
+{
+	static char text[4096];
+	char name[CONF_CERT_NAME_MAX + 2] = "";
+
+	assert_true(bytes < sizeof(name));
+	memset(name, 'a', bytes);
+	memcpy(name, begin, strlen(begin));
+	snprintf(text, sizeof(text), PAIR POOL WEB(ASKS CERT("{%s: \"%s\"}")), key, name);
+	return text;
+}
+
+static void names_that_would_be_cut(void **state)
+{
+	static const struct {
+		const char *key, *begin, *words;
+	} kinds[] = {{"subject", "CN=", "is no subject"}, {"san", "DNS:", "no alternative name"}};
+
+	(void)state;
+	for (u32 i = 0; i < ARRAY_LEN(kinds); i++) {
+		(void)load(named(kinds[i].key, kinds[i].begin, CONF_CERT_NAME_MAX));
+		world_done(&world);
+		refuses(named(kinds[i].key, kinds[i].begin, CONF_CERT_NAME_MAX + 1),
+			kinds[i].words);
+	}
+}
+
 static void redirects(void **state)
 {
 	const struct conf *conf =
@@ -213,6 +241,7 @@ int main(void)
 		cmocka_unit_test(frontends_that_cannot_be),
 		cmocka_unit_test(routes_by_certificate),
 		cmocka_unit_test(routes_that_cannot_be),
+		cmocka_unit_test(names_that_would_be_cut),
 		cmocka_unit_test(redirects),
 		cmocka_unit_test(backends),
 		cmocka_unit_test(backends_by_http2),
