@@ -8,7 +8,14 @@
 #include "tls_plan.h"
 #include "tls_wire.h"
 
-enum { worlds_one_in = 16, handshake_bytes_max = 600, cut_one_in = 12, strange_one_in = 3 };
+enum {
+	worlds_one_in = 16,
+	handshake_bytes_max = 600,
+	cut_one_in = 12,
+	long_one_in = 8,
+	long_bytes_max = 40 * 1024,
+	strange_one_in = 3,
+};
 
 void tls_plan_world(struct world *world)
 {
@@ -108,6 +115,18 @@ static void cut_short(struct call *call)
 				 : 120 + rng_between(&call->world->tls_rng, 0, answer->body_len);
 }
 
+// What is left of a record where a block is full shows only in answers of several blocks.
+static void make_long(struct call *call)
+{
+	struct answer *answer = &call->answer;
+
+	if (call->upgrade || call->is_tunnel || answer->act || answer->bad || answer->flaw ||
+		answer->status == 204)
+		return;
+	answer->body_len = rng_between(&call->world->tls_rng, 18 * 1024, long_bytes_max);
+	answer->piece_max = 16384;
+}
+
 void tls_plan_calls(struct world *world)
 {
 	if (!world->has_tls)
@@ -116,6 +135,8 @@ void tls_plan_calls(struct world *world)
 	for (u32 i = 0; i < world->call_count; i++)
 		if (rng_one_in(&world->tls_rng, cut_one_in))
 			cut_short(&world->calls[i]);
+		else if (rng_one_in(&world->tls_rng, long_one_in) && world->smooth)
+			make_long(&world->calls[i]);
 }
 
 // ---- Connections --------------------------------------------------------------------------------
@@ -141,9 +162,17 @@ static void maybe_spoil(struct world *world, struct peer_ways *ways, u32 one_in)
 	ways->act_at = rng_between(&world->tls_rng, 0, handshake_bytes_max);
 }
 
+// Small ones, and ones that no two fit a block.
 static u32 some_record(struct world *world)
 {
-	return rng_one_in(&world->tls_rng, 3) ? rng_between(&world->tls_rng, 512, 2000) : 0;
+	switch (rng_below(&world->tls_rng, 3)) {
+	case 0:
+		return rng_between(&world->tls_rng, 512, 2000);
+	case 1:
+		return rng_between(&world->tls_rng, 2000, 16384);
+	default:
+		return 0;
+	}
 }
 
 static enum tls_cert_id some_identity(struct rng *rng, bool is_asked)

@@ -129,6 +129,7 @@ void tls_secure(struct world *world, struct snapshot *snapshot)
 {
 	struct secure own[ENV_COUNT] = {0}, *pointers[ENV_COUNT] = {&own[0], &own[1]};
 	struct snapshot before = {.secure = pointers};
+	struct rng dice = tls_wire_dice();
 	struct tls_error error;
 
 	if (!world->has_tls)
@@ -139,8 +140,10 @@ void tls_secure(struct world *world, struct snapshot *snapshot)
 		snapshot->secure = arena_zalloc(snapshot->arena, sizeof(pointers));
 		for (u32 i = 0; i < ENV_COUNT; i++)
 			snapshot->secure[i] = assemble(i, snapshot);
+		tls_wire_put_dice(dice);
 		return;
 	}
+	tls_wire_put_dice(dice);
 	for (u32 i = 0; i < ENV_COUNT; i++)
 		own[i].env = kept[i].env;
 	if (!snapshot_secure(snapshot, &before, NULL, 64, &error))

@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 
 struct tls_wire {
 	SSL *ssl;
@@ -133,6 +132,16 @@ void tls_wire_seed(u64 seed)
 	ASSERT(SSL_CTX_get_ex_new_index(0, NULL, on_ctx, NULL, on_ctx_gone) >= 0);
 	make_shared();
 	rng_init(&shared.rng, seed ^ 0x715);
+}
+
+struct rng tls_wire_dice(void)
+{
+	return shared.rng;
+}
+
+void tls_wire_put_dice(struct rng dice)
+{
+	shared.rng = dice;
 }
 
 // ---- A connection -------------------------------------------------------------------------------

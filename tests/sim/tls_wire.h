@@ -6,6 +6,7 @@
 // records of the same sizes.
 #pragma once
 
+#include "base/rng.h"
 #include "tls_certs.h"
 
 struct ssl_session_st;
@@ -32,6 +33,11 @@ struct tls_wire;
 
 // Contexts and certificate are made once, the dice are thrown anew for each seed.
 void tls_wire_seed(u64 seed);
+
+// The dice as they lie, and put back: of what is made once in a process no seed may know whether it
+// was there before. Tickets may be longer by what was drawn for them.
+struct rng tls_wire_dice(void);
+void tls_wire_put_dice(struct rng dice);
 
 // How many contexts of OpenSSL there are in this process, whoever made them.
 u32 tls_wire_contexts(void);
