@@ -544,8 +544,13 @@ static void on_whim(struct timer *timer)
 {
 	struct h2_caller *c = container_of(timer, struct h2_caller, whim_timer);
 
-	if (!may_send(c) || c->wire.out_len > H2_WIRE_OUT_DATA)
+	if (!may_send(c))
 		return;
+	if (c->wire.out_len > H2_WIRE_OUT_DATA) {
+		if (c->is_low) // not for ever
+			world_set_timer(c->world, timer, whim_ms_max);
+		return;
+	}
 	if (c->is_low) {
 		end_stall(c);
 	} else if (rng_one_in(&c->rng, 3)) {

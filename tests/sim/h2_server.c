@@ -691,9 +691,13 @@ static void on_whim(struct timer *timer)
 	struct h2_service *service = container_of(timer, struct h2_service, whim_timer);
 	struct h2_wire *wire = &service->wire;
 
-	if (!may_send(service) || wire->out_len > H2_WIRE_OUT_DATA ||
-		wire->settings_out == H2_WIRE_SETTINGS_MAX)
+	if (!may_send(service))
 		return;
+	if (wire->out_len > H2_WIRE_OUT_DATA || wire->settings_out == H2_WIRE_SETTINGS_MAX) {
+		if (service->is_low) // not for ever
+			world_set_timer(service->world, timer, whim_ms_max);
+		return;
+	}
 	if (service->is_low || rng_one_in(&service->rng, 3)) {
 		change_window(service);
 	} else if (rng_one_in(&service->rng, 2)) {
