@@ -612,8 +612,8 @@ static void message_ends(struct slot *slot)
 	struct script answer;
 
 	plan_answer_script(call, 0, &answer);
-	if (!call->local && answer.framing == READ_CHUNKED && answer.trailers && !answer.flaw &&
-		!call->got_trailers)
+	if (!call->local && !call->unasked && answer.framing == READ_CHUNKED && answer.trailers &&
+		!answer.flaw && !call->got_trailers)
 		world_fail(c->world, "call %u: trailers were lost", call->id);
 	// The rest of a request that has its answer is not wanted; weir says so in a moment.
 	end_call(slot, RESULT_WHOLE);
