@@ -285,5 +285,6 @@ void conn_finish(struct conn *conn)
 	}
 	if (conn->session->end < SESSION_CLOSE)
 		conn->session->end = SESSION_CLOSE;
+	conn->tls->told = true; // what comes in this very turn would begin something
 	conn_poke(conn);
 }
