@@ -590,10 +590,19 @@ static void on_bytes(struct peer *peer, const char *bytes, size_t len)
 	pump(service);
 }
 
+// All of the answer was handed over, and the other side had enough of it before that was told.
+static void note_whole(struct service *service)
+{
+	if (service->attempt && service->answering && !service->tunnel &&
+		script_is_whole(&service->script))
+		service->attempt->answer_whole = true;
+}
+
 static void on_end(struct peer *peer)
 {
 	struct service *service = of_peer(peer);
 
+	note_whole(service);
 	world_say(service->world, "server %u/%u: end of stream", service->server->index,
 		service->serial);
 	if (service->attempt) {
@@ -614,6 +623,7 @@ static void on_broken(struct peer *peer, int error)
 {
 	struct service *service = of_peer(peer);
 
+	note_whole(service);
 	world_say(service->world, "server %u/%u: broken: %d", service->server->index,
 		service->serial, error);
 	tls_check_broken(service->world, peer, error, service->served && !service->call);
