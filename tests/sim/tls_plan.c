@@ -13,6 +13,7 @@ enum {
 	handshake_bytes_max = 600,
 	cut_one_in = 12,
 	long_one_in = 8,
+	idle_one_in = 8,
 	long_bytes_max = 40 * 1024,
 	strange_one_in = 3,
 };
@@ -137,6 +138,9 @@ void tls_plan_calls(struct world *world)
 			cut_short(&world->calls[i]);
 		else if (rng_one_in(&world->tls_rng, long_one_in) && world->smooth)
 			make_long(&world->calls[i]);
+		else if (rng_one_in(&world->tls_rng, idle_one_in))
+			world->calls[i].gap_ms = // it comes as its connection is given up
+				world->limits.idle_ms - rng_below(&world->tls_rng, 5);
 }
 
 // ---- Connections --------------------------------------------------------------------------------
