@@ -16,7 +16,7 @@ enum {
 	H2_OUT_DATA_MAX = 64 * 1024, // no more DATA is framed while so much waits to be sent
 	H2_OUT_MAX = 96 * 1024,	     // nor anything else; nor is anything read
 	H2_MEMORY_CLASSES = 7,
-	H2_UPDATES_PER_FRAME_US = 8 * 2000,
+	H2_UPDATES_PER_FRAME = 8, // of DATA
 	H2_NV_MAX = HTTP_FIELDS_MAX + HTTP_FIELDS_EXTRA + 32,
 	H2_PROTOCOL_MAX = 24,	      // bytes of the name of a protocol to upgrade to
 	H2_FRAME_BYTES_MAX = 16384,   // what every peer takes (RFC 9113 6.5.2)
@@ -116,6 +116,7 @@ struct h2 {
 	struct slice passing;	   // ... on its way out, not in the queue of `sender`
 	struct h2_stream *sender;
 	u64 flood_us[H2_FLOOD_COUNT];
+	u32 updates_due; // WINDOW_UPDATE frames that answer DATA of ours, and are no flood
 	u32 open_count;	 // streams that libnghttp2 has open, or will have
 	u32 streams_max; // that the peer allows
 	u32 linger_left;

@@ -315,7 +315,10 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *user)
 		(void)h2_flood(h2, H2_RESETS);
 		break;
 	case NGHTTP2_WINDOW_UPDATE:
-		(void)h2_flood(h2, H2_WINDOW_UPDATES);
+		if (h2->updates_due)
+			h2->updates_due--;
+		else
+			(void)h2_flood(h2, H2_WINDOW_UPDATES);
 		break;
 	default:
 		break;

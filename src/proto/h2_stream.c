@@ -273,9 +273,9 @@ int h2_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *frame
 		no_memory(h2);
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
-	// For each frame a reader may well say twice that it has room again, and on two levels.
-	h2->flood_us[H2_WINDOW_UPDATES] -=
-		MIN(h2->flood_us[H2_WINDOW_UPDATES], (u64)H2_UPDATES_PER_FRAME_US);
+	// For each frame a reader may well say twice that it has room again, and on two levels;
+	// when, is its own affair.
+	h2->updates_due = MIN(h2->updates_due, (u32)INT32_MAX) + H2_UPDATES_PER_FRAME;
 	s->pending = false;
 	if (length) {
 		s->framed += (u32)length;

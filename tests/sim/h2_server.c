@@ -96,11 +96,13 @@ static void spoil(struct h2_service *service)
 	server_note_idle_close(service->server);
 	for (u32 i = 0; i < service->job_count; i++) {
 		struct job *job = &service->jobs[i];
+		struct arrival *attempt = job->attempt;
 
-		if (!job->attempt ||
-			(job->is_over && job->attempt->answered_ms + recent_ms < now_ms))
+		if (!attempt ||
+			(job->is_over &&
+				MAX(attempt->answered_ms, attempt->last_ms) + recent_ms < now_ms))
 			continue;
-		job->attempt->gave_up = job->attempt->reset = true;
+		attempt->gave_up = attempt->reset = true;
 	}
 }
 

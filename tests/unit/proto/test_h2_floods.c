@@ -383,6 +383,47 @@ static bool stall(struct heard *heard, struct http_head *head)
 	return false;
 }
 
+// A reader that paused finds many small frames, and gives each of them back, on both levels. It may
+// say so whenever it likes, but not more often than there was something to read.
+static void test_updates_behind_a_pause(void **state)
+{
+	enum { pieces = 3000, piece_bytes = 10, updates_per_frame = 8, burst = 5000 };
+	struct heard *heard;
+	struct maker maker;
+	struct pair pair;
+
+	(void)state;
+	pair_init(&pair, false);
+	pair.server.on_request = stall;
+	greet(&pair, &frames, true);
+	put_get(&frames, 1, END_HEADERS | END_STREAM);
+	feed_server(&pair);
+	heard = &pair.server.streams[0];
+	maker_answer(&maker, 200);
+	maker.head.framing = HTTP_CHUNKED;
+	heard->stream->ops->send_head(heard->stream, &maker.head, false);
+	for (u32 i = 0; i < pieces; i++) {
+		struct block *block = block_get(&pair.pool, true);
+
+		memset(block->data, 'x', piece_bytes);
+		heard->stream->ops->send_body(
+			heard->stream, (struct slice){block, block->data, piece_bytes}, false);
+		assert_true(pair_take(&pair, &pair.server, frames.bytes, sizeof(frames.bytes)) > 0);
+	}
+	frames.len = 0;
+	for (u32 i = 0; i < 2 * pieces; i++)
+		put_frame(&frames, WINDOW_UPDATE, 0, i % 2, "\0\0\0\xa", 4);
+	feed_server(&pair);
+	assert_int_equal(pair.server.excesses, 0);
+	assert_int_equal(pair.server.session->end, SESSION_GOES_ON);
+	for (u32 i = 0; i < (updates_per_frame - 2) * pieces + burst + 10; i++)
+		put_frame(&frames, WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4);
+	feed_server(&pair);
+	check_end(&pair, &pair.server, H2_WINDOW_UPDATES, ENHANCE_YOUR_CALM);
+	heard->stream->ops->reset(heard->stream);
+	pair_done(&pair);
+}
+
 // RFC 9113 6.9.1: more than a stream's window holds ends the stream; the bytes are not kept.
 static void test_window(void **state)
 {
@@ -449,6 +490,7 @@ int main(void)
 		cmocka_unit_test(test_wrong_frames_behind_the_end),
 		cmocka_unit_test(test_large_head),
 		cmocka_unit_test(test_patience),
+		cmocka_unit_test(test_updates_behind_a_pause),
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_protocol_error),
 		cmocka_unit_test(test_wrong_preface),
