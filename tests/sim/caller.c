@@ -31,6 +31,7 @@ struct caller {
 	struct script tunnel, *script;
 	struct timer timer, deaf_timer, close_timer;
 	bool connected, over, no_more, released, was_deaf, left;
+	bool has_answers; // at least one on this connection
 	u64 idle_since_ms, opened_ms;
 	struct peer peer;
 	struct reader reader; // last, because its text is not zeroed
@@ -175,7 +176,7 @@ static void begin_call(struct caller *caller)
 	struct call *call = caller->calls[caller->next];
 	struct world *world = caller->world;
 	u64 now_ms = world_now_ms(world);
-	bool first = caller->idle_since_ms == caller->opened_ms;
+	bool first = !caller->has_answers;
 
 	caller->next++;
 	caller->sending = call;
@@ -344,6 +345,7 @@ static void on_connected(struct peer *peer, int error)
 	caller->connected = true;
 	sock_local(caller->world->outside, &peer->sock, &caller->own_addr);
 	caller->opened_ms = caller->idle_since_ms = world_now_ms(caller->world);
+	caller->has_answers = false;
 	pump(caller);
 }
 
@@ -512,6 +514,7 @@ static void on_message_end(struct reader *reader, const struct read_message *tra
 	end_call(caller, call, RESULT_WHOLE);
 	caller->waiting++;
 	caller->idle_since_ms = world_now_ms(caller->world);
+	caller->has_answers = true;
 	call = awaited(caller);
 	reader->no_body = call && call->is_head && call->sent_head;
 	if (caller->no_more && caller->waiting == caller->next && !caller->peer.closing &&

@@ -41,7 +41,8 @@ struct h2_caller {
 	struct rng rng; // of its own, so that the rest of a seed does not hang on it
 	u32 whims;
 	bool connected, over, no_more, released, cut_resets, is_low;
-	bool is_narrow; // its windows are so small that it takes long
+	bool is_narrow;	  // its windows are so small that it takes long
+	bool has_answers; // at least one on this connection
 	u64 idle_since_ms, opened_ms;
 	struct peer peer;
 	struct h2_wire wire; // last, because its text is not zeroed
@@ -95,6 +96,7 @@ static void end_call(struct slot *slot, enum result result)
 	loop_timer_cancel(c->world->outside, &slot->deaf_timer);
 	if (is_alone(c)) {
 		c->idle_since_ms = world_now_ms(c->world);
+		c->has_answers = true;
 		if (c->no_more && !c->peer.closing)
 			world_set_timer(c->world, &c->close_timer, close_wait_ms);
 	}
@@ -328,7 +330,7 @@ static void note_begin(struct h2_caller *c, struct call *call, bool alone)
 {
 	struct world *world = c->world;
 	u64 now_ms = world_now_ms(world);
-	bool first = c->idle_since_ms == c->opened_ms;
+	bool first = !c->has_answers;
 
 	call->caller = c->caller;
 	tls_begin_call(call, &c->peer);
@@ -772,6 +774,7 @@ static void on_connected(struct peer *peer, int error)
 	c->connected = true;
 	sock_local(c->world->outside, &peer->sock, &c->own_addr);
 	c->opened_ms = c->idle_since_ms = world_now_ms(c->world);
+	c->has_answers = false;
 	h2_wire_greet(&c->wire, 0, rng_one_in(&c->rng, 2) ? rng_between(&c->rng, 1, 1 << 20) : 0);
 	if (rng_one_in(&c->rng, 2))
 		world_set_timer(
