@@ -123,6 +123,10 @@ class Browser:
 
     # ---- measuring ----
 
+    def shown_at(self):
+        """The moment of the state that the page shows, in ms."""
+        return int(self.js("return document.getElementById('verdict').dataset.at"))
+
     def heap_bytes(self):
         self.cdp("HeapProfiler.collectGarbage")
         return self.cdp("Runtime.getHeapUsage")["usedSize"]

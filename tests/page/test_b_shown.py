@@ -17,15 +17,11 @@ def at_rest(browser, world):
     """The state, once it is the same twice and the page has it."""
     def same():
         before, state = world.api("/api/v1/state"), None
-        browser.until(lambda: shown_at(browser) > before["now_at_ms"] or world.is_mock, "the next state")
+        browser.until(lambda: browser.shown_at() > before["now_at_ms"] or world.is_mock, "the next state")
         state = world.api("/api/v1/state")
         same = all(before[part] == state[part] for part in ("totals", "pools"))
-        return state if same and shown_at(browser) >= before["now_at_ms"] else None
+        return state if same and browser.shown_at() >= before["now_at_ms"] else None
     return browser.until(same, "figures at rest")
-
-
-def shown_at(browser):
-    return int(browser.js("return document.getElementById('verdict').dataset.at"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -59,9 +55,12 @@ def test_numbers_are_those_of_the_api(browser, serve, kind):
         assert tile(browser, "busy_ratio") == f.pct(process["busy_ratio"])
         assert tile(browser, "descriptors") == f"{f.count(process['descriptors'])} of {f.count(process['descriptors_max'])}"
     assert tile(browser, "connections") == f"{f.count(totals['connections'])} of {f.count(totals['connections_max'])}"
-    assert browser.text("#verdict-text") == browser.js(
-        "return arguments[0].map((p) => p.since_at_ms ? `${p.text} since ${new Date(p.since_at_ms).toTimeString().slice(0, 8)}` : p.text)"
-        ".map((text, i) => text + (arguments[0][i].reason ? `: ${arguments[0][i].reason}` : '')).join('; ')", state["verdict"]["parts"])
+    assert browser.text("#verdict-text") == browser.js("""
+        const day = new Intl.DateTimeFormat(undefined, {month: "short", day: "numeric"});
+        const today = (at) => at.toDateString() === new Date().toDateString();
+        const since = (at) => ` since ${today(at) ? "" : `${day.format(at)} `}${at.toTimeString().slice(0, 8)}`;
+        return arguments[0].map((p) => p.text + (p.since_at_ms ? since(new Date(p.since_at_ms)) : "") +
+            (p.reason ? `: ${p.reason}` : "")).join("; ")""", state["verdict"]["parts"])
     assert f"tone-{state['verdict']['level']}" in browser.one("#verdict").get_attribute("class")
     assert (browser.text("#instance"), browser.text("#version")) == (state["instance"], state["version"])
     heads = browser.js("return [...document.querySelectorAll('.pool')].map((p) => [p.querySelector('h3').textContent, "
