@@ -17,7 +17,6 @@ import statistics
 import struct
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import balancing

@@ -51,6 +51,7 @@ static int find_and_serve(
 
 	options->finder = &table;
 	code = admin_run(load->conf, cli->arena, options);
+	options->finder = NULL;
 	finder_free(finder);
 	return code;
 }

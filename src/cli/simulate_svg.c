@@ -408,6 +408,7 @@ static void draw_series(
 	char title[128];
 	struct chart chart;
 
+	ASSERT(series->count > 0);
 	snprintf(title, sizeof(title), "%s, by %s", measure->title, series->key);
 	begin(&chart, text, report, title, 72);
 	series_x(&chart, series);

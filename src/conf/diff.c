@@ -307,14 +307,16 @@ static void compare_pool(struct subject *subject, const struct conf *a, const st
 {
 	static const char *const besides[] = {"backends", NULL};
 	const struct node *backends = node_get(node_a, STR("backends"));
+	const struct node *either = node_a ? node_a : node_b;
 	bool has_same_secrets = true;
 
-	subject->name = node_a ? node_a->key : node_b->key;
+	ASSERT(either);
+	subject->name = either->key;
 	subject->effect = !node_a   ? CONF_EFFECT_OPENED
 			  : !node_b ? CONF_EFFECT_DRAINED
 				    : CONF_EFFECT_REPLACED;
 	if (!node_a || !node_b) {
-		add_whole(subject, node_a ? CONF_REMOVED : CONF_ADDED, node_a ? node_a : node_b);
+		add_whole(subject, node_a ? CONF_REMOVED : CONF_ADDED, either);
 		return;
 	}
 	if (conf_same_node(node_a, node_b)) {
@@ -464,11 +466,13 @@ static void compare_frontend(struct subject *subject, const struct node *a, cons
 		"bind", "routes", "protocol", "tls", "allow", "deny", "limits", "client_ip", NULL};
 	static const char *const at_once[] = {"bind", "routes", "http", "headers", "timeouts",
 		"builtin", "pool", "redirect_https", NULL};
+	const struct node *either = a ? a : b;
 
-	subject->name = a ? a->key : b->key;
+	ASSERT(either);
+	subject->name = either->key;
 	if (!a || !b) {
 		subject->effect = a ? CONF_EFFECT_DRAINED : CONF_EFFECT_OPENED;
-		add_whole(subject, a ? CONF_REMOVED : CONF_ADDED, a ? a : b);
+		add_whole(subject, a ? CONF_REMOVED : CONF_ADDED, either);
 		return;
 	}
 	if (conf_same_node(a, b)) {

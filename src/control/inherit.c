@@ -97,9 +97,9 @@ static int read_listener(struct inherit *inherit, struct str line)
 	socket = add(inherit, (int)fd);
 	if (!socket)
 		return -E2BIG;
-	for (u8 i = 0; i < ARRAY_LEN(role_words); i++)
+	for (u32 i = 0; i < ARRAY_LEN(role_words); i++)
 		if (str_eq(word, str_from(role_words[i])))
-			socket->role = i;
+			socket->role = (u8)i;
 	socket->index = (u32)index;
 	memcpy(socket->address, line.ptr, line.len);
 	return 0;

@@ -183,9 +183,9 @@ static void take_child(struct keeper *keeper, struct str line)
 		survive_exec(child->channel, false);
 	}
 	child->state = CHILD_LEAVING;
-	for (u8 i = CHILD_STARTING; i <= CHILD_LEAVING; i++)
+	for (u32 i = CHILD_STARTING; i <= CHILD_LEAVING; i++)
 		if (str_eq(line, str_from(state_words[i])))
-			child->state = i;
+			child->state = (u8)i;
 }
 
 static void take_left(struct keeper *keeper, struct str word, struct str line)

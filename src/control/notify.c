@@ -72,6 +72,7 @@ static int send_to(const char *path, struct msghdr *message)
 	message->msg_namelen = len;
 	if (sendmsg(fd, message, MSG_NOSIGNAL) < 0)
 		error = -errno;
+	message->msg_name = NULL;
 	close(fd);
 	return error;
 }

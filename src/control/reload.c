@@ -34,6 +34,7 @@ static const char *text_of(enum reload_kind kind, bool done)
 			"configuration on probation is taken back"},
 	};
 
+	ASSERT(kind < ARRAY_LEN(texts));
 	return texts[kind][done];
 }
 

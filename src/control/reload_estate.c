@@ -27,6 +27,7 @@ static u32 value_now(const struct reload *reload, u8 kind, const struct backend 
 	case ORDERS_STATE:
 		return model_orders(model, backend).order;
 	case ORDERS_WEIGHT:
+		ASSERT(backend);
 		return backend->weight;
 	case ORDERS_BREAKER:
 		return model_state(model, backend)->breaker.forced;

@@ -205,11 +205,11 @@ static void write_order(
 	one->id = arena_str(&job->texts, standing->backend);
 	edit.kind = CONF_EDIT_STATE;
 	one->address = arena_str(&job->texts, str_from(standing->value));
-	if (strcmp(standing->kind, "weight") == 0) {
+	if (!backend) {
+		edit.kind = CONF_EDIT_LOG_LEVEL;
+	} else if (strcmp(standing->kind, "weight") == 0) {
 		edit.kind = CONF_EDIT_WEIGHT;
 		one->weight = backend->weight;
-	} else if (!backend) {
-		edit.kind = CONF_EDIT_LOG_LEVEL;
 	}
 	add_edit(writing, &edit);
 }

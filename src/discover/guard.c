@@ -34,11 +34,12 @@ void guard_judge(const struct guard_rules *rules, const struct rows *in_use, str
 		.in_use = in_use ? in_use->count : 0};
 	if (ret_result->vanished && fresh->count < rules->backends_min)
 		ret_result->verdict = GUARD_FEW;
-	else if (ret_result->vanished && !in_use->is_stored && fresh->count < in_use->count &&
+	else if (in_use && ret_result->vanished && !in_use->is_stored &&
+		 fresh->count < in_use->count &&
 		 (u64)(in_use->count - fresh->count) * 100 >
 			 (u64)in_use->count * rules->vanish_percent)
 		ret_result->verdict = GUARD_VANISHED;
-	if (ret_result->verdict != GUARD_TAKEN)
+	if (in_use && ret_result->verdict != GUARD_TAKEN)
 		keep_vanished(fresh, in_use, &index);
 	rows_index_done(&index);
 }

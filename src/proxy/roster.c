@@ -123,7 +123,8 @@ static void add_runs(struct roster *roster, struct roster_row *row, struct excha
 	for (const struct exchange *x = first; x && count < ROSTER_RUNS_MAX; x = x->next_of_client)
 		count++;
 	row->runs = count ? arena_alloc(&roster->arena, sizeof(*row->runs) * count) : NULL;
-	for (struct exchange *x = first; row->runs && row->run_count < count; x = x->next_of_client)
+	for (struct exchange *x = first; x && row->runs && row->run_count < count;
+		x = x->next_of_client)
 		add_run(roster, row, x);
 }
 

@@ -83,8 +83,9 @@ static void match_pools(struct matching *matching)
 		u32 slot = index_find(&index, conf->pools[i].name);
 
 		matching->match->is_same[i] =
-			slot != SLOT_NONE && conf_same_pool(before->conf, before->pools[slot]->conf,
-						     conf, &conf->pools[i]);
+			before && slot != SLOT_NONE &&
+			conf_same_pool(
+				before->conf, before->pools[slot]->conf, conf, &conf->pools[i]);
 		if (slot == SLOT_NONE)
 			slot = take(matching, &matching->slots->pools, "pools");
 		matching->match->pools[i] = slot;
@@ -127,7 +128,7 @@ static void match_backends(struct matching *matching, const struct pool *before,
 	for (u32 i = 0; i < now->backend_count; i++) {
 		u32 at = index_find(&index, now->backends[i].id);
 
-		if (at != SLOT_NONE &&
+		if (before && at != SLOT_NONE &&
 			str_eq(before->backends[at].address, now->backends[i].address))
 			cells[i] = before->backends[at].cell;
 		else

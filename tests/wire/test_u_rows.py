@@ -2,7 +2,6 @@
 """What the seeds promise and no other test says as they say it; each is named after its row in
 docs/features-tests.md."""
 import json
-import os
 import pathlib
 import re
 import shutil

@@ -4,7 +4,6 @@ front of their addresses says it, or else their pool."""
 import json
 import re
 import sqlite3
-import ssl
 
 import pytest
 
