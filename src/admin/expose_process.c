@@ -3,11 +3,11 @@
 #include "admin/expose.h"
 
 #include <dirent.h>
-#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/proc.h"
 #include "loop/loop.h"
 
 static const char fd_folder[] = "/proc/self/fd";
@@ -15,17 +15,10 @@ static const char fd_folder[] = "/proc/self/fd";
 // "size resident ...", in pages.
 static void read_memory(struct expose_process *process)
 {
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	char buffer[256];
-	struct str text;
-	ssize_t len;
+	struct str text = proc_read("/proc/self/statm", buffer, sizeof(buffer));
 	u64 page = (u64)sysconf(_SC_PAGESIZE), pages;
 
-	if (fd < 0)
-		return;
-	len = read(fd, buffer, sizeof(buffer));
-	close(fd);
-	text = str_make(buffer, len > 0 ? (size_t)len : 0);
 	if (str_to_u64(str_cut(&text, ' '), UINT64_MAX / page, &pages) == 0)
 		process->virtual_bytes = pages * page;
 	if (str_to_u64(str_cut(&text, ' '), UINT64_MAX / page, &pages) == 0)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/proc.h"
 #include "loop/loop_twin.h"
 
 // A turn ends after about so many callbacks even when more are waiting, so that the clock moves
@@ -395,23 +396,14 @@ u64 loop_process_busy_us(void)
 // "RAN READY SLICES", the first two in nanoseconds.
 u64 loop_starved_us(pid_t thread)
 {
-	char text[128];
-	struct str rest;
-	ssize_t len;
+	char path[64], buffer[128];
+	struct str text;
 	u64 ns = 0;
-	int fd;
 
-	snprintf(text, sizeof(text), "/proc/self/task/%d/schedstat", (int)thread);
-	fd = open(text, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return 0;
-	len = read(fd, text, sizeof(text));
-	close(fd);
-	rest = str_make(text, len > 0 ? (size_t)len : 0);
-	(void)str_cut(&rest, ' ');
-	if (str_to_u64(str_cut(&rest, ' '), UINT64_MAX, &ns) != 0)
-		return 0;
-	return ns / 1000;
+	snprintf(path, sizeof(path), "/proc/self/task/%d/schedstat", (int)thread);
+	text = proc_read(path, buffer, sizeof(buffer));
+	(void)str_cut(&text, ' ');
+	return str_to_u64(str_cut(&text, ' '), UINT64_MAX, &ns) == 0 ? ns / 1000 : 0;
 }
 
 nsec loop_sleep_ns(const struct loop *loop, u64 until_ms)
