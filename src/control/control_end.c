@@ -32,6 +32,13 @@ void control_drain(struct control *control)
 		loop_now_ms(control->loop) + control->conf->runtime.shutdown_timeout_ms);
 }
 
+// It was done, or nobody is left to do it to: in the turn in which the last worker is joined,
+// signals and timers may still come.
+static bool is_cut(const struct control *control)
+{
+	return control->aborting || control->finished;
+}
+
 static void abort_all(struct control *control)
 {
 	control->aborting = true;
@@ -44,7 +51,7 @@ static void on_drain_timeout(struct timer *timer)
 {
 	struct control *control = container_of(timer, struct control, drain_timer);
 
-	if (control->aborting || control->finished)
+	if (is_cut(control))
 		return;
 	if (tunnels_is_moving(control->tunnels) &&
 		loop_now_ms(control->loop) < control->move_until_ms) {
@@ -87,7 +94,7 @@ static void on_term(struct control *control, const char *name)
 			STR("draining"), str_from(name));
 		tunnels_refuse(control->tunnels);
 		control_drain(control);
-	} else if (!control->aborting) {
+	} else if (!is_cut(control)) {
 		LOG(control->log, LOG_NOTICE, "second signal: stopping at once",
 			LOG_CSTR("signal", name));
 		control_note_life(control, "weir stops at once", STR("stopping"), str_from(name));

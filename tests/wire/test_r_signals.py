@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Signals: draining, stopping at once, and those that change nothing."""
 import os
+import pathlib
 import signal
 import socket
 import threading
@@ -10,6 +11,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend, echo, held, tcp_echo
 from peers.net import HOST, free_port, refuses, until
+from peers.process import Stopped
 from peers.weir import start
 
 STOP = [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT]
@@ -108,6 +110,31 @@ def test_a_second_signal_stops_at_once(first, second):
             assert any("second signal" in line["msg"] for line in weir.log())
             with pytest.raises((http1.Cut, ConnectionResetError)):
                 client.response()
+
+
+def waits_for_the_end(weir, name):
+    """Is that thread through with its work?"""
+    for task in pathlib.Path(f"/proc/{weir.serving}/task").iterdir():
+        if (task / "comm").read_text().strip() == name:
+            return (task / "syscall").read_text().split()[0] == "202"  # futex
+    return False
+
+
+def test_a_second_signal_in_the_moment_of_the_end_changes_nothing():
+    """The thread that hears signals learns in the same turn that the last worker has ended."""
+    go = threading.Event()
+    with Backend(held(go)) as backend, start(backend) as weir, weir.client() as client:
+        client.send(http1.request())
+        until(lambda: backend.heads, "the request")
+        weir.signal(signal.SIGTERM)
+        weir.wait_log("signal: draining")
+        with Stopped(weir.serving):
+            go.set()
+            assert client.response().status == 200
+            until(lambda: waits_for_the_end(weir, "weir/0"), "the worker to be through")
+            weir.signal(signal.SIGTERM)
+        weir.ended()
+        assert weir.log()[-1]["msg"] == "stopped"
 
 
 def test_shutdown_timeout_cuts_what_is_left():

@@ -17,6 +17,7 @@ from peers.drill import Server
 from peers.heir import CLAIMS, CLAIMS_LATE, DIES, SILENT, Heir
 from peers.load import Fire
 from peers.net import refuses, until
+from peers.process import is_pending
 from peers.streams import AGREE, agreed, echoes
 from peers.weir import CALM, Weir, replace_program, run_as, settings, start
 
@@ -58,14 +59,6 @@ def stopped(pid):
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def is_pending(pid, number):
-    """Two of the same signal are one until the first is taken."""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("ShdPnd:"):
-            return int(line.split()[1], 16) >> number - 1 & 1
-    return False
 
 
 # ---- An heir that is not as it should be --------------------------------------------------------

@@ -11,6 +11,7 @@ import pytest
 
 from peers.backend import Backend
 from peers.net import HOST, free_port, split_address, until
+from peers.process import Stopped
 from peers.weir import Weir, settings, start
 
 
@@ -205,29 +206,6 @@ class Periods:
 
     def __call__(self):
         return self.clock() >= self.end
-
-
-class Stopped:
-    """One thread of another process, stopped by ptrace."""
-    SEIZE, INTERRUPT, DETACH = 0x4206, 0x4207, 17
-
-    def __init__(self, tid):
-        import ctypes
-        self.tid, self.libc = tid, ctypes.CDLL(None, use_errno=True)
-        self.libc.ptrace.argtypes = [ctypes.c_long] * 4
-        self.libc.ptrace.restype = ctypes.c_long
-
-    def call(self, request):
-        if self.libc.ptrace(request, self.tid, 0, 0) != 0:
-            pytest.skip("this machine allows no ptrace")
-
-    def __enter__(self):
-        self.call(self.SEIZE)
-        self.call(self.INTERRUPT)
-        os.waitpid(self.tid, 0x40000000)  # __WALL
-
-    def __exit__(self, *_):
-        self.call(self.DETACH)
 
 
 # ---- Sockets ------------------------------------------------------------------------------------
