@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The io_uring twin: one ring per loop, one io_uring_enter per turn. The sends of a turn go out
-// together. Receives and accepts are files of their own (uring_inside.h).
+// The io_uring twin: one ring per loop, one io_uring_enter per turn. The small sends of a turn go
+// out together. Receives and accepts are files of their own (uring_inside.h).
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -15,6 +15,7 @@ enum {
 	cq_entries = 4096,
 	completions_per_turn = 512, // more stay in the ring for the next turn
 	gather_iov_max = 60,
+	large_send_bytes = BLOCK_BYTES / 2,
 };
 
 // What a send of several slices points to until it is over.
@@ -78,7 +79,7 @@ static void uring_recv(struct loop *loop, struct op *op)
 	uring_submit_recv(uring_of(loop), op);
 }
 
-// Sends go out with the next enter, all of a turn together: a plain call each would enter the
+// Small sends go out with the next enter, all of a turn together: a plain call each would enter the
 // kernel once per send. With MSG_WAITALL the kernel goes on by itself when the socket was full.
 static void ask_send(struct uring_loop *twin, struct op *op)
 {
@@ -112,6 +113,13 @@ static void uring_send(struct loop *loop, struct op *op)
 	}
 	bytes_clear(op->queue); // slices without bytes hold references too
 	loop_hear(loop, op, 0);
+}
+
+// Beside copying so much, entering the kernel costs little; and what was just made is still warm.
+static bool uring_send_now(struct loop *loop, struct sock *sock, struct bytes *queue)
+{
+	(void)loop;
+	return queue->len >= large_send_bytes && loop_real_send(sock->fd, queue) == 0;
 }
 
 static void send_over(struct uring_loop *twin, struct op *op, i32 result)
@@ -364,6 +372,7 @@ static const struct loop_ops uring_ops = {
 	.connect = uring_connect,
 	.recv = uring_recv,
 	.send = uring_send,
+	.send_now = uring_send_now,
 	.ready = uring_ready,
 	.cancel = uring_cancel,
 	.settle = uring_settle,

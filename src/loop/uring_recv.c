@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Receives of the io_uring twin: single ones, and standing ones, which go on from one op to the
-// next. The kernel fills lent blocks (uring_buffers.h).
+// next. The kernel fills lent blocks (uring_buffers.h); what a socket is known to hold is read at
+// once.
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #include "loop/uring_inside.h"
 
@@ -33,10 +35,47 @@ static enum buffer_group group_of(const struct op *op)
 	return op->hints & RECV_UPSTREAM ? GROUP_UPSTREAM : GROUP_CLIENT;
 }
 
+static void hear_block(struct loop *loop, struct op *op, struct block *block, i32 len)
+{
+	op->received = (struct slice){.block = block, .ptr = block->data, .len = (size_t)len};
+	loop_hear(loop, op, len);
+}
+
+// A socket that holds more is read by a plain call, into a block that is still warm. By way of the
+// ring the bytes of all bodies on their way would be read before the first of them goes on, each
+// into the block unused for longest.
+static bool recv_now(struct uring_loop *twin, struct op *op)
+{
+	struct block *block = block_get(&twin->loop.blocks, op->hints & RECV_UPSTREAM);
+	struct sock *sock = op->sock;
+	i64 got;
+
+	if (unlikely(!block))
+		return false;
+	do {
+		got = loop_real_call(
+			SYS_recvfrom, sock->fd, block->data, BLOCK_BYTES, MSG_DONTWAIT, NULL, 0);
+	} while (unlikely(got == -EINTR));
+	if (got < BLOCK_BYTES)
+		sock->bits &= ~(u32)NONEMPTY;
+	if (likely(got > 0)) {
+		hear_block(&twin->loop, op, block, (i32)got);
+		return true;
+	}
+	block_unref(block);
+	if (got == -EAGAIN)
+		return false;
+	loop_hear(&twin->loop, op, (i32)got);
+	return true;
+}
+
 static void ask_recv(struct uring_loop *twin, struct op *op)
 {
-	struct io_uring_sqe *sqe = uring_next_sqe(twin);
+	struct io_uring_sqe *sqe;
 
+	if (op->sock->bits & NONEMPTY && recv_now(twin, op))
+		return;
+	sqe = uring_next_sqe(twin);
 	io_uring_prep_recv(sqe, op->sock->fd, NULL, BLOCK_BYTES, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = (u16)group_of(op);
@@ -60,12 +99,6 @@ static struct block *block_of_cqe(
 	if (!(cqe->flags & IORING_CQE_F_BUFFER))
 		return NULL;
 	return buffers_take(&twin->buffers, group, (u16)(cqe->flags >> IORING_CQE_BUFFER_SHIFT));
-}
-
-static void hear_block(struct loop *loop, struct op *op, struct block *block, i32 len)
-{
-	op->received = (struct slice){.block = block, .ptr = block->data, .len = (size_t)len};
-	loop_hear(loop, op, len);
 }
 
 // The kernel found no block: the op waits for one here.
