@@ -100,6 +100,38 @@ static void reset_comes_to_a_waiting_recv(struct world *world)
 	end_close(&b);
 }
 
+// More than one receive takes, all of it in the socket with what ended it: none of it may be told
+// as less, and a reset not as an orderly end.
+static void what_a_socket_holds_comes_before_its_end(struct world *world)
+{
+	static char data[3 * BLOCK_BYTES]; // so that the end is met by a read that expects more
+
+	for (int resets = 0; resets < 2; resets++) {
+		struct end a, b;
+
+		ends_pair(world, &a, &b);
+		pattern_fill(data, 0, sizeof(data));
+		end_send(&a, data, sizeof(data));
+		turn_until(world, &a.sends_heard, 1);
+		turn_idly(world, 2);
+		end_recv(&b);
+		turn_until(world, &b.recvs_heard, 1);
+		assert_true(b.recv_result > 0);
+		if (resets)
+			sock_reset_on_close(world->loop, &a.sock);
+		end_close(&a);
+		turn_idly(world, 1);
+		b.keep_going = true;
+		end_recv(&b);
+		while (op_is_out(&b.recv))
+			turn_until(world, &b.recvs_heard, b.recvs_heard + 1);
+		assert_int_equal(b.recv_result, resets ? -ECONNRESET : 0);
+		if (!resets)
+			assert_int_equal(b.received_bytes, sizeof(data));
+		end_close(&b);
+	}
+}
+
 static void half_close_leaves_the_other_direction(struct world *world)
 {
 	struct end a, b;
@@ -778,6 +810,7 @@ WORLD_TEST(recv_waits_for_bytes)
 WORLD_TEST(bytes_then_end_then_end_again)
 WORLD_TEST(end_comes_to_a_waiting_recv)
 WORLD_TEST(reset_comes_to_a_waiting_recv)
+WORLD_TEST(what_a_socket_holds_comes_before_its_end)
 WORLD_TEST(half_close_leaves_the_other_direction)
 WORLD_TEST(empty_send_is_heard)
 WORLD_TEST(send_means_all_bytes)
@@ -801,6 +834,7 @@ const struct CMUnitTest contract_tests[] = {
 	cmocka_unit_test(test_bytes_then_end_then_end_again),
 	cmocka_unit_test(test_end_comes_to_a_waiting_recv),
 	cmocka_unit_test(test_reset_comes_to_a_waiting_recv),
+	cmocka_unit_test(test_what_a_socket_holds_comes_before_its_end),
 	cmocka_unit_test(test_half_close_leaves_the_other_direction),
 	cmocka_unit_test(test_empty_send_is_heard),
 	cmocka_unit_test(test_send_means_all_bytes),
