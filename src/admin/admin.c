@@ -50,7 +50,7 @@ static void adopt(void *owner, const struct snapshot *snapshot)
 	struct admin *admin = owner;
 	struct adoption *adoption;
 
-	if (!admin->started)
+	if (!admin->started || admin->ended)
 		return;
 	adoption = mem_alloc(sizeof(*adoption));
 	*adoption = (struct adoption){
@@ -66,19 +66,30 @@ struct leaving {
 	u64 *marks; // of the rings of spans
 };
 
+static void let_go(struct admin *admin, struct leaving *leaving)
+{
+	list_remove(&leaving->node);
+	loop_post(admin->face.loop, leaving->left);
+	mem_free(leaving->marks);
+	mem_free(leaving);
+}
+
 // The spans of requests that are over are told by now.
 static void let_go_of_told(struct admin *admin)
 {
 	list_for_each_safe (node, &admin->leaving) {
 		struct leaving *leaving = list_entry(node, struct leaving, node);
 
-		if (!admin->stopping && !otlp_has_passed(admin->otlp, leaving->marks))
-			continue;
-		list_remove(&leaving->node);
-		loop_post(admin->face.loop, leaving->left);
-		mem_free(leaving->marks);
-		mem_free(leaving);
+		if (otlp_has_passed(admin->otlp, leaving->marks))
+			let_go(admin, leaving);
 	}
+}
+
+// No span is told any more.
+static void let_go_of_all(struct admin *admin)
+{
+	list_for_each_safe (node, &admin->leaving)
+		let_go(admin, list_entry(node, struct leaving, node));
 }
 
 static void on_leaving(struct message *message)
@@ -107,6 +118,8 @@ static void leave(void *owner, const struct snapshot *snapshot, struct message *
 		left->deliver(left);
 		return;
 	}
+	if (admin->ended) // it hears nothing more, and may still use it
+		return;
 	leaving = mem_alloc(sizeof(*leaving));
 	*leaving =
 		(struct leaving){.message = {.deliver = on_leaving}, .admin = admin, .left = left};
@@ -204,6 +217,7 @@ static void *thread_main(void *arg)
 		loop_turn(admin->loop, UINT64_MAX);
 	loop_turn(admin->loop, 0); // what was put off to the end of a turn
 	otlp_free(admin->otlp);
+	let_go_of_all(admin);
 	admin_server_free(admin->server);
 	loop_post(admin->face.loop, admin->ended);
 	return NULL;
@@ -214,7 +228,6 @@ static void on_stop(struct message *message)
 	struct admin *admin = container_of(message, struct admin, stop_message);
 
 	admin->stopping = true;
-	let_go_of_told(admin);
 	figures_stop(admin->figures);
 	stream_hub_stop(admin->hub);
 	if (admin->otlp)

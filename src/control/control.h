@@ -40,7 +40,8 @@ struct control_guest {
 		void *owner, const struct conf *conf, struct log *log, struct handover *handover);
 	// Everything runs. 0 or negative errno.
 	int (*start)(void *owner, const struct control_face *face);
-	// As of struct reload_follower; from a successful start to `stop`.
+	// As of struct reload_follower; from a successful start until `ended` has come. Behind
+	// `stop` nothing need be adopted, and what is left then need not be let go of.
 	void (*adopt)(void *owner, const struct snapshot *snapshot);
 	void (*leave)(void *owner, const struct snapshot *snapshot, struct message *left);
 	// To end soon, and then to post `ended` to the control loop.

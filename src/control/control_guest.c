@@ -51,7 +51,10 @@ int control_start_guest(struct control *control)
 
 static void on_guest_ended(struct message *message)
 {
-	container_of(message, struct control, guest_ended)->guest_runs = false;
+	struct control *control = container_of(message, struct control, guest_ended);
+
+	reload_follow(control->reload, &(struct reload_follower){0});
+	control->guest_runs = false;
 }
 
 void control_stop_guest(struct control *control)
@@ -62,7 +65,6 @@ void control_stop_guest(struct control *control)
 		return;
 	control->guest_stops = true;
 	desk_close(control->desk);
-	reload_follow(control->reload, &(struct reload_follower){0});
 	control->guest_ended = (struct message){.deliver = on_guest_ended};
 	guest->stop(guest->owner, &control->guest_ended);
 }

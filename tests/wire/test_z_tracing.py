@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Traces: what backends are told of them, and the spans that a collector gets."""
 import json
+import pathlib
 import re
 import signal
+import threading
 import time
 
 import pytest
 
 from peers import http1
-from peers.backend import Backend, echo, fixed, serve
+from peers.backend import Backend, echo, fixed, held, serve
 from peers.net import HOST, free_port, until
 from peers.otlp import CLIENT, SERVER, Collector
 from peers.weir import run, start
@@ -347,6 +349,84 @@ def test_nothing_is_lost_at_the_end():
                     client.ask()
         assert len(collector.spans) == 200
         collector.check()
+
+
+class LateCollector(Collector):
+    """Answers when `go` is set; after a while anyway, so that a test that failed ends."""
+
+    def __init__(self):
+        self.go, self.has_come = threading.Event(), False
+        super().__init__()
+
+    def answer(self, message):
+        self.has_come = True
+        self.go.wait(20)
+        return super().answer(message)
+
+    def check_names(self):
+        """Of what came in time; it is the memory behind them that a sanitizer watches."""
+        self.check()
+        servers = [span for span in self.spans if span.kind == SERVER]
+        assert servers and {span["weir.frontend"] for span in servers} == {"web"}
+        assert {span["weir.pool"] for span in self.spans} == {"app"}
+
+
+def reload(weir, times):
+    """It is the `times`th one."""
+    weir.signal(signal.SIGHUP)
+    until(lambda: weir.stderr.count("configuration is reloaded") == times, "a reload")
+
+
+def batch_and_rest(weir, collector):
+    """A batch is on its way, and a span waits."""
+    weir.ask()
+    until(lambda: collector.has_come, "the first batch")
+    weir.ask()
+
+
+def test_what_spans_point_to_stays_until_the_end():
+    with LateCollector() as collector, Backend() as backend:
+        with traced(collector, backend) as weir:
+            reload(weir, 1)  # the first configuration's memory is the process'
+            batch_and_rest(weir, collector)
+            reload(weir, 2)
+            weir.signal(signal.SIGTERM)
+            weir.wait_log('"stopped"')
+            time.sleep(0.3)  # of the second in which spans are still sent
+            collector.go.set()
+            weir.ended()
+        collector.check_names()
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_what_spans_point_to_stays_at_an_upgrade(runs):
+    """Nobody uses the configuration any more, or some request does that ends in the old process."""
+    go = threading.Event()
+    slow = held(go)
+
+    def script(connection):
+        slow(connection) if connection.index == 0 and runs else serve(echo)(connection)
+
+    with LateCollector() as collector, Backend(script) as backend, \
+            traced(collector, backend) as weir:
+        reload(weir, 1)
+        with weir.client() as client:
+            if runs:
+                client.send(http1.request())
+                until(lambda: backend.heads, "the request")
+            batch_and_rest(weir, collector)
+            reload(weir, 2)
+            before = weir.serving
+            weir.signal(signal.SIGUSR2)
+            weir.wait_log("another process serves, this one drains")
+            go.set()
+            if runs:
+                assert client.response().status == 200
+            time.sleep(0.3)
+            collector.go.set()
+        until(lambda: not pathlib.Path(f"/proc/{before}").exists(), "the end of the old process")
+        weir.check()
+        collector.check_names()
 
 
 def test_a_dead_collector_costs_nothing():
