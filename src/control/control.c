@@ -273,7 +273,7 @@ static void stop_watch(struct control *control)
 static void release(struct control *control)
 {
 	loop_timer_cancel(control->loop, &control->drain_timer);
-	watchdog_stop(&control->watchdog);
+	watchdog_done(&control->watchdog);
 	if (control->reload)
 		reload_stop(control->reload);
 	while (control->reload && !reload_is_idle(control->reload))

@@ -58,24 +58,28 @@ void watchdog_start(struct watchdog *watchdog, struct loop *loop, struct handove
 {
 	if (!handover->watchdog_us)
 		return;
+	ASSERT(!watchdog->asks);
 	watchdog->loop = loop;
 	watchdog->handover = handover;
 	watchdog->workers = workers;
 	watchdog->asks = mem_alloc(sizeof(*watchdog->asks) * workers->count);
 	timer_init(&watchdog->timer, on_half);
-	watchdog->runs = true;
 	ask_all(watchdog);
 	wait_half(watchdog);
 }
 
-// Workers that have ended answer too (worker_call).
 void watchdog_stop(struct watchdog *watchdog)
 {
-	if (!watchdog->runs)
-		return;
-	watchdog->runs = false;
-	loop_timer_cancel(watchdog->loop, &watchdog->timer);
+	if (watchdog->asks)
+		loop_timer_cancel(watchdog->loop, &watchdog->timer);
+}
+
+// Workers that have ended have answered, too (worker_call).
+void watchdog_done(struct watchdog *watchdog)
+{
+	watchdog_stop(watchdog);
 	while (watchdog->asks_out)
 		loop_turn(watchdog->loop, UINT64_MAX);
 	mem_free(watchdog->asks);
+	watchdog->asks = NULL;
 }

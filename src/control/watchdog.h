@@ -13,15 +13,18 @@ struct watchdog {
 	struct loop *loop;
 	struct handover *handover;
 	struct workers *workers;
-	struct watchdog_ask *asks; // one for each worker
+	struct watchdog_ask *asks; // one for each worker; NULL: nobody wants signs
 	u32 asks_out;
 	struct timer timer;
-	bool runs;
 };
 
-// The control thread's. Does nothing where nobody wants signs.
+// The control thread's, once. Does nothing where nobody wants signs.
 void watchdog_start(struct watchdog *watchdog, struct loop *loop, struct handover *handover,
 	struct workers *workers);
 
-// Waits for what was asked. Harmless when it does not run.
+// No sign is given from now on. What workers were asked stays out: one that stands still never
+// answers. Harmless when it does not run, as is the next one.
 void watchdog_stop(struct watchdog *watchdog);
+
+// Waits for what was asked, in turns of the loop. No worker runs.
+void watchdog_done(struct watchdog *watchdog);

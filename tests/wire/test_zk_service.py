@@ -197,6 +197,32 @@ def test_the_watchdog_is_not_fed_while_a_worker_stands_still(manager):
         until(lambda: len(manager.wait("WATCHDOG")) > seen + 2, "signs of life again")
 
 
+def threads_of(pid):
+    """{name: number} of its threads."""
+    found = {}
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        try:
+            with open(f"/proc/{pid}/task/{tid}/comm") as comm:
+                found[comm.read().strip()] = int(tid)
+        except FileNotFoundError:
+            pass  # has just ended
+    return found
+
+
+def test_an_upgrade_drains_while_a_worker_stands_still(manager):
+    """What the watchdog has asked it, nobody waits for: the other worker is idle and ends."""
+    env = {"NOTIFY_SOCKET": manager.path, "WATCHDOG_USEC": "100000"}
+    with Backend() as backend, start(backend, env=env, workers=2, log={"level": "info"}) as weir:
+        before = weir.serving
+        with Stopped(threads_of(before)["weir/1"]):
+            until(Periods(5, 0.1), "a question that is not answered")
+            weir.signal(signal.SIGUSR2)
+            weir.wait_log("another process serves, this one drains")
+            weir.wait_log('"worker ended"')
+        until(lambda: not os.path.exists(f"/proc/{before}"), "the end of the old process")
+        assert weir.ask().status == 200
+
+
 class Periods:
     """True after so many spans of time."""
 
