@@ -324,10 +324,8 @@ int control_run(const struct conf *conf, struct arena *arena, const struct contr
 	if (!error)
 		error = start(&control);
 	if (error) {
-		if (control.workers_running) // they end with the process
-			logger_stop(control.logger);
-		else
-			release(&control);
+		control_end_workers(&control);
+		release(&control);
 		return 1;
 	}
 	if (options->greeting.len)

@@ -38,7 +38,7 @@ struct control {
 	struct desk_life life;
 	// Workers.
 	struct workers workers;
-	u32 workers_running;
+	u32 workers_started, workers_running;
 	struct span_ring **spans; // of each worker, where spans are wanted
 	bool finished;		  // the last one has ended
 	// Backends.
@@ -87,8 +87,11 @@ void control_unlink_listeners(struct control *control);
 // Makes them, without a thread yet: the snapshot, the watch and the reloads are there.
 void control_prepare_workers(struct control *control);
 
-// 0, or negative errno, and then the reason was printed, and `workers_running` is how many run.
+// 0, or negative errno, and then the reason was printed, and some may run.
 int control_start_workers(struct control *control) must_check;
+
+// Those that run, at once, after a start that failed. In turns of the loop.
+void control_end_workers(struct control *control);
 
 // None of them runs.
 void control_free_workers(struct control *control);

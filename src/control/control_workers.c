@@ -22,7 +22,7 @@ static void on_worker_ended(struct message *message)
 	control->finished = true;
 	loop_timer_cancel(control->loop, &control->drain_timer);
 	watch_leave_workers(control->watch);
-	for (u32 i = 0; i < control->workers.count; i++)
+	for (u32 i = 0; i < control->workers_started; i++)
 		worker_join(&control->workers.all[i]);
 }
 
@@ -103,9 +103,18 @@ int control_start_workers(struct control *control)
 								 : "");
 			return error;
 		}
+		control->workers_started++;
 		control->workers_running++;
 	}
 	return 0;
+}
+
+void control_end_workers(struct control *control)
+{
+	for (u32 i = 0; i < control->workers_started; i++)
+		worker_abort(&control->workers.all[i]);
+	while (control->workers_running)
+		loop_turn(control->loop, UINT64_MAX);
 }
 
 void control_free_workers(struct control *control)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Descriptors and connections run out: nothing dies, accepting pauses and goes on."""
 import datetime
+import re
 import select
 import sys
 import threading
@@ -11,7 +12,7 @@ import pytest
 from peers import http1
 from peers.backend import Backend
 from peers.net import HOST, free_port, until
-from peers.weir import Weir, settings, start, told
+from peers.weir import REPORTS, Weir, settings, start, told
 
 
 def limited(number):
@@ -180,6 +181,20 @@ def test_the_limit_of_one_frontend_does_not_touch_another():
             assert clients[0].ask().status == 200
             for _ in range(50):
                 assert weir.ask().status == 200
+
+
+def test_workers_that_run_end_when_another_cannot_start():
+    """There are enough for all listeners, and for the loops of some workers. What the others use is
+    given back only when they have ended."""
+    workers, few = 32, limited(60)
+    with Backend() as backend, pytest.raises(AssertionError, match="cannot start") as failed:
+        start(backend, workers=workers, wrapper=few, env={"WEIR_RUNTIME__WORKERS": str(workers)},
+              runtime={"keeper": False})
+    said = str(failed.value)
+    assert "weir ended with 1:" in said
+    assert re.search("worker [1-9][0-9]* cannot start", said)
+    for word in REPORTS:
+        assert word not in said
 
 
 @pytest.mark.parametrize("number", [100, 90])
