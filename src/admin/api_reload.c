@@ -364,8 +364,16 @@ void api_undo_edit(struct admin *admin, struct admin_call *call, const struct ev
 {
 	struct str pool = arena_str(&call->arena, str_from(event->pool));
 
-	if (event->undo_body[0])
-		add(admin, call, pool, str_from(event->undo_body));
-	else
-		drop(admin, call, pool, arena_str(&call->arena, str_from(event->backend)));
+	struct str id = arena_str(&call->arena, str_from(event->backend));
+	struct api_order *order;
+
+	if (event->undo.order == EVENT_UNDO_ADD) {
+		drop(admin, call, pool, id);
+		return;
+	}
+	order = api_order_new(admin, call, RELOAD_ADD);
+	order->ask.pool = pool;
+	order->ask.undoes = event->number;
+	order->backend.id = order->backend.address = id; // until that is found
+	api_order_give(order);
 }
