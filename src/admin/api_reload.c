@@ -255,7 +255,9 @@ static const char *take(struct api_order *order, const char *key, const json_t *
 	if (strcmp(key, "weight") == 0)
 		return read_number(value, CONF_WEIGHT_MAX, &backend->weight)
 			       ? NULL
-			       : "'weight' is a whole number from 0 to 1000";
+			       : arena_printf(&order->call->arena,
+					 "'weight' is a whole number from 0 to %d",
+					 CONF_WEIGHT_MAX);
 	if (strcmp(key, "max_connections") == 0)
 		return read_number(value, connections_most, &backend->max_connections)
 			       ? NULL
