@@ -402,10 +402,10 @@ def test_what_spans_point_to_stays_until_the_end():
 def test_what_spans_point_to_stays_at_an_upgrade(runs):
     """Nobody uses the configuration any more, or some request does that ends in the old process."""
     go = threading.Event()
-    slow = held(go)
+    first, others = held(go) if runs else serve(echo), serve(echo)
 
     def script(connection):
-        slow(connection) if connection.index == 0 and runs else serve(echo)(connection)
+        (others if connection.index else first)(connection)
 
     with LateCollector() as collector, Backend(script) as backend, \
             traced(collector, backend) as weir:
