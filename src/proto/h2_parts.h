@@ -67,8 +67,9 @@ struct h2_text {
 	u32 list_bytes;	 // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	u16 field_count; // lines written
 	u16 status;
-	bool has_start; // the start line is written
-	bool has_host;	// so is a host
+	bool has_start;	   // the start line is written
+	bool has_host;	   // so is a host
+	bool host_repeats; // a host field was there beside :authority
 	bool is_trailers;
 	bool has_priority; // the field was there (RFC 9218 5)
 	u8 refusal;	   // enum http_refusal

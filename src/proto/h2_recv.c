@@ -207,7 +207,7 @@ static int on_data_chunk(
 	h2->data_left -= (u32)len;
 	// Whatever its reader does, others go on (ruling of the windows: h2.h).
 	(void)nghttp2_session_consume_connection(ng, len);
-	if (!s || !s->stream.events || s->in_told || h2->is_broken)
+	if (!s || !s->stream.events || h2->is_broken)
 		return h2_reads_on(h2);
 	if (unlikely(!s->headed_in)) {
 		refuse_stream(h2, s, HTTP_REFUSE_FRAMES);
@@ -220,6 +220,8 @@ static int on_data_chunk(
 		}
 		s->body_left -= len;
 	}
+	if (s->in_told)
+		return h2_reads_on(h2);
 	if (slice.block)
 		block_ref(slice.block);
 	if (likely(last)) { // its frame's end follows: both are told in one

@@ -254,12 +254,14 @@ static bool scheme_is_valid(struct str scheme)
 	if (likely(is_same(scheme, "https", 5) || is_same(scheme, "http", 4)))
 		return true;
 	for (size_t i = 0; i < scheme.len; i++) {
-		char c = scheme.ptr[i];
+		char c = ascii_lower(scheme.ptr[i]);
+		bool is_letter = c >= 'a' && c <= 'z';
 
-		if (!scan_is(c, SCAN_WORD) && c != '+')
+		if (!is_letter &&
+			(i == 0 || !(ascii_is_digit(c) || c == '+' || c == '-' || c == '.')))
 			return false;
 	}
-	return scheme.len && !ascii_is_digit(scheme.ptr[0]) && scan_is(scheme.ptr[0], SCAN_WORD);
+	return scheme.len > 0;
 }
 
 static void read_status(struct h2_text *text, struct str value)
@@ -329,19 +331,15 @@ static bool host_is_told(struct h2 *h2, struct str value)
 		text->has_host = true;
 		return false;
 	}
-	if (text->authority.len == 0 ||
+	if (text->host_repeats || text->authority.len == 0 ||
 		!str_eq_nocase(value, part(text, text->authority.at, text->authority.len)))
 		refuse(text, HTTP_REFUSE_HOST_REPEATED);
+	text->host_repeats = true;
 	return true;
 }
 
-static inline bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 // RFC 9113 8.2.1, as far as HTTP/1 has it otherwise.
-static inline bool field_is_valid(struct h2_text *text, struct str name, struct str value)
+static inline bool name_is_valid(struct h2_text *text, struct str name)
 {
 	const char *end = name.ptr + name.len;
 
@@ -349,10 +347,6 @@ static inline bool field_is_valid(struct h2_text *text, struct str name, struct 
 		     scan_table(scan_word(name.ptr, end), end, SCAN_TOKEN) != end ||
 		     scan_has_upper(name.ptr, end))) {
 		refuse(text, HTTP_REFUSE_FIELD_NAME);
-		return false;
-	}
-	if (unlikely(value.len && (is_blank(value.ptr[0]) || is_blank(value.ptr[value.len - 1])))) {
-		refuse(text, HTTP_REFUSE_FRAMES);
 		return false;
 	}
 	return true;
@@ -380,7 +374,7 @@ static void add_field(struct h2 *h2, struct str name, struct str value)
 {
 	bool server = h2->session.role == STREAM_SERVER;
 
-	if (unlikely(!field_is_valid(&h2->text, name, value)))
+	if (unlikely(!name_is_valid(&h2->text, name)))
 		return;
 	if (unlikely(server && name.len == 8 && str_eq(name, STR("priority"))))
 		read_priority(&h2->text, value);
@@ -388,9 +382,23 @@ static void add_field(struct h2 *h2, struct str name, struct str value)
 		!h2->text.is_trailers && host_is_told(h2, value))
 		return;
 	// A WebSocket's handshake in HTTP/2 has no key (RFC 8441 5): the one behind it is ours.
-	if (unlikely(h2->heading->upgrade && str_eq(name, STR("sec-websocket-key"))))
+	if (unlikely(h2->heading->upgrade && str_eq(name, STR("sec-websocket-key")))) {
+		if (scan_value(value.ptr, value.ptr + value.len) != value.ptr + value.len)
+			refuse(&h2->text, HTTP_REFUSE_FIELD_VALUE);
 		return;
+	}
 	put_line(h2, name, value);
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+// RFC 9113 8.2.1. HTTP/1 would pass over it.
+static inline bool is_padded(struct str value)
+{
+	return value.len && (is_blank(value.ptr[0]) || is_blank(value.ptr[value.len - 1]));
 }
 
 int h2_text_add(struct h2 *h2, struct str name, struct str value)
@@ -404,6 +412,8 @@ int h2_text_add(struct h2 *h2, struct str name, struct str value)
 							  : HTTP_REFUSE_TOO_MANY_FIELDS);
 		return text->list_bytes > bytes_max * lists_max ? -1 : 0;
 	}
+	if (unlikely(is_padded(value)))
+		refuse(text, HTTP_REFUSE_FRAMES);
 	if (name.len && name.ptr[0] == ':') {
 		add_pseudo(h2, name, value);
 		return 0;
@@ -531,7 +541,7 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 		return HTTP_REFUSE_FIELD_VALUE;
 	// What follows is the tunnel's: a backend of HTTP/1 would wait for a body that never comes,
 	// and take the next request for it.
-	if (unlikely(s->upgrade && head->content_length))
+	if (unlikely(s->upgrade && head->has_content_length))
 		return HTTP_REFUSE_CONTENT_LENGTH;
 	if (!end && !s->upgrade && head->framing == HTTP_NO_BODY) {
 		head->framing = HTTP_CHUNKED; // of a length that nobody knows
@@ -540,6 +550,16 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 	head->keep_alive = head->is_h2 = true;
 	s->method = head->method;
 	return HTTP_REFUSE_OK;
+}
+
+// RFC 9110 8.6. "0" with 204 says nothing that is wrong.
+static bool length_is_allowed(const struct http_head *head)
+{
+	const struct http_field *length = http_head_find(head, HTTP_F_CONTENT_LENGTH);
+
+	if (!length || (head->status >= 200 && head->status != 204))
+		return true;
+	return head->status == 204 && length->value_len == 1 && length->value[0] == '0';
 }
 
 enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
@@ -563,8 +583,11 @@ enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 		return why;
 	if ((size_t)used != len || head->field_count != text->field_count)
 		return HTTP_REFUSE_FIELD_VALUE;
-	if (unlikely(concerns_connection(head, own_lines(head->status == 101))))
+	if (unlikely(concerns_connection(head, own_lines(head->status == 101)) ||
+		     !te_is_valid(head)))
 		return HTTP_REFUSE_FRAMES;
+	if (unlikely(!length_is_allowed(head)))
+		return HTTP_REFUSE_CONTENT_LENGTH;
 	if (head->framing == HTTP_UNTIL_CLOSE) {
 		head->framing = end ? HTTP_LENGTH : HTTP_CHUNKED;
 		head->has_content_length = end;
