@@ -357,11 +357,78 @@ static void answers_are_judged_as_strictly(void **state)
 	judge(false);
 }
 
+// ---- RFC 9218 -----------------------------------------------------------------------------------
+
+static void put_get(struct wire *wire, u8 stream, const char *priority)
+{
+	struct message message = {.count = ARRAY_LEN(get_fields)};
+	size_t at = wire->len;
+
+	memcpy(message.fields, get_fields, sizeof(get_fields));
+	message.fields[message.count++] = (struct field){STR("priority"), str_from(priority)};
+	put_fields(wire, END_STREAM, &message);
+	wire->bytes[at + 8] = (char)stream;
+}
+
+// Whose DATA was sent first; 0: nobody's.
+static u8 first_data(const char *bytes, size_t len)
+{
+	for (size_t at = 0; at + 9 <= len;) {
+		const u8 *frame = (const u8 *)bytes + at;
+
+		if (frame[3] == DATA)
+			return frame[8];
+		at += 9 + ((size_t)frame[0] << 16 | (size_t)frame[1] << 8 | frame[2]);
+	}
+	return 0;
+}
+
+// The window of the connection is full of the first answer when the second is made. Which goes on
+// when there is room again?
+static u8 who_goes_on(const char *first, const char *second)
+{
+	static const u8 more[] = {
+		0, 0, 4, 8, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 4, 8, 0, 0, 0, 0, 1, 0, 1, 0, 0};
+	static char said[4 * said_max];
+	struct wire wire = {0};
+	struct pair pair;
+	size_t len;
+
+	pair_init(&pair, false);
+	put(&wire, h2_preface.ptr, h2_preface.len);
+	put_frame(&wire, SETTINGS, 0, NULL, 0);
+	put_get(&wire, 1, first);
+	put_get(&wire, 3, second);
+	pair_feed(&pair, &pair.server, wire.bytes, wire.len);
+	assert_int_equal(pair.server.count, 2);
+	pair_answer(&pair.server.streams[0], 200, 200000);
+	len = pair_take(&pair, &pair.server, said, sizeof(said));
+	assert_int_equal(first_data(said, len), 1);
+	pair_answer(&pair.server.streams[1], 200, 1000);
+	len = pair_take(&pair, &pair.server, said, sizeof(said));
+	assert_int_equal(first_data(said, len), 0);
+	pair_feed(&pair, &pair.server, more, sizeof(more));
+	len = pair_take(&pair, &pair.server, said, sizeof(said));
+	pair_done(&pair);
+	return first_data(said, len);
+}
+
+static void the_urgent_answer_goes_first(void **state)
+{
+	(void)state;
+	assert_int_equal(who_goes_on("u=5", "u=1"), 3);
+	assert_int_equal(who_goes_on("u=1", "u=5"), 1);
+	assert_int_equal(who_goes_on("i, u=5;x=1", "a=b ,  u=2,u=x"), 3);
+	assert_int_equal(who_goes_on("u=3", ""), who_goes_on("", "u=3"));
+	assert_int_equal(who_goes_on("", "u=8"), who_goes_on("", ""));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_are_judged_as_strictly),
 		cmocka_unit_test(answers_are_judged_as_strictly),
+		cmocka_unit_test(the_urgent_answer_goes_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
