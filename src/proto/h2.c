@@ -60,6 +60,7 @@ struct h2_kit *h2_kit_new(
 	ASSERT(nghttp2_option_new(&kit->options) == 0);
 	h2_set_callbacks(kit->callbacks);
 	nghttp2_option_set_no_auto_window_update(kit->options, 1);
+	nghttp2_option_set_no_http_messaging(kit->options, 1); // h2_text.c judges messages
 	nghttp2_option_set_no_closed_streams(kit->options, 1);
 	nghttp2_option_set_max_continuations(kit->options, H2_CONTINUATIONS_MAX * frame_head_bytes);
 	nghttp2_option_set_max_settings(kit->options, settings_max);

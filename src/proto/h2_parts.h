@@ -38,6 +38,27 @@ struct h2_kit {
 	u8 block[H2_FRAME_BYTES_MAX];
 };
 
+// Bits of h2_text.pseudo. X(NAME, role that is told it, text)
+#define H2_PSEUDO_FIELDS(X)                       \
+	X(METHOD, STREAM_SERVER, ":method")       \
+	X(SCHEME, STREAM_SERVER, ":scheme")       \
+	X(PATH, STREAM_SERVER, ":path")           \
+	X(AUTHORITY, STREAM_SERVER, ":authority") \
+	X(PROTOCOL, STREAM_SERVER, ":protocol")   \
+	X(STATUS, STREAM_CLIENT, ":status")
+
+enum h2_pseudo_number {
+#define X(name, role, text) H2_PSEUDO_NUMBER_##name,
+	H2_PSEUDO_FIELDS(X)
+#undef X
+};
+
+enum h2_pseudo {
+#define X(name, role, text) H2_PSEUDO_##name = 1 << H2_PSEUDO_NUMBER_##name,
+	H2_PSEUDO_FIELDS(X)
+#undef X
+};
+
 // A header section as text of HTTP/1, while its fields arrive.
 struct h2_text {
 	struct block *block; // NULL: none is arriving
@@ -46,10 +67,15 @@ struct h2_text {
 	u32 list_bytes;	 // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	u16 field_count; // lines written
 	u16 status;
-	bool has_start; // the start line is written
-	bool has_host;	// so is a host
+	bool has_start;	   // the start line is written
+	bool has_host;	   // so is a host
+	bool host_repeats; // a host field was there beside :authority
 	bool is_trailers;
-	u8 refusal; // enum http_refusal
+	bool has_priority; // the field was there (RFC 9218 5)
+	u8 refusal;	   // enum http_refusal
+	u8 pseudo;	   // enum h2_pseudo, those that were there
+	u8 urgency;
+	bool incremental;
 	struct {
 		u32 at, len;
 	} method, path, authority, protocol;
@@ -84,7 +110,7 @@ struct h2_stream {
 	bool done_told : 1;
 	bool failed : 1;  // `fault` is to be told
 	bool upgrade : 1; // a tunnel was asked for
-	bool counts : 1;  // ... and refused: libnghttp2 does not count the body of this answer
+	bool counts : 1;  // `body_left` bytes of body are announced, or none can be
 	bool tunnel : 1;
 	bool announced : 1;   // server role: it was told of
 	bool malformed : 1;   // libnghttp2 resets it
@@ -204,9 +230,11 @@ int h2_text_add(struct h2 *h2, struct str name, struct str value) must_check;
 // The head is complete: reads it. HTTP_REFUSE_OK: parser->head is it, and borrows from h2->text.
 enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end) must_check;
 enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end) must_check;
+// Trailers are complete: judges them. HTTP_REFUSE_OK: h2->text.block is their text, for
+// h2_read_trailers.
+enum http_refusal h2_text_trailers(struct h2 *h2) must_check;
 enum http_refusal h2_read_trailers(
 	struct h1_parser *parser, const struct block *block, u16 *ret_count) must_check;
-void h2_text_finish(struct h2 *h2); // the empty line behind trailers
 void h2_text_done(struct h2 *h2);
 
 // ---- Fields of HTTP/2 (h2_fields.c) -------------------------------------------------------------

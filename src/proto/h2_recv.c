@@ -57,21 +57,6 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 	return h2_reads_on(h2);
 }
 
-// libnghttp2 would leave out what is no field; a message that has one is malformed.
-static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
-	size_t namelen, const uint8_t *value, size_t valuelen, uint8_t flags, void *user)
-{
-	(void)ng;
-	(void)frame;
-	(void)name;
-	(void)namelen;
-	(void)value;
-	(void)valuelen;
-	(void)flags;
-	(void)user;
-	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-}
-
 static void refuse_stream(struct h2 *h2, struct h2_stream *s, enum http_refusal why)
 {
 	h2->session.refusal = (u8)why;
@@ -81,8 +66,27 @@ static void refuse_stream(struct h2 *h2, struct h2_stream *s, enum http_refusal 
 		h2->session.events->on_refused(&h2->session, &s->stream);
 		return;
 	}
+	// That we have to reset costs the peer as little as a reset of its own.
+	if (h2_flood(h2, H2_RESETS))
+		return;
 	(void)nghttp2_submit_rst_stream(h2->ng, NGHTTP2_FLAG_NONE, s->id, NGHTTP2_PROTOCOL_ERROR);
 	h2_stream_fail(s, STREAM_MALFORMED);
+}
+
+// What is announced of a body, and must come (RFC 9113 8.1.1). False: it has ended before it.
+static bool count_body(struct h2_stream *s, const struct http_head *head, bool end)
+{
+	s->counts = head->has_content_length || head->framing == HTTP_NO_BODY;
+	s->body_left = head->framing == HTTP_NO_BODY ? 0 : head->content_length;
+	return !end || s->body_left == 0;
+}
+
+// RFC 9218 5: the order of answers that wait for the same connection.
+static void set_priority(struct h2 *h2, const struct h2_stream *s)
+{
+	nghttp2_extpri priority = {.urgency = h2->text.urgency, .inc = h2->text.incremental};
+
+	(void)nghttp2_session_change_extpri_stream_priority(h2->ng, s->id, &priority, 0);
 }
 
 static void take_request(struct h2 *h2, struct h2_stream *s, bool end)
@@ -90,11 +94,15 @@ static void take_request(struct h2 *h2, struct h2_stream *s, bool end)
 	enum http_refusal why = h2_text_request(h2, s, end);
 
 	s->in_ended = end;
+	if (!why && !s->upgrade && !count_body(s, &h2->parser->head, end))
+		why = HTTP_REFUSE_CONTENT_LENGTH;
 	if (why) {
 		s->upgrade = false;
 		refuse_stream(h2, s, why);
 		return;
 	}
+	if (h2->text.has_priority)
+		set_priority(h2, s);
 	s->announced = s->headed_in = true;
 	// The request that asks for a tunnel is whole; what follows is the tunnel's.
 	s->in_told = end && !s->upgrade;
@@ -125,8 +133,8 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 		return;
 	}
 	interim = head->status < 200 && head->status != 101;
-	if (interim && ++s->interim_heads > HTTP_INTERIM_MAX) {
-		refuse_stream(h2, s, HTTP_REFUSE_INTERIM_FLOOD);
+	if (interim && (end || ++s->interim_heads > HTTP_INTERIM_MAX)) {
+		refuse_stream(h2, s, end ? HTTP_REFUSE_FRAMES : HTTP_REFUSE_INTERIM_FLOOD);
 		return;
 	}
 	s->headed_in = !interim;
@@ -135,10 +143,10 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 	if (unlikely(s->upgrade && !s->tunnel && !interim)) {
 		s->upgrade = false; // refused: an answer like others, and nothing more of ours
 		s->stream.ops->send_body(&s->stream, (struct slice){0}, true);
-		s->counts = head->framing == HTTP_LENGTH;
-		s->body_left = head->content_length;
-		if (end && is_short(h2, s))
-			return;
+	}
+	if (!interim && !s->tunnel && !count_body(s, head, end)) {
+		refuse_stream(h2, s, HTTP_REFUSE_CONTENT_LENGTH);
+		return;
 	}
 	// Where no body can be, its empty DATA frame is not waited for.
 	over = end || (!interim && !s->tunnel && head->framing == HTTP_NO_BODY);
@@ -151,23 +159,18 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 		h2_stream_deliver(s);
 }
 
-static void take_trailers(struct h2 *h2, struct h2_stream *s)
+static void take_trailers(struct h2 *h2, struct h2_stream *s, bool end)
 {
 	struct h2_text *text = &h2->text;
+	enum http_refusal why = end ? h2_text_trailers(h2) : HTTP_REFUSE_FRAMES;
 
 	s->in_ended = true;
-	if (text->refusal) {
-		refuse_stream(h2, s, (enum http_refusal)text->refusal);
+	if (why) {
+		refuse_stream(h2, s, why);
 		return;
 	}
 	if (is_short(h2, s))
 		return;
-	h2_text_finish(h2);
-	if (!text->block || text->refusal) {
-		refuse_stream(h2, s, HTTP_REFUSE_TRAILER);
-		return;
-	}
-	text->block->used = text->len;
 	s->trailers_in = text->block;
 	text->block = NULL;
 	h2_stream_deliver(s);
@@ -180,7 +183,7 @@ static void take_headers(struct h2 *h2, struct h2_stream *s, const nghttp2_frame
 	h2->heading = s; // for what is still written
 	h2->continued = 0;
 	if (h2->text.is_trailers)
-		take_trailers(h2, s);
+		take_trailers(h2, s, end);
 	else if (h2->session.role == STREAM_SERVER)
 		take_request(h2, s, end);
 	else
@@ -204,15 +207,21 @@ static int on_data_chunk(
 	h2->data_left -= (u32)len;
 	// Whatever its reader does, others go on (ruling of the windows: h2.h).
 	(void)nghttp2_session_consume_connection(ng, len);
-	if (!s || !s->stream.events || s->in_told || h2->is_broken)
+	if (!s || !s->stream.events || h2->is_broken)
 		return h2_reads_on(h2);
-	if (unlikely(s->counts)) {
-		if (len > s->body_left) {
+	if (unlikely(!s->headed_in)) {
+		refuse_stream(h2, s, HTTP_REFUSE_FRAMES);
+		return h2_reads_on(h2);
+	}
+	if (s->counts) {
+		if (unlikely(len > s->body_left)) {
 			refuse_stream(h2, s, HTTP_REFUSE_CONTENT_LENGTH);
 			return h2_reads_on(h2);
 		}
 		s->body_left -= len;
 	}
+	if (s->in_told)
+		return h2_reads_on(h2);
 	if (slice.block)
 		block_ref(slice.block);
 	if (likely(last)) { // its frame's end follows: both are told in one
@@ -245,6 +254,8 @@ static void take_data_end(struct h2 *h2, const nghttp2_frame *frame)
 	h2->last_data = (struct slice){0};
 	if (s)
 		s->in_ended = true;
+	if (s && !s->headed_in && !s->in_told)
+		refuse_stream(h2, s, HTTP_REFUSE_FRAMES);
 	if (!s || s->in_told || is_short(h2, s)) {
 		slice_drop(&last);
 		return;
@@ -485,7 +496,6 @@ void h2_set_callbacks(nghttp2_session_callbacks *callbacks)
 {
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);
-	nghttp2_session_callbacks_set_on_invalid_header_callback(callbacks, on_invalid_header);
 	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, on_data_chunk);
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, on_frame);
 	nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);

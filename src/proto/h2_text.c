@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Header sections of HTTP/2 as the HTTP/1.1 that says the same, read by HTTP/1's own parser. What
-// libnghttp2 has checked of them: names are lower-case tokens, values have no control characters,
-// pseudo-header fields are known, complete, not repeated and in front, and there are no fields that
-// concern a connection (RFC 9113 8.1 to 8.3).
+// is judged here, because HTTP/1 has it otherwise (RFC 9113 8.2 and 8.3): names are tokens in lower
+// case; values have no white space around them; pseudo-header fields are known, complete, not
+// repeated and in front; no field concerns a connection. The rest is the parser's: since names are
+// tokens, and it must find as many lines as were written, no byte of a value can end its line.
 #include "proto/h2_parts.h"
 #include "proto/scan.h"
 
@@ -11,7 +12,13 @@ enum {
 	field_overhead = 32, // RFC 9113 6.5.2
 	lists_max = 4, // so many times the limit of heads is decoded before the connection ends
 	protocol_bytes_max = 64,
+	urgency_max = 7,
 };
+
+// RFC 9113 8.2.2. TE is one of them unless it says "trailers".
+static const u64 connection_fields = HTTP_BIT(HTTP_F_CONNECTION) | HTTP_BIT(HTTP_F_KEEP_ALIVE) |
+				     HTTP_BIT(HTTP_F_PROXY_CONNECTION) |
+				     HTTP_BIT(HTTP_F_TRANSFER_ENCODING) | HTTP_BIT(HTTP_F_UPGRADE);
 
 static void refuse(struct h2_text *text, enum http_refusal why)
 {
@@ -97,6 +104,29 @@ static bool path_is_plain(struct str method, struct str path)
 	return path.len && path.ptr[0] == '/';
 }
 
+static bool is_token(struct str text)
+{
+	const char *end = text.ptr + text.len;
+
+	return text.len && scan_table(text.ptr, end, SCAN_TOKEN) == end;
+}
+
+// RFC 9113 8.3.1, 8.5; RFC 8441 4.
+static bool pseudo_is_whole(const struct h2_text *text, struct str method)
+{
+	const u8 always = H2_PSEUDO_METHOD | H2_PSEUDO_SCHEME | H2_PSEUDO_PATH;
+	bool connects = str_eq(method, STR("CONNECT")), is_extended = text->protocol.len > 0;
+
+	if (text->pseudo & H2_PSEUDO_AUTHORITY && !text->authority.len)
+		return false;
+	if (unlikely(connects && !is_extended))
+		return text->pseudo == (H2_PSEUDO_METHOD | H2_PSEUDO_AUTHORITY);
+	if (unlikely(text->pseudo & H2_PSEUDO_PROTOCOL))
+		return connects && is_extended &&
+		       text->pseudo == (always | H2_PSEUDO_AUTHORITY | H2_PSEUDO_PROTOCOL);
+	return (text->pseudo & always) == always;
+}
+
 static void put_upgrade(struct h2 *h2, struct h2_stream *s, struct str protocol)
 {
 	if (protocol.len > protocol_bytes_max ||
@@ -130,6 +160,10 @@ static void start_request(struct h2 *h2, struct h2_stream *s)
 	text->raw_at = text->len;
 	method = part(text, text->method.at, text->method.len);
 	path = part(text, text->path.at, text->path.len);
+	if (unlikely(!pseudo_is_whole(text, method)))
+		refuse(text, HTTP_REFUSE_FRAMES);
+	else if (unlikely(!is_token(method)))
+		refuse(text, HTTP_REFUSE_METHOD);
 	if (str_eq(method, STR("CONNECT")) && !extended)
 		path = part(text, text->authority.at, text->authority.len);
 	else if (!path_is_plain(extended ? STR("GET") : method, path))
@@ -175,7 +209,8 @@ static void start_response(struct h2 *h2, struct h2_stream *s)
 
 	if (!at)
 		return;
-	if (text->status == 101) // RFC 9113 8.6
+	// RFC 9113 8.3.2, 8.6.
+	if (!(text->pseudo & H2_PSEUDO_STATUS) || text->status == 101)
 		refuse(text, HTTP_REFUSE_STATUS_LINE);
 	text->raw_at = text->len;
 	at = put(at, STR("HTTP/1.1 "));
@@ -197,40 +232,95 @@ static void start(struct h2 *h2)
 		start_response(h2, h2->heading);
 }
 
+// The lengths of the names are constants here: each comparison is one or two instructions.
+static inline bool is_same(struct str name, const char *text, size_t len)
+{
+	return name.len == len && memcmp(name.ptr, text, len) == 0;
+}
+
+static inline u8 pseudo_of(struct str name, enum stream_role role)
+{
+#define X(what, told_to, text)                     \
+	if (is_same(name, text, sizeof(text) - 1)) \
+		return role == (told_to) ? H2_PSEUDO_##what : 0;
+	H2_PSEUDO_FIELDS(X)
+#undef X
+	return 0;
+}
+
+// RFC 3986 3.1. It says nothing that the connection does not say, and goes nowhere.
+static bool scheme_is_valid(struct str scheme)
+{
+	if (likely(is_same(scheme, "https", 5) || is_same(scheme, "http", 4)))
+		return true;
+	for (size_t i = 0; i < scheme.len; i++) {
+		char c = ascii_lower(scheme.ptr[i]);
+		bool is_letter = c >= 'a' && c <= 'z';
+
+		if (!is_letter &&
+			(i == 0 || !(ascii_is_digit(c) || c == '+' || c == '-' || c == '.')))
+			return false;
+	}
+	return scheme.len > 0;
+}
+
+static void read_status(struct h2_text *text, struct str value)
+{
+	bool is_number = value.len == 3;
+
+	for (size_t i = 0; i < value.len && i < 3; i++) {
+		is_number &= ascii_is_digit(value.ptr[i]);
+		text->status = (u16)(text->status * 10 + (value.ptr[i] - '0'));
+	}
+	if (!is_number)
+		refuse(text, HTTP_REFUSE_STATUS_LINE);
+}
+
 static void add_pseudo(struct h2 *h2, struct str name, struct str value)
 {
 	struct h2_text *text = &h2->text;
-	char *at = room(h2, value.len + 1);
-	u32 start_at = text->len, len = (u32)value.len;
+	u8 pseudo = pseudo_of(name, h2->session.role);
+	u32 start_at, len = (u32)value.len;
+	char *at;
 
+	if (unlikely(!pseudo || text->pseudo & pseudo || text->has_start)) {
+		refuse(text, HTTP_REFUSE_FRAMES);
+		return;
+	}
+	text->pseudo |= pseudo;
+	at = room(h2, value.len + 1);
 	if (!at)
 		return;
+	start_at = text->len;
 	took(h2, put(at, value));
-	switch (name.len > 2 ? name.ptr[2] : 0) {
-	case 'e': // :method
+	switch (pseudo) {
+	case H2_PSEUDO_METHOD:
 		text->method.at = start_at;
 		text->method.len = len;
 		break;
-	case 'a': // :path
+	case H2_PSEUDO_PATH:
 		text->path.at = start_at;
 		text->path.len = len;
 		break;
-	case 'u': // :authority
+	case H2_PSEUDO_AUTHORITY:
 		text->authority.at = start_at;
 		text->authority.len = len;
 		break;
-	case 'r': // :protocol
+	case H2_PSEUDO_PROTOCOL:
 		text->protocol.at = start_at;
 		text->protocol.len = len;
 		break;
-	case 't': // :status, three digits
-		for (size_t i = 0; i < value.len && i < 3; i++)
-			text->status = (u16)(text->status * 10 + (value.ptr[i] - '0'));
+	case H2_PSEUDO_STATUS:
+		read_status(text, value);
 		break;
-	default: // :scheme says nothing that the connection does not say
+	default:
+		if (!scheme_is_valid(value))
+			refuse(text, HTTP_REFUSE_FRAMES);
 		break;
 	}
 }
+
+// ---- Fields -------------------------------------------------------------------------------------
 
 // RFC 9113 8.3.1: with :authority it says the same, or nobody knows whom the request is for.
 static bool host_is_told(struct h2 *h2, struct str value)
@@ -241,23 +331,74 @@ static bool host_is_told(struct h2 *h2, struct str value)
 		text->has_host = true;
 		return false;
 	}
-	if (text->authority.len == 0 ||
+	if (text->host_repeats || text->authority.len == 0 ||
 		!str_eq_nocase(value, part(text, text->authority.at, text->authority.len)))
 		refuse(text, HTTP_REFUSE_HOST_REPEATED);
+	text->host_repeats = true;
 	return true;
+}
+
+// RFC 9113 8.2.1, as far as HTTP/1 has it otherwise.
+static inline bool name_is_valid(struct h2_text *text, struct str name)
+{
+	const char *end = name.ptr + name.len;
+
+	if (unlikely(name.len == 0 ||
+		     scan_table(scan_word(name.ptr, end), end, SCAN_TOKEN) != end ||
+		     scan_has_upper(name.ptr, end))) {
+		refuse(text, HTTP_REFUSE_FIELD_NAME);
+		return false;
+	}
+	return true;
+}
+
+// RFC 9218 4: a dictionary of which "u" and "i" are known; what is not understood is passed over.
+static void read_priority(struct h2_text *text, struct str value)
+{
+	text->has_priority = true;
+	text->urgency = NGHTTP2_EXTPRI_DEFAULT_URGENCY;
+	while (value.len) {
+		struct str item = str_trim(str_cut(&value, ','));
+
+		if (item.len == 3 && item.ptr[0] == 'u' && item.ptr[1] == '=' &&
+			item.ptr[2] >= '0' && item.ptr[2] <= '0' + urgency_max)
+			text->urgency = (u8)(item.ptr[2] - '0');
+		else if (str_eq(item, STR("i")) || str_eq(item, STR("i=?1")))
+			text->incremental = true;
+		else if (str_eq(item, STR("i=?0")))
+			text->incremental = false;
+	}
 }
 
 static void add_field(struct h2 *h2, struct str name, struct str value)
 {
 	bool server = h2->session.role == STREAM_SERVER;
 
+	if (unlikely(!name_is_valid(&h2->text, name)))
+		return;
+	if (unlikely(server && name.len == 8 && str_eq(name, STR("priority"))))
+		read_priority(&h2->text, value);
 	if (unlikely(server && name.len == 4 && str_eq(name, STR("host"))) &&
 		!h2->text.is_trailers && host_is_told(h2, value))
 		return;
 	// A WebSocket's handshake in HTTP/2 has no key (RFC 8441 5): the one behind it is ours.
-	if (unlikely(h2->heading->upgrade && str_eq(name, STR("sec-websocket-key"))))
+	if (unlikely(h2->heading->upgrade && str_eq(name, STR("sec-websocket-key")))) {
+		if (scan_value(value.ptr, value.ptr + value.len) != value.ptr + value.len)
+			refuse(&h2->text, HTTP_REFUSE_FIELD_VALUE);
 		return;
+	}
 	put_line(h2, name, value);
+}
+
+static inline bool is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
+// RFC 9113 8.2.1. HTTP/1 would pass over it.
+static inline bool is_padded(struct str value)
+{
+	return value.len && (is_blank(value.ptr[0]) || is_blank(value.ptr[value.len - 1]));
 }
 
 int h2_text_add(struct h2 *h2, struct str name, struct str value)
@@ -271,7 +412,9 @@ int h2_text_add(struct h2 *h2, struct str name, struct str value)
 							  : HTTP_REFUSE_TOO_MANY_FIELDS);
 		return text->list_bytes > bytes_max * lists_max ? -1 : 0;
 	}
-	if (name.len && name.ptr[0] == ':' && !text->has_start) {
+	if (unlikely(is_padded(value)))
+		refuse(text, HTTP_REFUSE_FRAMES);
+	if (name.len && name.ptr[0] == ':') {
 		add_pseudo(h2, name, value);
 		return 0;
 	}
@@ -324,7 +467,7 @@ static void join_cookies(struct h2 *h2, const struct http_head *head)
 	block_unref(old);
 }
 
-void h2_text_finish(struct h2 *h2)
+static void finish(struct h2 *h2)
 {
 	char *at;
 
@@ -333,6 +476,26 @@ void h2_text_finish(struct h2 *h2)
 	at = room(h2, 2);
 	if (at)
 		took(h2, put(at, STR("\r\n")));
+}
+
+// `own`: the lines about an upgrade that put_upgrade or put_switch wrote.
+static bool concerns_connection(const struct http_head *head, u64 own)
+{
+	return head->known_seen & connection_fields & ~own ||
+	       head->known_repeated & connection_fields;
+}
+
+static u64 own_lines(bool is_upgrade)
+{
+	return is_upgrade ? HTTP_BIT(HTTP_F_CONNECTION) | HTTP_BIT(HTTP_F_UPGRADE) : 0;
+}
+
+static bool te_is_valid(const struct http_head *head)
+{
+	const struct http_field *te = http_head_find(head, HTTP_F_TE);
+
+	return !te || (!(head->known_repeated & HTTP_BIT(HTTP_F_TE)) &&
+			      str_eq_nocase(str_make(te->value, te->value_len), STR("trailers")));
 }
 
 static enum http_refusal parse_request(struct h2 *h2)
@@ -358,7 +521,7 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 	struct http_head *head = &h2->parser->head;
 	enum http_refusal why;
 
-	h2_text_finish(h2);
+	finish(h2);
 	if (text->refusal)
 		return (enum http_refusal)text->refusal;
 	why = parse_request(h2);
@@ -366,6 +529,8 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 		return why;
 	if (head->field_count != text->field_count)
 		return HTTP_REFUSE_FIELD_VALUE;
+	if (unlikely(concerns_connection(head, own_lines(s->upgrade)) || !te_is_valid(head)))
+		return HTTP_REFUSE_FRAMES;
 	if (unlikely(head->known_repeated & HTTP_BIT(HTTP_F_COOKIE))) {
 		join_cookies(h2, head);
 		why = text->refusal ? (enum http_refusal)text->refusal : parse_request(h2);
@@ -376,7 +541,7 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 		return HTTP_REFUSE_FIELD_VALUE;
 	// What follows is the tunnel's: a backend of HTTP/1 would wait for a body that never comes,
 	// and take the next request for it.
-	if (unlikely(s->upgrade && head->content_length))
+	if (unlikely(s->upgrade && head->has_content_length))
 		return HTTP_REFUSE_CONTENT_LENGTH;
 	if (!end && !s->upgrade && head->framing == HTTP_NO_BODY) {
 		head->framing = HTTP_CHUNKED; // of a length that nobody knows
@@ -385,6 +550,16 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 	head->keep_alive = head->is_h2 = true;
 	s->method = head->method;
 	return HTTP_REFUSE_OK;
+}
+
+// RFC 9110 8.6. "0" with 204 says nothing that is wrong.
+static bool length_is_allowed(const struct http_head *head)
+{
+	const struct http_field *length = http_head_find(head, HTTP_F_CONTENT_LENGTH);
+
+	if (!length || (head->status >= 200 && head->status != 204))
+		return true;
+	return head->status == 204 && length->value_len == 1 && length->value[0] == '0';
 }
 
 enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
@@ -397,7 +572,7 @@ enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 	size_t len;
 	int used;
 
-	h2_text_finish(h2);
+	finish(h2);
 	if (text->refusal)
 		return (enum http_refusal)text->refusal;
 	len = text->len - text->raw_at;
@@ -408,6 +583,11 @@ enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 		return why;
 	if ((size_t)used != len || head->field_count != text->field_count)
 		return HTTP_REFUSE_FIELD_VALUE;
+	if (unlikely(concerns_connection(head, own_lines(head->status == 101)) ||
+		     !te_is_valid(head)))
+		return HTTP_REFUSE_FRAMES;
+	if (unlikely(!length_is_allowed(head)))
+		return HTTP_REFUSE_CONTENT_LENGTH;
 	if (head->framing == HTTP_UNTIL_CLOSE) {
 		head->framing = end ? HTTP_LENGTH : HTTP_CHUNKED;
 		head->has_content_length = end;
@@ -415,6 +595,25 @@ enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 	}
 	head->keep_alive = head->is_h2 = true;
 	return HTTP_REFUSE_OK;
+}
+
+enum http_refusal h2_text_trailers(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+	u16 count = 0;
+	enum http_refusal why;
+
+	finish(h2);
+	if (text->refusal)
+		return (enum http_refusal)text->refusal;
+	text->block->used = text->len;
+	why = h2_read_trailers(h2->parser, text->block, &count);
+	if (why)
+		return why;
+	for (u16 i = 0; i < count; i++)
+		if (HTTP_BIT(h2->parser->fields[i].known) & connection_fields)
+			return HTTP_REFUSE_TRAILER;
+	return count == text->field_count ? HTTP_REFUSE_OK : HTTP_REFUSE_TRAILER;
 }
 
 enum http_refusal h2_read_trailers(
@@ -427,5 +626,7 @@ enum http_refusal h2_read_trailers(
 	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
 	used = h1_parse_trailers(
 		block->data, block->used, &limits, parser->fields, ret_count, &why);
-	return used < 0 ? why : HTTP_REFUSE_OK;
+	if (used < 0)
+		return why;
+	return (size_t)used == block->used ? HTTP_REFUSE_OK : HTTP_REFUSE_TRAILER;
 }

@@ -135,11 +135,21 @@ static inline __m128i scan_stop_path(__m128i bytes)
 		_mm_cmpeq_epi8(bytes, _mm_set1_epi8('.')));
 }
 
+static inline __m128i scan_stop_upper(__m128i bytes)
+{
+	return scan_in_range(bytes, 'A', 'Z');
+}
+
 #define SCAN_FUNCTION(name, class)                                             \
 	static inline const char *scan_##name(const char *at, const char *end) \
 	{                                                                      \
 		return scan_sse2(at, end, scan_stop_##name);                   \
 	}
+
+static inline bool scan_has_upper(const char *at, const char *end)
+{
+	return scan_sse2(at, end, scan_stop_upper) != end;
+}
 
 // Where the first colon stands in the 16 bytes at `at`; 16 when there is none.
 static inline u32 scan_colon(const char *at)
@@ -182,6 +192,13 @@ static inline bool scan_same(const char *at, const char *text, u32 len)
 
 #else
 #define SCAN_SSE2 0
+
+static inline bool scan_has_upper(const char *at, const char *end)
+{
+	while (at < end && (u8)(*at - 'A') > 'Z' - 'A')
+		at++;
+	return at < end;
+}
 
 #define SCAN_EACH(byte) (0x0101010101010101ull * (byte))
 #define SCAN_HIGH	SCAN_EACH(0x80)
