@@ -127,6 +127,10 @@ static enum tls_fault fault_of_shake(struct tls *tls)
 {
 	enum tls_fault fault = tls_env_fault(tls->env, tls->ssl);
 
+	if (tls->is_short) {
+		snprintf(tls->env->detail, sizeof(tls->env->detail), "no memory for a message");
+		return TLS_FAULT_INTERNAL;
+	}
 	if (fault == TLS_FAULT_PROTOCOL && tls->client && tls_client_needs_h2(tls->client))
 		return TLS_FAULT_NOT_H2;
 	return fault;
@@ -222,6 +226,8 @@ enum tls_got tls_take(struct tls *tls, bool upstream, struct slice *ret_slice)
 	if (!block)
 		block = block_get_sized(tls->pool, BLOCK_SMALL_BYTES);
 	if (!block) {
+		tls->is_short = true;
+		tls->env->detail[0] = '\0';
 		break_off(tls, TLS_FAULT_INTERNAL);
 		return TLS_GOT_FAULT;
 	}
@@ -247,6 +253,7 @@ static int seal_record(struct tls *tls, const char *data, size_t len, size_t *re
 {
 	if (SSL_write_ex(tls->ssl, data, len, ret_done) == 1)
 		return 0;
+	tls->env->detail[0] = '\0';
 	break_off(tls, TLS_FAULT_INTERNAL);
 	ERR_clear_error();
 	return -ENOMEM;

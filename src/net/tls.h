@@ -72,6 +72,7 @@ struct tls {
 	bool carries : 1;    // conn's: the send that is out has bytes of the session
 	bool told : 1;	     // conn's: the session knows of the end
 	bool may_pass : 1;   // the gate's
+	bool is_short : 1;   // we had no memory for what is to be sent or was received
 };
 
 enum tls_got {
@@ -106,7 +107,7 @@ static inline bool tls_is_costly(const struct tls *tls)
 }
 
 // Goes on with the handshake as far as the fed bytes lead, and says where that is. An end of the
-// byte stream is a fault here.
+// byte stream is a fault here. `is_short` tells of a fault that is our own.
 enum tls_state tls_shake(struct tls *tls);
 
 // The next plaintext, at most a block of it. `upstream`: as of block_get.
