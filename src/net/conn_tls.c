@@ -87,6 +87,8 @@ static void deliver(struct conn *conn)
 			tell_end(conn, cut);
 			return;
 		case TLS_GOT_FAULT:
+			if (conn->events->on_excess && tls_is_excess((enum tls_fault)tls->fault))
+				conn->events->on_excess(conn);
 			tell_end(conn, tls->is_short ? -ENOMEM : -ECONNRESET);
 			return;
 		}
@@ -97,6 +99,7 @@ static void sent(struct conn *conn)
 {
 	struct tls *tls = conn->tls;
 
+	tls_sent(tls);
 	if (tls->carries) {
 		tls->carries = false;
 		conn->session->ops->sent(conn->session);

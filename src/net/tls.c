@@ -191,6 +191,11 @@ static int fill(struct tls *tls, struct block *block, size_t *ret_len)
 
 static enum tls_got stop(struct tls *tls, int error)
 {
+	if (unlikely(tls->late != TLS_FAULT_NONE)) {
+		tls->env->detail[0] = '\0';
+		break_off(tls, (enum tls_fault)tls->late);
+		return TLS_GOT_FAULT;
+	}
 	switch (error) {
 	case SSL_ERROR_NONE:
 	case SSL_ERROR_WANT_READ:
@@ -212,11 +217,8 @@ enum tls_got tls_take(struct tls *tls, bool upstream, struct slice *ret_slice)
 
 	if (tls->state != TLS_OPEN)
 		return TLS_GOT_FAULT;
-	if (unlikely(tls->late != TLS_FAULT_NONE)) {
-		tls->env->detail[0] = '\0';
-		break_off(tls, (enum tls_fault)tls->late);
-		return TLS_GOT_FAULT;
-	}
+	if (unlikely(tls->late != TLS_FAULT_NONE))
+		return stop(tls, SSL_ERROR_NONE);
 	if (tls_is_dry(tls) && !SSL_has_pending(tls->ssl)) {
 		if (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN)
 			return TLS_GOT_END;
@@ -244,6 +246,7 @@ enum tls_got tls_take(struct tls *tls, bool upstream, struct slice *ret_slice)
 	}
 	block->used = block->class == BLOCK_SMALL ? (u32)len : block->size;
 	*ret_slice = (struct slice){.block = block, .ptr = block->data, .len = len};
+	tls->updates = 0;
 	return TLS_GOT_BYTES;
 }
 
