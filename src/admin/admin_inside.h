@@ -77,7 +77,7 @@ void api_write_providers(struct json *json, const struct admin *admin);
 
 // ---- api_reload.c -------------------------------------------------------------------------------
 
-// Takes an edit of the configuration back, by its event's undo_path and undo_body.
+// Takes an edit of the configuration back, by its event.
 void api_undo_edit(struct admin *admin, struct admin_call *call, const struct event_copy *event);
 
 // ---- api_change.c -------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ static void on_event(struct desk_ask *ask)
 	else if (!event->undo_method[0])
 		admin_problem(call, 422, "Only what somebody did can be taken back.",
 			"event %llu cannot be taken back", (unsigned long long)events->number);
-	else if (event->undo.order == EVENT_UNDO_EDIT)
+	else if (event->undo.order >= EVENT_UNDO_ADD)
 		api_undo_edit(events->admin, call, event);
 	else if (!find_cell(events->admin, event, &cell))
 		admin_problem(call, 404, NULL, "'%s' is not in pool '%s' any more", event->backend,

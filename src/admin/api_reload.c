@@ -255,7 +255,9 @@ static const char *take(struct api_order *order, const char *key, const json_t *
 	if (strcmp(key, "weight") == 0)
 		return read_number(value, CONF_WEIGHT_MAX, &backend->weight)
 			       ? NULL
-			       : "'weight' is a whole number from 0 to 1000";
+			       : arena_printf(&order->call->arena,
+					 "'weight' is a whole number from 0 to %d",
+					 CONF_WEIGHT_MAX);
 	if (strcmp(key, "max_connections") == 0)
 		return read_number(value, connections_most, &backend->max_connections)
 			       ? NULL
@@ -364,8 +366,16 @@ void api_undo_edit(struct admin *admin, struct admin_call *call, const struct ev
 {
 	struct str pool = arena_str(&call->arena, str_from(event->pool));
 
-	if (event->undo_body[0])
-		add(admin, call, pool, str_from(event->undo_body));
-	else
-		drop(admin, call, pool, arena_str(&call->arena, str_from(event->backend)));
+	struct str id = arena_str(&call->arena, str_from(event->backend));
+	struct api_order *order;
+
+	if (event->undo.order == EVENT_UNDO_ADD) {
+		drop(admin, call, pool, id);
+		return;
+	}
+	order = api_order_new(admin, call, RELOAD_ADD);
+	order->ask.pool = pool;
+	order->ask.undoes = event->number;
+	order->backend.id = order->backend.address = id; // until that is found
+	api_order_give(order);
 }

@@ -20,6 +20,8 @@ static void key_number(struct json *json, const char *key, u64 number)
 
 static void write_undo(struct json *json, const struct event_copy *event)
 {
+	char path[64] = "";
+
 	json_key(json, "undo");
 	if (!event->undo_method[0]) {
 		json_none(json);
@@ -27,7 +29,10 @@ static void write_undo(struct json *json, const struct event_copy *event)
 	}
 	json_object_begin(json);
 	json_key_cstr(json, "method", event->undo_method);
-	json_key_cstr(json, "path", event->undo_path);
+	if (event->undo.order == EVENT_UNDO_REMOVE)
+		snprintf(path, sizeof(path), "/api/v1/events/%llu/undo",
+			(unsigned long long)event->number);
+	json_key_cstr(json, "path", path[0] ? path : event->undo_path);
 	json_key(json, "body");
 	if (event->undo_body[0])
 		json_raw(json, str_from(event->undo_body));

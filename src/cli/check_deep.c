@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "conf/report.h"
 #include "proxy/secure.h"
 
 enum { soon_days = 14, names_bytes_max = 512 };
@@ -171,27 +172,91 @@ static void add_list_age(struct deep *deep, const X509_CRL *crl)
 	}
 }
 
-static void add_lists(struct deep *deep, struct str file)
+// Those whose certificates are looked up in such lists: of `ca`, or those that this machine knows.
+static X509_STORE *open_authorities(const struct deep *deep, struct str ca)
+{
+	X509_STORE *store = X509_STORE_new();
+
+	if (store && ca.len)
+		(void)X509_STORE_load_file_ex(store, ca.ptr, deep->env->lib, NULL);
+	else if (store)
+		(void)X509_STORE_set_default_paths_ex(store, deep->env->lib, NULL);
+	return store;
+}
+
+// Several may have one name: an authority that has got another key.
+static bool is_signed(X509_CRL *crl, const STACK_OF(X509) * issuers)
+{
+	for (int i = 0; i < sk_X509_num(issuers); i++) {
+		EVP_PKEY *key = X509_get0_pubkey(sk_X509_value(issuers, i));
+
+		if (key && X509_CRL_verify(crl, key) == 1)
+			return true;
+	}
+	return false;
+}
+
+static void add_list_signature(
+	struct deep *deep, X509_CRL *crl, X509_STORE *authorities, struct str issuer, struct str ca)
+{
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(deep->env->lib, NULL);
+	STACK_OF(X509) *issuers = NULL;
+
+	if (!ca.len)
+		ca = STR("the authorities of this machine");
+	if (ctx && authorities && X509_STORE_CTX_init(ctx, authorities, NULL, NULL) == 1)
+		issuers = X509_STORE_CTX_get1_certs(ctx, X509_CRL_get_issuer(crl));
+	if (sk_X509_num(issuers) <= 0) {
+		text_printf(deep->text,
+			"; warning[W%03d]: %.*s is not in %.*s, so this list counts only where "
+			"peers "
+			"send that authority along: name it there, or put in a list of one that is",
+			CODE_FOREIGN_LIST, STR_FMT(issuer), STR_FMT(ca));
+	} else if (!is_signed(crl, issuers)) {
+		text_printf(deep->text,
+			"; error[E%03d]: its signature is not by the key of %.*s in %.*s, so "
+			"nobody "
+			"is let in whom that authority issued a certificate: put in a list that "
+			"this key has signed, as it came from there",
+			CODE_FORGED_LIST, STR_FMT(issuer), STR_FMT(ca));
+		deep->errors++;
+	}
+	sk_X509_pop_free(issuers, X509_free);
+	X509_STORE_CTX_free(ctx);
+	ERR_clear_error();
+}
+
+static void add_list(
+	struct deep *deep, X509_CRL *crl, X509_STORE *authorities, struct str file, struct str ca)
+{
+	BIO *name = BIO_new(BIO_s_mem());
+	STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
+	char *data = NULL;
+	long len = 0;
+	struct str issuer;
+
+	if (name && X509_NAME_print_ex(name, X509_CRL_get_issuer(crl), 0, XN_FLAG_RFC2253) >= 0)
+		len = BIO_get_mem_data(name, &data);
+	issuer = str_make(data ? data : "", MIN((size_t)MAX(len, 0l), (size_t)names_bytes_max));
+	text_printf(deep->text, "  %.*s (%.*s, %d revoked): ", STR_FMT(file), STR_FMT(issuer),
+		revoked ? sk_X509_REVOKED_num(revoked) : 0);
+	add_list_age(deep, crl);
+	add_list_signature(deep, crl, authorities, issuer, ca);
+	text_addc(deep->text, '\n');
+	BIO_free(name);
+}
+
+static void add_lists(struct deep *deep, struct str file, struct str ca)
 {
 	BIO *bio = BIO_new_file(file.ptr, "r");
+	X509_STORE *authorities = open_authorities(deep, ca);
 	X509_CRL *crl;
 
 	while (bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
-		BIO *name = BIO_new(BIO_s_mem());
-		STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
-		char *data = NULL;
-		long len = 0;
-
-		if (name &&
-			X509_NAME_print_ex(name, X509_CRL_get_issuer(crl), 0, XN_FLAG_RFC2253) >= 0)
-			len = BIO_get_mem_data(name, &data);
-		text_printf(deep->text, "  %.*s (%.*s, %d revoked): ", STR_FMT(file), (int)len,
-			data ? data : "", revoked ? sk_X509_REVOKED_num(revoked) : 0);
-		add_list_age(deep, crl);
-		text_addc(deep->text, '\n');
-		BIO_free(name);
+		add_list(deep, crl, authorities, file, ca);
 		X509_CRL_free(crl);
 	}
+	X509_STORE_free(authorities);
 	BIO_free(bio);
 	ERR_clear_error();
 }
@@ -200,31 +265,34 @@ static void add_lists(struct deep *deep, struct str file)
 
 enum { seen_max = 256 };
 
-// Files that were told of; beyond seen_max some may be told of twice.
+// Files that were told of, and the authorities beside which they stand; beyond seen_max some may be
+// told of twice.
 struct seen {
-	struct str files[seen_max];
+	struct str files[seen_max], beside[seen_max];
 	u32 count;
 };
 
-static bool is_news(struct seen *seen, struct str file)
+static bool is_news(struct seen *seen, struct str file, struct str beside)
 {
 	if (file.len == 0)
 		return false;
 	for (u32 i = 0; i < seen->count; i++)
-		if (str_eq(seen->files[i], file))
+		if (str_eq(seen->files[i], file) && str_eq(seen->beside[i], beside))
 			return false;
-	if (seen->count < seen_max)
-		seen->files[seen->count++] = file;
+	if (seen->count < seen_max) {
+		seen->files[seen->count] = file;
+		seen->beside[seen->count++] = beside;
+	}
 	return true;
 }
 
 static void add_upstream(
 	struct deep *deep, const struct conf_upstream_tls *tls, struct str pool, struct seen *seen)
 {
-	if (tls->enabled && is_news(seen, tls->cert))
+	if (tls->enabled && is_news(seen, tls->cert, tls->ca))
 		add_shown(deep, tls, pool);
-	if (tls->enabled && is_news(seen, tls->crl))
-		add_lists(deep, tls->crl);
+	if (tls->enabled && is_news(seen, tls->crl, tls->ca))
+		add_lists(deep, tls->crl, tls->ca);
 }
 
 static void add_backends(struct deep *deep, const struct conf *conf, struct seen *seen)
@@ -268,9 +336,12 @@ u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text)
 			add_cert(&deep, tls_server_cert(secure->servers[i], j),
 				&tls->certificates[j]);
 	}
-	for (u32 i = 0; i < conf->frontend_count; i++)
-		if (is_news(&seen, conf->frontends[i].tls.client.crl))
-			add_lists(&deep, conf->frontends[i].tls.client.crl);
+	for (u32 i = 0; i < conf->frontend_count; i++) {
+		struct str ca = conf->frontends[i].tls.client.ca;
+
+		if (is_news(&seen, conf->frontends[i].tls.client.crl, ca))
+			add_lists(&deep, conf->frontends[i].tls.client.crl, ca);
+	}
 	add_backends(&deep, conf, &seen);
 	secure_free(secure);
 	snapshot_done(snapshot);

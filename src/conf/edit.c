@@ -2,6 +2,7 @@
 #include "conf/edit.h"
 
 #include "conf/load_parts.h"
+#include "conf/read.h"
 #include "conf/scheme.h"
 #include "conf/tree.h"
 
@@ -9,6 +10,7 @@ struct editing {
 	struct arena *arena;
 	struct node *root, *pools;
 	struct place place;
+	struct errs *errs;
 };
 
 // Without what is in front of it, as backends are called. The tree is canonical: a port is there.
@@ -56,6 +58,63 @@ struct str conf_edit_id(struct arena *arena, const struct conf_edit_backend *bac
 	return backend->id.len ? backend->id : scheme_take(arena, backend->address).address;
 }
 
+// ---- What a backend has besides -----------------------------------------------------------------
+
+// Without what follows from the schema alone.
+static struct node *copy_written(struct arena *arena, const struct node *node)
+{
+	struct node *copy = node_new(arena, (enum node_kind)node->kind, node->place);
+
+	copy->key = node->key;
+	copy->text = node->text;
+	copy->is_bare = node->is_bare;
+	copy->is_quoted = node->is_quoted;
+	for (const struct node *child = node->first; child; child = child->next)
+		if (!child->is_default)
+			node_add(arena, copy, copy_written(arena, child));
+	return copy;
+}
+
+struct str conf_edit_own(
+	const struct conf *conf, struct str pool, struct str id, struct arena *arena)
+{
+	static const struct str others[] = {
+		STR("id"), STR("address"), STR("weight"), STR("max_connections"), STR("backup")};
+	const struct node *list =
+		node_get(node_get(node_get(conf->tree, STR("pools")), pool), STR("backends"));
+	const struct node *backend = list ? find(list, id) : NULL;
+	struct node *own;
+
+	if (!backend)
+		return STR_EMPTY;
+	own = copy_written(arena, backend);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		struct node *other = node_get(own, others[i]);
+
+		if (other)
+			node_remove(own, other);
+	}
+	return own->first ? tree_write(own, CONF_JSON, TREE_WRITE_PRIVATE, arena) : STR_EMPTY;
+}
+
+static void add_own(const struct editing *editing, struct node *map, struct str own)
+{
+	struct report report = {.arena = editing->arena, .errs = editing->errs};
+	u32 nodes_left = TREE_NODES_MAX;
+	struct read_input input = {.report = &report,
+		.file = editing->place.file,
+		.text = own,
+		.has_no_lines = true,
+		.nodes_left = &nodes_left};
+	struct node *root = own.len ? read_json(&input) : NULL, *child;
+
+	while (root && (child = root->first)) {
+		node_remove(root, child);
+		if (!node_get(map, child->key))
+			node_add(editing->arena, map, child);
+	}
+}
+
 static void add_backend(
 	const struct editing *editing, struct node *list, const struct conf_edit_backend *backend)
 {
@@ -70,6 +129,7 @@ static void add_backend(
 		add_number(editing, map, "max_connections", backend->max_connections);
 	if (backend->is_backup)
 		add_value(editing, map, "backup", STR("true"), true);
+	add_own(editing, map, backend->own);
 	node_add(editing->arena, list, map);
 }
 
@@ -173,6 +233,7 @@ struct conf_edit_backend *conf_edit_copy_backends(
 		copies[i] = backends[i];
 		copies[i].address = arena_str(arena, backends[i].address);
 		copies[i].id = arena_str(arena, conf_edit_id(arena, &backends[i]));
+		copies[i].own = arena_str(arena, backends[i].own);
 	}
 	return copies;
 }
@@ -183,7 +244,7 @@ struct conf *conf_edit(const struct conf *base, const struct conf_edit *edits, u
 	u32 nodes_left = UINT32_MAX;
 	struct node *root = node_copy(arena, base->tree, TREE_DEPTH_MAX, &nodes_left);
 	struct editing editing = {
-		.arena = arena, .root = root, .pools = node_get(root, STR("pools"))};
+		.arena = arena, .root = root, .pools = node_get(root, STR("pools")), .errs = errs};
 
 	for (u32 i = 0; i < count; i++)
 		apply(&editing, &edits[i]);

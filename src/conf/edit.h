@@ -25,6 +25,7 @@ struct conf_edit_backend {
 	u32 weight;	     // 0 to 1000
 	u32 max_connections; // 0 = no limit
 	bool is_backup;
+	struct str own; // ADD: what it has besides, as conf_edit_own gives it; empty: nothing
 };
 
 struct conf_edit {
@@ -37,6 +38,11 @@ struct conf_edit {
 
 // What it is called: its id, or its address without what is in front.
 struct str conf_edit_id(struct arena *arena, const struct conf_edit_backend *backend);
+
+// What a backend of `conf` has besides the values above, as it was written: a text that stands for
+// itself, in the arena. Empty: nothing, or there is no such backend.
+struct str conf_edit_own(
+	const struct conf *conf, struct str pool, struct str id, struct arena *arena);
 
 // Copies, with an id for each.
 struct conf_edit_backend *conf_edit_copy_backends(

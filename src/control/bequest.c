@@ -87,6 +87,7 @@ void bequest_format_edit(
 	sealed_add_i64(text, backend->is_backup);
 	sealed_add_i64(text, wall_ms);
 	sealed_add(text, who);
+	sealed_add(text, backend->own); // which earlier versions neither wrote nor read
 	sealed_end(text);
 }
 
@@ -166,6 +167,7 @@ bool bequest_parse_edit(struct bequest_edit *ret_edit, enum conf_edit_kind kind,
 	backend->max_connections = (u32)connections;
 	backend->is_backup = backup != 0;
 	edit.who = sealed_cut(&row, arena);
+	backend->own = sealed_cut(&row, arena);
 	*ret_edit = edit;
 	return edit.edit.pool.len && backend->id.len && backend->address.len;
 }
@@ -217,7 +219,8 @@ bool bequest_same_edit(const struct bequest_edit *edit, const struct bequest_edi
 
 	return edit->edit.kind == other->edit.kind && str_eq(edit->edit.pool, other->edit.pool) &&
 	       str_eq(a->id, b->id) && str_eq(a->address, b->address) && a->weight == b->weight &&
-	       a->max_connections == b->max_connections && a->is_backup == b->is_backup;
+	       a->max_connections == b->max_connections && a->is_backup == b->is_backup &&
+	       str_eq(a->own, b->own);
 }
 
 const struct bequest_order *bequest_find_order(

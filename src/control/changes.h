@@ -61,9 +61,9 @@ enum {
 	EVENT_BODY_MAX = 127,
 };
 
-// What takes an order back, for who gave it (control/desk.h). EVENT_UNDO_EDIT: the event's
-// undo_path and undo_body say all (control/reload.h).
-enum { EVENT_UNDO_EDIT = 1000 };
+// What takes an order back, for who gave it (control/desk.h). EVENT_UNDO_ADD: undo_path says all.
+// EVENT_UNDO_REMOVE: control/reload.h remembers what was removed, by the number of the event.
+enum { EVENT_UNDO_ADD = 1000, EVENT_UNDO_REMOVE };
 
 struct event_undo {
 	u32 order, cell, value;

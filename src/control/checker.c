@@ -151,6 +151,7 @@ static enum health_reason reason_of_tls(enum tls_fault fault)
 	case TLS_FAULT_CERT_SELF_SIGNED:
 	case TLS_FAULT_CERT_REVOKED:
 	case TLS_FAULT_CERT_CRL:
+	case TLS_FAULT_CERT_LARGE:
 	case TLS_FAULT_CERT_BAD:
 		return HEALTH_TLS_UNTRUSTED;
 	case TLS_FAULT_NOT_H2:

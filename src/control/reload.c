@@ -435,6 +435,8 @@ static void begin(struct reload *reload, struct job *job)
 		result = take_from_shelf(reload, job);
 	else if (job->kind == RELOAD_TEXT && job->confirm_ms && reload->trial.is_on)
 		result = RELOAD_TRIAL;
+	else if (job->undoes && !reload_journal_recall(&reload->journal, job))
+		result = RELOAD_NO_BACKEND;
 	else if (reload_job_is_edit(job))
 		result = reload_journal_check(&reload->journal, job, job->before);
 	if (result != RELOAD_DONE) {
@@ -542,6 +544,7 @@ static void deliver_ask(struct message *message)
 	job->only_looks = ask->only_looks || ask->kind == RELOAD_EXPORT;
 	job->syntax = ask->syntax;
 	job->number = ask->number;
+	job->undoes = ask->undoes;
 	job->ask = ask;
 	add_job(ask->reload, job);
 }
@@ -643,6 +646,7 @@ struct reload *reload_new(const struct reload_config *config)
 	reload_reigns_init(reload);
 	timer_init(&reload->again, on_again);
 	list_init(&reload->journal.entries);
+	list_init(&reload->journal.removed);
 	reload->journal.is_made = true;
 	reload_trial_init(reload);
 	shelf_init(&reload->shelf);

@@ -62,6 +62,7 @@ struct reload_ask {
 	struct str pool; // the asker's memory, as are the texts of backends
 	const struct conf_edit_backend *backends;
 	u32 count;
+	u64 undoes;	 // ADD: the event of a removal that is taken back; 0: what `backends` has
 	struct str sent; // TEXT: the configuration; the asker's memory
 	u64 confirm_ms;	 // TEXT: it is on probation for so long; 0: it stays
 	bool only_looks; // TEXT: nothing is done but to say what would be

@@ -48,8 +48,10 @@ void reload_job_free(struct job *job)
 
 static void make(struct journal *journal)
 {
-	if (!journal->is_made)
-		list_init(&journal->entries);
+	if (journal->is_made)
+		return;
+	list_init(&journal->entries);
+	list_init(&journal->removed);
 	journal->is_made = true;
 }
 
@@ -73,7 +75,8 @@ enum reload_result reload_journal_check(
 		.address = scheme_url(&job->texts, scheme_of(backend->conf)),
 		.weight = backend->conf->weight,
 		.max_connections = backend->conf->max_connections,
-		.is_backup = backend->conf->is_backup};
+		.is_backup = backend->conf->is_backup,
+		.own = conf_edit_own(snapshot->conf, job->edit.pool, backend->id, &job->texts)};
 	return RELOAD_DONE;
 }
 
@@ -126,6 +129,21 @@ void reload_journal_list(struct journal *journal, struct job *job)
 	add_kind(journal, job, false);
 }
 
+bool reload_journal_recall(struct journal *journal, struct job *job)
+{
+	make(journal);
+	list_for_each (node, &journal->removed) {
+		const struct journal_entry *entry = list_entry(node, struct journal_entry, node);
+
+		if (entry->event != job->undoes)
+			continue;
+		job->edit.pool = arena_str(&job->texts, entry->edit.pool);
+		job->edit.backends = conf_edit_copy_backends(&job->texts, entry->edit.backends, 1);
+		return true;
+	}
+	return false;
+}
+
 static void drop(struct journal_entry *entry)
 {
 	list_remove(&entry->node);
@@ -166,7 +184,7 @@ static bool is_needless(const struct journal *journal, const struct job *job)
 }
 
 static struct journal_entry *add_entry(
-	struct journal *journal, const struct conf_edit *edit, const struct job *job, i64 wall_ms)
+	struct list *list, const struct conf_edit *edit, const struct job *job, i64 wall_ms)
 {
 	struct journal_entry *entry = mem_alloc(sizeof(*entry));
 
@@ -176,7 +194,7 @@ static struct journal_entry *add_entry(
 	snprintf(entry->who, sizeof(entry->who), "%s", job->who);
 	entry->edit.pool = arena_str(&entry->texts, edit->pool);
 	entry->edit.backends = conf_edit_copy_backends(&entry->texts, edit->backends, edit->count);
-	list_push_back(&journal->entries, &entry->node);
+	list_push_back(list, &entry->node);
 	return entry;
 }
 
@@ -190,7 +208,7 @@ static void take_shelved(struct journal *journal, const struct job *job, i64 wal
 			drop(entry);
 	}
 	for (u32 i = 0; i < job->shelved_count; i++)
-		add_entry(journal, &job->shelved[i], job, wall_ms);
+		add_entry(&journal->entries, &job->shelved[i], job, wall_ms);
 }
 
 struct conf_edit *reload_edits_copy(struct arena *arena, const struct conf_edit *edits, u32 count)
@@ -229,6 +247,20 @@ struct conf_edit *reload_journal_copy(
 	return copies;
 }
 
+// A removal in place of an earlier one of the same id, behind which something else was added: what
+// lies under all edits is still what the earlier one took away.
+static void find_first_removed(const struct journal *journal, struct job *job)
+{
+	list_for_each (node, &journal->entries) {
+		const struct journal_entry *entry = list_entry(node, struct journal_entry, node);
+
+		if (entry->edit.kind != CONF_EDIT_REMOVE || !replaces(job, entry))
+			continue;
+		job->under = conf_edit_copy_backends(&job->texts, entry->edit.backends, 1);
+		return;
+	}
+}
+
 void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms)
 {
 	struct journal_entry *entry;
@@ -238,6 +270,7 @@ void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms)
 		take_shelved(journal, job, wall_ms);
 	if (!reload_job_is_edit(job))
 		return;
+	find_first_removed(journal, job);
 	list_for_each_safe (node, &journal->entries) {
 		entry = list_entry(node, struct journal_entry, node);
 		if (replaces(job, entry))
@@ -245,18 +278,32 @@ void reload_journal_take(struct journal *journal, struct job *job, i64 wall_ms)
 	}
 	if (is_needless(journal, job))
 		return;
-	entry = add_entry(journal, &job->edit, job, job->wall_ms ? job->wall_ms : wall_ms);
+	entry = add_entry(
+		&journal->entries, &job->edit, job, job->wall_ms ? job->wall_ms : wall_ms);
 	// What a removal took away: whoever adds just that takes the removal back.
-	if (job->kind == RELOAD_REMOVE) {
-		struct conf_edit_backend *was =
-			conf_edit_copy_backends(&entry->texts, &job->was, 1);
+	if (job->kind == RELOAD_REMOVE)
+		entry->edit.backends = conf_edit_copy_backends(
+			&entry->texts, job->under ? job->under : &job->was, 1);
+}
 
-		entry->edit.backends = was;
-	}
+// As many as there are events that can be taken back.
+static void remember(struct journal *journal, const struct job *job)
+{
+	struct conf_edit edit = job->edit;
+
+	edit.kind = CONF_EDIT_ADD;
+	edit.backends = &job->was;
+	add_entry(&journal->removed, &edit, job, 0)->event = job->event;
+	if (++journal->removed_count <= CHANGES_KEPT)
+		return;
+	journal->removed_count--;
+	drop(list_first(&journal->removed, struct journal_entry, node));
 }
 
 void reload_journal_sign(struct journal *journal, const struct job *job)
 {
+	if (job->kind == RELOAD_REMOVE)
+		remember(journal, job);
 	if (job->kind != RELOAD_ADD && job->kind != RELOAD_REMOVE)
 		return;
 	list_for_each (node, &journal->entries) {
@@ -274,7 +321,7 @@ void reload_journal_put(struct journal *journal, const struct bequest_edit *edit
 
 	make(journal);
 	snprintf(signature.who, sizeof(signature.who), "%.*s", STR_FMT(edit->who));
-	entry = add_entry(journal, &edit->edit, &signature, edit->wall_ms);
+	entry = add_entry(&journal->entries, &edit->edit, &signature, edit->wall_ms);
 	entry->event = event;
 }
 
@@ -283,6 +330,8 @@ void reload_journal_done(struct journal *journal)
 	if (!journal->is_made)
 		return;
 	list_for_each_safe (node, &journal->entries)
+		drop(list_entry(node, struct journal_entry, node));
+	list_for_each_safe (node, &journal->removed)
 		drop(list_entry(node, struct journal_entry, node));
 }
 
@@ -295,43 +344,24 @@ static struct str str_of(const struct text *text)
 
 void reload_add_undo(struct job *job, struct event_said *said)
 {
-	const struct conf_edit_backend *was = &job->was;
-
-	if (job->kind != RELOAD_ADD && job->kind != RELOAD_REMOVE)
+	if (job->kind == RELOAD_REMOVE) {
+		said->undo_method = STR("POST");
+		said->undo = (struct event_undo){.order = EVENT_UNDO_REMOVE};
+	}
+	if (job->kind != RELOAD_ADD)
 		return;
 	text_add(&job->undo_path, STR("/api/v1/pools/"));
 	text_add_segment(&job->undo_path, job->edit.pool);
-	text_add(&job->undo_path, STR("/backends"));
-	if (job->kind == RELOAD_ADD) {
-		text_addc(&job->undo_path, '/');
-		text_add_segment(&job->undo_path, job->edit.backends[0].id);
-		said->undo_method = STR("DELETE");
-	} else {
-		struct json json;
-
-		said->undo_method = STR("POST");
-		json_init(&json, &job->undo_body);
-		json_object_begin(&json);
-		json_key(&json, "id");
-		json_str(&json, was->id);
-		json_key(&json, "address");
-		json_str(&json, was->address);
-		json_key_u64(&json, "weight", was->weight);
-		if (was->max_connections)
-			json_key_u64(&json, "max_connections", was->max_connections);
-		if (was->is_backup)
-			json_key_bool(&json, "backup", true);
-		json_object_end(&json);
-	}
+	text_add(&job->undo_path, STR("/backends/"));
+	text_add_segment(&job->undo_path, job->edit.backends[0].id);
+	said->undo_method = STR("DELETE");
 	said->undo_path = str_of(&job->undo_path);
-	said->undo_body = str_of(&job->undo_body);
-	said->undo = (struct event_undo){.order = EVENT_UNDO_EDIT};
+	said->undo = (struct event_undo){.order = EVENT_UNDO_ADD};
 }
 
 void reload_undo_done(struct job *job)
 {
 	text_done(&job->undo_path);
-	text_done(&job->undo_body);
 }
 
 // ---- What counts from the next start on ---------------------------------------------------------

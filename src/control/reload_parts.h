@@ -71,7 +71,9 @@ struct job {
 	struct arena texts;
 	struct conf_edit *edits; // all that there are with this one
 	u32 edit_count;
-	struct conf_edit_backend was;	 // of a REMOVE, for its undo
+	struct conf_edit_backend was;	       // of a REMOVE, for its undo
+	const struct conf_edit_backend *under; // REMOVE: what an earlier one took away; or NULL
+	u64 undoes;			 // ADD: the event of a removal, which it takes back; or 0
 	struct shelf_text *text;	 // that the base is made of, instead of files
 	const struct conf_edit *shelved; // ROLLBACK: the edits of then, in `texts`
 	u32 shelved_count, number;
@@ -94,7 +96,7 @@ struct job {
 	struct str restart, diff, changes, exported;
 	char what[256]; // went wrong besides `errs`; empty: nothing
 	u64 event;
-	struct text undo_path, undo_body;
+	struct text undo_path;
 };
 
 struct job *reload_job_new(enum reload_kind kind, const char *who, struct str pool,
@@ -131,8 +133,13 @@ struct journal_entry {
 
 struct journal {
 	struct list entries; // lists first; else in the order in which they came
+	struct list removed; // what the last removals took away, each as an ADD, oldest first
+	u32 removed_count;
 	bool is_made;
 };
+
+// What an ADD brings back, in the job's edit. False: of so old a removal nothing is known any more.
+bool reload_journal_recall(struct journal *journal, struct job *job) must_check;
 
 // Whether the job makes sense for what is in force.
 enum reload_result reload_journal_check(

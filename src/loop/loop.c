@@ -336,9 +336,14 @@ void loop_recv(struct loop *loop, struct sock *sock, struct op *op, u32 recv_hin
 
 void loop_send(struct loop *loop, struct sock *sock, struct op *op, struct bytes *queue)
 {
+	u32 error = sock->bits >> SOCK_ERROR_AT & SOCK_ERROR_MASK;
+
 	submit(loop, sock, op, OP_SEND, &sock->writing);
 	op->queue = queue;
-	loop->ops->send(loop, op);
+	if (unlikely(error))
+		loop_hear(loop, op, -(i32)error);
+	else
+		loop->ops->send(loop, op);
 }
 
 bool loop_send_now(struct loop *loop, struct sock *sock, struct bytes *queue)

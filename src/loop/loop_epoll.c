@@ -194,6 +194,8 @@ static bool epoll_send_now(struct loop *loop, struct sock *sock, struct bytes *q
 	result = loop_real_send_piece(sock->fd, queue);
 	if (unlikely(result == -EAGAIN))
 		sock->bits &= ~(u32)WRITABLE;
+	else if (unlikely(result < 0))
+		sock_keep_error(sock, -result);
 	return result == 0;
 }
 

@@ -14,9 +14,18 @@
 
 // Bits of sock->bits that mean the same to every twin; the rest is the twin's own.
 enum sock_bit {
+	SOCK_ERROR_AT = 16, // bits 16 to 27: errno of a send_now, which the next send tells
+	SOCK_ERROR_MASK = 0xfff,
 	SOCK_ARMED = 1u << 30, // the twin has a receive of its own standing
 	SOCK_HOLDS = 1u << 31, // bytes or an end wait in sock->held
 };
+
+// The kernel tells a reset to one call; what send_now was told must not be lost.
+static inline void sock_keep_error(struct sock *sock, int error)
+{
+	if (!(sock->bits >> SOCK_ERROR_AT & SOCK_ERROR_MASK))
+		sock->bits |= (u32)error << SOCK_ERROR_AT;
+}
 
 // op->state for all twins; a twin's own states begin at OP_STATE_TWIN.
 enum op_state { OP_STATE_HEARD, OP_STATE_PARKED, OP_STATE_WAITS_BLOCK, OP_STATE_TWIN };

@@ -80,13 +80,14 @@ static void uring_recv(struct loop *loop, struct op *op)
 }
 
 // Small sends go out with the next enter, all of a turn together: a plain call each would enter the
-// kernel once per send. With MSG_WAITALL the kernel goes on by itself when the socket was full.
+// kernel once per send. Without MSG_WAITALL, with which the kernel would go on by itself when the
+// socket was full, but tell of a reset that it meets then as of a send that moved less.
 static void ask_send(struct uring_loop *twin, struct op *op)
 {
 	struct io_uring_sqe *sqe = uring_next_sqe(twin);
 	struct gather *gather = NULL;
 	struct iovec first;
-	int fd = op->sock->fd, flags = MSG_NOSIGNAL | MSG_WAITALL;
+	int fd = op->sock->fd, flags = MSG_NOSIGNAL;
 
 	if (op->queue->head->next)
 		gather = slab_get(&twin->gathers);
@@ -118,8 +119,15 @@ static void uring_send(struct loop *loop, struct op *op)
 // Beside copying so much, entering the kernel costs little; and what was just made is still warm.
 static bool uring_send_now(struct loop *loop, struct sock *sock, struct bytes *queue)
 {
+	int result;
+
 	(void)loop;
-	return queue->len >= large_send_bytes && loop_real_send(sock->fd, queue) == 0;
+	if (queue->len < large_send_bytes)
+		return false;
+	result = loop_real_send(sock->fd, queue);
+	if (unlikely(result < 0 && result != -EAGAIN))
+		sock_keep_error(sock, -result);
+	return result == 0;
 }
 
 static void send_over(struct uring_loop *twin, struct op *op, i32 result)

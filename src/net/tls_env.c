@@ -105,6 +105,10 @@ static enum tls_fault fault_of_certificate(long result)
 	case X509_V_ERR_UNABLE_TO_GET_CRL:
 	case X509_V_ERR_CRL_HAS_EXPIRED:
 	case X509_V_ERR_CRL_NOT_YET_VALID:
+	case X509_V_ERR_CRL_SIGNATURE_FAILURE:
+	case X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE:
+	case X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER:
+	case X509_V_ERR_DIFFERENT_CRL_SCOPE:
 		return TLS_FAULT_CERT_CRL;
 	default:
 		return TLS_FAULT_CERT_BAD;
@@ -142,6 +146,14 @@ static enum tls_fault fault_of_reason(int reason)
 	}
 }
 
+// The state stays where it was when the message's length was read.
+static bool awaits_certificate(const SSL *ssl)
+{
+	OSSL_HANDSHAKE_STATE state = SSL_get_state(ssl);
+
+	return state == TLS_ST_SR_CERT || state == TLS_ST_CR_CERT;
+}
+
 enum tls_fault tls_env_fault(struct tls_env *env, SSL *ssl)
 {
 	unsigned long error = ERR_peek_error();
@@ -159,5 +171,10 @@ enum tls_fault tls_env_fault(struct tls_env *env, SSL *ssl)
 	if (error == 0 || ERR_GET_LIB(error) != ERR_LIB_SSL)
 		return error && ERR_GET_REASON(error) == ERR_R_MALLOC_FAILURE ? TLS_FAULT_INTERNAL
 									      : TLS_FAULT_GARBLED;
+	if (ERR_GET_REASON(error) == SSL_R_EXCESSIVE_MESSAGE_SIZE && awaits_certificate(ssl)) {
+		snprintf(env->detail, sizeof(env->detail), "it has more than %ld bytes",
+			SSL_get_max_cert_list(ssl));
+		return TLS_FAULT_CERT_LARGE;
+	}
 	return fault_of_reason(ERR_GET_REASON(error));
 }

@@ -13,6 +13,9 @@ enum {
 	names_bytes_max = 32 * 1024, // of one certificate
 	name_bytes_max = 253,
 	alpn_bytes_max = 64,
+	// A session remembers its client's certificate, and OpenSSL makes tickets of 65,280 bytes
+	// at most: beyond that the handshake would fail behind a certificate that was good.
+	chain_bytes_max = 60 * 1024,
 	nowhere = UINT32_MAX,
 };
 
@@ -298,6 +301,7 @@ static SSL_CTX *new_ctx(struct tls_server *server, const struct group *group,
 		tls_error_set(ret_error, options->name, "OpenSSL cannot make a context");
 		return NULL;
 	}
+	SSL_CTX_set_max_cert_list(ctx, chain_bytes_max);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
 	SSL_CTX_set_num_tickets(ctx, options->without_tickets ? 0 : 1);
 	if (options->without_tickets)

@@ -250,9 +250,10 @@ static __attribute__((noinline)) const char *field_line(
 enum { fast_line_room = 16 + 2 + 16 }; // name, colon and space, start of the value with its CRLF
 
 #if SCAN_SSE2
-// The field lines of everyday: a name of at most 15 letters and the like (most are known, and those
-// need no look at their bytes), one space, a value without tabs. NULL: field_line must see. With
-// `roomy`, known when compiled, fast_line_room bytes are there and are not asked for again.
+// The field lines of everyday: a name of at most 15 letters and the like, without "_" (most are
+// known, and those need no look at their bytes), one space, a value without tabs. NULL: field_line
+// must see. With `roomy`, known when compiled, fast_line_room bytes are there and are not asked for
+// again.
 static inline __attribute__((always_inline)) const char *field_line_fast(
 	const char *at, const char *end, bool roomy, struct http_field *field)
 {
@@ -267,7 +268,7 @@ static inline __attribute__((always_inline)) const char *field_line_fast(
 		return NULL;
 	known = http_known_short(at, len);
 	value = at + len + 2;
-	if (unlikely((!known && !scan_all_word(at, len)) || (!roomy && value >= end) ||
+	if (unlikely((!known && !scan_all_plain(at, len)) || (!roomy && value >= end) ||
 		     value[-1] != ' ' || (u8)value[0] <= ' '))
 		return NULL;
 	first = roomy ? scan_value_start(value) : 16;
@@ -303,13 +304,19 @@ static bool is_plain(const struct http_field *field, const char *behind)
 	       behind == field->value + field->value_len + 2;
 }
 
+// field_line_fast takes no name that has one.
+static bool has_underscore(const struct http_field *field)
+{
+	return !field->known && memchr(field->name, '_', field->name_len);
+}
+
 // Field lines up to and with the empty line.
 static const char *field_lines(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
 	struct http_field *fields = head->fields;
 	u64 seen = 0, again = 0;
-	bool plain = true;
+	bool plain = true, underscore = false;
 	u32 count = 0;
 
 	while (likely(at < end && *at != '\r')) {
@@ -327,6 +334,7 @@ static const char *field_lines(
 			if (unlikely(!behind))
 				return NULL;
 			plain &= is_plain(&fields[count], behind);
+			underscore |= has_underscore(&fields[count]);
 		}
 		at = behind;
 		known = fields[count++].known;
@@ -341,6 +349,7 @@ static const char *field_lines(
 	}
 	head->field_count = head->sent_count = (u16)count;
 	head->plain = plain;
+	head->has_underscore = underscore;
 	head->known_seen = seen;
 	head->known_repeated = again;
 	return likely(at_crlf(at, end)) ? at + 2

@@ -120,8 +120,9 @@ struct http_head {
 	bool upgrade;		 // Upgrade together with Connection: upgrade (HTTP/1.1 only)
 	bool has_content_length; // the field is present (HEAD and 304 answers carry one without a
 				 // body; that of 1xx and 204 answers does not count)
-	bool plain;   // every field line as received is "Name: value", one space and no more
-	bool any_hop; // some field is marked `hop`
+	bool plain;	     // every field line as received is "Name: value", one space and no more
+	bool any_hop;	     // some field is marked `hop`
+	bool has_underscore; // in the name of some field that is not known
 	u16 field_count;
 	u16 sent_count;		      // of them received; those behind were appended
 	u64 content_length;	      // of HTTP_LENGTH, or as announced

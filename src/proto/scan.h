@@ -150,12 +150,14 @@ static inline u32 scan_colon(const char *at)
 	return (u32)__builtin_ctz((unsigned)mask | 1u << 16);
 }
 
-// Are the first `len` (1 to 15) of the 16 bytes at `at` all of SCAN_WORD?
-static inline bool scan_all_word(const char *at, u32 len)
+// Are the first `len` (1 to 15) of the 16 bytes at `at` all of SCAN_WORD, and none of them "_"?
+static inline bool scan_all_plain(const char *at, u32 len)
 {
 	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+	__m128i odd =
+		_mm_or_si128(scan_stop_word(bytes), _mm_cmpeq_epi8(bytes, _mm_set1_epi8('_')));
 
-	return (unsigned)_mm_movemask_epi8(scan_stop_word(bytes)) << (32 - len) == 0;
+	return (unsigned)_mm_movemask_epi8(odd) << (32 - len) == 0;
 }
 
 // How many of the 16 bytes at `at` come before one that scan_value stops at.

@@ -97,6 +97,11 @@ void client_cert_describe(const struct tls *tls, struct proxy_header_tls *ret_de
 	ret_described->cn = str_make(room, tls_cert_common_name(leaf, room, CLIENT_CERT_NAME_MAX));
 }
 
+bool client_cert_is_name(struct str name)
+{
+	return str_eq_nocase(name, names[0]) || str_eq_nocase(name, names[1]);
+}
+
 void client_cert_tell(struct exchange *x)
 {
 	struct http_head *head = x->request;
@@ -106,7 +111,7 @@ void client_cert_tell(struct exchange *x)
 		struct http_field *field = &head->fields[i];
 		struct str name = str_make(field->name, field->name_len);
 
-		if (str_eq_nocase(name, names[0]) || str_eq_nocase(name, names[1])) {
+		if (client_cert_is_name(name)) {
 			field->hop = true;
 			head->any_hop = true;
 		}

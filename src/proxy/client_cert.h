@@ -24,3 +24,6 @@ void client_cert_describe(const struct tls *tls, struct proxy_header_tls *ret_de
 
 // Takes out what the client says about itself, and adds the lines.
 void client_cert_tell(struct exchange *x);
+
+// Is this, in any case, the name of a field by which backends are told?
+bool client_cert_is_name(struct str name);

@@ -237,13 +237,15 @@ static inline void note_stats(struct exchange *x, u64 total_us)
 	stats_note_usual(x->proxy->stats, &entry);
 }
 
-// Why no other attempt followed is told where that decided it.
+// Why no other attempt followed is told where that decided it. The query may be a secret.
 static size_t add_fields(struct exchange *x, const struct addr *peer, const struct addr *client,
 	struct log_field fields[static fields_max])
 {
 	const struct outcome_info *info = outcome_info((enum outcome)x->outcome);
+	struct str target = x->request ? x->request->path : STR_EMPTY;
 	size_t count = 0;
 
+	target.len = str_find(target, '?');
 	fields[count++] = LOG_STR("outcome", info->name);
 	fields[count++] = LOG_STR("cause", info->cause);
 	if (x->no_retry && x->outcome == x->failure)
@@ -252,7 +254,7 @@ static size_t add_fields(struct exchange *x, const struct addr *peer, const stru
 	fields[count++] = LOG_U64("status", x->status);
 	fields[count++] = LOG_STR("pool", x->pool ? x->pool->name : STR_EMPTY);
 	fields[count++] = LOG_STR("backend", x->backend ? x->backend->id : STR_EMPTY);
-	fields[count++] = LOG_STR("target", x->request ? x->request->path : STR_EMPTY);
+	fields[count++] = LOG_STR("target", target);
 	fields[count++] = LOG_STR("request_id", x->request ? request_id(x) : STR_EMPTY);
 	fields[count++] = LOG_STR("cure", info->cure);
 	fields[count++] = LOG_SPAN("handle_connection");

@@ -9,6 +9,7 @@
 enum {
 	request_id_len = 32,
 	lines_bytes_max = 192, // names, separators, an address and an id; the rest is counted apart
+	lookalike_bytes_max = 64, // of a name; none of ours is as long
 };
 
 void request_take_out(struct http_head *head, enum http_known known)
@@ -84,6 +85,36 @@ static void take_out_ours(struct http_head *head, bool trusted, bool forward)
 	request_take_out(head, HTTP_F_X_FORWARDED_HOST);
 	request_take_out(head, HTTP_F_X_REAL_IP);
 	request_take_out(head, HTTP_F_FORWARDED);
+}
+
+static bool is_ours(const struct exchange *x, struct str name)
+{
+	enum http_known known = http_field_known(name.ptr, name.len);
+
+	return (known && ours & HTTP_BIT(known)) || client_cert_is_name(name) ||
+	       str_eq_nocase(name, x->frontend->conf->headers.request_id);
+}
+
+// For CGI, WSGI and their like "-" and "_" in a name are the same: what nobody may claim, nobody
+// may claim in such a spelling either.
+static cold void take_out_lookalikes(struct exchange *x)
+{
+	struct http_head *head = x->request;
+	char name[lookalike_bytes_max];
+
+	for (u16 i = 0; i < head->field_count; i++) {
+		struct http_field *field = &head->fields[i];
+		size_t len = field->name_len;
+
+		if (field->known || len > sizeof(name) || !memchr(field->name, '_', len))
+			continue;
+		for (size_t at = 0; at < len; at++)
+			name[at] = (char)(field->name[at] == '_' ? '-' : field->name[at]);
+		if (!is_ours(x, str_make(name, len)))
+			continue;
+		field->hop = true;
+		head->any_hop = true;
+	}
 }
 
 static char *put_forwarded(const struct exchange *x, char *at, struct str before)
@@ -163,6 +194,8 @@ int request_prepare(struct exchange *x)
 	http_mark_hop_fields(head);
 	if (unlikely(head->known_seen & ours))
 		take_out_ours(head, trusted, forward);
+	if (unlikely(head->has_underscore))
+		take_out_lookalikes(x);
 	start = at = arena_alloc(&x->arena,
 		lines_bytes_max + before.len + head->authority.len + conf->headers.request_id.len);
 	if (!start)

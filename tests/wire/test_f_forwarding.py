@@ -114,6 +114,16 @@ def test_forged_forwarding_fields_are_overwritten(plain):
     assert head.get("x-stays") == "1"
 
 
+def test_forged_fields_in_spellings_that_gateways_read_as_ours(plain):
+    """CGI and WSGI make one variable of "-" and "_"."""
+    alike = [field.split(":")[0].replace("-", "_") + ": evil" for field in FORGED]
+    head = forwarded(plain, *alike, "X-Forwarded_For: evil", "x_forwarded-for: evil",
+                     "X_Client_Cert_Subject: evil", "X-Client_Cert-San: evil", "X_Stays: 1",
+                     "A_" + "x" * 100 + ": 2")
+    assert not [name for name, value in head.fields if value == "evil" and "_" in name]
+    assert head.get("x_stays") == "1" and head.get("a_" + "x" * 100) == "2"
+
+
 def test_client_address_is_the_peers(plain):
     assert plain.ask("GET", "/", source="127.0.0.9").status == 200
     assert plain.backend.last().get("x-forwarded-for") == "127.0.0.9"

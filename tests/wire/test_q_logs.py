@@ -440,8 +440,9 @@ def test_nothing_forges_a_line(kind):
 def test_hostile_bytes_in_the_log_itself():
     """A failed request is logged with its target."""
     with start(dead()) as weir:
-        weir.ask("GET", '/%0a"\\x')
+        weir.ask("GET", '/%0a"\\x?token=secret')
         line, = [json.loads(line) for line in weir.wait_log("request failed")]
+        assert line["target"].endswith("\\x") and "secret" not in weir.stderr
         assert line["outcome"] == "connection_refused" and line["status"] == 503
         assert re.fullmatch(r"[\x20-\x7e\n]+", weir.stderr)
 

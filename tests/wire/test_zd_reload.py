@@ -381,3 +381,17 @@ def test_many_who_ask_at_once(pair):
             thread.join()
         assert not failed
         assert town.state()["generation"] == 1 + 3 * FEW
+
+
+@pytest.mark.parametrize("field, value, detail", [
+    ("weight", 1001, "'weight' is a whole number from 0 to 1000"),
+    ("weight", -1, "'weight' is a whole number from 0 to 1000"),
+    ("weight", "1", "'weight' is a whole number from 0 to 1000"),
+    ("max_connections", -1, "'max_connections' is a whole number, 0 for no limit"),
+    ("backup", 1, "'backup' is true or false"), ("id", "", "'address' and 'id' are texts"),
+    ("tls", {}, "unknown field: it takes address, id, weight, max_connections and backup")])
+def test_what_an_added_backend_may_not_have(pair, field, value, detail):
+    first, second = pair
+    with Town([first]) as town:
+        answer = town.call("POST", "/api/v1/pools/app/backends", {"address": second.address, field: value}, 422)
+        assert answer["detail"] == detail

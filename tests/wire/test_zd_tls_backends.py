@@ -79,6 +79,12 @@ def test_a_certificate_of_a_stranger():
     refused(stranger.server_context("site"), "certificate_self_signed", "self-signed certificate")
 
 
+def test_a_certificate_that_is_too_large():
+    wide = Papers().make("site", *(f"n{i}.site.example" for i in range(6000)))
+    refused(wide.server_context("site"), "certificate_too_large", "it has more than 102400 bytes",
+            {"ca": wide.path("ca.crt")})
+
+
 def test_a_backend_that_speaks_no_tls():
     with Backend(raw(b"HTTP/1.1 400 Bad\r\n\r\n")) as backend, \
             start(f"https://{backend.address}") as weir:

@@ -2,6 +2,7 @@
 """Clients with certificates: which route they take."""
 import contextlib
 import json
+import ssl
 import subprocess
 
 import pytest
@@ -169,3 +170,60 @@ def test_a_certificate_of_a_stranger_gets_nowhere(weir):
     with pytest.raises(OSError):
         with TlsClient(weir.address, context) as client:
             client.ask()
+
+
+def large(bytes_min):
+    """Papers of somebody who has very many names."""
+    made = papers()
+    made.make("large", *(f"n{i}.large.example" for i in range(bytes_min // 20)))
+    assert bytes_min < len(made.der("large")) < bytes_min * 1.2
+    return made
+
+
+def subject(weir, name, version=ssl.TLSVersion.TLSv1_3):
+    context = papers().client_context(name)
+    context.maximum_version = version
+    with TlsClient(weir.address, context) as client:
+        answer = client.ask()
+        return weir.backends[answer.text].last().get("x-client-cert-subject"), client.sock.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("size", [63_000, 110_000])
+def test_a_certificate_that_is_too_large_is_called_so(size, version):
+    """Also one that OpenSSL would take, and then fail to put into a ticket."""
+    large(size)
+    with routed() as weir:
+        with pytest.raises(OSError):
+            subject(weir, "large", version)
+        line = json.loads(weir.wait_log('"msg":"TLS handshake failed"')[0])
+        assert line["reason"] == "certificate_too_large" and line["cure"].startswith("Issue one with fewer")
+        assert line["detail"] == "it has more than 61440 bytes"
+        with weir.client(weir.admin) as client:
+            page = client.ask("GET", "/metrics", host=weir.admin).text
+        assert 'lb_tls_handshake_failures_total{reason="certificate_too_large"} 1\n' in page
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_large_certificate_is_taken_and_its_session_resumed(weir, version):
+    large(51_000)
+    said, session = subject(weir, "large", version)
+    assert said == "CN=large" and session.has_ticket
+    context = papers().client_context("large")
+    context.maximum_version = version
+    with TlsClient(weir.address, context) as client:
+        assert client.ask().status == 200
+        session = client.sock.session
+    with TlsClient(weir.address, context, session=session) as client:
+        assert client.ask().text == "rest" and client.sock.session_reused
+
+
+def test_a_long_subject_is_cut(weir):
+    made = papers()
+    units = "".join(f"/OU={i:060}" for i in range(20))
+    made.run("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN=me{units}",
+             "-keyout", "long.key", "-out", "long.csr")
+    made.run("x509", "-req", "-in", "long.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial",
+             "-days", "3", "-out", "long.crt")
+    said, _ = subject(weir, "long")
+    assert len(said) == 1024 and said.startswith(f"OU={19:060},OU={18:060}")

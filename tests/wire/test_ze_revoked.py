@@ -2,6 +2,7 @@
 """Certificates that were revoked, of clients and of backends, and lists of them that change while
 weir runs; and other changes of how backends are spoken to, which kept connections must obey."""
 import json
+import pathlib
 import re
 import ssl
 import threading
@@ -330,3 +331,89 @@ def test_a_look_at_lists_of_revoked_certificates(own):
     assert code == 78 and "it holds no list of revoked certificates that can be read" in said
     code, said = look(own, crl=str(own.folder / "none"))
     assert code == 78 and "none: it cannot be opened" in said
+
+
+def rewritten_list(own, keep_name):
+    """A list by another key: of the same name, or of a name that is in no file."""
+    other = Papers().make("you", "DNS:you.example")
+    if not keep_name:
+        other.run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=Elsewhere",
+                  "-keyout", "ca.key", "-out", "ca.crt")
+    pathlib.Path(own.path("crl.pem")).write_bytes(pathlib.Path(other.revoke()).read_bytes())
+
+
+@pytest.mark.parametrize("of_client", [True, False])
+def test_a_look_at_who_has_signed_a_list(own, of_client):
+    """RFC 5280 6.3.3 (g): the issuer's key has to verify it."""
+    lists = {"crl": own.path("crl.pem")}
+    words = {"client": lists} if of_client else lists
+    code, said = look(own, **words)
+    assert code == 0 and "E033" not in said and "W126" not in said, said
+    rewritten_list(own, True)
+    code, said = look(own, **words)
+    assert code == 78
+    assert re.search(r"crl.pem \(CN=Test authority, 0 revoked\): good for (29|30) days; error\[E033\]: its signature "
+                     r"is not by the key of CN=Test authority in \S+/ca.crt, .*: put in a list that this key has "
+                     "signed", said), said
+    rewritten_list(own, False)
+    code, said = look(own, **words)
+    assert code == 0
+    assert re.search(r"crl.pem \(CN=Elsewhere, 0 revoked\): good for (29|30) days; warning\[W126\]: CN=Elsewhere is "
+                     r"not in \S+/ca.crt, .*: name it there, or put in a list", said), said
+    # An authority that has got another key is in the file twice.
+    rewritten_list(own, True)
+    crl = pathlib.Path(own.path("crl.pem")).read_bytes()
+    old = pathlib.Path(own.path("ca.crt")).read_text()
+    next_one = Papers()
+    pathlib.Path(own.path("crl.pem")).write_bytes(pathlib.Path(next_one.revoke()).read_bytes())
+    assert crl != pathlib.Path(own.path("crl.pem")).read_bytes()
+    pathlib.Path(own.path("ca.crt")).write_text(old + pathlib.Path(next_one.path("ca.crt")).read_text())
+    code, said = look(own, **words)
+    assert code == 0 and "E033" not in said and "W126" not in said, said
+
+
+@pytest.mark.parametrize("keep_name", [True, False])
+def test_a_list_that_its_authority_has_not_signed_lets_nobody_in(own, keep_name):
+    rewritten_list(own, keep_name)
+    with TlsBackend(None, own.server_context("site")) as backend, \
+            start(backend, pool=pool(own), **asking(own)) as weir:
+        assert "alert" in refused(weir, own, "me", ssl.TLSVersion.TLSv1_3)
+        line = json.loads(weir.wait_log('"msg":"TLS handshake failed"')[0])
+        assert line["reason"] == "certificate_crl"
+        assert ("signature" if keep_name else "unable to get certificate CRL") in line["detail"]
+    with TlsBackend(None, own.server_context("site")) as backend, \
+            start(backend, pool=pool(own, crl=own.path("crl.pem"))) as weir:
+        assert weir.ask().status == 503
+        weir.wait_log('"reason":"certificate_crl"')
+        assert not backend.served
+
+
+def test_a_list_of_an_authority_that_peers_send_along(own):
+    """Why a list of somebody who is not in `ca` is a warning only."""
+    def write(name, text):
+        (own.folder / name).write_text(text)
+
+    write("between.ext", "basicConstraints=critical,CA:TRUE\nsubjectKeyIdentifier=hash\n")
+    for name, signer, ext in (("between", "ca", ["-extfile", "between.ext"]), ("far", "between", []),
+                              ("gone", "between", [])):
+        own.run("req", "-new", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}",
+                "-keyout", f"{name}.key", "-out", f"{name}.csr")
+        own.run("x509", "-req", "-in", f"{name}.csr", "-CA", f"{signer}.crt", "-CAkey", f"{signer}.key",
+                "-CAcreateserial", "-days", "3", *ext, "-out", f"{name}.crt")
+    write("index", "")
+    write("between.cnf", "[ca]\ndefault_ca=own\n[own]\ndatabase=index\ndefault_md=sha256\n")
+    by = ["ca", "-config", "between.cnf", "-keyfile", "between.key", "-cert", "between.crt"]
+    own.run(*by, "-revoke", "gone.crt")
+    own.run(*by, "-gencrl", "-crldays", "3", "-out", "crl.pem")
+    between = pathlib.Path(own.path("between.crt")).read_text()
+    for name in ("far", "gone"):
+        write(f"{name}.crt", pathlib.Path(own.path(f"{name}.crt")).read_text() + between)
+    code, said = look(own, client={"crl": own.path("crl.pem")})
+    assert code == 0 and "warning[W126]: CN=between is not in" in said
+    with TlsBackend(None, own.server_context("site")) as backend, \
+            start(backend, pool=pool(own), **asking(own)) as weir:
+        with TlsClient(weir.address, context_of(own, "far")) as client:
+            assert client.ask().status == 200
+        assert "certificate revoked" in refused(weir, own, "gone", ssl.TLSVersion.TLSv1_3)
+        assert "alert" in refused(weir, own, "me", ssl.TLSVersion.TLSv1_3)
+        weir.wait_log('"reason":"certificate_crl"')

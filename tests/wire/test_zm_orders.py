@@ -13,6 +13,7 @@ import pytest
 
 from peers.backend import held
 from peers.net import until
+from peers.papers import TlsBackend, papers
 from peers.weir import Weir, replace_program, run, run_as
 
 from test_zd_reload import SECRET, Town, named
@@ -453,3 +454,83 @@ def test_without_a_state_folder_nothing_is_stored(three, tmp_path):
         town.again()
         town.reload(timeouts(town, "1s"))
         assert not town.folder.exists()
+
+
+# ---- A removal that is taken back -----------------------------------------------------------------
+
+
+def secure():
+    return TlsBackend(None, papers().server_context("site"))
+
+
+def with_own(backend):
+    """What only its own entry says: by TLS, checked at a page of its own."""
+    return {"id": "own", "address": backend.address, "weight": 2, "slow_start": "7s",
+            "health_check": {"path": "/own"},
+            "tls": {"ca": papers().path("ca.crt"), "server_name": "site.example"}}
+
+
+def shown(town, with_origins=True):
+    """The backend in the effective configuration, with where each value comes from."""
+    answer = town.weir.ask("GET", "/api/v1/config?format=yaml", f"Authorization: Bearer {SECRET}",
+                           address=town.api, host=town.api)
+    text = answer.body.decode()
+    begin = text.index("      - id: own")
+    ends = [at for at in (text.find("\n      - ", begin), text.find("\n    protocol:", begin)) if at > 0]
+    return text[begin:min(ends)] if with_origins else "\n".join(
+        line.partition("  #")[0] for line in text[begin:min(ends)].splitlines())
+
+
+def removed(town):
+    return town.call("DELETE", "/api/v1/pools/app/backends/own")["event"]
+
+
+def taken_back(town, event):
+    told = next(one for one in town.call("GET", "/api/v1/events")["events"] if one["number"] == event)
+    assert told["undo"] == {"method": "POST", "path": f"/api/v1/events/{event}/undo", "body": None}
+    town.call("POST", told["undo"]["path"])
+
+
+def nothing(town, _):
+    del town
+
+
+def without_it(town, _):
+    town.tree["pools"]["app"]["backends"].pop()
+    town.reload()
+
+
+def another_of_its_name(town, _):
+    """Whoever was added and removed under its name meanwhile."""
+    with named("other") as other:
+        town.call("POST", "/api/v1/pools/app/backends", {"id": "own", "address": other.address})
+        removed(town)
+
+
+@pytest.mark.parametrize("meanwhile", [nothing, another_of_its_name, without_it])
+def test_a_removal_that_is_taken_back(meanwhile):
+    """With its own TLS and its own check, and, where it is still written, just as it is written."""
+    is_written = meanwhile is not without_it
+    pool = {"health_check": {"type": "http", "interval": "1s"}}
+    with secure() as backend, Town(["127.0.0.1:1", with_own(backend)], pool=pool) as town:
+        until(lambda: town.backend("own")["health"] == "up", "its first check")
+        before = shown(town, is_written)
+        event = removed(town)
+        assert "own" not in [one["id"] for one in town.state()["backends"]]
+        meanwhile(town, backend)
+        probes = len(backend.heads)
+        taken_back(town, event)
+        assert shown(town, is_written) == before
+        until(lambda: len(backend.heads) > probes, "another check")
+        assert backend.heads[probes].line.startswith(b"GET /own ")
+        until(lambda: town.weir.ask().status == 200, "an answer by TLS")
+        kinds = [one["kind"] for one in journal(town)["journal"]]
+        assert kinds == ([] if is_written else ["add"])
+        if is_written:
+            return
+        # It outlives the process, and another removal.
+        crash(town)
+        assert shown(town, False) == before
+        taken_back(town, removed(town))
+        assert shown(town, False) == before
+        until(lambda: town.weir.ask().status == 200, "an answer by TLS")

@@ -13,7 +13,8 @@ static const struct conf_edit_backend added = {.id = {"b\t1", 3},
 	.address = {"10.0.0.1:80", 11},
 	.weight = 1000,
 	.max_connections = 7,
-	.is_backup = true};
+	.is_backup = true,
+	.own = STR("{\n\t\"tls\": {\"ca\": \"a\\\\b\"}\n}")};
 
 static void fill(struct bequest *bequest)
 {

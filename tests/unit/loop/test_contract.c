@@ -252,6 +252,37 @@ static void a_send_at_once_takes_all_or_leaves_the_rest(struct world *world)
 	end_close_hard(&b);
 }
 
+// The kernel tells a reset to one call. Whichever that is, one of the two ops is told, or a cut
+// message would look whole.
+static void a_reset_is_told(struct world *world)
+{
+	static const u64 sizes[] = {1000, BLOCK_BYTES, 4 * 1024 * 1024};
+
+	for (u32 i = 0; i < ARRAY_LEN(sizes); i++) {
+		bool waits = i == ARRAY_LEN(sizes) - 1; // until there is room
+		struct end a, b;
+
+		ends_pair(world, &a, &b);
+		end_recv(&b);
+		fill_queue(&b, sizes[i]);
+		if (waits) {
+			loop_send(world->loop, &b.sock, &b.send, &b.out);
+			turn_idly(world, 3);
+			assert_true(op_is_out(&b.send));
+		}
+		sock_reset_on_close(world->loop, &a.sock);
+		end_close(&a);
+		if (!waits && !loop_send_now(world->loop, &b.sock, &b.out))
+			loop_send(world->loop, &b.sock, &b.send, &b.out);
+		while (op_is_out(&b.send) || op_is_out(&b.recv))
+			turn_idly(world, 1);
+		assert_true(b.recv_result == -ECONNRESET ||
+			    (b.sends_heard && b.send_result == -ECONNRESET));
+		bytes_clear(&b.out);
+		end_close(&b);
+	}
+}
+
 static void send_fails_when_the_peer_resets(struct world *world)
 {
 	struct end a, b;
@@ -815,6 +846,7 @@ WORLD_TEST(half_close_leaves_the_other_direction)
 WORLD_TEST(empty_send_is_heard)
 WORLD_TEST(send_means_all_bytes)
 WORLD_TEST(a_send_at_once_takes_all_or_leaves_the_rest)
+WORLD_TEST(a_reset_is_told)
 WORLD_TEST(send_fails_when_the_peer_resets)
 WORLD_TEST(cancelled_send_keeps_the_rest)
 WORLD_TEST(cancelled_recv_is_heard_once)
@@ -838,6 +870,7 @@ const struct CMUnitTest contract_tests[] = {
 	cmocka_unit_test(test_half_close_leaves_the_other_direction),
 	cmocka_unit_test(test_empty_send_is_heard),
 	cmocka_unit_test(test_send_means_all_bytes),
+	cmocka_unit_test(test_a_reset_is_told),
 	cmocka_unit_test(test_send_fails_when_the_peer_resets),
 	cmocka_unit_test(test_cancelled_send_keeps_the_rest),
 	cmocka_unit_test(test_cancelled_recv_is_heard_once),
