@@ -120,9 +120,9 @@ static void on_drained(struct stream *stream, size_t len)
 
 static void on_reset(struct stream *stream, enum stream_fault fault)
 {
-	bool closed = fault == STREAM_PEER_CLOSED || fault == STREAM_PEER_RESET;
+	bool malformed = fault == STREAM_MALFORMED || fault == STREAM_NOT_PROCESSED;
 
-	fail(stream->owner, closed ? CALL_CLOSED : CALL_ANSWER_MALFORMED, 0);
+	fail(stream->owner, malformed ? CALL_ANSWER_MALFORMED : CALL_CLOSED, 0);
 }
 
 static const struct stream_events stream_events = {

@@ -198,8 +198,10 @@ void conn_send_failed(struct conn *conn, int result)
 	bytes_clear(&conn->sending);
 	bytes_clear(&conn->out);
 	// What the peer sent before it stopped reading may still wait in the socket (an early
-	// answer): the receive that is posted finds it, and then the end.
-	if (!conn->upstream || !op_is_out(&conn->receive))
+	// answer): the receive that is posted finds it, and then the end. Unless nothing can be
+	// decrypted any more.
+	if (!conn->upstream || !op_is_out(&conn->receive) ||
+		(conn->is_secure && conn->tls->state == TLS_BROKEN))
 		conn->session->ops->ended(conn->session, result);
 }
 

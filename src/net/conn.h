@@ -28,6 +28,9 @@ struct conn_events {
 	// The handshake of a client is over: 0, a negative errno or a fault of TLS (then the conn
 	// closes by itself, and says why to the client). NULL without TLS.
 	void (*on_secured)(struct conn *conn, int error);
+	// What the peer does with TLS behind the handshake ends the connection: the fault of
+	// conn_tls, one of tls_is_excess. NULL: nobody wants to know.
+	void (*on_excess)(struct conn *conn);
 	// The moment of conn_set_timer has come.
 	void (*on_timer)(struct conn *conn);
 };

@@ -22,6 +22,8 @@ bool conn_is_connecting(const struct conn *conn)
 // The handshake is over, one way or the other.
 static void secured(struct conn *conn, int error)
 {
+	if (error)
+		conn->tls->told = true; // no session was there yet
 	if (conn->upstream) {
 		if (error && conn->session->end == SESSION_GOES_ON)
 			conn->session->end = SESSION_CLOSE;
@@ -46,7 +48,10 @@ static void shake(struct conn *conn)
 		secured(conn, 0);
 		break;
 	case TLS_BROKEN:
-		secured(conn, tls_fault_error((enum tls_fault)tls->fault));
+		// What is our own doing must not count against the backend.
+		secured(conn, conn->upstream && tls->is_short
+				      ? -ENOMEM
+				      : tls_fault_error((enum tls_fault)tls->fault));
 		break;
 	}
 }
@@ -82,7 +87,9 @@ static void deliver(struct conn *conn)
 			tell_end(conn, cut);
 			return;
 		case TLS_GOT_FAULT:
-			tell_end(conn, -ECONNRESET);
+			if (conn->events->on_excess && tls_is_excess((enum tls_fault)tls->fault))
+				conn->events->on_excess(conn);
+			tell_end(conn, tls->is_short ? -ENOMEM : -ECONNRESET);
 			return;
 		}
 	}
@@ -92,6 +99,7 @@ static void sent(struct conn *conn)
 {
 	struct tls *tls = conn->tls;
 
+	tls_sent(tls);
 	if (tls->carries) {
 		tls->carries = false;
 		conn->session->ops->sent(conn->session);
@@ -108,6 +116,7 @@ static void seal(struct conn *conn)
 		return;
 	conn->bytes_out += conn->out.len;
 	if (tls_seal(tls, &conn->out, loop_now_ms(conn->loop)) != 0) {
+		tls->told |= tls->state == TLS_BROKEN;
 		conn_send_failed(conn, -ENOMEM);
 		return;
 	}
@@ -188,9 +197,13 @@ static void on_end(struct conn *conn, int error)
 {
 	struct tls *tls = conn->tls;
 
-	if (tls->state == TLS_BROKEN)
-		conn_close(conn);
-	else if (error == 0)
+	if (tls->state == TLS_BROKEN) {
+		// One that goes on has answers, which a client takes in its time.
+		if (!tls->told)
+			tell_end(conn, error ? error : cut);
+		else if (conn->session->end != SESSION_GOES_ON)
+			conn_close(conn);
+	} else if (error == 0)
 		tls_feed_end(tls);
 	else if (is_shaking(conn)) {
 		tls->state = TLS_BROKEN;

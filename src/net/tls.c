@@ -127,6 +127,10 @@ static enum tls_fault fault_of_shake(struct tls *tls)
 {
 	enum tls_fault fault = tls_env_fault(tls->env, tls->ssl);
 
+	if (tls->is_short) {
+		snprintf(tls->env->detail, sizeof(tls->env->detail), "no memory for a message");
+		return TLS_FAULT_INTERNAL;
+	}
 	if (fault == TLS_FAULT_PROTOCOL && tls->client && tls_client_needs_h2(tls->client))
 		return TLS_FAULT_NOT_H2;
 	return fault;
@@ -187,6 +191,11 @@ static int fill(struct tls *tls, struct block *block, size_t *ret_len)
 
 static enum tls_got stop(struct tls *tls, int error)
 {
+	if (unlikely(tls->late != TLS_FAULT_NONE)) {
+		tls->env->detail[0] = '\0';
+		break_off(tls, (enum tls_fault)tls->late);
+		return TLS_GOT_FAULT;
+	}
 	switch (error) {
 	case SSL_ERROR_NONE:
 	case SSL_ERROR_WANT_READ:
@@ -208,11 +217,8 @@ enum tls_got tls_take(struct tls *tls, bool upstream, struct slice *ret_slice)
 
 	if (tls->state != TLS_OPEN)
 		return TLS_GOT_FAULT;
-	if (unlikely(tls->late != TLS_FAULT_NONE)) {
-		tls->env->detail[0] = '\0';
-		break_off(tls, (enum tls_fault)tls->late);
-		return TLS_GOT_FAULT;
-	}
+	if (unlikely(tls->late != TLS_FAULT_NONE))
+		return stop(tls, SSL_ERROR_NONE);
 	if (tls_is_dry(tls) && !SSL_has_pending(tls->ssl)) {
 		if (SSL_get_shutdown(tls->ssl) & SSL_RECEIVED_SHUTDOWN)
 			return TLS_GOT_END;
@@ -222,6 +228,8 @@ enum tls_got tls_take(struct tls *tls, bool upstream, struct slice *ret_slice)
 	if (!block)
 		block = block_get_sized(tls->pool, BLOCK_SMALL_BYTES);
 	if (!block) {
+		tls->is_short = true;
+		tls->env->detail[0] = '\0';
 		break_off(tls, TLS_FAULT_INTERNAL);
 		return TLS_GOT_FAULT;
 	}
@@ -238,6 +246,7 @@ enum tls_got tls_take(struct tls *tls, bool upstream, struct slice *ret_slice)
 	}
 	block->used = block->class == BLOCK_SMALL ? (u32)len : block->size;
 	*ret_slice = (struct slice){.block = block, .ptr = block->data, .len = len};
+	tls->updates = 0;
 	return TLS_GOT_BYTES;
 }
 
@@ -247,6 +256,7 @@ static int seal_record(struct tls *tls, const char *data, size_t len, size_t *re
 {
 	if (SSL_write_ex(tls->ssl, data, len, ret_done) == 1)
 		return 0;
+	tls->env->detail[0] = '\0';
 	break_off(tls, TLS_FAULT_INTERNAL);
 	ERR_clear_error();
 	return -ENOMEM;

@@ -66,12 +66,15 @@ struct tls {
 	u8 state;	     // enum tls_state
 	u8 fault;	     // enum tls_fault
 	u8 late;	     // the fault behind the bytes that were taken last, or TLS_FAULT_NONE
+	u8 updates;	     // messages behind the handshake, since the last plaintext
+	u8 answers;	     // OpenSSL's own to them, since something was last sent
 	bool in_over : 1;    // the byte stream below has ended
 	bool closed_out : 1; // close_notify is in `wire` or further
 	bool has_begun : 1;  // handshake bytes have come (server role)
 	bool carries : 1;    // conn's: the send that is out has bytes of the session
 	bool told : 1;	     // conn's: the session knows of the end
 	bool may_pass : 1;   // the gate's
+	bool is_short : 1;   // we had no memory for what is to be sent or was received
 };
 
 enum tls_got {
@@ -106,7 +109,7 @@ static inline bool tls_is_costly(const struct tls *tls)
 }
 
 // Goes on with the handshake as far as the fed bytes lead, and says where that is. An end of the
-// byte stream is a fault here.
+// byte stream is a fault here. `is_short` tells of a fault that is our own.
 enum tls_state tls_shake(struct tls *tls);
 
 // The next plaintext, at most a block of it. `upstream`: as of block_get.
@@ -131,6 +134,24 @@ struct str tls_version(const struct tls *tls);
 struct str tls_cipher(const struct tls *tls);
 struct str tls_sni(const struct tls *tls);
 struct str tls_alpn(const struct tls *tls);
+
+// What a peer may do behind the handshake, before it is TLS_FAULT_KEY_UPDATES. A change of keys is
+// rare, and each costs as much as hundreds of bytes; answers that nobody takes would fill the pool.
+enum {
+	TLS_UPDATES_MAX = 32, // with no plaintext between
+	TLS_ANSWERS_MAX = 32, // with nothing of ours that could be sent
+};
+
+static inline bool tls_is_excess(enum tls_fault fault)
+{
+	return fault == TLS_FAULT_RENEGOTIATION || fault == TLS_FAULT_KEY_UPDATES;
+}
+
+// Something of `wire` has been sent.
+static inline void tls_sent(struct tls *tls)
+{
+	tls->answers = 0;
+}
 
 // Bytes of plaintext that go into one record.
 enum {

@@ -27,8 +27,10 @@ static int on_write(BIO *bio, const char *data, size_t len, size_t *ret_len)
 		len > BLOCK_SMALL_BYTES ? bytes_write_bulk : bytes_write;
 
 	BIO_clear_retry_flags(bio);
-	if (write(tls->pool, &tls->wire, data, len) != 0)
+	if (write(tls->pool, &tls->wire, data, len) != 0) {
+		tls->is_short = true;
 		return 0;
+	}
 	*ret_len = len;
 	return 1;
 }

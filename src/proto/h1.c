@@ -81,7 +81,7 @@ static void h1_ended(struct session *session, int error)
 	if (error < 0) {
 		h1_end(h1, SESSION_ABORT);
 		if (session->busy)
-			h1_tell_reset(h1, STREAM_PEER_RESET);
+			h1_tell_reset(h1, stream_fault_of_end(error));
 		return;
 	}
 	h1->peer_ended = true;

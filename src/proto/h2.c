@@ -536,14 +536,14 @@ static void h2_ended(struct session *session, int error)
 	// it does not read of ours makes a reset of that.
 	if (session->role == STREAM_CLIENT && session->end == SESSION_GOES_ON &&
 		somebody_waits(h2)) {
-		fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, false);
+		fail_all(h2, error < 0 ? stream_fault_of_end(error) : STREAM_PEER_CLOSED, false);
 		if (session->events->on_goaway)
 			session->events->on_goaway(session);
 		return;
 	}
 	if (error < 0)
 		h2_end(h2, SESSION_ABORT);
-	fail_all(h2, error < 0 ? STREAM_PEER_RESET : STREAM_PEER_CLOSED, true);
+	fail_all(h2, error < 0 ? stream_fault_of_end(error) : STREAM_PEER_CLOSED, true);
 	h2_end(h2, SESSION_CLOSE);
 }
 

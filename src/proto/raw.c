@@ -89,7 +89,7 @@ static void raw_ended(struct session *session, int error)
 
 	if (error < 0) {
 		end_session(raw, SESSION_ABORT);
-		tell_reset(raw, STREAM_PEER_RESET);
+		tell_reset(raw, stream_fault_of_end(error));
 		return;
 	}
 	raw->peer_ended = true;

@@ -126,6 +126,12 @@ enum session_end {
 // may have come: whoever needs the end to know that a message is complete must not believe it.
 enum { SESSION_CUT = -EPROTO };
 
+// What a session's end by an error is to a stream.
+static inline enum stream_fault stream_fault_of_end(int error)
+{
+	return error == -ENOMEM ? STREAM_NO_MEMORY : STREAM_PEER_RESET;
+}
+
 struct session_ops {
 	// Takes over the slice (len 0: look again at what was held, as asked by `again`). The
 	// caller looks afterwards at `end` and `again`, and asks wants_input.

@@ -48,13 +48,21 @@ static enum log_level tls_level(enum tls_fault fault)
 	}
 }
 
+static const char *tls_message(enum tls_fault fault, bool again)
+{
+	if (tls_is_excess(fault))
+		return again ? "TLS connection ended again in the last second"
+			     : "TLS connection ended";
+	return again ? "TLS handshake failed again in the last second" : "TLS handshake failed";
+}
+
 static void say_tls(struct hush *hush, u64 times)
 {
 	const struct fault *fault = container_of(hush, struct fault, hush);
 	const struct tls_fault_info *info = tls_fault_info((enum tls_fault)fault->tls);
 
 	LOG(fault->log, tls_level((enum tls_fault)fault->tls),
-		"TLS handshake failed again in the last second", LOG_U64("times", times),
+		tls_message((enum tls_fault)fault->tls, true), LOG_U64("times", times),
 		LOG_STR("frontend", fault->frontend->conf->name), LOG_STR("reason", info->word),
 		LOG_STR("cause", info->cause));
 }
@@ -244,7 +252,7 @@ void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls
 		(each->frontend && !hush_is_news(&each->hush)))
 		return;
 	guard_client_text(peer, client);
-	LOG(faults->log, tls_level(fault), "TLS handshake failed", LOG_CSTR("client", client),
+	LOG(faults->log, tls_level(fault), tls_message(fault, false), LOG_CSTR("client", client),
 		LOG_STR("frontend", frontend->conf->name), LOG_STR("reason", info->word),
 		LOG_STR("cause", info->cause), LOG_CSTR("detail", detail),
 		LOG_STR("cure", info->cure));

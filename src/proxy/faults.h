@@ -50,8 +50,8 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,
 	const struct addr *peer);
 
-// A client's handshake failed. Scanners and such do that all day: a client that only went away or
-// did not speak is info.
+// A client's handshake failed, or its conduct behind it ended the connection. Scanners and such do
+// that all day: a client that only went away or did not speak is info.
 void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls_fault fault,
 	const char *detail, const struct addr *peer);
 // The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.

@@ -259,7 +259,11 @@ static void on_closed(struct conn *conn)
 }
 
 static const struct conn_events conn_events = {
-	.on_closed = on_closed, .on_secured = front_on_secured, .on_timer = on_timer};
+	.on_closed = on_closed,
+	.on_secured = front_on_secured,
+	.on_excess = front_on_tls_excess,
+	.on_timer = on_timer,
+};
 
 static void set_address(struct client *client, const struct addr *addr)
 {

@@ -25,6 +25,8 @@ bool front_secure_begin(struct client *client) must_check;
 // For conn_events.
 void front_on_secured(struct conn *conn, int error);
 
+void front_on_tls_excess(struct conn *conn);
+
 // The time for the handshake is over.
 void front_secure_late(struct client *client);
 

@@ -6,7 +6,7 @@
 #include "proxy/front_inside.h"
 #include "proxy/secure.h"
 
-_Static_assert(M_TLS_FAILED_INTERNAL - M_TLS_FAILED_TIMEOUT == TLS_FAULT_INTERNAL,
+_Static_assert(M_TLS_FAILED_KEY_UPDATES - M_TLS_FAILED_TIMEOUT == TLS_FAULT_KEY_UPDATES,
 	"base/metrics.def has a cell for each row of net/tls_fault.def, in the same order");
 
 static void on_poke(struct session *session)
@@ -178,4 +178,9 @@ void front_on_secured(struct conn *conn, int error)
 	failed(client, fault == TLS_FAULT_NONE ? TLS_FAULT_CLOSED : fault);
 	if (fault == TLS_FAULT_PLAIN_HTTP && client->gate->frontend->conf->protocol == CONF_HTTP)
 		answer_plainly(client);
+}
+
+void front_on_tls_excess(struct conn *conn)
+{
+	failed(container_of(conn, struct client, conn), (enum tls_fault)conn->tls->fault);
 }

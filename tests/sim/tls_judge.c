@@ -204,7 +204,7 @@ void tls_check_counts(struct world *world)
 	const u64 *cells = world->metrics.values;
 	u64 refused = 0;
 
-	for (u32 m = M_TLS_FAILED_TIMEOUT; m <= M_TLS_FAILED_INTERNAL; m++) {
+	for (u32 m = M_TLS_FAILED_TIMEOUT; m <= M_TLS_FAILED_KEY_UPDATES; m++) {
 		if (m == M_TLS_FAILED_CERT_MISSING || m == M_TLS_FAILED_CERT_EXPIRED ||
 			m == M_TLS_FAILED_CERT_ISSUER || m == M_TLS_FAILED_CERT_REVOKED)
 			refused += cells[m];

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that come by TLS: versions, certificates, sessions, ends, and everything that they do
 wrong."""
+import ctypes
+import ctypes.util
 import hashlib
 import json
 import shutil
+import socket
 import ssl
 import subprocess
 import time
@@ -398,10 +401,86 @@ def test_a_crowd_at_once_is_served_in_order():
             plain.close()
 
 
-def test_renegotiation_is_refused():
-    with Backend() as backend, start(backend, **secure()) as weir:
+def _excesses(weir, admin, reason):
+    text = weir.ask("GET", "/metrics", address=admin, host=admin).text
+    name = f'lb_tls_handshake_failures_total{{reason="{reason}"}} '
+    return next(int(line[len(name):]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_renegotiation_ends_the_connection():
+    """It is told no, and does not get to ask again."""
+    admin = f"{HOST}:{free_port()}"
+    with Backend() as backend, \
+            start(backend, **secure(top={"admin": {"bind": admin}}), env=ONE_WORKER) as weir, \
+            client(weir) as other:
         said = openssl("s_client", "-tls1_2", "-connect", weir.address, text="R\n", code=None)
         assert "no renegotiation" in said
+        weir.wait_log('"reason":"renegotiation"')
+        assert _excesses(weir, admin, "renegotiation") == 1
+        assert other.ask().status == 200
+
+
+class KeyChanger:
+    """A client that changes its keys when it wants to, which Python's ssl cannot do."""
+
+    def __init__(self, address):
+        host, _, port = address.rpartition(":")
+        self.ssl = ctypes.CDLL(ctypes.util.find_library("ssl"))
+        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+            getattr(self.ssl, name).restype = ctypes.c_void_p
+        self.context = ctypes.c_void_p(
+            self.ssl.SSL_CTX_new(ctypes.c_void_p(self.ssl.TLS_client_method())))
+        self.sock = socket.create_connection((host, int(port)))
+        self.sock.settimeout(None)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.mine = ctypes.c_void_p(self.ssl.SSL_new(self.context))
+        self.ssl.SSL_set_fd(self.mine, self.sock.fileno())
+        assert self.ssl.SSL_connect(self.mine) == 1
+
+    def write(self, data):
+        return self.ssl.SSL_write(self.mine, data, len(data)) == len(data)
+
+    def read(self):
+        room = ctypes.create_string_buffer(65536)
+        count = self.ssl.SSL_read(self.mine, room, len(room))
+        return room.raw[:max(count, 0)]
+
+    def change(self):
+        """True: it has left. The other side is asked to do the same."""
+        return self.ssl.SSL_key_update(self.mine, 1) == 1 and \
+            self.ssl.SSL_do_handshake(self.mine) == 1
+
+    def close(self):
+        self.ssl.SSL_free(self.mine)
+        self.ssl.SSL_CTX_free(self.context)
+        self.sock.close()
+
+
+def test_keys_change_between_requests():
+    with Backend() as backend, start(backend, **secure(), env=ONE_WORKER) as weir:
+        changer = KeyChanger(weir.address)
+        for _ in range(100):
+            assert changer.change() and changer.write(http1.request("GET", "/"))
+            assert changer.read().startswith(b"HTTP/1.1 200")
+        changer.close()
+
+
+@pytest.mark.parametrize("between", [b"", b"x"])
+def test_keys_that_change_without_end(between):
+    """With nothing between, or with a byte of a body each; and no answer is read."""
+    admin = f"{HOST}:{free_port()}"
+    with Backend() as backend, \
+            start(backend, **secure(top={"admin": {"bind": admin}}), env=ONE_WORKER) as weir, \
+            client(weir) as other:
+        changer = KeyChanger(weir.address)
+        changer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        assert changer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
+        while changer.change() and (not between or changer.write(between)):
+            pass
+        changer.close()
+        weir.wait_log('"reason":"key_updates"')
+        assert _excesses(weir, admin, "key_updates") == 1
+        assert other.ask().status == 200
 
 
 def test_an_unknown_protocol_is_refused():

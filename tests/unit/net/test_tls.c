@@ -627,6 +627,109 @@ static void few_blocks_are_enough(void **state)
 	finish();
 }
 
+// ---- What a peer may do behind the handshake
+// -----------------------------------------------------
+
+static void change_keys(struct end *end, int kind)
+{
+	assert_int_equal(SSL_key_update(end->tls->ssl, kind), 1);
+	assert_int_equal(SSL_do_handshake(end->tls->ssl), 1);
+}
+
+static void keys_may_change(void **state)
+{
+	(void)state;
+	begin_usual("site.example");
+	talk();
+	for (int i = 0; i < 3 * TLS_UPDATES_MAX; i++) {
+		change_keys(i % 2 ? &scene.client : &scene.server, SSL_KEY_UPDATE_REQUESTED);
+		talk();
+		tls_sent(scene.client.tls);
+		tls_sent(scene.server.tls);
+		exchange_text("between", 7);
+	}
+	for (int i = 0; i < TLS_UPDATES_MAX; i++)
+		change_keys(&scene.client, SSL_KEY_UPDATE_REQUESTED);
+	talk();
+	exchange_text("behind", 6);
+	finish();
+}
+
+// Neither what is asked for nor what is not may go on for ever.
+static void keys_that_always_change_end_it(void **state)
+{
+	static const int kinds[] = {SSL_KEY_UPDATE_REQUESTED, SSL_KEY_UPDATE_NOT_REQUESTED};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		begin_usual("site.example");
+		talk();
+		say(&scene.client, "before", 6);
+		for (int j = 0; j < 10 * TLS_UPDATES_MAX; j++)
+			change_keys(&scene.client, kinds[i]);
+		carry(&scene.client, &scene.server);
+		assert_int_equal(scene.server.last, TLS_GOT_FAULT);
+		assert_int_equal(scene.server.tls->fault, TLS_FAULT_KEY_UPDATES);
+		assert_true(scene.server.tls->wire.len < 64 * TLS_UPDATES_MAX);
+		assert_plain(&scene.server, "before", 6);
+		finish();
+	}
+}
+
+// A peer that takes no answers is found out whatever else it sends.
+static void answers_that_nobody_takes_are_bounded(void **state)
+{
+	(void)state;
+	begin_usual("site.example");
+	talk();
+	for (int i = 0; i < 2 * TLS_ANSWERS_MAX; i++) {
+		change_keys(&scene.client, SSL_KEY_UPDATE_REQUESTED);
+		say(&scene.client, "x", 1);
+		carry(&scene.client, &scene.server);
+	}
+	assert_int_equal(scene.server.last, TLS_GOT_FAULT);
+	assert_int_equal(scene.server.tls->fault, TLS_FAULT_KEY_UPDATES);
+	assert_true(scene.server.tls->wire.len < 64 * TLS_ANSWERS_MAX);
+	finish();
+}
+
+static void a_second_handshake_ends_it(void **state)
+{
+	(void)state;
+	begin_usual("site.example");
+	SSL_set_max_proto_version(scene.client.tls->ssl, TLS1_2_VERSION);
+	talk();
+	exchange_text("before", 6);
+	SSL_clear_options(scene.client.tls->ssl, SSL_OP_NO_RENEGOTIATION);
+	assert_int_equal(SSL_renegotiate(scene.client.tls->ssl), 1);
+	assert_int_equal(SSL_do_handshake(scene.client.tls->ssl), -1);
+	carry(&scene.client, &scene.server);
+	assert_int_equal(scene.server.last, TLS_GOT_FAULT);
+	assert_int_equal(scene.server.tls->fault, TLS_FAULT_RENEGOTIATION);
+	assert_false(bytes_is_empty(&scene.server.tls->wire)); // it is told
+	ERR_clear_error();
+	finish();
+}
+
+// A backend asks, which is answered, and the connection serves on; but not for ever.
+static void a_backend_may_ask_for_one(void **state)
+{
+	(void)state;
+	begin_usual("site.example");
+	SSL_set_max_proto_version(scene.client.tls->ssl, TLS1_2_VERSION);
+	talk();
+	SSL_clear_options(scene.server.tls->ssl, SSL_OP_NO_RENEGOTIATION);
+	for (int i = 0; i <= TLS_ANSWERS_MAX; i++) {
+		assert_int_not_equal(scene.client.last, TLS_GOT_FAULT);
+		assert_int_equal(SSL_renegotiate(scene.server.tls->ssl), 1);
+		assert_int_equal(SSL_do_handshake(scene.server.tls->ssl), 1);
+		carry(&scene.server, &scene.client);
+	}
+	assert_int_equal(scene.client.last, TLS_GOT_FAULT);
+	assert_int_equal(scene.client.tls->fault, TLS_FAULT_KEY_UPDATES);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -642,6 +745,11 @@ int main(void)
 		cmocka_unit_test(damage_is_found),
 		cmocka_unit_test(garbage_is_refused),
 		cmocka_unit_test(plain_http_is_known),
+		cmocka_unit_test(keys_may_change),
+		cmocka_unit_test(keys_that_always_change_end_it),
+		cmocka_unit_test(answers_that_nobody_takes_are_bounded),
+		cmocka_unit_test(a_second_handshake_ends_it),
+		cmocka_unit_test(a_backend_may_ask_for_one),
 		cmocka_unit_test(servers_are_verified),
 		cmocka_unit_test(client_certificates),
 		cmocka_unit_test(sessions_are_resumed),
