@@ -151,6 +151,23 @@ static void put_totals(const struct status *status)
 	cells_end(status->cells);
 }
 
+// What a backend does, for the states of which "is" does not say it.
+static void put_state(const struct status *status, const char *state)
+{
+	static const char *const phrases[][2] = {{"refuses", "takes no new connections"},
+		{"open", "has its breaker open"}, {"half_open", "has its breaker half open"},
+		{"panic", "is out, and is asked all the same"}};
+
+	for (size_t i = 0; i < ARRAY_LEN(phrases); i++) {
+		if (strcmp(state, phrases[i][0]) == 0) {
+			cells_put(status->cells, str_from(phrases[i][1]));
+			return;
+		}
+	}
+	cells_put(status->cells, STR("is "));
+	cells_put(status->cells, str_from(state));
+}
+
 static void put_backend(const struct status *status, const json_t *one)
 {
 	const char *state = call_string(one, "state"), *reason = call_string(one, "reason");
@@ -161,8 +178,8 @@ static void put_backend(const struct status *status, const json_t *one)
 	cells_printf(status->cells, "    %s ", level_sign(level));
 	cells_put(status->cells, str_from(call_string(one, "id")));
 	cells_style(status->cells, CELLS_PLAIN);
-	cells_put(status->cells, STR(" is "));
-	cells_put(status->cells, str_from(state));
+	cells_put(status->cells, STR(" "));
+	put_state(status, state);
 	if (!isnan(since))
 		cells_printf(status->cells, " since %s (%s)", unit_clock(since).text,
 			unit_span(status->now_at_ms - since).text);

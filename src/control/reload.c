@@ -88,7 +88,7 @@ static void tell(struct reload *reload, struct job *job, bool done)
 			LOG_STR("first", said.reason),
 			LOG_U64("errors", MAX(job->errs.error_count, 1u)),
 			LOG_CSTR("state", "the old configuration stays"),
-			LOG_CSTR("cure", "weir check FILE shows all errors"));
+			LOG_CSTR("cure", "weir check --deep FILE shows all errors"));
 	reload_undo_done(job);
 }
 

@@ -51,6 +51,16 @@ def test_status_of_a_well_weir():
         assert len(lines) == 5
 
 
+@pytest.mark.parametrize("state, words", [
+    ("refuses", "takes no new connections"), ("open", "has its breaker open"),
+    ("ejected", "is ejected"), ("unchecked", "is unchecked")])
+def test_status_says_a_state_in_words(state, words):
+    ill = dict(down("app-2"), state=state)
+    with AdminMock([backend("app-1"), ill], BAD) as mock:
+        _, out, _ = ask(mock, "status")
+        assert f"app-2 {words} since " in out
+
+
 def test_status_names_what_is_wrong():
     with AdminMock([backend("app-1"), down("app-2")], BAD) as mock:
         code, out, _ = ask(mock, "status")
