@@ -333,11 +333,49 @@ static void check_deadlines(struct build *build, const struct conf_frontend *fro
 	}
 }
 
+// The client's TLS would go on inside of another one, which no backend expects.
+static void check_passed_pool(
+	struct build *build, const struct conf_frontend *frontend, const struct conf_pool *pool)
+{
+	struct err *err;
+
+	for (u32 i = 0; i < pool->backend_count; i++) {
+		if (!pool->backends[i].tls.enabled)
+			continue;
+		err = report_key(build->report, CODE_CONFLICT,
+			build_frontend_section(build, frontend, "protocol"),
+			"frontends.%.*s passes TLS on as it comes, but %.*s of pool '%.*s' is "
+			"spoken to by TLS, too",
+			CLIP(frontend->name), CLIP(pool->backends[i].id), CLIP(pool->name));
+		report_advice(build->report, err,
+			"leave out https:// or 'tls' there, or let the frontend end TLS "
+			"(protocol: http, with 'tls')");
+		return;
+	}
+}
+
+static void check_passthrough(struct build *build, const struct conf_frontend *frontend)
+{
+	const struct conf_pool *pools = build->conf->pools;
+	bool *seen = arena_zalloc(build->arena, build->conf->pool_count + 1u);
+
+	if (frontend->pool >= 0)
+		seen[frontend->pool] = true;
+	for (u32 i = 0; i < frontend->route_count; i++)
+		for (u32 j = 0; j < frontend->routes[i].split_count; j++)
+			seen[frontend->routes[i].splits[j].pool] = true;
+	for (u32 i = 0; i < build->conf->pool_count; i++)
+		if (seen[i])
+			check_passed_pool(build, frontend, &pools[i]);
+}
+
 static void check_frontend(struct build *build, const struct conf_frontend *frontend)
 {
 	check_access(build, frontend);
 	if (frontend->protocol == CONF_HTTP)
 		check_deadlines(build, frontend);
+	else if (frontend->protocol == CONF_TLS_PASSTHROUGH)
+		check_passthrough(build, frontend);
 }
 
 void build_check_rules(struct build *build)

@@ -123,6 +123,19 @@ static void routes_that_cannot_be(void **state)
 		"'client_cert' means nothing");
 }
 
+static void tls_inside_of_tls(void **state)
+{
+	(void)state;
+	refuses("pools: {app: {backends: [\"https://127.0.0.1:81\"]}}\n" WEB(
+			"protocol: tls_passthrough"),
+		"frontends.web passes TLS on as it comes, but 127.0.0.1:81 of pool 'app' is spoken "
+		"to by TLS, too");
+	refuses("pools: {app: {backends: [127.0.0.1:81]}, b: {backends: [127.0.0.1:82], tls: "
+		"{verify: false}}}\n" WEB("protocol: tls_passthrough, routes: [{match: {host: "
+					  "a.test}, pool: b}]"),
+		"of pool 'b' is spoken to by TLS, too");
+}
+
 // A name of so many bytes in all that begins so.
 static const char *named(const char *key, const char *begin, u32 bytes)
 {
@@ -241,6 +254,7 @@ int main(void)
 		cmocka_unit_test(frontends_that_cannot_be),
 		cmocka_unit_test(routes_by_certificate),
 		cmocka_unit_test(routes_that_cannot_be),
+		cmocka_unit_test(tls_inside_of_tls),
 		cmocka_unit_test(names_that_would_be_cut),
 		cmocka_unit_test(redirects),
 		cmocka_unit_test(backends),
