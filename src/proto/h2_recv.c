@@ -165,6 +165,8 @@ static void take_trailers(struct h2 *h2, struct h2_stream *s, bool end)
 	enum http_refusal why = end ? h2_text_trailers(h2) : HTTP_REFUSE_FRAMES;
 
 	s->in_ended = true;
+	if (!s->stream.events)
+		return;
 	if (why) {
 		refuse_stream(h2, s, why);
 		return;
@@ -254,9 +256,15 @@ static void take_data_end(struct h2 *h2, const nghttp2_frame *frame)
 	h2->last_data = (struct slice){0};
 	if (s)
 		s->in_ended = true;
-	if (s && !s->headed_in && !s->in_told)
+	// What nobody listens to any more, because it was answered early, is not judged: the answer
+	// goes on.
+	if (!s || s->in_told || !s->stream.events) {
+		slice_drop(&last);
+		return;
+	}
+	if (unlikely(!s->headed_in))
 		refuse_stream(h2, s, HTTP_REFUSE_FRAMES);
-	if (!s || s->in_told || is_short(h2, s)) {
+	if (s->in_told || is_short(h2, s)) {
 		slice_drop(&last);
 		return;
 	}
