@@ -76,6 +76,23 @@ def test_upload_and_trailers(pair):
         assert answer.trailers == [("x-sum", "7")]
 
 
+@pytest.mark.parametrize("rest", ["whole", "short", "trailers"])
+def test_the_rest_of_a_request_that_was_answered_early(rest):
+    """Nobody listens to it any more, so nobody judges it: the answer arrives."""
+    routes = [{"match": {"path": "/old"}, "redirect": {"to": "/new"}}]
+    with Backend() as backend, start(backend, frontend={"routes": routes}) as weir, \
+            h2.Client(weir.address) as client:
+        head = [(":method", "PUT"), (":scheme", "http"), (":path", "/old"),
+                (":authority", "weir.test"), ("content-length", "6")]
+        client.send(client.headers(1, head), client.data(1, b"abc"),
+                    client.headers(1, [("x", "y")], end=True) if rest == "trailers" else
+                    client.data(1, b"def" if rest == "whole" else b"d", True))
+        answer = client.answer(1)
+        assert answer.reset in (None, 0) and answer.status == 308, (answer.reset, answer.fields)
+        client.next = 101
+        assert client.answer(client.ask("GET", "/old")).status == 308
+
+
 def test_h1_client(pair):
     _, weir = pair
     response = weir.ask("POST", "/p", "X-A: b", chunks=[b"abc", b"def"], trailers=["X-T: u"])

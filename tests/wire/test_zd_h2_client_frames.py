@@ -409,12 +409,6 @@ CASES = {
     # 9110, 9112: what HTTP/1 refuses
     "9110 9.3.8 TRACE": (None, get([(":method", "TRACE"), *HEAD[1:]]), Refused(405)),
     "9110 10.1.1 unknown expectation": (None, plus(("expect", "a-pony")), Refused(417)),
-    "8.1.1 body behind an answer that came early": (
-        None, lambda c: [c.headers(1, POST + [("expect", "a-pony"), ("content-length", "6")]),
-                         c.data(1, b"abc"), c.data(1, b"def", True)], Refused(417)),
-    "8.1 trailers behind an answer that came early": (
-        None, lambda c: [c.headers(1, POST + [("expect", "a-pony"), ("content-length", "6")]),
-                         c.data(1, b"abc"), c.headers(1, [("x", "y")], end=True)], Refused(417)),
     "9110 6.5.1 length in trailers": (None, with_trailers(("content-length", "7")), MALFORMED),
     "9110 6.5.1 host in trailers": (None, with_trailers(("host", "evil")), MALFORMED),
 }
