@@ -24,6 +24,16 @@ def at_rest(browser, world):
     return browser.until(same, "figures at rest")
 
 
+def verdict_of(browser, state):
+    """As the page would write it."""
+    return browser.js("""
+        const day = new Intl.DateTimeFormat(undefined, {month: "short", day: "numeric"});
+        const today = (at) => at.toDateString() === new Date().toDateString();
+        const since = (at) => ` since ${today(at) ? "" : `${day.format(at)} `}${at.toTimeString().slice(0, 8)}`;
+        return arguments[0].map((p) => p.text + (p.since_at_ms ? since(new Date(p.since_at_ms)) : "") +
+            (p.reason ? `: ${p.reason}` : "")).join("; ")""", state["verdict"]["parts"])
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_numbers_are_those_of_the_api(browser, serve, kind):
     world = serve(kind=kind, backends=12, **({"scenario": "down"} if kind == "mock" else {}))
@@ -38,11 +48,15 @@ def test_numbers_are_those_of_the_api(browser, serve, kind):
     found = {}
 
     def agree():
-        """Figures of a moment that is just over change once more, on the page a little later."""
+        """Figures of a moment that is just over change once more, on the page a little later; so does
+        what the verdict says of them."""
         found["state"] = at_rest(browser, world)
         totals = found["state"]["totals"]
         found["wrong"] = [(name, tile(browser, name), write(totals[name])) for name, write in writes.items()
                           if tile(browser, name) != write(totals[name])]
+        verdict = browser.text("#verdict-text"), verdict_of(browser, found["state"])
+        if verdict[0] != verdict[1]:
+            found["wrong"].append(("verdict", *verdict))
         return not found["wrong"]
     try:
         browser.until(agree, "the figures of the API")
@@ -55,12 +69,6 @@ def test_numbers_are_those_of_the_api(browser, serve, kind):
         assert tile(browser, "busy_ratio") == f.pct(process["busy_ratio"])
         assert tile(browser, "descriptors") == f"{f.count(process['descriptors'])} of {f.count(process['descriptors_max'])}"
     assert tile(browser, "connections") == f"{f.count(totals['connections'])} of {f.count(totals['connections_max'])}"
-    assert browser.text("#verdict-text") == browser.js("""
-        const day = new Intl.DateTimeFormat(undefined, {month: "short", day: "numeric"});
-        const today = (at) => at.toDateString() === new Date().toDateString();
-        const since = (at) => ` since ${today(at) ? "" : `${day.format(at)} `}${at.toTimeString().slice(0, 8)}`;
-        return arguments[0].map((p) => p.text + (p.since_at_ms ? since(new Date(p.since_at_ms)) : "") +
-            (p.reason ? `: ${p.reason}` : "")).join("; ")""", state["verdict"]["parts"])
     assert f"tone-{state['verdict']['level']}" in browser.one("#verdict").get_attribute("class")
     assert (browser.text("#instance"), browser.text("#version")) == (state["instance"], state["version"])
     heads = browser.js("return [...document.querySelectorAll('.pool')].map((p) => [p.querySelector('h3').textContent, "
