@@ -46,6 +46,11 @@ static inline bool ascii_is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
+static inline bool ascii_is_blank(char c)
+{
+	return c == ' ' || c == '\t';
+}
+
 bool str_eq_nocase(struct str a, struct str b); // ASCII letters only
 
 // Where the first `c` stands, or text.len.

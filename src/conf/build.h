@@ -150,6 +150,9 @@ bool build_check_list(struct build *build, const struct path *path, const struct
 void build_check_rules(struct build *build);
 void build_check_choice(struct build *build);
 
+// Does the frontend send to this pool, by itself or by a route?
+bool build_leads_to(const struct conf_frontend *frontend, i32 pool);
+
 // What stands under a key of a pool or frontend; NULL when nobody wrote it.
 const struct node *build_section(
 	const struct build *build, const struct conf_pool *pool, const char *key);

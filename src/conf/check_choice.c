@@ -254,7 +254,7 @@ static void check_cookies(struct build *build, const struct conf_frontend *front
 
 // ---- Connections without requests ---------------------------------------------------------------
 
-static bool leads_to(const struct conf_frontend *frontend, i32 pool)
+bool build_leads_to(const struct conf_frontend *frontend, i32 pool)
 {
 	for (u32 i = 0; i < frontend->route_count; i++)
 		for (u32 j = 0; j < frontend->routes[i].split_count; j++)
@@ -268,7 +268,7 @@ static bool has_requests(const struct build *build, i32 pool)
 	for (u32 i = 0; i < build->conf->frontend_count; i++) {
 		const struct conf_frontend *frontend = &build->conf->frontends[i];
 
-		if (frontend->protocol == CONF_HTTP && leads_to(frontend, pool))
+		if (frontend->protocol == CONF_HTTP && build_leads_to(frontend, pool))
 			return true;
 	}
 	return false;

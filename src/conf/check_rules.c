@@ -356,17 +356,9 @@ static void check_passed_pool(
 
 static void check_passthrough(struct build *build, const struct conf_frontend *frontend)
 {
-	const struct conf_pool *pools = build->conf->pools;
-	bool *seen = arena_zalloc(build->arena, build->conf->pool_count + 1u);
-
-	if (frontend->pool >= 0)
-		seen[frontend->pool] = true;
-	for (u32 i = 0; i < frontend->route_count; i++)
-		for (u32 j = 0; j < frontend->routes[i].split_count; j++)
-			seen[frontend->routes[i].splits[j].pool] = true;
 	for (u32 i = 0; i < build->conf->pool_count; i++)
-		if (seen[i])
-			check_passed_pool(build, frontend, &pools[i]);
+		if (build_leads_to(frontend, (i32)i))
+			check_passed_pool(build, frontend, &build->conf->pools[i]);
 }
 
 static void check_frontend(struct build *build, const struct conf_frontend *frontend)

@@ -10,14 +10,9 @@ static bool is_name_char(char c)
 	       c == '-';
 }
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 static size_t skip_blanks(struct str text, size_t at)
 {
-	while (at < text.len && is_blank(text.ptr[at]))
+	while (at < text.len && ascii_is_blank(text.ptr[at]))
 		at++;
 	return at;
 }

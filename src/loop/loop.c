@@ -336,12 +336,12 @@ void loop_recv(struct loop *loop, struct sock *sock, struct op *op, u32 recv_hin
 
 void loop_send(struct loop *loop, struct sock *sock, struct op *op, struct bytes *queue)
 {
-	u32 error = sock->bits >> SOCK_ERROR_AT & SOCK_ERROR_MASK;
+	int error = sock_kept_error(sock);
 
 	submit(loop, sock, op, OP_SEND, &sock->writing);
 	op->queue = queue;
 	if (unlikely(error))
-		loop_hear(loop, op, -(i32)error);
+		loop_hear(loop, op, -error);
 	else
 		loop->ops->send(loop, op);
 }

@@ -20,10 +20,15 @@ enum sock_bit {
 	SOCK_HOLDS = 1u << 31, // bytes or an end wait in sock->held
 };
 
+static inline int sock_kept_error(const struct sock *sock)
+{
+	return (int)(sock->bits >> SOCK_ERROR_AT & SOCK_ERROR_MASK);
+}
+
 // The kernel tells a reset to one call; what send_now was told must not be lost.
 static inline void sock_keep_error(struct sock *sock, int error)
 {
-	if (!(sock->bits >> SOCK_ERROR_AT & SOCK_ERROR_MASK))
+	if (!sock_kept_error(sock))
 		sock->bits |= (u32)error << SOCK_ERROR_AT;
 }
 

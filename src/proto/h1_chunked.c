@@ -26,11 +26,6 @@ enum chunk_state {
 	at_trailers, // behind the line of the last chunk
 };
 
-static bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 // The next state in or behind an extension, by its current state and a byte that is not the line's
 // end; -1 when that byte may not come.
 static int extension_step(enum chunk_state state, char c)
@@ -39,23 +34,26 @@ static int extension_step(enum chunk_state state, char c)
 
 	switch (state) {
 	case at_name:
-		return is_blank(c) ? at_name : token ? in_name : -1;
+		return ascii_is_blank(c) ? at_name : token ? in_name : -1;
 	case in_name:
 		if (token)
 			return in_name;
 		if (c == '=')
 			return at_value;
-		return c == ';' ? at_name : is_blank(c) ? behind_name : -1;
+		return c == ';' ? at_name : ascii_is_blank(c) ? behind_name : -1;
 	case behind_name:
-		return is_blank(c) ? behind_name : c == '=' ? at_value : c == ';' ? at_name : -1;
+		return ascii_is_blank(c) ? behind_name
+		       : c == '='	 ? at_value
+		       : c == ';'	 ? at_name
+					 : -1;
 	case at_value:
 		if (c == '"')
 			return in_quoted;
-		return is_blank(c) ? at_value : token ? in_value : -1;
+		return ascii_is_blank(c) ? at_value : token ? in_value : -1;
 	case in_value:
 		if (token)
 			return in_value;
-		return c == ';' ? at_name : is_blank(c) ? behind_value : -1;
+		return c == ';' ? at_name : ascii_is_blank(c) ? behind_value : -1;
 	case in_quoted:
 		if (c == '"')
 			return behind_quoted;
@@ -66,7 +64,7 @@ static int extension_step(enum chunk_state state, char c)
 	case behind_value:
 	case behind_size:
 		return c == ';'		      ? at_name
-		       : !is_blank(c)	      ? -1
+		       : !ascii_is_blank(c)   ? -1
 		       : state == behind_size ? behind_size
 					      : behind_value;
 	default:

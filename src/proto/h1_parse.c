@@ -214,11 +214,6 @@ static inline const char *field_name(const char *at, const char *end, enum http_
 	return at;
 }
 
-static inline bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 // One field line: name ":" OWS value OWS CRLF (RFC 9112 5).
 static __attribute__((noinline)) const char *field_line(
 	const char *at, const char *end, struct http_field *field, enum http_refusal *ret_why)
@@ -235,7 +230,7 @@ static __attribute__((noinline)) const char *field_line(
 	at = colon + 1;
 	if (likely(at < end && *at == ' '))
 		at++;
-	while (unlikely(at < end && is_blank(*at)))
+	while (unlikely(at < end && ascii_is_blank(*at)))
 		at++;
 	behind = value_line(at, end, HTTP_REFUSE_FIELD_VALUE, &value, ret_why);
 	if (unlikely(!behind))

@@ -104,13 +104,6 @@ static bool path_is_plain(struct str method, struct str path)
 	return path.len && path.ptr[0] == '/';
 }
 
-static bool is_token(struct str text)
-{
-	const char *end = text.ptr + text.len;
-
-	return text.len && scan_table(text.ptr, end, SCAN_TOKEN) == end;
-}
-
 // RFC 9113 8.3.1, 8.5; RFC 8441 4.
 static bool pseudo_is_whole(const struct h2_text *text, struct str method)
 {
@@ -129,9 +122,7 @@ static bool pseudo_is_whole(const struct h2_text *text, struct str method)
 
 static void put_upgrade(struct h2 *h2, struct h2_stream *s, struct str protocol)
 {
-	if (protocol.len > protocol_bytes_max ||
-		scan_table(protocol.ptr, protocol.ptr + protocol.len, SCAN_TOKEN) !=
-			protocol.ptr + protocol.len) {
+	if (protocol.len > protocol_bytes_max || !scan_is_token(protocol)) {
 		refuse(&h2->text, HTTP_REFUSE_FIELD_VALUE);
 		return;
 	}
@@ -162,7 +153,7 @@ static void start_request(struct h2 *h2, struct h2_stream *s)
 	path = part(text, text->path.at, text->path.len);
 	if (unlikely(!pseudo_is_whole(text, method)))
 		refuse(text, HTTP_REFUSE_FRAMES);
-	else if (unlikely(!is_token(method)))
+	else if (unlikely(!scan_is_token(method)))
 		refuse(text, HTTP_REFUSE_METHOD);
 	if (str_eq(method, STR("CONNECT")) && !extended)
 		path = part(text, text->authority.at, text->authority.len);
@@ -390,15 +381,11 @@ static void add_field(struct h2 *h2, struct str name, struct str value)
 	put_line(h2, name, value);
 }
 
-static inline bool is_blank(char c)
-{
-	return c == ' ' || c == '\t';
-}
-
 // RFC 9113 8.2.1. HTTP/1 would pass over it.
 static inline bool is_padded(struct str value)
 {
-	return value.len && (is_blank(value.ptr[0]) || is_blank(value.ptr[value.len - 1]));
+	return value.len &&
+	       (ascii_is_blank(value.ptr[0]) || ascii_is_blank(value.ptr[value.len - 1]));
 }
 
 int h2_text_add(struct h2 *h2, struct str name, struct str value)

@@ -225,12 +225,6 @@ static inline enum http_refusal read_framing(struct http_head *head)
 	return check_transfer_encoding(head);
 }
 
-static bool is_token(struct str text)
-{
-	return text.len &&
-	       scan_table(text.ptr, text.ptr + text.len, SCAN_TOKEN) == text.ptr + text.len;
-}
-
 // RFC 9110 7.8: a list of protocols, each a token or two with a slash between. What is none could
 // be read by others as something else than what we looked at. Elements may be empty (5.6.1.2).
 static enum http_refusal check_upgrade(const struct http_head *head)
@@ -247,7 +241,8 @@ static enum http_refusal check_upgrade(const struct http_head *head)
 
 			has_version = name.len < version.len;
 			(void)str_cut(&version, '/');
-			if (!is_empty && (!is_token(name) || (has_version && !is_token(version))))
+			if (!is_empty &&
+				(!scan_is_token(name) || (has_version && !scan_is_token(version))))
 				return HTTP_REFUSE_UPGRADE;
 		}
 	}

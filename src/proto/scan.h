@@ -32,6 +32,13 @@ static inline const char *scan_table(const char *at, const char *end, u8 class)
 	return at;
 }
 
+// RFC 9110 5.6.2; not empty.
+static inline bool scan_is_token(struct str text)
+{
+	return text.len &&
+	       scan_table(text.ptr, text.ptr + text.len, SCAN_TOKEN) == text.ptr + text.len;
+}
+
 static inline u64 scan_load64(const char *at)
 {
 	u64 word;
