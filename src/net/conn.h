@@ -31,6 +31,10 @@ struct conn_events {
 	// What the peer does with TLS behind the handshake ends the connection: the fault of
 	// conn_tls, one of tls_is_excess. NULL: nobody wants to know.
 	void (*on_excess)(struct conn *conn);
+	// The handshake of on_connected was over for us only: the backend has refused it since, and
+	// has sent nothing else. `error` as there. What the session hears of it (STREAM_UNWELCOME)
+	// follows. NULL: that is enough.
+	void (*on_unwelcome)(struct conn *conn, int error);
 	// The moment of conn_set_timer has come.
 	void (*on_timer)(struct conn *conn);
 };
@@ -90,6 +94,9 @@ static inline struct tls *conn_tls(const struct conn *conn)
 {
 	return conn->is_secure ? conn->tls : NULL;
 }
+
+// Of one whose session heard STREAM_UNWELCOME: why, as on_connected would say it.
+int conn_unwelcome_error(const struct conn *conn);
 
 // From on_secured, when the client does not speak TLS: goes on in clear. Gives what it has sent.
 struct slice conn_drop_tls(struct conn *conn) must_check;

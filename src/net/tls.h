@@ -75,6 +75,7 @@ struct tls {
 	bool told : 1;	     // conn's: the session knows of the end
 	bool may_pass : 1;   // the gate's
 	bool is_short : 1;   // we had no memory for what is to be sent or was received
+	bool unwelcome : 1;  // behind our handshake the peer said that its own has failed
 };
 
 enum tls_got {

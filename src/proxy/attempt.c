@@ -391,6 +391,19 @@ static void on_lease_failed(struct lease *lease, int error)
 		exchange_go(x, connect_failed(x, error));
 }
 
+void attempt_is_unwelcome(struct attempt *attempt)
+{
+	int error = conn_unwelcome_error(&attempt->lease.link->conn);
+	struct exchange *x = attempt->x;
+
+	if (attempt == x->second || x->step == STEP_AWAIT) {
+		on_lease_failed(&attempt->lease, error);
+		return;
+	}
+	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
+	exchange_fail(x, outcome_of_connect(error)); // a tunnel
+}
+
 void attempt_init(struct exchange *x)
 {
 	struct attempt *attempt = &x->tries[0];

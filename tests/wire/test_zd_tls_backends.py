@@ -132,7 +132,70 @@ def test_we_show_a_certificate():
             assert weir.ask().status >= 500
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+# With TLS 1.3 our own handshake is over before the backend has seen our certificate, or that there
+# is none; its alert comes where an answer should.
+BOTH_VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+
+
+def choosy(version):
+    context = papers().server_context("site", ask=True)
+    context.maximum_version = version
+    return context
+
+
+def unwelcome(weir, words):
+    line = json.loads(weir.wait_log('"msg":"TLS handshake with backend failed"')[0])
+    assert line["reason"] == "peer_refused"
+    assert any(word in line["cause"] for word in words), line["cause"]
+    assert "tls.cert" in line["cure"]
+
+
+@BOTH_VERSIONS
+@pytest.mark.parametrize("method, size", [("GET", 0), ("POST", 50_000), ("PUT", 500_000)])
+def test_a_backend_that_wants_a_certificate_says_so(version, method, size):
+    with TlsBackend(None, choosy(version)) as backend, start(backend, **by_tls()) as weir:
+        for _ in range(3):
+            answer = weir.ask(method, "/", body=bytes(size))
+            assert answer.status == 503
+            assert 'details="tls_failed"' in answer.get("proxy-status")
+        unwelcome(weir, ["alert certificate required", "alert handshake failure"])
+        assert not backend.served
+
+
+@BOTH_VERSIONS
+def test_a_backend_that_does_not_trust_our_certificate_says_so(version):
+    stranger = Papers().make("me", "me.example")
+    own = {"cert": stranger.path("me.crt"), "key": stranger.path("me.key")}
+    with TlsBackend(None, choosy(version)) as backend, start(backend, **by_tls(**own)) as weir:
+        assert 'details="tls_failed"' in weir.ask().get("proxy-status")
+        unwelcome(weir, ["alert unknown ca", "alert certificate unknown"])
+
+
+@BOTH_VERSIONS
+def test_whom_one_backend_does_not_take_another_may(version):
+    pool = by_tls()["pool"]
+    with TlsBackend(None, choosy(version)) as one, site() as other, \
+            start(one, other, pool=pool) as weir:
+        for _ in range(6):  # a method that is not sent twice, where it may have been heard
+            assert weir.ask("POST", "/", body=b"x" * 3000).status == 200
+        assert one.failures and not one.served
+
+
+@BOTH_VERSIONS
+def test_a_tunnel_to_a_backend_that_wants_a_certificate(version):
+    with TlsBackend(tcp_echo, choosy(version)) as backend, \
+            start(backend, protocol="tcp", **by_tls()) as weir:
+        with weir.client() as client:
+            client.send(b"hello")
+            try:
+                assert client.rest() == b""
+            except ConnectionError:
+                pass
+        unwelcome(weir, ["alert certificate required", "alert handshake failure"])
+        weir.wait_log('"outcome":"tls_failed"')
+
+
+@BOTH_VERSIONS
 def test_sessions_are_resumed(version):
     context = papers().server_context("site")
     context.maximum_version = version
