@@ -133,7 +133,8 @@ struct model_state {
 	struct health health;
 	struct ejection ejection;
 	struct breaker breaker;
-	u8 why; // enum eligible_why, as last published
+	u8 why;	       // enum eligible_why, as last published
+	u8 ejected_by; // enum health_reason, of the last EJECTION_CONNECT; HEALTH_NONE: unknown
 	bool checked;
 	u64 latency_us; // of the last probe that had an answer
 	u64 checked_ms; // when it ended; 0 = never

@@ -73,7 +73,7 @@ static void broke(struct conn *conn)
 
 	if (conn->events->on_excess && tls_is_excess((enum tls_fault)tls->fault))
 		conn->events->on_excess(conn);
-	if (!conn->upstream || !tls->unwelcome || conn->bytes_in) {
+	if (!conn->upstream || !tls_is_unwelcome((enum tls_fault)tls->fault) || conn->bytes_in) {
 		tell_end(conn, tls->is_short ? -ENOMEM : -ECONNRESET);
 		return;
 	}

@@ -203,7 +203,6 @@ static enum tls_got stop(struct tls *tls, int error)
 	case SSL_ERROR_ZERO_RETURN:
 		return TLS_GOT_END;
 	default:
-		tls->unwelcome = tls_env_is_unwelcome();
 		break_off(tls, tls_env_fault(tls->env, tls->ssl));
 		ERR_clear_error();
 		return TLS_GOT_FAULT;

@@ -75,7 +75,6 @@ struct tls {
 	bool told : 1;	     // conn's: the session knows of the end
 	bool may_pass : 1;   // the gate's
 	bool is_short : 1;   // we had no memory for what is to be sent or was received
-	bool unwelcome : 1;  // behind our handshake the peer said that its own has failed
 };
 
 enum tls_got {
@@ -146,6 +145,13 @@ enum {
 static inline bool tls_is_excess(enum tls_fault fault)
 {
 	return fault == TLS_FAULT_RENEGOTIATION || fault == TLS_FAULT_KEY_UPDATES;
+}
+
+// By its alert the peer has ended its handshake. Ours may be over by then: with TLS 1.3 a server
+// sees last what the client has to show (RFC 8446 4.4).
+static inline bool tls_is_unwelcome(enum tls_fault fault)
+{
+	return fault == TLS_FAULT_OWN_MISSING || fault == TLS_FAULT_OWN_REFUSED;
 }
 
 // Something of `wire` has been sent.

@@ -40,9 +40,5 @@ void tls_env_unref(struct tls_env *env);
 // The machine's authorities, loaded once; NULL: none can be read.
 X509_STORE *tls_env_system(struct tls_env *env);
 
-// Whether OpenSSL's last error is an alert by which a peer ends its handshake although ours is
-// over: with TLS 1.3 a server sees last what the client has to show (RFC 8446 4.4).
-bool tls_env_is_unwelcome(void);
-
 // The fault that OpenSSL's last error amounts to. Notes its text as env->detail.
 enum tls_fault tls_env_fault(struct tls_env *env, SSL *ssl);

@@ -182,6 +182,7 @@ static bool may_reuse(const struct exchange *x)
 static enum step connect_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
+	x->attempt->pick.error = error;
 	if (!conn_is_shortage(error))
 		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
 	attempt_tried_last(x, x->attempt, OUTCOME_OVERLOADED, 0);
