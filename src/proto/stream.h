@@ -33,7 +33,8 @@ enum stream_fault {
 	STREAM_NO_MEMORY,     // a queue or block could not grow
 	STREAM_NOT_PROCESSED, // the peer says that it has done nothing with the request, which may
 			      // be sent again whatever its method (RFC 9113 8.7)
-	STREAM_UNWELCOME, // the same, because it does not take this connection (SESSION_UNWELCOME)
+	STREAM_UNWELCOME,  // the same, because it does not take this connection (SESSION_UNWELCOME)
+	STREAM_NO_UPGRADE, // nothing was sent: the peer does not take what it asks for (RFC 8441 3)
 };
 
 struct stream_events {
