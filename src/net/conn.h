@@ -63,6 +63,7 @@ struct conn {
 	bool is_secure : 1;		  // `tls` is the one that is there
 	bool is_copied : 1;		  // another process has the socket, too, or will
 	bool ready_in : 1, ready_out : 1; // the op that is out waits for readiness, for a mover
+	bool parts : 1;			  // conn_part: the peer's end is not waited for
 	union {
 		struct h1 h1;
 		struct raw raw;
@@ -134,6 +135,12 @@ void conn_finish(struct conn *conn);
 
 // The same with a reset towards the peer.
 void conn_abort(struct conn *conn);
+
+// The same, but a session that has a word for it (HTTP/2: GOAWAY, and a reset of each stream) says
+// it first. That is not waited for: what does not leave within CONN_PART_MS is lost.
+enum { CONN_PART_MS = 100 };
+
+void conn_part(struct conn *conn);
 
 // Brings a clear connection to a stop, so that its descriptor can go to another process: what was
 // received is fed to the session, and nothing more is received or sent. To be asked again and again

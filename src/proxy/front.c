@@ -606,6 +606,6 @@ void front_abort(struct proxy *proxy)
 
 		while (client->exchanges)
 			exchange_abort(client->exchanges, OUTCOME_DRAINING);
-		conn_abort(&client->conn);
+		conn_part(&client->conn);
 	}
 }
