@@ -406,6 +406,9 @@ void model_report(struct model *model, const struct report *report, u64 now_ms)
 	if (!one->backend) // the configuration has it no more
 		return;
 	model->now_ms = now_ms;
+	// Of the object before: it may have been reached in another way.
+	if (one->backend != report->backend && report->kind == REPORT_EJECT)
+		return;
 	switch ((enum report_kind)report->kind) {
 	case REPORT_EJECT:
 		if (why == EJECTION_CONNECT)
@@ -428,7 +431,7 @@ void model_resolved(struct model *model, const struct backend *backend, bool res
 
 	model->now_ms = now_ms;
 	if (one->resolved || resolved)
-		model_forget_health(model, one);
+		model_forget_health(model, one, HEALTH_UNRESOLVED);
 	one->resolved = resolved;
 	model_no_longer_new(model, one);
 	one->is_new = model_is_probed(one);

@@ -55,7 +55,8 @@ struct model *model_new(const struct snapshot *snapshot, model_listener_fn *list
 void model_free(struct model *model);
 
 // The next configuration. What is known of a backend that is in both stays known, and so do orders;
-// what follows is published in the new pools before it returns, and what has changed is told. Of
+// what follows is published in the new pools before it returns, and what has changed is told. One
+// that is reached in another way (secure_reaches_alike) is tried anew whatever it has done. Of
 // one that is in the new one only nothing is known; it begins as unknown and due. Running probes of
 // pools whose object has changed were given up.
 void model_adopt(struct model *model, const struct snapshot *snapshot, u64 now_ms);

@@ -111,13 +111,13 @@ static void end_check(
 	model_touch(model, one);
 }
 
-void model_forget_health(struct model *model, struct model_backend *one)
+void model_forget_health(struct model *model, struct model_backend *one, enum health_reason reason)
 {
 	struct health *health = &one->state.health;
 	struct health_step step = {.changed = health->state != HEALTH_UNKNOWN,
 		.from = health->state,
 		.to = HEALTH_UNKNOWN,
-		.reason = HEALTH_UNRESOLVED};
+		.reason = (u8)reason};
 
 	tell_health(model, one, &step, 0);
 	one->probe_void = health->probing;

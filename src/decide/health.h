@@ -36,7 +36,8 @@ enum health_state {
 	X(GRPC_UNIMPLEMENTED, "gRPC: it has no health service") \
 	X(GRPC_STATUS, "gRPC: it answered with an error")       \
 	X(GRPC_MALFORMED, "the answer is not valid gRPC")       \
-	X(UNRESOLVED, "its name has no address")
+	X(UNRESOLVED, "its name has no address")                \
+	X(RECONFIGURED, "it is reached in another way now")
 
 enum health_reason {
 #define X(name, text) HEALTH_##name,
