@@ -90,6 +90,13 @@ void h2_kit_free(struct h2_kit *kit)
 
 // ---- Streams, as the session has them -----------------------------------------------------------
 
+static void note_open(struct h2 *h2)
+{
+	h2->session.busy = h2->open_count > 0;
+	if (h2->session.role == STREAM_SERVER)
+		h2->session.streams = (u8)MIN(h2->open_count, (u32)UINT8_MAX);
+}
+
 struct h2_stream *h2_stream_new(struct h2 *h2)
 {
 	struct h2_stream *s = slab_get(&h2->kit->streams);
@@ -101,7 +108,7 @@ struct h2_stream *h2_stream_new(struct h2 *h2)
 	list_push_back(&h2->streams, &s->node);
 	list_init(&s->leaving_node);
 	h2->open_count++;
-	h2->session.busy = true;
+	note_open(h2);
 	return s;
 }
 
@@ -130,7 +137,7 @@ void h2_stream_settle(struct h2_stream *s)
 	if (!s->done_told) {
 		s->done_told = true;
 		h2->open_count--;
-		h2->session.busy = h2->open_count > 0;
+		note_open(h2);
 		if (!h2->session.busy)
 			h2->session.small = true;
 		h2->session.events->on_stream_done(&h2->session, &s->stream);
@@ -644,6 +651,16 @@ static void h2_check_alive(struct session *session)
 	}
 }
 
+static size_t h2_queued(const struct session *session)
+{
+	const struct h2 *h2 = container_of(session, const struct h2, session);
+	size_t len = 0;
+
+	list_for_each (node, &h2->streams)
+		len += list_entry(node, struct h2_stream, node)->queue.len;
+	return len;
+}
+
 static void h2_done(struct session *session)
 {
 	struct h2 *h2 = h2_of(session);
@@ -671,6 +688,7 @@ static const struct session_ops session_ops = {
 	.head_is_partial = h2_head_is_partial,
 	.refuse_late = h2_refuse_late,
 	.check_alive = h2_check_alive,
+	.queued = h2_queued,
 	.done = h2_done,
 };
 
