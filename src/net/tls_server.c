@@ -271,7 +271,8 @@ static bool ask_clients(
 	SSL_CTX_set_verify(ctx, mode, tls_rules_verify);
 	names = SSL_load_client_CA_file(options->client_ca.ptr);
 	if (!names || SSL_CTX_load_verify_file(ctx, options->client_ca.ptr) != 1) {
-		tls_error_set(ret_error, options->client_ca, "no authorities can be read from it");
+		tls_file_refuse(ret_error, options->client_ca, TLS_WANT_AUTHORITIES);
+		sk_X509_NAME_pop_free(names, X509_NAME_free);
 		return false;
 	}
 	SSL_CTX_set_client_CA_list(ctx, names);
