@@ -35,9 +35,10 @@ void build_file_name(struct build *build, const struct schema_key *key, const st
 			path_text(build, path));
 		return;
 	}
-	*field = str_from(
-		file_absolute(build->arena, file_relative(build->arena, name->place.file, text)));
-	build_canonical(build, name, field->ptr, false);
+	build_canonical(build, name,
+		file_absolute(build->arena, file_relative(build->arena, name->place.file, text)),
+		false);
+	*field = name->text; // the same text, so that conf_fail_file finds its place
 }
 
 void build_certificates(struct build *build, const struct schema_key *key, const struct path *path,

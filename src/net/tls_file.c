@@ -277,7 +277,7 @@ static bool explain_form(struct tls_error *error, const struct found *found, enu
 			found->is_pem || converters[i].content == HAS_PKCS12 ? "" : " in DER",
 			found->is_pem ? "each by itself" : "PEM");
 		say(error, TLS_TROUBLE_FORM, what);
-		advise(error, "", converters[i].command, converters[i].ending,
+		advise(error, "convert it: ", converters[i].command, converters[i].ending,
 			converters[i].content == HAS_PKCS12 ? " (it asks for the store's password)"
 							    : "");
 		return true;
@@ -302,8 +302,8 @@ static bool explain_encryption(
 	say(error, TLS_TROUBLE_ENCRYPTED,
 		"its private key is encrypted, and at a start nobody is there to be asked for the "
 		"password");
-	advise(error, "", found->is_pem ? "openssl pkey" : "openssl pkey -inform DER", "plain.key",
-		" (it asks for the password); let only those read it who run weir");
+	advise(error, "decrypt it: ", found->is_pem ? "openssl pkey" : "openssl pkey -inform DER",
+		"plain.key", " (it asks for the password); let only those read it who run weir");
 	return true;
 }
 
@@ -335,6 +335,12 @@ static void explain_content(
 	else if (want == TLS_WANT_KEY && found->contents & HAS_CERT)
 		snprintf(error->cure, sizeof(error->cure),
 			"name the file of its private key as 'key'");
+	else if (want == TLS_WANT_AUTHORITIES)
+		snprintf(error->cure, sizeof(error->cure),
+			"name a file with the certificates of those who sign");
+	else if (want == TLS_WANT_LIST)
+		snprintf(error->cure, sizeof(error->cure),
+			"name what `openssl ca -gencrl` writes, or what the authority publishes");
 	else if (want == TLS_WANT_CERT && found->contents & HAS_REQUEST)
 		snprintf(error->cure, sizeof(error->cure),
 			"send it to an authority, and name what comes back");
