@@ -136,6 +136,32 @@ static bool is_wanted(struct build *build, const struct path *path, struct node 
 	return true;
 }
 
+// A frontend's client certificates. What follows from a value that could not be understood is not
+// told of: the first error is the right one.
+static void check_clients(struct build *build, const struct path *path, const struct node *node,
+	struct conf_frontend_tls *tls)
+{
+	const struct node *map = node_get(node, STR("client_certificates"));
+	const struct node *mode = node_get(map, STR("mode"));
+
+	if (mode && (mode->kind != NODE_TEXT || !schema_find_word(WORDS_client_cert, mode->text)))
+		tls->client.mode = CONF_CLIENT_CERT_OPTIONAL; // somebody is asked, whatever it says
+	if (tls->client.mode != CONF_CLIENT_CERT_NONE && !node_get(map, STR("ca")))
+		report_key(build->report, CODE_MISSING, map,
+			"%s.client_certificates needs 'ca': whose certificates are believed",
+			path_text(build, path));
+	if (tls->client.mode == CONF_CLIENT_CERT_NONE &&
+		(tls->client.ca.len || tls->client.crl.len))
+		report_key(build->report, CODE_CONFLICT, map,
+			"%s.client_certificates asks for none: set 'mode' to optional or required",
+			path_text(build, path));
+}
+
+static bool is_empty_list(const struct node *node)
+{
+	return !node || (node->kind == NODE_LIST && node->count == 0);
+}
+
 void build_frontend_tls(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
@@ -150,21 +176,15 @@ void build_frontend_tls(struct build *build, const struct schema_key *key, const
 		tls->certificates = build->conf->certificates;
 		tls->certificate_count = build->conf->certificate_count;
 	}
-	if (tls->certificate_count == 0 && !build->is_partial)
+	if (tls->certificate_count == 0 && !build->is_partial &&
+		is_empty_list(node_get(node, STR("certificates"))) &&
+		is_empty_list(node_get(build->root, STR("certificates"))))
 		report_advice(build->report,
 			report_key(build->report, CODE_MISSING, node,
 				"%s has no certificate to show", path_text(build, path)),
 			"certificates: [{cert: site.crt, key: site.key}]; `weir cert` makes a pair "
 			"for trying it out");
-	if (tls->client.mode != CONF_CLIENT_CERT_NONE && tls->client.ca.len == 0)
-		report_key(build->report, CODE_MISSING, node,
-			"%s.client_certificates needs 'ca': whose certificates are believed",
-			path_text(build, path));
-	if (tls->client.mode == CONF_CLIENT_CERT_NONE &&
-		(tls->client.ca.len || tls->client.crl.len))
-		report_key(build->report, CODE_CONFLICT, node,
-			"%s.client_certificates asks for none: set 'mode' to optional or required",
-			path_text(build, path));
+	check_clients(build, path, node, tls);
 }
 
 static void build_upstream(struct build *build, const struct schema_key *key,
@@ -174,7 +194,7 @@ static void build_upstream(struct build *build, const struct schema_key *key,
 		return;
 	tls->enabled = true;
 	build_map(build, key->nested, path, node, tls);
-	if (tls->key.len && tls->cert.len == 0)
+	if (tls->key.len && !node_get(node, STR("cert")))
 		report_key(build->report, CODE_MISSING, node,
 			"%s has a 'key', but no 'cert' that it belongs to", path_text(build, path));
 	if (!tls->verify && (tls->ca.len || tls->crl.len))
