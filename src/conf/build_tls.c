@@ -7,8 +7,6 @@
 #include "conf/scheme.h"
 #include "conf/value.h"
 
-enum { https_port = 443 };
-
 // A path alone, or {file: PATH} as secrets have it.
 void build_file_name(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
@@ -218,24 +216,58 @@ void build_backend_tls(struct build *build, const struct schema_key *key, const 
 	build_upstream(build, key, path, node, &backend->tls);
 }
 
+// What stands around a name in a URL, and what certificates do not have: "https://a.example:443/".
+static struct str bare_name(struct str text)
+{
+	size_t colon;
+
+	text = scheme_strip(text);
+	text.len = str_find(text, '/');
+	if (text.len && text.ptr[0] == '[') {
+		text = str_make(text.ptr + 1, text.len - 1);
+		text.len = str_find(text, ']');
+	}
+	colon = str_find(text, ':');
+	if (colon < text.len && memchr(text.ptr + colon + 1, ':', text.len - colon - 1) == NULL)
+		text.len = colon;
+	if (text.len > 1 && text.ptr[text.len - 1] == '.')
+		text.len--;
+	return text;
+}
+
+static bool is_server_name(struct str text)
+{
+	struct addr addr;
+
+	if (addr_parse_ip(text, &addr) == 0)
+		return true;
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] <= ' ' || text.ptr[i] >= 127 || memchr("/:[]*@,", text.ptr[i], 7))
+			return false;
+	return text.len && text.len <= 253 && text.ptr[text.len - 1] != '.';
+}
+
 // A name as certificates have it, or an address.
 void build_server_name(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
 	struct str *field = (struct str *)(void *)((char *)object + key->offset);
-	struct str text;
+	struct str text, bare;
+	struct err *err;
 
 	if (!build_scalar(build, path, node, &text))
 		return;
-	for (size_t i = 0; i < text.len; i++)
-		if (text.ptr[i] <= ' ' || text.ptr[i] >= 127 || text.ptr[i] == '/')
-			text.len = 0;
-	if (text.len == 0 || text.len > 253)
-		report_value(build->report, CODE_MALFORMED, node,
-			"'%.*s' is no name of a server (%s)", CLIP(node->text),
-			path_text(build, path));
-	else
+	if (is_server_name(text)) {
 		*field = text;
+		return;
+	}
+	bare = bare_name(text);
+	err = report_value(build->report, CODE_MALFORMED, node,
+		"'%.*s' is no name of a server (%s): a host or an IP address, without scheme, port "
+		"and path",
+		CLIP(text), path_text(build, path));
+	if (!str_eq(bare, text) && is_server_name(bare) && !node->written.ptr)
+		report_advice(build->report, err, "did you mean '%.*s'?", CLIP(bare));
 }
 
 // What was written as http:// stays so in the tree where the pool's TLS would count otherwise.
@@ -260,28 +292,5 @@ void build_finish_tls(struct build *build, struct conf_pool *pool)
 		if (pool->tls.enabled)
 			keep_clear(build, backend, node);
 		scheme_settle(backend, pool, build->arena);
-	}
-}
-
-// Where a frontend's https twin is: at the first frontend with TLS.
-void build_check_redirects(struct build *build)
-{
-	struct conf_frontend *frontends = (struct conf_frontend *)build->conf->frontends;
-	u16 port = https_port;
-
-	for (u32 i = build->conf->frontend_count; i--;)
-		if (frontends[i].tls.enabled && frontends[i].bind_count &&
-			frontends[i].binds[0].addr.family != ADDR_UNIX)
-			port = frontends[i].binds[0].addr.port;
-	for (u32 i = 0; i < build->conf->frontend_count; i++) {
-		struct conf_frontend *frontend = &frontends[i];
-
-		frontend->redirect_port = port;
-		if (frontend->redirect_https && frontend->tls.enabled)
-			report_key(build->report, CODE_CONFLICT,
-				build_frontend_section(build, frontend, "redirect_https"),
-				"frontends.%.*s has TLS itself: its redirect_https would lead in a "
-				"circle",
-				CLIP(frontend->name));
 	}
 }
