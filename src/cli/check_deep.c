@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "cli/check_twins.h"
 #include "conf/report.h"
 #include "proxy/secure.h"
 #include "proxy/secure_try.h"
@@ -334,15 +335,20 @@ static void add_backends(struct deep *deep, const struct conf *conf, struct seen
 
 static void add_frontend(struct deep *deep, const struct conf_certificate *certificates, u32 count)
 {
+	struct twins twins = {0};
+
 	for (u32 i = 0; i < count; i++) {
 		struct tls_files files = {.cert = certificates[i].cert, .key = certificates[i].key};
 		struct tls_error error;
 		struct tls_cert cert;
 
-		if (tls_cert_load(deep->env->lib, &files, &cert, &error))
+		if (tls_cert_load(deep->env->lib, &files, &cert, &error)) {
 			add_cert(deep, &cert, &certificates[i]);
+			twins_add(&twins, &cert, i);
+		}
 		tls_cert_done(&cert);
 	}
+	twins_tell(&twins, deep->conf, certificates, count, deep->errs);
 }
 
 static void add_frontends(struct deep *deep, struct seen *seen)

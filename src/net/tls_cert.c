@@ -167,6 +167,19 @@ bool tls_cert_use(SSL_CTX *ctx, const struct tls_cert *cert, struct tls_error *r
 	return false;
 }
 
+enum tls_cert_kind tls_cert_kind(const struct tls_cert *cert)
+{
+	switch (EVP_PKEY_get_base_id(cert->key)) {
+	case EVP_PKEY_RSA:
+	case EVP_PKEY_RSA_PSS:
+		return TLS_CERT_RSA;
+	case EVP_PKEY_EC:
+		return TLS_CERT_ECDSA;
+	default:
+		return TLS_CERT_EDDSA;
+	}
+}
+
 static void add_name(char *text, size_t size, size_t *len, const unsigned char *name, int name_len)
 {
 	if (name_len <= 0 || *len + (size_t)name_len + 1 > size)

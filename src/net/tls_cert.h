@@ -37,6 +37,11 @@ void tls_cert_done(struct tls_cert *cert);
 bool tls_cert_use(
 	SSL_CTX *ctx, const struct tls_cert *cert, struct tls_error *ret_error) must_check;
 
+// Of several for one name, each client gets one whose kind of key it can use.
+enum tls_cert_kind { TLS_CERT_RSA, TLS_CERT_ECDSA, TLS_CERT_EDDSA, TLS_CERT_KINDS };
+
+enum tls_cert_kind tls_cert_kind(const struct tls_cert *cert);
+
 // The names it is for, in lower case, each ended by a space: "a.example *.b.example ". What does
 // not fit is left out. Gives the length.
 size_t tls_cert_names(X509 *leaf, char *text, size_t size);

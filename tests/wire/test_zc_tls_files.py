@@ -119,3 +119,23 @@ def test_a_reload_is_refused_where_the_file_is_named(own):
         assert line["errors"] == 1
         with TlsClient(weir.address, own.client_context()) as client:
             assert client.ask().status == 200
+
+
+def test_two_certificates_of_one_name(own):
+    """Of one kind of key the first is shown; of two kinds each client gets one."""
+    own.make("twin", "site.example", "other.example", "own.example").make(
+        "rsa", "site.example", key="rsa")
+    names = ("site", "rsa", "other")
+    config = tree(own)
+    config["certificates"] = [own.files(name) for name in names]
+    assert not look(config, 0)
+    config["certificates"].append(own.files("twin"))
+    found, = look(config, 0)
+    assert found["code"] == "W129" and found["kind"] == "warning"
+    assert re.search(r"twin.crt is never shown for other.example and 1 more name: \S+/other.crt comes first, and its "
+                     r"key is of the same kind \(ECDSA\)$", found["message"]), found
+    # Each frontend for itself.
+    config["certificates"].pop()
+    config["frontends"]["more"] = {"bind": "127.0.0.1:3", "pool": "app",
+                                   "tls": {"certificates": [own.files("twin")]}}
+    assert not look(config, 0)
