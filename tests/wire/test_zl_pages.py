@@ -173,6 +173,21 @@ def test_errors_of_our_own(shops):
             down.cancel()
 
 
+@pytest.mark.parametrize("metadata, code", [
+    ([("x-a", "b" * 60000)], None), ([("x-a", "b" * 70000)], "UNAVAILABLE"),
+    ([(f"x-{i}", "b") for i in range(140)], "UNKNOWN")])
+def test_metadata_have_a_limit(metadata, code):
+    with Backend(h2.serve(trailers_only)) as backend, start(f"h2c://{backend.address}") as weir, \
+            grpc.insecure_channel(weir.address) as channel:
+        got = outcome(lambda: channel.unary_unary("/s/Get")(b"", metadata=metadata, timeout=HANG_SECONDS))
+        assert got[0] == (code or "ABORTED"), got
+
+
+def trailers_only(peer, stream):
+    peer.send(peer.headers(stream, [(":status", "200"), ("content-type", "application/grpc"), ("grpc-status", "10")],
+                           end=True))
+
+
 def test_deadlines(shops):
     with start(f"grpc://{shops[0].address}", pool={"timeouts": {"request": "300ms"}}) as weir:
         assert call(weir, b"2", timeout=HANG_SECONDS) == (
