@@ -245,7 +245,7 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 			LOG_STR("address", backend->address), LOG_U64("try", tries),
 			LOG_STR("reason", tls_fault_info(tls)->word),
 			LOG_CSTR("cause", faults->tls_detail),
-			LOG_STR("cure", tls_fault_info(tls)->cure));
+			LOG_STR("cure", tls_fault_info(tls)->backend_cure));
 		return;
 	}
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
@@ -268,7 +268,7 @@ void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls
 	LOG(faults->log, tls_level(fault), tls_message(fault, false), LOG_CSTR("client", client),
 		LOG_STR("frontend", frontend->conf->name), LOG_STR("reason", info->word),
 		LOG_STR("cause", info->cause), LOG_CSTR("detail", detail),
-		LOG_STR("cure", info->cure));
+		LOG_STR("cure", info->client_cure));
 }
 
 void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
