@@ -191,8 +191,9 @@ static void reap(struct h2 *h2)
 
 void h2_poke(struct h2 *h2)
 {
-	if (h2->running)
-		return; // whoever fed it goes on
+	// Whoever feeds it goes on; and once is enough until then.
+	if (h2->running || (h2->session.again && h2->session.end == SESSION_GOES_ON))
+		return;
 	h2->session.again = true;
 	h2->session.events->on_poke(&h2->session);
 }
