@@ -316,26 +316,26 @@ static int put_head(struct h2 *h2, const u8 *frame, size_t len, const struct h2_
 	struct bytes *out = h2->session.out;
 	size_t more = (size_t)(packer->at - packer->start),
 	       payload = len - frame_header_bytes + more;
-	u8 start[frame_header_bytes + H2_FIELDS_SPARE_BYTES];
+	bool is_short = len + more <= BLOCK_SMALL_BYTES;
 	char *at;
 
-	ASSERT(len <= sizeof(start) && payload <= H2_FRAME_BYTES_MAX);
-	memcpy(start, frame, len);
-	start[0] = (u8)(payload >> 16);
-	start[1] = (u8)(payload >> 8);
-	start[2] = (u8)payload;
-	if (unlikely(len + more > BLOCK_SMALL_BYTES)) {
-		if (bytes_write(pool, out, start, len) != 0)
-			return -ENOMEM;
-		return bytes_write(pool, out, packer->start, more);
-	}
-	at = bytes_reserve(pool, out, len + more);
+	ASSERT(len <= frame_header_bytes + H2_FIELDS_SPARE_BYTES && payload <= H2_FRAME_BYTES_MAX);
+	at = bytes_reserve(pool, out, likely(is_short) ? len + more : len);
 	if (!at)
 		return -ENOMEM;
-	memcpy(at, start, len);
-	memcpy(at + len, packer->start, more);
-	bytes_commit(out, len + more);
-	return 0;
+	at[0] = (char)(payload >> 16);
+	at[1] = (char)(payload >> 8);
+	at[2] = (char)payload;
+	memcpy(at + 3, frame + 3, frame_header_bytes - 3);
+	if (len > frame_header_bytes)
+		memcpy(at + frame_header_bytes, frame + frame_header_bytes,
+			len - frame_header_bytes);
+	if (likely(is_short)) {
+		memcpy(at + len, packer->start, more);
+		len += more;
+	}
+	bytes_commit(out, len);
+	return likely(is_short) ? 0 : bytes_write(pool, out, packer->start, more);
 }
 
 static bool is_head_of(const struct h2_stream *s, const u8 *frame)
