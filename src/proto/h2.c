@@ -453,6 +453,7 @@ static void read_frames(struct h2 *h2, const struct slice *slice)
 	used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)slice->ptr, slice->len);
 	h2->reading = false;
 	h2->feeding = NULL;
+	h2->text.is_noted = false; // others will use the parser before the rest comes
 	h2_drop_last_data(h2);
 	if (unlikely(h2->leaving_it)) {
 		terminate(h2, h2->end_code);

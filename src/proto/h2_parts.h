@@ -67,11 +67,14 @@ struct h2_text {
 	u32 list_bytes;	 // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	u16 field_count; // lines written
 	u16 status;
+	u8 reason_len;
 	bool has_start;	   // the start line is written
 	bool has_host;	   // so is a host
 	bool host_repeats; // a host field was there beside :authority
 	bool is_trailers;
 	bool has_priority; // the field was there (RFC 9218 5)
+	bool is_get;	   // the method, which is not in the block then
+	bool is_noted;	   // the parser's fields are those that were written, and beyond doubt
 	u8 refusal;	   // enum http_refusal
 	u8 pseudo;	   // enum h2_pseudo, those that were there
 	u8 urgency;
