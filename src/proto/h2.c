@@ -55,6 +55,8 @@ struct h2_kit *h2_kit_new(
 	kit->seed = seed;
 	slab_init(&kit->sessions, "h2 session", sizeof(struct h2), sessions_max);
 	slab_init(&kit->streams, "h2 stream", sizeof(struct h2_stream), streams_max);
+	kit->text = kit->spare = mem_alloc(sizeof(*kit->text) + H2_TEXT_BYTES);
+	*kit->text = (struct block){.refs = 1, .size = H2_TEXT_BYTES, .pool = pool};
 	h2_memory_init(kit);
 	ASSERT(nghttp2_session_callbacks_new(&kit->callbacks) == 0);
 	ASSERT(nghttp2_option_new(&kit->options) == 0);
@@ -85,6 +87,7 @@ void h2_kit_free(struct h2_kit *kit)
 	h2_memory_done(kit);
 	slab_done(&kit->streams);
 	slab_done(&kit->sessions);
+	mem_free(kit->text);
 	mem_free(kit);
 }
 
@@ -453,7 +456,8 @@ static void read_frames(struct h2 *h2, const struct slice *slice)
 	used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)slice->ptr, slice->len);
 	h2->reading = false;
 	h2->feeding = NULL;
-	h2->text.is_noted = false; // others will use the parser before the rest comes
+	if (unlikely(h2->text.block))
+		h2_text_pause(h2);
 	h2_drop_last_data(h2);
 	if (unlikely(h2->leaving_it)) {
 		terminate(h2, h2->end_code);

@@ -21,6 +21,7 @@ enum {
 	H2_PROTOCOL_MAX = 24,	      // bytes of the name of a protocol to upgrade to
 	H2_FRAME_BYTES_MAX = 16384,   // what every peer takes (RFC 9113 6.5.2)
 	H2_FIELDS_SPARE_BYTES = 1024, // of it, for what libnghttp2 has of a block: the method
+	H2_TEXT_BYTES = 8 * 1024,     // of a head; what is longer has a block of its own
 };
 
 struct h2_kit {
@@ -32,6 +33,8 @@ struct h2_kit {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *options;
 	u64 seed, keys; // of the keys that offer a WebSocket
+	// For the text of a head that comes in one read; `spare` is NULL while it is in use.
+	struct block *text, *spare;
 	// Scratch: nothing in it outlives a call.
 	nghttp2_nv nv[H2_NV_MAX];
 	char status[3], number[20];
@@ -238,6 +241,8 @@ enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 enum http_refusal h2_text_trailers(struct h2 *h2) must_check;
 enum http_refusal h2_read_trailers(
 	struct h1_parser *parser, const struct block *block, u16 *ret_count) must_check;
+// No more comes for now: what is there of a head makes room for others.
+void h2_text_pause(struct h2 *h2);
 void h2_text_done(struct h2 *h2);
 
 // ---- Fields of HTTP/2 (h2_fields.c) -------------------------------------------------------------

@@ -32,21 +32,34 @@ static void refuse(struct h2_text *text, enum http_refusal why)
 		text->refusal = (u8)why;
 }
 
+static inline void give_back(struct h2 *h2, struct block *block)
+{
+	if (likely(block == h2->kit->text))
+		h2->kit->spare = block;
+	else if (block)
+		block_unref(block);
+}
+
 void h2_text_begin(struct h2 *h2, bool is_trailers)
 {
 	h2_text_done(h2);
 	h2->text = (struct h2_text){.is_trailers = is_trailers,
 		.has_start = is_trailers,
 		.is_noted = SCAN_SSE2 && !is_trailers};
+	if (unlikely(is_trailers)) // which may be kept
+		return;
+	h2->text.block = h2->kit->spare;
+	h2->kit->spare = NULL;
 }
 
 void h2_text_done(struct h2 *h2)
 {
 	if (h2->text.block)
-		block_unref(h2->text.block);
+		give_back(h2, h2->text.block);
 	h2->text.block = NULL;
 }
 
+// Into a block of its own that has room for `len` more bytes.
 static char *room_slow(struct h2 *h2, size_t len)
 {
 	struct h2_text *text = &h2->text;
@@ -59,11 +72,20 @@ static char *room_slow(struct h2 *h2, size_t len)
 	}
 	if (text->block) {
 		memcpy(block->data, text->block->data, text->len);
-		block_unref(text->block);
-		text->is_noted = false; // where it was
+		give_back(h2, text->block);
 	}
+	text->is_noted = false; // where it was
 	text->block = block;
 	return block->data + text->len;
+}
+
+void h2_text_pause(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+
+	text->is_noted = false; // others use the parser meanwhile
+	if (text->block == h2->kit->text && !room_slow(h2, 0))
+		h2_text_done(h2);
 }
 
 // For `len` more bytes. NULL: no memory, and the head is refused.
@@ -281,10 +303,20 @@ static void start(struct h2 *h2)
 		start_response(h2, h2->heading);
 }
 
-// The lengths of the names are constants here: each comparison is one or two instructions.
+// The length is a constant, and at most 16: a few instructions by loads that overlap.
 static inline bool is_same(struct str name, const char *text, size_t len)
 {
-	return name.len == len && memcmp(name.ptr, text, len) == 0;
+	if (name.len != len)
+		return false;
+	if (len >= 8)
+		return ((scan_load64(name.ptr) ^ scan_load64(text)) |
+			       (scan_load64(name.ptr + len - 8) ^ scan_load64(text + len - 8))) ==
+		       0;
+	if (len >= 4)
+		return ((scan_load32(name.ptr) ^ scan_load32(text)) |
+			       (scan_load32(name.ptr + len - 4) ^ scan_load32(text + len - 4))) ==
+		       0;
+	return memcmp(name.ptr, text, len) == 0;
 }
 
 static inline u8 pseudo_of(struct str name, enum stream_role role)
@@ -298,10 +330,8 @@ static inline u8 pseudo_of(struct str name, enum stream_role role)
 }
 
 // RFC 3986 3.1. It says nothing that the connection does not say, and goes nowhere.
-static bool scheme_is_valid(struct str scheme)
+static __attribute__((noinline)) bool odd_scheme_is_valid(struct str scheme)
 {
-	if (likely(is_same(scheme, "https", 5) || is_same(scheme, "http", 4)))
-		return true;
 	for (size_t i = 0; i < scheme.len; i++) {
 		char c = ascii_lower(scheme.ptr[i]);
 		bool is_letter = c >= 'a' && c <= 'z';
@@ -311,6 +341,12 @@ static bool scheme_is_valid(struct str scheme)
 			return false;
 	}
 	return scheme.len > 0;
+}
+
+static inline bool scheme_is_valid(struct str scheme)
+{
+	return likely(is_same(scheme, "https", 5) || is_same(scheme, "http", 4)) ||
+	       odd_scheme_is_valid(scheme);
 }
 
 static void read_status(struct h2_text *text, struct str value)
@@ -325,33 +361,13 @@ static void read_status(struct h2_text *text, struct str value)
 		refuse(text, HTTP_REFUSE_STATUS_LINE);
 }
 
-static void add_pseudo(struct h2 *h2, struct str name, struct str value)
+// Those whose place in the text comes later.
+static __attribute__((noinline)) void keep_pseudo(struct h2 *h2, u8 pseudo, struct str value)
 {
 	struct h2_text *text = &h2->text;
-	u8 pseudo = pseudo_of(name, h2->session.role);
 	u32 start_at, len = (u32)value.len;
-	char *at;
+	char *at = room(h2, value.len + 1);
 
-	if (unlikely(!pseudo || text->pseudo & pseudo || text->has_start)) {
-		refuse(text, HTTP_REFUSE_FRAMES);
-		return;
-	}
-	text->pseudo |= pseudo;
-	if (pseudo == H2_PSEUDO_SCHEME) {
-		if (!scheme_is_valid(value))
-			refuse(text, HTTP_REFUSE_FRAMES);
-		return;
-	}
-	if (pseudo == H2_PSEUDO_STATUS) {
-		read_status(text, value);
-		return;
-	}
-	if (pseudo == H2_PSEUDO_METHOD && likely(is_same(value, "GET", 3))) {
-		text->is_get = true;
-		text->method.len = len;
-		return;
-	}
-	at = room(h2, value.len + 1);
 	if (!at)
 		return;
 	start_at = text->len;
@@ -373,6 +389,29 @@ static void add_pseudo(struct h2 *h2, struct str name, struct str value)
 		text->protocol.at = start_at;
 		text->protocol.len = len;
 		break;
+	}
+}
+
+static inline void add_pseudo(struct h2 *h2, struct str name, struct str value)
+{
+	struct h2_text *text = &h2->text;
+	u8 pseudo = pseudo_of(name, h2->session.role);
+
+	if (unlikely(!pseudo || text->pseudo & pseudo || text->has_start)) {
+		refuse(text, HTTP_REFUSE_FRAMES);
+		return;
+	}
+	text->pseudo |= pseudo;
+	if (pseudo == H2_PSEUDO_SCHEME) {
+		if (unlikely(!scheme_is_valid(value)))
+			refuse(text, HTTP_REFUSE_FRAMES);
+	} else if (pseudo == H2_PSEUDO_METHOD && likely(is_same(value, "GET", 3))) {
+		text->is_get = true;
+		text->method.len = 3;
+	} else if (pseudo == H2_PSEUDO_STATUS) {
+		read_status(text, value);
+	} else {
+		keep_pseudo(h2, pseudo, value);
 	}
 }
 
@@ -477,12 +516,17 @@ static __attribute__((noinline)) bool is_special(
 	return false;
 }
 
-static void add_field(struct h2 *h2, struct str name, struct str value)
+static __attribute__((noinline)) void add_field(struct h2 *h2, struct str name, struct str value)
 {
 	struct h2_text *text = &h2->text;
-	char *at = room(h2, name.len + value.len + 4 + spare_bytes), *behind;
 	enum http_known known;
+	char *at, *behind;
 
+	if (unlikely(!text->has_start))
+		start(h2);
+	if (unlikely(text->refusal))
+		return;
+	at = room(h2, name.len + value.len + 4 + spare_bytes);
 	if (!at)
 		return;
 	behind = put_field(at, name, value);
@@ -500,30 +544,39 @@ static void add_field(struct h2 *h2, struct str name, struct str value)
 // RFC 9113 8.2.1. HTTP/1 would pass over it.
 static inline bool is_padded(struct str value)
 {
-	return likely(value.len) &&
-	       unlikely(ascii_is_blank(value.ptr[0]) || ascii_is_blank(value.ptr[value.len - 1]));
+	u8 first, last;
+
+	if (value.len == 0)
+		return false;
+	first = (u8)value.ptr[0];
+	last = (u8)value.ptr[value.len - 1];
+	return unlikely(MIN(first, last) <= ' ') &&
+	       (ascii_is_blank((char)first) || ascii_is_blank((char)last));
+}
+
+static __attribute__((noinline)) int add_too_much(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+	u32 bytes_max = h2->parser->limits.head_bytes_max;
+
+	refuse(text, text->list_bytes > bytes_max ? HTTP_REFUSE_HEAD_TOO_LARGE
+						  : HTTP_REFUSE_TOO_MANY_FIELDS);
+	return text->list_bytes > bytes_max * lists_max ? -1 : 0;
 }
 
 int h2_text_add(struct h2 *h2, struct str name, struct str value)
 {
 	struct h2_text *text = &h2->text;
-	u32 bytes_max = h2->parser->limits.head_bytes_max;
 
 	text->list_bytes += (u32)(name.len + value.len) + field_overhead;
-	if (unlikely(text->list_bytes > bytes_max || text->field_count >= HTTP_FIELDS_MAX)) {
-		refuse(text, text->list_bytes > bytes_max ? HTTP_REFUSE_HEAD_TOO_LARGE
-							  : HTTP_REFUSE_TOO_MANY_FIELDS);
-		return text->list_bytes > bytes_max * lists_max ? -1 : 0;
-	}
+	if (unlikely(text->list_bytes > h2->parser->limits.head_bytes_max ||
+		     text->field_count >= HTTP_FIELDS_MAX))
+		return add_too_much(h2);
 	if (unlikely(is_padded(value)))
 		refuse(text, HTTP_REFUSE_FRAMES);
-	if (name.len && name.ptr[0] == ':') {
+	if (name.len && name.ptr[0] == ':')
 		add_pseudo(h2, name, value);
-		return 0;
-	}
-	if (!text->has_start)
-		start(h2);
-	if (likely(text->refusal == HTTP_REFUSE_OK))
+	else
 		add_field(h2, name, value);
 	return 0;
 }
@@ -544,7 +597,7 @@ static void join_cookies(struct h2 *h2, const struct http_head *head)
 	h2->text.len = h2->text.raw_at = 0;
 	at = room(h2, head->raw.len + 2 * (size_t)head->field_count + name.len);
 	if (!at) {
-		block_unref(old);
+		give_back(h2, old);
 		return;
 	}
 	at = put(at, str_make(from, (size_t)(head->fields[0].name - from)));
@@ -567,7 +620,7 @@ static void join_cookies(struct h2 *h2, const struct http_head *head)
 		first = false;
 	}
 	took(h2, put(at, STR("\r\n\r\n")));
-	block_unref(old);
+	give_back(h2, old);
 }
 
 static void finish(struct h2 *h2)
