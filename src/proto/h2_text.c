@@ -43,9 +43,8 @@ static inline void give_back(struct h2 *h2, struct block *block)
 void h2_text_begin(struct h2 *h2, bool is_trailers)
 {
 	h2_text_done(h2);
-	h2->text = (struct h2_text){.is_trailers = is_trailers,
-		.has_start = is_trailers,
-		.is_noted = SCAN_SSE2 && !is_trailers};
+	h2->text = (struct h2_text){
+		.is_trailers = is_trailers, .has_start = is_trailers, .is_noted = !is_trailers};
 	if (unlikely(is_trailers)) // which may be kept
 		return;
 	h2->text.block = h2->kit->spare;
@@ -125,16 +124,37 @@ static void put_line(struct h2 *h2, struct str name, struct str value)
 	h2->text.is_noted = false;
 }
 
+// Where spare_bytes may be read behind them.
+#if SCAN_SSE2
+static inline const char *value_end(struct str value)
+{
+	return scan_value_stop(value.ptr);
+}
+
+static inline const char *target_end(struct str target)
+{
+	return scan_target_stop(target.ptr);
+}
+#else
+static const char *value_end(struct str value)
+{
+	return scan_value(value.ptr, value.ptr + value.len);
+}
+
+static const char *target_end(struct str target)
+{
+	return scan_target(target.ptr, target.ptr + target.len);
+}
+#endif
+
 // The line that begins at `at`, behind which spare_bytes may be read, is the next field.
 static inline void note(
 	struct h2 *h2, enum http_known known, const char *at, size_t name_len, size_t value_len)
 {
 	const char *value = at + name_len + 2;
 
-#if SCAN_SSE2
-	if (unlikely(scan_value_stop(value) != value + value_len))
+	if (unlikely(value_end(str_make(value, value_len)) != value + value_len))
 		h2->text.is_noted = false;
-#endif
 	h2->parser->fields[h2->text.field_count++] = (struct http_field){
 		.name = at,
 		.value = value,
@@ -217,28 +237,39 @@ static void judge_start(struct h2 *h2, struct str method, bool extended)
 		refuse(text, HTTP_REFUSE_URI_TOO_LONG);
 }
 
+static __attribute__((noinline)) void put_tunnel(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+	char copy[protocol_bytes_max + 1];
+	size_t len = MIN(text->protocol.len, (u32)sizeof(copy));
+
+	memcpy(copy, text->block->data + text->protocol.at, len);
+	put_upgrade(h2, h2->heading, str_make(copy, len));
+}
+
 // Behind the pseudo-header fields. The order of the calls keeps `part` valid: room() may move.
-static void start_request(struct h2 *h2, struct h2_stream *s)
+static void start_request(struct h2 *h2)
 {
 	struct h2_text *text = &h2->text;
 	size_t len = text->method.len + text->path.len + text->authority.len;
-	char copy[protocol_bytes_max + 1];
-	struct str method, path;
 	char *at = room(h2, len + 32 + spare_bytes), *line;
 	bool extended = text->protocol.len > 0;
+	struct str method, path;
 
 	if (!at)
 		return;
 	text->raw_at = text->len;
-	method = likely(text->is_get) ? STR("GET") : part(text, text->method.at, text->method.len);
-	if (unlikely(!start_is_plain(text, h2->parser->limits.target_bytes_max)))
+	if (likely(start_is_plain(text, h2->parser->limits.target_bytes_max))) {
+		at = put(at, STR("GET "));
+	} else {
+		method = text->is_get ? STR("GET") : part(text, text->method.at, text->method.len);
 		judge_start(h2, method, extended);
-	path = part(text, text->path.at, text->path.len);
-	if (unlikely(
-		    !path.len || scan_target(path.ptr, path.ptr + path.len) != path.ptr + path.len))
+		at = put(put(at, extended ? STR("GET") : method), STR(" "));
+	}
+	path = str_make(at, text->path.len);
+	at = put(put(at, part(text, text->path.at, text->path.len)), STR(" HTTP/1.1\r\n"));
+	if (unlikely(!path.len || target_end(path) != path.ptr + path.len))
 		text->is_noted = false;
-	at = put(put(at, extended ? STR("GET") : method), STR(" "));
-	at = put(put(at, path), STR(" HTTP/1.1\r\n"));
 	if (text->authority.len) {
 		line = at;
 		at = put_field(
@@ -247,11 +278,8 @@ static void start_request(struct h2 *h2, struct h2_stream *s)
 		text->has_host = true;
 	}
 	took(h2, at);
-	if (likely(!extended))
-		return;
-	len = MIN(text->protocol.len, (u32)sizeof(copy));
-	memcpy(copy, text->block->data + text->protocol.at, len);
-	put_upgrade(h2, s, str_make(copy, len));
+	if (unlikely(extended))
+		put_tunnel(h2);
 }
 
 // What HTTP/1 says where the tunnel that was asked for is there (RFC 8441 5).
@@ -298,7 +326,7 @@ static void start(struct h2 *h2)
 {
 	h2->text.has_start = true;
 	if (h2->session.role == STREAM_SERVER)
-		start_request(h2, h2->heading);
+		start_request(h2);
 	else
 		start_response(h2, h2->heading);
 }
@@ -474,7 +502,6 @@ static bool read_name(struct h2_text *text, struct str name, enum http_known *re
 {
 	return judge_name(text, name, ret_known);
 }
-
 #endif
 
 // RFC 9218 4: a dictionary of which "u" and "i" are known; what is not understood is passed over.

@@ -198,18 +198,29 @@ static inline bool scan_equal(const char *at, const char *text, u32 len)
 	return ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(have, want)) << (32 - len) == 0;
 }
 
-// The byte at which scan_value stops, where there is one, and 16 bytes can be read from any byte
+// The byte at which a scanner stops, where there is one, and 16 bytes can be read from any byte
 // before it on.
-static inline const char *scan_value_stop(const char *at)
+static inline __attribute__((always_inline)) const char *scan_roomy(
+	const char *at, scan_stop_fn *stop)
 {
 	unsigned mask;
 
 	do {
 		mask = (unsigned)_mm_movemask_epi8(
-			scan_stop_value(_mm_loadu_si128((const __m128i *)(const void *)at)));
+			stop(_mm_loadu_si128((const __m128i *)(const void *)at)));
 		at += 16;
 	} while (unlikely(!mask));
 	return at - 16 + __builtin_ctz(mask);
+}
+
+static inline const char *scan_value_stop(const char *at)
+{
+	return scan_roomy(at, scan_stop_value);
+}
+
+static inline const char *scan_target_stop(const char *at)
+{
+	return scan_roomy(at, scan_stop_target);
 }
 
 // How many of the 16 bytes at `at` come before one that scan_value stops at.

@@ -130,6 +130,8 @@ static void test_roomy(void **state)
 			bytes[len + 3] = '\r';
 			assert_ptr_equal(
 				scan_value_stop(bytes), scan_value(bytes, bytes + sizeof(bytes)));
+			assert_ptr_equal(
+				scan_target_stop(bytes), scan_target(bytes, bytes + sizeof(bytes)));
 		}
 	}
 }
