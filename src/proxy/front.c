@@ -602,7 +602,7 @@ void front_adopt(struct proxy *proxy, struct hold *before)
 		drain(proxy);
 }
 
-static void give_up_exchanges(struct client *client, enum outcome outcome)
+static void end_requests(struct client *client, enum outcome outcome)
 {
 	while (client->exchanges)
 		exchange_abort(client->exchanges, outcome);
@@ -610,7 +610,7 @@ static void give_up_exchanges(struct client *client, enum outcome outcome)
 
 void front_give_up(struct client *client, enum outcome outcome)
 {
-	give_up_exchanges(client, outcome);
+	end_requests(client, outcome);
 	conn_abort(&client->conn);
 }
 
@@ -619,7 +619,7 @@ void front_abort(struct proxy *proxy)
 	list_for_each_safe (node, &proxy->client_list) {
 		struct client *client = list_entry(node, struct client, node);
 
-		give_up_exchanges(client, OUTCOME_DRAINING);
+		end_requests(client, OUTCOME_DRAINING);
 		conn_part(&client->conn);
 	}
 }
