@@ -66,6 +66,7 @@ static bool has_encrypted(const struct build *build, const struct conf_pool *poo
 	return has;
 }
 
+// A warning only: an order that takes the last encrypted backend away must not be refused.
 static void check_pool(struct build *build, const struct conf_pool *pool)
 {
 	const struct node *node = first_backend(build, pool);
@@ -78,7 +79,8 @@ static void check_pool(struct build *build, const struct conf_pool *pool)
 		struct str front = scheme_text(pool->backends[0].scheme, pool->backends[0].is_h2);
 
 		report_advice(build->report,
-			report_key(build->report, CODE_CONFLICT, build_section(build, pool, "tls"),
+			report_key(build->report, CODE_IN_THE_CLEAR,
+				build_section(build, pool, "tls"),
 				"pools.%.*s.tls does nothing: all backends are spoken to in the "
 				"clear, as %.*s%.*s",
 				CLIP(pool->name), CLIP(front), CLIP(pool->backends[0].address)),

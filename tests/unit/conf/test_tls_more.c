@@ -27,8 +27,9 @@ static void finds(const char *text, u32 errors, u32 warnings, const char *words)
 static void in_the_clear(void **state)
 {
 	(void)state;
-	finds(APP("backends: [\"http://a:1\", \"h2c://b:1\"], tls: {ca: x}"), 1, 0,
-		"error[E023]: pools.app.tls does nothing: all backends are spoken to in the clear, "
+	finds(APP("backends: [\"http://a:1\", \"h2c://b:1\"], tls: {ca: x}"), 0, 1,
+		"warning[W127]: pools.app.tls does nothing: all backends are spoken to in the "
+		"clear, "
 		"as http://a:1");
 	finds(APP("backends: [\"http://a:1\", b:1], tls: true"), 0, 1,
 		"warning[W127]: backend a:1 is spoken to in the clear, though pool 'app' has "
