@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside of proto/h2* only. h2.c is the session, h2_recv.c what libnghttp2 says of the peer's
-// frames, h2_stream.c the calls on a stream and what is sent, h2_text.c and h2_fields.c the
-// translation from and to HTTP/2's header sections, h2_memory.c libnghttp2's memory.
+// frames, h2_stream.c the calls on a stream and what is sent, h2_text.c, h2_head.c and h2_fields.c
+// the translation from and to HTTP/2's header sections, h2_memory.c libnghttp2's memory.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -21,6 +21,7 @@ enum {
 	H2_PROTOCOL_MAX = 24,	      // bytes of the name of a protocol to upgrade to
 	H2_FRAME_BYTES_MAX = 16384,   // what every peer takes (RFC 9113 6.5.2)
 	H2_FIELDS_SPARE_BYTES = 1024, // of it, for what libnghttp2 has of a block: the method
+	H2_TEXT_BYTES = 8 * 1024,     // of a head; what is longer has a block of its own
 };
 
 struct h2_kit {
@@ -32,6 +33,8 @@ struct h2_kit {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *options;
 	u64 seed, keys; // of the keys that offer a WebSocket
+	// For the text of a head that comes in one read; `spare` is NULL while it is in use.
+	struct block *text, *spare;
 	// Scratch: nothing in it outlives a call.
 	nghttp2_nv nv[H2_NV_MAX];
 	char status[3], number[20];
@@ -67,11 +70,14 @@ struct h2_text {
 	u32 list_bytes;	 // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	u16 field_count; // lines written
 	u16 status;
+	u8 reason_len;
 	bool has_start;	   // the start line is written
 	bool has_host;	   // so is a host
 	bool host_repeats; // a host field was there beside :authority
 	bool is_trailers;
 	bool has_priority; // the field was there (RFC 9218 5)
+	bool is_get;	   // the method, which is not in the block then
+	bool is_noted;	   // the parser's fields are those that were written, and beyond doubt
 	u8 refusal;	   // enum http_refusal
 	u8 pseudo;	   // enum h2_pseudo, those that were there
 	u8 urgency;
@@ -227,15 +233,27 @@ void h2_text_begin(struct h2 *h2, bool is_trailers);
 // One field. 0, or -1 where the block of fields is beyond all bounds.
 int h2_text_add(struct h2 *h2, struct str name, struct str value) must_check;
 
+// No more comes for now: what is there of a head makes room for others.
+void h2_text_pause(struct h2 *h2);
+
+// The section is complete. Where there is no memory for its end the text says so by `refusal`, as
+// of all that was refused before.
+void h2_text_end(struct h2 *h2);
+
+// Several cookie fields become one (RFC 9113 8.2.3) in a text that replaces the one that was read.
+void h2_text_join_cookies(struct h2 *h2, const struct http_head *head);
+void h2_text_done(struct h2 *h2);
+
+// ---- Heads and trailers of that text (h2_head.c) ------------------------------------------------
+
 // The head is complete: reads it. HTTP_REFUSE_OK: parser->head is it, and borrows from h2->text.
-enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end) must_check;
-enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end) must_check;
+enum http_refusal h2_head_request(struct h2 *h2, struct h2_stream *s, bool end) must_check;
+enum http_refusal h2_head_response(struct h2 *h2, struct h2_stream *s, bool end) must_check;
 // Trailers are complete: judges them. HTTP_REFUSE_OK: h2->text.block is their text, for
 // h2_read_trailers.
-enum http_refusal h2_text_trailers(struct h2 *h2) must_check;
+enum http_refusal h2_head_trailers(struct h2 *h2) must_check;
 enum http_refusal h2_read_trailers(
 	struct h1_parser *parser, const struct block *block, u16 *ret_count) must_check;
-void h2_text_done(struct h2 *h2);
 
 // ---- Fields of HTTP/2 (h2_fields.c) -------------------------------------------------------------
 
