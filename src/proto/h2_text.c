@@ -77,7 +77,7 @@ void h2_text_pause(struct h2 *h2)
 	struct h2_text *text = &h2->text;
 
 	text->is_noted = false; // others use the parser meanwhile
-	if (text->block == h2->kit->text && !room_slow(h2, 0))
+	if (!h2->heading || (text->block == h2->kit->text && !room_slow(h2, 0)))
 		h2_text_done(h2);
 }
 
