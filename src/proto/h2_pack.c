@@ -10,6 +10,7 @@ enum {
 	integer_bytes_max = 6, // of a 32-bit number behind its prefix
 	short_cookie_bytes = 20,
 	bytes_before_anew = 1 << 30, // so that no sum wraps
+	ways = 4, // a power of two: so many entries there are for fields of the same place
 };
 
 // The first bits of each form of a field; an index follows (RFC 7541 6).
@@ -155,19 +156,42 @@ static inline struct mark mark_of(const struct h2_pack *pack, struct str text, u
 		.tag = (u32)hash_bytes(text.ptr, text.len, pack->seed + name_index)};
 }
 
-static inline struct h2_pack_entry *entry_of(struct h2_pack *pack, const struct mark *mark)
+static inline bool is_there(const struct h2_pack *pack, const struct h2_pack_entry *entry)
+{
+	return entry->is_set && pack->bytes - entry->place <= pack->bytes_max;
+}
+
+static inline struct h2_pack_entry *home_of(struct h2_pack *pack, const struct mark *mark)
 {
 	return &pack->entries[mark->tag % H2_PACK_SLOTS];
+}
+
+static inline struct h2_pack_entry *set_of(struct h2_pack *pack, const struct mark *mark)
+{
+	return &pack->entries[mark->tag % H2_PACK_SLOTS / ways * ways];
+}
+
+// The one of the set with its tag, or any other one.
+static __attribute__((noinline)) const struct h2_pack_entry *search_set(
+	struct h2_pack *pack, u32 tag)
+{
+	const struct h2_pack_entry *at = &pack->entries[tag % H2_PACK_SLOTS / ways * ways],
+				   *last = at + ways - 1;
+
+	while (at < last && at->tag != tag)
+		at++;
+	return at;
 }
 
 // True: the peer has it, and it is written.
 static inline bool put_indexed(struct h2_packer *packer, const struct mark *mark)
 {
 	struct h2_pack *pack = packer->pack;
-	const struct h2_pack_entry *entry = entry_of(pack, mark);
+	const struct h2_pack_entry *entry = home_of(pack, mark);
 
-	if (unlikely(entry->tag != mark->tag || !entry->is_set ||
-		     pack->bytes - entry->place > pack->bytes_max ||
+	if (unlikely(entry->tag != mark->tag))
+		entry = search_set(pack, mark->tag);
+	if (unlikely(entry->tag != mark->tag || !is_there(pack, entry) ||
 		     entry->text_len != mark->text.len || entry->name_index != mark->name_index ||
 		     memcmp(pack->text + entry->text_at, mark->text.ptr, mark->text.len) != 0))
 		return false;
@@ -176,16 +200,38 @@ static inline bool put_indexed(struct h2_packer *packer, const struct mark *mark
 	return true;
 }
 
+// Its own, one that is free, or the oldest of the set.
+static struct h2_pack_entry *place_for(struct h2_pack *pack, const struct mark *mark)
+{
+	struct h2_pack_entry *set = set_of(pack, mark), *home = home_of(pack, mark), *oldest = home;
+
+	for (u32 i = 0; i < ways; i++)
+		if (set[i].tag == mark->tag)
+			return &set[i];
+	if (!is_there(pack, home))
+		return home;
+	for (u32 i = 0; i < ways; i++) {
+		if (!is_there(pack, &set[i]))
+			return &set[i];
+		if (pack->count - set[i].number > pack->count - oldest->number)
+			oldest = &set[i];
+	}
+	return oldest;
+}
+
 // Its text stays where it is as long as it is in the table: the ring is longer by one entry.
 static void remember(struct h2_pack *pack, const struct mark *mark, u32 size)
 {
+	struct h2_pack_entry *entry;
 	u32 len = (u32)mark->text.len;
 
 	if (unlikely(pack->bytes > bytes_before_anew))
 		forget_all(pack);
 	if (pack->text_at + len > sizeof(pack->text))
 		pack->text_at = 0;
-	*entry_of(pack, mark) = (struct h2_pack_entry){.tag = mark->tag,
+	entry = place_for(pack, mark);
+	*entry = (struct h2_pack_entry){.tag = mark->tag,
+		.last = entry->last,
 		.number = pack->count,
 		.place = pack->bytes,
 		.text_at = (u16)pack->text_at,
@@ -198,17 +244,32 @@ static void remember(struct h2_pack *pack, const struct mark *mark, u32 size)
 	pack->bytes += size;
 }
 
+// Whether it is among the last of its set that were not put into the table. If not, it is now.
+static bool came_before(struct h2_pack *pack, const struct mark *mark)
+{
+	struct h2_pack_entry *set = set_of(pack, mark);
+
+	for (u32 i = 0; i < ways; i++) {
+		if (set[i].last == mark->tag) {
+			set[i].last = 0;
+			return true;
+		}
+	}
+	for (u32 i = ways - 1; i > 0; i--)
+		set[i].last = set[i - 1].last;
+	set[0].last = mark->tag;
+	return false;
+}
+
 // The first time past the table, the second time into it.
 static void put_anew(struct h2_packer *packer, const struct mark *mark, const struct called *called,
 	struct str value)
 {
 	struct h2_pack *pack = packer->pack;
-	struct h2_pack_entry *entry = entry_of(pack, mark);
 	size_t size = called->name.len + value.len + entry_overhead;
 
-	if (entry->last != mark->tag || size > H2_PACK_ENTRY_BYTES ||
-		mark->text.len > H2_PACK_ENTRY_BYTES || size > pack->bytes_max) {
-		entry->last = mark->tag;
+	if (size > H2_PACK_ENTRY_BYTES || mark->text.len > H2_PACK_ENTRY_BYTES ||
+		size > pack->bytes_max || !came_before(pack, mark)) {
 		put_literal(packer, form_plain, called, value);
 		return;
 	}

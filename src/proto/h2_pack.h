@@ -5,7 +5,7 @@
 // then on; what does not is written as it is, without Huffman's code. The encoder has no table of
 // its own to keep in step: an entry of the peer's is there as long as those behind it fit, and
 // where it stands is how many came since. So it remembers a few entries by their hash, with their
-// text to compare, and forgets whom another one falls upon.
+// text to compare, and forgets the oldest where too many fall upon one place.
 #pragma once
 
 #include "proto/http.h"
@@ -19,7 +19,7 @@ enum {
 
 struct h2_pack_entry {
 	u32 tag;    // of the field that is in the table
-	u32 last;   // ... that came last and is not
+	u32 last;   // ... that came and is not; of a set, the newest first
 	u32 number; // how many entries were before it
 	u32 place;  // their bytes (RFC 7541 4.1)
 	u16 text_at, text_len;

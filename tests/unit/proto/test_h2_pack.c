@@ -278,9 +278,39 @@ static void a_value_may_read_like_a_line(void **state)
 	end(&ends);
 }
 
+// What comes in every message is in the table soon, wherever the hashes of a dozen fields fall.
+static void what_repeats_is_indexed(void **state)
+{
+	enum { dozen = 12, seeds = 200 };
+	struct pair pairs[dozen];
+	struct ends ends;
+	u32 short_ones = 0;
+
+	(void)state;
+	for (u32 i = 0; i < dozen; i++) {
+		pairs[i] = pair_of(STR("x-field"), STR("value 0"));
+		pairs[i].value[6] = (char)('a' + i);
+	}
+	for (u32 seed = 1; seed <= seeds; seed++) {
+		struct h2_packer packer = {0};
+
+		begin(&ends, seed);
+		for (u32 round = 0; round < 4; round++) {
+			packer = pack(&ends);
+			for (u32 i = 0; i < dozen; i++)
+				put_pair(&packer, &pairs[i]);
+			is_read(&ends, &packer, ends.block, pairs, dozen);
+		}
+		short_ones += packer.at - packer.start == dozen;
+		end(&ends);
+	}
+	assert_true(short_ones > seeds - seeds / 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_repeats_is_indexed),
 		cmocka_unit_test(a_value_may_read_like_a_line),
 		cmocka_unit_test(what_repeats_is_a_byte),
 		cmocka_unit_test(some_never_go_into_the_table),
