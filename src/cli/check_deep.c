@@ -71,8 +71,58 @@ static void add_key(struct deep *deep, struct str file)
 			STR_FMT(file));
 }
 
-static void add_cert(
-	struct deep *deep, const struct tls_cert *cert, const struct conf_certificate *conf)
+static i64 now_s(void)
+{
+	ASN1_TIME *now = X509_gmtime_adj(NULL, 0);
+	i64 seconds = now ? tls_cert_time_s(now) : 0;
+
+	ASN1_TIME_free(now);
+	return seconds;
+}
+
+static void add_staple_age(struct deep *deep, const struct tls_staple *staple)
+{
+	i64 left_s = staple->until_s - now_s();
+
+	if (!staple->until_s)
+		text_printf(deep->text, "good; it says no date of the next one");
+	else if (left_s < 86400)
+		text_printf(deep->text, "warning: only good for %lld hours",
+			(long long)(left_s / 3600));
+	else
+		text_printf(deep->text, "good for %lld days", (long long)(left_s / 86400));
+	if (!staple->is_verified)
+		text_printf(deep->text, "; its authority is not in the certificate's file, so its "
+					"signature was not "
+					"looked at");
+}
+
+// What a start leaves out.
+static void add_staple(struct deep *deep, const struct tls_staple *staple)
+{
+	enum tls_staple_fault fault = tls_staple_fault_at(staple, now_s());
+	char why[TLS_STAPLE_WHY_MAX];
+
+	if (!staple->file.len)
+		return;
+	text_printf(deep->text, "\n    OCSP response %.*s: ", STR_FMT(staple->file));
+	if (fault == TLS_STAPLE_NONE) {
+		add_staple_age(deep, staple);
+	} else {
+		tls_staple_why(staple, fault, why);
+		text_printf(deep->text, "error[E%03d]: %s, so it is not stapled: %s",
+			CODE_BAD_RESPONSE, why, tls_staple_info(fault)->cure);
+		deep->errors++;
+	}
+	if (staple->is_revoked)
+		text_printf(deep->text,
+			"; warning[W%03d]: it says that the certificate is revoked: get another "
+			"one, since clients that look at the response refuse this one",
+			CODE_REVOKED);
+}
+
+static void add_cert(struct deep *deep, const struct tls_cert *cert,
+	const struct tls_staple *staple, const struct conf_certificate *conf)
 {
 	char names[names_bytes_max];
 	size_t len = tls_cert_names(cert->leaf, names, sizeof(names));
@@ -82,6 +132,7 @@ static void add_cert(
 	add_age(deep, cert);
 	add_chain(deep, cert);
 	add_key(deep, conf->key.len ? conf->key : conf->cert);
+	add_staple(deep, staple);
 	text_printf(deep->text, "\n");
 }
 
@@ -334,7 +385,7 @@ u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text)
 			continue; // told of already
 		for (u32 j = 0; j < tls->certificate_count; j++)
 			add_cert(&deep, tls_server_cert(secure->servers[i], j),
-				&tls->certificates[j]);
+				tls_server_staple(secure->servers[i], j), &tls->certificates[j]);
 	}
 	for (u32 i = 0; i < conf->frontend_count; i++) {
 		struct str ca = conf->frontends[i].tls.client.ca;

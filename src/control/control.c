@@ -10,6 +10,7 @@
 #include "control/limits.h"
 #include "control/logger.h"
 #include "control/reload_parts.h"
+#include "control/staples.h"
 #include "net/tls_cert.h"
 
 enum {
@@ -173,6 +174,7 @@ static void start_reload(struct control *control)
 		.handover = control->handover,
 		.estate = &control->estate,
 		.file = control->shelf_file,
+		.staples = control->staples,
 		.clients_max = control->max_connections,
 		.tls_secret = &control->tls_secret,
 		.seed = control->seed};
@@ -209,6 +211,8 @@ static int start(struct control *control)
 	error = open_tls(control);
 	if (error)
 		return error;
+	control->staples = staples_new(control->loop, control->log);
+	staples_adopt(control->staples, control->snapshot, true);
 	start_watch(control);
 	start_reload(control);
 	control_prepare_workers(control);
@@ -289,6 +293,7 @@ static void release(struct control *control)
 	desk_free(control->desk);
 	stop_watch(control);
 	control_free_workers(control);
+	staples_free(control->staples);
 	if (control->logger)
 		logger_stop(control->logger);
 	reload_free(control->reload);

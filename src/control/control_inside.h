@@ -15,6 +15,8 @@
 #include "control/watchdog.h"
 #include "net/tls_ticket.h"
 
+struct staples;
+
 struct control {
 	const struct conf *conf;    // the first one, with what was found and what was left
 	const struct conf *written; // without
@@ -28,6 +30,7 @@ struct control {
 	struct log *log;
 	struct watch *watch;
 	struct desk *desk;
+	struct staples *staples;
 	struct reload *reload;
 	struct estate estate; // of who served before
 	struct shelf_file *shelf_file;

@@ -9,6 +9,7 @@
 #include "control/desk.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
+#include "control/staples.h"
 #include "control/thread.h"
 
 enum { again_ms = 1 };
@@ -355,6 +356,7 @@ static void take(struct reload *reload, struct job *job)
 	reload->is_told = false;
 	watch_adopt(reload->config.watch, reign->snapshot);
 	desk_adopt(reload->config.desk, reign->snapshot);
+	staples_adopt(reload->config.staples, reign->snapshot, !reload_job_is_edit(job));
 	resolve(reload);
 	reload->calls_out = reload->config.workers->count;
 	reload_call_all(reload, reload->calls, run_swap, on_swapped);

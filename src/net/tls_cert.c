@@ -9,8 +9,6 @@
 
 #include "base/addr.h"
 
-enum { ocsp_bytes_max = 64 * 1024 };
-
 void tls_error_set(struct tls_error *error, struct str file, const char *what)
 {
 	unsigned long code = ERR_peek_error();
@@ -70,7 +68,7 @@ static bool read_chain(BIO *bio, OSSL_LIB_CTX *lib, struct tls_cert *cert)
 	return true;
 }
 
-static i64 unix_time(const ASN1_TIME *time)
+i64 tls_cert_time_s(const ASN1_TIME *time)
 {
 	struct tm parts = {0};
 
@@ -89,8 +87,8 @@ static bool load_chain(
 			bio ? "it holds no certificate that can be read" : "it cannot be opened");
 		return false;
 	}
-	cert->not_before_s = unix_time(X509_get0_notBefore(cert->leaf));
-	cert->not_after_s = unix_time(X509_get0_notAfter(cert->leaf));
+	cert->not_before_s = tls_cert_time_s(X509_get0_notBefore(cert->leaf));
+	cert->not_after_s = tls_cert_time_s(X509_get0_notAfter(cert->leaf));
 	return true;
 }
 
@@ -117,32 +115,13 @@ static bool load_key(
 	return false;
 }
 
-static bool load_ocsp(struct str file, struct tls_cert *cert, struct tls_error *ret_error)
-{
-	BIO *bio = BIO_new_file(file.ptr, "r");
-	int len = -1;
-
-	cert->ocsp = OPENSSL_malloc(ocsp_bytes_max);
-	if (bio && cert->ocsp)
-		len = BIO_read(bio, cert->ocsp, ocsp_bytes_max);
-	BIO_free(bio);
-	if (len > 0 && len < ocsp_bytes_max && cert->ocsp[0] == 0x30) {
-		cert->ocsp_len = (size_t)len;
-		return true;
-	}
-	tls_error_set(
-		ret_error, file, bio ? "it holds no OCSP response in DER" : "it cannot be opened");
-	return false;
-}
-
 bool tls_cert_load(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
 	struct tls_error *ret_error)
 {
 	*ret_cert = (struct tls_cert){.file = files->cert};
 	ERR_clear_error();
 	return load_chain(lib, files->cert, ret_cert, ret_error) &&
-	       load_key(lib, files->key.len ? files->key : files->cert, ret_cert, ret_error) &&
-	       (files->ocsp.len == 0 || load_ocsp(files->ocsp, ret_cert, ret_error));
+	       load_key(lib, files->key.len ? files->key : files->cert, ret_cert, ret_error);
 }
 
 void tls_cert_done(struct tls_cert *cert)
@@ -150,7 +129,6 @@ void tls_cert_done(struct tls_cert *cert)
 	X509_free(cert->leaf);
 	sk_X509_pop_free(cert->chain, X509_free);
 	EVP_PKEY_free(cert->key);
-	OPENSSL_free(cert->ocsp);
 	*cert = (struct tls_cert){0};
 }
 

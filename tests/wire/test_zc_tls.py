@@ -170,15 +170,6 @@ def test_records_as_small_as_a_client_asks_for():
         assert body in said
 
 
-def test_a_stapled_answer():
-    (papers().folder / "ocsp.der").write_bytes(b"\x30\x03\x0a\x01\x01")  # "malformedRequest"
-    words = secure()
-    words["certificates"][0]["ocsp"] = papers().path("ocsp.der")
-    with Backend() as backend, start(backend, **words) as weir:
-        said = openssl("s_client", "-status", "-connect", weir.address, text="", code=None)
-        assert "OCSP Response Status: malformedrequest" in said
-
-
 # ---- Sessions -----------------------------------------------------------------------------------
 
 
