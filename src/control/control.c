@@ -129,14 +129,14 @@ static void start_watch(struct control *control)
 	control_note_trouble(control);
 }
 
-// Certificates and keys. The secret of session tickets is as old as the process.
+// Certificates and keys.
 static int open_tls(struct control *control)
 {
 	struct tls_error error;
 
-	tls_secret_make(&control->tls_secret, loop_wall_ms(control->loop));
-	if (snapshot_secure(control->snapshot, NULL, &control->tls_secret, control->max_connections,
-		    &error))
+	tickets_open(&control->tickets, control->loop, control->handover, control->log);
+	if (snapshot_secure(control->snapshot, NULL, &control->tickets.secret,
+		    control->max_connections, &error))
 		return 0;
 	snapshot_done(control->snapshot);
 	control->snapshot = NULL;
@@ -176,7 +176,7 @@ static void start_reload(struct control *control)
 		.file = control->shelf_file,
 		.staples = control->staples,
 		.clients_max = control->max_connections,
-		.tls_secret = &control->tls_secret,
+		.tls_secret = &control->tickets.secret,
 		.seed = control->seed};
 
 	control->reload = reload_new(&config);
@@ -294,6 +294,7 @@ static void release(struct control *control)
 	stop_watch(control);
 	control_free_workers(control);
 	staples_free(control->staples);
+	tickets_done(&control->tickets);
 	if (control->logger)
 		logger_stop(control->logger);
 	reload_free(control->reload);

@@ -10,10 +10,10 @@
 #include "control/control.h"
 #include "control/estate.h"
 #include "control/resolver.h"
+#include "control/tickets.h"
 #include "control/tunnels.h"
 #include "control/watch.h"
 #include "control/watchdog.h"
-#include "net/tls_ticket.h"
 
 struct staples;
 
@@ -24,7 +24,7 @@ struct control {
 	const struct control_options *options;
 	struct slots *slots;
 	struct snapshot *snapshot;    // the first one
-	struct tls_secret tls_secret; // of session tickets
+	struct tickets tickets;	      // of TLS sessions
 	struct loop *loop;
 	struct logger *logger;
 	struct log *log;

@@ -462,8 +462,10 @@ static void begin(struct reload *reload, struct job *job)
 		return;
 	}
 	reload->is_building = true;
+	job->tls_secret = *reload->config.tls_secret;
 	if (thread_start(&job->thread, reload_build, job) != 0) {
 		reload->is_building = false;
+		tls_wipe(&job->tls_secret, sizeof(job->tls_secret));
 		snprintf(job->what, sizeof(job->what), "there is no thread to be had");
 		refuse(reload, job);
 	}

@@ -144,7 +144,7 @@ struct reload_config {
 	struct shelf_file *file;    // NULL: nothing is stored
 	struct staples *staples;    // NULL: nobody minds
 	u64 clients_max;	    // of all workers
-	const struct tls_secret *tls_secret;
+	const struct tls_secret *tls_secret; // of now, read in the control thread
 	u64 seed;
 };
 
