@@ -191,10 +191,21 @@ static void on_connected(struct conn *conn, int error)
 	lease_link_ready(link);
 }
 
+static void on_tls_excess(struct conn *conn)
+{
+	struct link *link = container_of(conn, struct link, conn);
+	struct upstream *upstream = link->upstream;
+
+	if (upstream->on_tls_excess)
+		upstream->on_tls_excess(
+			upstream, upstream->backends[link->cell], (enum tls_fault)conn->tls->fault);
+}
+
 static const struct conn_events conn_events = {
 	.on_closed = on_closed,
 	.on_connected = on_connected,
 	.on_timer = on_timer,
+	.on_excess = on_tls_excess,
 };
 
 // ---- The beginning ------------------------------------------------------------------------------
