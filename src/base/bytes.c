@@ -16,8 +16,11 @@ void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max)
 	slab_init(
 		&pool->segments, "segment", sizeof(struct segment), large_max * 4 + small_max * 2);
 	pool->large_reserved = large_max / 4;
+	pool->large_many = large_max / 2;
 	pool->huge_used = 0;
 	pool->huge_max = large_max / 4;
+	pool->on_many = NULL;
+	pool->on_many_owner = NULL;
 }
 
 void block_pool_done(struct block_pool *pool)
@@ -37,6 +40,8 @@ struct block *block_get(struct block_pool *pool, bool upstream)
 	block = slab_get(&pool->large);
 	if (!block)
 		return NULL;
+	if (unlikely(pool->large.used > pool->large_many) && pool->on_many)
+		pool->on_many(pool->on_many_owner);
 	block->refs = 1;
 	block->size = block->used = BLOCK_BYTES;
 	block->class = BLOCK_LARGE;

@@ -35,11 +35,26 @@ struct block {
 struct block_pool {
 	struct slab large, small, segments;
 	u32 large_reserved; // only for upstream receives
+	u32 large_many;	    // from so many on they are on the way to be short
 	u32 huge_used, huge_max;
+	// A large block was taken, and they are so many: whoever may hold too many of them should
+	// be looked for. Called from inside of anything. NULL: nobody wants to know.
+	void (*on_many)(void *owner);
+	void *on_many_owner;
 };
 
 void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max);
 void block_pool_done(struct block_pool *pool); // asserts that nothing is out
+
+// Bytes that one of many may hold of the large blocks: a 64th of what clients' receives and all
+// others have left. With it the many come to rest before there are none (Choudhury and Hahne,
+// "Dynamic Queue Length Thresholds", 1998).
+static inline u64 block_pool_share(const struct block_pool *pool)
+{
+	u32 room = pool->large.used_max - pool->large_reserved;
+
+	return pool->large.used < room ? (u64)(room - pool->large.used) * (BLOCK_BYTES / 64) : 0;
+}
 
 // One reference, used = size (not for bytes_write). NULL: none free now.
 struct block *block_get(struct block_pool *pool, bool upstream) must_check;

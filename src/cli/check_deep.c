@@ -7,28 +7,49 @@
 #include <sys/stat.h>
 
 #include "base/text.h"
+#include "cli/check_twins.h"
 #include "conf/report.h"
 #include "proxy/secure.h"
+#include "proxy/secure_try.h"
 
-enum { soon_days = 14, names_bytes_max = 512 };
+enum { soon_days = 14, names_bytes_max = 512, what_bytes_max = 1024 };
 
 struct deep {
+	const struct conf *conf;
+	struct errs *errs;
 	struct tls_env *env;
 	struct text *text;
-	u32 errors;
 };
 
-static void add_age(struct deep *deep, const struct tls_cert *cert)
+static const char *plural(int count)
+{
+	return count == 1 ? "" : "s";
+}
+
+// A finding at the place where the configuration names this file: "FILE (WHO): WHAT".
+static void find(struct deep *deep, enum conf_code code, struct str file, struct str who,
+	const char *what, const char *advice)
+{
+	char text[what_bytes_max];
+
+	snprintf(text, sizeof(text), "%.*s (%.*s): %s", STR_FMT(file), STR_FMT(who), what);
+	conf_fail_file(deep->conf, file, (u16)code, text, advice, deep->errs);
+}
+
+static void add_age(struct deep *deep, const struct tls_cert *cert, struct str who)
 {
 	int days = 0, seconds = 0;
+	char what[64];
 
 	(void)ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(cert->leaf));
 	if (days < 0 || seconds < 0) {
-		text_printf(deep->text, "error: it expired %d days ago", -days);
-		deep->errors++;
+		snprintf(what, sizeof(what), "it expired %d day%s ago", -days, plural(-days));
+		find(deep, CODE_OUT_OF_DATE, cert->file, who, what, "renew it");
+		text_add(deep->text, str_from(what));
 	} else if (X509_cmp_current_time(X509_get0_notBefore(cert->leaf)) > 0) {
-		text_printf(deep->text, "error: it is not valid yet");
-		deep->errors++;
+		find(deep, CODE_OUT_OF_DATE, cert->file, who, "it is not valid yet",
+			"is the clock of this machine right?");
+		text_printf(deep->text, "it is not valid yet");
 	} else {
 		text_printf(deep->text, "%sgood for %d days",
 			days < soon_days ? "warning: only " : "", days);
@@ -87,52 +108,56 @@ static void add_staple_age(struct deep *deep, const struct tls_staple *staple)
 	if (!staple->until_s)
 		text_printf(deep->text, "good; it says no date of the next one");
 	else if (left_s < 86400)
-		text_printf(deep->text, "warning: only good for %lld hours",
-			(long long)(left_s / 3600));
+		text_printf(deep->text, "warning: only good for %d hour%s", (int)(left_s / 3600),
+			plural((int)(left_s / 3600)));
 	else
-		text_printf(deep->text, "good for %lld days", (long long)(left_s / 86400));
+		text_printf(deep->text, "good for %d day%s", (int)(left_s / 86400),
+			plural((int)(left_s / 86400)));
 	if (!staple->is_verified)
-		text_printf(deep->text, "; its authority is not in the certificate's file, so its "
-					"signature was not "
-					"looked at");
+		text_printf(deep->text,
+			"; its authority is not in the certificate's file, so its signature was "
+			"not looked at");
 }
 
 // What a start leaves out.
-static void add_staple(struct deep *deep, const struct tls_staple *staple)
+static void add_staple(
+	struct deep *deep, const struct tls_cert *cert, struct str file, struct str who)
 {
-	enum tls_staple_fault fault = tls_staple_fault_at(staple, now_s());
-	char why[TLS_STAPLE_WHY_MAX];
+	char why[TLS_STAPLE_WHY_MAX], what[what_bytes_max];
+	enum tls_staple_fault fault;
+	struct tls_staple staple;
 
-	if (!staple->file.len)
+	if (!file.len)
 		return;
-	text_printf(deep->text, "\n    OCSP response %.*s: ", STR_FMT(staple->file));
+	tls_staple_load(file, cert, &staple);
+	fault = tls_staple_fault_at(&staple, now_s());
+	text_printf(deep->text, "\n    OCSP response %.*s: ", STR_FMT(file));
 	if (fault == TLS_STAPLE_NONE) {
-		add_staple_age(deep, staple);
+		add_staple_age(deep, &staple);
 	} else {
-		tls_staple_why(staple, fault, why);
-		text_printf(deep->text, "error[E%03d]: %s, so it is not stapled: %s",
-			CODE_BAD_RESPONSE, why, tls_staple_info(fault)->cure);
-		deep->errors++;
+		tls_staple_why(&staple, fault, why);
+		text_printf(deep->text, "not stapled: %s", why);
+		snprintf(what, sizeof(what), "%s, so it is not stapled", why);
+		find(deep, CODE_BAD_RESPONSE, file, who, what, tls_staple_info(fault)->cure);
 	}
-	if (staple->is_revoked)
-		text_printf(deep->text,
-			"; warning[W%03d]: it says that the certificate is revoked: get another "
-			"one, since clients that look at the response refuse this one",
-			CODE_REVOKED);
+	if (staple.is_revoked)
+		find(deep, CODE_REVOKED, file, who, "it says that the certificate is revoked",
+			"get another one: clients that look at the response refuse this one");
+	tls_staple_done(&staple);
 }
 
-static void add_cert(struct deep *deep, const struct tls_cert *cert,
-	const struct tls_staple *staple, const struct conf_certificate *conf)
+static void add_cert(
+	struct deep *deep, const struct tls_cert *cert, const struct conf_certificate *conf)
 {
 	char names[names_bytes_max];
 	size_t len = tls_cert_names(cert->leaf, names, sizeof(names));
 
-	text_printf(deep->text, "  %.*s (%.*s): ", STR_FMT(cert->file), (int)(len ? len - 1 : 0),
-		names);
-	add_age(deep, cert);
+	len -= len > 0;
+	text_printf(deep->text, "  %.*s (%.*s): ", STR_FMT(cert->file), (int)len, names);
+	add_age(deep, cert, str_make(names, len));
 	add_chain(deep, cert);
 	add_key(deep, conf->key.len ? conf->key : conf->cert);
-	add_staple(deep, staple);
+	add_staple(deep, cert, conf->ocsp, str_make(names, len));
 	text_printf(deep->text, "\n");
 }
 
@@ -186,35 +211,41 @@ static void add_shown(struct deep *deep, const struct conf_upstream_tls *tls, st
 		text_printf(deep->text,
 			"  %.*s (%.*s), shown to backends of pool '%.*s': ", STR_FMT(tls->cert),
 			(int)len, subject, STR_FMT(pool));
-		add_age(deep, &cert);
+		add_age(deep, &cert, str_make(subject, len));
 		add_own_chain(deep, &cert, tls->ca);
 		add_key(deep, tls->key.len ? tls->key : tls->cert);
 		text_addc(deep->text, '\n');
-	} else {
-		text_printf(deep->text, "  error: %s\n", error.text);
-		deep->errors++;
-	}
+	} // else secure_try has told of it
 	tls_cert_done(&cert);
 }
 
 // ---- Lists of revoked certificates --------------------------------------------------------------
 
-static void add_list_age(struct deep *deep, const X509_CRL *crl)
+struct crl_file {
+	X509_CRL *crl;
+	struct str file, issuer, ca;
+};
+
+static void add_list_age(struct deep *deep, const struct crl_file *list)
 {
-	const ASN1_TIME *until = X509_CRL_get0_nextUpdate(crl);
+	const ASN1_TIME *until = X509_CRL_get0_nextUpdate(list->crl);
 	int days = 0, seconds = 0;
+	char what[128];
 
 	if (until)
 		(void)ASN1_TIME_diff(&days, &seconds, NULL, until);
 	if (days < 0 || seconds < 0) {
-		text_printf(deep->text,
-			"error: it is out of date since %d days, and lets in nobody whom this "
-			"authority issued a certificate",
-			-days);
-		deep->errors++;
-	} else if (X509_cmp_current_time(X509_CRL_get0_lastUpdate(crl)) > 0) {
-		text_printf(deep->text, "error: it is not valid yet");
-		deep->errors++;
+		snprintf(what, sizeof(what),
+			"it is out of date since %d day%s, and lets in nobody whom this authority "
+			"issued a certificate",
+			-days, plural(-days));
+		find(deep, CODE_OUT_OF_DATE, list->file, list->issuer, what,
+			"put in the authority's next list");
+		text_printf(deep->text, "it is out of date");
+	} else if (X509_cmp_current_time(X509_CRL_get0_lastUpdate(list->crl)) > 0) {
+		find(deep, CODE_OUT_OF_DATE, list->file, list->issuer, "it is not valid yet",
+			"is the clock of this machine right?");
+		text_printf(deep->text, "it is not valid yet");
 	} else if (!until) {
 		text_printf(deep->text, "good; it says no date of the next one");
 	} else {
@@ -248,51 +279,51 @@ static bool is_signed(X509_CRL *crl, const STACK_OF(X509) * issuers)
 }
 
 static void add_list_signature(
-	struct deep *deep, X509_CRL *crl, X509_STORE *authorities, struct str issuer, struct str ca)
+	struct deep *deep, const struct crl_file *list, X509_STORE *authorities)
 {
 	X509_STORE_CTX *ctx = X509_STORE_CTX_new_ex(deep->env->lib, NULL);
 	STACK_OF(X509) *issuers = NULL;
+	struct str ca = list->ca.len ? list->ca : STR("the authorities of this machine");
+	char what[what_bytes_max];
 
-	if (!ca.len)
-		ca = STR("the authorities of this machine");
 	if (ctx && authorities && X509_STORE_CTX_init(ctx, authorities, NULL, NULL) == 1)
-		issuers = X509_STORE_CTX_get1_certs(ctx, X509_CRL_get_issuer(crl));
+		issuers = X509_STORE_CTX_get1_certs(ctx, X509_CRL_get_issuer(list->crl));
 	if (sk_X509_num(issuers) <= 0) {
-		text_printf(deep->text,
-			"; warning[W%03d]: %.*s is not in %.*s, so this list counts only where "
-			"peers "
-			"send that authority along: name it there, or put in a list of one that is",
-			CODE_FOREIGN_LIST, STR_FMT(issuer), STR_FMT(ca));
-	} else if (!is_signed(crl, issuers)) {
-		text_printf(deep->text,
-			"; error[E%03d]: its signature is not by the key of %.*s in %.*s, so "
-			"nobody "
-			"is let in whom that authority issued a certificate: put in a list that "
-			"this key has signed, as it came from there",
-			CODE_FORGED_LIST, STR_FMT(issuer), STR_FMT(ca));
-		deep->errors++;
+		snprintf(what, sizeof(what),
+			"its authority is not in %.*s, so this list counts only where peers send "
+			"that authority along",
+			STR_FMT(ca));
+		find(deep, CODE_FOREIGN_LIST, list->file, list->issuer, what,
+			"name it there, or put in a list of one that is");
+	} else if (!is_signed(list->crl, issuers)) {
+		snprintf(what, sizeof(what),
+			"its signature is not by the key of this authority in %.*s, so nobody is "
+			"let in whom that authority issued a certificate",
+			STR_FMT(ca));
+		find(deep, CODE_FORGED_LIST, list->file, list->issuer, what,
+			"put in a list that this key has signed, as it came from there");
 	}
 	sk_X509_pop_free(issuers, X509_free);
 	X509_STORE_CTX_free(ctx);
 	ERR_clear_error();
 }
 
-static void add_list(
-	struct deep *deep, X509_CRL *crl, X509_STORE *authorities, struct str file, struct str ca)
+static void add_list(struct deep *deep, struct crl_file *list, X509_STORE *authorities)
 {
 	BIO *name = BIO_new(BIO_s_mem());
-	STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(crl);
+	STACK_OF(X509_REVOKED) *revoked = X509_CRL_get_REVOKED(list->crl);
 	char *data = NULL;
 	long len = 0;
-	struct str issuer;
 
-	if (name && X509_NAME_print_ex(name, X509_CRL_get_issuer(crl), 0, XN_FLAG_RFC2253) >= 0)
+	if (name &&
+		X509_NAME_print_ex(name, X509_CRL_get_issuer(list->crl), 0, XN_FLAG_RFC2253) >= 0)
 		len = BIO_get_mem_data(name, &data);
-	issuer = str_make(data ? data : "", MIN((size_t)MAX(len, 0l), (size_t)names_bytes_max));
-	text_printf(deep->text, "  %.*s (%.*s, %d revoked): ", STR_FMT(file), STR_FMT(issuer),
-		revoked ? sk_X509_REVOKED_num(revoked) : 0);
-	add_list_age(deep, crl);
-	add_list_signature(deep, crl, authorities, issuer, ca);
+	list->issuer =
+		str_make(data ? data : "", MIN((size_t)MAX(len, 0l), (size_t)names_bytes_max));
+	text_printf(deep->text, "  %.*s (%.*s, %d revoked): ", STR_FMT(list->file),
+		STR_FMT(list->issuer), revoked ? sk_X509_REVOKED_num(revoked) : 0);
+	add_list_age(deep, list);
+	add_list_signature(deep, list, authorities);
 	text_addc(deep->text, '\n');
 	BIO_free(name);
 }
@@ -301,11 +332,11 @@ static void add_lists(struct deep *deep, struct str file, struct str ca)
 {
 	BIO *bio = BIO_new_file(file.ptr, "r");
 	X509_STORE *authorities = open_authorities(deep, ca);
-	X509_CRL *crl;
+	struct crl_file list = {.file = file, .ca = ca};
 
-	while (bio && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
-		add_list(deep, crl, authorities, file, ca);
-		X509_CRL_free(crl);
+	while (bio && (list.crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL))) {
+		add_list(deep, &list, authorities);
+		X509_CRL_free(list.crl);
 	}
 	X509_STORE_free(authorities);
 	BIO_free(bio);
@@ -357,44 +388,83 @@ static void add_backends(struct deep *deep, const struct conf *conf, struct seen
 	}
 }
 
-u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text)
+static void add_frontend(struct deep *deep, const struct conf_certificate *certificates, u32 count)
 {
-	struct snapshot *snapshot;
-	struct tls_secret secret;
-	struct tls_error error;
-	struct secure *secure;
-	struct deep deep = {.text = text};
-	struct seen seen = {.count = 0};
+	struct twins twins = {0};
 
-	if (!secure_is_wanted(conf))
-		return 0;
-	snapshot = snapshot_build(conf, arena, 1);
-	tls_secret_make(&secret, 0);
-	secure = secure_new(snapshot, NULL, &secret, 1, true, &error);
-	if (!secure) {
-		text_printf(text, "  error: %s\n", error.text);
-		snapshot_done(snapshot);
-		return 1;
+	for (u32 i = 0; i < count; i++) {
+		struct tls_files files = {.cert = certificates[i].cert, .key = certificates[i].key};
+		struct tls_error error;
+		struct tls_cert cert;
+
+		if (tls_cert_load(deep->env->lib, &files, &cert, &error)) {
+			add_cert(deep, &cert, &certificates[i]);
+			twins_add(&twins, &cert, i);
+		}
+		tls_cert_done(&cert);
 	}
-	deep.env = secure->env;
+	twins_tell(&twins, deep->conf, certificates, count, deep->errs);
+}
+
+static void add_frontends(struct deep *deep, struct seen *seen)
+{
+	const struct conf *conf = deep->conf;
+	bool told_of_common = false;
+
 	for (u32 i = 0; i < conf->frontend_count; i++) {
 		const struct conf_frontend_tls *tls = &conf->frontends[i].tls;
+		bool is_common = tls->certificates == conf->certificates;
 
-		if (!secure->servers[i] || (i && tls->certificates == conf->certificates &&
-						   deep.text->len && secure->servers[0]))
-			continue; // told of already
-		for (u32 j = 0; j < tls->certificate_count; j++)
-			add_cert(&deep, tls_server_cert(secure->servers[i], j),
-				tls_server_staple(secure->servers[i], j), &tls->certificates[j]);
+		if (!tls->enabled || (is_common && told_of_common))
+			continue;
+		told_of_common |= is_common;
+		add_frontend(deep, tls->certificates, tls->certificate_count);
 	}
 	for (u32 i = 0; i < conf->frontend_count; i++) {
 		struct str ca = conf->frontends[i].tls.client.ca;
 
-		if (is_news(&seen, conf->frontends[i].tls.client.crl, ca))
-			add_lists(&deep, conf->frontends[i].tls.client.crl, ca);
+		if (is_news(seen, conf->frontends[i].tls.client.crl, ca))
+			add_lists(deep, conf->frontends[i].tls.client.crl, ca);
 	}
-	add_backends(&deep, conf, &seen);
+}
+
+// What is about no file by itself, but about what is made of all.
+static void add_start(const struct deep *deep, struct arena *arena)
+{
+	struct snapshot *snapshot = snapshot_build(deep->conf, arena, 1);
+	struct tls_secret secret;
+	struct tls_error error;
+	struct secure *secure;
+
+	tls_secret_make(&secret, 0);
+	secure = secure_new(snapshot, NULL, &secret, 1, true, &error);
+	if (!secure)
+		conf_fail_file(deep->conf, error.file, CODE_CERTIFICATE_REFUSED, error.text,
+			error.cure, deep->errs);
 	secure_free(secure);
 	snapshot_done(snapshot);
-	return deep.errors;
+}
+
+u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text, struct errs *errs)
+{
+	struct deep deep = {.conf = conf, .errs = errs, .text = text};
+	struct seen seen = {.count = 0};
+	u32 before = errs->error_count;
+	struct tls_secret secret;
+
+	if (!secure_is_wanted(conf))
+		return 0;
+	tls_secret_make(&secret, 0);
+	deep.env = tls_env_new(&secret, 1);
+	if (!deep.env) {
+		errs_add(errs, ERR_ERROR, CODE_CERTIFICATE_REFUSED, (struct place){0}, 1,
+			"OpenSSL cannot be started");
+		return 1;
+	}
+	if (secure_try(conf, errs) == 0)
+		add_start(&deep, arena);
+	add_frontends(&deep, &seen);
+	add_backends(&deep, conf, &seen);
+	tls_env_unref(deep.env);
+	return errs->error_count - before;
 }

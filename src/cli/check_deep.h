@@ -6,5 +6,6 @@
 #include "base/text.h"
 #include "conf/conf.h"
 
-// Adds lines to what is printed. Gives the number of errors.
-u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text);
+// Adds what is wrong to `errs`, and a line about each file that can be used to `text`. Gives the
+// number of errors.
+u32 check_deep(const struct conf *conf, struct arena *arena, struct text *text, struct errs *errs);

@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // weir check: everything a start would complain about, without the start.
-#include <stdio.h>
-
-#include "cli/check_deep.h"
 #include "cli/load.h"
 #include "cli/terminal.h"
 
@@ -25,20 +22,12 @@ int check_main(const struct cli *cli)
 	struct load load;
 	int code = load_conf(cli, &load);
 	const struct conf *conf;
-	struct text deep = {0};
-	u32 backends, errors = 0;
+	u32 backends;
 
 	if (code || cli->plan->as_json)
 		return code;
 	conf = load.conf;
 	backends = count_backends(conf);
-	if (cli->plan->is_deep)
-		errors = check_deep(conf, cli->arena, &deep);
-	if (errors) {
-		fprintf(stderr, "%s: what it names cannot be used:\n%s", load.source, deep.data);
-		text_done(&deep);
-		return EXIT_CONFIG;
-	}
 	code = terminal_print(str_from(arena_printf(cli->arena,
 		"%s: ok: %u frontend%s, %u pool%s, %u backend%s%s%s\n", load.source,
 		conf->frontend_count, plural(conf->frontend_count), conf->pool_count,
@@ -50,8 +39,7 @@ int check_main(const struct cli *cli)
 		conf->test_count == 0 ? ""
 				      : arena_printf(cli->arena, "; %u test%s passed",
 						conf->test_count, plural(conf->test_count)))));
-	if (code == 0 && deep.len)
-		code = terminal_print(str_make(deep.data, deep.len));
-	text_done(&deep);
+	if (code == 0 && load.deep.len)
+		code = terminal_print(load.deep);
 	return code;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "cli/check_deep.h"
 #include "cli/terminal.h"
 #include "conf/file.h"
 #include "conf/override.h"
@@ -228,18 +229,22 @@ int load_conf(const struct cli *cli, struct load *ret_load)
 	struct source source = {0};
 	struct errs errs;
 	struct conf *conf;
-	bool has_failed = false; // a test of the configuration's own
+	struct text deep = {0};
+	bool has_failed = false; // a test of the configuration's own, or what it names
 
 	choose(cli, &source);
 	errs_init(&errs);
 	conf = load_from(cli, &source, &errs);
 	if (conf && cli->plan->command == PLAN_CHECK && rehearse(conf, &errs))
 		has_failed = true;
+	if (conf && cli->plan->is_deep && check_deep(conf, cli->arena, &deep, &errs))
+		has_failed = true;
 	load_print(cli, &errs);
 	if (conf)
 		*ret_load = (struct load){.conf = conf,
 			.source = name_source(cli, &source, conf),
 			.has_file = source.file_count > 0,
+			.deep = text_take(&deep, cli->arena),
 			.warning_count = errs.warning_count};
 	else if (has_parse_error(&errs) && !cli->plan->as_json)
 		fprintf(stderr, "weir: failed to parse configuration\n");

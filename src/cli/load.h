@@ -10,6 +10,7 @@ struct load {
 	const struct conf *conf;
 	const char *source; // "weir.yaml", "command line", "environment", "built-in defaults"
 	bool has_file;
+	struct str deep; // what `weir check --deep` says of files, in lines; else empty
 	u32 warning_count;
 };
 

@@ -131,9 +131,9 @@ void build_check_builtin(struct build *build, const struct conf_frontend *fronte
 struct str build_method(struct build *build, const struct path *path, struct node *node);
 
 // How each backend of a pool is spoken to, after the pool's map; and, as a part of build_check,
-// where redirects to https lead.
+// where redirects to https lead, and what is meant to be encrypted and is not.
 void build_finish_tls(struct build *build, struct conf_pool *pool);
-void build_check_redirects(struct build *build);
+void build_check_tls(struct build *build);
 
 // What follows from several keys of one pool, after its map.
 void build_finish_pool(struct conf_pool *pool);

@@ -2,6 +2,7 @@
 // Converters of what is asked about a client's certificate: by routes, and by the tests of a
 // configuration.
 #include "conf/build.h"
+#include "conf/subject.h"
 #include "conf/value.h"
 
 void build_client_cert(struct build *build, const struct schema_key *key, const struct path *path,
@@ -53,13 +54,21 @@ static void build_names(struct build *build, const struct schema_key *key, const
 static bool build_subject(
 	struct build *build, const struct path *path, struct node *node, struct str *subject)
 {
-	if (subject->len && subject->len <= CONF_CERT_NAME_MAX && build_is_printable(*subject) &&
-		str_find(*subject, '=') < subject->len)
+	struct str meant = subject_rewrite(build->arena, *subject);
+	struct err *err;
+
+	if (meant.len == 0 && subject->len && subject->len <= CONF_CERT_NAME_MAX &&
+		build_is_printable(*subject) && str_find(*subject, '=') < subject->len)
 		return true;
-	report_value(build->report, CODE_MALFORMED, node,
-		"'%.*s' is no subject (%s): write it as X-Client-Cert-Subject has it, like "
-		"CN=client 7,O=Example",
+	err = report_value(build->report, CODE_MALFORMED, node,
+		"'%.*s' is no subject (%s): write it as RFC 4514 and X-Client-Cert-Subject have "
+		"it, the last part first, like CN=client 7,O=Example",
 		CLIP(*subject), path_text(build, path));
+	if (meant.len && !node->written.ptr)
+		report_advice(build->report, err,
+			"did you mean '%.*s'? `openssl x509 -noout -subject -nameopt RFC2253 -in "
+			"FILE` prints it so",
+			STR_FMT(meant));
 	return false;
 }
 

@@ -129,9 +129,57 @@ static u32 add_prefix_word(struct str text, struct addr_prefix *prefixes)
 	return 0;
 }
 
+// The bits of "255.255.0.0"; -1: it is no mask.
+static int mask_bits(struct str text)
+{
+	struct addr addr;
+	u32 mask;
+
+	if (addr_parse_ip(text, &addr) != 0 || addr.family != ADDR_V4)
+		return -1;
+	mask = (u32)addr.ip[0] << 24 | (u32)addr.ip[1] << 16 | (u32)addr.ip[2] << 8 | addr.ip[3];
+	return mask & (~mask >> 1) ? -1 : __builtin_popcount(mask);
+}
+
+// What of 'ADDRESS/BITS' is wrong, and what was probably meant, as advice. NULL: something else.
+static const char *explain_prefix(struct build *build, struct str text, const char **ret_meant)
+{
+	struct str rest = text, ip = str_cut(&rest, '/');
+	char clean[ADDR_TEXT_MAX];
+	struct addr addr;
+	u64 bits, bits_max;
+	int mask = mask_bits(rest);
+
+	if (ip.len == text.len || addr_parse_ip(ip, &addr) != 0)
+		return NULL;
+	bits_max = addr.family == ADDR_V4 ? 32 : 128;
+	if (mask >= 0 && addr.family == ADDR_V4)
+		bits = (u64)mask;
+	else if (str_to_u64(rest, UINT32_MAX, &bits) != 0)
+		return NULL;
+	if (bits > bits_max)
+		return arena_printf(build->arena, "an address of this kind has %d bits, not %d",
+			(int)bits_max, (int)bits);
+	for (u64 i = bits; i < bits_max; i++)
+		addr.ip[i / 8] = (u8)(addr.ip[i / 8] & ~(0x80 >> i % 8));
+	clean[addr_format_ip(&addr, clean)] = '\0';
+	if (mask >= 0) {
+		*ret_meant = arena_printf(build->arena, "did you mean '%s/%d'?", clean, (int)bits);
+		return "the bits of a network are a number";
+	}
+	*ret_meant =
+		bits ? arena_printf(build->arena,
+			       "did you mean the network '%s/%d' or the address '%.*s'?", clean,
+			       (int)bits, CLIP(ip))
+		     : arena_printf(build->arena, "did you mean the address '%.*s'?", CLIP(ip));
+	return "behind the bits of a network there are only zeros";
+}
+
 static u32 build_prefix(struct build *build, const struct path *path, const struct node *node,
 	struct addr_prefix *prefixes)
 {
+	const char *meant = NULL, *why;
+	struct err *err;
 	struct nearest nearest = {0};
 	struct str text;
 	u32 count;
@@ -145,12 +193,13 @@ static u32 build_prefix(struct build *build, const struct path *path, const stru
 		return count;
 	for (size_t i = 0; i < ARRAY_LEN(prefix_words); i++)
 		nearest_try(&nearest, text, prefix_words[i].word);
-	build_suggest(build,
-		report_value(build->report, CODE_MALFORMED, node,
-			"'%.*s' is no network (%s): write 10.0.0.0/8 (no bits set behind the "
-			"prefix), ::1, loopback or private",
-			CLIP(text), path_text(build, path)),
-		&nearest);
+	why = explain_prefix(build, text, &meant);
+	err = report_value(build->report, CODE_MALFORMED, node, "'%.*s' is no network (%s): %s",
+		CLIP(text), path_text(build, path),
+		why ? why : "write 10.0.0.0/8, ::1, loopback or private");
+	build_suggest(build, err, &nearest);
+	if (meant && !node->written.ptr)
+		report_advice(build->report, err, "%s", meant);
 	return 0;
 }
 

@@ -110,11 +110,14 @@ static void check_trust(struct build *build, const struct path *path, const stru
 	const struct conf_frontend *frontend)
 {
 	const struct node *map = node_get(node, STR("client_ip"));
+	const struct node *trusted = node_get(map, STR("trusted_proxies"));
 
 	if (frontend->client_ip.proxy_protocol == CONF_PROXY_PROTOCOL_NONE ||
 		frontend->client_ip.trusted_proxy_count || has_unix_bind(frontend) ||
 		build->is_partial)
 		return;
+	if (trusted && (trusted->kind != NODE_LIST || trusted->count))
+		return; // told of already: there are some, which cannot be understood
 	report_key(build->report, CODE_MISSING, map,
 		"nobody may connect to %s: proxy_protocol needs trusted_proxies, the addresses and "
 		"networks whose PROXY headers are believed",

@@ -7,8 +7,6 @@
 #include "conf/scheme.h"
 #include "conf/value.h"
 
-enum { https_port = 443 };
-
 // A path alone, or {file: PATH} as secrets have it.
 void build_file_name(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
@@ -35,9 +33,10 @@ void build_file_name(struct build *build, const struct schema_key *key, const st
 			path_text(build, path));
 		return;
 	}
-	*field = str_from(
-		file_absolute(build->arena, file_relative(build->arena, name->place.file, text)));
-	build_canonical(build, name, field->ptr, false);
+	build_canonical(build, name,
+		file_absolute(build->arena, file_relative(build->arena, name->place.file, text)),
+		false);
+	*field = name->text; // the same text, so that conf_fail_file finds its place
 }
 
 void build_certificates(struct build *build, const struct schema_key *key, const struct path *path,
@@ -135,6 +134,32 @@ static bool is_wanted(struct build *build, const struct path *path, struct node 
 	return true;
 }
 
+// A frontend's client certificates. What follows from a value that could not be understood is not
+// told of: the first error is the right one.
+static void check_clients(struct build *build, const struct path *path, const struct node *node,
+	struct conf_frontend_tls *tls)
+{
+	const struct node *map = node_get(node, STR("client_certificates"));
+	const struct node *mode = node_get(map, STR("mode"));
+
+	if (mode && (mode->kind != NODE_TEXT || !schema_find_word(WORDS_client_cert, mode->text)))
+		tls->client.mode = CONF_CLIENT_CERT_OPTIONAL; // somebody is asked, whatever it says
+	if (tls->client.mode != CONF_CLIENT_CERT_NONE && !node_get(map, STR("ca")))
+		report_key(build->report, CODE_MISSING, map,
+			"%s.client_certificates needs 'ca': whose certificates are believed",
+			path_text(build, path));
+	if (tls->client.mode == CONF_CLIENT_CERT_NONE &&
+		(tls->client.ca.len || tls->client.crl.len))
+		report_key(build->report, CODE_CONFLICT, map,
+			"%s.client_certificates asks for none: set 'mode' to optional or required",
+			path_text(build, path));
+}
+
+static bool is_empty_list(const struct node *node)
+{
+	return !node || (node->kind == NODE_LIST && node->count == 0);
+}
+
 void build_frontend_tls(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
@@ -149,21 +174,15 @@ void build_frontend_tls(struct build *build, const struct schema_key *key, const
 		tls->certificates = build->conf->certificates;
 		tls->certificate_count = build->conf->certificate_count;
 	}
-	if (tls->certificate_count == 0 && !build->is_partial)
+	if (tls->certificate_count == 0 && !build->is_partial &&
+		is_empty_list(node_get(node, STR("certificates"))) &&
+		is_empty_list(node_get(build->root, STR("certificates"))))
 		report_advice(build->report,
 			report_key(build->report, CODE_MISSING, node,
 				"%s has no certificate to show", path_text(build, path)),
 			"certificates: [{cert: site.crt, key: site.key}]; `weir cert` makes a pair "
 			"for trying it out");
-	if (tls->client.mode != CONF_CLIENT_CERT_NONE && tls->client.ca.len == 0)
-		report_key(build->report, CODE_MISSING, node,
-			"%s.client_certificates needs 'ca': whose certificates are believed",
-			path_text(build, path));
-	if (tls->client.mode == CONF_CLIENT_CERT_NONE &&
-		(tls->client.ca.len || tls->client.crl.len))
-		report_key(build->report, CODE_CONFLICT, node,
-			"%s.client_certificates asks for none: set 'mode' to optional or required",
-			path_text(build, path));
+	check_clients(build, path, node, tls);
 }
 
 static void build_upstream(struct build *build, const struct schema_key *key,
@@ -173,7 +192,7 @@ static void build_upstream(struct build *build, const struct schema_key *key,
 		return;
 	tls->enabled = true;
 	build_map(build, key->nested, path, node, tls);
-	if (tls->key.len && tls->cert.len == 0)
+	if (tls->key.len && !node_get(node, STR("cert")))
 		report_key(build->report, CODE_MISSING, node,
 			"%s has a 'key', but no 'cert' that it belongs to", path_text(build, path));
 	if (!tls->verify && (tls->ca.len || tls->crl.len))
@@ -197,24 +216,58 @@ void build_backend_tls(struct build *build, const struct schema_key *key, const 
 	build_upstream(build, key, path, node, &backend->tls);
 }
 
+// What stands around a name in a URL, and what certificates do not have: "https://a.example:443/".
+static struct str bare_name(struct str text)
+{
+	size_t colon;
+
+	text = scheme_strip(text);
+	text.len = str_find(text, '/');
+	if (text.len && text.ptr[0] == '[') {
+		text = str_make(text.ptr + 1, text.len - 1);
+		text.len = str_find(text, ']');
+	}
+	colon = str_find(text, ':');
+	if (colon < text.len && memchr(text.ptr + colon + 1, ':', text.len - colon - 1) == NULL)
+		text.len = colon;
+	if (text.len > 1 && text.ptr[text.len - 1] == '.')
+		text.len--;
+	return text;
+}
+
+static bool is_server_name(struct str text)
+{
+	struct addr addr;
+
+	if (addr_parse_ip(text, &addr) == 0)
+		return true;
+	for (size_t i = 0; i < text.len; i++)
+		if (text.ptr[i] <= ' ' || text.ptr[i] >= 127 || memchr("/:[]*@,", text.ptr[i], 7))
+			return false;
+	return text.len && text.len <= 253 && text.ptr[text.len - 1] != '.';
+}
+
 // A name as certificates have it, or an address.
 void build_server_name(struct build *build, const struct schema_key *key, const struct path *path,
 	struct node *node, void *object)
 {
 	struct str *field = (struct str *)(void *)((char *)object + key->offset);
-	struct str text;
+	struct str text, bare;
+	struct err *err;
 
 	if (!build_scalar(build, path, node, &text))
 		return;
-	for (size_t i = 0; i < text.len; i++)
-		if (text.ptr[i] <= ' ' || text.ptr[i] >= 127 || text.ptr[i] == '/')
-			text.len = 0;
-	if (text.len == 0 || text.len > 253)
-		report_value(build->report, CODE_MALFORMED, node,
-			"'%.*s' is no name of a server (%s)", CLIP(node->text),
-			path_text(build, path));
-	else
+	if (is_server_name(text)) {
 		*field = text;
+		return;
+	}
+	bare = bare_name(text);
+	err = report_value(build->report, CODE_MALFORMED, node,
+		"'%.*s' is no name of a server (%s): a host or an IP address, without scheme, port "
+		"and path",
+		CLIP(text), path_text(build, path));
+	if (!str_eq(bare, text) && is_server_name(bare) && !node->written.ptr)
+		report_advice(build->report, err, "did you mean '%.*s'?", CLIP(bare));
 }
 
 // What was written as http:// stays so in the tree where the pool's TLS would count otherwise.
@@ -239,28 +292,5 @@ void build_finish_tls(struct build *build, struct conf_pool *pool)
 		if (pool->tls.enabled)
 			keep_clear(build, backend, node);
 		scheme_settle(backend, pool, build->arena);
-	}
-}
-
-// Where a frontend's https twin is: at the first frontend with TLS.
-void build_check_redirects(struct build *build)
-{
-	struct conf_frontend *frontends = (struct conf_frontend *)build->conf->frontends;
-	u16 port = https_port;
-
-	for (u32 i = build->conf->frontend_count; i--;)
-		if (frontends[i].tls.enabled && frontends[i].bind_count &&
-			frontends[i].binds[0].addr.family != ADDR_UNIX)
-			port = frontends[i].binds[0].addr.port;
-	for (u32 i = 0; i < build->conf->frontend_count; i++) {
-		struct conf_frontend *frontend = &frontends[i];
-
-		frontend->redirect_port = port;
-		if (frontend->redirect_https && frontend->tls.enabled)
-			report_key(build->report, CODE_CONFLICT,
-				build_frontend_section(build, frontend, "redirect_https"),
-				"frontends.%.*s has TLS itself: its redirect_https would lead in a "
-				"circle",
-				CLIP(frontend->name));
 	}
 }

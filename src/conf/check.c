@@ -166,7 +166,7 @@ void build_check(struct build *build)
 	u32 bind_count = 0;
 
 	check_binds(build);
-	build_check_redirects(build);
+	build_check_tls(build);
 	build_finish_admin(build);
 	check_pools(build);
 	build_check_rules(build);

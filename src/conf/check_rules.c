@@ -23,6 +23,40 @@ static void check_probe(struct build *build, const struct conf_pool *pool)
 		rules->unhealthy_threshold);
 }
 
+// Of what is said of a page, what a check of another type has no use for.
+static void check_page(struct build *build, const struct conf_pool *pool)
+{
+	static const char *const keys[] = {"path", "method", "expect"};
+	const struct node *section = build_section(build, pool, "health_check");
+	bool is_grpc = pool->check.type == CONF_CHECK_GRPC;
+	enum conf_code code = is_grpc ? CODE_CONFLICT : CODE_NOT_USED;
+
+	if (!is_grpc && pool->check.type != CONF_CHECK_TCP)
+		return;
+	for (u32 i = 0; i < pool->backend_count; i++)
+		if (pool->backends[i].check.path.len)
+			report_at(build->report, code, pool->backends[i].place, 1,
+				"backend %.*s has a health_check.path of its own, but the checks "
+				"of "
+				"pool '%.*s' are of type %s and ask for no page",
+				CLIP(pool->backends[i].address), CLIP(pool->name),
+				is_grpc ? "grpc" : "tcp");
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		const struct node *node = node_get(section, str_from(keys[i]));
+
+		if (!node || node->is_default)
+			continue;
+		report_advice(build->report,
+			report_key(build->report, code, node,
+				"pools.%.*s.health_check has '%s', but a check of type %s asks "
+				"for no page",
+				CLIP(pool->name), keys[i], is_grpc ? "grpc" : "tcp"),
+			is_grpc ? "'service' says what is asked about, like shop.v1.Cart; without "
+				  "it the whole server"
+				: "leave it out, or set type to http");
+	}
+}
+
 // gRPC is HTTP/2: a backend that is spoken to otherwise could not answer.
 static void check_grpc(struct build *build, const struct conf_pool *pool)
 {
@@ -376,6 +410,7 @@ void build_check_rules(struct build *build)
 		const struct conf_pool *pool = &build->conf->pools[i];
 
 		check_probe(build, pool);
+		check_page(build, pool);
 		check_grpc(build, pool);
 		check_breaker(build, pool);
 		check_outliers(build, pool);

@@ -740,6 +740,11 @@ struct str conf_convert(const struct conf_input *input, enum conf_syntax syntax,
 void conf_fail_test(const struct conf *conf, const struct conf_test *test,
 	const struct conf_expected *at, const char *what, const char *advice, struct errs *errs);
 
+// A finding (conf/codes.def) about a file that the configuration names: where it does so, when
+// `file` is a field of `conf` that names one. `advice` may be NULL or empty.
+void conf_fail_file(const struct conf *conf, struct str file, u16 code, const char *what,
+	const char *advice, struct errs *errs);
+
 // JSON Schema 2020-12 of the configuration.
 struct str conf_schema(struct arena *arena);
 

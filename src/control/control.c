@@ -12,6 +12,7 @@
 #include "control/reload_parts.h"
 #include "control/staples.h"
 #include "net/tls_cert.h"
+#include "proxy/secure_try.h"
 
 enum {
 	found_probes = 1000,	       // at the same time, of backends from elsewhere
@@ -129,6 +130,25 @@ static void start_watch(struct control *control)
 	control_note_trouble(control);
 }
 
+// All files that cannot be used; else the one reason that there is.
+static void print_tls_errors(const struct conf *conf, const struct tls_error *error)
+{
+	struct arena arena;
+	struct errs errs;
+
+	errs_init(&errs);
+	arena_init(&arena, CONF_ARENA_BYTES_MAX);
+	if (secure_try(conf, &errs)) {
+		errs_sort(&errs);
+		fprintf(stderr, "%sweir: TLS cannot be set up.\n",
+			errs_format(&errs, &arena, false).ptr);
+	} else {
+		fprintf(stderr, "weir: TLS cannot be set up: %s.\n", error->text);
+	}
+	arena_done(&arena);
+	errs_done(&errs);
+}
+
 // Certificates and keys.
 static int open_tls(struct control *control)
 {
@@ -138,9 +158,9 @@ static int open_tls(struct control *control)
 	if (snapshot_secure(control->snapshot, NULL, &control->tickets.secret,
 		    control->max_connections, &error))
 		return 0;
+	print_tls_errors(control->snapshot->conf, &error);
 	snapshot_done(control->snapshot);
 	control->snapshot = NULL;
-	fprintf(stderr, "weir: TLS cannot be set up: %s.\n", error.text);
 	return -EINVAL;
 }
 

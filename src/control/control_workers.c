@@ -6,7 +6,7 @@
 #include "control/logger.h"
 
 enum {
-	large_blocks_min = 1024,
+	large_blocks_min = 2048,
 	large_blocks_max = 32 * 1024,
 	spans_per_worker = 2048, // a second's worth of many of them
 };

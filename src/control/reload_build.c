@@ -6,6 +6,7 @@
 #include "control/rehearse.h"
 #include "control/reload_parts.h"
 #include "net/tls_cert.h"
+#include "proxy/secure_try.h"
 
 // Certificates and keys of now: what cannot be used leaves everything as it is.
 static void open_tls(struct job *job)
@@ -16,7 +17,8 @@ static void open_tls(struct job *job)
 	if (snapshot_secure(
 		    job->snapshot, job->before, &job->tls_secret, config->clients_max, &error))
 		return;
-	snprintf(job->what, sizeof(job->what), "TLS cannot be set up: %.200s", error.text);
+	if (secure_try(job->snapshot->conf, &job->errs) == 0)
+		snprintf(job->what, sizeof(job->what), "TLS cannot be set up: %.200s", error.text);
 	snapshot_cancel(job->snapshot);
 	job->snapshot = NULL;
 }

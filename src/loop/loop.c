@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -278,6 +280,16 @@ void sock_peer(struct loop *loop, const struct sock *sock, struct addr *ret_addr
 	loop->ops->name_of(loop, sock, true, ret_addr);
 }
 
+u64 sock_unsent(struct loop *loop, const struct sock *sock)
+{
+	return loop->ops->unsent(loop, sock);
+}
+
+u64 sock_held(struct loop *loop, const struct sock *sock)
+{
+	return sock->bits & SOCK_HOLDS && loop->ops->held ? loop->ops->held(sock) : 0;
+}
+
 void sock_local(struct loop *loop, const struct sock *sock, struct addr *ret_addr)
 {
 	loop->ops->name_of(loop, sock, false, ret_addr);
@@ -461,6 +473,14 @@ void loop_real_shutdown_send(struct loop *loop, struct sock *sock)
 {
 	(void)loop;
 	shutdown(sock->fd, SHUT_WR);
+}
+
+u64 loop_real_unsent(struct loop *loop, const struct sock *sock)
+{
+	int bytes = 0;
+
+	(void)loop;
+	return ioctl(sock->fd, SIOCOUTQ, &bytes) == 0 ? (u64)bytes : 0;
 }
 
 void loop_real_name_of(struct loop *loop, const struct sock *sock, bool peer, struct addr *ret_addr)

@@ -223,6 +223,12 @@ void sock_shutdown_send(struct loop *loop, struct sock *sock);
 void sock_peer(struct loop *loop, const struct sock *sock, struct addr *ret_addr);
 void sock_local(struct loop *loop, const struct sock *sock, struct addr *ret_addr);
 
+// Bytes that were sent, and of which the kernel does not know that the peer has them.
+u64 sock_unsent(struct loop *loop, const struct sock *sock);
+
+// Bytes that were received for nobody yet.
+u64 sock_held(struct loop *loop, const struct sock *sock);
+
 // True when the loop holds neither bytes nor an armed receive for this sock: its descriptor may be
 // read directly (splice). Only meaningful while no receive is out.
 bool sock_is_quiet(const struct sock *sock);

@@ -392,6 +392,7 @@ static const struct loop_ops epoll_ops = {
 	.reset_on_close = loop_real_reset_on_close,
 	.shutdown_send = loop_real_shutdown_send,
 	.name_of = loop_real_name_of,
+	.unsent = loop_real_unsent,
 	.accept = epoll_accept,
 	.accept_next = epoll_accept_next,
 	.connect = epoll_connect,

@@ -388,6 +388,13 @@ static void sim_name_of(
 	*ret_addr = peer ? end->remote : end->local;
 }
 
+static u64 sim_unsent(struct loop *loop, const struct sock *sock)
+{
+	const struct wire_end *end = end_of(loop, sock);
+
+	return end->peer ? end->peer->window_used : 0;
+}
+
 static void sim_free(struct loop *loop)
 {
 	struct sim_loop *sim = sim_of(loop);
@@ -411,6 +418,7 @@ static const struct loop_ops sim_ops = {
 	.reset_on_close = sim_reset_on_close,
 	.shutdown_send = sim_shutdown_send,
 	.name_of = sim_name_of,
+	.unsent = sim_unsent,
 	.accept = sim_read,
 	.accept_next = sim_read,
 	.connect = sim_connect,

@@ -56,6 +56,8 @@ struct loop_ops {
 	void (*reset_on_close)(struct loop *loop, struct sock *sock);
 	void (*shutdown_send)(struct loop *loop, struct sock *sock);
 	void (*name_of)(struct loop *loop, const struct sock *sock, bool peer, struct addr *ret);
+	u64 (*unsent)(struct loop *loop, const struct sock *sock);
+	u64 (*held)(const struct sock *sock); // where SOCK_HOLDS; NULL: never
 
 	// The op is filled in and hangs at its sock already.
 	void (*accept)(struct loop *loop, struct op *op);
@@ -141,6 +143,7 @@ void loop_real_reset_on_close(struct loop *loop, struct sock *sock);
 void loop_real_shutdown_send(struct loop *loop, struct sock *sock);
 void loop_real_name_of(
 	struct loop *loop, const struct sock *sock, bool peer, struct addr *ret_addr);
+u64 loop_real_unsent(struct loop *loop, const struct sock *sock);
 int loop_real_connect(int fd, const struct addr *address); // 0, -EINPROGRESS, or the error
 int loop_real_connect_result(int fd);			   // SO_ERROR as negative errno
 

@@ -96,6 +96,7 @@ void uring_put_down_hoarding(struct uring_loop *twin);
 // The standing receive of this sock, if there is one, is put down; or it is to live without it from
 // now on, because its descriptor is about to be closed or given away.
 void uring_settle(struct loop *loop, struct sock *sock);
+u64 uring_held(const struct sock *sock);
 void uring_standing_close(struct uring_loop *twin, struct sock *sock);
 
 // ---- Accepting (uring_accept.c) -----------------------------------------------------------------

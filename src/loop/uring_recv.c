@@ -409,6 +409,13 @@ void uring_standing_close(struct uring_loop *twin, struct sock *sock)
 	standing_unless_needed(twin, standing);
 }
 
+u64 uring_held(const struct sock *sock)
+{
+	const struct standing *standing = standing_of(sock);
+
+	return standing && standing->hoard ? standing->hoard->bytes.len : 0;
+}
+
 void uring_settle(struct loop *loop, struct sock *sock)
 {
 	struct standing *standing = standing_of(sock);

@@ -18,7 +18,7 @@ struct tls_server; // a frontend's certificates and rules, in one environment (t
 struct tls_client; // how one backend is spoken to, in one environment (tls_client.h)
 
 enum tls_fault {
-#define X(name, word, cause, cure) TLS_FAULT_##name,
+#define X(name, word, cause, of_client, of_backend) TLS_FAULT_##name,
 #include "net/tls_fault.def"
 #undef X
 	TLS_FAULT_COUNT,
@@ -26,7 +26,8 @@ enum tls_fault {
 };
 
 struct tls_fault_info {
-	struct str word, cause, cure;
+	struct str word, cause;
+	struct str client_cure, backend_cure; // when it was a client | a backend
 };
 
 const struct tls_fault_info *tls_fault_info(enum tls_fault fault);

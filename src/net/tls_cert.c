@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/tls_cert.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <time.h>
 
 #include "base/addr.h"
-
-void tls_error_set(struct tls_error *error, struct str file, const char *what)
-{
-	unsigned long code = ERR_peek_error();
-	const char *why = ERR_reason_error_string(code);
-
-	if (ERR_GET_LIB(code) == ERR_LIB_SYS)
-		why = strerror(ERR_GET_REASON(code));
-	snprintf(error->text, sizeof(error->text), "%.*s: %s%s%s", STR_FMT(file), what,
-		why ? ": " : "", why ? why : "");
-	ERR_clear_error();
-}
 
 static int no_password(char *buffer, int size, int writing, void *arg)
 {
@@ -83,8 +70,7 @@ static bool load_chain(
 
 	BIO_free(bio);
 	if (!good) {
-		tls_error_set(ret_error, file,
-			bio ? "it holds no certificate that can be read" : "it cannot be opened");
+		tls_file_refuse(ret_error, file, TLS_WANT_CERT);
 		return false;
 	}
 	cert->not_before_s = tls_cert_time_s(X509_get0_notBefore(cert->leaf));
@@ -101,27 +87,45 @@ static bool load_key(
 		cert->key = PEM_read_bio_PrivateKey_ex(bio, NULL, no_password, NULL, lib, NULL);
 	BIO_free(bio);
 	if (!cert->key) {
-		tls_error_set(ret_error, file,
-			bio ? "it holds no private key that can be read without a password"
-			    : "it cannot be opened");
+		tls_file_refuse(ret_error, file, TLS_WANT_KEY);
 		return false;
 	}
-	if (X509_check_private_key(cert->leaf, cert->key) == 1)
+	if (!cert->leaf || X509_check_private_key(cert->leaf, cert->key) == 1)
 		return true;
 	ERR_clear_error();
+	*ret_error = (struct tls_error){.trouble = TLS_TROUBLE_PAIR, .file = file};
 	snprintf(ret_error->text, sizeof(ret_error->text),
 		"%.*s: this key belongs to another certificate than the first one of %.*s",
 		STR_FMT(file), STR_FMT(cert->file));
+	snprintf(ret_error->cure, sizeof(ret_error->cure),
+		"name the key that the certificate was made for; the certificate of the server "
+		"comes first in its file, those of its authorities behind it");
 	return false;
+}
+
+u32 tls_cert_load_all(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
+	struct tls_error ret_errors[static TLS_CERT_FILES])
+{
+	struct str key = files->key.len ? files->key : files->cert;
+	u32 count = 0;
+
+	*ret_cert = (struct tls_cert){.file = files->cert};
+	ERR_clear_error();
+	count += !load_chain(lib, files->cert, ret_cert, &ret_errors[count]);
+	if (count == 0 || files->key.len) // else it is one file, and told of
+		count += !load_key(lib, key, ret_cert, &ret_errors[count]);
+	return count;
 }
 
 bool tls_cert_load(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
 	struct tls_error *ret_error)
 {
-	*ret_cert = (struct tls_cert){.file = files->cert};
-	ERR_clear_error();
-	return load_chain(lib, files->cert, ret_cert, ret_error) &&
-	       load_key(lib, files->key.len ? files->key : files->cert, ret_cert, ret_error);
+	struct tls_error errors[TLS_CERT_FILES];
+
+	if (tls_cert_load_all(lib, files, ret_cert, errors) == 0)
+		return true;
+	*ret_error = errors[0];
+	return false;
 }
 
 void tls_cert_done(struct tls_cert *cert)
@@ -137,7 +141,21 @@ bool tls_cert_use(SSL_CTX *ctx, const struct tls_cert *cert, struct tls_error *r
 	if (SSL_CTX_use_cert_and_key(ctx, cert->leaf, cert->key, cert->chain, 1) == 1)
 		return true;
 	tls_error_set(ret_error, cert->file, "it cannot be used");
+	ret_error->trouble = TLS_TROUBLE_REFUSED;
 	return false;
+}
+
+enum tls_cert_kind tls_cert_kind(const struct tls_cert *cert)
+{
+	switch (EVP_PKEY_get_base_id(cert->key)) {
+	case EVP_PKEY_RSA:
+	case EVP_PKEY_RSA_PSS:
+		return TLS_CERT_RSA;
+	case EVP_PKEY_EC:
+		return TLS_CERT_ECDSA;
+	default:
+		return TLS_CERT_EDDSA;
+	}
 }
 
 static void add_name(char *text, size_t size, size_t *len, const unsigned char *name, int name_len)
@@ -304,9 +322,7 @@ bool tls_crl_load(X509_STORE *store, struct str file, struct tls_error *ret_erro
 		X509_CRL_free(crl);
 	}
 	if (!bio || count == 0 || !is_end_of_file()) {
-		tls_error_set(ret_error, file,
-			bio ? "it holds no list of revoked certificates that can be read"
-			    : "it cannot be opened");
+		tls_file_refuse(ret_error, file, TLS_WANT_LIST);
 		BIO_free(bio);
 		return false;
 	}

@@ -4,12 +4,7 @@
 
 #include <openssl/ssl.h>
 
-#include "base/str.h"
-
-// Why something cannot be used, with its file: one sentence without a full stop.
-struct tls_error {
-	char text[320];
-};
+#include "net/tls_file.h"
 
 struct tls_files {
 	struct str cert; // PEM: the certificate, then those that lead to the authority
@@ -28,6 +23,12 @@ struct tls_cert {
 // False, with the reason. What was loaded is to be freed by tls_cert_done, also then.
 bool tls_cert_load(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
 	struct tls_error *ret_error) must_check;
+
+// The same, and does not stop at the first file that cannot be used. Gives how many.
+enum { TLS_CERT_FILES = 2 };
+
+u32 tls_cert_load_all(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
+	struct tls_error ret_errors[static TLS_CERT_FILES]) must_check;
 void tls_cert_done(struct tls_cert *cert);
 
 // Unix time; 0: it cannot be read.
@@ -36,6 +37,11 @@ i64 tls_cert_time_s(const ASN1_TIME *time);
 // Takes the certificate into a context, beside those with other kinds of keys.
 bool tls_cert_use(
 	SSL_CTX *ctx, const struct tls_cert *cert, struct tls_error *ret_error) must_check;
+
+// Of several for one name, each client gets one whose kind of key it can use.
+enum tls_cert_kind { TLS_CERT_RSA, TLS_CERT_ECDSA, TLS_CERT_EDDSA, TLS_CERT_KINDS };
+
+enum tls_cert_kind tls_cert_kind(const struct tls_cert *cert);
 
 // The names it is for, in lower case, each ended by a space: "a.example *.b.example ". What does
 // not fit is left out. Gives the length.
@@ -59,6 +65,3 @@ enum { TLS_DIGEST_BYTES = 32 };
 
 bool tls_files_digest(struct str text, const struct str *files, u32 count,
 	u8 ret_digest[static TLS_DIGEST_BYTES]) must_check;
-
-// "FILE: WHAT: " and OpenSSL's reason, which is cleared.
-void tls_error_set(struct tls_error *error, struct str file, const char *what);

@@ -60,7 +60,7 @@ static bool trust(struct tls_env *env, SSL_CTX *ctx, const struct tls_client_opt
 	SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, tls_rules_verify);
 	if (options->ca.len) {
 		if (SSL_CTX_load_verify_file(ctx, options->ca.ptr) != 1) {
-			tls_error_set(ret_error, options->ca, "no authorities can be read from it");
+			tls_file_refuse(ret_error, options->ca, TLS_WANT_AUTHORITIES);
 			return false;
 		}
 	} else if (options->crl.len) { // a store of its own

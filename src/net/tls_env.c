@@ -9,9 +9,11 @@
 #include "net/tls_bio.h"
 
 static const struct tls_fault_info faults[] = {
-#define X(name, word, cause, cure) \
-	[TLS_FAULT_##name] = {     \
-		{word, sizeof(word) - 1}, {cause, sizeof(cause) - 1}, {cure, sizeof(cure) - 1}},
+#define X(name, word, cause, of_client, of_backend)                                 \
+	[TLS_FAULT_##name] = {{word, sizeof(word) - 1}, {cause, sizeof(cause) - 1}, \
+		{of_client, sizeof(of_client) - 1},                                 \
+		{sizeof(of_backend) > 1 ? of_backend : of_client,                   \
+			(sizeof(of_backend) > 1 ? sizeof(of_backend) : sizeof(of_client)) - 1}},
 #include "net/tls_fault.def"
 #undef X
 };

@@ -9,7 +9,7 @@
 #include "net/tls_rules.h"
 
 enum {
-	kind_max = 3,		     // of keys: RSA, ECDSA, EdDSA
+	kind_max = TLS_CERT_KINDS,
 	names_bytes_max = 32 * 1024, // of one certificate
 	name_bytes_max = 253,
 	alpn_bytes_max = 64,
@@ -44,19 +44,6 @@ struct tls_server {
 	u8 alpn[alpn_bytes_max]; // as on the wire
 	u32 alpn_len;
 };
-
-static u32 kind_of(const struct tls_cert *cert)
-{
-	switch (EVP_PKEY_get_base_id(cert->key)) {
-	case EVP_PKEY_RSA:
-	case EVP_PKEY_RSA_PSS:
-		return 0;
-	case EVP_PKEY_EC:
-		return 1;
-	default:
-		return 2;
-	}
-}
 
 // ---- Names --------------------------------------------------------------------------------------
 
@@ -132,7 +119,7 @@ static u32 add_group(struct tls_server *server, const u32 *certs)
 // The group that a name is in, with one certificate more: the first one of each kind counts.
 static u32 group_with(struct tls_server *server, u32 group, u32 cert)
 {
-	u32 kind = kind_of(&server->certs[cert]), certs[kind_max] = {0};
+	u32 kind = tls_cert_kind(&server->certs[cert]), certs[kind_max] = {0};
 
 	if (group != nowhere)
 		memcpy(certs, server->groups[group].certs, sizeof(certs));
@@ -160,7 +147,7 @@ static void put_default_first(struct tls_server *server)
 {
 	u32 first = server->name_count && server->names[0].group != nowhere &&
 				    server->groups[server->names[0].group]
-						    .certs[kind_of(&server->certs[0])] == 1
+						    .certs[tls_cert_kind(&server->certs[0])] == 1
 			    ? server->names[0].group
 			    : group_with(server, nowhere, 0);
 	struct group group = server->groups[first];
@@ -279,7 +266,8 @@ static bool ask_clients(
 	SSL_CTX_set_verify(ctx, mode, tls_rules_verify);
 	names = SSL_load_client_CA_file(options->client_ca.ptr);
 	if (!names || SSL_CTX_load_verify_file(ctx, options->client_ca.ptr) != 1) {
-		tls_error_set(ret_error, options->client_ca, "no authorities can be read from it");
+		tls_file_refuse(ret_error, options->client_ca, TLS_WANT_AUTHORITIES);
+		sk_X509_NAME_pop_free(names, X509_NAME_free);
 		return false;
 	}
 	SSL_CTX_set_client_CA_list(ctx, names);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "net/tls_staple.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 #include <openssl/x509v3.h>
@@ -23,7 +22,9 @@ void tls_staple_why(const struct tls_staple *staple, enum tls_staple_fault fault
 {
 	const char *cause = tls_staple_info(fault)->cause;
 
-	if (staple->detail[0])
+	if (staple->detail[0] && fault <= TLS_STAPLE_UNREADABLE)
+		snprintf(text, TLS_STAPLE_WHY_MAX, "%s", staple->detail);
+	else if (staple->detail[0])
 		snprintf(text, TLS_STAPLE_WHY_MAX, "%s (%s)", cause, staple->detail);
 	else
 		snprintf(text, TLS_STAPLE_WHY_MAX, "%s", cause);
@@ -185,20 +186,30 @@ static enum tls_staple_fault read_file(struct tls_staple *staple)
 	BIO *bio = BIO_new_file(staple->file.ptr, "r");
 	int len = -1;
 
-	if (!bio) {
-		snprintf(staple->detail, sizeof(staple->detail), "%s", strerror(errno));
+	if (!bio)
 		return TLS_STAPLE_UNOPENED;
-	}
 	staple->der = OPENSSL_malloc(TLS_STAPLE_BYTES_MAX);
 	if (staple->der)
 		len = BIO_read(bio, staple->der, TLS_STAPLE_BYTES_MAX);
 	BIO_free(bio);
 	if (len == TLS_STAPLE_BYTES_MAX)
-		snprintf(staple->detail, sizeof(staple->detail), "it is too long");
+		snprintf(staple->detail, sizeof(staple->detail), "it has %d bytes or more",
+			TLS_STAPLE_BYTES_MAX);
 	if (len <= 0 || len == TLS_STAPLE_BYTES_MAX)
 		return TLS_STAPLE_UNREADABLE;
 	staple->len = (size_t)len;
 	return TLS_STAPLE_NONE;
+}
+
+// What it holds instead.
+static void explain(struct tls_staple *staple)
+{
+	size_t skip = staple->file.len + 2; // "FILE: "
+	struct tls_error error;
+
+	tls_file_refuse(&error, staple->file, TLS_WANT_OCSP);
+	if (strlen(error.text) > skip)
+		snprintf(staple->detail, sizeof(staple->detail), "%s", error.text + skip);
 }
 
 void tls_staple_load(struct str file, const struct tls_cert *cert, struct tls_staple *ret_staple)
@@ -211,6 +222,9 @@ void tls_staple_load(struct str file, const struct tls_cert *cert, struct tls_st
 	if (ret_staple->fault == TLS_STAPLE_NONE)
 		ret_staple->fault = (u8)read_response(ret_staple, cert);
 	ERR_clear_error();
+	if (ret_staple->fault != TLS_STAPLE_NONE && ret_staple->fault <= TLS_STAPLE_UNREADABLE &&
+		!ret_staple->detail[0])
+		explain(ret_staple);
 }
 
 void tls_staple_done(struct tls_staple *staple)

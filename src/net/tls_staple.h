@@ -12,8 +12,8 @@
 enum {
 	TLS_STAPLE_BYTES_MAX = 64 * 1024,
 	TLS_STAPLE_EARLY_S = 300, // so much may the responder's clock be ahead of ours
-	TLS_STAPLE_DETAIL_MAX = 96,
-	TLS_STAPLE_WHY_MAX = 192,
+	TLS_STAPLE_DETAIL_MAX = 160,
+	TLS_STAPLE_WHY_MAX = 256,
 };
 
 // Why it is left out. X(NAME, word, cause, cure)
@@ -65,7 +65,7 @@ void tls_staple_done(struct tls_staple *staple);
 // NONE: it may be stapled at this moment of Unix time.
 enum tls_staple_fault tls_staple_fault_at(const struct tls_staple *staple, i64 now_s);
 
-// The cause of a fault, in brackets behind it what else is known of this one.
+// The cause of a fault with what else is known of this one.
 void tls_staple_why(const struct tls_staple *staple, enum tls_staple_fault fault,
 	char text[static TLS_STAPLE_WHY_MAX]);
 

@@ -310,13 +310,12 @@ static const char *field_lines(
 	const char *at, const char *end, struct http_head *head, enum http_refusal *ret_why)
 {
 	struct http_field *fields = head->fields;
-	u64 seen = 0, again = 0;
+	struct http_known_sum sum = {0};
 	bool plain = true, underscore = false;
 	u32 count = 0;
 
 	while (likely(at < end && *at != '\r')) {
 		const char *behind;
-		u32 known;
 
 		if (unlikely(count == HTTP_FIELDS_MAX))
 			return refuse(ret_why, HTTP_REFUSE_TOO_MANY_FIELDS);
@@ -332,21 +331,14 @@ static const char *field_lines(
 			underscore |= has_underscore(&fields[count]);
 		}
 		at = behind;
-		known = fields[count++].known;
-		if (!known)
-			continue;
-		if (likely(!(seen & HTTP_BIT(known)))) {
-			head->first_known[known] = (u8)count;
-			seen |= HTTP_BIT(known);
-		} else {
-			again |= HTTP_BIT(known);
-		}
+		count++;
+		http_known_add(head, &sum, fields[count - 1].known, count);
 	}
 	head->field_count = head->sent_count = (u16)count;
 	head->plain = plain;
 	head->has_underscore = underscore;
-	head->known_seen = seen;
-	head->known_repeated = again;
+	head->known_seen = sum.seen;
+	head->known_repeated = sum.again;
 	return likely(at_crlf(at, end)) ? at + 2
 					: refuse_end(at, end, HTTP_REFUSE_LINE_END, ret_why);
 }

@@ -55,6 +55,8 @@ struct h2_kit *h2_kit_new(
 	kit->seed = seed;
 	slab_init(&kit->sessions, "h2 session", sizeof(struct h2), sessions_max);
 	slab_init(&kit->streams, "h2 stream", sizeof(struct h2_stream), streams_max);
+	kit->text = kit->spare = mem_alloc(sizeof(*kit->text) + H2_TEXT_BYTES);
+	*kit->text = (struct block){.refs = 1, .size = H2_TEXT_BYTES, .pool = pool};
 	h2_memory_init(kit);
 	ASSERT(nghttp2_session_callbacks_new(&kit->callbacks) == 0);
 	ASSERT(nghttp2_option_new(&kit->options) == 0);
@@ -85,10 +87,18 @@ void h2_kit_free(struct h2_kit *kit)
 	h2_memory_done(kit);
 	slab_done(&kit->streams);
 	slab_done(&kit->sessions);
+	mem_free(kit->text);
 	mem_free(kit);
 }
 
 // ---- Streams, as the session has them -----------------------------------------------------------
+
+static void note_open(struct h2 *h2)
+{
+	h2->session.busy = h2->open_count > 0;
+	if (h2->session.role == STREAM_SERVER)
+		h2->session.streams = (u8)MIN(h2->open_count, (u32)UINT8_MAX);
+}
 
 struct h2_stream *h2_stream_new(struct h2 *h2)
 {
@@ -101,7 +111,7 @@ struct h2_stream *h2_stream_new(struct h2 *h2)
 	list_push_back(&h2->streams, &s->node);
 	list_init(&s->leaving_node);
 	h2->open_count++;
-	h2->session.busy = true;
+	note_open(h2);
 	return s;
 }
 
@@ -130,7 +140,7 @@ void h2_stream_settle(struct h2_stream *s)
 	if (!s->done_told) {
 		s->done_told = true;
 		h2->open_count--;
-		h2->session.busy = h2->open_count > 0;
+		note_open(h2);
 		if (!h2->session.busy)
 			h2->session.small = true;
 		h2->session.events->on_stream_done(&h2->session, &s->stream);
@@ -191,8 +201,9 @@ static void reap(struct h2 *h2)
 
 void h2_poke(struct h2 *h2)
 {
-	if (h2->running)
-		return; // whoever fed it goes on
+	// Whoever feeds it goes on; and once is enough until then.
+	if (h2->running || (h2->session.again && h2->session.end == SESSION_GOES_ON))
+		return;
 	h2->session.again = true;
 	h2->session.events->on_poke(&h2->session);
 }
@@ -315,26 +326,26 @@ static int put_head(struct h2 *h2, const u8 *frame, size_t len, const struct h2_
 	struct bytes *out = h2->session.out;
 	size_t more = (size_t)(packer->at - packer->start),
 	       payload = len - frame_header_bytes + more;
-	u8 start[frame_header_bytes + H2_FIELDS_SPARE_BYTES];
+	bool is_short = len + more <= BLOCK_SMALL_BYTES;
 	char *at;
 
-	ASSERT(len <= sizeof(start) && payload <= H2_FRAME_BYTES_MAX);
-	memcpy(start, frame, len);
-	start[0] = (u8)(payload >> 16);
-	start[1] = (u8)(payload >> 8);
-	start[2] = (u8)payload;
-	if (unlikely(len + more > BLOCK_SMALL_BYTES)) {
-		if (bytes_write(pool, out, start, len) != 0)
-			return -ENOMEM;
-		return bytes_write(pool, out, packer->start, more);
-	}
-	at = bytes_reserve(pool, out, len + more);
+	ASSERT(len <= frame_header_bytes + H2_FIELDS_SPARE_BYTES && payload <= H2_FRAME_BYTES_MAX);
+	at = bytes_reserve(pool, out, likely(is_short) ? len + more : len);
 	if (!at)
 		return -ENOMEM;
-	memcpy(at, start, len);
-	memcpy(at + len, packer->start, more);
-	bytes_commit(out, len + more);
-	return 0;
+	at[0] = (char)(payload >> 16);
+	at[1] = (char)(payload >> 8);
+	at[2] = (char)payload;
+	memcpy(at + 3, frame + 3, frame_header_bytes - 3);
+	if (len > frame_header_bytes)
+		memcpy(at + frame_header_bytes, frame + frame_header_bytes,
+			len - frame_header_bytes);
+	if (likely(is_short)) {
+		memcpy(at + len, packer->start, more);
+		len += more;
+	}
+	bytes_commit(out, len);
+	return likely(is_short) ? 0 : bytes_write(pool, out, packer->start, more);
 }
 
 static bool is_head_of(const struct h2_stream *s, const u8 *frame)
@@ -452,6 +463,8 @@ static void read_frames(struct h2 *h2, const struct slice *slice)
 	used = nghttp2_session_mem_recv(h2->ng, (const uint8_t *)slice->ptr, slice->len);
 	h2->reading = false;
 	h2->feeding = NULL;
+	if (unlikely(h2->text.block))
+		h2_text_pause(h2);
 	h2_drop_last_data(h2);
 	if (unlikely(h2->leaving_it)) {
 		terminate(h2, h2->end_code);
@@ -644,6 +657,16 @@ static void h2_check_alive(struct session *session)
 	}
 }
 
+static size_t h2_queued(const struct session *session)
+{
+	const struct h2 *h2 = container_of(session, const struct h2, session);
+	size_t len = 0;
+
+	list_for_each (node, &h2->streams)
+		len += list_entry(node, struct h2_stream, node)->queue.len;
+	return len;
+}
+
 static void h2_done(struct session *session)
 {
 	struct h2 *h2 = h2_of(session);
@@ -671,6 +694,7 @@ static const struct session_ops session_ops = {
 	.head_is_partial = h2_head_is_partial,
 	.refuse_late = h2_refuse_late,
 	.check_alive = h2_check_alive,
+	.queued = h2_queued,
 	.done = h2_done,
 };
 

@@ -15,28 +15,45 @@ struct tag {
 	u32 class, size;
 };
 
-static u32 class_of(size_t size)
-{
-	size_t bytes = size + sizeof(struct tag);
+enum { largest_bytes = (smallest_bytes << (H2_MEMORY_CLASSES - 1)) - sizeof(struct tag) };
 
-	if (bytes <= smallest_bytes)
-		return 0;
-	return MIN((u32)(64 - __builtin_clzll((bytes - 1) / smallest_bytes)), (u32)large);
+// How often the smallest size has to be doubled.
+static inline u32 class_of(size_t size)
+{
+	size_t more = (size + sizeof(struct tag) - 1) / smallest_bytes;
+
+	return 63 - (u32)__builtin_clzll(2 * more + 1);
+}
+
+static inline void *tagged(struct tag *tag, u32 class, size_t size)
+{
+	*tag = (struct tag){.class = class, .size = (u32)size};
+	return tag + 1;
+}
+
+static __attribute__((noinline)) void *take_slow(struct h2_kit *kit, size_t size)
+{
+	u32 class = size > UINT32_MAX / 2 ? (u32)large : MIN(class_of(size), (u32)large);
+	struct tag *tag = size > UINT32_MAX / 2 ? NULL
+			  : class == large	? mem_try_alloc(size + sizeof(*tag))
+						: slab_get(&kit->memory[class]);
+
+	return tag ? tagged(tag, class, size) : NULL;
 }
 
 static void *take(size_t size, void *user)
 {
 	struct h2_kit *kit = user;
-	u32 class = class_of(size);
-	struct tag *tag = size > UINT32_MAX / 2 ? NULL
-			  : class == large	? mem_try_alloc(size + sizeof(*tag))
-						: slab_get(&kit->memory[class]);
+	struct slab *slab;
+	u32 class;
 
-	if (!tag)
-		return NULL;
-	tag->class = class;
-	tag->size = (u32)size;
-	return tag + 1;
+	if (unlikely(size > largest_bytes))
+		return take_slow(kit, size);
+	class = class_of(size);
+	slab = &kit->memory[class];
+	if (unlikely(!slab->free_list))
+		return take_slow(kit, size);
+	return tagged(slab_get(slab), class, size);
 }
 
 static void give(void *ptr, void *user)

@@ -132,7 +132,7 @@ static u8 *put_name(u8 *at, const struct called *called)
 	return at + name.len;
 }
 
-static void put_literal(
+static inline void put_literal(
 	struct h2_packer *packer, enum form form, const struct called *called, struct str value)
 {
 	u8 *at = put_integer(packer->at, (u8)form, form == form_to_table ? 6 : 4, called->index);
@@ -251,8 +251,8 @@ static bool is_secret(enum http_known known, struct str value)
 }
 
 // A field that is not in the table.
-static void put_field(struct h2_packer *packer, const struct mark *mark, enum http_known known,
-	struct str name, bool is_lower, struct str value)
+static __attribute__((noinline)) void put_field(struct h2_packer *packer, const struct mark *mark,
+	enum http_known known, struct str name, bool is_lower, struct str value)
 {
 	struct called called = called_of(known, name, is_lower);
 
@@ -265,20 +265,37 @@ static void put_field(struct h2_packer *packer, const struct mark *mark, enum ht
 		put_anew(packer, mark, &called, value);
 }
 
-void h2_pack_field(struct h2_packer *packer, enum http_known known, struct str name, bool is_lower,
-	struct str value)
+static __attribute__((noinline)) void put_changing(
+	struct h2_packer *packer, enum http_known known, struct str value)
+{
+	struct called called = called_of(known, STR_EMPTY, true);
+
+	put_literal(packer, form_plain, &called, value);
+}
+
+static __attribute__((noinline)) void put_lasting(struct h2_packer *packer, enum http_known known,
+	struct str name, bool is_lower, struct str value)
 {
 	struct mark mark = {0};
 
-	if (!has_room(packer, name.len + value.len))
-		return;
 	// As nearly all fields lie: "name: value".
-	if (likely(value.ptr == name.ptr + name.len + 2 && !(changing & HTTP_BIT(known)))) {
+	if (likely(value.ptr == name.ptr + name.len + 2)) {
 		mark = mark_of(packer->pack, str_make(name.ptr, name.len + 2 + value.len), 0);
-		if (put_indexed(packer, &mark))
+		if (likely(put_indexed(packer, &mark)))
 			return;
 	}
 	put_field(packer, &mark, known, name, is_lower, value);
+}
+
+void h2_pack_field(struct h2_packer *packer, enum http_known known, struct str name, bool is_lower,
+	struct str value)
+{
+	if (unlikely(!has_room(packer, name.len + value.len)))
+		return;
+	if (changing & HTTP_BIT(known))
+		put_changing(packer, known, value);
+	else
+		put_lasting(packer, known, name, is_lower, value);
 }
 
 void h2_pack_line(struct h2_packer *packer, struct str line)

@@ -21,6 +21,7 @@ enum {
 	H2_PROTOCOL_MAX = 24,	      // bytes of the name of a protocol to upgrade to
 	H2_FRAME_BYTES_MAX = 16384,   // what every peer takes (RFC 9113 6.5.2)
 	H2_FIELDS_SPARE_BYTES = 1024, // of it, for what libnghttp2 has of a block: the method
+	H2_TEXT_BYTES = 8 * 1024,     // of a head; what is longer has a block of its own
 };
 
 struct h2_kit {
@@ -32,6 +33,8 @@ struct h2_kit {
 	nghttp2_session_callbacks *callbacks;
 	nghttp2_option *options;
 	u64 seed, keys; // of the keys that offer a WebSocket
+	// For the text of a head that comes in one read; `spare` is NULL while it is in use.
+	struct block *text, *spare;
 	// Scratch: nothing in it outlives a call.
 	nghttp2_nv nv[H2_NV_MAX];
 	char status[3], number[20];
@@ -67,11 +70,14 @@ struct h2_text {
 	u32 list_bytes;	 // as SETTINGS_MAX_HEADER_LIST_SIZE counts
 	u16 field_count; // lines written
 	u16 status;
+	u8 reason_len;
 	bool has_start;	   // the start line is written
 	bool has_host;	   // so is a host
 	bool host_repeats; // a host field was there beside :authority
 	bool is_trailers;
 	bool has_priority; // the field was there (RFC 9218 5)
+	bool is_get;	   // the method, which is not in the block then
+	bool is_noted;	   // the parser's fields are those that were written, and beyond doubt
 	u8 refusal;	   // enum http_refusal
 	u8 pseudo;	   // enum h2_pseudo, those that were there
 	u8 urgency;
@@ -235,6 +241,8 @@ enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 enum http_refusal h2_text_trailers(struct h2 *h2) must_check;
 enum http_refusal h2_read_trailers(
 	struct h1_parser *parser, const struct block *block, u16 *ret_count) must_check;
+// No more comes for now: what is there of a head makes room for others.
+void h2_text_pause(struct h2 *h2);
 void h2_text_done(struct h2 *h2);
 
 // ---- Fields of HTTP/2 (h2_fields.c) -------------------------------------------------------------

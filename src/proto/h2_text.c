@@ -4,11 +4,17 @@
 // case; values have no white space around them; pseudo-header fields are known, complete, not
 // repeated and in front; no field concerns a connection. The rest is the parser's: since names are
 // tokens, and it must find as many lines as were written, no byte of a value can end its line.
+//
+// A message of everyday need not be parsed for that. While its lines are written, each is noted
+// among the parser's fields as the parser would find it there. What is in any doubt, or was
+// interrupted, ends that (`is_noted`), and the parser is asked.
 #include "proto/h2_parts.h"
+#include "proto/http_names.h"
 #include "proto/scan.h"
 
 enum {
 	first_bytes = 1024,
+	spare_bytes = 16,    // that scanners may read behind a line
 	field_overhead = 32, // RFC 9113 6.5.2
 	lists_max = 4, // so many times the limit of heads is decoded before the connection ends
 	protocol_bytes_max = 64,
@@ -26,19 +32,33 @@ static void refuse(struct h2_text *text, enum http_refusal why)
 		text->refusal = (u8)why;
 }
 
+static inline void give_back(struct h2 *h2, struct block *block)
+{
+	if (likely(block == h2->kit->text))
+		h2->kit->spare = block;
+	else if (block)
+		block_unref(block);
+}
+
 void h2_text_begin(struct h2 *h2, bool is_trailers)
 {
 	h2_text_done(h2);
-	h2->text = (struct h2_text){.is_trailers = is_trailers, .has_start = is_trailers};
+	h2->text = (struct h2_text){
+		.is_trailers = is_trailers, .has_start = is_trailers, .is_noted = !is_trailers};
+	if (unlikely(is_trailers)) // which may be kept
+		return;
+	h2->text.block = h2->kit->spare;
+	h2->kit->spare = NULL;
 }
 
 void h2_text_done(struct h2 *h2)
 {
 	if (h2->text.block)
-		block_unref(h2->text.block);
+		give_back(h2, h2->text.block);
 	h2->text.block = NULL;
 }
 
+// Into a block of its own that has room for `len` more bytes.
 static char *room_slow(struct h2 *h2, size_t len)
 {
 	struct h2_text *text = &h2->text;
@@ -51,10 +71,20 @@ static char *room_slow(struct h2 *h2, size_t len)
 	}
 	if (text->block) {
 		memcpy(block->data, text->block->data, text->len);
-		block_unref(text->block);
+		give_back(h2, text->block);
 	}
+	text->is_noted = false; // where it was
 	text->block = block;
 	return block->data + text->len;
+}
+
+void h2_text_pause(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+
+	text->is_noted = false; // others use the parser meanwhile
+	if (text->block == h2->kit->text && !room_slow(h2, 0))
+		h2_text_done(h2);
 }
 
 // For `len` more bytes. NULL: no memory, and the head is refused.
@@ -78,15 +108,60 @@ static inline void took(struct h2 *h2, const char *at)
 	h2->text.len = (u32)(at - h2->text.block->data);
 }
 
+static inline char *put_field(char *at, struct str name, struct str value)
+{
+	return put(put(put(put(at, name), STR(": ")), value), STR("\r\n"));
+}
+
 static void put_line(struct h2 *h2, struct str name, struct str value)
 {
 	char *at = room(h2, name.len + value.len + 4);
 
 	if (!at)
 		return;
-	at = put(put(put(put(at, name), STR(": ")), value), STR("\r\n"));
-	took(h2, at);
+	took(h2, put_field(at, name, value));
 	h2->text.field_count++;
+	h2->text.is_noted = false;
+}
+
+// Where spare_bytes may be read behind them.
+#if SCAN_SSE2
+static inline const char *value_end(struct str value)
+{
+	return scan_value_stop(value.ptr);
+}
+
+static inline const char *target_end(struct str target)
+{
+	return scan_target_stop(target.ptr);
+}
+#else
+static const char *value_end(struct str value)
+{
+	return scan_value(value.ptr, value.ptr + value.len);
+}
+
+static const char *target_end(struct str target)
+{
+	return scan_target(target.ptr, target.ptr + target.len);
+}
+#endif
+
+// The line that begins at `at`, behind which spare_bytes may be read, is the next field.
+static inline void note(
+	struct h2 *h2, enum http_known known, const char *at, size_t name_len, size_t value_len)
+{
+	const char *value = at + name_len + 2;
+
+	if (unlikely(value_end(str_make(value, value_len)) != value + value_len))
+		h2->text.is_noted = false;
+	h2->parser->fields[h2->text.field_count++] = (struct http_field){
+		.name = at,
+		.value = value,
+		.value_len = (u32)value_len,
+		.name_len = (u16)name_len,
+		.known = (u8)known,
+	};
 }
 
 static struct str part(const struct h2_text *text, u32 at, u32 len)
@@ -136,45 +211,75 @@ static void put_upgrade(struct h2 *h2, struct h2_stream *s, struct str protocol)
 	put_line(h2, STR("sec-websocket-key"), str_make(s->key, WEBSOCKET_KEY_BYTES));
 }
 
+// A request as nearly all are: nothing is wrong with its pseudo-header fields.
+static inline bool start_is_plain(const struct h2_text *text, u32 path_bytes_max)
+{
+	const u8 usual = H2_PSEUDO_METHOD | H2_PSEUDO_SCHEME | H2_PSEUDO_PATH | H2_PSEUDO_AUTHORITY;
+
+	return text->pseudo == usual && text->is_get && text->authority.len &&
+	       text->path.len - 1 < path_bytes_max && text->block->data[text->path.at] == '/';
+}
+
+static void judge_start(struct h2 *h2, struct str method, bool extended)
+{
+	struct h2_text *text = &h2->text;
+	struct str path = part(text, text->path.at, text->path.len);
+
+	if (!pseudo_is_whole(text, method))
+		refuse(text, HTTP_REFUSE_FRAMES);
+	else if (!scan_is_token(method))
+		refuse(text, HTTP_REFUSE_METHOD);
+	if (str_eq(method, STR("CONNECT")) && !extended)
+		text->path = text->authority;
+	else if (!path_is_plain(extended ? STR("GET") : method, path))
+		refuse(text, HTTP_REFUSE_TARGET);
+	if (text->path.len > h2->parser->limits.target_bytes_max)
+		refuse(text, HTTP_REFUSE_URI_TOO_LONG);
+}
+
+static __attribute__((noinline)) void put_tunnel(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+	char copy[protocol_bytes_max + 1];
+	size_t len = MIN(text->protocol.len, (u32)sizeof(copy));
+
+	memcpy(copy, text->block->data + text->protocol.at, len);
+	put_upgrade(h2, h2->heading, str_make(copy, len));
+}
+
 // Behind the pseudo-header fields. The order of the calls keeps `part` valid: room() may move.
-static void start_request(struct h2 *h2, struct h2_stream *s)
+static void start_request(struct h2 *h2)
 {
 	struct h2_text *text = &h2->text;
 	size_t len = text->method.len + text->path.len + text->authority.len;
-	char copy[protocol_bytes_max + 1];
-	struct str method, path;
-	char *at = room(h2, len + 32);
+	char *at = room(h2, len + 32 + spare_bytes), *line;
 	bool extended = text->protocol.len > 0;
+	struct str method, path;
 
 	if (!at)
 		return;
 	text->raw_at = text->len;
-	method = part(text, text->method.at, text->method.len);
-	path = part(text, text->path.at, text->path.len);
-	if (unlikely(!pseudo_is_whole(text, method)))
-		refuse(text, HTTP_REFUSE_FRAMES);
-	else if (unlikely(!scan_is_token(method)))
-		refuse(text, HTTP_REFUSE_METHOD);
-	if (str_eq(method, STR("CONNECT")) && !extended)
-		path = part(text, text->authority.at, text->authority.len);
-	else if (!path_is_plain(extended ? STR("GET") : method, path))
-		refuse(text, HTTP_REFUSE_TARGET);
-	if (path.len > h2->parser->limits.target_bytes_max)
-		refuse(text, HTTP_REFUSE_URI_TOO_LONG);
-	at = put(put(at, extended ? STR("GET") : method), STR(" "));
-	at = put(put(at, path), STR(" HTTP/1.1\r\n"));
+	if (likely(start_is_plain(text, h2->parser->limits.target_bytes_max))) {
+		at = put(at, STR("GET "));
+	} else {
+		method = text->is_get ? STR("GET") : part(text, text->method.at, text->method.len);
+		judge_start(h2, method, extended);
+		at = put(put(at, extended ? STR("GET") : method), STR(" "));
+	}
+	path = str_make(at, text->path.len);
+	at = put(put(at, part(text, text->path.at, text->path.len)), STR(" HTTP/1.1\r\n"));
+	if (unlikely(!path.len || target_end(path) != path.ptr + path.len))
+		text->is_noted = false;
 	if (text->authority.len) {
-		at = put(at, STR("host: "));
-		at = put(put(at, part(text, text->authority.at, text->authority.len)), STR("\r\n"));
-		text->field_count++;
+		line = at;
+		at = put_field(
+			at, STR("host"), part(text, text->authority.at, text->authority.len));
+		note(h2, HTTP_F_HOST, line, 4, text->authority.len);
 		text->has_host = true;
 	}
 	took(h2, at);
-	if (!extended)
-		return;
-	len = MIN(text->protocol.len, (u32)sizeof(copy));
-	memcpy(copy, text->block->data + text->protocol.at, len);
-	put_upgrade(h2, s, str_make(copy, len));
+	if (unlikely(extended))
+		put_tunnel(h2);
 }
 
 // What HTTP/1 says where the tunnel that was asked for is there (RFC 8441 5).
@@ -198,11 +303,14 @@ static void start_response(struct h2 *h2, struct h2_stream *s)
 	struct str reason = str_from(http_reason(status));
 	char *at = room(h2, 16 + reason.len);
 
+	text->reason_len = (u8)reason.len;
 	if (!at)
 		return;
 	// RFC 9113 8.3.2, 8.6.
 	if (!(text->pseudo & H2_PSEUDO_STATUS) || text->status == 101)
 		refuse(text, HTTP_REFUSE_STATUS_LINE);
+	if (unlikely(status < 100))
+		text->is_noted = false;
 	text->raw_at = text->len;
 	at = put(at, STR("HTTP/1.1 "));
 	*at++ = (char)('0' + status / 100 % 10);
@@ -218,15 +326,25 @@ static void start(struct h2 *h2)
 {
 	h2->text.has_start = true;
 	if (h2->session.role == STREAM_SERVER)
-		start_request(h2, h2->heading);
+		start_request(h2);
 	else
 		start_response(h2, h2->heading);
 }
 
-// The lengths of the names are constants here: each comparison is one or two instructions.
+// The length is a constant, and at most 16: a few instructions by loads that overlap.
 static inline bool is_same(struct str name, const char *text, size_t len)
 {
-	return name.len == len && memcmp(name.ptr, text, len) == 0;
+	if (name.len != len)
+		return false;
+	if (len >= 8)
+		return ((scan_load64(name.ptr) ^ scan_load64(text)) |
+			       (scan_load64(name.ptr + len - 8) ^ scan_load64(text + len - 8))) ==
+		       0;
+	if (len >= 4)
+		return ((scan_load32(name.ptr) ^ scan_load32(text)) |
+			       (scan_load32(name.ptr + len - 4) ^ scan_load32(text + len - 4))) ==
+		       0;
+	return memcmp(name.ptr, text, len) == 0;
 }
 
 static inline u8 pseudo_of(struct str name, enum stream_role role)
@@ -240,10 +358,8 @@ static inline u8 pseudo_of(struct str name, enum stream_role role)
 }
 
 // RFC 3986 3.1. It says nothing that the connection does not say, and goes nowhere.
-static bool scheme_is_valid(struct str scheme)
+static __attribute__((noinline)) bool odd_scheme_is_valid(struct str scheme)
 {
-	if (likely(is_same(scheme, "https", 5) || is_same(scheme, "http", 4)))
-		return true;
 	for (size_t i = 0; i < scheme.len; i++) {
 		char c = ascii_lower(scheme.ptr[i]);
 		bool is_letter = c >= 'a' && c <= 'z';
@@ -253,6 +369,12 @@ static bool scheme_is_valid(struct str scheme)
 			return false;
 	}
 	return scheme.len > 0;
+}
+
+static inline bool scheme_is_valid(struct str scheme)
+{
+	return likely(is_same(scheme, "https", 5) || is_same(scheme, "http", 4)) ||
+	       odd_scheme_is_valid(scheme);
 }
 
 static void read_status(struct h2_text *text, struct str value)
@@ -267,19 +389,13 @@ static void read_status(struct h2_text *text, struct str value)
 		refuse(text, HTTP_REFUSE_STATUS_LINE);
 }
 
-static void add_pseudo(struct h2 *h2, struct str name, struct str value)
+// Those whose place in the text comes later.
+static __attribute__((noinline)) void keep_pseudo(struct h2 *h2, u8 pseudo, struct str value)
 {
 	struct h2_text *text = &h2->text;
-	u8 pseudo = pseudo_of(name, h2->session.role);
 	u32 start_at, len = (u32)value.len;
-	char *at;
+	char *at = room(h2, value.len + 1);
 
-	if (unlikely(!pseudo || text->pseudo & pseudo || text->has_start)) {
-		refuse(text, HTTP_REFUSE_FRAMES);
-		return;
-	}
-	text->pseudo |= pseudo;
-	at = room(h2, value.len + 1);
 	if (!at)
 		return;
 	start_at = text->len;
@@ -297,17 +413,33 @@ static void add_pseudo(struct h2 *h2, struct str name, struct str value)
 		text->authority.at = start_at;
 		text->authority.len = len;
 		break;
-	case H2_PSEUDO_PROTOCOL:
+	default:
 		text->protocol.at = start_at;
 		text->protocol.len = len;
 		break;
-	case H2_PSEUDO_STATUS:
-		read_status(text, value);
-		break;
-	default:
-		if (!scheme_is_valid(value))
+	}
+}
+
+static inline void add_pseudo(struct h2 *h2, struct str name, struct str value)
+{
+	struct h2_text *text = &h2->text;
+	u8 pseudo = pseudo_of(name, h2->session.role);
+
+	if (unlikely(!pseudo || text->pseudo & pseudo || text->has_start)) {
+		refuse(text, HTTP_REFUSE_FRAMES);
+		return;
+	}
+	text->pseudo |= pseudo;
+	if (pseudo == H2_PSEUDO_SCHEME) {
+		if (unlikely(!scheme_is_valid(value)))
 			refuse(text, HTTP_REFUSE_FRAMES);
-		break;
+	} else if (pseudo == H2_PSEUDO_METHOD && likely(is_same(value, "GET", 3))) {
+		text->is_get = true;
+		text->method.len = 3;
+	} else if (pseudo == H2_PSEUDO_STATUS) {
+		read_status(text, value);
+	} else {
+		keep_pseudo(h2, pseudo, value);
 	}
 }
 
@@ -330,7 +462,7 @@ static bool host_is_told(struct h2 *h2, struct str value)
 }
 
 // RFC 9113 8.2.1, as far as HTTP/1 has it otherwise.
-static inline bool name_is_valid(struct h2_text *text, struct str name)
+static bool name_is_valid(struct h2_text *text, struct str name)
 {
 	const char *end = name.ptr + name.len;
 
@@ -342,6 +474,35 @@ static inline bool name_is_valid(struct h2_text *text, struct str name)
 	}
 	return true;
 }
+
+static bool judge_name(struct h2_text *text, struct str name, enum http_known *ret_known)
+{
+	if (!name_is_valid(text, name))
+		return false;
+	*ret_known = http_field_known(name.ptr, name.len);
+	if (!*ret_known && memchr(name.ptr, '_', name.len))
+		text->is_noted = false;
+	return true;
+}
+
+#if SCAN_SSE2
+// Where spare_bytes may be read behind it.
+static inline bool read_name(struct h2_text *text, struct str name, enum http_known *ret_known)
+{
+	u32 len = (u32)name.len;
+
+	if (unlikely(name.len - 1 > 14))
+		return judge_name(text, name, ret_known);
+	*ret_known = http_known_lower(name.ptr, len);
+	return likely(*ret_known || scan_all_lower(name.ptr, len)) ||
+	       judge_name(text, name, ret_known);
+}
+#else
+static bool read_name(struct h2_text *text, struct str name, enum http_known *ret_known)
+{
+	return judge_name(text, name, ret_known);
+}
+#endif
 
 // RFC 9218 4: a dictionary of which "u" and "i" are known; what is not understood is passed over.
 static void read_priority(struct h2_text *text, struct str value)
@@ -361,53 +522,88 @@ static void read_priority(struct h2_text *text, struct str value)
 	}
 }
 
-static void add_field(struct h2 *h2, struct str name, struct str value)
+// True: there is no line for it, or one that the parser has to see.
+static __attribute__((noinline)) bool is_special(
+	struct h2 *h2, enum http_known known, struct str name, struct str value)
 {
-	bool server = h2->session.role == STREAM_SERVER;
+	struct h2_text *text = &h2->text;
 
-	if (unlikely(!name_is_valid(&h2->text, name)))
-		return;
-	if (unlikely(server && name.len == 8 && str_eq(name, STR("priority"))))
-		read_priority(&h2->text, value);
-	if (unlikely(server && name.len == 4 && str_eq(name, STR("host"))) &&
-		!h2->text.is_trailers && host_is_told(h2, value))
-		return;
-	// A WebSocket's handshake in HTTP/2 has no key (RFC 8441 5): the one behind it is ours.
-	if (unlikely(h2->heading->upgrade && str_eq(name, STR("sec-websocket-key")))) {
-		if (scan_value(value.ptr, value.ptr + value.len) != value.ptr + value.len)
-			refuse(&h2->text, HTTP_REFUSE_FIELD_VALUE);
-		return;
+	if (h2->session.role == STREAM_SERVER) {
+		if (str_eq(name, STR("priority")))
+			read_priority(text, value);
+		if (known == HTTP_F_HOST && !text->is_trailers && host_is_told(h2, value))
+			return true;
 	}
-	put_line(h2, name, value);
+	// A WebSocket's handshake in HTTP/2 has no key (RFC 8441 5): the one behind it is ours.
+	if (h2->heading->upgrade && known == HTTP_F_SEC_WEBSOCKET_KEY) {
+		if (scan_value(value.ptr, value.ptr + value.len) != value.ptr + value.len)
+			refuse(text, HTTP_REFUSE_FIELD_VALUE);
+		return true;
+	}
+	return false;
+}
+
+static __attribute__((noinline)) void add_field(struct h2 *h2, struct str name, struct str value)
+{
+	struct h2_text *text = &h2->text;
+	enum http_known known;
+	char *at, *behind;
+
+	if (unlikely(!text->has_start))
+		start(h2);
+	if (unlikely(text->refusal))
+		return;
+	at = room(h2, name.len + value.len + 4 + spare_bytes);
+	if (!at)
+		return;
+	behind = put_field(at, name, value);
+	name.ptr = at;
+	value.ptr = at + name.len + 2;
+	if (unlikely(!read_name(text, name, &known)))
+		return;
+	if (unlikely(known == HTTP_F_HOST || known == HTTP_F_SEC_WEBSOCKET_KEY || name.len == 8) &&
+		is_special(h2, known, name, value))
+		return;
+	note(h2, known, at, name.len, value.len);
+	took(h2, behind);
 }
 
 // RFC 9113 8.2.1. HTTP/1 would pass over it.
 static inline bool is_padded(struct str value)
 {
-	return value.len &&
-	       (ascii_is_blank(value.ptr[0]) || ascii_is_blank(value.ptr[value.len - 1]));
+	u8 first, last;
+
+	if (value.len == 0)
+		return false;
+	first = (u8)value.ptr[0];
+	last = (u8)value.ptr[value.len - 1];
+	return unlikely(MIN(first, last) <= ' ') &&
+	       (ascii_is_blank((char)first) || ascii_is_blank((char)last));
+}
+
+static __attribute__((noinline)) int add_too_much(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+	u32 bytes_max = h2->parser->limits.head_bytes_max;
+
+	refuse(text, text->list_bytes > bytes_max ? HTTP_REFUSE_HEAD_TOO_LARGE
+						  : HTTP_REFUSE_TOO_MANY_FIELDS);
+	return text->list_bytes > bytes_max * lists_max ? -1 : 0;
 }
 
 int h2_text_add(struct h2 *h2, struct str name, struct str value)
 {
 	struct h2_text *text = &h2->text;
-	u32 bytes_max = h2->parser->limits.head_bytes_max;
 
 	text->list_bytes += (u32)(name.len + value.len) + field_overhead;
-	if (unlikely(text->list_bytes > bytes_max || text->field_count >= HTTP_FIELDS_MAX)) {
-		refuse(text, text->list_bytes > bytes_max ? HTTP_REFUSE_HEAD_TOO_LARGE
-							  : HTTP_REFUSE_TOO_MANY_FIELDS);
-		return text->list_bytes > bytes_max * lists_max ? -1 : 0;
-	}
+	if (unlikely(text->list_bytes > h2->parser->limits.head_bytes_max ||
+		     text->field_count >= HTTP_FIELDS_MAX))
+		return add_too_much(h2);
 	if (unlikely(is_padded(value)))
 		refuse(text, HTTP_REFUSE_FRAMES);
-	if (name.len && name.ptr[0] == ':') {
+	if (name.len && name.ptr[0] == ':')
 		add_pseudo(h2, name, value);
-		return 0;
-	}
-	if (!text->has_start)
-		start(h2);
-	if (likely(text->refusal == HTTP_REFUSE_OK))
+	else
 		add_field(h2, name, value);
 	return 0;
 }
@@ -428,7 +624,7 @@ static void join_cookies(struct h2 *h2, const struct http_head *head)
 	h2->text.len = h2->text.raw_at = 0;
 	at = room(h2, head->raw.len + 2 * (size_t)head->field_count + name.len);
 	if (!at) {
-		block_unref(old);
+		give_back(h2, old);
 		return;
 	}
 	at = put(at, str_make(from, (size_t)(head->fields[0].name - from)));
@@ -451,7 +647,7 @@ static void join_cookies(struct h2 *h2, const struct http_head *head)
 		first = false;
 	}
 	took(h2, put(at, STR("\r\n\r\n")));
-	block_unref(old);
+	give_back(h2, old);
 }
 
 static void finish(struct h2 *h2)
@@ -485,6 +681,25 @@ static bool te_is_valid(const struct http_head *head)
 			      str_eq_nocase(str_make(te->value, te->value_len), STR("trailers")));
 }
 
+// What parse_request or parse_response would have found.
+static void take_noted(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+	struct h1_parser *parser = h2->parser;
+	struct http_head *head = &parser->head;
+	struct http_known_sum sum = {0};
+
+	http_head_init(head, parser->fields);
+	for (u32 i = 0; i < text->field_count; i++)
+		http_known_add(head, &sum, parser->fields[i].known, i + 1);
+	head->version_minor = 1;
+	head->field_count = head->sent_count = text->field_count;
+	head->plain = true;
+	head->known_seen = sum.seen;
+	head->known_repeated = sum.again;
+	head->raw = part(text, text->raw_at, text->len - text->raw_at);
+}
+
 static enum http_refusal parse_request(struct h2 *h2)
 {
 	struct h1_parser *parser = h2->parser;
@@ -502,6 +717,20 @@ static enum http_refusal parse_request(struct h2 *h2)
 	return (size_t)used == len ? HTTP_REFUSE_OK : HTTP_REFUSE_FIELD_VALUE;
 }
 
+static enum http_refusal read_request(struct h2 *h2)
+{
+	struct h2_text *text = &h2->text;
+	struct http_head *head = &h2->parser->head;
+
+	if (unlikely(!text->is_noted || text->len > HTTP_HEAD_BYTES_MAX))
+		return parse_request(h2);
+	take_noted(h2);
+	head->method_text = str_make(head->raw.ptr, text->method.len);
+	head->method = likely(text->is_get) ? HTTP_GET : (u8)http_method_parse(head->method_text);
+	head->target = str_make(head->raw.ptr + text->method.len + 1, text->path.len);
+	return http_request_rules(head);
+}
+
 enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 {
 	struct h2_text *text = &h2->text;
@@ -511,7 +740,7 @@ enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
 	finish(h2);
 	if (text->refusal)
 		return (enum http_refusal)text->refusal;
-	why = parse_request(h2);
+	why = read_request(h2);
 	if (why)
 		return why;
 	if (head->field_count != text->field_count)
@@ -549,26 +778,48 @@ static bool length_is_allowed(const struct http_head *head)
 	return head->status == 204 && length->value_len == 1 && length->value[0] == '0';
 }
 
+static enum http_refusal parse_response(struct h2 *h2, enum http_method method)
+{
+	struct h1_parser *parser = h2->parser;
+	struct h1_limits limits = parser->limits;
+	enum http_refusal why = HTTP_REFUSE_OK;
+	size_t len = h2->text.len - h2->text.raw_at;
+	int used;
+
+	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
+	used = h1_parse_response(h2->text.block->data + h2->text.raw_at, len, &limits, method,
+		parser->fields, &parser->head, &why);
+	if (used < 0)
+		return why;
+	return (size_t)used == len ? HTTP_REFUSE_OK : HTTP_REFUSE_FIELD_VALUE;
+}
+
+static enum http_refusal read_response(struct h2 *h2, enum http_method method)
+{
+	struct h2_text *text = &h2->text;
+	struct http_head *head = &h2->parser->head;
+
+	if (unlikely(!text->is_noted || text->len > HTTP_HEAD_BYTES_MAX))
+		return parse_response(h2, method);
+	take_noted(h2);
+	head->status = text->status;
+	head->reason = str_make(head->raw.ptr + STR("HTTP/1.1 200 ").len, text->reason_len);
+	return http_response_rules(head, method);
+}
+
 enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
 {
 	struct h2_text *text = &h2->text;
-	struct h1_parser *parser = h2->parser;
-	struct http_head *head = &parser->head;
-	struct h1_limits limits = parser->limits;
-	enum http_refusal why = HTTP_REFUSE_OK;
-	size_t len;
-	int used;
+	struct http_head *head = &h2->parser->head;
+	enum http_refusal why;
 
 	finish(h2);
 	if (text->refusal)
 		return (enum http_refusal)text->refusal;
-	len = text->len - text->raw_at;
-	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
-	used = h1_parse_response(text->block->data + text->raw_at, len, &limits,
-		(enum http_method)s->method, parser->fields, head, &why);
-	if (used < 0)
+	why = read_response(h2, (enum http_method)s->method);
+	if (why)
 		return why;
-	if ((size_t)used != len || head->field_count != text->field_count)
+	if (head->field_count != text->field_count)
 		return HTTP_REFUSE_FIELD_VALUE;
 	if (unlikely(concerns_connection(head, own_lines(head->status == 101)) ||
 		     !te_is_valid(head)))

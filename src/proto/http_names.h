@@ -40,4 +40,34 @@ static inline enum http_known http_known_short(const char *name, u32 len)
 		return known;
 	return HTTP_F_OTHER;
 }
+
+// The same for a name in lower case: what is known is so.
+static inline enum http_known http_known_lower(const char *name, u32 len)
+{
+	u8 known = http_known_slots[http_known_slot(name, len)];
+	const struct http_known_name *entry = &http_known_names[known];
+
+	if (entry->len == len && scan_equal(name, entry->text, len))
+		return known;
+	return HTTP_F_OTHER;
+}
 #endif
+
+// Which known names there are, while the fields of a head are gone through.
+struct http_known_sum {
+	u64 seen, again;
+};
+
+// The field with this number, from 1 on.
+static inline void http_known_add(
+	struct http_head *head, struct http_known_sum *sum, u32 known, u32 number)
+{
+	if (!known)
+		return;
+	if (likely(!(sum->seen & HTTP_BIT(known)))) {
+		head->first_known[known] = (u8)number;
+		sum->seen |= HTTP_BIT(known);
+	} else {
+		sum->again |= HTTP_BIT(known);
+	}
+}

@@ -177,6 +177,52 @@ static inline bool scan_all_plain(const char *at, u32 len)
 	return (unsigned)_mm_movemask_epi8(odd) << (32 - len) == 0;
 }
 
+// Are the first `len` (1 to 15) of the 16 bytes at `at` all letters in lower case, digits, "-" or
+// "."?
+static inline bool scan_all_lower(const char *at, u32 len)
+{
+	__m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+	__m128i others = _mm_andnot_si128(
+		_mm_cmpeq_epi8(bytes, _mm_set1_epi8('/')), scan_in_range(bytes, '-', '9'));
+	__m128i good = _mm_or_si128(scan_in_range(bytes, 'a', 'z'), others);
+
+	return ~(unsigned)_mm_movemask_epi8(good) << (32 - len) == 0;
+}
+
+// Are the first `len` (1 to 15) of the 16 bytes at `at` those at `text`?
+static inline bool scan_equal(const char *at, const char *text, u32 len)
+{
+	__m128i want = _mm_loadu_si128((const __m128i *)(const void *)text);
+	__m128i have = _mm_loadu_si128((const __m128i *)(const void *)at);
+
+	return ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(have, want)) << (32 - len) == 0;
+}
+
+// The byte at which a scanner stops, where there is one, and 16 bytes can be read from any byte
+// before it on.
+static inline __attribute__((always_inline)) const char *scan_roomy(
+	const char *at, scan_stop_fn *stop)
+{
+	unsigned mask;
+
+	do {
+		mask = (unsigned)_mm_movemask_epi8(
+			stop(_mm_loadu_si128((const __m128i *)(const void *)at)));
+		at += 16;
+	} while (unlikely(!mask));
+	return at - 16 + __builtin_ctz(mask);
+}
+
+static inline const char *scan_value_stop(const char *at)
+{
+	return scan_roomy(at, scan_stop_value);
+}
+
+static inline const char *scan_target_stop(const char *at)
+{
+	return scan_roomy(at, scan_stop_target);
+}
+
 // How many of the 16 bytes at `at` come before one that scan_value stops at.
 static inline u32 scan_value_start(const char *at)
 {

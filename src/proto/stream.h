@@ -162,6 +162,9 @@ struct session_ops {
 	// asked for a sign of life, and given up at the next call if there was none. HTTP/1 cannot
 	// ask. An answer that was released and of which nothing left between two calls is reset.
 	void (*check_alive)(struct session *session);
+	// Body bytes that its streams were given and that are not in `out` yet. NULL: there are
+	// never any.
+	size_t (*queued)(const struct session *session);
 	void (*done)(struct session *session);
 };
 
@@ -176,6 +179,7 @@ struct session {
 	bool busy;	   // a stream is open (HTTP/2: at least one)
 	bool again;	   // held input may go on: feed an empty slice at the end of the turn
 	bool small;	   // the last messages were short (a hint for the receive)
-	bool sees_it_out;  // after a last message the peer's own end comes before we close
-	bool says_goodbye; // `finish` has something to say, also when nothing is under way
+	bool sees_it_out : 1;  // after a last message the peer's own end comes before we close
+	bool says_goodbye : 1; // `finish` has something to say, also when nothing is under way
+	u8 streams;	       // server role of HTTP/2: so many are open (255: or more)
 };

@@ -172,6 +172,14 @@ static void say_excesses(struct hush *hush, u64 times)
 		LOG_CSTR("cause", h2_excess_word((enum h2_excess)fault->excess)));
 }
 
+static void say_evicted(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+
+	LOG(fault->log, LOG_WARN, "slow client ended again in the last second",
+		LOG_U64("times", times));
+}
+
 static void init_excesses(struct faults *faults)
 {
 	for (u32 i = 0; i < H2_EXCESS_COUNT; i++) {
@@ -216,6 +224,9 @@ void faults_init(
 		mem_alloc(sizeof(struct fault) * FAULTS_OF_FRONTEND * MAX(slots->frontends.max, 1));
 	faults->excesses = mem_alloc(sizeof(struct fault) * H2_EXCESS_COUNT);
 	faults->secured = mem_alloc(sizeof(struct fault) * TLS_FAULT_COUNT);
+	faults->evicted = mem_alloc(sizeof(struct fault));
+	faults->evicted->log = log;
+	hush_init(&faults->evicted->hush, loop, say_evicted);
 	init_ends(faults);
 	init_excesses(faults);
 	init_secured(faults);
@@ -235,6 +246,8 @@ void faults_done(struct faults *faults)
 	for (u32 i = 0; i < TLS_FAULT_COUNT; i++)
 		hush_done(&faults->secured[i].hush);
 	mem_free(faults->secured);
+	hush_done(&faults->evicted->hush);
+	mem_free(faults->evicted);
 	mem_free(faults->excesses);
 	mem_free(faults->ends);
 	mem_free(faults->connects);
@@ -257,7 +270,7 @@ void faults_connect(struct faults *faults, const struct backend *backend, int er
 			LOG_STR("address", backend->address), LOG_U64("try", tries),
 			LOG_STR("reason", tls_fault_info(tls)->word),
 			LOG_CSTR("cause", faults->tls_detail),
-			LOG_STR("cure", tls_fault_info(tls)->cure));
+			LOG_STR("cure", tls_fault_info(tls)->backend_cure));
 		return;
 	}
 	LOG(faults->log, LOG_WARN, "connect failed", LOG_STR("pool", backend->pool->name),
@@ -280,7 +293,7 @@ void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls
 	LOG(faults->log, tls_level(fault), tls_message(fault, false), LOG_CSTR("client", client),
 		LOG_STR("frontend", frontend->conf->name), LOG_STR("reason", info->word),
 		LOG_STR("cause", info->cause), LOG_CSTR("detail", detail),
-		LOG_STR("cure", info->cure));
+		LOG_STR("cure", info->client_cure));
 }
 
 void faults_tls_of_backend(
@@ -294,7 +307,7 @@ void faults_tls_of_backend(
 	LOG(faults->log, LOG_WARN, "TLS connection with backend ended",
 		LOG_STR("pool", backend->pool->name), LOG_STR("backend", backend->id),
 		LOG_STR("address", backend->address), LOG_STR("reason", info->word),
-		LOG_STR("cause", info->cause), LOG_STR("cure", info->cure));
+		LOG_STR("cause", info->cause), LOG_STR("cure", info->backend_cure));
 }
 
 void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
@@ -316,6 +329,21 @@ void faults_excess_of_backend(
 	LOG(faults->log, LOG_WARN, "HTTP/2 connection ended",
 		LOG_CSTR("cause", h2_excess_word(excess)), LOG_STR("pool", backend->pool->name),
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address));
+}
+
+void faults_evicted(
+	struct faults *faults, const struct frontend *frontend, const struct addr *peer, u64 held)
+{
+	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&faults->evicted->hush))
+		return;
+	LOG(faults->log, LOG_WARN, "slow client ended",
+		LOG_CSTR("cause", "buffers or connections to backends are short; it held many and "
+				  "took nothing"),
+		LOG_U64("held_bytes", held), LOG_STR("frontend", frontend->conf->name),
+		LOG_ADDR("peer_address", peer),
+		LOG_CSTR("cure", "If such clients are wanted, raise runtime.max_connections, by "
+				 "which buffers are measured; if not, set the frontend's "
+				 "limits.per_ip_connections."));
 }
 
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,

@@ -30,6 +30,7 @@ struct faults {
 	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
 	struct fault *excesses; // by enum h2_excess
 	struct fault *secured;	// by enum tls_fault, of backends behind the handshake
+	struct fault *evicted;	// one
 	u32 backend_count, frontend_count;
 };
 
@@ -69,6 +70,10 @@ void faults_excess_of_client(struct faults *faults, const struct frontend *front
 // `backend`: NULL where the configuration has it no more, and nothing is said.
 void faults_excess_of_backend(
 	struct faults *faults, const struct backend *backend, enum h2_excess excess);
+
+// A client that held `held` bytes of buffers and took nothing was ended, as they are short.
+void faults_evicted(
+	struct faults *faults, const struct frontend *frontend, const struct addr *peer, u64 held);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

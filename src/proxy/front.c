@@ -243,6 +243,8 @@ static void on_closed(struct conn *conn)
 	list_remove(&client->node);
 	proxy->client_count--;
 	front_secure_closed(client);
+	if (unlikely(client->is_suspect))
+		evict_forget(&proxy->evict, client);
 	if (client->placed)
 		give_place(proxy, client->gate->frontend->index);
 	leave_guard(client);
@@ -297,6 +299,7 @@ static struct client *new_client(
 	client->exchanges = NULL;
 	client->requests = 0;
 	client->is_shaking = false;
+	client->is_suspect = false;
 	client->opened_s = (u32)(loop_now_ms(proxy->loop) / 1000);
 	conn_init_fd(&client->conn, proxy->loop, fd, &conn_events);
 	set_address(client, peer);
@@ -599,13 +602,15 @@ void front_adopt(struct proxy *proxy, struct hold *before)
 		drain(proxy);
 }
 
+void front_give_up(struct client *client, enum outcome outcome)
+{
+	while (client->exchanges)
+		exchange_abort(client->exchanges, outcome);
+	conn_abort(&client->conn);
+}
+
 void front_abort(struct proxy *proxy)
 {
-	list_for_each_safe (node, &proxy->client_list) {
-		struct client *client = list_entry(node, struct client, node);
-
-		while (client->exchanges)
-			exchange_abort(client->exchanges, OUTCOME_DRAINING);
-		conn_abort(&client->conn);
-	}
+	list_for_each_safe (node, &proxy->client_list)
+		front_give_up(list_entry(node, struct client, node), OUTCOME_DRAINING);
 }

@@ -52,6 +52,7 @@ struct client {
 	bool placed : 1;     // has one of a limited frontend's places
 	bool is_long : 1;    // records have to look closer at who it is
 	bool has_origin : 1;
+	bool is_suspect : 1; // of proxy->evict
 	u8 ip_len;
 	char ip[39]; // the client's address as text: the peer's, or as told by a PROXY header
 };
@@ -109,3 +110,6 @@ struct client *front_take(struct proxy *proxy, const struct frontend *frontend, 
 // and hold on to the snapshot that was there before.
 void front_adopt(struct proxy *proxy, struct hold *before);
 void front_abort(struct proxy *proxy);
+
+// Its requests end with this outcome, and it is reset.
+void front_give_up(struct client *client, enum outcome outcome);

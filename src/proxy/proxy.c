@@ -205,6 +205,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	proxy->upstream.on_excess = on_excess;
 	proxy->upstream.on_tls_excess = on_tls_excess;
 	faults_init(&proxy->faults, loop, log, snapshot);
+	evict_init(proxy);
 	take_secure(proxy, snapshot);
 	load_probes_init(&proxy->load_probes, &proxy->upstream);
 }
@@ -252,6 +253,7 @@ void proxy_done(struct proxy *proxy)
 {
 	ASSERT(proxy_is_empty(proxy));
 	passing_done(proxy);
+	evict_done(proxy);
 	faults_done(&proxy->faults);
 	load_probes_done(&proxy->load_probes);
 	upstream_done(&proxy->upstream);

@@ -9,6 +9,7 @@
 #include "base/trace.h"
 #include "net/mover.h"
 #include "proxy/access.h"
+#include "proxy/evict.h"
 #include "proxy/faults.h"
 #include "proxy/load_probe.h"
 #include "proxy/record.h"
@@ -77,6 +78,7 @@ struct proxy {
 	u32 moves[STEP_COUNT]
 		 [STEP_COUNT]; // how often each move was made; counted in builds with tests
 	struct faults faults;
+	struct evict evict;
 	struct secure *secure; // TLS; NULL: none. Borrowed
 	u32 handshakes;	       // of clients, under way
 	struct load_probes load_probes;

@@ -7,16 +7,30 @@ static void grant(struct half *half, u64 len)
 	half->source->ops->grant(half->source, len);
 }
 
+static u64 window_of(const struct half *half)
+{
+	const struct session *source = half->source->session, *target = half->target->session;
+	u64 window = half->total < RELAY_WINDOW_BYTES ? (u64)RELAY_WINDOW_FIRST_BYTES
+						      : (u64)RELAY_WINDOW_BYTES;
+	u32 streams = (u32)MAX(source->streams, target->streams);
+
+	if (streams > RELAY_STREAMS_MAX)
+		window = window * RELAY_STREAMS_MAX / streams;
+	window = MIN(window, block_pool_share(source->pool));
+	return MAX(window, (u64)RELAY_WINDOW_MIN_BYTES);
+}
+
 // Keeps credit and bytes under way together at one window.
 static void top_up(struct half *half)
 {
-	u64 out = half->granted + half->undrained;
+	u64 out = half->granted + half->undrained, window;
 
 	if (half->state != HALF_OPEN || half->wants_move || mover_is_running(&half->mover))
 		return;
+	window = window_of(half);
 	// In large steps: a grant wakes the connection.
-	if (out + RELAY_WINDOW_BYTES / 4 <= RELAY_WINDOW_BYTES)
-		grant(half, RELAY_WINDOW_BYTES - out);
+	if (out + window / 4 <= window)
+		grant(half, window - out);
 }
 
 static bool can_move(const struct half *half, u64 left_min)
@@ -126,7 +140,11 @@ void half_open(struct half *half, struct stream *source, struct stream *target)
 		try_move(half);
 		return;
 	}
-	top_up(half);
+	// What is the least of all windows need not be computed: most bodies are shorter.
+	if (likely(half->granted + half->undrained == 0))
+		grant(half, RELAY_WINDOW_MIN_BYTES);
+	else
+		top_up(half);
 }
 
 static void count(struct half *half, struct half *other, size_t len)

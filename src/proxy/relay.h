@@ -3,6 +3,10 @@
 // granted what the target has drained, so a slow reader costs one window. Long plain bodies between
 // two sockets go by splice (net/mover), with the same accounting.
 //
+// The window is small until a whole one has passed, is shared by the streams of one client
+// connection, and shrinks as the worker's blocks become few. What a window allows is not taken
+// back: who holds much all the same and takes nothing is given up (proxy/evict.h).
+//
 // A relay has two halves, one per direction; each is OPEN until its end was passed on. The relay
 // reports to its owner (the exchange) and never decides about it.
 #pragma once
@@ -36,6 +40,9 @@ struct half {
 
 enum {
 	RELAY_WINDOW_BYTES = 128 * 1024,
+	RELAY_WINDOW_FIRST_BYTES = 32 * 1024,
+	RELAY_WINDOW_MIN_BYTES = 16 * 1024,
+	RELAY_STREAMS_MAX = 8,		  // of a client connection, with a whole window each
 	RELAY_MOVE_MIN_BYTES = 32 * 1024, // a body this long is spliced from its start
 	RELAY_COPY_RUN_BYTES = 64 * 1024, // after so much one way in a row splicing begins
 };

@@ -190,7 +190,7 @@ struct secure *secure_new(const struct snapshot *snapshot, struct tls_env *env,
 
 	secure->env = env ? tls_env_ref(env) : tls_env_new(secret, connections_max);
 	if (!secure->env)
-		snprintf(ret_error->text, sizeof(ret_error->text), "OpenSSL cannot be started");
+		*ret_error = (struct tls_error){.text = "OpenSSL cannot be started"};
 	else if (build(secure, snapshot, with_servers, ret_error))
 		return secure;
 	secure_free(secure);

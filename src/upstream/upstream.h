@@ -66,6 +66,9 @@ struct upstream {
 	// Over all backends; the rest of the links is for running requests.
 	u32 idle_count, idle_max;
 	bool draining; // keep nothing
+	// More than half of the links are in use by requests, and one more was wanted. Called from
+	// inside of anything. NULL: nobody wants to know.
+	void (*on_many)(struct upstream *upstream);
 	// A backend's conduct on HTTP/2 has ended its connection. NULL: nobody wants to know.
 	void (*on_excess)(
 		struct upstream *upstream, const struct backend *backend, enum h2_excess excess);
@@ -92,6 +95,12 @@ struct upstream_config {
 };
 
 void upstream_init(struct upstream *upstream, const struct upstream_config *config);
+
+// Links in use by requests.
+static inline u32 upstream_busy_links(const struct upstream *upstream)
+{
+	return upstream->links.used - upstream->idle_count;
+}
 
 // The next configuration. Pools that are the same objects are left alone. A pool with another
 // object begins anew with what its backends' cells say; who waits in its queue looks there for a

@@ -300,13 +300,9 @@ static void drop(struct end *end, size_t len)
 static void carry(struct end *from, struct end *to, size_t len, size_t piece)
 {
 	len = MIN(len, from->len);
-	while (len) {
-		size_t part = MIN(len, piece);
-
-		feed(to, from, from->wire, part);
-		drop(from, part);
-		len -= part;
-	}
+	for (size_t at = 0; at < len; at += piece)
+		feed(to, from, from->wire + at, MIN(len - at, piece));
+	drop(from, len);
 }
 
 // Plaintext of an end, in slices of this size.

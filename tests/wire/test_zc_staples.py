@@ -115,14 +115,15 @@ def test_a_wrong_one_is_left_out_and_told_of(own, reason):
             assert seen(weir, own) is None
         until(lambda: len(log_of(weir)) == 4, "the line once more for each reload")
     code, said = look(one)
-    assert code == 78 and f"OCSP response {one['ocsp']}: error[E034]: {line['error']}" in said, said
-    assert line["cure"] in said and "so it is not stapled" in said
+    assert code == 78
+    assert f"error[E041]: {one['ocsp']} (site.example): {line['error']}, so it is not stapled" in said, said
+    assert line["cure"] in said
 
 
 def test_a_look_at_good_ones(own):
     def is_good(one):
         code, said = look(one)
-        assert code == 0 and "E034" not in said, said
+        assert code == 0 and "E041" not in said, said
         return said
 
     own.respond("site")
@@ -131,10 +132,10 @@ def test_a_look_at_good_ones(own):
     said = is_good(entry(own, chain=False))
     assert " days; its authority is not in the certificate's file" in said
     own.respond("site", until=time.time() + HOUR + 60)
-    assert "site.ocsp: warning: only good for 1 hours" in is_good(entry(own, chain=False))
+    assert "site.ocsp: warning: only good for 1 hour" in is_good(entry(own, chain=False))
     own.respond("site", status="revoked")
     said = is_good(entry(own))
-    assert " days; warning[W127]: it says that the certificate is revoked" in said
+    assert f"warning[W130]: {own.path('site.ocsp')} (site.example): it says that the certificate is revoked" in said
 
 
 def test_a_revoked_certificate(own):

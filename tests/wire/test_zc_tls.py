@@ -571,7 +571,7 @@ def test_a_look_at_certificates(tmp_path):
     old = Papers().make("old", "old.example", days=-1)
     for files, code, words in (
             (papers().files("site"), 0, "site.crt (site.example localhost): good for 29 days"),
-            (old.files("old"), 78, "error: it expired"),
+            (old.files("old"), 78, "it expired"),
             ({"cert": papers().path("site.crt"), "key": papers().path("other.key")}, 78,
              "this key belongs to another certificate"),
             ({"cert": str(tmp_path / "none")}, 78, "it cannot be opened")):

@@ -39,7 +39,8 @@ def test_requests_reuse_one_connection():
 def test_the_scheme_alone_is_enough_to_verify():
     with site() as backend, start(f"https://{backend.address}") as weir:
         assert weir.ask().status == 503
-        weir.wait_log('"reason":"certificate_unknown_issuer"')
+        line = json.loads(weir.wait_log('"reason":"certificate_unknown_issuer"')[0])
+        assert line["cure"].startswith("Name its authority as tls.ca of the pool")
         assert not backend.served
 
 

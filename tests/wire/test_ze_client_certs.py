@@ -170,6 +170,8 @@ def test_a_certificate_of_a_stranger_gets_nowhere(weir):
     with pytest.raises(OSError):
         with TlsClient(weir.address, context) as client:
             client.ask()
+    line = json.loads(weir.wait_log('"reason":"certificate_unknown_issuer"')[0])
+    assert line["cure"].startswith("Put its authority into tls.client_certificates.ca of the frontend")
 
 
 def large(bytes_min):

@@ -313,7 +313,7 @@ def test_a_look_at_what_backends_are_shown(own):
     assert code == 78 and "this key belongs to another certificate" in said
     own.make("late", "DNS:late.example", days=-1)
     code, said = look(own, cert=own.path("late.crt"), key=own.path("late.key"))
-    assert code == 78 and "late.crt (CN=late)" in said and "error: it expired" in said
+    assert code == 78 and re.search(r"error\[E040\]: \S+late.crt \(CN=late\): it expired 1 day ago", said), said
 
 
 def test_a_look_at_lists_of_revoked_certificates(own):
@@ -325,7 +325,8 @@ def test_a_look_at_lists_of_revoked_certificates(own):
     own.revoke("me", days=-1)
     for words in ({"client": lists}, lists):
         code, said = look(own, **words)
-        assert code == 78 and "crl.pem (CN=Test authority, 1 revoked): error: it is out of date" in said
+        assert code == 78
+        assert re.search(r"error\[E040\]: \S+crl.pem \(CN=Test authority\): it is out of date", said), said
     (own.folder / "crl.pem").write_text("nothing\n")
     code, said = look(own, **lists)
     assert code == 78 and "it holds no list of revoked certificates that can be read" in said
@@ -352,14 +353,15 @@ def test_a_look_at_who_has_signed_a_list(own, of_client):
     rewritten_list(own, True)
     code, said = look(own, **words)
     assert code == 78
-    assert re.search(r"crl.pem \(CN=Test authority, 0 revoked\): good for (29|30) days; error\[E033\]: its signature "
-                     r"is not by the key of CN=Test authority in \S+/ca.crt, .*: put in a list that this key has "
-                     "signed", said), said
+    assert re.search(r"error\[E033\]: \S+crl.pem \(CN=Test authority\): its signature is not by the key of this "
+                     r"authority in \S+/ca.crt,", said), said
+    assert "put in a list that this key has signed" in said
     rewritten_list(own, False)
     code, said = look(own, **words)
     assert code == 0
-    assert re.search(r"crl.pem \(CN=Elsewhere, 0 revoked\): good for (29|30) days; warning\[W126\]: CN=Elsewhere is "
-                     r"not in \S+/ca.crt, .*: name it there, or put in a list", said), said
+    assert re.search(r"warning\[W126\]: \S+crl.pem \(CN=Elsewhere\): its authority is not in \S+/ca.crt,", said), said
+    assert "name it there, or put in a list" in said
+    assert re.search(r"crl.pem \(CN=Elsewhere, 0 revoked\): good for (29|30) days$", said, re.M), said
     # An authority that has got another key is in the file twice.
     rewritten_list(own, True)
     crl = pathlib.Path(own.path("crl.pem")).read_bytes()
@@ -409,7 +411,7 @@ def test_a_list_of_an_authority_that_peers_send_along(own):
     for name in ("far", "gone"):
         write(f"{name}.crt", pathlib.Path(own.path(f"{name}.crt")).read_text() + between)
     code, said = look(own, client={"crl": own.path("crl.pem")})
-    assert code == 0 and "warning[W126]: CN=between is not in" in said
+    assert code == 0 and re.search(r"warning\[W126\]: \S+ \(CN=between\): its authority is not in", said), said
     with TlsBackend(None, own.server_context("site")) as backend, \
             start(backend, pool=pool(own), **asking(own)) as weir:
         with TlsClient(weir.address, context_of(own, "far")) as client:

@@ -28,6 +28,18 @@ static void refuses(const char *text, const char *words)
 	world_done(&world);
 }
 
+// As refuses, and nothing else is found.
+static void refuses_once(const char *text, const char *words)
+{
+	world_init(&world);
+	if (world_load(&world, "/c/t.yaml", text, CONF_YAML))
+		fail_msg("accepted: %s", text);
+	if (world.errs.error_count != 1)
+		fail_msg("not one error:\n%s", world_errors(&world));
+	assert_contains(world_errors(&world), words);
+	world_done(&world);
+}
+
 static void frontends(void **state)
 {
 	const struct conf *conf = load(PAIR POOL WEB("tls: true"));
@@ -76,6 +88,42 @@ static void frontends_that_cannot_be(void **state)
 	refuses("certificates: [{key: x}]\n" POOL WEB("tls: true"), "certificates[0] needs 'cert'");
 	refuses("certificates: [{cert: \"-----BEGIN CERTIFICATE-----\"}]\n" POOL WEB("tls: true"),
 		"names a file");
+}
+
+// What follows from a value that cannot be understood is not told of.
+static void the_first_error_is_the_right_one(void **state)
+{
+	(void)state;
+	refuses_once(PAIR POOL WEB(
+			     "tls: {client_certificates: {mode: require, ca: x}}, routes: [{match: "
+			     "{client_cert: {verified: true}}, pool: app}]"),
+		"did you mean 'required'?");
+	refuses_once(PAIR POOL WEB("tls: {client_certificates: {mode: optional, ca: [x]}}"),
+		"client_certificates.ca");
+	refuses_once(POOL WEB("tls: {certificates: [{cert: [x]}]}"), "certificates[0].cert");
+	refuses_once("certificates: [{cert: [x]}]\n" POOL WEB("tls: true"), "certificates[0].cert");
+	refuses_once("pools: {app: {backends: [127.0.0.1:81], tls: {cert: [x], key: y}}}\n" WEB(
+			     "tls: false"),
+		"tls.cert");
+	refuses_once(POOL WEB("client_ip: {proxy_protocol: accept, trusted_proxies: 10.0.0.1/8}"),
+		"did you mean the network '10.0.0.0/8' or the address '10.0.0.1'?");
+	refuses(PAIR POOL WEB("tls: {client_certificates: {mode: none, ca: x}}"), "asks for none");
+	refuses(POOL WEB("client_ip: {proxy_protocol: accept, trusted_proxies: []}"),
+		"needs trusted_proxies");
+	refuses(POOL WEB("tls: {certificates: []}"), "no certificate to show");
+}
+
+static void networks(void **state)
+{
+	(void)state;
+	refuses_once(POOL WEB("allow: 10.0.0.0/33"), "an address of this kind has 32 bits, not 33");
+	refuses_once(POOL WEB("allow: \"fd00::/129\""), "has 128 bits, not 129");
+	refuses_once(POOL WEB("allow: 10.0.0.0/255.255.0.0"), "did you mean '10.0.0.0/16'?");
+	refuses_once(POOL WEB("allow: 10.0.0.1/0"), "did you mean the address '10.0.0.1'?");
+	refuses_once(POOL WEB("allow: \"fd00::1/64\""), "the network 'fd00::/64' or the address");
+	refuses_once(POOL WEB("allow: 10.0.0.0/255.0.255.0"), "write 10.0.0.0/8, ::1,");
+	refuses_once(POOL WEB("allow: 10.0.0.0/8/3"), "write 10.0.0.0/8, ::1,");
+	refuses_once(POOL WEB("allow: 300.1.1.1"), "write 10.0.0.0/8, ::1,");
 }
 
 #define ASKS "tls: {client_certificates: {mode: optional, ca: x}}, "
@@ -252,6 +300,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(frontends),
 		cmocka_unit_test(frontends_that_cannot_be),
+		cmocka_unit_test(the_first_error_is_the_right_one),
+		cmocka_unit_test(networks),
 		cmocka_unit_test(routes_by_certificate),
 		cmocka_unit_test(routes_that_cannot_be),
 		cmocka_unit_test(tls_inside_of_tls),

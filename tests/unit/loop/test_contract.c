@@ -213,6 +213,31 @@ static void send_means_all_bytes(struct world *world)
 	end_close(&b);
 }
 
+static void what_the_peer_has_not_is_told(struct world *world)
+{
+	enum { total = 4 * 1024 * 1024 };
+	struct end a, b;
+
+	ends_pair(world, &a, &b);
+	assert_int_equal(sock_unsent(world->loop, &a.sock), 0);
+	fill_queue(&a, total);
+	end_send(&a, "", 0);
+	turn_idly(world, 5);
+	assert_int_equal(a.sends_heard, 0);
+	assert_true(sock_unsent(world->loop, &a.sock) > 0);
+	b.discard = true;
+	while (b.received_bytes < total) {
+		end_recv(&b);
+		turn_until(world, &b.recvs_heard, b.recvs_heard + 1);
+	}
+	turn_until(world, &a.sends_heard, 1);
+	for (u32 i = 0; i < 1000 && sock_unsent(world->loop, &a.sock); i++)
+		turn_idly(world, 1);
+	assert_int_equal(sock_unsent(world->loop, &a.sock), 0);
+	end_close(&a);
+	end_close(&b);
+}
+
 // Some go at once, the others by a submission, and the bytes keep their order.
 static void a_send_at_once_takes_all_or_leaves_the_rest(struct world *world)
 {
@@ -845,6 +870,7 @@ WORLD_TEST(what_a_socket_holds_comes_before_its_end)
 WORLD_TEST(half_close_leaves_the_other_direction)
 WORLD_TEST(empty_send_is_heard)
 WORLD_TEST(send_means_all_bytes)
+WORLD_TEST(what_the_peer_has_not_is_told)
 WORLD_TEST(a_send_at_once_takes_all_or_leaves_the_rest)
 WORLD_TEST(a_reset_is_told)
 WORLD_TEST(send_fails_when_the_peer_resets)
@@ -870,6 +896,7 @@ const struct CMUnitTest contract_tests[] = {
 	cmocka_unit_test(test_half_close_leaves_the_other_direction),
 	cmocka_unit_test(test_empty_send_is_heard),
 	cmocka_unit_test(test_send_means_all_bytes),
+	cmocka_unit_test(test_what_the_peer_has_not_is_told),
 	cmocka_unit_test(test_a_reset_is_told),
 	cmocka_unit_test(test_send_fails_when_the_peer_resets),
 	cmocka_unit_test(test_cancelled_send_keeps_the_rest),

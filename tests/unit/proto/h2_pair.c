@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/hash.h"
+
 enum { chunk = 10000 };
 
 static struct end *end_of(struct session *session)
@@ -32,12 +34,52 @@ static void put_fields(char text[static PAIR_TEXT_MAX], const struct http_field 
 				str_make(fields[i].value, fields[i].value_len));
 }
 
+static u64 sum_number(u64 sum, u64 number)
+{
+	return hash_bytes(&number, sizeof(number), sum);
+}
+
+// A part of the head, with its place.
+static u64 sum_part(u64 sum, struct str part, struct str raw)
+{
+	uintptr_t at = (uintptr_t)part.ptr - (uintptr_t)raw.ptr;
+
+	sum = sum_number(sum, part.len && at < raw.len ? at : UINT64_MAX);
+	return part.len ? hash_bytes(part.ptr, part.len, sum) : sum_number(sum, 0);
+}
+
+static u64 sum_head(u64 sum, const struct http_head *head)
+{
+	const u64 numbers[] = {head->method, head->status, head->version_minor, head->is_h2,
+		head->framing, head->keep_alive, head->expect_continue, head->upgrade,
+		head->has_content_length, head->plain, head->any_hop, head->has_underscore,
+		head->field_count, head->sent_count, head->content_length, head->known_seen,
+		head->known_repeated, head->added_count};
+	const struct str parts[] = {head->method_text, head->target, head->path, head->authority,
+		head->reason, head->raw};
+
+	for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
+		sum = sum_number(sum, numbers[i]);
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		sum = sum_part(sum, parts[i], head->raw);
+	sum = hash_bytes(head->first_known, sizeof(head->first_known), sum);
+	for (u16 i = 0; i < head->field_count; i++) {
+		const struct http_field *field = &head->fields[i];
+
+		sum = sum_part(sum, str_make(field->name, field->name_len), head->raw);
+		sum = sum_part(sum, str_make(field->value, field->value_len), head->raw);
+		sum = sum_number(sum, (u64)field->known << 1 | field->hop);
+	}
+	return sum;
+}
+
 static void note_head(struct heard *heard, const struct http_head *head)
 {
 	size_t len = strlen(heard->head);
 
 	heard->heads++;
 	heard->has_head = true;
+	heard->head_sum = sum_head(heard->head_sum, head);
 	heard->framed_by_length = head->framing == HTTP_LENGTH;
 	if (head->status)
 		snprintf(heard->head + len, PAIR_TEXT_MAX - len, "%u", head->status);

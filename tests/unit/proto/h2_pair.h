@@ -15,6 +15,7 @@ struct heard {
 	char trailers[PAIR_TEXT_MAX]; // "name=value ..."
 	u64 body_bytes, drained_bytes;
 	u32 body_sum; // of its bytes
+	u64 head_sum; // of all that heads say, and where they say it
 	u32 heads;
 	bool has_head, has_end, was_reset, framed_by_length;
 	u8 fault;    // enum stream_fault

@@ -63,20 +63,21 @@ static const struct str names[] = {STR(":method"), STR(":scheme"), STR(":path"),
 	STR("x\n"), STR("x\0y"), STR("\xe4"), STR(" x"), STR("x "), STR("host"),
 	STR("content-length"), STR("te"), STR("connection"), STR("keep-alive"),
 	STR("proxy-connection"), STR("transfer-encoding"), STR("upgrade"), STR("cookie"),
-	STR("priority"), STR("expect"), STR("trailer"), STR("sec-websocket-key")};
+	STR("priority"), STR("x_y"), STR("user-agent"), STR("content-encodings"), STR("expect"),
+	STR("trailer"), STR("sec-websocket-key")};
 
 static const struct str values[] = {STR(""), STR("a"), STR(" a"), STR("a "), STR("\ta"), STR("a\t"),
 	STR("a\tb"), STR("a b"), STR("a\r\nb: c"), STR("a\r\n b"), STR("a\nb"), STR("a\r"),
 	STR("a\0b"), STR("\x7f"), STR("\x01"), STR("\x80\xff"), STR("trailers"), STR("Trailers"),
 	STR("trailers, gzip"), STR("gzip"), STR("0"), STR("3"), STR("4"), STR("03"), STR("+3"),
 	STR("3,3"), STR("18446744073709551619"), STR("chunked"), STR("a.test"), STR("b.test"),
-	STR("me@a.test"), STR("a.test:99999"), STR("[::1]"), STR("/"), STR("/x y"), STR("/#a"),
-	STR("*"), STR("x"), STR("http://b.test/"), STR("/ HTTP/1.1\r\nx: y"), STR("GET"),
-	STR("HEAD"), STR("POST"), STR("OPTIONS"), STR("CONNECT"), STR("get"), STR("G T"),
-	STR("GET /x HTTP/1.1\r\ny:"), STR("http"), STR("https"), STR("ftp"), STR("h\r\nx: y"),
-	STR("1http"), STR("200"), STR("100"), STR("101"), STR("103"), STR("204"), STR("304"),
-	STR("20"), STR("2000"), STR("2 0"), STR("abc"), STR("-10"), STR("websocket"), STR("u=1, i"),
-	STR("100-continue")};
+	STR("me@a.test"), STR("a.test:99999"), STR("[::1]"), STR("[::1\0]"), STR("/"), STR("/x y"),
+	STR("/#a"), STR("*"), STR("x"), STR("http://b.test/"), STR("/ HTTP/1.1\r\nx: y"),
+	STR("GET"), STR("HEAD"), STR("POST"), STR("OPTIONS"), STR("CONNECT"), STR("get"),
+	STR("G T"), STR("GET /x HTTP/1.1\r\ny:"), STR("http"), STR("https"), STR("ftp"),
+	STR("h\r\nx: y"), STR("1http"), STR("200"), STR("100"), STR("101"), STR("103"), STR("204"),
+	STR("304"), STR("20"), STR("2000"), STR("2 0"), STR("abc"), STR("-10"), STR("websocket"),
+	STR("u=1, i"), STR("100-continue")};
 
 // ---- Writing them -------------------------------------------------------------------------------
 
@@ -357,6 +358,76 @@ static void answers_are_judged_as_strictly(void **state)
 	judge(false);
 }
 
+// ---- Two ways to read
+// ----------------------------------------------------------------------------
+
+// What was heard of a message that comes in such pieces.
+static struct heard heard_of(
+	const struct wire *wire, bool of_requests, const char *method, size_t piece)
+{
+	static char said[said_max];
+	struct pair pair;
+	struct heard heard;
+
+	pair_init(&pair, !of_requests);
+	pair.piece = piece;
+	if (of_requests) {
+		pair_feed(&pair, &pair.server, wire->bytes, wire->len);
+		(void)pair_take(&pair, &pair.server, said, sizeof(said));
+		heard = pair.server.streams[0];
+	} else {
+		(void)pair_ask(&pair, method, "/", 0);
+		(void)pair_take(&pair, &pair.client, said, sizeof(said));
+		pair_feed(&pair, &pair.client, wire->bytes, wire->len);
+		(void)pair_take(&pair, &pair.client, said, sizeof(said));
+		heard = pair.client.streams[0];
+	}
+	pair_done(&pair);
+	return heard;
+}
+
+// A head that comes in one is put together from what was noted while it was written, one that comes
+// byte by byte is read by HTTP/1's parser.
+static void compare(bool of_requests)
+{
+	static const char *const methods[] = {"GET", "HEAD", "POST"};
+	u32 seeds = getenv("MESSAGES") ? (u32)atol(getenv("MESSAGES")) : messages;
+	u32 heads = 0;
+
+	for (u32 seed = 1; seed <= seeds; seed++) {
+		struct heard noted, parsed;
+		struct wire wire = {0};
+		struct rng rng;
+		const char *method;
+
+		rng_init(&rng, seed);
+		method = methods[rng_below(&rng, ARRAY_LEN(methods))];
+		(of_requests ? put_request : put_answer)(&wire, &rng);
+		noted = heard_of(&wire, of_requests, method, sizeof(wire.bytes));
+		parsed = heard_of(&wire, of_requests, method, 1);
+		heads += noted.has_head;
+		if (noted.head_sum == parsed.head_sum && strcmp(noted.head, parsed.head) == 0 &&
+			noted.was_reset == parsed.was_reset && noted.heads == parsed.heads)
+			continue;
+		show(&wire);
+		fail_msg("seed %u (%s): \"%s\" was noted, \"%s\" parsed", seed, method, noted.head,
+			parsed.head);
+	}
+	assert_true(heads > seeds / 16);
+}
+
+static void requests_are_noted_as_they_are_parsed(void **state)
+{
+	(void)state;
+	compare(true);
+}
+
+static void answers_are_noted_as_they_are_parsed(void **state)
+{
+	(void)state;
+	compare(false);
+}
+
 // ---- RFC 9218 -----------------------------------------------------------------------------------
 
 static void put_get(struct wire *wire, u8 stream, const char *priority)
@@ -428,6 +499,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_are_judged_as_strictly),
 		cmocka_unit_test(answers_are_judged_as_strictly),
+		cmocka_unit_test(requests_are_noted_as_they_are_parsed),
+		cmocka_unit_test(answers_are_noted_as_they_are_parsed),
 		cmocka_unit_test(the_urgent_answer_goes_first),
 	};
 

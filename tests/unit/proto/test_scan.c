@@ -94,6 +94,49 @@ static void test_classes(void **state)
 	}
 }
 
+#if SCAN_SSE2
+static bool is_lower_name(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (!scan_is(text[i], SCAN_WORD) || text[i] == '_' ||
+			(text[i] >= 'A' && text[i] <= 'Z'))
+			return false;
+	return true;
+}
+
+// Those that read 16 bytes whatever there is.
+static void test_roomy(void **state)
+{
+	char bytes[64], other[64];
+
+	(void)state;
+	for (u32 len = 1; len <= 15; len++) {
+		for (u32 place = 0; place < len + 1; place++) {
+			for (int byte = 0; byte < 256; byte++) {
+				memset(bytes, 'b', sizeof(bytes));
+				memcpy(other, bytes, sizeof(other));
+				bytes[place] = (char)byte;
+				assert_int_equal(
+					scan_all_lower(bytes, len), is_lower_name(bytes, len));
+				assert_int_equal(scan_equal(bytes, other, len),
+					memcmp(bytes, other, len) == 0);
+			}
+		}
+	}
+	for (u32 len = 0; len <= 40; len++) {
+		for (int byte = 0; byte < 256; byte++) {
+			memset(bytes, 'a', sizeof(bytes));
+			bytes[len] = (char)byte;
+			bytes[len + 3] = '\r';
+			assert_ptr_equal(
+				scan_value_stop(bytes), scan_value(bytes, bytes + sizeof(bytes)));
+			assert_ptr_equal(
+				scan_target_stop(bytes), scan_target(bytes, bytes + sizeof(bytes)));
+		}
+	}
+}
+#endif
+
 static const char *const seeds[] = {
 	"GET /100 HTTP/1.1\r\nHost: 127.0.0.1:8080\r\n\r\n",
 	"POST /a/./b/%2e%2e/c?d=e HTTP/1.1\r\nHost: example.com\r\nContent-Length: 10\r\n"
@@ -225,6 +268,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_places),
+#if SCAN_SSE2
+		cmocka_unit_test(test_roomy),
+#endif
 		cmocka_unit_test(test_random_bytes),
 		cmocka_unit_test(test_classes),
 		cmocka_unit_test(test_variants),
