@@ -108,7 +108,8 @@ static void write_breaker(
 		json, "breaker", breaker_state_name((enum breaker_state)one->state.breaker.state));
 	json_key_cstr(json, "breaker_forced", forced[one->state.breaker.forced]);
 	json_key_cstr(json, "ejected",
-		is_out ? ejection_why_text((enum ejection_why)ejection->why) : NULL);
+		is_out ? reason_of_ejection((enum ejection_why)ejection->why, one->state.ejected_by)
+		       : NULL);
 	key_moment(json, "ejected_until_at_ms", state, is_out ? ejection->until_ms : 0);
 }
 

@@ -23,37 +23,70 @@ static void check_probe(struct build *build, const struct conf_pool *pool)
 		rules->unhealthy_threshold);
 }
 
-// Of what is said of a page, what a check of another type has no use for.
+// Whether somebody asked for something else than what stands there anyway: what weir itself writes
+// down (conf_keep) has all defaults in it.
+static bool says_more(const struct node *node, enum schema_map_id map, const char *key)
+{
+	const struct schema_key *of = schema_find(map, str_from(key));
+
+	if (node && node->kind == NODE_LIST && node->count == 1)
+		node = node->first;
+	return node && !node->is_default &&
+	       (node->kind != NODE_TEXT || !of || !of->default_text ||
+		       !str_eq(node->text, str_from(of->default_text)));
+}
+
+static bool speaks_of(const struct node *section, const char *key)
+{
+	const struct node *expect = node_get(section, STR("expect"));
+
+	if (strcmp(key, "expect") != 0)
+		return says_more(node_get(section, str_from(key)), SCHEMA_health_check, key);
+	return says_more(node_get(expect, STR("body")), SCHEMA_check_expect, "body") ||
+	       says_more(node_get(expect, STR("status")), SCHEMA_check_expect, "status");
+}
+
+static void report_page(struct build *build, const struct conf_pool *pool,
+	const struct node *section, const char *key)
+{
+	bool is_grpc = pool->check.type == CONF_CHECK_GRPC;
+
+	report_advice(build->report,
+		report_key(build->report, is_grpc ? CODE_CONFLICT : CODE_NOT_USED,
+			node_get(section, str_from(key)),
+			"pools.%.*s.health_check has '%s', but a check of type %s asks for no page",
+			CLIP(pool->name), key, is_grpc ? "grpc" : "tcp"),
+		is_grpc ? "'service' says what is asked about, like shop.v1.Cart; without it the "
+			  "whole server"
+			: "leave it out, or set type to http");
+}
+
+// Of what is said of a page, what a check of another type has no use for. What only the defaults
+// say of it is left out of the effective configuration.
 static void check_page(struct build *build, const struct conf_pool *pool)
 {
 	static const char *const keys[] = {"path", "method", "expect"};
 	const struct node *section = build_section(build, pool, "health_check");
 	bool is_grpc = pool->check.type == CONF_CHECK_GRPC;
-	enum conf_code code = is_grpc ? CODE_CONFLICT : CODE_NOT_USED;
 
 	if (!is_grpc && pool->check.type != CONF_CHECK_TCP)
 		return;
 	for (u32 i = 0; i < pool->backend_count; i++)
 		if (pool->backends[i].check.path.len)
-			report_at(build->report, code, pool->backends[i].place, 1,
+			report_at(build->report, is_grpc ? CODE_CONFLICT : CODE_NOT_USED,
+				pool->backends[i].place, 1,
 				"backend %.*s has a health_check.path of its own, but the checks "
 				"of "
 				"pool '%.*s' are of type %s and ask for no page",
 				CLIP(pool->backends[i].address), CLIP(pool->name),
 				is_grpc ? "grpc" : "tcp");
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-		const struct node *node = node_get(section, str_from(keys[i]));
+		struct node *node = node_get(section, str_from(keys[i]));
 
-		if (!node || node->is_default)
-			continue;
-		report_advice(build->report,
-			report_key(build->report, code, node,
-				"pools.%.*s.health_check has '%s', but a check of type %s asks "
-				"for no page",
-				CLIP(pool->name), keys[i], is_grpc ? "grpc" : "tcp"),
-			is_grpc ? "'service' says what is asked about, like shop.v1.Cart; without "
-				  "it the whole server"
-				: "leave it out, or set type to http");
+		if (speaks_of(section, keys[i]))
+			report_page(build, pool, section, keys[i]);
+		else if (node)
+			node_remove((struct node *)(uintptr_t)section, node);
 	}
 }
 

@@ -66,6 +66,7 @@ static bool has_encrypted(const struct build *build, const struct conf_pool *poo
 	return has;
 }
 
+// A warning only: an order that takes the last encrypted backend away must not be refused.
 static void check_pool(struct build *build, const struct conf_pool *pool)
 {
 	const struct node *node = first_backend(build, pool);
@@ -78,7 +79,8 @@ static void check_pool(struct build *build, const struct conf_pool *pool)
 		struct str front = scheme_text(pool->backends[0].scheme, pool->backends[0].is_h2);
 
 		report_advice(build->report,
-			report_key(build->report, CODE_CONFLICT, build_section(build, pool, "tls"),
+			report_key(build->report, CODE_IN_THE_CLEAR,
+				build_section(build, pool, "tls"),
 				"pools.%.*s.tls does nothing: all backends are spoken to in the "
 				"clear, as %.*s%.*s",
 				CLIP(pool->name), CLIP(front), CLIP(pool->backends[0].address)),
@@ -148,17 +150,44 @@ static void check_redirect(
 			"it there");
 }
 
-static void check_alpn(struct build *build, const struct conf_frontend *frontend)
+// What nobody has to be told of: it is the default, and perhaps stands there because weir itself
+// writes down (conf_keep) all of them.
+static void drop_h2(struct build *build, struct conf_frontend *frontend, struct node *alpn)
 {
-	const struct node *alpn =
-		node_get(build_frontend_section(build, frontend, "tls"), STR("alpn"));
+	struct str *kept =
+		arena_zalloc(build->arena, sizeof(*kept) * (frontend->tls.alpn_count + 1u));
+	struct node *next, *child = alpn->first;
+	u32 count = 0;
+
+	for (u32 i = 0; i < frontend->tls.alpn_count && child; i++, child = next) {
+		next = child->next;
+		if (str_eq(frontend->tls.alpn[i], STR("h2")))
+			node_remove(alpn, child);
+		else
+			kept[count++] = frontend->tls.alpn[i];
+	}
+	frontend->tls.alpn = kept;
+	frontend->tls.alpn_count = count;
+}
+
+static bool is_usual(const struct conf_frontend_tls *tls)
+{
+	return tls->alpn_count == 2 && str_eq(tls->alpn[0], STR("h2")) &&
+	       str_eq(tls->alpn[1], STR("http/1.1"));
+}
+
+static void check_alpn(struct build *build, struct conf_frontend *frontend)
+{
+	struct node *alpn = node_get(build_frontend_section(build, frontend, "tls"), STR("alpn"));
 	bool offers = false;
 
-	if (!alpn || alpn->is_default || frontend->http.h2)
+	if (!alpn || alpn->kind != NODE_LIST || frontend->http.h2)
 		return;
 	for (u32 i = 0; i < frontend->tls.alpn_count; i++)
 		offers |= str_eq(frontend->tls.alpn[i], STR("h2"));
-	if (offers)
+	if (is_usual(&frontend->tls))
+		drop_h2(build, frontend, alpn);
+	else if (offers)
 		report_advice(build->report,
 			report_key(build->report, CODE_CONFLICT, alpn,
 				"frontends.%.*s.tls.alpn offers h2, and http.h2 is false: nobody "

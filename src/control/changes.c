@@ -77,6 +77,9 @@ static struct line line_of_health(const struct model_change *change)
 			"backend is healthy", next, "backends are healthy"};
 	if (is(change->to, "down"))
 		return (struct line){LOG_WARN, "backend is down", next, "backends are down"};
+	if (is(change->reason, health_reason_text(HEALTH_RECONFIGURED)))
+		return (struct line){LOG_NOTICE, "backend is to be checked anew", next,
+			"backends are to be checked anew"};
 	return (struct line){
 		LOG_WARN, "backend has lost its address", next, "backends have lost their address"};
 }

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "control/check_grpc.h"
+#include "control/reason.h"
 #include "net/call.h"
 #include "proto/grpc_health.h"
 #include "proto/proxy_header.h"
@@ -137,44 +138,6 @@ static void finish(struct probe *probe, enum health_reason reason)
 	look_if_moved(checker);
 	call_end_in_order(
 		&probe->call, MIN(probe->deadline_ms, loop_now_ms(checker->loop) + rest_ms));
-}
-
-static enum health_reason reason_of_tls(enum tls_fault fault)
-{
-	switch (fault) {
-	case TLS_FAULT_CERT_EXPIRED:
-		return HEALTH_TLS_EXPIRED;
-	case TLS_FAULT_CERT_HOSTNAME:
-		return HEALTH_TLS_HOSTNAME;
-	case TLS_FAULT_CERT_EARLY:
-	case TLS_FAULT_CERT_ISSUER:
-	case TLS_FAULT_CERT_SELF_SIGNED:
-	case TLS_FAULT_CERT_REVOKED:
-	case TLS_FAULT_CERT_CRL:
-	case TLS_FAULT_CERT_LARGE:
-	case TLS_FAULT_CERT_BAD:
-		return HEALTH_TLS_UNTRUSTED;
-	case TLS_FAULT_NOT_H2:
-		return HEALTH_TLS_NOT_H2;
-	default:
-		return HEALTH_TLS_FAILED;
-	}
-}
-
-static enum health_reason reason_of_connect(int error)
-{
-	enum tls_fault fault = tls_error_fault(error);
-
-	if (fault != TLS_FAULT_NONE)
-		return reason_of_tls(fault);
-	switch (-error) {
-	case ECONNREFUSED:
-		return HEALTH_CONNECTION_REFUSED;
-	case ETIMEDOUT:
-		return HEALTH_CONNECTION_TIMEOUT;
-	default:
-		return HEALTH_CONNECT_FAILED;
-	}
 }
 
 static enum health_reason reason_of_fault(enum call_fault fault, int error)

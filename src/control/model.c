@@ -2,6 +2,7 @@
 #include "control/model.h"
 
 #include "control/model_inside.h"
+#include "control/reason.h"
 #include "upstream/view.h"
 
 // ---- Telling ------------------------------------------------------------------------------------
@@ -299,7 +300,7 @@ void model_eject(struct model *model, struct model_backend *one, enum ejection_w
 		.backend = one->backend,
 		.from = "in",
 		.to = "ejected",
-		.reason = ejection_why_text(why),
+		.reason = reason_of_ejection(why, one->state.ejected_by),
 		.streak = streak};
 	struct ejection *ejection = &one->state.ejection;
 
@@ -399,16 +400,21 @@ void model_report(struct model *model, const struct report *report, u64 now_ms)
 {
 	struct model_backend *one = model_of(model, report->backend);
 	enum ejection_why why = (enum ejection_why)report->why;
+	enum health_reason cause = why == EJECTION_REFUSED ? HEALTH_CONNECTION_REFUSED
+							   : reason_of_connect(report->error);
 
 	if (!one->backend) // the configuration has it no more
 		return;
 	model->now_ms = now_ms;
+	// Of the object before: it may have been reached in another way.
+	if (one->backend != report->backend && report->kind == REPORT_EJECT)
+		return;
 	switch ((enum report_kind)report->kind) {
 	case REPORT_EJECT:
+		if (why == EJECTION_CONNECT)
+			one->state.ejected_by = (u8)cause;
 		if (ejection_is_connect(why) && model_is_probed(one))
-			model_suspect(model, one,
-				why == EJECTION_REFUSED ? HEALTH_CONNECTION_REFUSED
-							: HEALTH_CONNECT_FAILED);
+			model_suspect(model, one, cause);
 		else
 			model_eject(model, one, why, streak_of(&one->pool->conf->ejection, why));
 		break;
@@ -425,7 +431,7 @@ void model_resolved(struct model *model, const struct backend *backend, bool res
 
 	model->now_ms = now_ms;
 	if (one->resolved || resolved)
-		model_forget_health(model, one);
+		model_forget_health(model, one, HEALTH_UNRESOLVED);
 	one->resolved = resolved;
 	model_no_longer_new(model, one);
 	one->is_new = model_is_probed(one);

@@ -55,7 +55,8 @@ struct model *model_new(const struct snapshot *snapshot, model_listener_fn *list
 void model_free(struct model *model);
 
 // The next configuration. What is known of a backend that is in both stays known, and so do orders;
-// what follows is published in the new pools before it returns, and what has changed is told. Of
+// what follows is published in the new pools before it returns, and what has changed is told. One
+// that is reached in another way (secure_reaches_alike) is tried anew whatever it has done. Of
 // one that is in the new one only nothing is known; it begins as unknown and due. Running probes of
 // pools whose object has changed were given up.
 void model_adopt(struct model *model, const struct snapshot *snapshot, u64 now_ms);
@@ -133,7 +134,8 @@ struct model_state {
 	struct health health;
 	struct ejection ejection;
 	struct breaker breaker;
-	u8 why; // enum eligible_why, as last published
+	u8 why;	       // enum eligible_why, as last published
+	u8 ejected_by; // enum health_reason, of the last EJECTION_CONNECT; HEALTH_NONE: unknown
 	bool checked;
 	u64 latency_us; // of the last probe that had an answer
 	u64 checked_ms; // when it ended; 0 = never

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What follows from active checks, and what the checker asks.
 #include "control/model_inside.h"
+#include "control/reason.h"
 #include "upstream/view.h"
 
 static const struct health_rules *health_rules(const struct model_backend *one)
@@ -27,7 +28,7 @@ static void tell_health(struct model *model, const struct model_backend *one,
 		.backend = one->backend,
 		.from = health_state_name((enum health_state)step->from),
 		.to = health_state_name((enum health_state)step->to),
-		.reason = health_reason_text((enum health_reason)step->reason),
+		.reason = reason_of_health(step->reason),
 		.status = one->state.health.status,
 		.streak = streak,
 		.next_ms = step->next_ms > model->now_ms ? step->next_ms - model->now_ms : 0};
@@ -110,13 +111,13 @@ static void end_check(
 	model_touch(model, one);
 }
 
-void model_forget_health(struct model *model, struct model_backend *one)
+void model_forget_health(struct model *model, struct model_backend *one, enum health_reason reason)
 {
 	struct health *health = &one->state.health;
 	struct health_step step = {.changed = health->state != HEALTH_UNKNOWN,
 		.from = health->state,
 		.to = HEALTH_UNKNOWN,
-		.reason = HEALTH_UNRESOLVED};
+		.reason = (u8)reason};
 
 	tell_health(model, one, &step, 0);
 	one->probe_void = health->probing;

@@ -133,8 +133,8 @@ void model_hurry(struct model *model, struct model_pool *pool);
 // Requests could not connect to a backend whose checks will bring it back.
 void model_suspect(struct model *model, struct model_backend *one, enum health_reason reason);
 
-// Its address is another one now, or none.
-void model_forget_health(struct model *model, struct model_backend *one);
+// Its address is another one now, or none, or it is reached in another way.
+void model_forget_health(struct model *model, struct model_backend *one, enum health_reason reason);
 
 // It has had a result, or will have none.
 void model_no_longer_new(struct model *model, struct model_backend *one);

@@ -3,6 +3,7 @@
 // follows. What is known of a backend goes on in its next object.
 #include "base/mem.h"
 #include "control/model_inside.h"
+#include "proxy/secure.h"
 #include "upstream/view.h"
 
 // ---- Backends -----------------------------------------------------------------------------------
@@ -75,6 +76,36 @@ static void move_backend(
 		one->is_new = model_is_probed(one);
 		model->new_count += one->is_new;
 	}
+}
+
+// What was learnt of a backend while it was reached in another way says nothing about it now. One
+// that is up goes on, and its check follows at once.
+static void try_anew(struct model *model, struct model_backend *one)
+{
+	struct model_state *state = &one->state;
+	struct breaker_step step;
+
+	if (state->health.state == HEALTH_DOWN)
+		model_forget_health(model, one, HEALTH_RECONFIGURED);
+	else
+		state->health.next_ms = model->now_ms;
+	if (ejection_is_out(&state->ejection))
+		model_tell_returned(model, one, health_reason_text(HEALTH_RECONFIGURED));
+	state->ejection = (struct ejection){.calm_ms = model->now_ms};
+	if (state->breaker.forced == BREAKER_AUTOMATIC) {
+		step = breaker_force(&state->breaker, BREAKER_AUTOMATIC, model->now_ms);
+		step.cause = BREAKER_RECONFIGURED;
+		model_breaker_moved(model, one, step, 0);
+	}
+	model_touch(model, one);
+}
+
+static void look_at_ways(struct model *model, const struct snapshot *before)
+{
+	for (u32 i = 0; i < before->backend_count; i++)
+		if (before->backends[i] && model->backends[i].backend &&
+			!secure_reaches_alike(before, model->snapshot, i))
+			try_anew(model, &model->backends[i]);
 }
 
 static void forget_backend(struct model *model, struct model_backend *one)
@@ -229,6 +260,8 @@ static void succeed(struct model *model, struct model_pool *one, struct pool *po
 
 void model_adopt(struct model *model, const struct snapshot *snapshot, u64 now_ms)
 {
+	const struct snapshot *before = model->snapshot;
+
 	model->now_ms = now_ms;
 	model_settle(model, true);
 	model->snapshot = snapshot;
@@ -244,6 +277,7 @@ void model_adopt(struct model *model, const struct snapshot *snapshot, u64 now_m
 			(void)model_judge(model, one);
 		}
 	}
+	look_at_ways(model, before);
 	model->checks_moved++;
 	model_settle(model, true);
 }

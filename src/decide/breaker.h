@@ -58,14 +58,15 @@ enum breaker_outcome {
 };
 
 // Why it changed. X(NAME, text)
-#define BREAKER_CAUSES(X)                                 \
-	X(UNCHANGED, "unchanged")                         \
-	X(IN_A_ROW, "failures in a row")                  \
-	X(ERROR_SHARE, "share of failures in the window") \
-	X(TIME, "time open is over")                      \
-	X(TRIALS_GOOD, "trial requests succeeded")        \
-	X(TRIAL_BAD, "a trial request failed")            \
-	X(FORCED, "by order")                             \
+#define BREAKER_CAUSES(X)                                   \
+	X(UNCHANGED, "unchanged")                           \
+	X(IN_A_ROW, "failures in a row")                    \
+	X(ERROR_SHARE, "share of failures in the window")   \
+	X(TIME, "time open is over")                        \
+	X(TRIALS_GOOD, "trial requests succeeded")          \
+	X(TRIAL_BAD, "a trial request failed")              \
+	X(FORCED, "by order")                               \
+	X(RECONFIGURED, "it is reached in another way now") \
 	X(NO_ROOM, "should open, but too much of the pool is out already")
 
 enum breaker_cause {

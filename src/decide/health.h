@@ -24,11 +24,6 @@ enum health_state {
 	X(NONE, "passed")                                       \
 	X(CONNECTION_REFUSED, "connection refused")             \
 	X(CONNECT_FAILED, "connect failed")                     \
-	X(TLS_FAILED, "TLS handshake failed")                   \
-	X(TLS_NOT_H2, "it does not agree on HTTP/2 (ALPN)")     \
-	X(TLS_EXPIRED, "its certificate has expired")           \
-	X(TLS_HOSTNAME, "its certificate is for another name")  \
-	X(TLS_UNTRUSTED, "its certificate is not trusted")      \
 	X(CONNECTION_TIMEOUT, "no connection in time")          \
 	X(RESPONSE_TIMEOUT, "no answer in time")                \
 	X(CONNECTION_RESET, "connection closed without answer") \
@@ -41,13 +36,14 @@ enum health_state {
 	X(GRPC_UNIMPLEMENTED, "gRPC: it has no health service") \
 	X(GRPC_STATUS, "gRPC: it answered with an error")       \
 	X(GRPC_MALFORMED, "the answer is not valid gRPC")       \
-	X(UNRESOLVED, "its name has no address")
+	X(UNRESOLVED, "its name has no address")                \
+	X(RECONFIGURED, "it is reached in another way now")
 
 enum health_reason {
 #define X(name, text) HEALTH_##name,
 	HEALTH_REASONS(X)
 #undef X
-		HEALTH_REASON_COUNT
+		HEALTH_REASON_COUNT // from here on: reasons that only the prober has words for
 };
 
 struct health_rules {
@@ -93,8 +89,8 @@ struct health_step {
 	u64 next_ms;
 };
 
-const char *health_state_name(enum health_state state); // "unknown", "up", "down"
-const char *health_reason_text(enum health_reason reason);
+const char *health_state_name(enum health_state state);	   // "unknown", "up", "down"
+const char *health_reason_text(enum health_reason reason); // below HEALTH_REASON_COUNT
 
 // The first probe is due at once.
 void health_init(struct health *health, u64 now_ms);

@@ -58,8 +58,8 @@ static bool is_wanted(const struct retry_rules *rules, const struct retry_facts 
 
 static bool may_repeat(const struct retry_rules *rules, const struct retry_facts *facts)
 {
-	return !facts->sent || facts->cause == RETRY_NOT_PROCESSED || facts->idempotent ||
-	       rules->any_method;
+	return !facts->sent || facts->cause == RETRY_NOT_PROCESSED ||
+	       facts->cause == RETRY_CONNECT || facts->idempotent || rules->any_method;
 }
 
 static bool is_charged(const struct retry_rules *rules, const struct retry_facts *facts)

@@ -5,8 +5,8 @@
 //
 // What may be sent again (RFC 9110 section 9.2.2), in this order of questions:
 //   - nothing, once a byte of the answer has gone to the client;
-//   - anything of which nothing was sent (no connection), or that the backend has certainly not
-//     processed;
+//   - anything of which nothing was sent, or that the backend has certainly not processed (it says
+//     so, or there was no connection that it takes);
 //   - a request whose method is idempotent (or that the rules name), as long as its body is held
 //     as a whole, while there are attempts, time and budget left.
 //

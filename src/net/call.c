@@ -121,8 +121,12 @@ static void on_drained(struct stream *stream, size_t len)
 static void on_reset(struct stream *stream, enum stream_fault fault)
 {
 	bool malformed = fault == STREAM_MALFORMED || fault == STREAM_NOT_PROCESSED;
+	struct call *call = stream->owner;
 
-	fail(stream->owner, malformed ? CALL_ANSWER_MALFORMED : CALL_CLOSED, 0);
+	if (fault == STREAM_UNWELCOME)
+		fail(call, CALL_CONNECT_FAILED, conn_unwelcome_error(&call->conn));
+	else
+		fail(call, malformed ? CALL_ANSWER_MALFORMED : CALL_CLOSED, 0);
 }
 
 static const struct stream_events stream_events = {

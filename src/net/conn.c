@@ -43,9 +43,16 @@ static void linger(struct conn *conn)
 		bound_flush(conn);
 }
 
+static enum session_end end_of(const struct conn *conn)
+{
+	enum session_end end = (enum session_end)conn->session->end;
+
+	return end == SESSION_LINGER && unlikely(conn->parts) ? SESSION_CLOSE : end;
+}
+
 void conn_carry_out_end(struct conn *conn)
 {
-	switch ((enum session_end)conn->session->end) {
+	switch (end_of(conn)) {
 	case SESSION_GOES_ON:
 		break;
 	case SESSION_SHUT:
@@ -253,7 +260,7 @@ static void init(struct conn *conn, struct loop *loop, const struct conn_events 
 	conn->bytes_in = conn->bytes_out = 0;
 	conn->connecting = conn->closing = conn->shut = conn->upstream = conn->failed =
 		conn->was_reset = conn->lingering = conn->bounded = false;
-	conn->ready_in = conn->ready_out = conn->is_secure = conn->is_copied = false;
+	conn->ready_in = conn->ready_out = conn->is_secure = conn->is_copied = conn->parts = false;
 }
 
 void conn_init_fd(struct conn *conn, struct loop *loop, int fd, const struct conn_events *events)
@@ -360,6 +367,23 @@ void conn_close(struct conn *conn)
 		mover_stop(conn->mover_out);
 	loop_cancel(conn->loop, &conn->receive);
 	loop_cancel(conn->loop, &conn->send);
+}
+
+void conn_part(struct conn *conn)
+{
+	struct session *session = conn->session;
+
+	if (conn->closing || conn->failed || !session->says_goodbye || op_is_out(&conn->send) ||
+		session->end != SESSION_GOES_ON) {
+		conn_abort(conn);
+		return;
+	}
+	session->ops->feed(session, (struct slice){0}); // what is to be said of streams goes first
+	session->ops->finish(session);
+	conn->parts = conn->bounded = true;
+	conn->unsent = 0; // no progress is enough
+	loop_timer_set(conn->loop, &conn->timer, loop_now_ms(conn->loop) + CONN_PART_MS);
+	conn_poke(conn);
 }
 
 void conn_abort(struct conn *conn)

@@ -31,6 +31,10 @@ struct conn_events {
 	// What the peer does with TLS behind the handshake ends the connection: the fault of
 	// conn_tls, one of tls_is_excess. NULL: nobody wants to know.
 	void (*on_excess)(struct conn *conn);
+	// The handshake of on_connected was over for us only: the backend has refused it since, and
+	// has sent nothing else. `error` as there. What the session hears of it (STREAM_UNWELCOME)
+	// follows. NULL: that is enough.
+	void (*on_unwelcome)(struct conn *conn, int error);
 	// The moment of conn_set_timer has come.
 	void (*on_timer)(struct conn *conn);
 };
@@ -59,6 +63,7 @@ struct conn {
 	bool is_secure : 1;		  // `tls` is the one that is there
 	bool is_copied : 1;		  // another process has the socket, too, or will
 	bool ready_in : 1, ready_out : 1; // the op that is out waits for readiness, for a mover
+	bool parts : 1;			  // conn_part: the peer's end is not waited for
 	union {
 		struct h1 h1;
 		struct raw raw;
@@ -90,6 +95,9 @@ static inline struct tls *conn_tls(const struct conn *conn)
 {
 	return conn->is_secure ? conn->tls : NULL;
 }
+
+// Of one whose session heard STREAM_UNWELCOME: why, as on_connected would say it.
+int conn_unwelcome_error(const struct conn *conn);
 
 // From on_secured, when the client does not speak TLS: goes on in clear. Gives what it has sent.
 struct slice conn_drop_tls(struct conn *conn) must_check;
@@ -127,6 +135,12 @@ void conn_finish(struct conn *conn);
 
 // The same with a reset towards the peer.
 void conn_abort(struct conn *conn);
+
+// The same, but a session that has a word for it (HTTP/2: GOAWAY, and a reset of each stream) says
+// it first. That is not waited for: what does not leave within CONN_PART_MS is lost.
+enum { CONN_PART_MS = 100 };
+
+void conn_part(struct conn *conn);
 
 // Brings a clear connection to a stop, so that its descriptor can go to another process: what was
 // received is fed to the session, and nothing more is received or sent. To be asked again and again

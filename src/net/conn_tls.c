@@ -62,6 +62,26 @@ static void tell_end(struct conn *conn, int error)
 	conn->session->ops->ended(conn->session, error);
 }
 
+int conn_unwelcome_error(const struct conn *conn)
+{
+	return tls_fault_error((enum tls_fault)conn->tls->fault);
+}
+
+static void broke(struct conn *conn)
+{
+	struct tls *tls = conn->tls;
+
+	if (conn->events->on_excess && tls_is_excess((enum tls_fault)tls->fault))
+		conn->events->on_excess(conn);
+	if (!conn->upstream || !tls_is_unwelcome((enum tls_fault)tls->fault) || conn->bytes_in) {
+		tell_end(conn, tls->is_short ? -ENOMEM : -ECONNRESET);
+		return;
+	}
+	if (conn->events->on_unwelcome)
+		conn->events->on_unwelcome(conn, conn_unwelcome_error(conn));
+	tell_end(conn, SESSION_UNWELCOME);
+}
+
 static void deliver(struct conn *conn)
 {
 	struct session *session = conn->session;
@@ -87,9 +107,7 @@ static void deliver(struct conn *conn)
 			tell_end(conn, cut);
 			return;
 		case TLS_GOT_FAULT:
-			if (conn->events->on_excess && tls_is_excess((enum tls_fault)tls->fault))
-				conn->events->on_excess(conn);
-			tell_end(conn, tls->is_short ? -ENOMEM : -ECONNRESET);
+			broke(conn);
 			return;
 		}
 	}

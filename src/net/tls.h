@@ -148,6 +148,13 @@ static inline bool tls_is_excess(enum tls_fault fault)
 	return fault == TLS_FAULT_RENEGOTIATION || fault == TLS_FAULT_KEY_UPDATES;
 }
 
+// By its alert the peer has ended its handshake. Ours may be over by then: with TLS 1.3 a server
+// sees last what the client has to show (RFC 8446 4.4).
+static inline bool tls_is_unwelcome(enum tls_fault fault)
+{
+	return fault == TLS_FAULT_OWN_MISSING || fault == TLS_FAULT_OWN_REFUSED;
+}
+
 // Something of `wire` has been sent.
 static inline void tls_sent(struct tls *tls)
 {

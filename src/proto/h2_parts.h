@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Inside of proto/h2* only. h2.c is the session, h2_recv.c what libnghttp2 says of the peer's
-// frames, h2_stream.c the calls on a stream and what is sent, h2_text.c and h2_fields.c the
-// translation from and to HTTP/2's header sections, h2_memory.c libnghttp2's memory.
+// frames, h2_stream.c the calls on a stream and what is sent, h2_text.c, h2_head.c and h2_fields.c
+// the translation from and to HTTP/2's header sections, h2_memory.c libnghttp2's memory.
 #pragma once
 
 #include <nghttp2/nghttp2.h>
@@ -233,17 +233,27 @@ void h2_text_begin(struct h2 *h2, bool is_trailers);
 // One field. 0, or -1 where the block of fields is beyond all bounds.
 int h2_text_add(struct h2 *h2, struct str name, struct str value) must_check;
 
-// The head is complete: reads it. HTTP_REFUSE_OK: parser->head is it, and borrows from h2->text.
-enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end) must_check;
-enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end) must_check;
-// Trailers are complete: judges them. HTTP_REFUSE_OK: h2->text.block is their text, for
-// h2_read_trailers.
-enum http_refusal h2_text_trailers(struct h2 *h2) must_check;
-enum http_refusal h2_read_trailers(
-	struct h1_parser *parser, const struct block *block, u16 *ret_count) must_check;
 // No more comes for now: what is there of a head makes room for others.
 void h2_text_pause(struct h2 *h2);
+
+// The section is complete. Where there is no memory for its end the text says so by `refusal`, as
+// of all that was refused before.
+void h2_text_end(struct h2 *h2);
+
+// Several cookie fields become one (RFC 9113 8.2.3) in a text that replaces the one that was read.
+void h2_text_join_cookies(struct h2 *h2, const struct http_head *head);
 void h2_text_done(struct h2 *h2);
+
+// ---- Heads and trailers of that text (h2_head.c) ------------------------------------------------
+
+// The head is complete: reads it. HTTP_REFUSE_OK: parser->head is it, and borrows from h2->text.
+enum http_refusal h2_head_request(struct h2 *h2, struct h2_stream *s, bool end) must_check;
+enum http_refusal h2_head_response(struct h2 *h2, struct h2_stream *s, bool end) must_check;
+// Trailers are complete: judges them. HTTP_REFUSE_OK: h2->text.block is their text, for
+// h2_read_trailers.
+enum http_refusal h2_head_trailers(struct h2 *h2) must_check;
+enum http_refusal h2_read_trailers(
+	struct h1_parser *parser, const struct block *block, u16 *ret_count) must_check;
 
 // ---- Fields of HTTP/2 (h2_fields.c) -------------------------------------------------------------
 

@@ -91,7 +91,7 @@ static void set_priority(struct h2 *h2, const struct h2_stream *s)
 
 static void take_request(struct h2 *h2, struct h2_stream *s, bool end)
 {
-	enum http_refusal why = h2_text_request(h2, s, end);
+	enum http_refusal why = h2_head_request(h2, s, end);
 
 	s->in_ended = end;
 	if (!why && !s->upgrade && !count_body(s, &h2->parser->head, end))
@@ -123,7 +123,7 @@ static bool is_short(struct h2 *h2, struct h2_stream *s)
 
 static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 {
-	enum http_refusal why = h2_text_response(h2, s, end);
+	enum http_refusal why = h2_head_response(h2, s, end);
 	struct http_head *head = &h2->parser->head;
 	const struct stream_events *events = s->stream.events;
 	bool interim, over;
@@ -162,7 +162,7 @@ static void take_response(struct h2 *h2, struct h2_stream *s, bool end)
 static void take_trailers(struct h2 *h2, struct h2_stream *s, bool end)
 {
 	struct h2_text *text = &h2->text;
-	enum http_refusal why = end ? h2_text_trailers(h2) : HTTP_REFUSE_FRAMES;
+	enum http_refusal why = end ? h2_head_trailers(h2) : HTTP_REFUSE_FRAMES;
 
 	s->in_ended = true;
 	if (!s->stream.events)

@@ -411,8 +411,7 @@ static void ask(struct h2_stream *s, const struct http_head *head, bool end)
 	s->headed_out = true;
 	if (unlikely(head->upgrade)) {
 		if (!note_upgrade(s, head)) {
-			h2->session.refusal = HTTP_REFUSE_FRAMES;
-			fail_later(s, STREAM_MALFORMED);
+			fail_later(s, STREAM_NO_UPGRADE);
 			return;
 		}
 		end = false;

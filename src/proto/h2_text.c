@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Header sections of HTTP/2 as the HTTP/1.1 that says the same, read by HTTP/1's own parser. What
-// is judged here, because HTTP/1 has it otherwise (RFC 9113 8.2 and 8.3): names are tokens in lower
-// case; values have no white space around them; pseudo-header fields are known, complete, not
-// repeated and in front; no field concerns a connection. The rest is the parser's: since names are
-// tokens, and it must find as many lines as were written, no byte of a value can end its line.
+// From the fields of HTTP/2 to text of HTTP/1. What HTTP/1 cannot have is judged here
+// (RFC 9113 8.1 to 8.3; libnghttp2 does not): names are tokens in lower case; values have no white
+// space around them; pseudo-header fields are known, complete, not repeated and in front. The rest
+// is judged where the text is read (h2_head.c).
 //
 // A message of everyday need not be parsed for that. While its lines are written, each is noted
 // among the parser's fields as the parser would find it there. What is in any doubt, or was
@@ -20,11 +19,6 @@ enum {
 	protocol_bytes_max = 64,
 	urgency_max = 7,
 };
-
-// RFC 9113 8.2.2. TE is one of them unless it says "trailers".
-static const u64 connection_fields = HTTP_BIT(HTTP_F_CONNECTION) | HTTP_BIT(HTTP_F_KEEP_ALIVE) |
-				     HTTP_BIT(HTTP_F_PROXY_CONNECTION) |
-				     HTTP_BIT(HTTP_F_TRANSFER_ENCODING) | HTTP_BIT(HTTP_F_UPGRADE);
 
 static void refuse(struct h2_text *text, enum http_refusal why)
 {
@@ -83,7 +77,7 @@ void h2_text_pause(struct h2 *h2)
 	struct h2_text *text = &h2->text;
 
 	text->is_noted = false; // others use the parser meanwhile
-	if (text->block == h2->kit->text && !room_slow(h2, 0))
+	if (!h2->heading || (text->block == h2->kit->text && !room_slow(h2, 0)))
 		h2_text_done(h2);
 }
 
@@ -608,10 +602,9 @@ int h2_text_add(struct h2 *h2, struct str name, struct str value)
 	return 0;
 }
 
-// ---- Reading it ---------------------------------------------------------------------------------
+// ---- The end ------------------------------------------------------------------------------------
 
-// Several cookie fields are one in HTTP/1 (RFC 9113 8.2.3).
-static void join_cookies(struct h2 *h2, const struct http_head *head)
+void h2_text_join_cookies(struct h2 *h2, const struct http_head *head)
 {
 	struct block *old = h2->text.block;
 	u32 raw_at = h2->text.raw_at;
@@ -650,7 +643,7 @@ static void join_cookies(struct h2 *h2, const struct http_head *head)
 	give_back(h2, old);
 }
 
-static void finish(struct h2 *h2)
+void h2_text_end(struct h2 *h2)
 {
 	char *at;
 
@@ -659,212 +652,4 @@ static void finish(struct h2 *h2)
 	at = room(h2, 2);
 	if (at)
 		took(h2, put(at, STR("\r\n")));
-}
-
-// `own`: the lines about an upgrade that put_upgrade or put_switch wrote.
-static bool concerns_connection(const struct http_head *head, u64 own)
-{
-	return head->known_seen & connection_fields & ~own ||
-	       head->known_repeated & connection_fields;
-}
-
-static u64 own_lines(bool is_upgrade)
-{
-	return is_upgrade ? HTTP_BIT(HTTP_F_CONNECTION) | HTTP_BIT(HTTP_F_UPGRADE) : 0;
-}
-
-static bool te_is_valid(const struct http_head *head)
-{
-	const struct http_field *te = http_head_find(head, HTTP_F_TE);
-
-	return !te || (!(head->known_repeated & HTTP_BIT(HTTP_F_TE)) &&
-			      str_eq_nocase(str_make(te->value, te->value_len), STR("trailers")));
-}
-
-// What parse_request or parse_response would have found.
-static void take_noted(struct h2 *h2)
-{
-	struct h2_text *text = &h2->text;
-	struct h1_parser *parser = h2->parser;
-	struct http_head *head = &parser->head;
-	struct http_known_sum sum = {0};
-
-	http_head_init(head, parser->fields);
-	for (u32 i = 0; i < text->field_count; i++)
-		http_known_add(head, &sum, parser->fields[i].known, i + 1);
-	head->version_minor = 1;
-	head->field_count = head->sent_count = text->field_count;
-	head->plain = true;
-	head->known_seen = sum.seen;
-	head->known_repeated = sum.again;
-	head->raw = part(text, text->raw_at, text->len - text->raw_at);
-}
-
-static enum http_refusal parse_request(struct h2 *h2)
-{
-	struct h1_parser *parser = h2->parser;
-	struct h1_limits limits = parser->limits;
-	enum http_refusal why = HTTP_REFUSE_OK;
-	size_t len = h2->text.len - h2->text.raw_at;
-	int used;
-
-	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX; // counted as HTTP/2 counts
-	used = h1_parse_request(h2->text.block->data + h2->text.raw_at, len, &limits,
-		parser->fields, &parser->head, &why);
-	if (used < 0)
-		return why;
-	// What the parser has seen as one head is all that was written.
-	return (size_t)used == len ? HTTP_REFUSE_OK : HTTP_REFUSE_FIELD_VALUE;
-}
-
-static enum http_refusal read_request(struct h2 *h2)
-{
-	struct h2_text *text = &h2->text;
-	struct http_head *head = &h2->parser->head;
-
-	if (unlikely(!text->is_noted || text->len > HTTP_HEAD_BYTES_MAX))
-		return parse_request(h2);
-	take_noted(h2);
-	head->method_text = str_make(head->raw.ptr, text->method.len);
-	head->method = likely(text->is_get) ? HTTP_GET : (u8)http_method_parse(head->method_text);
-	head->target = str_make(head->raw.ptr + text->method.len + 1, text->path.len);
-	return http_request_rules(head);
-}
-
-enum http_refusal h2_text_request(struct h2 *h2, struct h2_stream *s, bool end)
-{
-	struct h2_text *text = &h2->text;
-	struct http_head *head = &h2->parser->head;
-	enum http_refusal why;
-
-	finish(h2);
-	if (text->refusal)
-		return (enum http_refusal)text->refusal;
-	why = read_request(h2);
-	if (why)
-		return why;
-	if (head->field_count != text->field_count)
-		return HTTP_REFUSE_FIELD_VALUE;
-	if (unlikely(concerns_connection(head, own_lines(s->upgrade)) || !te_is_valid(head)))
-		return HTTP_REFUSE_FRAMES;
-	if (unlikely(head->known_repeated & HTTP_BIT(HTTP_F_COOKIE))) {
-		join_cookies(h2, head);
-		why = text->refusal ? (enum http_refusal)text->refusal : parse_request(h2);
-		if (why)
-			return why;
-	}
-	if (s->upgrade && !head->upgrade)
-		return HTTP_REFUSE_FIELD_VALUE;
-	// What follows is the tunnel's: a backend of HTTP/1 would wait for a body that never comes,
-	// and take the next request for it.
-	if (unlikely(s->upgrade && head->has_content_length))
-		return HTTP_REFUSE_CONTENT_LENGTH;
-	if (!end && !s->upgrade && head->framing == HTTP_NO_BODY) {
-		head->framing = HTTP_CHUNKED; // of a length that nobody knows
-		head->expect_continue = head->known_seen & HTTP_BIT(HTTP_F_EXPECT);
-	}
-	head->keep_alive = head->is_h2 = true;
-	s->method = head->method;
-	return HTTP_REFUSE_OK;
-}
-
-// RFC 9110 8.6. "0" with 204 says nothing that is wrong.
-static bool length_is_allowed(const struct http_head *head)
-{
-	const struct http_field *length = http_head_find(head, HTTP_F_CONTENT_LENGTH);
-
-	if (!length || (head->status >= 200 && head->status != 204))
-		return true;
-	return head->status == 204 && length->value_len == 1 && length->value[0] == '0';
-}
-
-static enum http_refusal parse_response(struct h2 *h2, enum http_method method)
-{
-	struct h1_parser *parser = h2->parser;
-	struct h1_limits limits = parser->limits;
-	enum http_refusal why = HTTP_REFUSE_OK;
-	size_t len = h2->text.len - h2->text.raw_at;
-	int used;
-
-	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
-	used = h1_parse_response(h2->text.block->data + h2->text.raw_at, len, &limits, method,
-		parser->fields, &parser->head, &why);
-	if (used < 0)
-		return why;
-	return (size_t)used == len ? HTTP_REFUSE_OK : HTTP_REFUSE_FIELD_VALUE;
-}
-
-static enum http_refusal read_response(struct h2 *h2, enum http_method method)
-{
-	struct h2_text *text = &h2->text;
-	struct http_head *head = &h2->parser->head;
-
-	if (unlikely(!text->is_noted || text->len > HTTP_HEAD_BYTES_MAX))
-		return parse_response(h2, method);
-	take_noted(h2);
-	head->status = text->status;
-	head->reason = str_make(head->raw.ptr + STR("HTTP/1.1 200 ").len, text->reason_len);
-	return http_response_rules(head, method);
-}
-
-enum http_refusal h2_text_response(struct h2 *h2, struct h2_stream *s, bool end)
-{
-	struct h2_text *text = &h2->text;
-	struct http_head *head = &h2->parser->head;
-	enum http_refusal why;
-
-	finish(h2);
-	if (text->refusal)
-		return (enum http_refusal)text->refusal;
-	why = read_response(h2, (enum http_method)s->method);
-	if (why)
-		return why;
-	if (head->field_count != text->field_count)
-		return HTTP_REFUSE_FIELD_VALUE;
-	if (unlikely(concerns_connection(head, own_lines(head->status == 101)) ||
-		     !te_is_valid(head)))
-		return HTTP_REFUSE_FRAMES;
-	if (unlikely(!length_is_allowed(head)))
-		return HTTP_REFUSE_CONTENT_LENGTH;
-	if (head->framing == HTTP_UNTIL_CLOSE) {
-		head->framing = end ? HTTP_LENGTH : HTTP_CHUNKED;
-		head->has_content_length = end;
-		head->content_length = 0;
-	}
-	head->keep_alive = head->is_h2 = true;
-	return HTTP_REFUSE_OK;
-}
-
-enum http_refusal h2_text_trailers(struct h2 *h2)
-{
-	struct h2_text *text = &h2->text;
-	u16 count = 0;
-	enum http_refusal why;
-
-	finish(h2);
-	if (text->refusal)
-		return (enum http_refusal)text->refusal;
-	text->block->used = text->len;
-	why = h2_read_trailers(h2->parser, text->block, &count);
-	if (why)
-		return why;
-	for (u16 i = 0; i < count; i++)
-		if (HTTP_BIT(h2->parser->fields[i].known) & connection_fields)
-			return HTTP_REFUSE_TRAILER;
-	return count == text->field_count ? HTTP_REFUSE_OK : HTTP_REFUSE_TRAILER;
-}
-
-enum http_refusal h2_read_trailers(
-	struct h1_parser *parser, const struct block *block, u16 *ret_count)
-{
-	enum http_refusal why = HTTP_REFUSE_OK;
-	struct h1_limits limits = parser->limits;
-	int used;
-
-	limits.head_bytes_max = HTTP_HEAD_BYTES_MAX;
-	used = h1_parse_trailers(
-		block->data, block->used, &limits, parser->fields, ret_count, &why);
-	if (used < 0)
-		return why;
-	return (size_t)used == block->used ? HTTP_REFUSE_OK : HTTP_REFUSE_TRAILER;
 }

@@ -39,41 +39,43 @@ enum http_method {
 };
 
 // Field names the proxy itself reads or writes. X(ENUM, lower-case text)
-#define HTTP_KNOWN_FIELDS(X)                            \
-	X(HOST, "host")                                 \
-	X(CONNECTION, "connection")                     \
-	X(CONTENT_LENGTH, "content-length")             \
-	X(TRANSFER_ENCODING, "transfer-encoding")       \
-	X(EXPECT, "expect")                             \
-	X(UPGRADE, "upgrade")                           \
-	X(TE, "te")                                     \
-	X(TRAILER, "trailer")                           \
-	X(KEEP_ALIVE, "keep-alive")                     \
-	X(PROXY_CONNECTION, "proxy-connection")         \
-	X(PROXY_AUTHENTICATE, "proxy-authenticate")     \
-	X(PROXY_AUTHORIZATION, "proxy-authorization")   \
-	X(HTTP2_SETTINGS, "http2-settings")             \
-	X(X_FORWARDED_FOR, "x-forwarded-for")           \
-	X(X_FORWARDED_PROTO, "x-forwarded-proto")       \
-	X(X_FORWARDED_HOST, "x-forwarded-host")         \
-	X(X_FORWARDED_BY, "x-forwarded-by")             \
-	X(X_BACKEND_SERVER, "x-backend-server")         \
-	X(X_REQUEST_ID, "x-request-id")                 \
-	X(X_REAL_IP, "x-real-ip")                       \
-	X(FORWARDED, "forwarded")                       \
-	X(VIA, "via")                                   \
-	X(USER_AGENT, "user-agent")                     \
-	X(REFERER, "referer")                           \
-	X(COOKIE, "cookie")                             \
-	X(AUTHORIZATION, "authorization")               \
-	X(SEC_WEBSOCKET_KEY, "sec-websocket-key")       \
-	X(SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept") \
-	X(DATE, "date")                                 \
-	X(SERVER, "server")                             \
-	X(CONTENT_TYPE, "content-type")                 \
-	X(LOCATION, "location")                         \
-	X(RETRY_AFTER, "retry-after")                   \
-	X(TRACEPARENT, "traceparent")                   \
+#define HTTP_KNOWN_FIELDS(X)                              \
+	X(HOST, "host")                                   \
+	X(CONNECTION, "connection")                       \
+	X(CONTENT_LENGTH, "content-length")               \
+	X(TRANSFER_ENCODING, "transfer-encoding")         \
+	X(EXPECT, "expect")                               \
+	X(UPGRADE, "upgrade")                             \
+	X(TE, "te")                                       \
+	X(TRAILER, "trailer")                             \
+	X(KEEP_ALIVE, "keep-alive")                       \
+	X(PROXY_CONNECTION, "proxy-connection")           \
+	X(PROXY_AUTHENTICATE, "proxy-authenticate")       \
+	X(PROXY_AUTHORIZATION, "proxy-authorization")     \
+	X(HTTP2_SETTINGS, "http2-settings")               \
+	X(X_FORWARDED_FOR, "x-forwarded-for")             \
+	X(X_FORWARDED_PROTO, "x-forwarded-proto")         \
+	X(X_FORWARDED_HOST, "x-forwarded-host")           \
+	X(X_FORWARDED_BY, "x-forwarded-by")               \
+	X(X_BACKEND_SERVER, "x-backend-server")           \
+	X(X_REQUEST_ID, "x-request-id")                   \
+	X(X_REAL_IP, "x-real-ip")                         \
+	X(X_CLIENT_CERT_SUBJECT, "x-client-cert-subject") \
+	X(X_CLIENT_CERT_SAN, "x-client-cert-san")         \
+	X(FORWARDED, "forwarded")                         \
+	X(VIA, "via")                                     \
+	X(USER_AGENT, "user-agent")                       \
+	X(REFERER, "referer")                             \
+	X(COOKIE, "cookie")                               \
+	X(AUTHORIZATION, "authorization")                 \
+	X(SEC_WEBSOCKET_KEY, "sec-websocket-key")         \
+	X(SEC_WEBSOCKET_ACCEPT, "sec-websocket-accept")   \
+	X(DATE, "date")                                   \
+	X(SERVER, "server")                               \
+	X(CONTENT_TYPE, "content-type")                   \
+	X(LOCATION, "location")                           \
+	X(RETRY_AFTER, "retry-after")                     \
+	X(TRACEPARENT, "traceparent")                     \
 	X(TRACESTATE, "tracestate")
 
 enum http_known {

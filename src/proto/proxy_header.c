@@ -298,13 +298,10 @@ static size_t addresses_bytes_of(u8 family)
 {
 	switch (family) {
 	case family_v4_stream:
-	case family_v4_datagram:
 		return v4_addresses_bytes;
 	case family_v6_stream:
-	case family_v6_datagram:
 		return v6_addresses_bytes;
 	case family_unix_stream:
-	case family_unix_datagram:
 		return unix_addresses_bytes;
 	default:
 		return 0;
@@ -328,6 +325,12 @@ static enum proxy_header_fault read_proxied(struct str bytes, struct proxy_heade
 	return read_tlvs(bytes, v2_fixed_bytes + addresses, header);
 }
 
+static bool is_datagram(u8 family)
+{
+	return family == family_v4_datagram || family == family_v6_datagram ||
+	       family == family_unix_datagram;
+}
+
 static enum proxy_header_fault check_fixed(struct str bytes, size_t *ret_len)
 {
 	u8 command = (u8)bytes.ptr[12] & 15, family = (u8)bytes.ptr[13];
@@ -336,6 +339,8 @@ static enum proxy_header_fault check_fixed(struct str bytes, size_t *ret_len)
 		return PROXY_HEADER_VERSION;
 	if (command > command_proxy)
 		return PROXY_HEADER_COMMAND;
+	if (command == command_proxy && is_datagram(family))
+		return PROXY_HEADER_DATAGRAM;
 	if (command == command_proxy && family != family_unspec && !addresses_bytes_of(family))
 		return PROXY_HEADER_FAMILY;
 	*ret_len = v2_fixed_bytes + (size_t)read_u16(bytes.ptr + 14);

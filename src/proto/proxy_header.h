@@ -21,7 +21,7 @@ enum {
 #define PROXY_HEADER_V1_NOBODY "PROXY UNKNOWN\r\n"
 #define PROXY_HEADER_V2_NOBODY "\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
 
-// X(ENUM, why it is refused)
+// X(ENUM, why it is refused); of the last two those know who wait for it
 #define PROXY_HEADER_FAULTS(X)                                              \
 	X(OK, "")                                                           \
 	X(NOT_ONE, "the connection does not begin with a PROXY header")     \
@@ -30,16 +30,20 @@ enum {
 	X(VERSION, "its version is neither 1 nor 2")                        \
 	X(COMMAND, "its command is neither LOCAL nor PROXY")                \
 	X(FAMILY, "its family or transport is not defined")                 \
+	X(DATAGRAM, "its client came by UDP, and what comes here is TCP")   \
 	X(TOO_LARGE, "it is larger than 4 KiB")                             \
 	X(ADDRESSES_CUT, "it is too short for its addresses")               \
 	X(TLV_CUT, "a type-length-value in it is cut")                      \
 	X(TLV_BAD, "a type-length-value in it is malformed or there twice") \
-	X(CHECKSUM, "its checksum is wrong")
+	X(CHECKSUM, "its checksum is wrong")                                \
+	X(ENDED, "the connection ended in the middle of it")                \
+	X(LATE, "it did not come in time")
 
 enum proxy_header_fault {
 #define X(name, text) PROXY_HEADER_##name,
 	PROXY_HEADER_FAULTS(X)
 #undef X
+		PROXY_HEADER_FAULT_COUNT
 };
 
 const char *proxy_header_fault_text(enum proxy_header_fault fault);

@@ -33,6 +33,8 @@ enum stream_fault {
 	STREAM_NO_MEMORY,     // a queue or block could not grow
 	STREAM_NOT_PROCESSED, // the peer says that it has done nothing with the request, which may
 			      // be sent again whatever its method (RFC 9113 8.7)
+	STREAM_UNWELCOME,  // the same, because it does not take this connection (SESSION_UNWELCOME)
+	STREAM_NO_UPGRADE, // nothing was sent: the peer does not take what it asks for (RFC 8441 3)
 };
 
 struct stream_events {
@@ -126,9 +128,15 @@ enum session_end {
 // may have come: whoever needs the end to know that a message is complete must not believe it.
 enum { SESSION_CUT = -EPROTO };
 
+// The end of a byte stream whose peer says, below the session and before anything else, that it
+// does not take the connection.
+enum { SESSION_UNWELCOME = -EKEYREJECTED };
+
 // What a session's end by an error is to a stream.
 static inline enum stream_fault stream_fault_of_end(int error)
 {
+	if (error == SESSION_UNWELCOME)
+		return STREAM_UNWELCOME;
 	return error == -ENOMEM ? STREAM_NO_MEMORY : STREAM_PEER_RESET;
 }
 

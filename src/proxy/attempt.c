@@ -182,6 +182,7 @@ static bool may_reuse(const struct exchange *x)
 static enum step connect_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
+	x->attempt->pick.error = error;
 	if (!conn_is_shortage(error))
 		return attempt_failed(x, RETRY_CONNECT, outcome_of_connect(error));
 	attempt_tried_last(x, x->attempt, OUTCOME_OVERLOADED, 0);
@@ -389,6 +390,19 @@ static void on_lease_failed(struct lease *lease, int error)
 		attempt_connect_of_second_failed(x, error);
 	else
 		exchange_go(x, connect_failed(x, error));
+}
+
+void attempt_is_unwelcome(struct attempt *attempt)
+{
+	int error = conn_unwelcome_error(&attempt->lease.link->conn);
+	struct exchange *x = attempt->x;
+
+	if (attempt == x->second || x->step == STEP_AWAIT) {
+		on_lease_failed(&attempt->lease, error);
+		return;
+	}
+	faults_connect(&x->proxy->faults, x->backend, error, x->attempts);
+	exchange_fail(x, outcome_of_connect(error)); // a tunnel
 }
 
 void attempt_init(struct exchange *x)

@@ -28,6 +28,7 @@ void attempt_drop_second(struct exchange *x, u32 miss)
 void attempt_connect_of_second_failed(struct exchange *x, int error)
 {
 	faults_connect(&x->proxy->faults, x->second->pick.backend, error, x->attempts);
+	x->second->pick.error = error;
 	attempt_tried(x, x->second, (u8)outcome_of_connect(error), 0);
 	attempt_drop_second(x, conn_is_shortage(error)
 				       ? (u32)PICK_VOID

@@ -9,9 +9,7 @@
 
 enum { value_bytes_max = CONF_CERT_NAME_MAX + 1, lines_bytes_max = 2 * value_bytes_max + 64 };
 
-static const struct str names[] = {{"x-client-cert-subject", 21}, {"x-client-cert-san", 17}};
-static const struct str heads[] = {
-	{"X-Client-Cert-Subject: ", 23}, {"X-Client-Cert-San: ", 19}}; // of the same
+static const struct str heads[] = {{"X-Client-Cert-Subject: ", 23}, {"X-Client-Cert-San: ", 19}};
 
 static char *put_line(char *at, struct str head, struct str value)
 {
@@ -97,25 +95,11 @@ void client_cert_describe(const struct tls *tls, struct proxy_header_tls *ret_de
 	ret_described->cn = str_make(room, tls_cert_common_name(leaf, room, CLIENT_CERT_NAME_MAX));
 }
 
-bool client_cert_is_name(struct str name)
-{
-	return str_eq_nocase(name, names[0]) || str_eq_nocase(name, names[1]);
-}
-
 void client_cert_tell(struct exchange *x)
 {
 	struct http_head *head = x->request;
 	const struct tls *tls = conn_tls(&x->client->conn);
 
-	for (u32 i = 0; i < head->field_count; i++) {
-		struct http_field *field = &head->fields[i];
-		struct str name = str_make(field->name, field->name_len);
-
-		if (client_cert_is_name(name)) {
-			field->hop = true;
-			head->any_hop = true;
-		}
-	}
 	ASSERT(head->added_count < HTTP_ADDED_MAX);
 	if (tls && tls->note_len)
 		head->added[head->added_count++] = str_make(tls->note, tls->note_len);

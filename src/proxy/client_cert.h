@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a backend is told about the certificate of a client: X-Client-Cert-Subject and
-// X-Client-Cert-San, which at such frontends nobody else can set.
+// X-Client-Cert-San, which clients cannot set.
 #pragma once
 
 #include "proto/proxy_header.h"
@@ -22,8 +22,6 @@ enum { CLIENT_CERT_NAME_MAX = 255 };
 void client_cert_describe(const struct tls *tls, struct proxy_header_tls *ret_described,
 	char room[static CLIENT_CERT_NAME_MAX]);
 
-// Takes out what the client says about itself, and adds the lines.
+// Adds the lines. What the client says about itself is taken out already, here and at every other
+// frontend (request.c).
 void client_cert_tell(struct exchange *x);
-
-// Is this, in any case, the name of a field by which backends are told?
-bool client_cert_is_name(struct str name);

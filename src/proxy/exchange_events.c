@@ -297,6 +297,12 @@ static void up_reset(struct stream *stream, enum stream_fault fault)
 	case STREAM_NOT_PROCESSED:
 		attempt_is_not_taken(x, attempt);
 		return;
+	case STREAM_NO_UPGRADE: // a copy is never an upgrade
+		exchange_fail(x, OUTCOME_UPGRADE_UNSUPPORTED);
+		return;
+	case STREAM_UNWELCOME:
+		attempt_is_unwelcome(attempt);
+		return;
 	case STREAM_PEER_CLOSED:
 	case STREAM_PEER_RESET:
 		attempt_broke(x, attempt);

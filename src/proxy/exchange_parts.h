@@ -73,6 +73,9 @@ enum { EXCHANGE_FAILOVERS_MAX = 8 };
 // go: to another attempt, at once or after a pause, or to give_up(outcome).
 enum step attempt_failed(struct exchange *x, enum retry_cause cause, enum outcome outcome);
 
+// There was a connection for us only (net/conn.h, on_unwelcome): as if it had not come about.
+void attempt_is_unwelcome(struct attempt *attempt);
+
 // The running attempt has had its try_timeout. Where another may follow it ends, as when it failed;
 // else its answer is waited for as long as an answer may take.
 enum step attempt_is_late(struct exchange *x);

@@ -11,7 +11,7 @@ struct fault {
 	int error;			 // of the last connect
 	u8 why;				 // enum guard_answer
 	u8 tls;				 // enum tls_fault
-	const char *detail;		 // of the last PROXY header
+	u8 header;			 // enum proxy_header_fault
 	u8 outcome;			 // enum outcome, when it is neither of these
 	u8 excess;			 // enum h2_excess
 	bool tcp;
@@ -102,7 +102,8 @@ static void say_headers(struct hush *hush, u64 times)
 
 	LOG(fault->log, LOG_WARN, "PROXY header refused again in the last second",
 		LOG_U64("times", times), LOG_STR("frontend", fault->frontend->conf->name),
-		LOG_CSTR("detail", fault->detail));
+		LOG_CSTR(
+			"detail", proxy_header_fault_text((enum proxy_header_fault)fault->header)));
 }
 
 static void init_ends(struct faults *faults)
@@ -143,9 +144,10 @@ static void take_denials(struct faults *faults, u32 index, const struct frontend
 		if (!fault->frontend) {
 			fault->log = faults->log;
 			fault->why = (u8)(GUARD_DENIED + i);
+			fault->header = (u8)(i - FAULTS_HEADERS);
 			fault->tls = (u8)(i - FAULTS_TLS);
 			hush_init(&fault->hush, faults->loop,
-				i < FAULTS_DENIALS ? say_denials
+				i < FAULTS_HEADERS ? say_denials
 				: i < FAULTS_TLS   ? say_headers
 						   : say_tls);
 		}
@@ -364,18 +366,17 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 }
 
 void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
-	const struct addr *peer, const char *detail)
+	const struct addr *peer, enum proxy_header_fault why)
 {
 	struct fault *fault =
-		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + FAULTS_DENIALS];
+		&faults->denials[frontend->index * FAULTS_OF_FRONTEND + FAULTS_HEADERS + (u32)why];
 	const struct outcome_info *info = outcome_info(outcome);
 
-	fault->detail = detail;
 	if (!log_is_on(faults->log, LOG_WARN) || (fault->frontend && !hush_is_news(&fault->hush)))
 		return;
 	LOG(faults->log, LOG_WARN, "PROXY header refused", LOG_ADDR("peer_address", peer),
 		LOG_STR("frontend", frontend->conf->name), LOG_STR("outcome", info->name),
-		LOG_CSTR("detail", detail), LOG_STR("cure", info->cure));
+		LOG_CSTR("detail", proxy_header_fault_text(why)), LOG_STR("cure", info->cure));
 }
 
 enum log_level faults_level(enum outcome outcome, bool tcp)

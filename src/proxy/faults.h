@@ -8,14 +8,15 @@
 #include "base/log.h"
 #include "net/tls.h"
 #include "proto/h2.h"
+#include "proto/proxy_header.h"
 #include "proxy/hush.h"
 #include "proxy/outcome.h"
 #include "proxy/snapshot.h"
 
-// Those who may not connect, PROXY headers that are late or malformed, and handshakes that fail.
+// Those who may not connect, PROXY headers that are refused, and handshakes that fail.
 enum {
-	FAULTS_DENIALS = GUARD_FULL - GUARD_DENIED + 1,
-	FAULTS_TLS,
+	FAULTS_HEADERS = GUARD_FULL - GUARD_DENIED + 1,
+	FAULTS_TLS = FAULTS_HEADERS + PROXY_HEADER_FAULT_COUNT,
 	FAULTS_OF_FRONTEND = FAULTS_TLS + TLS_FAULT_COUNT,
 };
 
@@ -61,9 +62,9 @@ void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls
 void faults_tls_of_backend(
 	struct faults *faults, const struct backend *backend, enum tls_fault fault);
 
-// The PROXY header of this peer's connection is not to be had. `detail`: what is wrong, static.
+// The PROXY header of this peer's connection is not to be had.
 void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
-	const struct addr *peer, const char *detail);
+	const struct addr *peer, enum proxy_header_fault why);
 // A peer's conduct on HTTP/2 has ended its connection: a client's, or a backend's.
 void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,
 	enum h2_excess excess, const struct addr *peer);

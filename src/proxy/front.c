@@ -602,15 +602,24 @@ void front_adopt(struct proxy *proxy, struct hold *before)
 		drain(proxy);
 }
 
-void front_give_up(struct client *client, enum outcome outcome)
+static void end_requests(struct client *client, enum outcome outcome)
 {
 	while (client->exchanges)
 		exchange_abort(client->exchanges, outcome);
+}
+
+void front_give_up(struct client *client, enum outcome outcome)
+{
+	end_requests(client, outcome);
 	conn_abort(&client->conn);
 }
 
 void front_abort(struct proxy *proxy)
 {
-	list_for_each_safe (node, &proxy->client_list)
-		front_give_up(list_entry(node, struct client, node), OUTCOME_DRAINING);
+	list_for_each_safe (node, &proxy->client_list) {
+		struct client *client = list_entry(node, struct client, node);
+
+		end_requests(client, OUTCOME_DRAINING);
+		conn_part(&client->conn);
+	}
 }

@@ -24,16 +24,18 @@ static void begin(struct client *client, const struct session_events *events,
 
 // ---- PROXY headers ------------------------------------------------------------------------------
 
-static void refuse_header(struct client *client, enum outcome outcome, const char *detail)
+static void refuse_header(struct client *client, enum proxy_header_fault fault)
 {
+	bool is_late = fault == PROXY_HEADER_LATE;
+	enum outcome outcome =
+		is_late ? OUTCOME_PROXY_HEADER_TIMEOUT : OUTCOME_PROXY_HEADER_MALFORMED;
 	struct proxy *proxy = client->proxy;
 	struct addr peer;
 
 	front_peer(client, &peer);
-	metrics_inc(proxy->metrics, outcome == OUTCOME_PROXY_HEADER_TIMEOUT ? M_PROXY_HEADERS_LATE
-									    : M_PROXY_HEADERS_BAD);
+	metrics_inc(proxy->metrics, is_late ? M_PROXY_HEADERS_LATE : M_PROXY_HEADERS_BAD);
 	metrics_bump(&proxy->metrics->outcomes[outcome], 1);
-	faults_header(&proxy->faults, client->gate->frontend, outcome, &peer, detail);
+	faults_header(&proxy->faults, client->gate->frontend, outcome, &peer, fault);
 	conn_abort(&client->conn);
 }
 
@@ -58,8 +60,7 @@ static bool on_header_bytes(struct peek *peek)
 	enum proxy_header_fault fault = proxy_header_read(gathered(peek), &header, &len, &need);
 
 	if (fault) {
-		refuse_header(
-			client, OUTCOME_PROXY_HEADER_MALFORMED, proxy_header_fault_text(fault));
+		refuse_header(client, fault);
 		return false;
 	}
 	if (len == 0) {
@@ -84,8 +85,7 @@ static void on_header_ended(struct peek *peek, int error)
 
 	(void)error;
 	if (peek->held.len)
-		refuse_header(client, OUTCOME_PROXY_HEADER_MALFORMED,
-			"the connection ended in the middle of it");
+		refuse_header(client, PROXY_HEADER_ENDED);
 	else
 		conn_close(&client->conn);
 }
@@ -193,7 +193,7 @@ void opening_is_late(struct client *client)
 
 	ASSERT(client->conn.session->ops == &peek_session_ops);
 	if (peek->events == &header_events) {
-		refuse_header(client, OUTCOME_PROXY_HEADER_TIMEOUT, "it did not come in time");
+		refuse_header(client, PROXY_HEADER_LATE);
 		return;
 	}
 	(void)!exchange_tell_end(client, &peek->stream, OUTCOME_HELLO_TIMEOUT, STR_EMPTY);

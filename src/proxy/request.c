@@ -70,11 +70,18 @@ static struct str forwarded_for(struct exchange *x)
 static const u64 ours = HTTP_BIT(HTTP_F_X_FORWARDED_FOR) | HTTP_BIT(HTTP_F_X_FORWARDED_PROTO) |
 			HTTP_BIT(HTTP_F_X_FORWARDED_HOST) | HTTP_BIT(HTTP_F_X_REAL_IP) |
 			HTTP_BIT(HTTP_F_FORWARDED) | HTTP_BIT(HTTP_F_X_FORWARDED_BY) |
-			HTTP_BIT(HTTP_F_X_BACKEND_SERVER);
+			HTTP_BIT(HTTP_F_X_BACKEND_SERVER) | HTTP_BIT(HTTP_F_X_CLIENT_CERT_SUBJECT) |
+			HTTP_BIT(HTTP_F_X_CLIENT_CERT_SAN);
 
 // `forward`: we write X-Forwarded-For ourselves; else a trusted peer's goes on as it is.
-static void take_out_ours(struct http_head *head, bool trusted, bool forward)
+// `certified`: backends know these fields as ours, and cannot tell by which frontend a request
+// came; so nobody is trusted with them.
+static void take_out_ours(struct http_head *head, bool trusted, bool forward, bool certified)
 {
+	if (certified || !trusted) {
+		request_take_out(head, HTTP_F_X_CLIENT_CERT_SUBJECT);
+		request_take_out(head, HTTP_F_X_CLIENT_CERT_SAN);
+	}
 	request_take_out(head, HTTP_F_X_FORWARDED_BY);
 	request_take_out(head, HTTP_F_X_BACKEND_SERVER);
 	if (forward || !trusted)
@@ -91,7 +98,7 @@ static bool is_ours(const struct exchange *x, struct str name)
 {
 	enum http_known known = http_field_known(name.ptr, name.len);
 
-	return (known && ours & HTTP_BIT(known)) || client_cert_is_name(name) ||
+	return (known && ours & HTTP_BIT(known)) ||
 	       str_eq_nocase(name, x->frontend->conf->headers.request_id);
 }
 
@@ -193,7 +200,7 @@ int request_prepare(struct exchange *x)
 		head->upgrade = false;
 	http_mark_hop_fields(head);
 	if (unlikely(head->known_seen & ours))
-		take_out_ours(head, trusted, forward);
+		take_out_ours(head, trusted, forward, frontend->some_ask_certificates);
 	if (unlikely(head->has_underscore))
 		take_out_lookalikes(x);
 	start = at = arena_alloc(&x->arena,

@@ -247,3 +247,21 @@ void secure_free(struct secure *secure)
 	tls_env_unref(secure->env);
 	mem_free(secure);
 }
+
+static const struct tls_client *client_of(const struct snapshot *snapshot, u32 cell)
+{
+	const struct secure *secure =
+		snapshot->secure ? snapshot->secure[snapshot->worker_count] : NULL;
+
+	return secure && cell < secure->client_count ? secure->clients[cell] : NULL;
+}
+
+bool secure_reaches_alike(const struct snapshot *a, const struct snapshot *b, u32 cell)
+{
+	const struct backend *one = a->backends[cell], *other = b->backends[cell];
+	const struct tls_client *client = client_of(a, cell), *next = client_of(b, cell);
+
+	return one->is_h2 == other->is_h2 && one->is_tls == other->is_tls &&
+	       one->pool->conf->send_proxy.version == other->pool->conf->send_proxy.version &&
+	       (!client || !next || tls_client_is_same(client, next));
+}

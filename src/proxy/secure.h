@@ -26,6 +26,10 @@ struct secure *secure_new(const struct snapshot *snapshot, struct tls_env *env,
 	const struct tls_secret *secret, u32 connections_max, bool with_servers,
 	struct tls_error *ret_error) must_check;
 
+// Whether a backend that is in both snapshots is reached in the same way: the same protocols, told
+// the same, believed and shown the same. By the control thread.
+bool secure_reaches_alike(const struct snapshot *a, const struct snapshot *b, u32 cell);
+
 // Tells of each certificate that a snapshot's frontends or we ourselves show: its file, and when it
 // ends, in Unix time. A file that is used several times is told of several times. From any thread,
 // while the snapshot lives.

@@ -190,6 +190,19 @@ static bool any_pool_tells(const struct conf *conf)
 	return false;
 }
 
+static bool asks_certificates(const struct conf_frontend *conf)
+{
+	return conf->tls.client.mode != CONF_CLIENT_CERT_NONE;
+}
+
+static bool some_ask_certificates(const struct conf *conf)
+{
+	for (u32 i = 0; i < conf->frontend_count; i++)
+		if (asks_certificates(&conf->frontends[i]))
+			return true;
+	return false;
+}
+
 static void build_frontend(struct frontend *frontend, const struct conf_frontend *conf,
 	struct snapshot *snapshot, const struct snapshot_match *match)
 {
@@ -204,7 +217,8 @@ static void build_frontend(struct frontend *frontend, const struct conf_frontend
 				 : NULL;
 	frontend->has_answer_lines =
 		conf->headers.server_timing || conf->headers.proxy_status || conf->tls.hsts_ms;
-	frontend->asks_certificates = conf->tls.client.mode != CONF_CLIENT_CERT_NONE;
+	frontend->asks_certificates = asks_certificates(conf);
+	frontend->some_ask_certificates = some_ask_certificates(snapshot->conf);
 	if (conf->limits.connections)
 		frontend->clients = &snapshot->slots->frontend_clients[frontend->index];
 	frontend->is_guarded = guard_is_wanted(conf);

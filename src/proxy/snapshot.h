@@ -42,6 +42,7 @@ struct frontend {
 	_Atomic(u32) *clients;	      // open now, over all workers; NULL: there is no limit on them
 	bool has_answer_lines;	      // answer.h
 	bool asks_certificates;	      // clients may show one
+	bool some_ask_certificates;   // of the configuration's frontends
 	bool routes_ask_certificates; // some route goes by what it says
 	bool is_guarded;	      // not everybody may connect (guard.h)
 	bool expects_header;	      // its connections begin with a PROXY header

@@ -82,10 +82,11 @@ static inline bool lease_has_heard(const struct lease *lease)
 					    : lease->link->conn.bytes_in != lease->heard_before;
 }
 
-// A request on it may come back untouched (STREAM_NOT_PROCESSED), whatever was sent of it.
+// A request on it may come back untouched (STREAM_NOT_PROCESSED, STREAM_UNWELCOME), whatever was
+// sent of it.
 static inline bool lease_may_be_refused(const struct lease *lease)
 {
-	return lease->link->is_h2;
+	return lease->link->is_h2 || (!lease->reused && lease->link->conn.is_secure);
 }
 
 void lease_release(struct lease *lease);

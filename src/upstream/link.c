@@ -201,9 +201,22 @@ static void on_tls_excess(struct conn *conn)
 			upstream, upstream->backends[link->cell], (enum tls_fault)conn->tls->fault);
 }
 
+// Of HTTP/1 the stream tells it further. Of HTTP/2 there is none before the backend's first word.
+static void on_unwelcome(struct conn *conn, int error)
+{
+	struct link *link = container_of(conn, struct link, conn);
+
+	metrics_inc(link->upstream->metrics, M_CONNECT_FAILURES);
+	if (!link->is_h2)
+		return;
+	list_remove(&link->open_node);
+	lease_link_failed(link, error);
+}
+
 static const struct conn_events conn_events = {
 	.on_closed = on_closed,
 	.on_connected = on_connected,
+	.on_unwelcome = on_unwelcome,
 	.on_timer = on_timer,
 	.on_excess = on_tls_excess,
 };

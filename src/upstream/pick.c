@@ -624,7 +624,7 @@ static void note_trial(
 		 : miss == MISS_NONE ? &cell->trials_good
 				     : &cell->trials_bad,
 		1);
-	report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+	report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE, 0);
 }
 
 void pick_cancel(struct upstream *upstream, struct pick *pick)
@@ -643,13 +643,13 @@ static void note_failure(
 	struct pool_cell *shared = upstream_picker(upstream, backend->pool)->shared;
 
 	if (why != EJECTION_NONE)
-		report_send(&upstream->reports, backend, REPORT_EJECT, why);
+		report_send(&upstream->reports, backend, REPORT_EJECT, why, pick->error);
 	if (!pick->is_trial && pick->epoch == backend->epoch) {
 		cell_add(&cell->bad, 1);
 		cell_add(&cell->bad_streak, 1);
 		if (conf->breaker.failure_threshold &&
 			cell->bad_streak % conf->breaker.failure_threshold == 0)
-			report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE);
+			report_send(&upstream->reports, backend, REPORT_LOOK, EJECTION_NONE, 0);
 	}
 	// Last: whoever sees it looks at the cells.
 	__atomic_store_n(&shared->failures, shared->failures + 1, __ATOMIC_RELEASE);

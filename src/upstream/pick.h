@@ -43,6 +43,7 @@ struct pick {
 	bool is_trial;	       // of a half-open breaker
 	bool has_place;	       // of the adaptive limit
 	bool is_begun, is_noted;
+	int error; // of a connect that failed
 };
 
 enum pick_verdict pick_backend(struct upstream *upstream, struct pool *pool,

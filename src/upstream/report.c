@@ -4,7 +4,7 @@
 #include "base/mem.h"
 
 void report_send(const struct report_to *to, struct backend *backend, enum report_kind kind,
-	enum ejection_why why)
+	enum ejection_why why, int error)
 {
 	struct report *report;
 
@@ -17,6 +17,7 @@ void report_send(const struct report_to *to, struct backend *backend, enum repor
 		.owner = to->owner,
 		.backend = backend,
 		.kind = (u8)kind,
-		.why = (u8)why};
+		.why = (u8)why,
+		.error = error};
 	loop_post(to->loop, &report->message);
 }

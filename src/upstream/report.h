@@ -15,8 +15,9 @@ struct report {
 	struct message message;
 	void *owner; // the receiver's, from struct report_to
 	struct backend *backend;
-	u8 kind; // enum report_kind
-	u8 why;	 // enum ejection_why of REPORT_EJECT
+	u8 kind;   // enum report_kind
+	u8 why;	   // enum ejection_why of REPORT_EJECT
+	int error; // of a connect that failed, the streak's last; 0: unknown
 };
 
 // Where reports go: their receiver's loop and function. `deliver` frees the report (mem_free). A
@@ -30,4 +31,4 @@ struct report_to {
 // From a worker's thread. When there is no memory for it the report is lost: the streak will be
 // complete again.
 void report_send(const struct report_to *to, struct backend *backend, enum report_kind kind,
-	enum ejection_why why);
+	enum ejection_why why, int error);

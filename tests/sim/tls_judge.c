@@ -153,6 +153,14 @@ void tls_check_unwelcome(const struct call *call)
 
 // ---- What backends hear -------------------------------------------------------------------------
 
+static bool some_ask(const struct conf *conf)
+{
+	for (u32 i = 0; i < conf->frontend_count; i++)
+		if (conf->frontends[i].tls.client.mode != CONF_CLIENT_CERT_NONE)
+			return true;
+	return false;
+}
+
 void tls_check_request(struct call *call, const struct read_message *message)
 {
 	const struct conf_frontend_tls *conf =
@@ -165,9 +173,8 @@ void tls_check_request(struct call *call, const struct read_message *message)
 		subject = tls_certs_subject(shows);
 		names = tls_certs_names(shows);
 		world_fault(call->world, FAULT_TLS_IDENTITY);
-	} else if (conf->client.mode == CONF_CLIENT_CERT_NONE && forges) {
-		// Nobody is asked there, so these are fields like any other. Those of HTTP/1 name
-		// one of them in Connection.
+	} else if (forges && call->world->trusting && !some_ask(call->world->conf)) {
+		// Proxies are believed. Those of HTTP/1 name one of the fields in Connection.
 		subject = call->h2 ? SIM_FORGED : NULL;
 		names = SIM_FORGED;
 	}

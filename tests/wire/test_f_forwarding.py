@@ -98,7 +98,7 @@ def test_forwarding_fields(plain):
 FORGED = ["X-Forwarded-For: 6.6.6.6", "x-forwarded-for: 7.7.7.7, 8.8.8.8",
           "X-Forwarded-Proto: https", "X-Forwarded-Host: evil", "X-Forwarded-By: evil",
           "X-Backend-Server: evil", "X-Request-Id: evil", "X-Real-IP: 6.6.6.6",
-          "Forwarded: for=6.6.6.6"]
+          "Forwarded: for=6.6.6.6", "X-Client-Cert-Subject: evil", "X-Client-Cert-San: evil"]
 
 
 def test_forged_forwarding_fields_are_overwritten(plain):
@@ -110,6 +110,7 @@ def test_forged_forwarding_fields_are_overwritten(plain):
     assert head.get("x-backend-server") == plain.backend.address
     assert head.get("x-request-id") != "evil"
     assert not head.has("x-real-ip") and not head.has("forwarded")
+    assert not head.has("x-client-cert-subject") and not head.has("x-client-cert-san")
     assert b"evil" not in head.raw_head and b"6.6.6.6" not in head.raw_head
     assert head.get("x-stays") == "1"
 
@@ -118,7 +119,7 @@ def test_forged_fields_in_spellings_that_gateways_read_as_ours(plain):
     """CGI and WSGI make one variable of "-" and "_"."""
     alike = [field.split(":")[0].replace("-", "_") + ": evil" for field in FORGED]
     head = forwarded(plain, *alike, "X-Forwarded_For: evil", "x_forwarded-for: evil",
-                     "X_Client_Cert_Subject: evil", "X-Client_Cert-San: evil", "X_Stays: 1",
+                     "X_Client_Cert-Subject: evil", "X-Client_Cert-San: evil", "X_Stays: 1",
                      "A_" + "x" * 100 + ": 2")
     assert not [name for name, value in head.fields if value == "evil" and "_" in name]
     assert head.get("x_stays") == "1" and head.get("a_" + "x" * 100) == "2"
@@ -140,13 +141,16 @@ def trusting():
 def test_trusted_peer_is_believed(trusting):
     head = forwarded(trusting, "X-Forwarded-For: 6.6.6.6", "X-Forwarded-For: 7.7.7.7",
                      "X-Forwarded-Proto: https", "X-Forwarded-Host: outer.test",
-                     "X-Request-Id: outer-id", "X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6")
+                     "X-Request-Id: outer-id", "X-Real-IP: 6.6.6.6", "Forwarded: for=6.6.6.6",
+                     "X-Client-Cert-Subject: CN=outer", "X-Client-Cert-San: DNS:outer.test")
     assert head.get("x-forwarded-for") == "6.6.6.6, 7.7.7.7, 127.0.0.1"
     assert head.get("x-forwarded-proto") == "https"
     assert head.get("x-forwarded-host") == "outer.test"
     assert head.get("x-request-id") == "outer-id"
     assert head.get("x-real-ip") == "6.6.6.6"
     assert head.get("forwarded") == "for=6.6.6.6"
+    assert head.get("x-client-cert-subject") == "CN=outer"
+    assert head.get("x-client-cert-san") == "DNS:outer.test"
 
 
 def test_trusted_peer_without_fields(trusting):

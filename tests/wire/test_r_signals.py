@@ -8,9 +8,10 @@ import threading
 
 import pytest
 
-from peers import http1
-from peers.backend import Backend, echo, held, tcp_echo
+from peers import h2, http1
+from peers.backend import Backend, echo, fixed, held, tcp_echo
 from peers.net import HOST, free_port, refuses, until
+from peers.papers import papers
 from peers.process import Stopped
 from peers.weir import start
 
@@ -148,6 +149,46 @@ def test_shutdown_timeout_cuts_what_is_left():
             assert any("shutdown_timeout" in line["msg"] for line in weir.log())
             with pytest.raises((http1.Cut, ConnectionResetError)):
                 client.response()
+
+
+def half(connection):
+    if connection.request().target == "/half":
+        connection.send(http1.head("HTTP/1.1 200 OK", "Content-Length: 1000") + b"x" * 500)
+    connection.reader.rest()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_what_is_cut_of_http2_is_said(tls):
+    words = {"certificates": [papers().files("site")], "frontend": {"tls": True}} if tls else {}
+    with Backend(half) as backend, \
+            start(backend, runtime={"shutdown_timeout": "200ms"}, **words) as weir, \
+            h2.Client(weir.address, greet=not tls) as client:
+        if tls:
+            context = papers().client_context()
+            context.set_alpn_protocols(["h2"])
+            client.sock = context.wrap_socket(client.sock, server_hostname="site.example")
+            client.send(h2.PREFACE, h2.SettingsFrame(0))
+        streams = [client.ask("GET", path) for path in ("/never", "/half", "/never")]
+        client.until(lambda: len(client.stream(streams[1]).body) == 500)
+        until(lambda: len(backend.heads) == 3, "the requests")
+        weir.signal(signal.SIGTERM)
+        client.finish()
+        assert [client.stream(each).reset for each in streams] == [2, 2, 2]  # INTERNAL_ERROR
+        assert client.goaway.error_code == 0 and not client.was_reset
+        weir.ended()
+
+
+def test_who_takes_nothing_of_http2_is_not_waited_for():
+    with Backend(fixed(200, body=bytes(1 << 20))) as backend, \
+            start(backend, runtime={"shutdown_timeout": "200ms"}) as weir, \
+            h2.Client(weir.address, settings={4: (1 << 31) - 1}) as client:
+        client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.send(h2.WindowUpdateFrame(0, 1 << 30))
+        for i in range(40):
+            client.ask("GET", f"/{i}")
+        until(lambda: len(backend.heads) > 5, "some of the requests")
+        weir.signal(signal.SIGTERM)
+        weir.ended()
 
 
 def test_tcp_connections_may_finish():

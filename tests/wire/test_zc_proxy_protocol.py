@@ -116,6 +116,27 @@ def test_garbage(weir, data):
     assert len(weir.backend.heads) == seen
 
 
+@pytest.mark.parametrize("family", [0x12, 0x22, 0x32])
+def test_datagrams_are_no_connection(weir, family):
+    """Who forwards UDP means another service than one that is reached by TCP (2.2)."""
+    assert is_cut(weir, SIGNATURE + struct.pack(">BBH", 0x21, family, 216) + bytes(216)
+                  + http1.request())
+    weir.wait_log('"detail":"its client came by UDP, and what comes here is TCP"')
+
+
+def test_one_cause_does_not_hide_another():
+    causes = {b"GET / HTTP/1.1\r\n": "does not begin with", b"PROXY TCP4 x\r\n": "line is malformed",
+              SIGNATURE + b"\x31\0\0\0": "version", v2(more=b"\3\0\4nope"): "checksum"}
+    with Backend() as backend, start(backend, frontend=accepting(), log=INFO) as weir:
+        for _ in range(3):
+            for data in causes:
+                assert is_cut(weir, data)
+        until(lambda: told(weir.log(), REFUSED)[1] == 12, "all are told of")
+    first = [line for line in weir.last_log if line["msg"] == REFUSED]
+    for words in causes.values():
+        assert [line for line in first if words in line["detail"]], words
+
+
 def test_who_comes_and_goes_is_no_fault():
     with Backend() as backend, start(backend, frontend=accepting(), log=INFO) as weir:
         for _ in range(3):

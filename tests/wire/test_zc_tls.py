@@ -13,6 +13,7 @@ import pytest
 
 from peers import http1
 from peers.backend import Backend, fixed, raw, serve, tcp_echo
+from peers.client import Client
 from peers.net import HOST, free_port, until
 from peers.papers import Papers, TlsClient, openssl, papers
 from peers.tls import KeyChanger
@@ -234,6 +235,26 @@ def test_a_certificate_may_be_optional():
             assert tls.ask().status == 200
             assert tls.ask().status == 200
         assert backend.last().get("x-client-cert-subject") == "CN=me"
+
+
+def test_where_certificates_are_asked_for_nobody_claims_one_at_another_frontend_either():
+    """Backends cannot tell by which frontend a request came; so nobody is trusted with it there."""
+    words = asked("optional")
+    plain = f"{HOST}:{free_port()}"
+    tree, address = settings(["BACKEND"], **words)
+    tree["frontends"]["plain"] = {
+        "bind": plain, "pool": "app", "client_ip": {"trusted_proxies": ["127.0.0.0/8"]}}
+    with Backend() as backend:
+        tree["pools"]["app"]["backends"] = [backend.address]
+        with Weir(tree, address=address) as weir:
+            for name in ("X-Client-Cert-Subject", "X-CLIENT-CERT-SAN", "x_client_cert_subject"):
+                with Client(plain) as other:
+                    assert other.ask("GET", "/", f"{name}: CN=boss", "X-Stays: 1").status == 200
+                assert b"boss" not in backend.last().raw_head, name
+                assert backend.last().get("x-stays") == "1"
+            with client(weir, context=papers().client_context("me")) as tls:
+                assert tls.ask().status == 200
+            assert backend.last().get("x-client-cert-subject") == "CN=me"
 
 
 def test_what_was_resumed_is_still_who_it_was():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Another configuration for a weir that serves: nobody who is connected may notice."""
 import json
+import shutil
 import signal
 import threading
 
@@ -10,6 +11,7 @@ from peers import http1
 from peers.backend import Backend, Gate, fixed
 from peers.load import Fire as Load
 from peers.net import HOST, free_port, until
+from peers.papers import TlsBackend, papers
 from peers.weir import CALM, IS_SANITIZED, Weir
 
 from test_l_tunnels import ASK, echo_tunnel, upgrading
@@ -395,3 +397,49 @@ def test_what_an_added_backend_may_not_have(pair, field, value, detail):
     with Town([first]) as town:
         answer = town.call("POST", "/api/v1/pools/app/backends", {"address": second.address, field: value}, 422)
         assert answer["detail"] == detail
+
+
+# ---- What was learnt of backends that were reached in another way -------------------------------
+
+LESSONS = {
+    "ejected": ({"outliers": {"connect_failures": 1, "eject_for": "1h", "eject_for_max": "1h"}},
+                "backend is ejected", "backend has returned"),
+    "down": ({"health_check": {"type": "http", "path": "/", "interval": "1h", "fast_interval": "1h"}},
+             "backend is down", "backend is to be checked anew"),
+    "breaker": ({"circuit_breaker": {"failure_threshold": 1, "open_for": "1h", "open_for_max": "1h", "max_ejected": "100%"}},
+                "circuit breaker opens", "circuit breaker closes"),
+}
+
+
+def mend_ca(app, _):
+    app["tls"]["ca"] = papers().path("ca.crt")
+
+
+def mend_file(app, _):
+    shutil.copy(papers().path("ca.crt"), app["tls"]["ca"])
+
+
+def mend_scheme(app, backend):
+    app["backends"] = ["http://" + backend.address]
+
+
+@pytest.mark.parametrize("mend", [mend_ca, mend_file, mend_scheme])
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_what_was_learnt_of_another_way_is_forgotten(lesson, mend, tmp_path):
+    pool, first, then = LESSONS[lesson]
+    wrong = str(tmp_path / "ca.crt")
+    shutil.copy(papers().path("other.crt"), wrong)
+    with (named("a") if mend is mend_scheme else
+          TlsBackend(fixed(body=b"a"), papers().server_context("site"))) as backend:
+        pool = {**pool, "tls": {"ca": wrong, "server_name": "site.example"}}
+        if mend is mend_scheme:
+            del pool["tls"]
+        with Town(["https://" + backend.address], pool=pool, workers=1) as town:
+            assert town.weir.ask().status == 503
+            town.weir.wait_log(first)
+            town.reload()  # nothing is other: it stays as it is
+            assert town.weir.ask().status == 503
+            mend(town.tree["pools"]["app"], backend)
+            town.reload()
+            assert town.weir.ask().body == b"a"
+            town.weir.wait_log(then)

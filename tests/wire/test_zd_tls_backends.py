@@ -9,10 +9,10 @@ import pytest
 
 from peers import http1
 from peers.backend import Backend, fixed, raw, serve, tcp_echo
-from peers.net import until
+from peers.net import HOST, free_port, until
 from peers.papers import Papers, TlsBackend, papers
 from peers.tls import KeyChanger
-from peers.weir import start, told
+from peers.weir import run, start, told
 
 
 def ca():
@@ -134,7 +134,73 @@ def test_we_show_a_certificate():
             assert weir.ask().status >= 500
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+# With TLS 1.3 our own handshake is over before the backend has seen our certificate, or that there
+# is none; its alert comes where an answer should.
+BOTH_VERSIONS = pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+
+
+def choosy(version):
+    context = papers().server_context("site", ask=True)
+    context.maximum_version = version
+    return context
+
+
+MISSING = ["peer_refused: sslv3 alert handshake failure", "own_certificate_missing: tlsv13 alert certificate required"]
+REFUSED = ["own_certificate_refused: tlsv1 alert unknown ca"]
+
+
+def unwelcome(weir, words):
+    line = json.loads(weir.wait_log('"msg":"TLS handshake with backend failed"')[0])
+    assert f'{line["reason"]}: {line["cause"]}' in words
+    assert "tls.cert" in line["cure"]
+
+
+@BOTH_VERSIONS
+@pytest.mark.parametrize("method, size", [("GET", 0), ("POST", 50_000), ("PUT", 500_000)])
+def test_a_backend_that_wants_a_certificate_says_so(version, method, size):
+    with TlsBackend(None, choosy(version)) as backend, start(backend, **by_tls()) as weir:
+        for _ in range(3):
+            answer = weir.ask(method, "/", body=bytes(size))
+            assert answer.status == 503
+            assert 'details="tls_failed"' in answer.get("proxy-status")
+        unwelcome(weir, MISSING)
+        assert not backend.served
+
+
+@BOTH_VERSIONS
+def test_a_backend_that_does_not_trust_our_certificate_says_so(version):
+    stranger = Papers().make("me", "me.example")
+    own = {"cert": stranger.path("me.crt"), "key": stranger.path("me.key")}
+    with TlsBackend(None, choosy(version)) as backend, start(backend, **by_tls(**own)) as weir:
+        assert 'details="tls_failed"' in weir.ask().get("proxy-status")
+        unwelcome(weir, REFUSED)
+
+
+@BOTH_VERSIONS
+def test_whom_one_backend_does_not_take_another_may(version):
+    pool = by_tls()["pool"]
+    with TlsBackend(None, choosy(version)) as one, site() as other, \
+            start(one, other, pool=pool) as weir:
+        for _ in range(6):  # a method that is not sent twice, where it may have been heard
+            assert weir.ask("POST", "/", body=b"x" * 3000).status == 200
+        assert one.failures and not one.served
+
+
+@BOTH_VERSIONS
+def test_a_tunnel_to_a_backend_that_wants_a_certificate(version):
+    with TlsBackend(tcp_echo, choosy(version)) as backend, \
+            start(backend, protocol="tcp", **by_tls()) as weir:
+        with weir.client() as client:
+            client.send(b"hello")
+            try:
+                assert client.rest() == b""
+            except ConnectionError:
+                pass
+        unwelcome(weir, MISSING)
+        weir.wait_log('"outcome":"tls_failed"')
+
+
+@BOTH_VERSIONS
 def test_sessions_are_resumed(version):
     context = papers().server_context("site")
     context.maximum_version = version
@@ -264,11 +330,61 @@ def test_checks_by_tls(kind):
                         if "backends are checked" in line][0].replace(" ", "")
 
 
-def test_checks_see_a_bad_certificate():
-    with TlsBackend(None, papers().server_context("other")) as backend, \
-            start(backend, pool=checked("tcp")) as weir:
-        weir.wait_log('"reason":"its certificate is for another name"')
+def limited(version):
+    context = papers().server_context("site")
+    context.maximum_version = version
+    return context
+
+
+NOT_TRUSTED = [
+    ("tcp", lambda: papers().server_context("other"), {},
+     "hostname mismatch: the certificate is for another name"),
+    ("http", lambda: papers().server_context("other"), {},
+     "hostname mismatch: the certificate is for another name"),
+    ("http", lambda: papers().server_context("site"), {"ca": papers().path("other.crt")},
+     "nobody here knows who issued the peer's certificate"),
+    ("http", lambda: limited(ssl.TLSVersion.TLSv1_2), {"min_version": "1.3"},
+     "no version of TLS that both sides allow"),
+    ("http", lambda: choosy(ssl.TLSVersion.TLSv1_2), {}, "the peer refused the handshake"),
+    ("http", lambda: choosy(ssl.TLSVersion.TLSv1_3), {},
+     "the peer wants a certificate and got none"),
+]
+
+
+@pytest.mark.parametrize("kind, context, tls, words", NOT_TRUSTED)
+def test_checks_say_why_a_handshake_fails(kind, context, tls, words):
+    with TlsBackend(None, context()) as backend, \
+            start(backend, pool=checked(kind, **tls)) as weir:
+        weir.wait_log(f'"reason":"{words}"')
         assert weir.ask().status == 503
+
+
+def test_checks_say_that_a_certificate_has_expired():
+    old = Papers().make("site", "site.example", days=-1)
+    with TlsBackend(None, old.server_context("site")) as backend, \
+            start(backend, pool=checked("http", ca=old.path("ca.crt"))) as weir:
+        weir.wait_log('"reason":"the peer\'s certificate has expired"')
+
+
+@pytest.mark.parametrize("kind", ["http", "none"])
+def test_status_says_why_a_handshake_fails(kind):
+    admin = f"{HOST}:{free_port()}"
+    pool = {**by_tls()["pool"], "outliers": {"connect_failures": 1},
+            "health_check": {"type": kind, "interval": "1h"} if kind == "http" else {"type": kind}}
+    with TlsBackend(None, papers().server_context("other")) as backend, \
+            start(backend, pool=pool, admin={"bind": [admin]}) as weir:
+        assert weir.ask().status == 503
+        until(lambda: "hostname mismatch: the certificate is for another name"
+              in run("status", "--admin", admin)[1], "the cause")
+
+
+def test_what_requests_met_is_said_of_a_backend_that_is_not_checked():
+    pool = {**by_tls()["pool"], "health_check": {"type": "none"},
+            "outliers": {"connect_failures": 1}}
+    with TlsBackend(None, papers().server_context("other")) as backend, \
+            start(backend, pool=pool) as weir:
+        assert weir.ask().status == 503
+        weir.wait_log('"reason":"hostname mismatch: the certificate is for another name"')
 
 
 # ---- Behind the handshake ------------------------------------------------------------------------

@@ -4,6 +4,7 @@ directions with its own client and server."""
 import asyncio
 import base64
 import hashlib
+import json
 import threading
 from concurrent import futures
 
@@ -196,11 +197,20 @@ def test_wrong_accept_is_no_tunnel():
 
 
 def test_backend_without_extended_connect():
-    with Backend(h2.serve(h2.hello)) as backend, start("h2c://" + backend.address) as weir:
-        response = weir.ask("GET", "/", "Connection: Upgrade", "Upgrade: websocket",
-                            "Sec-WebSocket-Version: 13",
-                            "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==")
-        assert response.status == 502
+    """It does not take WebSockets, and that is all there is to say against it."""
+    pool = {"outliers": {"errors": 1}, "circuit_breaker": {"failure_threshold": 1, "max_ejected": "100%"}}
+    with Backend(h2.serve(h2.hello)) as backend, \
+            start("h2c://" + backend.address, pool=pool) as weir:
+        for _ in range(5):
+            response = weir.ask("GET", "/", "Connection: Upgrade", "Upgrade: websocket",
+                                "Sec-WebSocket-Version: 13",
+                                "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==")
+            assert response.status == 502
+            assert 'details="upgrade_unsupported"' in response.get("proxy-status")
+        line = json.loads(weir.wait_log('"outcome":"upgrade_unsupported"')[0])
+        assert "RFC 8441" in line["cause"] and "https://" in line["cure"]
+        assert weir.ask().status == 200
+    assert not [each for each in weir.last_log if "eject" in each["msg"] or "breaker" in each["msg"]]
 
 
 # ---- gRPC ---------------------------------------------------------------------------------------

@@ -191,7 +191,7 @@ def test_a_server_by_tls_that_speaks_no_http2():
     context = papers().server_context("site", alpn=("http/1.1",))
     with TlsBackend(None, context) as backend, \
             checked("h2://" + backend.address, tls=TLS) as weir:
-        says(weir, "it does not agree on HTTP/2 (ALPN)")
+        says(weir, "the backend does not agree on HTTP/2 (ALPN)")
 
 
 def test_a_server_that_never_answers():

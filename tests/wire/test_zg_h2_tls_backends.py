@@ -4,6 +4,7 @@ when the backend does not agree on HTTP/2, ends at once, or never says a word.""
 import json
 import shutil
 import signal
+import ssl
 import subprocess
 import time
 
@@ -33,6 +34,20 @@ def run(backend, tls=None, **pool):
 
 def seen(answer):
     return dict(line.split("=", 1) for line in answer.all("x-seen"))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_backend_that_wants_a_certificate_says_so(version):
+    backend = site(ask=True)
+    backend.context.maximum_version = version
+    with backend, run(backend) as weir:
+        for _ in range(3):
+            answer = weir.ask()
+            assert answer.status == 503
+            assert 'details="tls_failed"' in answer.get("proxy-status")
+        line = json.loads(weir.wait_log('"msg":"TLS handshake with backend failed"')[0])
+        assert line["reason"] in ("peer_refused", "own_certificate_missing") and "tls.cert" in line["cure"]
+        assert " alert " in line["cause"]
 
 
 # ---- Messages -----------------------------------------------------------------------------------
@@ -196,7 +211,7 @@ def test_a_backend_that_refuses_by_an_alert():
 def test_checks_see_it():
     check = {"type": "tcp", "interval": "100ms", "fast_interval": "50ms"}
     with site(alpn=("http/1.1",)) as backend, run(backend, health_check=check) as weir:
-        weir.wait_log('"reason":"it does not agree on HTTP/2 (ALPN)"')
+        weir.wait_log('"reason":"the backend does not agree on HTTP/2 (ALPN)"')
         assert weir.ask().status == 503
 
 

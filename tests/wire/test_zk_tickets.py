@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sessions of TLS go on with the process that follows: at an upgrade and after a crash."""
+import contextlib
 import os
 import pathlib
 import re
@@ -47,6 +48,15 @@ def another(weir, how, count):
         until(lambda: weir.stderr.count("this process serves alone") == count, "the next one")
         until(lambda: weir.serving not in (before, weir.pid), "its process")
         until(lambda: weir.stderr.count('"msg":"stopped"') == count, "the end of the one before")
+
+
+def held(pid):
+    """Where a process has what keys are made of; its descriptors come and go meanwhile."""
+    fds, found = pathlib.Path(f"/proc/{pid}/fd"), []
+    for fd in os.listdir(fds):
+        with contextlib.suppress(FileNotFoundError):
+            found += [fds / fd] if "memfd:tickets" in os.readlink(fds / fd) else []
+    return found
 
 
 @pytest.mark.parametrize("how", ["upgrade", "crash"])
@@ -99,10 +109,6 @@ def test_tickets_do_not_go_further_than_their_frontend():
 
 
 def test_what_keys_are_made_of_is_in_memory_alone():
-    def held(pid):
-        fds = pathlib.Path(f"/proc/{pid}/fd")
-        return [fds / fd for fd in os.listdir(fds) if "memfd:tickets" in os.readlink(fds / fd)]
-
     with Backend() as backend, start(backend, **words()) as weir:
         visitor = Visitor(weir, VERSIONS[1])
         visitor.comes()
@@ -112,7 +118,7 @@ def test_what_keys_are_made_of_is_in_memory_alone():
         secret = text.split("\t")[-1].strip()
         another(weir, "upgrade", 1)
         assert visitor.comes()
-        assert secret in held(weir.pid)[0].read_text()
+        assert secret in until(lambda: held(weir.pid), "the next keeper to have it")[0].read_text()
         assert not held(weir.serving)  # it has read it, and closed it
         assert secret not in weir.stderr and secret not in weir.stdout
         for file in weir.state.rglob("*"):
@@ -124,8 +130,7 @@ def test_what_cannot_be_read_costs_sessions_only():
     with Backend() as backend, start(backend, **words()) as weir:
         visitor = Visitor(weir, VERSIONS[1])
         visitor.comes()
-        fds = pathlib.Path(f"/proc/{weir.pid}/fd")
-        (place,) = [fds / fd for fd in os.listdir(fds) if "memfd:tickets" in os.readlink(fds / fd)]
+        (place,) = until(lambda: held(weir.pid), "the keeper to have it")
         with open(place, "r+b") as file:
             file.seek(40)
             file.write(b"z")

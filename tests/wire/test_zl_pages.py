@@ -252,7 +252,7 @@ def test_what_a_backend_says_is_its_answer(shops):
 
 
 def test_health_checks_have_no_page():
-    for key in ("path: /x", "method: GET", "expect: {body: x}"):
+    for key in ("path: /x", "method: POST", "expect: {body: x}"):
         config = (f"frontends: {{web: {{bind: ':1', pool: app}}}}\npools: {{app: {{backends: ['grpc://a:1'], "
                   f"health_check: {{type: grpc, {key}}}}}}}\n")
         code, out, err = run("check", config_file(config))

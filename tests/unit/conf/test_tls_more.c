@@ -27,8 +27,9 @@ static void finds(const char *text, u32 errors, u32 warnings, const char *words)
 static void in_the_clear(void **state)
 {
 	(void)state;
-	finds(APP("backends: [\"http://a:1\", \"h2c://b:1\"], tls: {ca: x}"), 1, 0,
-		"error[E023]: pools.app.tls does nothing: all backends are spoken to in the clear, "
+	finds(APP("backends: [\"http://a:1\", \"h2c://b:1\"], tls: {ca: x}"), 0, 1,
+		"warning[W127]: pools.app.tls does nothing: all backends are spoken to in the "
+		"clear, "
 		"as http://a:1");
 	finds(APP("backends: [\"http://a:1\", b:1], tls: true"), 0, 1,
 		"warning[W127]: backend a:1 is spoken to in the clear, though pool 'app' has "
@@ -193,6 +194,48 @@ static void pages_that_nobody_asks_for(void **state)
 	finds(APP("backends: [a:1], health_check: {type: none, path: /x}"), 0, 0, NULL);
 }
 
+// What weir writes down of an effective configuration has all defaults in it, and is good as well:
+// another process goes on with it.
+static void kept(const char *text)
+{
+	struct conf *conf;
+	struct str tree;
+
+	world_init(&world);
+	conf = world_load(&world, "/c/t.yaml", text, CONF_YAML);
+	assert_non_null(conf);
+	tree = conf_keep(conf, &world.arena);
+	if (!conf_load_text("/c/t.json", tree, CONF_JSON, &world.arena, &world.errs))
+		fail_msg("%s\n%s", text, world_errors(&world));
+	world_done(&world);
+}
+
+static void what_is_kept_is_good(void **state)
+{
+	(void)state;
+	kept(APP("protocol: h2, backends: [a:1], health_check: grpc"));
+	kept(APP("backends: [a:1], health_check: tcp"));
+	kept(PAIR POOL WEB("http: {h2: false}, tls: true"));
+	kept(APP("backends: [\"http://a:1\", \"https://b:1\", \"h2c://c:1\", {address: d:1, tls: "
+		 "false}], tls: {server_name: x}"));
+	kept(APP("backends: [\"http://a:1\"], tls: true"));
+	kept(APP("backends: [{address: \"https://a:1\", tls: {verify: false}}]"));
+	kept(TWO("", "tls: true"));
+	kept(TWO("", "tls: false"));
+	kept(SUBJECT("CN=x,O=y"));
+}
+
+// As an earlier version wrote them down.
+static void defaults_that_are_written_out(void **state)
+{
+	(void)state;
+	finds(APP("protocol: h2, backends: [a:1], health_check: {type: grpc, path: /health, "
+		  "method: "
+		  "GET, expect: {status: [200-299]}}"),
+		0, 0, NULL);
+	finds(PAIR POOL WEB("http: {h2: false}, tls: {alpn: [h2, http/1.1]}"), 0, 0, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -205,6 +248,8 @@ int main(void)
 		cmocka_unit_test(subjects_of_another_style),
 		cmocka_unit_test(http2_refused_and_offered),
 		cmocka_unit_test(pages_that_nobody_asks_for),
+		cmocka_unit_test(what_is_kept_is_good),
+		cmocka_unit_test(defaults_that_are_written_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -490,7 +490,7 @@ static void client_fails_with(const char *cert, const char *key, const char *nam
 	if (words)
 		assert_non_null(strstr(scene.env->detail, words));
 	assert_int_equal(scene.server.last, TLS_GOT_FAULT);
-	assert_int_equal(scene.server.tls->fault, TLS_FAULT_PEER_REFUSED);
+	assert_int_equal(scene.server.tls->fault, TLS_FAULT_OWN_REFUSED);
 	finish();
 }
 
