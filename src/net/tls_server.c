@@ -414,7 +414,7 @@ bool tls_server_is_misdirected(const struct tls *tls, struct str host)
 {
 	const struct tls_server *server = tls->server;
 	struct str asked;
-	u32 group;
+	u32 group, shown;
 
 	if (!server || server->group_count == 1)
 		return false;
@@ -427,7 +427,8 @@ bool tls_server_is_misdirected(const struct tls *tls, struct str host)
 			break;
 		}
 	group = group_of_host(server, host);
-	if (group == nowhere)
+	if (group == nowhere) // no other connection would be shown a better one
 		return false;
-	return group != group_of_host(server, asked);
+	shown = group_of_host(server, asked);
+	return group != (shown == nowhere ? 0 : shown); // the first group is for all others
 }

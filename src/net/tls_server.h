@@ -40,6 +40,7 @@ u32 tls_server_cert_count(const struct tls_server *server);
 const struct tls_cert *tls_server_cert(const struct tls_server *server, u32 index);
 const struct tls_staple *tls_server_staple(const struct tls_server *server, u32 index);
 
-// The client of this connection asked for one host's certificate and now wants another host, which
-// has another one (RFC 9110 15.5.20). `host` may have a port.
+// There is a certificate for this host, and the client of this connection, which asked for one by
+// name, was shown another (RFC 9110 15.5.20): another connection would get the right one. `host`
+// may have a port.
 bool tls_server_is_misdirected(const struct tls *tls, struct str host);

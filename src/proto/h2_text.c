@@ -328,17 +328,19 @@ static void start(struct h2 *h2)
 // The length is a constant, and at most 16: a few instructions by loads that overlap.
 static inline bool is_same(struct str name, const char *text, size_t len)
 {
+	u64 differs;
+
 	if (name.len != len)
 		return false;
-	if (len >= 8)
-		return ((scan_load64(name.ptr) ^ scan_load64(text)) |
-			       (scan_load64(name.ptr + len - 8) ^ scan_load64(text + len - 8))) ==
-		       0;
-	if (len >= 4)
-		return ((scan_load32(name.ptr) ^ scan_load32(text)) |
-			       (scan_load32(name.ptr + len - 4) ^ scan_load32(text + len - 4))) ==
-		       0;
-	return memcmp(name.ptr, text, len) == 0;
+	if (len < 4)
+		return memcmp(name.ptr, text, len) == 0;
+	if (len < 8)
+		differs = (scan_load32(name.ptr) ^ scan_load32(text)) |
+			  (scan_load32(name.ptr + (len - 4)) ^ scan_load32(text + (len - 4)));
+	else
+		differs = (scan_load64(name.ptr) ^ scan_load64(text)) |
+			  (scan_load64(name.ptr + (len - 8)) ^ scan_load64(text + (len - 8)));
+	return differs == 0;
 }
 
 static inline u8 pseudo_of(struct str name, enum stream_role role)

@@ -84,16 +84,20 @@ static void change_host(struct call *call, const char *host, bool is_strict)
 static void plan_call(struct call *call, enum tls_name asked, u32 certificates, bool is_strict)
 {
 	struct world *world = call->world;
+	enum tls_cert_id wanted, shown;
 
 	call->asks_for = (u8)asked;
 	if (call->bad || call->is_tunnel || !call->host || call->no_route)
 		return;
 	change_host(call, some_host(world, asked), is_strict);
-	// Who names nothing, or a name of no certificate, and who wants a host of none, may go on.
-	call->is_misdirected = certificates > 1 && asked != TLS_NAME_NOTHING &&
-			       tls_names_cert(certificates, str_from(call->host)) &&
-			       tls_names_cert(certificates, str_from(call->host)) !=
-				       tls_names_cert(certificates, str_from(names[asked]));
+	// Who names nothing, and who wants a host that has no certificate, may go on.
+	if (certificates < 2 || asked == TLS_NAME_NOTHING)
+		return;
+	wanted = tls_names_cert(certificates, str_from(call->host));
+	shown = tls_names_cert(certificates, str_from(names[asked]));
+	if (shown == TLS_CERT_NONE)
+		shown = tls_names_of(0);
+	call->is_misdirected = wanted != TLS_CERT_NONE && wanted != shown;
 }
 
 static void plan_caller(struct world *world, struct caller *caller)

@@ -160,6 +160,15 @@ def test_a_host_of_another_certificate_is_misdirected():
         assert len(backend.served) == 3
 
 
+def test_who_names_nobody_was_shown_the_first_certificate():
+    context = papers().client_context()
+    context.check_hostname = False
+    with Backend() as backend, start(backend, **secure("site", "other")) as weir:
+        for host, status in (("site.example", 200), ("other.example", 421), ("nobody.example", 200)):
+            answer = client(weir, "nobody.example", context).ask("GET", "/", f"Host: {host}", host=None)
+            assert answer.status == status, host
+
+
 def test_records_as_small_as_a_client_asks_for():
     """RFC 6066 4: 512 bytes each, and nothing of the answer is missing."""
     body = "".join(f"{i:07}\n" for i in range(10000))

@@ -135,6 +135,11 @@ static void misdirected(void **state)
 	visit("x.b.example", NULL, "exact", "y.b.example", true);
 	visit("x.b.example", NULL, "exact", "nobody.example", false); // no route will want it
 	visit("", NULL, "first", "x.b.example", false);		      // it asked for nothing
+	// Whose name is not here was shown the default one.
+	visit("unknown", NULL, "first", "a.example", false);
+	visit("unknown", NULL, "first", "x.b.example", true);
+	visit("unknown", NULL, "first", "nobody.example", false);
+	visit("a.example", NULL, "first", "unknown", false);
 }
 
 static void what_cannot_be_used(void **state)
