@@ -5,6 +5,12 @@
 #include "base/mem.h"
 #include "proxy/secure.h"
 
+// Files, and when they end.
+struct ends {
+	struct expose_certificate *all;
+	u32 count, room;
+};
+
 struct scrape {
 	struct expose_backend *backends;
 	struct expose_pool *pools;
@@ -12,8 +18,7 @@ struct scrape {
 	const struct stats **stats;
 	const struct metrics_cells **cells;
 	struct expose_provider *providers;
-	struct expose_certificate *certificates;
-	u32 certificate_count, certificate_room;
+	struct ends certificates, staples;
 };
 
 static void show_backend(
@@ -59,20 +64,34 @@ static void show_provider(const struct desk_provider *one, struct expose_provide
 }
 
 // Each file once.
+static void note_end(struct ends *ends, struct str file, i64 end_s)
+{
+	for (u32 i = 0; i < ends->count; i++)
+		if (str_eq(ends->all[i].name, file))
+			return;
+	if (ends->count == ends->room) {
+		ends->room = MAX(8u, 2 * ends->room);
+		ends->all = mem_realloc(ends->all, sizeof(*ends->all) * ends->room);
+	}
+	ends->all[ends->count++] = (struct expose_certificate){.name = file, .expires_at_s = end_s};
+}
+
 static void note_certificate(void *context, struct str file, i64 not_after_s)
 {
 	struct scrape *scrape = context;
 
-	for (u32 i = 0; i < scrape->certificate_count; i++)
-		if (str_eq(scrape->certificates[i].name, file))
-			return;
-	if (scrape->certificate_count == scrape->certificate_room) {
-		scrape->certificate_room = MAX(8u, 2 * scrape->certificate_room);
-		scrape->certificates = mem_realloc(scrape->certificates,
-			sizeof(*scrape->certificates) * scrape->certificate_room);
-	}
-	scrape->certificates[scrape->certificate_count++] =
-		(struct expose_certificate){.name = file, .expires_at_s = not_after_s};
+	note_end(&scrape->certificates, file, not_after_s);
+}
+
+static void note_staple(void *context, const struct tls_staple *staple, const struct tls_cert *cert)
+{
+	struct scrape *scrape = context;
+
+	(void)cert;
+	if (staple->fault != TLS_STAPLE_NONE)
+		note_end(&scrape->staples, staple->file, 0);
+	else if (staple->until_s)
+		note_end(&scrape->staples, staple->file, staple->until_s);
 }
 
 static void make_scrape(const struct admin *admin, struct scrape *scrape)
@@ -111,6 +130,7 @@ static void make_scrape(const struct admin *admin, struct scrape *scrape)
 		scrape->cells[i] = &workers->all[i].metrics;
 	}
 	secure_each_certificate(snapshot, note_certificate, scrape);
+	secure_each_staple(snapshot, note_staple, scrape);
 	scrape->cells[workers->count] = logger_metrics(admin->face.logger);
 	scrape->cells[workers->count + 1u] = &admin->metrics;
 }
@@ -123,7 +143,8 @@ static void free_scrape(struct scrape *scrape)
 	mem_free(scrape->stats);
 	mem_free(scrape->cells);
 	mem_free(scrape->providers);
-	mem_free(scrape->certificates);
+	mem_free(scrape->certificates.all);
+	mem_free(scrape->staples.all);
 }
 
 // Anew, when counts went from one row to another meanwhile.
@@ -163,8 +184,10 @@ static void answer(struct admin *admin, struct admin_call *call)
 		.backends = scrape.backends,
 		.providers = scrape.providers,
 		.provider_count = admin->state->ask.provider_count,
-		.certificates = scrape.certificates,
-		.certificate_count = scrape.certificate_count,
+		.certificates = scrape.certificates.all,
+		.certificate_count = scrape.certificates.count,
+		.staples = scrape.staples.all,
+		.staple_count = scrape.staples.count,
 		.connections_max = admin->face.connections_max,
 		.config_at_ms = config.taken_wall_ms,
 		.config_generation = config.generation,

@@ -441,14 +441,12 @@ static void put_reads(struct page *page)
 	}
 }
 
-static void put_certificates(struct page *page)
+static void put_ends(
+	struct page *page, const char *label, const struct expose_certificate *all, u32 count)
 {
-	for (u32 i = 0; i < page->source->certificate_count; i++) {
-		const struct expose_certificate *one = &page->source->certificates[i];
-
-		expose_sample(&page->lines, one_label(page, "certificate", one->name),
-			(u64)MAX(one->expires_at_s, 0));
-	}
+	for (u32 i = 0; i < count; i++)
+		expose_sample(&page->lines, one_label(page, label, all[i].name),
+			(u64)MAX(all[i].expires_at_s, 0));
 }
 
 static void put_moment(struct page *page, i64 at_ms)
@@ -513,7 +511,10 @@ static bool put_of_instance(struct page *page, enum metric_family family)
 		put_moment(page, source->config_at_ms);
 		return true;
 	case MF_CERTIFICATE:
-		put_certificates(page);
+		put_ends(page, "certificate", source->certificates, source->certificate_count);
+		return true;
+	case MF_OCSP:
+		put_ends(page, "response", source->staples, source->staple_count);
 		return true;
 	case MF_PROVIDER_UP:
 	case MF_PROVIDER_ROWS:

@@ -52,6 +52,7 @@ struct expose_provider {
 	i64 read_at_ms; // 0 = never
 };
 
+// Or an OCSP response.
 struct expose_certificate {
 	struct str name;
 	i64 expires_at_s;
@@ -80,6 +81,8 @@ struct expose_source {
 	const struct expose_backend *backends; // by backend->cell
 	const struct expose_certificate *certificates;
 	u32 certificate_count;
+	const struct expose_certificate *staples;
+	u32 staple_count;
 	const struct expose_provider *providers;
 	u32 provider_count;
 	struct expose_process process;

@@ -92,6 +92,60 @@ static void add_key(struct deep *deep, struct str file)
 			STR_FMT(file));
 }
 
+static i64 now_s(void)
+{
+	ASN1_TIME *now = X509_gmtime_adj(NULL, 0);
+	i64 seconds = now ? tls_cert_time_s(now) : 0;
+
+	ASN1_TIME_free(now);
+	return seconds;
+}
+
+static void add_staple_age(struct deep *deep, const struct tls_staple *staple)
+{
+	i64 left_s = staple->until_s - now_s();
+
+	if (!staple->until_s)
+		text_printf(deep->text, "good; it says no date of the next one");
+	else if (left_s < 86400)
+		text_printf(deep->text, "warning: only good for %d hour%s", (int)(left_s / 3600),
+			plural((int)(left_s / 3600)));
+	else
+		text_printf(deep->text, "good for %d day%s", (int)(left_s / 86400),
+			plural((int)(left_s / 86400)));
+	if (!staple->is_verified)
+		text_printf(deep->text,
+			"; its authority is not in the certificate's file, so its signature was "
+			"not looked at");
+}
+
+// What a start leaves out.
+static void add_staple(
+	struct deep *deep, const struct tls_cert *cert, struct str file, struct str who)
+{
+	char why[TLS_STAPLE_WHY_MAX], what[what_bytes_max];
+	enum tls_staple_fault fault;
+	struct tls_staple staple;
+
+	if (!file.len)
+		return;
+	tls_staple_load(file, cert, &staple);
+	fault = tls_staple_fault_at(&staple, now_s());
+	text_printf(deep->text, "\n    OCSP response %.*s: ", STR_FMT(file));
+	if (fault == TLS_STAPLE_NONE) {
+		add_staple_age(deep, &staple);
+	} else {
+		tls_staple_why(&staple, fault, why);
+		text_printf(deep->text, "not stapled: %s", why);
+		snprintf(what, sizeof(what), "%s, so it is not stapled", why);
+		find(deep, CODE_BAD_RESPONSE, file, who, what, tls_staple_info(fault)->cure);
+	}
+	if (staple.is_revoked)
+		find(deep, CODE_REVOKED, file, who, "it says that the certificate is revoked",
+			"get another one: clients that look at the response refuse this one");
+	tls_staple_done(&staple);
+}
+
 static void add_cert(
 	struct deep *deep, const struct tls_cert *cert, const struct conf_certificate *conf)
 {
@@ -103,6 +157,7 @@ static void add_cert(
 	add_age(deep, cert, str_make(names, len));
 	add_chain(deep, cert);
 	add_key(deep, conf->key.len ? conf->key : conf->cert);
+	add_staple(deep, cert, conf->ocsp, str_make(names, len));
 	text_printf(deep->text, "\n");
 }
 

@@ -10,6 +10,7 @@
 #include "control/limits.h"
 #include "control/logger.h"
 #include "control/reload_parts.h"
+#include "control/staples.h"
 #include "net/tls_cert.h"
 #include "proxy/secure_try.h"
 
@@ -148,14 +149,14 @@ static void print_tls_errors(const struct conf *conf, const struct tls_error *er
 	errs_done(&errs);
 }
 
-// Certificates and keys. The secret of session tickets is as old as the process.
+// Certificates and keys.
 static int open_tls(struct control *control)
 {
 	struct tls_error error;
 
-	tls_secret_make(&control->tls_secret, loop_wall_ms(control->loop));
-	if (snapshot_secure(control->snapshot, NULL, &control->tls_secret, control->max_connections,
-		    &error))
+	tickets_open(&control->tickets, control->loop, control->handover, control->log);
+	if (snapshot_secure(control->snapshot, NULL, &control->tickets.secret,
+		    control->max_connections, &error))
 		return 0;
 	print_tls_errors(control->snapshot->conf, &error);
 	snapshot_done(control->snapshot);
@@ -193,8 +194,9 @@ static void start_reload(struct control *control)
 		.handover = control->handover,
 		.estate = &control->estate,
 		.file = control->shelf_file,
+		.staples = control->staples,
 		.clients_max = control->max_connections,
-		.tls_secret = &control->tls_secret,
+		.tls_secret = &control->tickets.secret,
 		.seed = control->seed};
 
 	control->reload = reload_new(&config);
@@ -229,6 +231,8 @@ static int start(struct control *control)
 	error = open_tls(control);
 	if (error)
 		return error;
+	control->staples = staples_new(control->loop, control->log);
+	staples_adopt(control->staples, control->snapshot, true);
 	start_watch(control);
 	start_reload(control);
 	control_prepare_workers(control);
@@ -309,6 +313,8 @@ static void release(struct control *control)
 	desk_free(control->desk);
 	stop_watch(control);
 	control_free_workers(control);
+	staples_free(control->staples);
+	tickets_done(&control->tickets);
 	if (control->logger)
 		logger_stop(control->logger);
 	reload_free(control->reload);

@@ -10,10 +10,12 @@
 #include "control/control.h"
 #include "control/estate.h"
 #include "control/resolver.h"
+#include "control/tickets.h"
 #include "control/tunnels.h"
 #include "control/watch.h"
 #include "control/watchdog.h"
-#include "net/tls_ticket.h"
+
+struct staples;
 
 struct control {
 	const struct conf *conf;    // the first one, with what was found and what was left
@@ -22,12 +24,13 @@ struct control {
 	const struct control_options *options;
 	struct slots *slots;
 	struct snapshot *snapshot;    // the first one
-	struct tls_secret tls_secret; // of session tickets
+	struct tickets tickets;	      // of TLS sessions
 	struct loop *loop;
 	struct logger *logger;
 	struct log *log;
 	struct watch *watch;
 	struct desk *desk;
+	struct staples *staples;
 	struct reload *reload;
 	struct estate estate; // of who served before
 	struct shelf_file *shelf_file;

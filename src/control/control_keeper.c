@@ -41,6 +41,7 @@ static void on_begin(void *owner, int channel)
 		serve_alone(control);
 		// A keeper of another version may not have known how to hold it.
 		reload_leave(control->reload, false);
+		tickets_leave(&control->tickets);
 	}
 	if (channel >= 0) // at last, since tunnels are still from now on until they are here
 		tunnels_take(control->tunnels, channel);
@@ -130,6 +131,7 @@ void control_meet_keeper(struct control *control)
 	control->tunnels = tunnels_new(control->loop, control->log, &control->workers);
 	hear_keeper(control);
 	reload_leave(control->reload, control->handover->inherit.upgrades);
+	tickets_leave(&control->tickets);
 	handover_ready(control->handover);
 }
 

@@ -31,7 +31,8 @@ enum inherit_role {
 #define INHERIT_LEFT(X)                                                                      \
 	X(CONF, "conf", 'C')		   /* the last good configuration, without orders */ \
 	X(ORDERS, "orders", 'O')	   /* what was ordered on top of it */               \
-	X(GENERATIONS, "generations", 'G') /* the configurations of before */
+	X(GENERATIONS, "generations", 'G') /* the configurations of before */                \
+	X(TICKETS, "tickets", 'T')	   /* what keys of session tickets are made of */
 
 enum inherit_left {
 #define X(name, word, letter) INHERIT_##name,

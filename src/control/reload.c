@@ -9,6 +9,7 @@
 #include "control/desk.h"
 #include "control/reload_parts.h"
 #include "control/resolver.h"
+#include "control/staples.h"
 #include "control/thread.h"
 
 enum { again_ms = 1 };
@@ -355,6 +356,7 @@ static void take(struct reload *reload, struct job *job)
 	reload->is_told = false;
 	watch_adopt(reload->config.watch, reign->snapshot);
 	desk_adopt(reload->config.desk, reign->snapshot);
+	staples_adopt(reload->config.staples, reign->snapshot, !reload_job_is_edit(job));
 	resolve(reload);
 	reload->calls_out = reload->config.workers->count;
 	reload_call_all(reload, reload->calls, run_swap, on_swapped);
@@ -460,8 +462,10 @@ static void begin(struct reload *reload, struct job *job)
 		return;
 	}
 	reload->is_building = true;
+	job->tls_secret = *reload->config.tls_secret;
 	if (thread_start(&job->thread, reload_build, job) != 0) {
 		reload->is_building = false;
+		tls_wipe(&job->tls_secret, sizeof(job->tls_secret));
 		snprintf(job->what, sizeof(job->what), "there is no thread to be had");
 		refuse(reload, job);
 	}

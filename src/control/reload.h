@@ -116,6 +116,7 @@ struct reload_follower {
 
 struct estate;
 struct shelf_file;
+struct staples;
 struct tls_secret;
 
 struct reload_config {
@@ -141,8 +142,9 @@ struct reload_config {
 	struct handover *handover;  // NULL: listeners are nobody else's
 	struct estate *estate;	    // whose shelf is taken over
 	struct shelf_file *file;    // NULL: nothing is stored
+	struct staples *staples;    // NULL: nobody minds
 	u64 clients_max;	    // of all workers
-	const struct tls_secret *tls_secret;
+	const struct tls_secret *tls_secret; // of now, read in the control thread
 	u64 seed;
 };
 

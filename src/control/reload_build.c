@@ -15,7 +15,7 @@ static void open_tls(struct job *job)
 	struct tls_error error;
 
 	if (snapshot_secure(
-		    job->snapshot, job->before, config->tls_secret, config->clients_max, &error))
+		    job->snapshot, job->before, &job->tls_secret, config->clients_max, &error))
 		return;
 	if (secure_try(job->snapshot->conf, &job->errs) == 0)
 		snprintf(job->what, sizeof(job->what), "TLS cannot be set up: %.200s", error.text);
@@ -103,6 +103,7 @@ void *reload_build(void *arg)
 	struct job *job = arg;
 
 	build(job);
+	tls_wipe(&job->tls_secret, sizeof(job->tls_secret));
 	loop_post(job->reload->config.loop, &job->built);
 	return NULL;
 }

@@ -12,6 +12,7 @@
 #include "control/reload.h"
 #include "control/shelf.h"
 #include "decide/probation.h"
+#include "net/tls_ticket.h"
 
 // The memory of a configuration. The one below it has texts that it points to.
 struct paper {
@@ -84,6 +85,7 @@ struct job {
 	bool only_looks;
 	const char *reason; // of a REVERT; the trial has it
 	const struct snapshot *before;
+	struct tls_secret tls_secret; // of when it began; wiped by the builder
 	// Of the builder, until `built`.
 	pthread_t thread;
 	struct message built;

@@ -8,8 +8,6 @@
 
 #include "base/addr.h"
 
-enum { ocsp_bytes_max = 64 * 1024 };
-
 static int no_password(char *buffer, int size, int writing, void *arg)
 {
 	(void)buffer;
@@ -57,7 +55,7 @@ static bool read_chain(BIO *bio, OSSL_LIB_CTX *lib, struct tls_cert *cert)
 	return true;
 }
 
-static i64 unix_time(const ASN1_TIME *time)
+i64 tls_cert_time_s(const ASN1_TIME *time)
 {
 	struct tm parts = {0};
 
@@ -75,8 +73,8 @@ static bool load_chain(
 		tls_file_refuse(ret_error, file, TLS_WANT_CERT);
 		return false;
 	}
-	cert->not_before_s = unix_time(X509_get0_notBefore(cert->leaf));
-	cert->not_after_s = unix_time(X509_get0_notAfter(cert->leaf));
+	cert->not_before_s = tls_cert_time_s(X509_get0_notBefore(cert->leaf));
+	cert->not_after_s = tls_cert_time_s(X509_get0_notAfter(cert->leaf));
 	return true;
 }
 
@@ -105,23 +103,6 @@ static bool load_key(
 	return false;
 }
 
-static bool load_ocsp(struct str file, struct tls_cert *cert, struct tls_error *ret_error)
-{
-	BIO *bio = BIO_new_file(file.ptr, "r");
-	int len = -1;
-
-	cert->ocsp = OPENSSL_malloc(ocsp_bytes_max);
-	if (bio && cert->ocsp)
-		len = BIO_read(bio, cert->ocsp, ocsp_bytes_max);
-	BIO_free(bio);
-	if (len > 0 && len < ocsp_bytes_max && cert->ocsp[0] == 0x30) {
-		cert->ocsp_len = (size_t)len;
-		return true;
-	}
-	tls_file_refuse(ret_error, file, TLS_WANT_OCSP);
-	return false;
-}
-
 u32 tls_cert_load_all(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
 	struct tls_error ret_errors[static TLS_CERT_FILES])
 {
@@ -133,8 +114,6 @@ u32 tls_cert_load_all(OSSL_LIB_CTX *lib, const struct tls_files *files, struct t
 	count += !load_chain(lib, files->cert, ret_cert, &ret_errors[count]);
 	if (count == 0 || files->key.len) // else it is one file, and told of
 		count += !load_key(lib, key, ret_cert, &ret_errors[count]);
-	if (files->ocsp.len)
-		count += !load_ocsp(files->ocsp, ret_cert, &ret_errors[count]);
 	return count;
 }
 
@@ -154,7 +133,6 @@ void tls_cert_done(struct tls_cert *cert)
 	X509_free(cert->leaf);
 	sk_X509_pop_free(cert->chain, X509_free);
 	EVP_PKEY_free(cert->key);
-	OPENSSL_free(cert->ocsp);
 	*cert = (struct tls_cert){0};
 }
 

@@ -9,15 +9,13 @@
 struct tls_files {
 	struct str cert; // PEM: the certificate, then those that lead to the authority
 	struct str key;	 // PEM; empty: in the same file
-	struct str ocsp; // DER: the authority's answer about it, to be stapled; empty: none
+	struct str ocsp; // of net/tls_staple.h; empty: none
 };
 
 struct tls_cert {
 	X509 *leaf;
 	STACK_OF(X509) * chain;
 	EVP_PKEY *key;
-	u8 *ocsp;
-	size_t ocsp_len;
 	i64 not_before_s, not_after_s; // Unix time
 	struct str file;	       // borrowed
 };
@@ -27,11 +25,14 @@ bool tls_cert_load(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_
 	struct tls_error *ret_error) must_check;
 
 // The same, and does not stop at the first file that cannot be used. Gives how many.
-enum { TLS_CERT_FILES = 3 };
+enum { TLS_CERT_FILES = 2 };
 
 u32 tls_cert_load_all(OSSL_LIB_CTX *lib, const struct tls_files *files, struct tls_cert *ret_cert,
 	struct tls_error ret_errors[static TLS_CERT_FILES]) must_check;
 void tls_cert_done(struct tls_cert *cert);
+
+// Unix time; 0: it cannot be read.
+i64 tls_cert_time_s(const ASN1_TIME *time);
 
 // Takes the certificate into a context, beside those with other kinds of keys.
 bool tls_cert_use(

@@ -53,6 +53,11 @@ void tls_env_bind(struct tls_env *env, struct loop *loop)
 	env->gate.loop = loop;
 }
 
+i64 tls_env_wall_s(const struct tls_env *env)
+{
+	return env->tickets.wall_ms ? *env->tickets.wall_ms / 1000 : 0;
+}
+
 struct tls_env *tls_env_ref(struct tls_env *env)
 {
 	atomic_fetch_add(&env->refs, 1);

@@ -33,6 +33,9 @@ struct tls_env *tls_env_new(const struct tls_secret *secret, u32 connections_max
 // From the thread whose loop it is, before the first connection.
 void tls_env_bind(struct tls_env *env, struct loop *loop);
 
+// Unix time by that loop; 0: it is nobody's yet.
+i64 tls_env_wall_s(const struct tls_env *env);
+
 // With the last reference, when every connection and every context is gone. NULL is fine.
 struct tls_env *tls_env_ref(struct tls_env *env);
 void tls_env_unref(struct tls_env *env);

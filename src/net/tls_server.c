@@ -35,6 +35,7 @@ struct tls_server {
 	struct tls_env *env;
 	_Atomic(u32) refs; // connections of its thread, and snapshots
 	struct tls_cert *certs;
+	struct tls_staple *staples; // of each of them
 	u32 cert_count;
 	struct group *groups; // the first one is for all others
 	u32 group_count;
@@ -209,6 +210,13 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
 	return SSL_TLSEXT_ERR_OK;
 }
 
+// Its time ends while it is in use.
+static bool may_staple(const struct tls_server *server, const struct tls_staple *staple)
+{
+	return staple->file.len &&
+	       tls_staple_fault_at(staple, tls_env_wall_s(server->env)) == TLS_STAPLE_NONE;
+}
+
 static int on_status(SSL *ssl, void *arg)
 {
 	const struct tls_server *server = server_of(ssl);
@@ -216,15 +224,15 @@ static int on_status(SSL *ssl, void *arg)
 
 	(void)arg;
 	for (u32 i = 0; i < server->cert_count; i++) {
-		const struct tls_cert *cert = &server->certs[i];
+		const struct tls_staple *staple = &server->staples[i];
 		u8 *copy;
 
-		if (cert->leaf != leaf || !cert->ocsp_len)
+		if (server->certs[i].leaf != leaf || !may_staple(server, staple))
 			continue;
-		copy = OPENSSL_memdup(cert->ocsp, cert->ocsp_len);
+		copy = OPENSSL_memdup(staple->der, staple->len);
 		if (!copy)
 			break;
-		SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)cert->ocsp_len);
+		SSL_set_tlsext_status_ocsp_resp(ssl, copy, (long)staple->len);
 		return SSL_TLSEXT_ERR_OK;
 	}
 	return SSL_TLSEXT_ERR_NOACK;
@@ -321,11 +329,13 @@ static bool build(struct tls_server *server, const struct tls_server_options *op
 {
 	set_alpn(server, options);
 	server->certs = mem_alloc(sizeof(*server->certs) * MAX(options->file_count, 1));
+	server->staples = mem_alloc(sizeof(*server->staples) * MAX(options->file_count, 1));
 	for (u32 i = 0; i < options->file_count; i++) {
 		server->cert_count++;
 		if (!tls_cert_load(
 			    server->env->lib, &options->files[i], &server->certs[i], ret_error))
 			return false;
+		tls_staple_load(options->files[i].ocsp, &server->certs[i], &server->staples[i]);
 	}
 	ASSERT(server->cert_count);
 	sort_out(server);
@@ -362,12 +372,15 @@ void tls_server_unref(struct tls_server *server)
 		return;
 	for (u32 i = 0; i < server->group_count; i++)
 		SSL_CTX_free(server->groups[i].ctx);
-	for (u32 i = 0; i < server->cert_count; i++)
+	for (u32 i = 0; i < server->cert_count; i++) {
 		tls_cert_done(&server->certs[i]);
+		tls_staple_done(&server->staples[i]);
+	}
 	for (u32 i = 0; i < server->name_count; i++)
 		mem_free(server->names[i].text);
 	mem_free(server->groups);
 	mem_free(server->certs);
+	mem_free(server->staples);
 	mem_free(server->names);
 	mem_free(server);
 }
@@ -390,6 +403,11 @@ u32 tls_server_cert_count(const struct tls_server *server)
 const struct tls_cert *tls_server_cert(const struct tls_server *server, u32 index)
 {
 	return &server->certs[index];
+}
+
+const struct tls_staple *tls_server_staple(const struct tls_server *server, u32 index)
+{
+	return &server->staples[index];
 }
 
 bool tls_server_is_misdirected(const struct tls *tls, struct str host)

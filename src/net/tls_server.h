@@ -4,11 +4,12 @@
 //
 // A client that names a host gets the certificates for just this name, else those for its wildcard,
 // else the first of the list; of several with different kinds of keys, the one that the client can
-// use. Sessions are resumed with tickets only, and only at frontends of the same name and rules.
+// use. Sessions are resumed with tickets only, and only at frontends of the same name and rules. What
+// is wrong with an OCSP response refuses nothing: it is not stapled.
 #pragma once
 
 #include "net/tls.h"
-#include "net/tls_cert.h"
+#include "net/tls_staple.h"
 
 enum tls_version_min { TLS_MIN_1_2, TLS_MIN_1_3 };
 enum tls_client_auth { TLS_CLIENT_NONE, TLS_CLIENT_OPTIONAL, TLS_CLIENT_REQUIRED };
@@ -37,6 +38,7 @@ SSL_CTX *tls_server_ctx(const struct tls_server *server);
 // The certificates, in the order of the files.
 u32 tls_server_cert_count(const struct tls_server *server);
 const struct tls_cert *tls_server_cert(const struct tls_server *server, u32 index);
+const struct tls_staple *tls_server_staple(const struct tls_server *server, u32 index);
 
 // There is a certificate for this host, and the client of this connection, which asked for one by
 // name, was shown another (RFC 9110 15.5.20): another connection would get the right one. `host`

@@ -9,9 +9,11 @@
 
 enum { periods_max = 100 * 1000 }; // further the clock does not honestly jump
 
+static const i64 period_ms = (i64)TLS_TICKET_HOURS * 3600 * 1000;
+
 static i64 period_at(i64 wall_ms)
 {
-	return wall_ms / ((i64)TLS_TICKET_HOURS * 3600 * 1000);
+	return wall_ms / period_ms;
 }
 
 void tls_secret_make(struct tls_secret *secret, i64 wall_ms)
@@ -54,6 +56,22 @@ static bool step(OSSL_LIB_CTX *lib, const struct tls_secret *chain, struct tls_s
 {
 	ret->period = chain->period + 1;
 	return derive(lib, chain, "chain", ret->bytes);
+}
+
+i64 tls_secret_follow(struct tls_secret *secret, i64 wall_ms)
+{
+	i64 period = MIN(period_at(wall_ms) - 1, secret->period + periods_max);
+	struct tls_secret next;
+
+	while (secret->period < period && step(NULL, secret, &next))
+		*secret = next;
+	tls_wipe(&next, sizeof(next));
+	return period_ms - wall_ms % period_ms;
+}
+
+void tls_wipe(void *memory, size_t size)
+{
+	OPENSSL_cleanse(memory, size);
 }
 
 static bool make_next(struct tls_tickets *tickets)

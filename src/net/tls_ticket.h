@@ -15,7 +15,7 @@ enum {
 	TLS_TICKET_NAME_BYTES = 16,
 };
 
-// What all keys come from. Made once in the life of a process; never written anywhere.
+// What all keys come from, those of its period and later ones. Never in a file or a log.
 struct tls_secret {
 	u8 bytes[TLS_SECRET_BYTES];
 	i64 period; // of the wall clock, to which `bytes` belong
@@ -35,6 +35,13 @@ struct tls_tickets {
 };
 
 void tls_secret_make(struct tls_secret *secret, i64 wall_ms);
+
+// Forgets what is older than the period before that of `wall_ms`, whose tickets are still taken.
+// Gives the milliseconds until the next time.
+i64 tls_secret_follow(struct tls_secret *secret, i64 wall_ms);
+
+// Also where a compiler sees that nobody reads it again. NULL is fine where `size` is 0.
+void tls_wipe(void *memory, size_t size);
 
 // False: OpenSSL lacks what is needed.
 bool tls_tickets_init(

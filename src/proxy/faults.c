@@ -192,6 +192,26 @@ static void init_excesses(struct faults *faults)
 	}
 }
 
+static void say_secured(struct hush *hush, u64 times)
+{
+	const struct fault *fault = container_of(hush, struct fault, hush);
+	const struct tls_fault_info *info = tls_fault_info((enum tls_fault)fault->tls);
+
+	LOG(fault->log, LOG_WARN, "TLS connection with backend ended again in the last second",
+		LOG_U64("times", times), LOG_STR("reason", info->word),
+		LOG_STR("cause", info->cause));
+}
+
+static void init_secured(struct faults *faults)
+{
+	for (u32 i = 0; i < TLS_FAULT_COUNT; i++) {
+		struct fault *fault = &faults->secured[i];
+
+		*fault = (struct fault){.log = faults->log, .tls = (u8)i};
+		hush_init(&fault->hush, faults->loop, say_secured);
+	}
+}
+
 void faults_init(
 	struct faults *faults, struct loop *loop, struct log *log, const struct snapshot *snapshot)
 {
@@ -205,11 +225,13 @@ void faults_init(
 	faults->denials =
 		mem_alloc(sizeof(struct fault) * FAULTS_OF_FRONTEND * MAX(slots->frontends.max, 1));
 	faults->excesses = mem_alloc(sizeof(struct fault) * H2_EXCESS_COUNT);
+	faults->secured = mem_alloc(sizeof(struct fault) * TLS_FAULT_COUNT);
 	faults->evicted = mem_alloc(sizeof(struct fault));
 	faults->evicted->log = log;
 	hush_init(&faults->evicted->hush, loop, say_evicted);
 	init_ends(faults);
 	init_excesses(faults);
+	init_secured(faults);
 	faults_adopt(faults, snapshot);
 }
 
@@ -223,6 +245,9 @@ void faults_done(struct faults *faults)
 		take_denials(faults, i, NULL);
 	for (u32 i = 0; i < H2_EXCESS_COUNT; i++)
 		hush_done(&faults->excesses[i].hush);
+	for (u32 i = 0; i < TLS_FAULT_COUNT; i++)
+		hush_done(&faults->secured[i].hush);
+	mem_free(faults->secured);
 	hush_done(&faults->evicted->hush);
 	mem_free(faults->evicted);
 	mem_free(faults->excesses);
@@ -271,6 +296,20 @@ void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls
 		LOG_STR("frontend", frontend->conf->name), LOG_STR("reason", info->word),
 		LOG_STR("cause", info->cause), LOG_CSTR("detail", detail),
 		LOG_STR("cure", info->client_cure));
+}
+
+void faults_tls_of_backend(
+	struct faults *faults, const struct backend *backend, enum tls_fault fault)
+{
+	const struct tls_fault_info *info = tls_fault_info(fault);
+
+	if (!backend || !log_is_on(faults->log, LOG_WARN) ||
+		!hush_is_news(&faults->secured[fault].hush))
+		return;
+	LOG(faults->log, LOG_WARN, "TLS connection with backend ended",
+		LOG_STR("pool", backend->pool->name), LOG_STR("backend", backend->id),
+		LOG_STR("address", backend->address), LOG_STR("reason", info->word),
+		LOG_STR("cause", info->cause), LOG_STR("cure", info->backend_cure));
 }
 
 void faults_excess_of_client(struct faults *faults, const struct frontend *frontend,

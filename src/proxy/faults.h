@@ -30,6 +30,7 @@ struct faults {
 	struct fault *connects; // by slot
 	struct fault *denials;	// by slot of the frontend and FAULTS_OF_FRONTEND
 	struct fault *excesses; // by enum h2_excess
+	struct fault *secured;	// by enum tls_fault, of backends behind the handshake
 	struct fault *evicted;	// one
 	u32 backend_count, frontend_count;
 };
@@ -56,6 +57,11 @@ void faults_denied(struct faults *faults, const struct frontend *frontend, enum 
 // that all day: a client that only went away or did not speak is info.
 void faults_tls(struct faults *faults, const struct frontend *frontend, enum tls_fault fault,
 	const char *detail, const struct addr *peer);
+
+// A backend's conduct behind its handshake ended the connection. NULL: nothing is said.
+void faults_tls_of_backend(
+	struct faults *faults, const struct backend *backend, enum tls_fault fault);
+
 // The PROXY header of this peer's connection is not to be had.
 void faults_header(struct faults *faults, const struct frontend *frontend, enum outcome outcome,
 	const struct addr *peer, enum proxy_header_fault why);

@@ -35,6 +35,14 @@ static void on_excess(
 	faults_excess_of_backend(&proxy->faults, backend, excess);
 }
 
+static void on_tls_excess(
+	struct upstream *upstream, const struct backend *backend, enum tls_fault fault)
+{
+	struct proxy *proxy = container_of(upstream, struct proxy, upstream);
+
+	faults_tls_of_backend(&proxy->faults, backend, fault);
+}
+
 // ---- Another configuration ----------------------------------------------------------------------
 
 static struct hold *new_hold(const struct snapshot *snapshot)
@@ -195,6 +203,7 @@ void proxy_init(struct proxy *proxy, struct loop *loop, struct snapshot *snapsho
 	slab_init(&proxy->arenas, "arena", arena_bytes, exchanges_max);
 	upstream_init(&proxy->upstream, &upstream);
 	proxy->upstream.on_excess = on_excess;
+	proxy->upstream.on_tls_excess = on_tls_excess;
 	faults_init(&proxy->faults, loop, log, snapshot);
 	evict_init(proxy);
 	take_secure(proxy, snapshot);

@@ -222,6 +222,20 @@ void secure_each_certificate(const struct snapshot *snapshot, secure_tell_fn *te
 	}
 }
 
+void secure_each_staple(const struct snapshot *snapshot, secure_staple_fn *tell, void *context)
+{
+	const struct secure *secure = snapshot->secure ? snapshot->secure[0] : NULL;
+
+	for (u32 i = 0; secure && i < secure->server_count; i++) {
+		const struct tls_server *server = secure->servers[i];
+
+		for (u32 j = 0; server && j < tls_server_cert_count(server); j++)
+			if (tls_server_staple(server, j)->file.len)
+				tell(context, tls_server_staple(server, j),
+					tls_server_cert(server, j));
+	}
+}
+
 void secure_free(struct secure *secure)
 {
 	if (!secure)

@@ -37,5 +37,11 @@ typedef void secure_tell_fn(void *context, struct str file, i64 not_after_s);
 
 void secure_each_certificate(const struct snapshot *snapshot, secure_tell_fn *tell, void *context);
 
+// The same of each OCSP response that frontends are to staple, and of what is wrong with it.
+typedef void secure_staple_fn(
+	void *context, const struct tls_staple *staple, const struct tls_cert *cert);
+
+void secure_each_staple(const struct snapshot *snapshot, secure_staple_fn *tell, void *context);
+
 // Connections keep what they need of it. NULL is fine.
 void secure_free(struct secure *secure);

@@ -72,8 +72,7 @@ static void try_frontend(struct trial *trial, const struct conf_frontend_tls *tl
 		return;
 	for (u32 i = 0; i < tls->certificate_count; i++)
 		try_cert(trial, &(struct tls_files){.cert = tls->certificates[i].cert,
-					.key = tls->certificates[i].key,
-					.ocsp = tls->certificates[i].ocsp});
+					.key = tls->certificates[i].key});
 	if (tls->client.mode != CONF_CLIENT_CERT_NONE)
 		try_authorities(trial, tls->client.ca, tls->client.crl);
 }

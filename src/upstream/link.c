@@ -191,6 +191,16 @@ static void on_connected(struct conn *conn, int error)
 	lease_link_ready(link);
 }
 
+static void on_tls_excess(struct conn *conn)
+{
+	struct link *link = container_of(conn, struct link, conn);
+	struct upstream *upstream = link->upstream;
+
+	if (upstream->on_tls_excess)
+		upstream->on_tls_excess(
+			upstream, upstream->backends[link->cell], (enum tls_fault)conn->tls->fault);
+}
+
 // Of HTTP/1 the stream tells it further. Of HTTP/2 there is none before the backend's first word.
 static void on_unwelcome(struct conn *conn, int error)
 {
@@ -208,6 +218,7 @@ static const struct conn_events conn_events = {
 	.on_connected = on_connected,
 	.on_unwelcome = on_unwelcome,
 	.on_timer = on_timer,
+	.on_excess = on_tls_excess,
 };
 
 // ---- The beginning ------------------------------------------------------------------------------

@@ -10,6 +10,7 @@
 #include "decide/prequal.h"
 #include "decide/waiters.h"
 #include "loop/loop.h"
+#include "net/tls.h"
 #include "proto/h2.h"
 #include "upstream/crowd.h"
 #include "upstream/report.h"
@@ -71,6 +72,9 @@ struct upstream {
 	// A backend's conduct on HTTP/2 has ended its connection. NULL: nobody wants to know.
 	void (*on_excess)(
 		struct upstream *upstream, const struct backend *backend, enum h2_excess excess);
+	// The same behind a handshake of TLS: tls_is_excess.
+	void (*on_tls_excess)(
+		struct upstream *upstream, const struct backend *backend, enum tls_fault fault);
 	struct message nudge;
 	_Atomic(bool) nudged; // `nudge` is on its way
 };

@@ -3,9 +3,11 @@
 openssl program; and TLS clients and backends that use them."""
 import functools
 import pathlib
+import re
 import ssl
 import subprocess
 import tempfile
+import time
 
 from .backend import Backend
 from .client import Client
@@ -67,6 +69,27 @@ class Papers:
         self.run(*ca, "-gencrl", *when, "-out", f"{file}.new")
         (self.folder / f"{file}.new").rename(self.folder / file)
         return self.path(file)
+
+    def respond(self, name, file=None, status="good", since=None, until=None, signer="ca"):
+        """Writes what the authority says about a certificate (OCSP), in place of what was there;
+        gives its path. `since` and `until` (Unix times) are written over what was signed."""
+        text = self.run("x509", "-in", f"{name}.crt", "-noout", "-serial", "-enddate", "-dateopt", "iso_8601")
+        serial = text.split("serial=")[1].split()[0]
+        word = {"good": "V\t491231235959Z\t", "revoked": "R\t491231235959Z\t200101000000Z"}
+        (self.folder / "responses").write_text(
+            f"{word[status]}\t{serial}\tunknown\t/CN={name}\n" if status in word else "")
+        made = self.folder / "response.new"
+        self.run("ocsp", "-index", "responses", "-CA", "ca.crt", "-rsigner", f"{signer}.crt",
+                 "-rkey", f"{signer}.key", "-issuer", "ca.crt", "-cert", f"{name}.crt", "-ndays", 7,
+                 "-respout", made.name)
+        der = made.read_bytes()
+        times = [found.start() + 2 for found in re.finditer(rb"\x18\x0f\d{14}Z", der)]
+        for at, when in ((times[-2], since), (times[-1], until)):
+            if when is not None:
+                der = der[:at] + time.strftime("%Y%m%d%H%M%SZ", time.gmtime(when)).encode() + der[at + 15:]
+        made.write_bytes(der)
+        made.rename(self.folder / (file or f"{name}.ocsp"))
+        return self.path(file or f"{name}.ocsp")
 
     def files(self, name):
         """As an entry of `certificates`."""

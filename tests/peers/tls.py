@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """TLS of Python's own for both ends: certificates that are made for the test, servers that echo and
 say which name they were asked for, and hellos as bytes."""
+import ctypes
+import ctypes.util
 import functools
 import pathlib
+import socket
 import ssl
 import subprocess
 import tempfile
@@ -121,3 +124,42 @@ def recut(hello, size):
 def alert_of(data):
     """The number of the fatal alert that these bytes are, or None."""
     return data[6] if len(data) == 7 and data[:6] == b"\x15\x03\x03\x00\x02\x02" else None
+
+
+class KeyChanger:
+    """One side of TLS 1.3 that changes its keys when it wants to, which Python's ssl cannot do: a client,
+    or a server with these files."""
+
+    def __init__(self, sock, cert=None, key=None):
+        self.ssl = ctypes.CDLL(ctypes.util.find_library("ssl"))
+        for name in ("TLS_client_method", "TLS_server_method", "SSL_CTX_new", "SSL_new"):
+            getattr(self.ssl, name).restype = ctypes.c_void_p
+        method = self.ssl.TLS_server_method if cert else self.ssl.TLS_client_method
+        self.context = ctypes.c_void_p(self.ssl.SSL_CTX_new(ctypes.c_void_p(method())))
+        if cert:
+            assert self.ssl.SSL_CTX_use_certificate_chain_file(self.context, cert.encode()) == 1
+            assert self.ssl.SSL_CTX_use_PrivateKey_file(self.context, key.encode(), 1) == 1
+        self.sock = sock
+        self.sock.settimeout(None)
+        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.mine = ctypes.c_void_p(self.ssl.SSL_new(self.context))
+        self.ssl.SSL_set_fd(self.mine, self.sock.fileno())
+        assert (self.ssl.SSL_accept if cert else self.ssl.SSL_connect)(self.mine) == 1
+
+    def write(self, data):
+        return self.ssl.SSL_write(self.mine, data, len(data)) == len(data)
+
+    def read(self):
+        room = ctypes.create_string_buffer(65536)
+        count = self.ssl.SSL_read(self.mine, room, len(room))
+        return room.raw[:max(count, 0)]
+
+    def change(self):
+        """True: it has left. The other side is asked to do the same."""
+        return self.ssl.SSL_key_update(self.mine, 1) == 1 and \
+            self.ssl.SSL_do_handshake(self.mine) == 1
+
+    def close(self):
+        self.ssl.SSL_free(self.mine)
+        self.ssl.SSL_CTX_free(self.context)
+        self.sock.close()

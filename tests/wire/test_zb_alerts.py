@@ -165,7 +165,8 @@ def test_backends_in_trouble(tmp_path):
         assert not {labels["backend"] for labels in found["WeirBackendErrorsHigh"]} & {"good", "well", "s"}
         assert not set(found) & {"WeirRestarts", "WeirNoTraffic", "WeirConnectionsNearLimit",
                                  "WeirDescriptorsNearLimit", "WeirAcceptPauses", "WeirLogDropped",
-                                 "WeirConfigRefused", "WeirCertificateExpires"}
+                                 "WeirConfigRefused", "WeirCertificateExpires",
+                                 "WeirOcspResponseExpires"}
 
 
 def test_limits_are_near(tmp_path):
@@ -226,7 +227,8 @@ def test_workers_are_full(tmp_path):
 
 
 def test_certificates_end(tmp_path):
-    """Those that clients see and the one that a backend sees; a reload renews them."""
+    """Those that clients see and the one that a backend sees; a reload renews them. A response is renewed
+    with its certificate, or it is none of it."""
     web, api = (f"{HOST}:{free_port()}" for _ in range(2))
     names = Papers().make("old", "site.example", days=7).make("new", "site.example", days=60) \
         .make("me", "me.example", days=3)
@@ -237,7 +239,8 @@ def test_certificates_end(tmp_path):
             path.write_bytes((names.folder / f"{name}.{end}").read_bytes())
 
     use("old")
-    site = {"cert": str(used["crt"]), "key": {"file": str(used["key"])}}
+    response = names.respond("old", "site.ocsp")
+    site = {"cert": str(used["crt"]), "key": {"file": str(used["key"])}, "ocsp": response}
     config = {"runtime": {"workers": 1}, "admin": {"bind": [api]},
               "certificates": [site, names.files("new")],
               "frontends": {"web": {"bind": web, "pool": "app", "tls": True}},
@@ -248,6 +251,7 @@ def test_certificates_end(tmp_path):
         for path in (used["crt"], names.path("me.crt")):
             wait_firing(prometheus, "WeirCertificateExpires", certificate=str(path))
         assert len(firing(prometheus)["WeirCertificateExpires"]) == 2
+        assert "WeirOcspResponseExpires" not in firing(prometheus)
         of_new = 'lb_certificate_expiry_timestamp_seconds{certificate="%s"}' % names.path("new.crt")
         assert abs(prometheus.value(of_new) - time.time() - 60 * 86400) < 86400
         use("new")
@@ -255,6 +259,10 @@ def test_certificates_end(tmp_path):
         until(lambda: [labels["certificate"] for labels in
                        firing(prometheus).get("WeirCertificateExpires", [])] == [names.path("me.crt")],
               "the renewed certificate to be seen")
+        wait_firing(prometheus, "WeirOcspResponseExpires", response=response)
+        names.respond("new", "site.ocsp")
+        weir.signal(signal.SIGHUP)
+        until(lambda: "WeirOcspResponseExpires" not in firing(prometheus), "a response of it")
 
 
 def read_all(read):

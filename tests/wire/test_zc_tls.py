@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Clients that come by TLS: versions, certificates, sessions, ends, and everything that they do
 wrong."""
-import ctypes
-import ctypes.util
 import hashlib
 import json
 import shutil
@@ -18,6 +16,7 @@ from peers.backend import Backend, fixed, raw, serve, tcp_echo
 from peers.client import Client
 from peers.net import HOST, free_port, until
 from peers.papers import Papers, TlsClient, openssl, papers
+from peers.tls import KeyChanger
 from peers.weir import IS_SANITIZED, ONE_WORKER, Weir, config_file, run, settings, start, told
 
 
@@ -178,15 +177,6 @@ def test_records_as_small_as_a_client_asks_for():
         said = openssl("s_client", "-maxfraglen", "512", "-quiet", "-ign_eof", "-connect", weir.address,
                        text=ask, code=None)
         assert body in said
-
-
-def test_a_stapled_answer():
-    (papers().folder / "ocsp.der").write_bytes(b"\x30\x03\x0a\x01\x01")  # "malformedRequest"
-    words = secure()
-    words["certificates"][0]["ocsp"] = papers().path("ocsp.der")
-    with Backend() as backend, start(backend, **words) as weir:
-        said = openssl("s_client", "-status", "-connect", weir.address, text="", code=None)
-        assert "OCSP Response Status: malformedrequest" in said
 
 
 # ---- Sessions -----------------------------------------------------------------------------------
@@ -450,45 +440,9 @@ def test_renegotiation_ends_the_connection():
         assert other.ask().status == 200
 
 
-class KeyChanger:
-    """A client that changes its keys when it wants to, which Python's ssl cannot do."""
-
-    def __init__(self, address):
-        host, _, port = address.rpartition(":")
-        self.ssl = ctypes.CDLL(ctypes.util.find_library("ssl"))
-        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
-            getattr(self.ssl, name).restype = ctypes.c_void_p
-        self.context = ctypes.c_void_p(
-            self.ssl.SSL_CTX_new(ctypes.c_void_p(self.ssl.TLS_client_method())))
-        self.sock = socket.create_connection((host, int(port)))
-        self.sock.settimeout(None)
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.mine = ctypes.c_void_p(self.ssl.SSL_new(self.context))
-        self.ssl.SSL_set_fd(self.mine, self.sock.fileno())
-        assert self.ssl.SSL_connect(self.mine) == 1
-
-    def write(self, data):
-        return self.ssl.SSL_write(self.mine, data, len(data)) == len(data)
-
-    def read(self):
-        room = ctypes.create_string_buffer(65536)
-        count = self.ssl.SSL_read(self.mine, room, len(room))
-        return room.raw[:max(count, 0)]
-
-    def change(self):
-        """True: it has left. The other side is asked to do the same."""
-        return self.ssl.SSL_key_update(self.mine, 1) == 1 and \
-            self.ssl.SSL_do_handshake(self.mine) == 1
-
-    def close(self):
-        self.ssl.SSL_free(self.mine)
-        self.ssl.SSL_CTX_free(self.context)
-        self.sock.close()
-
-
 def test_keys_change_between_requests():
     with Backend() as backend, start(backend, **secure(), env=ONE_WORKER) as weir:
-        changer = KeyChanger(weir.address)
+        changer = KeyChanger(socket.create_connection(weir.address.rsplit(':', 1)))
         for _ in range(100):
             assert changer.change() and changer.write(http1.request("GET", "/"))
             assert changer.read().startswith(b"HTTP/1.1 200")
@@ -502,7 +456,7 @@ def test_keys_that_change_without_end(between):
     with Backend() as backend, \
             start(backend, **secure(top={"admin": {"bind": admin}}), env=ONE_WORKER) as weir, \
             client(weir) as other:
-        changer = KeyChanger(weir.address)
+        changer = KeyChanger(socket.create_connection(weir.address.rsplit(':', 1)))
         changer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         assert changer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n")
         while changer.change() and (not between or changer.write(between)):

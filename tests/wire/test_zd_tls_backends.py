@@ -11,7 +11,8 @@ from peers import http1
 from peers.backend import Backend, fixed, raw, serve, tcp_echo
 from peers.net import HOST, free_port, until
 from peers.papers import Papers, TlsBackend, papers
-from peers.weir import run, start
+from peers.tls import KeyChanger
+from peers.weir import run, start, told
 
 
 def ca():
@@ -384,3 +385,44 @@ def test_what_requests_met_is_said_of_a_backend_that_is_not_checked():
             start(backend, pool=pool) as weir:
         assert weir.ask().status == 503
         weir.wait_log('"reason":"hostname mismatch: the certificate is for another name"')
+
+
+# ---- Behind the handshake ------------------------------------------------------------------------
+
+
+def changing(times):
+    """A backend that answers, and changes its keys so often before the end of its answer."""
+    def script(connection):
+        changer = KeyChanger(connection.sock, papers().path("site.crt"), papers().path("site.key"))
+        while b"\r\n\r\n" in changer.read():
+            changer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel")
+            for _ in range(times):
+                if not changer.change():
+                    break
+            changer.write(b"lo")
+        changer.close()
+    return Backend(script)
+
+
+def test_a_backend_may_change_its_keys():
+    with changing(20) as backend, start(backend, **by_tls()) as weir, weir.client() as client:
+        for _ in range(10):
+            assert client.ask().body == b"hello"
+        assert len(backend.connections) == 1
+        assert "TLS connection with backend ended" not in weir.stderr
+
+
+def test_a_backend_that_changes_its_keys_without_end():
+    """Its connection ends, and the log says which one's it was and why; not once for each."""
+    with changing(100_000) as backend, start(backend, **by_tls()) as weir:
+        for count in range(1, 6):
+            with weir.client() as client:
+                client.send(http1.request())
+                client.rest()
+            until(lambda: told(weir.log(), "TLS connection with backend ended")[1] == count, "the ends to be told of")
+        lines, _ = told(weir.log(), "TLS connection with backend ended")
+        first = lines[0]
+        assert first["level"] == "warn" and first["reason"] == "key_updates"
+        assert first["pool"] == "app" and first["backend"] == first["address"] == backend.address
+        assert first["cause"] and first["cure"]
+        assert all(line["reason"] == "key_updates" for line in lines)

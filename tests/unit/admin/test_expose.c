@@ -283,7 +283,8 @@ static const struct expose_provider provider = {.name = {"workers", 7},
 static void test_every_family_is_there(void **state)
 {
 	static const char *const absent[] = {
-		"lb_certificate_expiry_timestamp_seconds", "lb_upgrades_total"};
+		"lb_certificate_expiry_timestamp_seconds",
+		"lb_ocsp_response_expiry_timestamp_seconds", "lb_upgrades_total"};
 	struct text text = {0};
 	struct document *document;
 	struct shop shop;
@@ -354,7 +355,8 @@ static void test_numbers(void **state)
 
 static void test_openmetrics(void **state)
 {
-	struct expose_certificate certificate = {STR("example.org"), 1800000000};
+	struct expose_certificate certificate = {STR("example.org"), 1800000000},
+				  staple = {STR("example.ocsp"), 1700000000};
 	struct text text = {0};
 	struct document *d;
 	struct shop shop;
@@ -363,6 +365,8 @@ static void test_openmetrics(void **state)
 	shop_open(&shop, 2, 2, 2, 2, 10);
 	shop.source.certificates = &certificate;
 	shop.source.certificate_count = 1;
+	shop.source.staples = &staple;
+	shop.source.staple_count = 1;
 	shop.source.providers = &provider;
 	shop.source.provider_count = 1;
 	d = scrape(&shop, EXPOSE_OPENMETRICS, &text);
@@ -373,6 +377,8 @@ static void test_openmetrics(void **state)
 	assert_true(str_eq(find_family(d, "lb_client_sent_bytes")->unit, STR("bytes")));
 	assert_int_equal(find_family(d, "lb_requests")->unit.len, 0);
 	assert_true(total(d, "lb_certificate_expiry_timestamp_seconds", "example.org") == 1.8e9);
+	assert_true(total(d, "lb_ocsp_response_expiry_timestamp_seconds",
+			    "response=\"example.ocsp\"") == 1.7e9);
 	assert_true(total(d, "lb_provider_up", "workers") == 1);
 	assert_true(total(d, "lb_provider_rows", "workers") == 5);
 	assert_true(total(d, "lb_provider_rows_left_out", "workers") == 2);

@@ -2,6 +2,7 @@
 #include "papers.h"
 
 #include <dirent.h>
+#include <openssl/ocsp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <setjmp.h>
@@ -87,12 +88,23 @@ void papers_begin(struct papers *papers)
 	papers->authority_key = key;
 }
 
+static void write_key(const struct papers *papers, const char *name, EVP_PKEY *key)
+{
+	char file[64];
+	FILE *out;
+
+	snprintf(file, sizeof(file), "%s.key", name);
+	out = fopen(papers_file(papers, file).ptr, "w");
+	assert_non_null(out);
+	assert_int_equal(PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
+	fclose(out);
+}
+
 void papers_make(struct papers *papers, const struct paper *paper)
 {
 	EVP_PKEY *key = new_key(paper->is_rsa);
 	X509 *cert = new_cert(paper->subject, key, paper->is_expired);
 	char file[64];
-	FILE *out;
 
 	if (paper->names)
 		extend(cert, papers->authority, NID_subject_alt_name, paper->names);
@@ -102,13 +114,116 @@ void papers_make(struct papers *papers, const struct paper *paper)
 		sign(cert, papers->authority, papers->authority_key);
 	snprintf(file, sizeof(file), "%s.crt", paper->file);
 	write_cert(papers, file, cert);
-	snprintf(file, sizeof(file), "%s.key", paper->file);
-	out = fopen(papers_file(papers, file).ptr, "w");
-	assert_non_null(out);
-	assert_int_equal(PEM_write_PrivateKey(out, key, NULL, NULL, 0, NULL, NULL), 1);
-	fclose(out);
+	write_key(papers, paper->file, key);
 	X509_free(cert);
 	EVP_PKEY_free(key);
+}
+
+// ---- OCSP ---------------------------------------------------------------------------------------
+
+static X509 *read_cert(const struct papers *papers, const char *name)
+{
+	char file[64];
+	FILE *in;
+	X509 *cert;
+
+	snprintf(file, sizeof(file), "%s.crt", name);
+	in = fopen(papers_file(papers, file).ptr, "r");
+	assert_non_null(in);
+	cert = PEM_read_X509(in, NULL, NULL, NULL);
+	assert_non_null(cert);
+	fclose(in);
+	return cert;
+}
+
+static EVP_PKEY *read_key(const struct papers *papers, const char *name)
+{
+	char file[64];
+	FILE *in;
+	EVP_PKEY *key;
+
+	snprintf(file, sizeof(file), "%s.key", name);
+	in = fopen(papers_file(papers, file).ptr, "r");
+	assert_non_null(in);
+	key = PEM_read_PrivateKey(in, NULL, NULL, NULL);
+	assert_non_null(key);
+	fclose(in);
+	return key;
+}
+
+void papers_make_responder(struct papers *papers, const char *file, bool is_expired)
+{
+	EVP_PKEY *key = new_key(false);
+	X509 *cert = new_cert(file, key, is_expired);
+	char name[64];
+
+	extend(cert, papers->authority, NID_ext_key_usage, "OCSPSigning");
+	sign(cert, papers->authority, papers->authority_key);
+	snprintf(name, sizeof(name), "%s.crt", file);
+	write_cert(papers, name, cert);
+	write_key(papers, file, key);
+	X509_free(cert);
+	EVP_PKEY_free(key);
+}
+
+static void add_single(const struct papers *papers, OCSP_BASICRESP *basic, const char *about,
+	const struct paper_response *response)
+{
+	X509 *cert = read_cert(papers, about);
+	OCSP_CERTID *id = OCSP_cert_to_id(
+		response->is_sha256 ? EVP_sha256() : EVP_sha1(), cert, papers->authority);
+	ASN1_TIME *from = ASN1_TIME_set(NULL, (time_t)response->from_s),
+		  *until = ASN1_TIME_set(NULL, (time_t)response->until_s);
+	bool is_revoked = response->status == V_OCSP_CERTSTATUS_REVOKED;
+
+	assert_non_null(OCSP_basic_add1_status(basic, id, response->status, 0,
+		is_revoked ? from : NULL, from, response->has_no_end ? NULL : until));
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(until);
+	OCSP_CERTID_free(id);
+	X509_free(cert);
+}
+
+void papers_respond(struct papers *papers, const struct paper_response *response)
+{
+	X509 *signer = response->by ? read_cert(papers, response->by) : papers->authority;
+	EVP_PKEY *key = response->by ? read_key(papers, response->by) : papers->authority_key;
+	OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
+	OCSP_RESPONSE *whole;
+	char file[64];
+	BIO *out;
+
+	if (response->other)
+		add_single(papers, basic, response->other, response);
+	add_single(papers, basic, response->about, response);
+	assert_int_equal(OCSP_basic_sign(basic, signer, key, EVP_sha256(), NULL, 0), 1);
+	whole = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
+	snprintf(file, sizeof(file), "%s.ocsp", response->file);
+	out = BIO_new_file(papers_file(papers, file).ptr, "w");
+	assert_non_null(out);
+	assert_int_equal(i2d_OCSP_RESPONSE_bio(out, whole), 1);
+	BIO_free(out);
+	OCSP_RESPONSE_free(whole);
+	OCSP_BASICRESP_free(basic);
+	if (!response->by)
+		return;
+	X509_free(signer);
+	EVP_PKEY_free(key);
+}
+
+void papers_chain(struct papers *papers, const char *file)
+{
+	X509 *cert = read_cert(papers, file);
+	char name[64];
+	FILE *out;
+
+	snprintf(name, sizeof(name), "%s-chain.crt", file);
+	out = fopen(papers_file(papers, name).ptr, "w");
+	assert_non_null(out);
+	assert_int_equal(PEM_write_X509(out, cert), 1);
+	assert_int_equal(PEM_write_X509(out, papers->authority), 1);
+	fclose(out);
+	X509_free(cert);
 }
 
 void papers_end(struct papers *papers)

@@ -593,6 +593,54 @@ static void ticket_keys_change(void **state)
 	tls_env_unref(env);
 }
 
+// As the next process does: with what the first one kept of its secret, tickets that the first one
+// would still take are taken, and older ones cannot be opened by anybody any more.
+static void what_is_kept_opens_what_is_still_taken(void **state)
+{
+	static const i64 hours = (i64)3600 * 1000;
+	static const struct {
+		i64 made_h, came_h;
+		bool is_resumed;
+	} visits[] = {{1, 2, true}, {1, 9, true}, {9, 15, true}, {9, 23, true}, {9, 24, false},
+		{17, 40, false}, {17, 31, true}, {81, 95, true}, {81, 96, false}};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(visits); i++) {
+		struct tls_env *envs[2], *first = scene.env;
+		struct tls_server *servers[2];
+		struct tls_client *client = client_of("site.example", NULL);
+		struct tls_secret secret;
+		i64 wall_ms = 0, left_ms;
+
+		tls_secret_make(&secret, 0);
+		for (int k = 0; k < 2; k++) {
+			envs[k] = tls_env_new(&secret, 8);
+			assert_non_null(envs[k]);
+			envs[k]->tickets.wall_ms = &wall_ms;
+			scene.env = envs[k];
+			servers[k] = server_of("site.crt", "site.key", TLS_CLIENT_NONE);
+			scene.env = first;
+			wall_ms = (k ? visits[i].came_h : visits[i].made_h) * hours;
+			begin(servers[k], client);
+			talk();
+			assert_int_equal(
+				tls_is_resumed(scene.client.tls), k && visits[i].is_resumed);
+			finish();
+			wall_ms = visits[i].came_h * hours;
+			left_ms = tls_secret_follow(&secret, wall_ms);
+			assert_int_equal((wall_ms + left_ms) % (TLS_TICKET_HOURS * hours), 0);
+			assert_true(left_ms > 0 && left_ms <= TLS_TICKET_HOURS * hours);
+			assert_int_equal(secret.period,
+				MAX(wall_ms / (TLS_TICKET_HOURS * hours) - 1, (i64)0));
+		}
+		for (int k = 0; k < 2; k++) {
+			tls_server_unref(servers[k]);
+			tls_env_unref(envs[k]);
+		}
+		tls_client_unref(client);
+	}
+}
+
 static void a_broken_end_stays_broken(void **state)
 {
 	struct bytes bytes = {0};
@@ -754,6 +802,7 @@ int main(void)
 		cmocka_unit_test(client_certificates),
 		cmocka_unit_test(sessions_are_resumed),
 		cmocka_unit_test(ticket_keys_change),
+		cmocka_unit_test(what_is_kept_opens_what_is_still_taken),
 		cmocka_unit_test(a_broken_end_stays_broken),
 		cmocka_unit_test(few_blocks_are_enough),
 	};

@@ -253,11 +253,9 @@ static void all_at_once(void **state)
 		"name the key");
 	files.cert = papers_file(&papers, "nowhere");
 	files.key = papers_file(&papers, "locked.key");
-	files.ocsp = papers_file(&papers, "a.crt");
-	assert_int_equal(tls_trial_cert(env, &files, errors), 3);
+	assert_int_equal(tls_trial_cert(env, &files, errors), 2);
 	says(&errors[0], TLS_TROUBLE_UNREADABLE, "nowhere", "");
 	says(&errors[1], TLS_TROUBLE_ENCRYPTED, "locked.key", "");
-	says(&errors[2], TLS_TROUBLE_CONTENT, "a.crt", "");
 	files = (struct tls_files){.cert = papers_file(&papers, "nowhere")};
 	assert_int_equal(tls_trial_cert(env, &files, errors), 1); // one file is told of once
 }
