@@ -535,6 +535,8 @@ static void h2_feed(struct session *session, struct slice slice)
 		look_at_end(h2);
 	if (h2->look || !list_is_empty(&h2->dead))
 		h2_poke(h2);
+	if (unlikely(h2->heading) && session->role == STREAM_SERVER)
+		session->events->on_poke(session); // who waits for its rest
 }
 
 static void h2_ended(struct session *session, int error)

@@ -38,17 +38,17 @@ struct link {
 	bool is_told; // whom it is for: nobody but its owner may use it
 };
 
-inline struct cell *link_cell(const struct link *link)
+static inline struct cell *link_cell(const struct link *link)
 {
 	return &link->upstream->cells[link->cell];
 }
 
-inline struct picker *link_picker(const struct link *link)
+static inline struct picker *link_picker(const struct link *link)
 {
 	return &link->upstream->pickers[link->pool];
 }
 
-inline bool link_is_usable(const struct link *link)
+static inline bool link_is_usable(const struct link *link)
 {
 	return link->conn.session->end == SESSION_GOES_ON && !link->conn.closing &&
 	       !link->conn.failed && likely(!link->retires);

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from peers import http1
+from peers import h2, http1
 from peers.backend import Backend, full_listener, serve
 from peers.weir import start
 
@@ -33,6 +33,22 @@ def test_half_a_head_is_408():
             client.send(b"GET / HT")
             assert client.response().status == 408
         assert len(backend.heads) == 1
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+def test_half_a_head_of_http2_ends_the_connection(requests):
+    """The first or a later one; an idle connection may stay for an hour."""
+    frontend = {"timeouts": {"client_header": SHORT, "client_idle": "1h"}}
+    with Backend() as backend, start(backend, frontend=frontend) as weir, \
+            h2.Client(weir.address) as client:
+        client.until(lambda: client.acks)  # nothing of ours is to follow
+        for _ in range(requests):
+            assert client.get().status == 200
+        _, frames = client.ask_frames()
+        client.send(frames[0].serialize()[:-1])
+        client.finish()
+        assert client.goaway.error_code == 0
+        assert len(backend.heads) == requests
 
 
 def test_a_connection_that_says_nothing_is_closed_without_a_word():
