@@ -23,8 +23,8 @@ struct control {
 	struct arena *arena;
 	const struct control_options *options;
 	struct slots *slots;
-	struct snapshot *snapshot;    // the first one
-	struct tickets tickets;	      // of TLS sessions
+	struct snapshot *snapshot; // the first one
+	struct tickets tickets;	   // of TLS sessions
 	struct loop *loop;
 	struct logger *logger;
 	struct log *log;

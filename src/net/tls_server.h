@@ -4,8 +4,8 @@
 //
 // A client that names a host gets the certificates for just this name, else those for its wildcard,
 // else the first of the list; of several with different kinds of keys, the one that the client can
-// use. Sessions are resumed with tickets only, and only at frontends of the same name and rules. What
-// is wrong with an OCSP response refuses nothing: it is not stapled.
+// use. Sessions are resumed with tickets only, and only at frontends of the same name and rules.
+// What is wrong with an OCSP response refuses nothing: it is not stapled.
 #pragma once
 
 #include "net/tls.h"

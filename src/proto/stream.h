@@ -181,12 +181,12 @@ struct session {
 	const struct session_events *events;
 	struct block_pool *pool;
 	struct bytes *out;
-	u8 role;	   // enum stream_role
-	u8 end;		   // enum session_end
-	u8 refusal;	   // enum http_refusal
-	bool busy;	   // a stream is open (HTTP/2: at least one)
-	bool again;	   // held input may go on: feed an empty slice at the end of the turn
-	bool small;	   // the last messages were short (a hint for the receive)
+	u8 role;	       // enum stream_role
+	u8 end;		       // enum session_end
+	u8 refusal;	       // enum http_refusal
+	bool busy;	       // a stream is open (HTTP/2: at least one)
+	bool again;	       // held input may go on: feed an empty slice at the end of the turn
+	bool small;	       // the last messages were short (a hint for the receive)
 	bool sees_it_out : 1;  // after a last message the peer's own end comes before we close
 	bool says_goodbye : 1; // `finish` has something to say, also when nothing is under way
 	u8 streams;	       // server role of HTTP/2: so many are open (255: or more)

@@ -189,10 +189,9 @@ static struct tls_client *new_client(
 // Good from the first hour of the fuzzer's clock on, for some time.
 static void respond(struct papers *papers, const char *file)
 {
-	papers_respond(papers, &(struct paper_response){.file = file,
-				       .about = file,
-				       .from_s = 1,
-				       .until_s = 1000 * 3600});
+	papers_respond(
+		papers, &(struct paper_response){
+				.file = file, .about = file, .from_s = 1, .until_s = 1000 * 3600});
 }
 
 static void set_up(void)

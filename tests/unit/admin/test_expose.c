@@ -282,8 +282,7 @@ static const struct expose_provider provider = {.name = {"workers", 7},
 
 static void test_every_family_is_there(void **state)
 {
-	static const char *const absent[] = {
-		"lb_certificate_expiry_timestamp_seconds",
+	static const char *const absent[] = {"lb_certificate_expiry_timestamp_seconds",
 		"lb_ocsp_response_expiry_timestamp_seconds", "lb_upgrades_total"};
 	struct text text = {0};
 	struct document *document;
