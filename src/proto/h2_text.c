@@ -99,6 +99,7 @@ static inline char *put(char *at, struct str text)
 
 static inline void took(struct h2 *h2, const char *at)
 {
+	ASSERT(at <= h2->text.block->data + h2->text.block->size);
 	h2->text.len = (u32)(at - h2->text.block->data);
 }
 
@@ -245,7 +246,9 @@ static __attribute__((noinline)) void put_tunnel(struct h2 *h2)
 static void start_request(struct h2 *h2)
 {
 	struct h2_text *text = &h2->text;
-	size_t len = text->method.len + text->path.len + text->authority.len;
+	// The target of a plain CONNECT is the authority, which is Host besides (judge_start).
+	size_t target_len = MAX(text->path.len, text->authority.len);
+	size_t len = text->method.len + target_len + text->authority.len;
 	char *at = room(h2, len + 32 + spare_bytes), *line;
 	bool extended = text->protocol.len > 0;
 	struct str method, path;

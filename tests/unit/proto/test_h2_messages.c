@@ -428,6 +428,86 @@ static void answers_are_noted_as_they_are_parsed(void **state)
 	compare(false);
 }
 
+// ---- Heads of all lengths -----------------------------------------------------------------------
+
+enum { long_max = 15 * 1024 };
+
+// A literal's length with a prefix of seven bits (RFC 7541 5.1).
+static size_t put_length(u8 *at, size_t len)
+{
+	size_t count = 1;
+
+	if (len < 127) {
+		at[0] = (u8)len;
+		return 1;
+	}
+	at[0] = 127;
+	for (len -= 127; len >= 128; len >>= 7)
+		at[count++] = (u8)(len | 128);
+	at[count++] = (u8)len;
+	return count;
+}
+
+static size_t put_long(u8 *at, struct str text, size_t more)
+{
+	size_t len = put_length(at, text.len + more);
+
+	memcpy(at + len, text.ptr, text.len);
+	memset(at + len + text.len, 'a', more);
+	return len + text.len + more;
+}
+
+// The values of two fields are longer by so much each.
+static void feed_long(
+	const struct field *fields, size_t count, size_t first, size_t second, u32 more)
+{
+	static u8 bytes[64 + 2 * long_max];
+	static char said[said_max];
+	struct wire wire = {0};
+	size_t len = 9, payload;
+	struct pair pair;
+
+	for (size_t i = 0; i < count; i++) {
+		bytes[len++] = 0;
+		len += put_long(bytes + len, fields[i].name, 0);
+		len += put_long(bytes + len, fields[i].value,
+			(i == first ? more : 0) + (i == second ? more : 0));
+	}
+	payload = len - 9;
+	memcpy(bytes,
+		(u8[9]){(u8)(payload >> 16), (u8)(payload >> 8), (u8)payload, HEADERS,
+			END_STREAM | END_HEADERS, 0, 0, 0, 1},
+		9);
+	put(&wire, h2_preface.ptr, h2_preface.len);
+	put_frame(&wire, SETTINGS, 0, NULL, 0);
+	pair_init(&pair, false);
+	pair.piece = sizeof(bytes);
+	pair_feed(&pair, &pair.server, wire.bytes, wire.len);
+	pair_feed(&pair, &pair.server, bytes, len);
+	(void)pair_take(&pair, &pair.server, said, sizeof(said));
+	pair_done(&pair);
+}
+
+// Nothing is written behind the room that was made for it, whichever part is long (h2_text.c:
+// took).
+static void heads_of_all_lengths(void **state)
+{
+	static const struct {
+		const struct field *fields;
+		size_t count;
+	} kinds[] = {{get_fields, ARRAY_LEN(get_fields)}, {post_fields, ARRAY_LEN(post_fields)},
+		{connect_fields, ARRAY_LEN(connect_fields)},
+		{websocket_fields, ARRAY_LEN(websocket_fields)}};
+
+	(void)state;
+	for (size_t kind = 0; kind < ARRAY_LEN(kinds); kind++)
+		for (size_t first = 0; first < kinds[kind].count; first++)
+			for (size_t second = first; second < kinds[kind].count; second++)
+				for (u32 more = 7; more < long_max / 2; more += 97)
+					feed_long(kinds[kind].fields, kinds[kind].count, first,
+						second, more);
+}
+
 // ---- RFC 9218 -----------------------------------------------------------------------------------
 
 static void put_get(struct wire *wire, u8 stream, const char *priority)
@@ -501,6 +581,7 @@ int main(void)
 		cmocka_unit_test(answers_are_judged_as_strictly),
 		cmocka_unit_test(requests_are_noted_as_they_are_parsed),
 		cmocka_unit_test(answers_are_noted_as_they_are_parsed),
+		cmocka_unit_test(heads_of_all_lengths),
 		cmocka_unit_test(the_urgent_answer_goes_first),
 	};
 
