@@ -49,12 +49,17 @@ struct block *block_get(struct block_pool *pool, bool upstream)
 	return block;
 }
 
+// Where there are none, a large one serves.
 static struct block *block_get_small(struct block_pool *pool)
 {
 	struct block *block = slab_get(&pool->small);
 
-	if (!block)
-		return NULL;
+	if (unlikely(!block)) {
+		block = block_get(pool, true);
+		if (block)
+			block->used = 0;
+		return block;
+	}
 	block->refs = 1;
 	block->size = BLOCK_SMALL_BYTES;
 	block->used = 0;
@@ -143,10 +148,14 @@ int bytes_append(struct block_pool *pool, struct bytes *bytes, struct slice slic
 		return 0;
 	}
 	if (slice.len <= BYTES_COPY_MAX || !slice.block) {
+		size_t before = bytes->len;
 		int result = bytes_write(pool, bytes, slice.ptr, slice.len);
 
-		slice_drop(&slice);
-		return result;
+		// Without memory for a copy, what has a block is kept where it is.
+		if (likely(result == 0) || !slice.block || bytes->len != before) {
+			slice_drop(&slice);
+			return result;
+		}
 	}
 	segment = slab_get(&pool->segments);
 	if (!segment) {
@@ -206,8 +215,9 @@ static int check_room(struct block_pool *pool, size_t len)
 {
 	u64 blocks = len / BLOCK_SMALL_BYTES + 1;
 
-	if (pool->small.used + blocks > pool->small.used_max ||
-		pool->segments.used + blocks > pool->segments.used_max)
+	if (pool->segments.used + blocks > pool->segments.used_max ||
+		(pool->small.used + blocks > pool->small.used_max &&
+			pool->large.used + blocks > pool->large.used_max))
 		return -ENOMEM;
 	return 0;
 }
@@ -327,6 +337,19 @@ struct slice bytes_pop(struct bytes *bytes)
 	bytes->len -= slice.len;
 	drop_head(bytes, slice.block->pool);
 	return slice;
+}
+
+u64 bytes_held(const struct bytes *bytes)
+{
+	const struct block *last = NULL;
+	u64 held = 0;
+
+	for (const struct segment *at = bytes->head; at; at = at->next) {
+		if (at->slice.block != last)
+			held += at->slice.block->size;
+		last = at->slice.block;
+	}
+	return held;
 }
 
 int bytes_peek(const struct bytes *bytes, struct iovec *iov, int iov_max)

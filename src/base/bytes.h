@@ -144,5 +144,9 @@ void bytes_drop_only(struct bytes *bytes);
 // Takes the first slice out of the queue (not empty). The caller owns it.
 struct slice bytes_pop(struct bytes *bytes);
 
+// Sizes of the blocks that keep these bytes from others, which may be much more than the bytes.
+// One that slices in a row share counts once.
+u64 bytes_held(const struct bytes *bytes);
+
 // Describes the first bytes for writev; gives the number of entries filled (at most iov_max).
 int bytes_peek(const struct bytes *bytes, struct iovec *iov, int iov_max);

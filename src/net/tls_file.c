@@ -11,7 +11,12 @@
 #include "base/mem.h"
 
 // Of a file; what stands behind that is not looked at.
-enum { look_bytes_max = 256 * 1024, name_bytes_max = 400, quoted_bytes_max = 4 * name_bytes_max };
+// A quoted name has four bytes for each apostrophe, and one at each end.
+enum {
+	look_bytes_max = 256 * 1024,
+	name_bytes_max = 400,
+	quoted_bytes_max = 4 * name_bytes_max + 3
+};
 
 // What a file may hold, as bits: PEM has room for several.
 enum content {

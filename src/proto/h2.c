@@ -659,13 +659,17 @@ static void h2_check_alive(struct session *session)
 	}
 }
 
-static size_t h2_queued(const struct session *session)
+static u64 h2_queued(const struct session *session, u64 *ret_held)
 {
 	const struct h2 *h2 = container_of(session, const struct h2, session);
-	size_t len = 0;
+	u64 len = 0;
 
-	list_for_each (node, &h2->streams)
-		len += list_entry(node, struct h2_stream, node)->queue.len;
+	list_for_each (node, &h2->streams) {
+		const struct h2_stream *s = list_entry(node, struct h2_stream, node);
+
+		len += s->queue.len;
+		*ret_held += bytes_held(&s->queue);
+	}
 	return len;
 }
 

@@ -170,9 +170,9 @@ struct session_ops {
 	// asked for a sign of life, and given up at the next call if there was none. HTTP/1 cannot
 	// ask. An answer that was released and of which nothing left between two calls is reset.
 	void (*check_alive)(struct session *session);
-	// Body bytes that its streams were given and that are not in `out` yet. NULL: there are
-	// never any.
-	size_t (*queued)(const struct session *session);
+	// Body bytes that its streams were given and that are not in `out` yet; to *ret_held comes
+	// what bytes_held says of them. NULL: there are never any.
+	u64 (*queued)(const struct session *session, u64 *ret_held);
 	void (*done)(struct session *session);
 };
 

@@ -13,13 +13,20 @@ enum {
 	look_every_ms = 250,
 	patience_ms = 1000,
 	held_bytes_min = BLOCK_BYTES,
-	moved_part = 4, // of what is held, within patience_ms
+	// Within patience_ms at least this part of the bytes has to move, and of few bytes so many.
+	moved_part = 4,
+	moved_bytes_min = 4096,
+};
+
+// Bytes that wait, and the sizes of the blocks that keep them: a short piece keeps a whole block.
+struct amount {
+	u64 bytes, held;
 };
 
 // What a client keeps from others, and how far it has come: of answers on the way to it, and of
 // uploads on their way to backends.
 struct hoard {
-	u64 answers, uploads;
+	struct amount answers, uploads;
 	i64 taken, came;
 };
 
@@ -31,58 +38,88 @@ struct suspect {
 	u8 outcome;
 };
 
-// What was received of an answer and waits for its client, before it comes as far as that one's
-// connection. A connection of HTTP/2 has many clients: what waits in its socket is nobody's.
-static u64 waiting_of(const struct exchange *x)
+static void add_queue(struct amount *amount, const struct bytes *queue)
 {
-	struct stream *source = x->answer.source;
-	u64 held;
-
-	if (x->answer.state != HALF_OPEN)
-		return 0;
-	held = source->ops->held(source);
-	if (source->session->ops == &h1_session_ops)
-		held += sock_held(x->proxy->loop, &conn_of_session(source->session)->sock);
-	return held;
+	amount->bytes += queue->len;
+	amount->held += bytes_held(queue);
 }
 
-static struct hoard hoard_of(const struct client *client)
+static void add_len(struct amount *amount, u64 len)
+{
+	amount->bytes += len;
+	amount->held += (len + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+}
+
+// What was received of an answer and waits for its client, before it comes as far as that one's
+// connection. A connection of HTTP/2 has many clients: what waits in its socket is nobody's.
+static void add_waiting(struct amount *amount, const struct exchange *x)
+{
+	struct stream *source = x->answer.source;
+
+	if (x->answer.state != HALF_OPEN)
+		return;
+	add_len(amount, source->ops->held(source));
+	if (source->session->ops == &h1_session_ops)
+		add_len(amount, sock_held(x->proxy->loop, &conn_of_session(source->session)->sock));
+}
+
+static struct hoard held_by(const struct client *client)
 {
 	const struct conn *conn = &client->conn;
 	const struct session *session = conn->session;
 	const struct tls *tls = conn_tls(conn);
-	u64 sealed = conn->sending.len + (tls ? tls->wire.len : 0);
-	struct hoard hoard = {.answers = conn->out.len + sealed, .came = (i64)conn->bytes_in};
+	struct hoard hoard = {0};
 
+	add_queue(&hoard.answers, &conn->out);
+	add_queue(&hoard.answers, &conn->sending);
+	if (tls)
+		add_queue(&hoard.answers, &tls->wire);
 	if (session->ops->queued)
-		hoard.answers += session->ops->queued(session);
+		hoard.answers.bytes += session->ops->queued(session, &hoard.answers.held);
 	for (const struct exchange *x = client->exchanges; x; x = x->next_of_client) {
-		hoard.uploads += x->up.undrained + x->replay.len;
+		add_waiting(&hoard.answers, x);
+		add_len(&hoard.uploads, x->up.undrained);
 		if (x->down)
-			hoard.uploads += x->down->ops->held(x->down);
-		hoard.answers += waiting_of(x);
+			add_len(&hoard.uploads, x->down->ops->held(x->down));
 	}
-	hoard.taken = (i64)(conn->bytes_out - sealed) -
-		      (i64)sock_unsent(client->proxy->loop, &conn->sock);
 	return hoard;
 }
 
-static bool is_stuck(u64 held, u64 now, i64 moved)
+static bool is_much(const struct amount *amount)
 {
-	return MIN(held, now) >= held_bytes_min && moved < (i64)(held / moved_part);
+	return amount->held >= held_bytes_min;
+}
+
+// What has left for the peer and come from it: a system call each.
+static void look_at_progress(const struct client *client, struct hoard *hoard)
+{
+	const struct conn *conn = &client->conn;
+	const struct tls *tls = conn_tls(conn);
+
+	hoard->came = (i64)conn->bytes_in;
+	hoard->taken = (i64)(conn->bytes_out - conn->sending.len - (tls ? tls->wire.len : 0)) -
+		       (i64)sock_unsent(client->proxy->loop, &conn->sock);
+}
+
+static bool is_stuck(const struct amount *then, const struct amount *now, i64 moved)
+{
+	u64 wanted = MAX(then->bytes / moved_part, MIN(then->bytes, (u64)moved_bytes_min));
+
+	return is_much(then) && is_much(now) && moved < (i64)wanted;
 }
 
 static void judge(struct suspect *suspect)
 {
-	struct hoard now = hoard_of(suspect->client);
+	struct hoard now = held_by(suspect->client);
 	const struct hoard *then = &suspect->hoard;
 
+	look_at_progress(suspect->client, &now);
 	suspect->holds = 0;
-	if (is_stuck(then->answers, now.answers, now.taken - then->taken)) {
-		suspect->holds = now.answers;
+	if (is_stuck(&then->answers, &now.answers, now.taken - then->taken)) {
+		suspect->holds = now.answers.held;
 		suspect->outcome = OUTCOME_CLIENT_STALLED;
-	} else if (is_stuck(then->uploads, now.uploads, now.came - then->came)) {
-		suspect->holds = now.uploads;
+	} else if (is_stuck(&then->uploads, &now.uploads, now.came - then->came)) {
+		suspect->holds = now.uploads.held;
 		suspect->outcome = OUTCOME_OVERLOADED;
 	}
 }
@@ -135,7 +172,8 @@ static void end(struct proxy *proxy, const struct suspect *suspect)
 
 	metrics_inc(proxy->metrics, M_CLIENTS_EVICTED);
 	front_peer(client, &peer);
-	faults_evicted(&proxy->faults, client->gate->frontend, &peer, suspect->holds);
+	faults_evicted(&proxy->faults, client->gate->frontend, &peer, suspect->holds,
+		suspect->outcome == OUTCOME_OVERLOADED);
 	front_give_up(client, (enum outcome)suspect->outcome);
 }
 
@@ -145,32 +183,56 @@ static u64 surplus_of(u64 used, u64 room)
 	return used * 4 < room * 3 ? 0 : used - room * 5 / 8;
 }
 
-static u64 requests_of(const struct client *client)
+// Connections to backends that it holds by bodies that do not come to their end.
+static u64 links_of(const struct client *client)
 {
 	u64 count = 0;
 
 	for (const struct exchange *x = client->exchanges; x; x = x->next_of_client)
-		count++;
+		count += x->answer.state == HALF_OPEN || x->up.state == HALF_OPEN;
 	return count;
 }
 
+static u64 many_blocks(const struct proxy *proxy)
+{
+	const struct slab *blocks = &proxy->loop->blocks.large;
+
+	return surplus_of(blocks->used, blocks->used_max);
+}
+
+static u64 many_links(const struct proxy *proxy)
+{
+	return surplus_of(upstream_busy_links(&proxy->upstream), proxy->upstream.links.used_max);
+}
+
+// One link is what everybody has.
 static void end_greatest(struct proxy *proxy)
 {
-	const struct slab *blocks = &proxy->loop->blocks.large, *links = &proxy->upstream.links;
-	u64 many_blocks = surplus_of(blocks->used, blocks->used_max);
-	u64 many_links = surplus_of(upstream_busy_links(&proxy->upstream), links->used_max);
+	u64 blocks = many_blocks(proxy), links = many_links(proxy);
 	struct evict *evict = &proxy->evict;
 
+	if (blocks + links == 0)
+		return;
 	qsort(evict->suspects, evict->count, sizeof(*evict->suspects), by_holds);
-	for (u32 i = 0; i < evict->count && many_blocks + many_links; i++) {
+	for (u32 i = 0; i < evict->count && blocks + links; i++) {
 		const struct suspect *suspect = &evict->suspects[i];
+		u64 its_links = links_of(suspect->client);
 
 		if (!suspect->holds)
 			return;
-		many_blocks -= MIN(many_blocks, suspect->holds / BLOCK_BYTES);
-		many_links -= MIN(many_links, requests_of(suspect->client));
+		if (!blocks && its_links < 2)
+			continue;
+		blocks -= MIN(blocks, suspect->holds / BLOCK_BYTES);
+		links -= MIN(links, its_links);
 		end(proxy, suspect);
 	}
+}
+
+// What is kept in case that a request has to be sent again is not worth what others wait for.
+static void forget_replays(const struct client *client)
+{
+	for (struct exchange *x = client->exchanges; x; x = x->next_of_client)
+		exchange_forget_replay(x);
 }
 
 static bool are_many(const struct proxy *proxy)
@@ -184,18 +246,24 @@ static void suspect_more(struct proxy *proxy, u64 now_ms)
 	struct evict *evict = &proxy->evict;
 	u32 at = 0, begin = evict->next < proxy->client_count ? evict->next : 0;
 	u32 end = begin + clients_per_look_max;
+	bool is_short = many_blocks(proxy) > 0;
 
 	list_for_each (node, &proxy->client_list) {
 		struct client *client = list_entry(node, struct client, node);
 		struct hoard hoard;
 
-		if (at++ < begin || client->is_suspect || client->conn.closing)
-			continue;
-		if (at > end || evict->count == suspects_max)
+		if (at == end || evict->count == suspects_max)
 			break;
-		hoard = hoard_of(client);
-		if (MAX(hoard.answers, hoard.uploads) < held_bytes_min)
+		if (at++ < begin || client->conn.closing)
 			continue;
+		if (is_short)
+			forget_replays(client);
+		if (client->is_suspect)
+			continue;
+		hoard = held_by(client);
+		if (!is_much(&hoard.answers) && !is_much(&hoard.uploads))
+			continue;
+		look_at_progress(client, &hoard);
 		client->is_suspect = true;
 		evict->suspects[evict->count++] =
 			(struct suspect){.client = client, .since_ms = now_ms, .hoard = hoard};

@@ -3,8 +3,8 @@
 // and take nothing are ended, so that all others are served. Answers that nobody reads are what
 // they hold, on many streams of HTTP/2 or many connections; or uploads that no backend reads.
 //
-// From half of either on all clients are looked at, four times a second. Who holds a block's worth
-// or more is a suspect; who has not moved a quarter of it within a second holds on to it. From
+// From half of either on all clients are looked at, four times a second. Who holds a block or more
+// is a suspect; who has not moved a quarter of its bytes within a second holds on to it. From
 // three quarters on, where clients' receives would wait, those are ended, the greatest first, until
 // five eighths are left. A slow reader that reads moves what the kernel has for it, which counts.
 #pragma once

@@ -138,5 +138,8 @@ bool exchange_rebind(struct exchange *x);
 struct exchange *exchange_new(struct client *client, struct stream *down) must_check;
 void exchange_note_tunnel(struct exchange *x);
 
+// Memory is short: a request that a backend has is not kept to be sent again.
+void exchange_forget_replay(struct exchange *x);
+
 // The client must go: ends the exchange with this outcome and resets its stream.
 void exchange_abort(struct exchange *x, enum outcome outcome);

@@ -31,6 +31,15 @@ static void keep_for_replay(struct exchange *x, const struct slice *slice)
 		x->replay_lost = true;
 }
 
+// Between two tries it is all that there is of the body.
+void exchange_forget_replay(struct exchange *x)
+{
+	if (x->step != STEP_AWAIT || x->replay.len == 0)
+		return;
+	x->replay_lost = true;
+	bytes_clear(&x->replay);
+}
+
 // A body may go on coming between two tries. The credit that was
 // granted before bounds how much.
 static void keep_while_waiting(struct exchange *x, struct slice slice, bool end)

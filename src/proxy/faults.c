@@ -333,19 +333,25 @@ void faults_excess_of_backend(
 		LOG_STR("backend", backend->id), LOG_STR("address", backend->address));
 }
 
-void faults_evicted(
-	struct faults *faults, const struct frontend *frontend, const struct addr *peer, u64 held)
+void faults_evicted(struct faults *faults, const struct frontend *frontend, const struct addr *peer,
+	u64 held, bool uploads)
 {
 	if (!log_is_on(faults->log, LOG_WARN) || !hush_is_news(&faults->evicted->hush))
 		return;
 	LOG(faults->log, LOG_WARN, "slow client ended",
-		LOG_CSTR("cause", "buffers or connections to backends are short; it held many and "
-				  "took nothing"),
+		LOG_CSTR("cause", uploads ? "buffers or connections to backends are short; it held "
+					    "many by uploads that no backend reads"
+					  : "buffers or connections to backends are short; it held "
+					    "many by answers that it did not read"),
 		LOG_U64("held_bytes", held), LOG_STR("frontend", frontend->conf->name),
 		LOG_ADDR("peer_address", peer),
-		LOG_CSTR("cure", "If such clients are wanted, raise runtime.max_connections, by "
-				 "which buffers are measured; if not, set the frontend's "
-				 "limits.per_ip_connections."));
+		LOG_CSTR(
+			"cure", uploads ? "See why the backend does not read; "
+					  "runtime.max_connections measures the buffers."
+					: "If such clients are wanted, raise "
+					  "runtime.max_connections, by which buffers are measured; "
+					  "if not, set the frontend's "
+					  "limits.per_ip_connections."));
 }
 
 void faults_denied(struct faults *faults, const struct frontend *frontend, enum guard_answer why,

@@ -73,8 +73,9 @@ void faults_excess_of_backend(
 	struct faults *faults, const struct backend *backend, enum h2_excess excess);
 
 // A client that held `held` bytes of buffers and took nothing was ended, as they are short.
-void faults_evicted(
-	struct faults *faults, const struct frontend *frontend, const struct addr *peer, u64 held);
+// `uploads`: by what no backend took.
+void faults_evicted(struct faults *faults, const struct frontend *frontend, const struct addr *peer,
+	u64 held, bool uploads);
 
 // The line about such an end: LOG_OFF where nobody is to blame, LOG_INFO where it is the client.
 enum log_level faults_level(enum outcome outcome, bool tcp);

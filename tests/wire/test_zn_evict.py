@@ -4,6 +4,7 @@ and nobody else waits for them. Without that all would wait for response_idle, w
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 import pytest
@@ -18,20 +19,21 @@ STREAMS = 100  # of one connection, which is what SETTINGS allow
 WINDOW = 2 ** 31 - 1
 BIG = 1 << 20
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+ENDED = "slow client ended"
 PATIENT = {"timeouts": {"response_idle": "1h", "response": "1h"}}
 
 
-def stalled(weir, path="/big"):
-    """A connection that asks on all streams, lets everything come, and reads nothing."""
+def stalled(weir, path="/big", streams=STREAMS, window=WINDOW):
+    """A connection that asks on all streams, lets so much come, and reads nothing."""
     family, target = split_address(weir.address)
     sock = socket.socket(family)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(target)
     peer = h2.Peer(sock, quiet=True)
     head = [(":method", "GET"), (":scheme", "http"), (":authority", "weir.test"), (":path", path)]
-    peer.send(PREFACE, SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: WINDOW}),
+    peer.send(PREFACE, SettingsFrame(0, {SettingsFrame.INITIAL_WINDOW_SIZE: window}),
               WindowUpdateFrame(0, WINDOW - 65535),
-              *(peer.headers(2 * i + 1, head, end=True) for i in range(STREAMS)))
+              *(peer.headers(2 * i + 1, head, end=True) for i in range(streams)))
     return sock
 
 
@@ -40,8 +42,10 @@ def big_or_small(connection):
         message = connection.request()
         if message is None:
             return
-        if message.target == "/small":
-            connection.send(http1.response(body=b"small"))
+        if message.target == "/slow":
+            connection.backend.go_on.wait()
+        if message.target != "/big":
+            connection.send(http1.response(body=b"x" * 1100 if message.target == "/short" else b"small"))
             continue
         connection.send(http1.head("HTTP/1.1 200 OK", f"Content-Length: {BIG}"))
         for _ in range(BIG // 16384):
@@ -53,7 +57,7 @@ def is_served(weir):
 
 
 def wait_ended(weir):
-    lines = until(lambda: told(weir.log(), "slow client ended")[0], "a slow client to be ended")
+    lines = until(lambda: told(weir.log(), ENDED)[0], "a slow client to be ended")
     assert lines[0]["held_bytes"] >= 16384 and lines[0]["frontend"] == "web" and lines[0]["cure"]
 
 
@@ -86,6 +90,28 @@ def test_who_reads_slowly_is_left_alone():
                     time.sleep(0.03)
                 wait_ended(weir)
                 until(lambda: is_served(weir), "another client to be served")
+
+
+def test_short_answers_that_hold_a_block_each():
+    """1,100 bytes keep the 16 KiB that they came in. Who waits for a slow backend is not to blame."""
+    with Backend(big_or_small) as backend, \
+            start(backend, pool=PATIENT, runtime={"max_connections": 200}, env=ONE_WORKER) as weir, \
+            weir.client() as patient:
+        backend.go_on = threading.Event()
+        patient.send(http1.request("PUT", "/slow", body=b"p" * 20000))
+        until(lambda: len(backend.heads) == 1, "the backend to have the slow request")
+        socks = []
+        for count in range(1, 151):
+            socks.append(stalled(weir, "/short", 14, 0))
+            # As many are answered as there are blocks.
+            until(lambda count=count: len(backend.heads) > 14 * count or told(weir.log(), ENDED)[1],
+                  "the backend to have answered")
+        wait_ended(weir)
+        until(lambda: is_served(weir), "another client to be served")
+        backend.go_on.set()
+        assert patient.response("PUT").status == 200
+        for sock in socks:
+            sock.close()
 
 
 @pytest.mark.skipif(not shutil.which("nghttpd"), reason="needs nghttp2-server")

@@ -320,6 +320,52 @@ static void small_pieces_do_not_hold_large_blocks(void **state)
 	block_pool_done(&pool);
 }
 
+// A large one serves in place of a small one; and a piece that cannot be copied keeps its own.
+static void without_small_blocks_large_ones_serve(void **state)
+{
+	struct block_pool pool;
+	struct bytes bytes[4] = {0};
+	struct block *block;
+
+	(void)state;
+	block_pool_init(&pool, 4, 1);
+	assert_int_equal(bytes_write(&pool, &bytes[0], "a", 1), 0);
+	assert_int_equal(pool.small.used, 1);
+	assert_int_equal(bytes_write(&pool, &bytes[1], "bc", 2), 0);
+	assert_int_equal(pool.large.used, 1);
+	assert_int_equal(bytes_held(&bytes[1]), BLOCK_BYTES);
+	assert_int_equal(bytes_write(&pool, &bytes[1], "d", 1), 0);
+	assert_int_equal(pool.large.used, 1);
+	block = block_get(&pool, true);
+	assert_int_equal(bytes_write(&pool, &bytes[2], "e", 1), 0);
+	assert_int_equal(bytes_write(&pool, &bytes[3], "f", 1), 0);
+	assert_int_equal(pool.large.used, 4);
+	bytes_clear(&bytes[2]);
+	assert_non_null(block);
+	block->data[0] = 'g';
+	block_ref(block);
+	assert_int_equal(bytes_write(&pool, &bytes[2], "e", 1), 0);
+	bytes_clear(&bytes[0]);
+	assert_int_equal(bytes_write(&pool, &bytes[0], "h", 1), 0);
+	bytes_clear(&bytes[3]);
+	assert_int_equal(bytes_write(&pool, &bytes[3], "i", 1), 0);
+	bytes_clear(&bytes[1]);
+	// Here the last large block would be taken for the copy; then there is none.
+	for (u32 i = 0; i < 2; i++) {
+		struct bytes other = {0};
+
+		assert_int_equal(
+			bytes_append(&pool, i ? &other : &bytes[1],
+				(struct slice){.block = block, .ptr = block->data, .len = 1}),
+			0);
+		assert_int_equal(pool.large.used, 4);
+		bytes_clear(&other);
+	}
+	for (u32 i = 0; i < ARRAY_LEN(bytes); i++)
+		bytes_clear(&bytes[i]);
+	block_pool_done(&pool);
+}
+
 static void empty_slices_are_nothing(void **state)
 {
 	struct block_pool pool;
@@ -372,6 +418,7 @@ int main(void)
 		cmocka_unit_test(clients_leave_a_quarter),
 		cmocka_unit_test(small_pieces_do_not_hold_large_blocks),
 		cmocka_unit_test(empty_slices_are_nothing),
+		cmocka_unit_test(without_small_blocks_large_ones_serve),
 		cmocka_unit_test(sized_blocks),
 	};
 
