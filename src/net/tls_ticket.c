@@ -34,11 +34,14 @@ static bool derive(OSSL_LIB_CTX *lib, const struct tls_secret *chain, const char
 {
 	u8 text[TLS_SECRET_BYTES + 8] = {0};
 	size_t len = strlen(word), digest_len = 0;
+	bool good;
 
 	ASSERT(len <= 8);
 	memcpy(text, chain->bytes, TLS_SECRET_BYTES);
 	memcpy(text + TLS_SECRET_BYTES, word, len);
-	return EVP_Q_digest(lib, "SHA256", NULL, text, sizeof(text), ret, &digest_len) == 1;
+	good = EVP_Q_digest(lib, "SHA256", NULL, text, sizeof(text), ret, &digest_len) == 1;
+	tls_wipe(text, sizeof(text));
+	return good;
 }
 
 static bool make_key(OSSL_LIB_CTX *lib, const struct tls_secret *chain, struct tls_ticket_key *ret)
@@ -77,9 +80,11 @@ void tls_wipe(void *memory, size_t size)
 static bool make_next(struct tls_tickets *tickets)
 {
 	struct tls_secret next;
+	bool good = step(tickets->lib, &tickets->chain, &next) &&
+		    make_key(tickets->lib, &next, &tickets->next);
 
-	return step(tickets->lib, &tickets->chain, &next) &&
-	       make_key(tickets->lib, &next, &tickets->next);
+	tls_wipe(&next, sizeof(next));
+	return good;
 }
 
 // Follows the clock. What cannot be derived, for want of memory, is tried again at the next ticket.
@@ -98,6 +103,7 @@ static void follow(struct tls_tickets *tickets)
 		tickets->before = tickets->now;
 		tickets->now = tickets->next;
 		tickets->chain = next;
+		tls_wipe(&next, sizeof(next));
 		if (!make_next(tickets))
 			return;
 	}
