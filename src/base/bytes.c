@@ -40,7 +40,7 @@ struct block *block_get(struct block_pool *pool, bool upstream)
 	block = slab_get(&pool->large);
 	if (!block)
 		return NULL;
-	if (unlikely(pool->large.used > pool->large_many) && pool->on_many)
+	if (unlikely(block_pool_has_many_out(pool)) && pool->on_many)
 		pool->on_many(pool->on_many_owner);
 	block->refs = 1;
 	block->size = block->used = BLOCK_BYTES;

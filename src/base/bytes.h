@@ -46,6 +46,18 @@ struct block_pool {
 void block_pool_init(struct block_pool *pool, u32 large_max, u32 small_max);
 void block_pool_done(struct block_pool *pool); // asserts that nothing is out
 
+// Whether block_get would find one, as far as numbers go.
+static inline bool block_pool_has(const struct block_pool *pool, bool upstream)
+{
+	return pool->large.used + (upstream ? 0 : pool->large_reserved) < pool->large.used_max;
+}
+
+// On the way to be short of large ones.
+static inline bool block_pool_has_many_out(const struct block_pool *pool)
+{
+	return pool->large.used > pool->large_many;
+}
+
 // Bytes that one of many may hold of the large blocks: a 64th of what clients' receives and all
 // others have left. With it the many come to rest before there are none (Choudhury and Hahne,
 // "Dynamic Queue Length Thresholds", 1998).

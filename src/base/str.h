@@ -31,6 +31,11 @@ static inline bool str_eq(struct str a, struct str b)
 	return a.len == b.len && memcmp(a.ptr, b.ptr, a.len) == 0;
 }
 
+static inline bool str_ends(struct str text, struct str end)
+{
+	return text.len >= end.len && memcmp(text.ptr + text.len - end.len, end.ptr, end.len) == 0;
+}
+
 static inline bool str_starts(struct str text, struct str prefix)
 {
 	return text.len >= prefix.len && memcmp(text.ptr, prefix.ptr, prefix.len) == 0;

@@ -186,19 +186,14 @@ struct use {
 	const struct conf_pool *pool;
 };
 
-static bool ends_with(struct str text, struct str end)
-{
-	return text.len >= end.len && str_eq(str_make(text.ptr + text.len - end.len, end.len), end);
-}
-
 static bool share_a_host(const struct use *a, const struct use *b)
 {
 	if (a->host.len == 0 || b->host.len == 0)
 		return true;
 	if (!a->is_suffix && !b->is_suffix)
 		return str_eq(a->host, b->host);
-	return (a->is_suffix && ends_with(b->host, a->host)) ||
-	       (b->is_suffix && ends_with(a->host, b->host));
+	return (a->is_suffix && str_ends(b->host, a->host)) ||
+	       (b->is_suffix && str_ends(a->host, b->host));
 }
 
 static bool clash(const struct use *earlier, const struct use *later)

@@ -278,14 +278,9 @@ static void take_event(struct epoll_loop *twin, const struct epoll_event *event)
 		retry_writing(twin, sock, broken);
 }
 
-static bool has_block(const struct block_pool *pool, bool upstream)
-{
-	return pool->large.used + (upstream ? 0 : pool->large_reserved) < pool->large.used_max;
-}
-
 static void serve_waiters(struct epoll_loop *twin, struct list *waiting, bool upstream)
 {
-	while (unlikely(!list_is_empty(waiting)) && has_block(&twin->loop.blocks, upstream)) {
+	while (unlikely(!list_is_empty(waiting)) && block_pool_has(&twin->loop.blocks, upstream)) {
 		struct list *node = waiting->next;
 		struct op *op = op_of_node(node);
 

@@ -32,11 +32,6 @@ static struct wire_end *end_of(struct loop *loop, const struct sock *sock)
 
 // Trying what waits.
 
-static bool has_block(const struct block_pool *pool, bool upstream)
-{
-	return pool->large.used + (upstream ? 0 : pool->large_reserved) < pool->large.used_max;
-}
-
 static void give_bytes(struct wire_end *end, struct op *op)
 {
 	struct sim_net *net = end->net;
@@ -249,8 +244,8 @@ static bool has_work(const struct sim_loop *sim)
 
 	return loop->heard || loop->tasks || loop->inbox ||
 	       wheel_next_ms(&loop->wheel) <= now_ms(sim->net) ||
-	       (!list_is_empty(&sim->waiters.upstream) && has_block(&loop->blocks, true)) ||
-	       (!list_is_empty(&sim->waiters.client) && has_block(&loop->blocks, false));
+	       (!list_is_empty(&sim->waiters.upstream) && block_pool_has(&loop->blocks, true)) ||
+	       (!list_is_empty(&sim->waiters.client) && block_pool_has(&loop->blocks, false));
 }
 
 static bool run_others(struct sim_net *net)
@@ -289,7 +284,7 @@ static bool jump(struct sim_net *net, u64 until_us)
 
 static void serve_waiters(struct sim_loop *sim, struct list *waiting, bool upstream)
 {
-	while (!list_is_empty(waiting) && has_block(&sim->loop.blocks, upstream)) {
+	while (!list_is_empty(waiting) && block_pool_has(&sim->loop.blocks, upstream)) {
 		struct list *node = waiting->next;
 		struct op *op = op_of_node(node);
 

@@ -90,13 +90,6 @@ static u32 look_into_der(const unsigned char *data, size_t size)
 	return has;
 }
 
-static bool ends_with(struct str text, const char *end)
-{
-	size_t len = strlen(end);
-
-	return text.len >= len && memcmp(text.ptr + text.len - len, end, len) == 0;
-}
-
 // RFC 7468: the word between BEGIN and the dashes.
 static u32 content_of(struct str label, struct str next_line)
 {
@@ -104,14 +97,14 @@ static u32 content_of(struct str label, struct str next_line)
 		return HAS_SSH_KEY;
 	if (str_eq(label, STR("ENCRYPTED PRIVATE KEY")))
 		return HAS_ENCRYPTED_KEY;
-	if (ends_with(label, "PRIVATE KEY")) // RFC 1421 4.6.1.1
+	if (str_ends(label, STR("PRIVATE KEY"))) // RFC 1421 4.6.1.1
 		return str_starts(next_line, STR("Proc-Type: 4,ENCRYPTED")) ? HAS_ENCRYPTED_KEY
 									    : HAS_KEY;
-	if (ends_with(label, "CERTIFICATE REQUEST"))
+	if (str_ends(label, STR("CERTIFICATE REQUEST")))
 		return HAS_REQUEST;
-	if (ends_with(label, "CERTIFICATE"))
+	if (str_ends(label, STR("CERTIFICATE")))
 		return HAS_CERT;
-	if (ends_with(label, "PUBLIC KEY"))
+	if (str_ends(label, STR("PUBLIC KEY")))
 		return HAS_PUBLIC_KEY;
 	if (str_eq(label, STR("X509 CRL")))
 		return HAS_LIST;

@@ -31,6 +31,18 @@ static bool te_is_valid(const struct http_head *head)
 			      str_eq_nocase(str_make(te->value, te->value_len), STR("trailers")));
 }
 
+// Of a head that was read: as many fields as were written, and none that concerns a connection.
+static inline enum http_refusal judge_fields(const struct h2 *h2, bool is_upgrade)
+{
+	const struct http_head *head = &h2->parser->head;
+
+	if (head->field_count != h2->text.field_count)
+		return HTTP_REFUSE_FIELD_VALUE;
+	if (unlikely(concerns_connection(head, own_lines(is_upgrade)) || !te_is_valid(head)))
+		return HTTP_REFUSE_FRAMES;
+	return HTTP_REFUSE_OK;
+}
+
 // What parse_request or parse_response would have found.
 static void take_noted(struct h2 *h2)
 {
@@ -171,10 +183,9 @@ enum http_refusal h2_head_request(struct h2 *h2, struct h2_stream *s, bool end)
 	why = read_request(h2);
 	if (why)
 		return why;
-	if (head->field_count != text->field_count)
-		return HTTP_REFUSE_FIELD_VALUE;
-	if (unlikely(concerns_connection(head, own_lines(s->upgrade)) || !te_is_valid(head)))
-		return HTTP_REFUSE_FRAMES;
+	why = judge_fields(h2, s->upgrade);
+	if (unlikely(why))
+		return why;
 	if (unlikely(head->known_repeated & HTTP_BIT(HTTP_F_COOKIE))) {
 		h2_text_join_cookies(h2, head);
 		why = text->refusal ? (enum http_refusal)text->refusal : parse_request(h2);
@@ -231,11 +242,9 @@ enum http_refusal h2_head_response(struct h2 *h2, struct h2_stream *s, bool end)
 	why = read_response(h2, (enum http_method)s->method);
 	if (why)
 		return why;
-	if (head->field_count != text->field_count)
-		return HTTP_REFUSE_FIELD_VALUE;
-	if (unlikely(concerns_connection(head, own_lines(head->status == 101)) ||
-		     !te_is_valid(head)))
-		return HTTP_REFUSE_FRAMES;
+	why = judge_fields(h2, head->status == 101);
+	if (unlikely(why))
+		return why;
 	if (unlikely(!length_is_allowed(head)))
 		return HTTP_REFUSE_CONTENT_LENGTH;
 	if (head->framing == HTTP_UNTIL_CLOSE) {

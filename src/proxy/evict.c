@@ -237,8 +237,8 @@ static void forget_replays(const struct client *client)
 
 static bool are_many(const struct proxy *proxy)
 {
-	return proxy->loop->blocks.large.used > proxy->loop->blocks.large_many ||
-	       upstream_busy_links(&proxy->upstream) > proxy->upstream.links.used_max / 2;
+	return block_pool_has_many_out(&proxy->loop->blocks) ||
+	       upstream_has_many_busy(&proxy->upstream);
 }
 
 static void suspect_more(struct proxy *proxy, u64 now_ms)

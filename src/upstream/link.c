@@ -246,8 +246,7 @@ static struct link *new_link(struct upstream *upstream, struct backend *backend,
 	struct link *link = slab_get(&upstream->links);
 	int error;
 
-	if (unlikely(upstream_busy_links(upstream) > upstream->links.used_max / 2) &&
-		upstream->on_many)
+	if (unlikely(upstream_has_many_busy(upstream)) && upstream->on_many)
 		upstream->on_many(upstream);
 	if (!link) {
 		*ret_error = -ENOMEM;

@@ -102,6 +102,11 @@ static inline u32 upstream_busy_links(const struct upstream *upstream)
 	return upstream->links.used - upstream->idle_count;
 }
 
+static inline bool upstream_has_many_busy(const struct upstream *upstream)
+{
+	return upstream_busy_links(upstream) > upstream->links.used_max / 2;
+}
+
 // The next configuration. Pools that are the same objects are left alone. A pool with another
 // object begins anew with what its backends' cells say; who waits in its queue looks there for a
 // place. Idle connections to backends that are gone are closed. The arrays live until the next
